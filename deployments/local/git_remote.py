@@ -1,0 +1,100 @@
+"""A git server on loopback: git's own `http-backend` behind basic authentication with a token."""
+
+import base64
+import os
+import subprocess
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deployments.local.loopback import Asked, Exchange, LoopbackServer
+
+_ISOLATED: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "HOME": "/nonexistent"}
+_IDENTITY: Final = ("-c", "user.name=Seed", "-c", "user.email=seed@example.com")
+
+
+@dataclass(frozen=True)
+class GitFault:
+    """How the next matching request fails: with a status, or (0) by a connection that breaks off."""
+
+    path_holds: str
+    status: int = 0
+
+
+class GitRemote(LoopbackServer):
+    """Serves the bare repositories below a directory to whoever has the token."""
+
+    def __init__(self, root: Path, token: str) -> None:
+        super().__init__()
+        self.root, self.token = root, token
+        self.faults: deque[GitFault] = deque()
+
+    def answer(self, asked: Asked, exchange: Exchange) -> None:
+        """Check the token, then let `git http-backend` answer."""
+        if not self._authorized(asked):
+            exchange.reply(401, b"", {"www-authenticate": 'Basic realm="git"'})
+        elif self.faults and self.faults[0].path_holds in asked.path:
+            status = self.faults.popleft().status
+            exchange.reply(status, b"a scripted fault") if status else exchange.drop()
+        else:
+            status, headers, body = self._backend(asked)
+            exchange.reply(status, body, headers)
+
+    def _authorized(self, asked: Asked) -> bool:
+        scheme, _, value = asked.headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "basic" and base64.b64decode(value).decode().partition(":")[2] == self.token
+
+    def _backend(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        path, _, query = asked.path.partition("?")
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            **_ISOLATED,
+            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REQUEST_METHOD": asked.method,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": asked.headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(asked.body)),
+            "HTTP_CONTENT_ENCODING": asked.headers.get("content-encoding", ""),
+            "GIT_PROTOCOL": asked.headers.get("git-protocol", ""),
+            "REMOTE_USER": "token",
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+        output = subprocess.run(
+            ["git", "http-backend"], input=asked.body, env=environment, capture_output=True, check=True
+        ).stdout
+        head, _, body = output.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        return int(headers.pop("Status", "200").split()[0]), headers, body
+
+    def create(self, name: str, files: Path | None = None) -> str:
+        """Make a bare repository, with `files` as its first commit on main; return its URL."""
+        bare = self.root / f"{name}.git"
+        self.git(name, "init", "--quiet", "--bare", "--initial-branch=main", str(bare), in_repository=False)
+        self.git(name, "config", "http.receivepack", "true")
+        if files is not None:
+            self.git(name, f"--work-tree={files}", "add", "--all", "--force", ".")
+            tree = self.git(name, "write-tree")
+            commit = self.git(name, *_IDENTITY, "commit-tree", tree, "-m", "First commit")
+            self.git(name, "update-ref", "refs/heads/main", commit)
+        return f"{self.url}/{name}.git"
+
+    def copy(self, name: str, source: str) -> str:
+        """Make a bare copy of any repository that git can clone; return its URL here."""
+        self.git(name, "clone", "--quiet", "--bare", source, str(self.root / f"{name}.git"), in_repository=False)
+        self.git(name, "config", "http.receivepack", "true")
+        return f"{self.url}/{name}.git"
+
+    def git(self, name: str, *arguments: str, in_repository: bool = True) -> str:
+        """Run git on one of the repositories; return what it prints."""
+        where = [f"--git-dir={self.root / name}.git"] if in_repository else []
+        environment = {"PATH": os.environ.get("PATH", os.defpath), **_ISOLATED}
+        done = subprocess.run(
+            ["git", *where, *arguments], env=environment, cwd=self.root, capture_output=True, check=False, text=True,
+            errors="surrogateescape",
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise RuntimeError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout.strip()

@@ -1,0 +1,121 @@
+"""The whole local stack, started at once and ended together."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import boto3
+
+from deployments.local.git_remote import GitRemote
+from deployments.local.prefect_server import client_environment, prefect_server
+from deployments.local.scripted_model import ScriptedModel
+from flows.parameters import DEFAULT_REGION, DEFAULT_SECRET_ID
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# None of these opens anything: they are what this stack asks for.
+GIT_TOKEN: Final = "local-git-token-9f8e7d6c5b4a"  # noqa: S105
+GIT_EMAIL: Final = "claude-bot@example.com"
+API_KEY: Final = "local-anthropic-key-1a2b3c4d"
+AWS_ACCESS_KEY_ID: Final = "LOCALACCESSKEYID0001"
+AWS_SECRET_ACCESS_KEY: Final = "local-secret-access-key-5e6f7a8b"  # noqa: S105
+BUCKET: Final = "claude-instructions"
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """The running servers, and how to reach them."""
+
+    home: Path
+    aws_url: str
+    prefect_api_url: str
+    git: GitRemote
+    model: ScriptedModel
+
+    def environment(self, *, real_model: bool = False) -> dict[str, str]:
+        """Return the variables with which a flow's process finds this stack, and nothing else's."""
+        storage = {"AWS_ENDPOINT_URL_S3": self.aws_url, "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.aws_url}
+        model = {
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.model.url,
+            "ANTHROPIC_BASE_URL": self.model.url,
+            "ANTHROPIC_API_KEY": API_KEY,
+            "AWS_ACCESS_KEY_ID": AWS_ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": AWS_SECRET_ACCESS_KEY,
+            "AWS_DEFAULT_REGION": DEFAULT_REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/nonexistent",
+            "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+        }
+        return {
+            **client_environment(self.prefect_api_url, self.home / "prefect-client"),
+            **storage,
+            **({} if real_model else model),
+        }
+
+    def s3(self) -> "S3Client":
+        """Return a client for the stack's S3."""
+        return _client("s3", self.aws_url)
+
+    def put_secret(self, value: str, name: str = DEFAULT_SECRET_ID) -> str:
+        """Create a secret; return its ARN."""
+        client = boto3.client("secretsmanager", **_connection(self.aws_url))
+        return client.create_secret(Name=name, SecretString=value)["ARN"]
+
+    def upload(self, folder: Path, prefix: str) -> str:
+        """Upload a folder's files; return the S3 URI of all of them."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.s3().upload_file(str(path), BUCKET, f"{prefix}/{path.relative_to(folder).as_posix()}")
+        return f"s3://{BUCKET}/{prefix}/*"
+
+
+def _connection(url: str) -> dict[str, str]:
+    return {
+        "endpoint_url": url,
+        "region_name": DEFAULT_REGION,
+        "aws_access_key_id": AWS_ACCESS_KEY_ID,
+        "aws_secret_access_key": AWS_SECRET_ACCESS_KEY,
+    }
+
+
+def _client(service: str, url: str) -> "S3Client":
+    return boto3.client(service, **_connection(url))  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def _aws() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 (a second and a half, spent beside Prefect's start)
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def local_stack() -> Iterator[LocalStack]:
+    """Start everything, with the bucket and the git secret in place; end it, and remove it, with the context."""
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))
+        with ThreadPoolExecutor() as pool:
+            prefect = pool.submit(stack.enter_context, prefect_server(home / "prefect-server"))
+            aws = pool.submit(stack.enter_context, _aws())
+            (home / "git").mkdir()
+            git = stack.enter_context(GitRemote(home / "git", GIT_TOKEN))
+            model = stack.enter_context(ScriptedModel(API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY))
+        made = LocalStack(home, aws.result(), prefect.result(), git, model)
+        made.s3().create_bucket(Bucket=BUCKET)
+        made.s3().put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        made.put_secret(json.dumps({"token": GIT_TOKEN, "email": GIT_EMAIL}))
+        yield made

@@ -1,0 +1,1 @@
+"""The workflows. `flows.implement` is the one that a deployment runs."""

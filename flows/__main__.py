@@ -1,0 +1,137 @@
+"""The container's own way in: `python -m flows`, with the run's parameters in environment variables.
+
+Exit statuses: 0 completed, or help was asked for; 1 the run failed; 2 a variable is missing or wrong.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flows.claude.settings import parse_settings
+from flows.errors import RunError
+from flows.parameters import DEFAULT_SECRET_ID, DEFAULT_SETTINGS
+
+
+class InvalidVariable(RunError):
+    """An environment variable's value cannot be read."""
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in {"true", "false", ""}:
+        raise ValueError("it must be true or false")
+    return text.lower() == "true"
+
+
+def _provider(text: str) -> str:
+    if text not in {"bedrock", "anthropic"}:
+        raise ValueError("it must be bedrock or anthropic")
+    return text
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable, and the parameter of the flow that it sets."""
+
+    name: str
+    parameter: str
+    read: Callable[[str], Any]
+    help: str
+
+
+VARIABLES: Final = (
+    Variable("REPO_URL", "repo_url", str, "https URL of the git repository. Required"),
+    Variable("INSTRUCTIONS_S3_URI", "instructions_s3_uri", str, "s3://bucket/file.md or s3://bucket/folder/*. Required"),
+    Variable("INSTRUCTIONS", "instructions", str, "The instructions' text, in place of INSTRUCTIONS_S3_URI"),
+    Variable("BRANCH_NAME", "branch_name", str, "Branch to push [feature/claude-implementation-{timestamp}-{run}]"),
+    Variable("BASE_BRANCH", "base_branch", str, "Branch to start from [the default branch]"),
+    Variable("COMMIT_MESSAGE", "commit_message", str, "[Implement requirements using Claude Code]"),
+    Variable("GIT_CREDENTIALS_SECRET_ID", "git_credentials_secret_id", str, f"AWS secret [{DEFAULT_SECRET_ID}]"),
+    Variable("GIT_CREDENTIALS_BLOCK", "git_credentials_block", str, "Prefect block, in place of the secret"),
+    Variable("CLAUDE_PROVIDER", "provider", _provider, "bedrock or anthropic [bedrock]"),
+    Variable("CLAUDE_MODEL_ID", "claude_model_id", str, "Model id [the current Sonnet]"),
+    Variable("DISABLE_PROMPT_CACHE", "disable_prompt_cache", _flag, "true or false [false]"),
+    Variable("AWS_REGION", "aws_region", str, "AWS region [us-east-1]"),
+    Variable("CLAUDE_SETTINGS", "claude_settings", parse_settings, f"JSON [{DEFAULT_SETTINGS}]".replace("'", '"')),
+    Variable("CLAUDE_CODE_BLOCK", "claude_code_block", str, "Prefect block with provider, model and limits"),
+    Variable("CLONE_DEPTH", "clone_depth", int, "Commits of history, 0 for all [50]"),
+    Variable("ALLOW_DEFAULT_BRANCH", "allow_default_branch", _flag, "true or false [false]"),
+)
+LIMITS: Final = (
+    Variable("MAX_TURNS", "max_turns", int, "Replies of the model, 0 for no limit [200]"),
+    Variable("MAX_BUDGET_USD", "max_budget_usd", float, "US dollars, 0 for no limit [20]"),
+    Variable("AGENT_TIMEOUT_SECONDS", "agent_timeout_seconds", int, "Seconds of work, 0 for no limit [7200]"),
+    Variable("STALL_TIMEOUT_SECONDS", "stall_timeout_seconds", int, "Seconds of silence, 0 for no limit [900]"),
+)
+
+
+def usage() -> str:
+    """Return what the container prints when it is not told to work."""
+    rows = "\n".join(f"  {variable.name:<26} {variable.help}" for variable in (*VARIABLES, *LIMITS))
+    return f"""\
+Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
+pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and these variables, and start again:
+
+  PROCESS_REQUIREMENTS       true to work; anything else prints this
+{rows}
+
+AWS and Anthropic credentials are read the usual way (a role, AWS_ACCESS_KEY_ID…, ANTHROPIC_API_KEY). An empty variable
+counts as not set. PREFECT_API_URL names the Prefect server that shows the run; without it one runs for this run only.
+"""
+
+
+def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Read the flow's parameters; raise `InvalidVariable` naming the first variable that is missing or wrong."""
+    given = _read(VARIABLES, environment)
+    if "repo_url" not in given:
+        raise InvalidVariable("REPO_URL is not set: give the https URL of the git repository")
+    if "instructions_s3_uri" not in given and "instructions" not in given:
+        raise InvalidVariable("INSTRUCTIONS_S3_URI is not set: give s3://bucket/file.md or s3://bucket/folder/*")
+    limits = _read(LIMITS, environment)
+    return {**given, "limits": limits} if limits else given
+
+
+def _read(variables: tuple[Variable, ...], environment: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    for variable in variables:
+        if text := environment.get(variable.name, ""):
+            try:
+                values[variable.parameter] = variable.read(text)
+            except (ValueError, RunError) as error:
+                raise InvalidVariable(f"{variable.name} cannot be used: {error}") from None
+    return values
+
+
+def main() -> int:
+    """Run the flow in this process, or say how; return the exit status."""
+    if os.environ.get("PROCESS_REQUIREMENTS") != "true":
+        print(usage())
+        return 0
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    try:
+        given = parameters(os.environ)
+        from flows.implement import implement, validate  # noqa: PLC0415 (Prefect takes a second to import)
+
+        validate(given)
+    except RunError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    return _run(implement, given)
+
+
+def _run(flow: Callable[..., Any], given: dict[str, Any]) -> int:
+    try:
+        delivery = flow(**given)
+    except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    if delivery.commit:
+        print(f"completed: branch {delivery.branch} commit {delivery.commit}")
+    else:
+        print(f"completed: nothing to change, branch {delivery.branch} was not pushed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Where things are: repository URLs, S3 URIs and branch names, parsed and checked before anything is started.
+
+The rules are stricter than git's and S3's on purpose: whatever reaches a command line or a request was parsed here.
+"""
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
+
+ALLOW_PRIVATE_HOSTS: Final = "ALLOW_PRIVATE_GIT_HOSTS"
+"""Environment variable of the trusted side; `true` lets `repo_url` name a private or link-local address."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BRANCH_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+_BRANCH_MAX_BYTES = 200
+
+
+@dataclass(frozen=True)
+class RepoUrl:
+    """An https URL of a git repository (http to this machine's loopback only), without credentials."""
+
+    url: str
+    origin: str
+    """Scheme, host and port: all that the token is ever given to."""
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a URL; raise `InvalidRepoUrl` with the reason."""
+        if not text:
+            raise InvalidRepoUrl("repo_url is empty: give the https URL of a git repository")
+        parts = _split_url(text)
+        _check_host(text, parts)
+        if parts.query or parts.fragment or "?" in text or "#" in text:
+            raise InvalidRepoUrl(f"repo_url {text!r} has a query or a fragment: give the plain clone URL")
+        path = parts.path.rstrip("/")
+        decoded = unquote(path)
+        if not path or _UNPRINTABLE.search(decoded) or ".." in decoded.split("/"):
+            raise InvalidRepoUrl(f"repo_url {text!r} names no repository: give https://host/owner/repository.git")
+        origin = f"{parts.scheme}://{parts.netloc}"
+        return cls(url=origin + path, origin=origin, path=path)
+
+    @property
+    def name(self) -> str:
+        """The repository's name, as people say it."""
+        return self.path.rsplit("/", 1)[-1].removesuffix(".git")
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def _split_url(text: str) -> SplitResult:
+    if _UNPRINTABLE.search(text):
+        raise InvalidRepoUrl(f"repo_url {text!r} holds white space or control characters: give a plain https URL")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidRepoUrl(f"repo_url is not a URL: {error}") from None
+    if "@" in parts.netloc:
+        raise InvalidRepoUrl("repo_url holds a user name or a password: put the token into the git credentials secret")
+    if parts.scheme not in {"https", "http"} or not text.startswith(f"{parts.scheme}://"):
+        raise InvalidRepoUrl(f"repo_url {text!r} is not an https URL; ssh, git, file and local paths are not accepted")
+    if not parts.hostname or port == 0:
+        raise InvalidRepoUrl(f"repo_url {text!r} names no host: give https://host/owner/repository.git")
+    return parts
+
+
+def _check_host(text: str, parts: SplitResult) -> None:
+    host = parts.hostname or ""
+    if host.startswith("-") or not re.fullmatch(r"[0-9a-z._-]+|[0-9a-f:.]+", host):
+        raise InvalidRepoUrl(f"repo_url {text!r} has an impossible host name")
+    address = _address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return
+    if parts.scheme == "http":
+        raise InvalidRepoUrl(f"repo_url {text!r} would send the token in the clear: use https")
+    internal = address is not None and not address.is_global
+    if internal and os.environ.get(ALLOW_PRIVATE_HOSTS, "").lower() != "true":
+        raise InvalidRepoUrl(
+            f"repo_url {text!r} names a private address: use a host name, or have the operator set "
+            f"{ALLOW_PRIVATE_HOSTS}=true"
+        )
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class S3Uri:
+    """One object, or every object below a prefix (`s3://bucket/prefix/` or `s3://bucket/prefix/*`)."""
+
+    bucket: str
+    key: str
+    """The object's key; or, for a folder, the prefix, which is empty or ends in a slash."""
+    is_folder: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a URI; raise `InvalidS3Uri` with the reason."""
+        example = "give s3://bucket/file.md, or s3://bucket/folder/* for every object below it"
+        if not text.startswith("s3://"):
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r} does not start with s3://: {example}")
+        bucket, _, key = text.removeprefix("s3://").partition("/")
+        if not _BUCKET.fullmatch(bucket) or ".." in bucket:
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r} has no valid bucket name: {example}")
+        is_folder = key.endswith("/") or key == "*" or key.endswith("/*")
+        key = key.removesuffix("*") if is_folder else key
+        if not key and not is_folder:
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r} names no object: {example}")
+        if "*" in key:
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r}: a * may only stand at the end, after a slash: {example}")
+        if any(ord(c) < ord(" ") or c == "\x7f" for c in key):
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r} holds control characters: {example}")
+        return cls(bucket, key, is_folder)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}{'*' if self.is_folder else ''}"
+
+
+def check_branch_name(name: str, parameter: str = "branch_name") -> str:
+    """Return `name` if it can be a branch; raise `InvalidBranchName` with the reason.
+
+    The rules of `git check-ref-format --branch`, and three of our own: no `refs/…`, no `HEAD`, at most 200 bytes.
+    """
+    reason = _branch_fault(name)
+    if reason:
+        raise InvalidBranchName(f"{parameter} {name!r} {reason}; for example feature/todo-api is one")
+    return name
+
+
+def _branch_fault(name: str) -> str:
+    components = name.split("/")
+    if not name:
+        return "is empty"
+    if len(os.fsencode(name)) > _BRANCH_MAX_BYTES:
+        return f"is longer than {_BRANCH_MAX_BYTES} bytes"
+    if name in {"@", "HEAD"} or name.startswith(("-", "refs/")):
+        return "is a name that git keeps for itself"
+    if forbidden := _BRANCH_FORBIDDEN.search(name):
+        return f"holds {forbidden.group()!r}, which git does not allow"
+    if any(not c or c.startswith(".") or c.endswith(".lock") for c in components) or name.endswith("."):
+        return "has a part that is empty, starts with a dot, or ends in a dot or .lock"
+    return ""

@@ -1,0 +1,86 @@
+"""Errors of AWS, by botocore's codes, as errors of ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from flows.errors import AwsCredentialsMissing, RunError
+
+CONNECT_SECONDS: Final = 10
+READ_SECONDS: Final = 60
+
+_MISSING: Final = {"NoSuchKey", "NoSuchBucket", "404", "NotFound", "ResourceNotFoundException", "InvalidRequestException"}
+_DENIED: Final = {"AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled", "DecryptionFailure"}
+_CREDENTIALS: Final = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_PASSING: Final = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestTimeTooSkewed", "TooManyRequestsException"}
+_FIRST_SERVER_ERROR: Final = 500
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The errors that one service's answers become; `what` is the thing asked for."""
+
+    what: str
+    missing: type[RunError]
+    denied: type[RunError]
+    unavailable: type[RunError]
+
+
+def client_config(max_connections: int = 10) -> Any:  # noqa: ANN401 (botocore's Config has no types at run time)
+    """Return botocore's configuration for our clients: bounded waits, and three tries before the task's own retries."""
+    from botocore.config import Config  # noqa: PLC0415
+
+    return Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=max_connections,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
+
+
+@contextmanager
+def named_errors(outcomes: Outcomes) -> Iterator[None]:
+    """Turn botocore's errors into the service's named ones."""
+    try:
+        yield
+    except ClientError as error:
+        raise _client_error(error, outcomes) from None
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, NoRegionError, ProfileNotFound) as error:
+        raise AwsCredentialsMissing(f"{outcomes.what}: {error}: give the process a role, a profile or keys") from None
+    except BotoCoreError as error:
+        raise outcomes.unavailable(f"{outcomes.what}: AWS did not answer: {error}") from None
+
+
+def _client_error(error: ClientError, outcomes: Outcomes) -> RunError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    said = str(error.response.get("Error", {}).get("Message", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _CREDENTIALS:
+        return AwsCredentialsMissing(f"{outcomes.what}: AWS refuses the credentials ({code}): renew them")
+    if code in _MISSING:
+        return outcomes.missing(f"{outcomes.what} does not exist, as this account and region see it: check its name ({code})")
+    if code in _DENIED:
+        return outcomes.denied(f"{outcomes.what}: this process's role may not read it: grant it the permission ({said})")
+    if code in _PASSING or status >= _FIRST_SERVER_ERROR:
+        return outcomes.unavailable(f"{outcomes.what}: AWS answered {status} {code}")
+    return outcomes.denied(f"{outcomes.what}: AWS refused the request with {status} {code}: {said}")

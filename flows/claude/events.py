@@ -1,0 +1,122 @@
+"""Claude Code's event stream (`--output-format stream-json`): bytes to lines, lines to events, events to log lines.
+
+Pure. The form is that of https://docs.claude.com/en/docs/claude-code/headless; whatever is not understood is kept in the
+transcript and passed over here, because new kinds of event appear with new versions.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+MAX_LINE_BYTES: Final = 64 * 2**20
+"""A longer line is not parsed: no event is as large, and memory is not the agent's to fill."""
+
+_SHOWN: Final = 160
+
+Event = Mapping[str, Any]
+
+
+class LineFramer:
+    """Cuts a stream of bytes into lines; a line over the limit comes out empty."""
+
+    def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the lines that `data` completes."""
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            self._add(end)
+            yield self.rest()
+        self._add(rest)
+
+    def rest(self) -> bytes:
+        """Return what stands in the buffer, and empty it."""
+        line = b"".join(self._parts) if self._size <= self._limit else b""
+        self._parts, self._size = [], 0
+        return line
+
+    def _add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size <= self._limit:
+            self._parts.append(part)
+        else:
+            self._parts.clear()
+
+
+def parse(line: bytes) -> Event:
+    """Return a line's event; an empty one for a line that holds none."""
+    try:
+        event = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def steps(event: Event) -> Iterator[str]:
+    """Yield a line for a reader of the log for each thing that the agent does in this event."""
+    match event.get("type"), event.get("subtype"):
+        case "system", "init":
+            yield f"starts: model {event.get('model')}, Claude Code {event.get('claude_code_version')}"
+        case "system", "api_retry":
+            yield f"waits: the model answered {event.get('error_status') or event.get('error')}, attempt {event.get('attempt')}"
+        case ("assistant", _) | ("user", _):
+            for block in _blocks(event):
+                if step := _describe(block):
+                    yield step
+        case "result", _:
+            yield f"ends: {event.get('num_turns')} turns, {_cost(event)}"
+
+
+def _blocks(event: Event) -> Iterator[Event]:
+    message = event.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    yield from (block for block in content if isinstance(block, dict)) if isinstance(content, list) else ()
+
+
+def _describe(block: Event) -> str:
+    match block.get("type"):
+        case "text":
+            return f"says: {_short(block.get('text'))}" if block.get("text") else ""
+        case "thinking":
+            return "thinks"
+        case "tool_use":
+            given = block.get("input")
+            return _tool(str(block.get("name")), given if isinstance(given, dict) else {})
+        case "tool_result" if block.get("is_error"):
+            return f"→ failed: {_short(_result_text(block.get('content')))}"
+    return ""
+
+
+def _tool(name: str, given: Event) -> str:
+    match name:
+        case "Bash":
+            return f"runs {_short(given.get('command'))}"
+        case "Read":
+            return f"reads {_short(given.get('file_path'))}"
+        case "Write":
+            return f"writes {_short(given.get('file_path'))} ({len(str(given.get('content', '')).splitlines())} lines)"
+        case "Edit" | "NotebookEdit":
+            return f"edits {_short(given.get('file_path') or given.get('notebook_path'))}"
+        case "Task" | "Agent":
+            return f"asks a subagent: {_short(given.get('description'))}"
+    return f"uses {name}"
+
+
+def _result_text(content: object) -> str:
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return str(content)
+
+
+def _short(value: object) -> str:
+    text = re.sub(r"[\x00-\x1f\x7f\s]+", " ", str(value or "")).strip()
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+
+
+def _cost(event: Event) -> str:
+    cost = event.get("total_cost_usd")
+    return f"${cost:.4f}" if isinstance(cost, int | float) else "cost unknown"

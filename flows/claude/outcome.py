@@ -1,0 +1,117 @@
+"""How an agent's run is judged: by its last result event, and by what ended it.
+
+Measured: an exit status of 0 and `subtype: success` both go together with failures, so neither is believed alone.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flows.claude.events import Event
+from flows.errors import (
+    AgentCrashed,
+    AgentFailed,
+    AgentStalled,
+    AgentTimeout,
+    BudgetExceeded,
+    ModelAccessDenied,
+    ModelNotFound,
+    ModelUnavailable,
+    PromptTooLong,
+    RunError,
+    TurnLimitReached,
+)
+from flows.parameters import ClaudeCodeOptions
+
+_SHOWN: Final = 500
+
+
+@dataclass(frozen=True)
+class AgentRun:
+    """What one run of the agent's process left behind."""
+
+    result: Event
+    """The last result event; empty where there was none."""
+    exit_status: int | None
+    """As subprocess gives it; None where we ended the process."""
+    stderr: str
+    ended_for: str = ""
+    """`timeout` or `stall`, where we ended the process for that."""
+    spoke: bool = False
+    """Whether the model answered at least once."""
+
+
+@dataclass(frozen=True)
+class AgentReport:
+    """What a finished agent says of itself."""
+
+    summary: str
+    turns: int
+    cost_usd: float
+    duration_seconds: float
+    session_id: str
+    model_usage: dict[str, Any]
+    permission_denials: tuple[str, ...]
+
+
+def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
+    """Return the report of a run that succeeded; raise the named error of one that did not."""
+    limits, result = options.limits, run.result
+    if run.ended_for == "timeout":
+        raise AgentTimeout(f"the agent worked for {limits.agent_timeout_seconds} s: raise limits.agent_timeout_seconds")
+    if run.ended_for == "stall":
+        raise AgentStalled(f"the agent said nothing for {limits.stall_timeout_seconds} s and was ended")
+    if not result:
+        raise _no_result(run)
+    if result.get("subtype") == "error_max_turns":
+        raise TurnLimitReached(f"the agent used its {limits.max_turns} turns: raise limits.max_turns, or ask for less")
+    if result.get("subtype") == "error_max_budget_usd":
+        raise BudgetExceeded(f"the agent spent ${limits.max_budget_usd}: raise limits.max_budget_usd, or ask for less")
+    if result.get("is_error") or result.get("subtype") != "success":
+        raise _api_error(result, options)
+    if not run.spoke:
+        raise AgentFailed("Claude Code reports success, but the model never answered: see the transcript")
+    return report(result)
+
+
+def report(result: Event) -> AgentReport:
+    """Read a result event, whichever of its fields are there."""
+    denials = result.get("permission_denials")
+    usage = result.get("modelUsage")
+    return AgentReport(
+        summary=str(result.get("result") or ""),
+        turns=int(result.get("num_turns") or 0),
+        cost_usd=float(result.get("total_cost_usd") or 0),
+        duration_seconds=float(result.get("duration_ms") or 0) / 1000,
+        session_id=str(result.get("session_id") or ""),
+        model_usage=usage if isinstance(usage, dict) else {},
+        permission_denials=tuple(str(d.get("tool_name")) for d in denials if isinstance(d, dict))
+        if isinstance(denials, list)
+        else (),
+    )
+
+
+def _no_result(run: AgentRun) -> RunError:
+    said = run.stderr.strip()[-_SHOWN:]
+    if run.exit_status is not None and run.exit_status <= 0:
+        return AgentCrashed(f"the agent ended without a result (exit status {run.exit_status}): {said or 'it said nothing'}")
+    return AgentFailed(f"Claude Code did not start to work (exit status {run.exit_status}): {said or 'it said nothing'}")
+
+
+def _api_error(result: Event, options: ClaudeCodeOptions) -> RunError:
+    status = result.get("api_error_status")
+    said = str(result.get("result") or result.get("errors") or result.get("terminal_reason"))[:_SHOWN]
+    where = f"{options.provider} model {options.model_id!r}"
+    if re.search(r"prompt is too long|input is too long", said, re.IGNORECASE):
+        return PromptTooLong(f"the instructions and the work on them no longer fit the model: split them up ({said})")
+    if status in {401, 403}:
+        return ModelAccessDenied(f"no access to {where}: check the credentials and the access to this model ({said})")
+    if status == 404 or re.search(r"model identifier is invalid|model_not_found|issue with the selected model", said):  # noqa: PLR2004
+        return ModelNotFound(f"there is no {where} in {options.aws_region}: check claude_model_id ({said})")
+    if status in {408, 429} or (isinstance(status, int) and status >= 500) or _is_connection(said):  # noqa: PLR2004
+        return ModelUnavailable(f"{where} did not answer, after Claude Code's own retries ({said})")
+    return AgentFailed(f"the agent ended with an error: {said}")
+
+
+def _is_connection(said: str) -> bool:
+    return bool(re.search(r"connection error|overloaded|timed out|ECONN|socket", said, re.IGNORECASE))

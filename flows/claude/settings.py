@@ -1,0 +1,84 @@
+"""`claude_settings`, checked: what may stand in the settings file that we hand to Claude Code.
+
+The keys are those of https://docs.claude.com/en/docs/claude-code/settings. Only the ones that say how the agent works
+are let through; those that name a program to run, an address or an environment are the operator's to allow.
+"""
+
+import json
+import os
+from typing import Any, Final
+
+from flows.errors import InvalidSettings
+
+ALLOWED_KEYS_VARIABLE: Final = "CLAUDE_SETTINGS_ALLOWED_KEYS"
+"""Environment variable of the trusted side: more keys that runs may set, separated by commas."""
+
+ALLOWED_KEYS: Final = frozenset({
+    "$schema",
+    "alwaysThinkingEnabled",
+    "attribution",
+    "autoCompactEnabled",
+    "autoMemoryEnabled",
+    "cleanupPeriodDays",
+    "companyAnnouncements",
+    "effortLevel",
+    "includeCoAuthoredBy",
+    "includeGitInstructions",
+    "language",
+    "outputStyle",
+    "permissions",
+    "respectGitignore",
+    "showThinkingSummaries",
+    "skipWebFetchPreflight",
+})
+_PERMISSION_LISTS: Final = ("allow", "deny", "ask", "additionalDirectories")
+_PERMISSION_MODES: Final = ("default", "acceptEdits", "plan", "bypassPermissions", "dontAsk")
+DEFAULT_MODE: Final = "acceptEdits"
+
+
+def check_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return `settings` if a run may use them; raise `InvalidSettings` naming the key that is wrong."""
+    allowed = ALLOWED_KEYS | set(os.environ.get(ALLOWED_KEYS_VARIABLE, "").split(","))
+    for key in settings:
+        if key not in allowed:
+            raise InvalidSettings(
+                f"claude_settings: {key!r} is not a setting that a run may use; the operator can allow it with "
+                f"{ALLOWED_KEYS_VARIABLE}={key}"
+            )
+    _check_permissions(settings.get("permissions", {}))
+    return settings
+
+
+def _check_permissions(permissions: object) -> None:
+    if not isinstance(permissions, dict):
+        raise InvalidSettings('claude_settings: "permissions" is not an object such as {"allow": ["Bash(*)"]}')
+    for key, value in permissions.items():
+        if key in _PERMISSION_LISTS:
+            if not isinstance(value, list) or not all(isinstance(rule, str) and rule for rule in value):
+                raise InvalidSettings(f'claude_settings: "permissions.{key}" is not a list of rules such as "Bash(*)"')
+        elif key == "defaultMode":
+            if value not in _PERMISSION_MODES:
+                raise InvalidSettings(f"claude_settings: permissions.defaultMode is none of {_PERMISSION_MODES}")
+        else:
+            raise InvalidSettings(f'claude_settings: "permissions.{key}" is not a setting that a run may use')
+
+
+def parse_settings(text: str) -> dict[str, Any]:
+    """Read the settings from JSON text, as an environment variable holds them."""
+    try:
+        settings = json.loads(text)
+    except ValueError as error:
+        raise InvalidSettings(f"claude_settings is not JSON: {error}") from None
+    if not isinstance(settings, dict):
+        raise InvalidSettings('claude_settings is not a JSON object such as {"permissions": {"allow": ["Bash(*)"]}}')
+    return settings
+
+
+def settings_file(settings: dict[str, Any]) -> bytes:
+    """Return the content of the file for `--settings`; commits are ours to sign, so Claude adds no attribution."""
+    return json.dumps({"attribution": {"commit": "", "pr": ""}, **settings}, indent=1).encode()
+
+
+def permission_mode(settings: dict[str, Any]) -> str:
+    """Return the permission mode that the settings ask for."""
+    return str(settings.get("permissions", {}).get("defaultMode", DEFAULT_MODE))

@@ -1,0 +1,221 @@
+"""Every failure that a user can meet, by name.
+
+A name is an outcome. A message says what was wrong, with which value (never a secret's), and what to do about it.
+`retryable` says whether the same call may succeed later without anyone changing anything; the tasks' retry condition
+reads it. Each class takes one message, so that every error pickles.
+"""
+
+from typing import ClassVar
+
+
+class RunError(Exception):
+    """A run cannot go on; `str()` of it is a sentence for the user."""
+
+    retryable: ClassVar[bool] = False
+
+
+# What the caller asked for.
+
+
+class InvalidRepoUrl(RunError):
+    """`repo_url` is not a URL that this workflow clones from."""
+
+
+class InvalidS3Uri(RunError):
+    """`instructions_s3_uri` does not name an object or a folder in S3."""
+
+
+class InvalidInstructionsSource(RunError):
+    """Neither, or both, of `instructions_s3_uri` and `instructions` were given."""
+
+
+class InvalidBranchName(RunError):
+    """`branch_name` or `base_branch` is not a branch name."""
+
+
+class InvalidCommitMessage(RunError):
+    """`commit_message` is empty or holds a NUL byte."""
+
+
+class InvalidModelId(RunError):
+    """`claude_model_id` is not a model id."""
+
+
+class InvalidRegion(RunError):
+    """`aws_region` is not the name of an AWS region."""
+
+
+class InvalidSettings(RunError):
+    """`claude_settings` is not what Claude Code accepts, or asks for more than a run may."""
+
+
+class InvalidLimits(RunError):
+    """A limit or `clone_depth` is out of its range."""
+
+
+class BlockNotFound(RunError):
+    """No block document of that name is on the Prefect server."""
+
+
+# Credentials.
+
+
+class InvalidSecretId(RunError):
+    """`git_credentials_secret_id` is not the name or ARN of a secret."""
+
+
+class AwsCredentialsMissing(RunError):
+    """The trusted side has no AWS credentials, or expired ones."""
+
+
+class SecretNotFound(RunError):
+    """AWS Secrets Manager has no secret of that id in that region."""
+
+
+class SecretAccessDenied(RunError):
+    """The trusted side's role may not read the secret."""
+
+
+class SecretUnavailable(RunError):
+    """AWS Secrets Manager did not answer."""
+
+    retryable = True
+
+
+class InvalidGitSecret(RunError):
+    """The secret does not hold `{"token": …, "email": …}`."""
+
+
+class ApiKeyMissing(RunError):
+    """The Anthropic provider was chosen, and there is no API key for it."""
+
+
+# Instructions.
+
+
+class InstructionsNotFound(RunError):
+    """The bucket, or the object, does not exist."""
+
+
+class InstructionsAccessDenied(RunError):
+    """The trusted side's role may not list or read the instructions."""
+
+
+class InstructionsUnavailable(RunError):
+    """S3 did not answer."""
+
+    retryable = True
+
+
+class InstructionsEmpty(RunError):
+    """There is nothing to do in them: no object, or only white space."""
+
+
+class InstructionsTooLarge(RunError):
+    """More objects, or more bytes, than a run takes."""
+
+
+class InstructionsNotText(RunError):
+    """The main instruction file is not UTF-8."""
+
+
+class UnsafeKey(RunError):
+    """An S3 key cannot become a file below the instructions' directory."""
+
+
+class KeyCollision(RunError):
+    """Two S3 keys would become the same file."""
+
+
+# The repository.
+
+
+class RepoNotFound(RunError):
+    """The remote has no such repository, or hides it from this token."""
+
+
+class EmptyRepo(RunError):
+    """The repository has no commit to start from."""
+
+
+class BaseRefNotFound(RunError):
+    """`base_branch` is not on the remote."""
+
+
+class GitAuthFailed(RunError):
+    """The remote refused the token."""
+
+
+class RemoteUnavailable(RunError):
+    """The git remote did not answer, or broke off."""
+
+    retryable = True
+
+
+class GitFailed(RunError):
+    """git failed in a way that has no name here; its own words are in the message."""
+
+
+class ProtectedBranch(RunError):
+    """The branch to push is the repository's default branch."""
+
+
+class BranchConflict(RunError):
+    """The branch cannot be created, or somebody else moved it."""
+
+
+class PushRejected(RunError):
+    """The remote refused the push; its reason is in the message."""
+
+
+class AgentRepoInvalid(RunError):
+    """What the agent left is not a repository from which a change can be taken."""
+
+
+# Claude.
+
+
+class ModelAccessDenied(RunError):
+    """The provider refused the credentials, or does not let them use the model."""
+
+
+class ModelNotFound(RunError):
+    """The provider has no such model, in that region."""
+
+
+class ModelUnavailable(RunError):
+    """The provider is overloaded, throttles, or did not answer."""
+
+    retryable = True
+
+
+class PromptTooLong(RunError):
+    """The conversation no longer fits the model."""
+
+
+class TurnLimitReached(RunError):
+    """The agent used up `max_turns`."""
+
+
+class BudgetExceeded(RunError):
+    """The agent used up `max_budget_usd`."""
+
+
+class AgentTimeout(RunError):
+    """The agent worked longer than `agent_timeout_seconds`."""
+
+
+class AgentStalled(RunError):
+    """The agent said nothing for `stall_timeout_seconds`."""
+
+    retryable = True
+
+
+class AgentCrashed(RunError):
+    """The agent's process ended without a result."""
+
+    retryable = True
+
+
+class AgentFailed(RunError):
+    """The agent ended with an error that has no name here; its own words are in the message."""

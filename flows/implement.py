@@ -1,0 +1,142 @@
+"""The flow: a git repository and instructions in, a pushed branch out."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow, get_run_logger, runtime
+from prefect.futures import wait
+from prefect.filesystems import LocalFileSystem
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+from prefect.states import Completed, State
+
+from flows.claude.providers import ModelProvider
+from flows.claude.settings import check_settings
+from flows.parameters import (
+    DEFAULT_CLONE_DEPTH,
+    DEFAULT_COMMIT_MESSAGE,
+    DEFAULT_REGION,
+    DEFAULT_SECRET_ID,
+    DEFAULT_SETTINGS,
+    ClaudeCodeOptions,
+    Limits,
+    Provider,
+    Request,
+    default_branch_name,
+)
+from flows.report import Delivery, headline
+from flows.store import RunStore
+from flows.tasks.claude import load_claude_code, model_provider, run_claude
+from flows.tasks.clone import clone
+from flows.tasks.instructions import fetch_instructions
+from flows.tasks.policy import shorten_named_errors
+from flows.tasks.push import push
+from flows.tasks.report import publish_report
+from flows.tasks.secret import read_secret
+from flows.workspace.collect import CommitIdentity
+from flows.workspace.directory import workspace as run_workspace
+
+
+def flow_run_name() -> str:
+    """Name a run by its repository and branch; the parameters are not checked yet."""
+    given = runtime.flow_run.parameters
+    repository = str(given.get("repo_url", "")).rstrip("/").rpartition("/")[2].removesuffix(".git")
+    return f"{repository} @ {given.get('branch_name') or _default_branch()}"
+
+
+@flow(flow_run_name=flow_run_name)
+def implement(
+    repo_url: str,
+    instructions_s3_uri: str = "",
+    instructions: str = "",
+    branch_name: str = "",
+    base_branch: str = "",
+    commit_message: str = DEFAULT_COMMIT_MESSAGE,
+    git_credentials_secret_id: str = DEFAULT_SECRET_ID,
+    git_credentials_block: str = "",
+    provider: Provider = "bedrock",
+    claude_model_id: str = "",
+    aws_region: str = DEFAULT_REGION,
+    claude_settings: dict[str, Any] = DEFAULT_SETTINGS,  # noqa: B006 (nothing writes to it; the form shows it)
+    disable_prompt_cache: bool = False,
+    claude_code_block: str = "",
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    clone_depth: int = DEFAULT_CLONE_DEPTH,
+    allow_default_branch: bool = False,
+) -> State[Delivery]:
+    """Let Claude Code implement written instructions in a git repository, and push the result as a branch.
+
+    Args:
+        repo_url: The repository's https URL, without credentials.
+        instructions_s3_uri: s3://bucket/file.md for one file, or s3://bucket/folder/* for every object below it.
+        instructions: The instructions themselves, in place of instructions_s3_uri.
+        branch_name: The branch to push. One that exists is continued. Empty: feature/claude-implementation-, the
+            run's scheduled start, and a part of its id.
+        base_branch: The branch that a new branch starts from. Empty: the repository's default branch.
+        commit_message: The commit's message; the flow run's id is added as a trailer.
+        git_credentials_secret_id: Name or ARN of the secret in AWS Secrets Manager that holds {"token", "email"}.
+        git_credentials_block: Name of a Git Credentials block, in place of the secret.
+        provider: Who serves the model: Amazon Bedrock, or Anthropic's own API.
+        claude_model_id: The model's id, as the provider names it. Empty: the current Sonnet.
+        aws_region: The AWS region of the secret, the instructions and Bedrock.
+        claude_settings: Claude Code's settings as a JSON object: which tools it may use above all.
+        disable_prompt_cache: Do not let the provider cache the conversation; costs more.
+        claude_code_block: Name of a Claude Code block; it decides what is left at its default here.
+        limits: Where the run stops by itself.
+        clone_depth: How many commits of the history to fetch. 0: all of them.
+        allow_default_branch: Let branch_name be the repository's default branch.
+    """
+    run = _begin(locals())
+    with run_workspace() as workspace:
+        _warn_of_missing_wall(workspace.agent.missing_wall)
+        credentials = read_secret(run.request)
+        cloning = clone.submit(run.request, credentials, workspace)
+        fetching = fetch_instructions.submit(run.request, workspace)
+        wait([cloning, fetching])  # neither may outlive the directory that it writes to
+        checkout, documents = cloning.result(), fetching.result()
+        identity = run.identity(credentials.email)
+        work = run_claude(run.options, run.provider, workspace, checkout, documents, identity, run.store)
+        push(run.request, credentials, workspace, work)
+        delivery = publish_report(run.request, workspace, documents, work, run.store)
+    name = "Completed" if delivery.commit else "NoChanges"
+    return Completed(name=name, message=headline(delivery), data=delivery)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A flow run whose parameters and provider are in order."""
+
+    request: Request
+    options: ClaudeCodeOptions
+    provider: ModelProvider
+    store: RunStore
+
+    def identity(self, email: str) -> CommitIdentity:
+        message = f"{self.request.commit_message}\n\nPrefect-Flow-Run: {self.store.flow_run_id}\n"
+        return CommitIdentity(email, _scheduled_start(), message)
+
+
+def _begin(given: dict[str, Any]) -> _Run:
+    """Check everything that can be checked without a server, before anything is started."""
+    shorten_named_errors()
+    given["branch_name"] = given["branch_name"] or _default_branch()
+    request = Request(**{name: given[name] for name in Request.model_fields})
+    options = ClaudeCodeOptions(**{name: given[name] for name in ClaudeCodeOptions.model_fields})
+    block = load_claude_code(name) if (name := given["claude_code_block"]) else None
+    options = options.over(block.options()) if block else options
+    check_settings(options.claude_settings)
+    files = LocalFileSystem(basepath=PREFECT_LOCAL_STORAGE_PATH.value())
+    return _Run(request, options, model_provider(options, block), RunStore(files, str(runtime.flow_run.id)))
+
+
+def _default_branch() -> str:
+    return default_branch_name(_scheduled_start(), str(runtime.flow_run.id))
+
+
+def _scheduled_start() -> datetime:
+    return runtime.flow_run.scheduled_start_time or datetime.now(UTC)
+
+
+def _warn_of_missing_wall(reason: str) -> None:
+    if reason:
+        get_run_logger().warning("the wall between the agent and this process is missing: %s", reason)

@@ -1,0 +1,130 @@
+"""claude: the paid step. What the agent did is taken and kept first, and judged after that."""
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from prefect import get_run_logger, task
+from pydantic import SecretStr
+
+from flows.claude import events
+from flows.claude.command import Session, argv, binary, environment
+from flows.claude.outcome import AgentReport, AgentRun, judge
+from flows.claude.process import run_agent
+from flows.claude.prompt import continuation, prompt, system_prompt
+from flows.claude.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
+from flows.claude.settings import settings_file
+from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound
+from flows.parameters import ClaudeCodeOptions
+from flows.store import RunStore
+from flows.tasks.policy import RETRIED, UNPERSISTED
+from flows.workspace.clone import Checkout
+from flows.workspace.collect import Change, CommitIdentity, bundle, collect
+from flows.workspace.directory import Workspace
+from flows.workspace.instructions import Instructions
+
+if TYPE_CHECKING:
+    from blocks.claude_code import ClaudeCode
+
+_SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the agent did: the change, what it says of it, and where the change is kept."""
+
+    change: Change
+    report: AgentReport
+    kept: str
+
+
+def load_claude_code(name: str) -> "ClaudeCode":
+    """Load the block document; raise `BlockNotFound` where there is none."""
+    from blocks.claude_code import ClaudeCode  # noqa: PLC0415
+
+    try:
+        return ClaudeCode.load(name)  # type: ignore[return-value]
+    except ValueError:
+        raise BlockNotFound(f"there is no Claude Code block {name!r}: make it in Prefect's UI under Blocks") from None
+
+
+def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> ModelProvider:
+    """Return the provider with its credentials; raise the named error of those that are missing."""
+    if options.provider == "anthropic":
+        key = block.api_key if block and block.api_key else SecretStr(os.environ.get("ANTHROPIC_API_KEY", ""))
+        if not key.get_secret_value():
+            raise ApiKeyMissing("no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one")
+        return Anthropic(key, options.model_id, os.environ.get("ANTHROPIC_BASE_URL", ANTHROPIC_URL).rstrip("/"))
+    from prefect_aws import AwsCredentials  # noqa: PLC0415 (a run on Anthropic's API does without AWS)
+
+    credentials = (block and block.aws_credentials) or AwsCredentials(region_name=options.aws_region)
+    session = credentials.get_boto3_session()
+    if session.get_credentials() is None:
+        raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
+    return Bedrock(session, options.aws_region, options.model_id)
+
+
+@task(name="claude", **RETRIED, **UNPERSISTED)
+def run_claude(
+    options: ClaudeCodeOptions,
+    provider: ModelProvider,
+    workspace: Workspace,
+    checkout: Checkout,
+    instructions: Instructions,
+    identity: CommitIdentity,
+    store: RunStore,
+) -> Work:
+    """Let Claude Code work; return the change, which is kept by then."""
+    transcript = workspace.trusted / "transcript.jsonl"
+    try:
+        run = _run(options, provider, workspace, checkout, instructions, store, transcript)
+    finally:
+        # Interrupted or not: what the agent said and did is paid for.
+        change = collect(workspace, checkout, identity)
+        kept = keep(workspace, store, change, transcript)
+    return Work(change, judge(run, options), kept)
+
+
+def keep(workspace: Workspace, store: RunStore, change: Change, transcript: Path) -> str:
+    """Store the transcript and the change; return where the change is."""
+    if transcript.exists():
+        store.keep_transcript(transcript.read_bytes())
+    return store.keep_change(bundle(workspace.clean_git, change)) if change.commit else ""
+
+
+def _run(
+    options: ClaudeCodeOptions,
+    provider: ModelProvider,
+    workspace: Workspace,
+    checkout: Checkout,
+    instructions: Instructions,
+    store: RunStore,
+    transcript: Path,
+) -> AgentRun:
+    from flows.claude.gateway import gateway  # noqa: PLC0415 (the web server is needed here only)
+
+    logger = get_run_logger()
+    session = Session(str(uuid.uuid5(_SESSION_NAMESPACE, store.flow_run_id)), resumes=transcript.exists())
+    workspace.lend(workspace.config / "settings.json", settings_file(options.claude_settings))
+    workspace.lend(workspace.config / "system-prompt.md", system_prompt(checkout.project_memory).encode())
+    words = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.others)
+    asked = workspace.trusted / "prompt.md"
+    asked.write_text(continuation() if session.resumes else words, encoding="utf-8")
+    program = workspace.reachable_by_agent(binary())
+
+    def log(event: events.Event) -> None:
+        for step in events.steps(event):
+            logger.info("%s", step.replace(f"{workspace.work_tree}/", "").replace(f"{workspace.instructions}/", ""))
+
+    with gateway(provider) as server:
+        return run_agent(
+            workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
+            environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
+            cwd=workspace.work_tree,
+            prompt=asked,
+            transcript=transcript,
+            limits=options.limits,
+            on_event=log,
+        )

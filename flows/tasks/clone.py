@@ -1,0 +1,73 @@
+"""clone: the repository, into the trusted place and from there into the agent's work tree."""
+
+import time
+from typing import Final
+
+from git import RemoteProgress
+from prefect import get_run_logger, task
+
+from blocks.git_credentials import GitCredentials
+from flows.parameters import Request
+from flows.tasks.policy import RETRIED, UNPERSISTED
+from flows.workspace.clone import Checkout
+from flows.workspace.clone import clone as clone_repository
+from flows.workspace.directory import Workspace
+from flows.workspace.remote import Remote
+
+_PROGRESS_SECONDS: Final = 5
+
+
+@task(name="clone", **RETRIED, **UNPERSISTED)
+def clone(request: Request, credentials: GitCredentials, workspace: Workspace) -> Checkout:
+    """Return where the work starts from."""
+    logger = get_run_logger()
+    checkout = clone_repository(
+        workspace,
+        remote(request, credentials, workspace),
+        branch=request.branch_name,
+        base_branch=request.base_branch,
+        depth=request.clone_depth,
+        allow_default_branch=request.allow_default_branch,
+        progress=LoggedProgress(logger.info),
+    )
+    verb = "continues" if checkout.continues else f"starts from {checkout.base_branch} as"
+    logger.info("%s: the work %s %s at %s", request.repo_url, verb, checkout.branch, checkout.base_commit[:12])
+    return checkout
+
+
+def remote(request: Request, credentials: GitCredentials, workspace: Workspace) -> Remote:
+    """Return the run's repository with the token for it."""
+    assert credentials.token is not None  # noqa: S101 (resolve() has seen to it)
+    return Remote(request.repo_url, credentials.token, credentials.username, workspace.trusted)
+
+
+class LoggedProgress(RemoteProgress):  # type: ignore[misc]
+    """git's progress, as a line for each stage that ends and one every few seconds of a long one."""
+
+    def __init__(self, log: object) -> None:
+        super().__init__()
+        self._log = log
+        self._next = time.monotonic() + _PROGRESS_SECONDS
+
+    def line_dropped(self, line: str) -> None:
+        """Pass over what is not progress."""
+
+    def update(self, op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = "") -> None:
+        """Log one line of progress where it is due."""
+        now = time.monotonic()
+        if not op_code & self.END and now < self._next:
+            return
+        self._next = now + _PROGRESS_SECONDS
+        stage = _STAGES.get(op_code & self.OP_MASK, "working")
+        self._log("git: %s %s of %s %s", stage, cur_count, max_count or "?", message)  # type: ignore[operator]
+
+
+_STAGES: Final = {
+    RemoteProgress.COUNTING: "counting",
+    RemoteProgress.COMPRESSING: "compressing",
+    RemoteProgress.RECEIVING: "receiving",
+    RemoteProgress.RESOLVING: "resolving",
+    RemoteProgress.WRITING: "writing",
+    RemoteProgress.FINDING_SOURCES: "finding sources",
+    RemoteProgress.CHECKING_OUT: "checking out",
+}

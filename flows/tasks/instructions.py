@@ -1,0 +1,25 @@
+"""instructions: from S3 or the parameter, to read-only files beside the work tree."""
+
+from prefect import get_run_logger, task
+
+from flows.aws import client_config
+from flows.parameters import Request
+from flows.tasks.policy import RETRIED, UNPERSISTED
+from flows.workspace.directory import Workspace
+from flows.workspace.instructions import PARALLEL, Instructions, from_s3, from_text
+
+
+@task(name="instructions", **RETRIED, **UNPERSISTED)
+def fetch_instructions(request: Request, workspace: Workspace) -> Instructions:
+    """Return the files, and which of them to begin with."""
+    if request.instructions_s3_uri is None:
+        return from_text(workspace, request.instructions)
+    from prefect_aws import AwsCredentials  # noqa: PLC0415 (a run with inline instructions does without AWS)
+
+    session = AwsCredentials(region_name=request.aws_region).get_boto3_session()
+    found = from_s3(workspace, session.client("s3", config=client_config(PARALLEL)), request.instructions_s3_uri)
+    logger = get_run_logger()
+    logger.info("%s: %d files, begins with %s", found.source, len(found.files), found.main or "none in particular")
+    for file in found.files:
+        logger.debug("%s: %d bytes, ETag %s, version %s", file.path, file.size, file.etag, file.version_id or "none")
+    return found

@@ -1,0 +1,139 @@
+"""The agent's user: a uid of its own for each run, so that the kernel keeps the agent away from everything of ours.
+
+Only root on Linux can build that wall. Elsewhere the same calls run the agent as this process's own user, and
+`missing_wall` says so. A process of the agent is known by its uid or, without the wall, by a mark in its environment.
+"""
+
+import os
+import random
+import resource
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+FIRST_UID: Final = 70_000
+UID_COUNT: Final = 10_000
+"""A range that neither Debian's accounts (below 65,536) nor subordinate uids (from 100,000) use."""
+
+MARK: Final = "CLAUDE_CODE_HEADLESS_RUN"
+_END_TIMEOUT_SECONDS: Final = 30
+_LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**30}
+"""setrlimit(2)'s RLIMIT_… for the agent: open files, processes of its uid, bytes of one file."""
+
+
+@dataclass(frozen=True)
+class AgentUser:
+    """Who the agent runs as. `uid` is None where there is no wall."""
+
+    uid: int | None
+    mark: str
+    """The value of the `MARK` environment variable of every process of this run's agent."""
+    missing_wall: str = ""
+    """Why there is no wall, as a sentence; empty where there is one."""
+
+    def argv(self, command: Sequence[str]) -> list[str]:
+        """Return `command` as the agent's user runs it: no capability, no group, no way to gain a privilege."""
+        return ["prlimit", *_limits(), *self._drop(), *command] if self.uid is not None else list(command)
+
+    def _drop(self) -> list[str]:
+        ids = [f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+        return ["setpriv", *ids, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+
+    def give(self, path: Path) -> None:
+        """Make the agent the owner of `path` and of everything below it; links are not followed."""
+        if self.uid is None:
+            return
+        os.chown(path, self.uid, self.uid, follow_symlinks=False)
+        for folder, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                os.chown(os.path.join(folder, name), self.uid, self.uid, follow_symlinks=False)  # noqa: PTH118 (walks)
+
+    def lend(self, path: Path) -> None:
+        """Let the agent read `path`, a file or a directory of ours, and not change it."""
+        if self.uid is None:
+            return
+        os.chown(path, 0, self.uid)
+        path.chmod(0o750 if path.is_dir() else 0o640)
+
+    def end_processes(self) -> None:
+        """Kill every process of the agent, again and again until none is left."""
+        deadline = time.monotonic() + _END_TIMEOUT_SECONDS
+        while self.processes():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"processes of the agent are still alive: {self.processes()}")
+            self._kill_all()
+            time.sleep(0.02)
+
+    def _kill_all(self) -> None:
+        if self.uid is not None:
+            # kill(-1) reaches all of a uid at once, so that none can fork its way past a list that we made before.
+            subprocess.run([*self._drop(), "sh", "-c", "kill -KILL -1"], check=False, stderr=subprocess.DEVNULL)  # noqa: S607
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.kill()
+
+    def processes(self) -> list[psutil.Process]:
+        """Return what is alive of the agent's processes."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
+                return False
+            if self.uid is not None:
+                return self.uid in process.uids()
+            return process.environ().get(MARK) == self.mark
+        except psutil.Error:
+            return False
+
+
+def _limits() -> list[str]:
+    """Return prlimit's options; a limit of the host that is lower already stays."""
+    hard = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1] for name in _LIMITS}
+    lowest = {name: most if hard[name] == resource.RLIM_INFINITY else min(most, hard[name]) for name, most in _LIMITS.items()}
+    return [f"--{name.lower()}={most}" for name, most in lowest.items()]
+
+
+@contextmanager
+def agent_user(mark: str) -> Iterator[AgentUser]:
+    """Take a uid that no other run on this host has, for as long as the context lasts."""
+    reason = _why_no_wall()
+    if reason:
+        yield AgentUser(None, mark, reason)
+        return
+    uid, claim = _claim_uid()
+    with claim:
+        yield AgentUser(uid, mark)
+
+
+def _why_no_wall() -> str:
+    consequence = "the agent runs as this process's own user and can read what that user can"
+    if os.geteuid() != 0:
+        return f"not running as root: {consequence}"
+    if not shutil.which("setpriv") or not shutil.which("prlimit"):
+        return f"setpriv and prlimit (util-linux) are not installed: {consequence}"
+    trial = subprocess.run(AgentUser(FIRST_UID, "").argv(["true"]), check=False, capture_output=True)
+    if trial.returncode != 0:
+        return f"this container may not change the user of a process (CAP_SETUID, CAP_SETGID): {consequence}"
+    return ""
+
+
+def _claim_uid() -> tuple[int, socket.socket]:
+    """Return a uid and what holds it: a name that the kernel gives to one socket, and frees when its process ends."""
+    for offset in random.sample(range(UID_COUNT), UID_COUNT):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0claude-code-headless-uid-{FIRST_UID + offset}")
+        except OSError:
+            claim.close()
+            continue
+        return FIRST_UID + offset, claim
+    raise RuntimeError(f"all {UID_COUNT} agent users of this host are taken")

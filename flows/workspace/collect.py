@@ -1,0 +1,134 @@
+"""From the agent's work tree to a commit of ours: objects cross, nothing else does.
+
+The agent's repository may hold anything, so every git that reads it runs as the agent's user. The trusted side fetches
+objects from that, checks them (fsck), and makes the commit itself.
+"""
+
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
+
+from flows.errors import AgentRepoInvalid, GitFailed
+from flows.workspace import git
+from flows.workspace.clone import Checkout
+from flows.workspace.directory import Workspace
+
+_RESULT_REF: Final = "refs/claude-code-headless/result"
+_TIMEOUT_SECONDS: Final = 900
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file of the change, with its lines added and removed (None: binary)."""
+
+    path: str
+    added: int | None
+    removed: int | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the agent did to the repository. `commit` is empty where that is nothing."""
+
+    commit: str
+    checkout: Checkout
+    files: tuple[FileChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class CommitIdentity:
+    """Who and when a commit says it is from. The same run gives the same, so that it makes the same commit id."""
+
+    email: str
+    date: datetime
+    message: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """git's variables for author and committer; the name is the e-mail's part before the @."""
+        name, when = self.email.partition("@")[0], f"{int(self.date.timestamp())} +0000"
+        who = {"NAME": name, "EMAIL": self.email, "DATE": when}
+        return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+
+
+def collect(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) -> Change:
+    """Take what is in the work tree now as one commit on top of the base; the agent's processes are ended first."""
+    workspace.agent.end_processes()
+    try:
+        _commit_as_agent(workspace, checkout.base_commit)
+        _fetch_objects(workspace)
+    except GitFailed as error:
+        raise AgentRepoInvalid(f"the agent left a work tree from which no change can be taken: {error}") from None
+    finally:
+        workspace.agent.end_processes()
+    return _commit(workspace, checkout, identity)
+
+
+def _commit_as_agent(workspace: Workspace, base: str) -> None:
+    # An agent that was killed in the middle of a git command leaves its lock; whoever held it is gone by now.
+    lock = workspace.work_tree / ".git" / "index.lock"
+    git.check(workspace.agent.argv(["rm", "-f", str(lock)]), timeout_seconds=_TIMEOUT_SECONDS)
+    workspace.git_as_agent("add", "--all")
+    tree = workspace.git_as_agent("write-tree").text
+    commit = workspace.git_as_agent("commit-tree", tree, "-p", base, "-m", "work tree").text
+    workspace.git_as_agent("update-ref", _RESULT_REF, commit)
+
+
+def _fetch_objects(workspace: Workspace) -> None:
+    environment = git.isolated_environment(workspace.agent_mark)
+    upload_pack = workspace.agent.argv(
+        ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "git-upload-pack"]
+    )
+    options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--quiet"]
+    safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
+    fetch = [*options, f"--upload-pack={shlex.join(upload_pack)}", str(workspace.work_tree), f"+{_RESULT_REF}:{_RESULT_REF}"]
+    git.check(
+        git.command(["fetch", *fetch], config=safe, git_dir=workspace.clean_git), timeout_seconds=_TIMEOUT_SECONDS
+    )
+
+
+def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) -> Change:
+    clean, base = workspace.clean_git, checkout.base_commit
+    trees = git.check(git.command(["rev-parse", f"{_RESULT_REF}^{{tree}}", f"{base}^{{tree}}"], git_dir=clean)).text
+    ours, before = trees.split("\n")
+    if ours == before:
+        return Change("", checkout)
+    with TemporaryFile() as message:
+        message.write(identity.message.encode())
+        message.seek(0)
+        commit = git.check(
+            git.command(["commit-tree", ours, "-p", base, "-F", "-"], git_dir=clean),
+            environment=git.isolated_environment(identity.environment),
+            stdin=message,
+        ).text
+    git.check(git.command(["update-ref", f"refs/heads/{checkout.branch}", commit], git_dir=clean))
+    return Change(commit, checkout, _files(clean, base, commit))
+
+
+def _files(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...]:
+    listing = git.check(git.command(["diff-tree", "-r", "-z", "--numstat", "--no-renames", base, commit], git_dir=git_dir))
+    rows = (row.split("\t", 2) for row in listing.text.split("\0") if row)
+    return tuple(FileChange(path, _count(added), _count(removed)) for added, removed, path in rows)
+
+
+def _count(text: str) -> int | None:
+    return None if text == "-" else int(text)
+
+
+def patch(git_dir: Path, change: Change) -> str:
+    """Return the change as a diff, undecodable bytes replaced."""
+    if not change.commit:
+        return ""
+    arguments = ["diff-tree", "-p", "--stat=100", "--no-ext-diff", "--no-textconv", change.checkout.base_commit, change.commit]
+    return git.check(git.command(arguments, git_dir=git_dir)).stdout.decode("utf-8", "replace")
+
+
+def bundle(git_dir: Path, change: Change) -> bytes:
+    """Return the change as a git bundle: `git fetch <file>` in any clone that has the base gets it."""
+    path = git_dir.parent / "change.bundle"
+    wanted = [f"refs/heads/{change.checkout.branch}", f"^{change.checkout.base_commit}"]
+    git.check(git.command(["bundle", "create", "--quiet", str(path), *wanted], git_dir=git_dir))
+    return path.read_bytes()

@@ -1,0 +1,176 @@
+"""The instructions: from S3, or from the text of a parameter, to read-only files beside the work tree."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from flows.addresses import S3Uri
+from flows.aws import Outcomes, named_errors
+from flows.errors import (
+    InstructionsAccessDenied,
+    InstructionsEmpty,
+    InstructionsNotFound,
+    InstructionsNotText,
+    InstructionsTooLarge,
+    InstructionsUnavailable,
+    KeyCollision,
+    UnsafeKey,
+)
+from flows.workspace.directory import Workspace
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MAX_FILES: Final = 20_000
+MAX_BYTES: Final = 500 * 2**20
+MAX_MAIN_BYTES: Final = 2**20
+PARALLEL: Final = 32
+MAIN_NAMES: Final = ("main.md", "instructions.md", "readme.md")
+INLINE_NAME: Final = "instructions.md"
+_COMPONENT_MAX_BYTES: Final = 255
+
+
+@dataclass(frozen=True)
+class InstructionFile:
+    """One file, and which version of it was taken."""
+
+    path: str
+    size: int
+    etag: str = ""
+    version_id: str = ""
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """The files of a run, and the one to begin with (`main`, empty where none stands out)."""
+
+    source: str
+    files: tuple[InstructionFile, ...]
+    main: str
+    main_text: str
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The paths of all files but the main one."""
+        return tuple(file.path for file in self.files if file.path != self.main)
+
+
+def from_text(workspace: Workspace, text: str) -> Instructions:
+    """Write the inline instructions to a file, as if they had been one in S3."""
+    content = text.encode()
+    workspace.lend(workspace.instructions / INLINE_NAME, content)
+    return _read(workspace, "inline", (InstructionFile(INLINE_NAME, len(content)),))
+
+
+def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instructions:
+    """Download one object, or every object below a prefix, many at a time; a second call starts afresh."""
+    for leftover in workspace.instructions.iterdir():
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    outcomes = Outcomes(str(uri), InstructionsNotFound, InstructionsAccessDenied, InstructionsUnavailable)
+    with named_errors(outcomes):
+        paths = _list(client, uri) if uri.is_folder else {PurePosixPath(uri.key).name: uri.key}
+    _check_paths(paths)
+    for folder in sorted({parent for path in paths for parent in PurePosixPath(path).parents} - {PurePosixPath()}):
+        (workspace.instructions / folder).mkdir()
+        workspace.agent.lend(workspace.instructions / folder)
+
+    def download(item: tuple[str, str]) -> InstructionFile:
+        with named_errors(Outcomes(f"s3://{uri.bucket}/{item[1]}", outcomes.missing, outcomes.denied, outcomes.unavailable)):
+            return _download(workspace, client, uri.bucket, *item)
+
+    with ThreadPoolExecutor(PARALLEL, "instructions") as pool:
+        files = tuple(pool.map(download, paths.items()))
+    return _read(workspace, str(uri), files)
+
+
+def _list(client: "S3Client", uri: S3Uri) -> dict[str, str]:
+    """Return key by relative path; `folder/` markers, which consoles make, are no files."""
+    paths: dict[str, str] = {}
+    size = 0
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=uri.bucket, Prefix=uri.key):
+        for item in page.get("Contents", []):
+            if item["Key"].endswith("/"):
+                continue
+            paths[item["Key"].removeprefix(uri.key)] = item["Key"]
+            size += item["Size"]
+            _check_size(str(uri), len(paths), size)
+    if not paths:
+        raise InstructionsEmpty(f"{uri} holds no object: upload the instructions there, or correct the prefix")
+    return paths
+
+
+def _check_size(source: str, count: int, size: int) -> None:
+    if count > MAX_FILES or size > MAX_BYTES:
+        raise InstructionsTooLarge(
+            f"{source} is over {MAX_FILES:,} files or {MAX_BYTES >> 20} MiB: name a narrower prefix, or put data "
+            "that the work needs into the repository"
+        )
+
+
+def _check_paths(paths: dict[str, str]) -> None:
+    """Refuse keys that are no path below a directory, or that would be one file on some file system."""
+    seen: dict[str, str] = {}
+    folders = {str(parent).casefold() for path in paths for parent in PurePosixPath(path).parents}
+    for path, key in paths.items():
+        parts = path.split("/")
+        if any(part in {"", ".", ".."} or part.lower() == ".git" or "\0" in part for part in parts):
+            raise UnsafeKey(f"the key {key!r} cannot become a file below the instructions' directory: rename it")
+        if any(len(part.encode()) > _COMPONENT_MAX_BYTES for part in parts):
+            raise UnsafeKey(f"the key {key!r} has a part of over {_COMPONENT_MAX_BYTES} bytes: rename it")
+        folded = path.casefold()
+        if folded in folders or folded in seen:
+            raise KeyCollision(f"the keys {key!r} and {seen.get(folded, key + '/…')!r} would be one file: rename one")
+        seen[folded] = key
+
+
+def _download(workspace: Workspace, client: "S3Client", bucket: str, path: str, key: str) -> InstructionFile:
+    answer = client.get_object(Bucket=bucket, Key=key)
+    _check_size(f"s3://{bucket}/{key}", 1, answer["ContentLength"])
+    target = workspace.instructions / path
+    with target.open("wb") as file:
+        for chunk in _chunks(answer["Body"]):
+            file.write(chunk)
+    workspace.agent.lend(target)
+    return InstructionFile(path, answer["ContentLength"], answer["ETag"].strip('"'), answer.get("VersionId", ""))
+
+
+def _chunks(body: Any) -> Iterator[bytes]:  # noqa: ANN401 (botocore's StreamingBody is typed as the stub's own class)
+    yield from body.iter_chunks(2**20)
+
+
+def _read(workspace: Workspace, source: str, files: tuple[InstructionFile, ...]) -> Instructions:
+    if not any(_has_text(workspace.instructions / file.path) for file in files):
+        raise InstructionsEmpty(f"{source} holds only white space: write down what is to be done")
+    main = main_file([file.path for file in files])
+    text = _text(workspace.instructions / main, source) if main else ""
+    return Instructions(source, files, main, text)
+
+
+def _has_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        return any(chunk.strip(b"\xef\xbb\xbf \t\r\n\v\f") for chunk in iter(lambda: file.read(2**16), b""))
+
+
+def main_file(paths: list[str]) -> str:
+    """Return the file that holds the instructions proper; empty where none stands out."""
+    if len(paths) == 1:
+        return paths[0]
+    top = {path.lower(): path for path in paths if "/" not in path}
+    named = [top[name] for name in MAIN_NAMES if name in top]
+    markdown = [path for name, path in top.items() if name.endswith((".md", ".markdown"))]
+    return named[0] if named else markdown[0] if len(markdown) == 1 else ""
+
+
+def _text(path: Path, source: str) -> str:
+    if path.stat().st_size > MAX_MAIN_BYTES:
+        raise InstructionsTooLarge(f"{path.name} of {source} is over {MAX_MAIN_BYTES >> 20} MiB: move data to other files")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InstructionsNotText(f"{path.name} of {source} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    if not text.strip():
+        raise InstructionsEmpty(f"{path.name} of {source} holds only white space: write down what is to be done")
+    return text
