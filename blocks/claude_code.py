@@ -39,7 +39,9 @@ class ClaudeCode(Block):
     )
     limits: Limits = Field(default=Limits(), title="Limits", description="Where a run stops by itself.")
     api_key: SecretStr | None = Field(
-        default=None, title="API key", description="Anthropic's API key. Empty: ANTHROPIC_API_KEY of the flow's process."
+        default=None,
+        title="API key",
+        description="Anthropic's API key. Empty: ANTHROPIC_API_KEY of the flow's process.",
     )
     aws_credentials: AwsCredentials | None = Field(
         default=None, title="AWS credentials", description="For Bedrock. Empty: the role or keys of the flow's process."

@@ -32,7 +32,9 @@ class GitCredentials(CredentialsBlock):
     _documentation_url = "https://git-scm.com/docs/gitcredentials"  # type: ignore[assignment]
 
     token: SecretStr | None = Field(
-        default=None, title="Token", description="A personal or project access token that may read and write the repository."
+        default=None,
+        title="Token",
+        description="A personal or project access token that may read and write the repository.",
     )
     email: str = Field(default="", title="E-mail", description="The author of the commits.")
     username: str = Field(

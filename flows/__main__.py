@@ -4,14 +4,17 @@ Exit statuses: 0 completed, or help was asked for; 1 the run failed; 2 a variabl
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from flows.claude.settings import parse_settings
 from flows.errors import RunError
-from flows.parameters import DEFAULT_SECRET_ID, DEFAULT_SETTINGS
+from flows.parameters import DEFAULT_SECRET_ID, DEFAULT_SETTINGS, Limits
 
 
 class InvalidVariable(RunError):
@@ -42,7 +45,9 @@ class Variable:
 
 VARIABLES: Final = (
     Variable("REPO_URL", "repo_url", str, "https URL of the git repository. Required"),
-    Variable("INSTRUCTIONS_S3_URI", "instructions_s3_uri", str, "s3://bucket/file.md or s3://bucket/folder/*. Required"),
+    Variable(
+        "INSTRUCTIONS_S3_URI", "instructions_s3_uri", str, "s3://bucket/file.md or s3://bucket/folder/*. Required"
+    ),
     Variable("INSTRUCTIONS", "instructions", str, "The instructions' text, in place of INSTRUCTIONS_S3_URI"),
     Variable("BRANCH_NAME", "branch_name", str, "Branch to push [feature/claude-implementation-{timestamp}-{run}]"),
     Variable("BASE_BRANCH", "base_branch", str, "Branch to start from [the default branch]"),
@@ -88,8 +93,15 @@ def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
         raise InvalidVariable("REPO_URL is not set: give the https URL of the git repository")
     if "instructions_s3_uri" not in given and "instructions" not in given:
         raise InvalidVariable("INSTRUCTIONS_S3_URI is not set: give s3://bucket/file.md or s3://bucket/folder/*")
-    limits = _read(LIMITS, environment)
-    return {**given, "limits": limits} if limits else given
+    return {**given, "limits": _limits(_read(LIMITS, environment))}
+
+
+def _limits(given: dict[str, Any]) -> Limits:
+    try:
+        return Limits(**given)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise InvalidVariable(f"{str(wrong['loc'][0]).upper()} cannot be used: {wrong['msg']}") from None
 
 
 def _read(variables: tuple[Variable, ...], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -115,9 +127,17 @@ def main() -> int:
 
         validate(given)
     except RunError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(f"{type(error).__name__}: {_with_variables(str(error))}", file=sys.stderr)
         return 2
     return _run(implement, given)
+
+
+def _with_variables(message: str) -> str:
+    """Name the variable where a message names the parameter: that is what this caller has set."""
+    for variable in VARIABLES:
+        if "_" in variable.parameter:
+            message = re.sub(rf"\b{variable.parameter}\b", variable.name, message)
+    return message
 
 
 def _run(flow: Callable[..., Any], given: dict[str, Any]) -> int:

@@ -20,7 +20,14 @@ from flows.errors import AwsCredentialsMissing, RunError
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
 
-_MISSING: Final = {"NoSuchKey", "NoSuchBucket", "404", "NotFound", "ResourceNotFoundException", "InvalidRequestException"}
+_MISSING: Final = {
+    "NoSuchKey",
+    "NoSuchBucket",
+    "404",
+    "NotFound",
+    "ResourceNotFoundException",
+    "InvalidRequestException",
+}
 _DENIED: Final = {"AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled", "DecryptionFailure"}
 _CREDENTIALS: Final = {
     "ExpiredToken",
@@ -32,7 +39,14 @@ _CREDENTIALS: Final = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_PASSING: Final = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestTimeTooSkewed", "TooManyRequestsException"}
+_PASSING: Final = {
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "TooManyRequestsException",
+}
 _FIRST_SERVER_ERROR: Final = 500
 
 
@@ -65,7 +79,13 @@ def named_errors(outcomes: Outcomes) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _client_error(error, outcomes) from None
-    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, NoRegionError, ProfileNotFound) as error:
+    except (
+        NoCredentialsError,
+        PartialCredentialsError,
+        CredentialRetrievalError,
+        NoRegionError,
+        ProfileNotFound,
+    ) as error:
         raise AwsCredentialsMissing(f"{outcomes.what}: {error}: give the process a role, a profile or keys") from None
     except BotoCoreError as error:
         raise outcomes.unavailable(f"{outcomes.what}: AWS did not answer: {error}") from None
@@ -78,9 +98,13 @@ def _client_error(error: ClientError, outcomes: Outcomes) -> RunError:
     if code in _CREDENTIALS:
         return AwsCredentialsMissing(f"{outcomes.what}: AWS refuses the credentials ({code}): renew them")
     if code in _MISSING:
-        return outcomes.missing(f"{outcomes.what} does not exist, as this account and region see it: check its name ({code})")
+        return outcomes.missing(
+            f"{outcomes.what} does not exist, as this account and region see it: check its name ({code})"
+        )
     if code in _DENIED:
-        return outcomes.denied(f"{outcomes.what}: this process's role may not read it: grant it the permission ({said})")
+        return outcomes.denied(
+            f"{outcomes.what}: this process's role may not read it: grant it the permission ({said})"
+        )
     if code in _PASSING or status >= _FIRST_SERVER_ERROR:
         return outcomes.unavailable(f"{outcomes.what}: AWS answered {status} {code}")
     return outcomes.denied(f"{outcomes.what}: AWS refused the request with {status} {code}: {said}")

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from inspect import signature
 from typing import Any
 
 from prefect import flow, get_run_logger, runtime
-from prefect.futures import wait
 from prefect.filesystems import LocalFileSystem
+from prefect.futures import wait
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Completed, State
 
@@ -57,7 +58,7 @@ def implement(
     provider: Provider = "bedrock",
     claude_model_id: str = "",
     aws_region: str = DEFAULT_REGION,
-    claude_settings: dict[str, Any] = DEFAULT_SETTINGS,  # noqa: B006 (nothing writes to it; the form shows it)
+    claude_settings: dict[str, Any] = DEFAULT_SETTINGS,
     disable_prompt_cache: bool = False,
     claude_code_block: str = "",
     limits: Limits = Limits(),  # noqa: B008 (frozen)
@@ -116,15 +117,25 @@ class _Run:
         return CommitIdentity(email, _scheduled_start(), message)
 
 
+def validate(given: dict[str, Any]) -> tuple[Request, ClaudeCodeOptions]:
+    """Check a run's parameters, those left out at their defaults; raise the named error of the first that is wrong."""
+    defaults = {name: parameter.default for name, parameter in signature(implement.fn).parameters.items()}
+    values = {**defaults, **given}
+    values["branch_name"] = values["branch_name"] or _default_branch()
+    request = Request(**{name: values[name] for name in Request.model_fields})
+    options = ClaudeCodeOptions(**{name: values[name] for name in ClaudeCodeOptions.model_fields})
+    check_settings(options.claude_settings)
+    return request, options
+
+
 def _begin(given: dict[str, Any]) -> _Run:
     """Check everything that can be checked without a server, before anything is started."""
     shorten_named_errors()
-    given["branch_name"] = given["branch_name"] or _default_branch()
-    request = Request(**{name: given[name] for name in Request.model_fields})
-    options = ClaudeCodeOptions(**{name: given[name] for name in ClaudeCodeOptions.model_fields})
+    request, options = validate(given)
     block = load_claude_code(name) if (name := given["claude_code_block"]) else None
-    options = options.over(block.options()) if block else options
-    check_settings(options.claude_settings)
+    if block:
+        options = options.over(block.options())
+        check_settings(options.claude_settings)
     files = LocalFileSystem(basepath=PREFECT_LOCAL_STORAGE_PATH.value())
     return _Run(request, options, model_provider(options, block), RunStore(files, str(runtime.flow_run.id)))
 

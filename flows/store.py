@@ -1,8 +1,8 @@
 """What a run keeps, on whatever file system the caller hands over: the agent's work outlives its container's disk there.
 
-    claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, as it came
-    claude-code-headless/<flow run id>/change.bundle         the change, for `git fetch`
-    claude-code-headless/<flow run id>/report.md             what the run said at its end
+claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, as it came
+claude-code-headless/<flow run id>/change.bundle         the change, for `git fetch`
+claude-code-headless/<flow run id>/report.md             what the run said at its end
 """
 
 import gzip

@@ -120,7 +120,8 @@ class ScriptedModel(LoopbackServer):
         """Recompute the signature from the request as it arrived."""
         given = asked.headers.get("authorization", "")
         parts = re.fullmatch(
-            r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/bedrock/aws4_request, SignedHeaders=([^,]+), Signature=(\w+)", given
+            r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/bedrock/aws4_request, SignedHeaders=([^,]+), Signature=(\w+)",
+            given,
         )
         if parts is None or parts[1] != self._aws.access_key:
             return False
@@ -151,7 +152,8 @@ def _placed(turn: Turn, body: dict[str, Any]) -> Turn:
 
 def _message(turn: Turn, model: str) -> dict[str, Any]:
     uses = [
-        {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:22]}", "name": t.name, "input": t.input} for t in turn.tools
+        {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:22]}", "name": t.name, "input": t.input}
+        for t in turn.tools
     ]
     return {
         "id": f"msg_{uuid.uuid4().hex[:22]}",

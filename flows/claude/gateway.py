@@ -9,8 +9,8 @@ import hmac
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,9 +27,20 @@ from flows.claude.providers import ModelProvider
 from flows.errors import RunError
 
 _TIMEOUT: Final = httpx.Timeout(connect=10, read=600, write=60, pool=None)
-_START_SECONDS: Final = 10
+_STOP_SECONDS: Final = 10
+_KEEP_ALIVE_SECONDS: Final = 900
+"""Longer than a shell command of the agent, so that its next request does not meet a closing connection."""
 _NOT_SENT_ON: Final = frozenset(
-    {"host", "connection", "content-length", "transfer-encoding", "authorization", "x-api-key", "cookie", GATEWAY_TOKEN_HEADER}
+    {
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "authorization",
+        "x-api-key",
+        "cookie",
+        GATEWAY_TOKEN_HEADER,
+    }
 )
 _NOT_SENT_BACK: Final = frozenset({"connection", "transfer-encoding", "content-length", "set-cookie", "keep-alive"})
 
@@ -48,36 +59,39 @@ def gateway(provider: ModelProvider) -> Iterator[Gateway]:
     token = secrets.token_urlsafe(32)
     listener = socket.create_server(("127.0.0.1", 0))
     app = _application(provider, provider.base_url, token)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, timeout_keep_alive=_KEEP_ALIVE_SECONDS)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="model-gateway", daemon=True)
     thread.start()
     try:
         yield Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}", token)
     finally:
         server.should_exit = True
-        thread.join(_START_SECONDS)
+        thread.join(_STOP_SECONDS)
         listener.close()
 
 
 def _application(provider: ModelProvider, base_url: str, token: str) -> Starlette:
-    client: httpx.AsyncClient | None = None
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
+        async with httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False) as client:
+            yield {"client": client}
 
     async def forward(request: Request) -> Response:
-        nonlocal client
         if not hmac.compare_digest(request.headers.get(GATEWAY_TOKEN_HEADER, ""), token):
             return _refusal(403, "this gateway serves one run's agent only")
         path, body = request.scope["raw_path"].decode("ascii"), await request.body()
         if not provider.admits(request.method, path, body):
             return _refusal(403, "this gateway lets through the run's own model only")
-        client = client or httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False)
         try:
-            return await _send(client, await _signed(provider, base_url, path, request, body))
+            return await _send(request.state.client, await _signed(provider, base_url, path, request, body))
         except httpx.HTTPError as error:
             return _refusal(502, f"connection error: the provider did not answer: {type(error).__name__}: {error}")
         except RunError as error:
             return _refusal(403, str(error))
 
-    return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "HEAD", "POST"])])
+    return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "HEAD", "POST"])], lifespan=lifespan)
 
 
 async def _signed(provider: ModelProvider, base_url: str, path: str, request: Request, body: bytes) -> httpx.Request:
@@ -103,4 +117,6 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> Response:
 
 
 def _refusal(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"type": "error", "error": {"type": "gateway_error", "message": message}, "message": message}, status)
+    return JSONResponse(
+        {"type": "error", "error": {"type": "gateway_error", "message": message}, "message": message}, status
+    )

@@ -94,8 +94,12 @@ def report(result: Event) -> AgentReport:
 def _no_result(run: AgentRun) -> RunError:
     said = run.stderr.strip()[-_SHOWN:]
     if run.exit_status is not None and run.exit_status <= 0:
-        return AgentCrashed(f"the agent ended without a result (exit status {run.exit_status}): {said or 'it said nothing'}")
-    return AgentFailed(f"Claude Code did not start to work (exit status {run.exit_status}): {said or 'it said nothing'}")
+        return AgentCrashed(
+            f"the agent ended without a result (exit status {run.exit_status}): {said or 'it said nothing'}"
+        )
+    return AgentFailed(
+        f"Claude Code did not start to work (exit status {run.exit_status}): {said or 'it said nothing'}"
+    )
 
 
 def _api_error(result: Event, options: ClaudeCodeOptions) -> RunError:

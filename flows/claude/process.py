@@ -72,7 +72,13 @@ def run_agent(
     errors = transcript.with_suffix(".stderr")
     with prompt.open("rb") as stdin, errors.open("wb") as stderr, transcript.open("ab") as kept:
         process = subprocess.Popen(
-            argv, env=dict(environment), cwd=cwd, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
+            argv,
+            env=dict(environment),
+            cwd=cwd,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
         )
         try:
             listener = _Listener(on_event)

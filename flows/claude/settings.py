@@ -13,24 +13,26 @@ from flows.errors import InvalidSettings
 ALLOWED_KEYS_VARIABLE: Final = "CLAUDE_SETTINGS_ALLOWED_KEYS"
 """Environment variable of the trusted side: more keys that runs may set, separated by commas."""
 
-ALLOWED_KEYS: Final = frozenset({
-    "$schema",
-    "alwaysThinkingEnabled",
-    "attribution",
-    "autoCompactEnabled",
-    "autoMemoryEnabled",
-    "cleanupPeriodDays",
-    "companyAnnouncements",
-    "effortLevel",
-    "includeCoAuthoredBy",
-    "includeGitInstructions",
-    "language",
-    "outputStyle",
-    "permissions",
-    "respectGitignore",
-    "showThinkingSummaries",
-    "skipWebFetchPreflight",
-})
+ALLOWED_KEYS: Final = frozenset(
+    {
+        "$schema",
+        "alwaysThinkingEnabled",
+        "attribution",
+        "autoCompactEnabled",
+        "autoMemoryEnabled",
+        "cleanupPeriodDays",
+        "companyAnnouncements",
+        "effortLevel",
+        "includeCoAuthoredBy",
+        "includeGitInstructions",
+        "language",
+        "outputStyle",
+        "permissions",
+        "respectGitignore",
+        "showThinkingSummaries",
+        "skipWebFetchPreflight",
+    }
+)
 _PERMISSION_LISTS: Final = ("allow", "deny", "ask", "additionalDirectories")
 _PERMISSION_MODES: Final = ("default", "acceptEdits", "plan", "bypassPermissions", "dontAsk")
 DEFAULT_MODE: Final = "acceptEdits"

@@ -55,7 +55,9 @@ def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> Mo
     if options.provider == "anthropic":
         key = block.api_key if block and block.api_key else SecretStr(os.environ.get("ANTHROPIC_API_KEY", ""))
         if not key.get_secret_value():
-            raise ApiKeyMissing("no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one")
+            raise ApiKeyMissing(
+                "no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one"
+            )
         return Anthropic(key, options.model_id, os.environ.get("ANTHROPIC_BASE_URL", ANTHROPIC_URL).rstrip("/"))
     from prefect_aws import AwsCredentials  # noqa: PLC0415 (a run on Anthropic's API does without AWS)
 

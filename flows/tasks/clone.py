@@ -52,7 +52,9 @@ class LoggedProgress(RemoteProgress):  # type: ignore[misc]
     def line_dropped(self, line: str) -> None:
         """Pass over what is not progress."""
 
-    def update(self, op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = "") -> None:
+    def update(
+        self, op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = ""
+    ) -> None:
         """Log one line of progress where it is due."""
         now = time.monotonic()
         if not op_code & self.END and now < self._next:

@@ -22,4 +22,6 @@ def load_git_credentials(name: str) -> GitCredentials:
     try:
         return GitCredentials.load(name)  # type: ignore[return-value]
     except ValueError:
-        raise BlockNotFound(f"there is no Git Credentials block {name!r}: make it in Prefect's UI under Blocks") from None
+        raise BlockNotFound(
+            f"there is no Git Credentials block {name!r}: make it in Prefect's UI under Blocks"
+        ) from None

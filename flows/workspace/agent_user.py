@@ -75,7 +75,7 @@ class AgentUser:
     def _kill_all(self) -> None:
         if self.uid is not None:
             # kill(-1) reaches all of a uid at once, so that none can fork its way past a list that we made before.
-            subprocess.run([*self._drop(), "sh", "-c", "kill -KILL -1"], check=False, stderr=subprocess.DEVNULL)  # noqa: S607
+            subprocess.run([*self._drop(), "sh", "-c", "kill -KILL -1"], check=False, stderr=subprocess.DEVNULL)
         for process in self.processes():
             with suppress(psutil.Error):
                 process.kill()
@@ -98,7 +98,9 @@ class AgentUser:
 def _limits() -> list[str]:
     """Return prlimit's options; a limit of the host that is lower already stays."""
     hard = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1] for name in _LIMITS}
-    lowest = {name: most if hard[name] == resource.RLIM_INFINITY else min(most, hard[name]) for name, most in _LIMITS.items()}
+    lowest = {
+        name: most if hard[name] == resource.RLIM_INFINITY else min(most, hard[name]) for name, most in _LIMITS.items()
+    }
     return [f"--{name.lower()}={most}" for name, most in lowest.items()]
 
 

@@ -48,7 +48,7 @@ class CommitIdentity:
 
     @property
     def environment(self) -> dict[str, str]:
-        """git's variables for author and committer; the name is the e-mail's part before the @."""
+        """Git's variables for author and committer; the name is the e-mail's part before the @."""
         name, when = self.email.partition("@")[0], f"{int(self.date.timestamp())} +0000"
         who = {"NAME": name, "EMAIL": self.email, "DATE": when}
         return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
@@ -84,7 +84,12 @@ def _fetch_objects(workspace: Workspace) -> None:
     )
     options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--quiet"]
     safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
-    fetch = [*options, f"--upload-pack={shlex.join(upload_pack)}", str(workspace.work_tree), f"+{_RESULT_REF}:{_RESULT_REF}"]
+    fetch = [
+        *options,
+        f"--upload-pack={shlex.join(upload_pack)}",
+        str(workspace.work_tree),
+        f"+{_RESULT_REF}:{_RESULT_REF}",
+    ]
     git.check(
         git.command(["fetch", *fetch], config=safe, git_dir=workspace.clean_git), timeout_seconds=_TIMEOUT_SECONDS
     )
@@ -109,7 +114,9 @@ def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) 
 
 
 def _files(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...]:
-    listing = git.check(git.command(["diff-tree", "-r", "-z", "--numstat", "--no-renames", base, commit], git_dir=git_dir))
+    listing = git.check(
+        git.command(["diff-tree", "-r", "-z", "--numstat", "--no-renames", base, commit], git_dir=git_dir)
+    )
     rows = (row.split("\t", 2) for row in listing.text.split("\0") if row)
     return tuple(FileChange(path, _count(added), _count(removed)) for added, removed, path in rows)
 
@@ -122,7 +129,15 @@ def patch(git_dir: Path, change: Change) -> str:
     """Return the change as a diff, undecodable bytes replaced."""
     if not change.commit:
         return ""
-    arguments = ["diff-tree", "-p", "--stat=100", "--no-ext-diff", "--no-textconv", change.checkout.base_commit, change.commit]
+    arguments = [
+        "diff-tree",
+        "-p",
+        "--stat=100",
+        "--no-ext-diff",
+        "--no-textconv",
+        change.checkout.base_commit,
+        change.commit,
+    ]
     return git.check(git.command(arguments, git_dir=git_dir)).stdout.decode("utf-8", "replace")
 
 

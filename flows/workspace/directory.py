@@ -1,9 +1,9 @@
 """The directories of one run.
 
-    <run>/trusted/       0700, ours: clean.git, the transcript, what the agent said on stderr
-    <run>/instructions/  ours, lent to the agent: read-only files
-    <run>/config/        ours, lent to the agent: Claude Code's settings and system prompt
-    <run>/agent/         0700, the agent's: its work tree, home and temporary files
+<run>/trusted/       0700, ours: clean.git, the transcript, what the agent said on stderr
+<run>/instructions/  ours, lent to the agent: read-only files
+<run>/config/        ours, lent to the agent: Claude Code's settings and system prompt
+<run>/agent/         0700, the agent's: its work tree, home and temporary files
 """
 
 import shutil

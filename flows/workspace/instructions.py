@@ -78,7 +78,9 @@ def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instruction
         workspace.agent.lend(workspace.instructions / folder)
 
     def download(item: tuple[str, str]) -> InstructionFile:
-        with named_errors(Outcomes(f"s3://{uri.bucket}/{item[1]}", outcomes.missing, outcomes.denied, outcomes.unavailable)):
+        with named_errors(
+            Outcomes(f"s3://{uri.bucket}/{item[1]}", outcomes.missing, outcomes.denied, outcomes.unavailable)
+        ):
             return _download(workspace, client, uri.bucket, *item)
 
     with ThreadPoolExecutor(PARALLEL, "instructions") as pool:
@@ -166,11 +168,15 @@ def main_file(paths: list[str]) -> str:
 
 def _text(path: Path, source: str) -> str:
     if path.stat().st_size > MAX_MAIN_BYTES:
-        raise InstructionsTooLarge(f"{path.name} of {source} is over {MAX_MAIN_BYTES >> 20} MiB: move data to other files")
+        raise InstructionsTooLarge(
+            f"{path.name} of {source} is over {MAX_MAIN_BYTES >> 20} MiB: move data to other files"
+        )
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InstructionsNotText(f"{path.name} of {source} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+        raise InstructionsNotText(
+            f"{path.name} of {source} is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from None
     if not text.strip():
         raise InstructionsEmpty(f"{path.name} of {source} holds only white space: write down what is to be done")
     return text

@@ -1,0 +1,108 @@
+"""What the scripted model does in the demo: real tool calls, which the real Claude Code carries out."""
+
+from typing import Final
+
+from deployments.local.scripted_model import Script, Tool, Turn
+
+_API: Final = '''\
+"""The operations of the API, each as a function that returns a status and a body."""
+
+from dataclasses import asdict
+
+from todo.store import Store
+
+
+def list_todos(store: Store) -> tuple[int, list[dict]]:
+    """List all things to do."""
+    return 200, [asdict(todo) for todo in store.todos.values()]
+
+
+def create_todo(store: Store, title: str) -> tuple[int, dict]:
+    """Add one; 400 for an empty title."""
+    if not title.strip():
+        return 400, {"error": "the title is empty"}
+    return 201, asdict(store.add(title))
+
+
+def delete_todo(store: Store, todo_id: int) -> tuple[int, dict]:
+    """Remove one; 404 where there is none."""
+    if todo_id not in store.todos:
+        return 404, {"error": f"no todo {todo_id}"}
+    return 200, asdict(store.todos.pop(todo_id))
+'''
+
+_TESTS: Final = '''\
+import unittest
+
+from todo import api
+from todo.store import Store
+
+
+class TestApi(unittest.TestCase):
+    def setUp(self):
+        self.store = Store()
+
+    def test_create_and_list(self):
+        tea = {"id": 1, "title": "tea", "done": False}
+        self.assertEqual(api.create_todo(self.store, "tea"), (201, tea))
+        self.assertEqual(api.list_todos(self.store), (200, [tea]))
+
+    def test_create_refuses_an_empty_title(self):
+        self.assertEqual(api.create_todo(self.store, " ")[0], 400)
+
+    def test_delete(self):
+        api.create_todo(self.store, "tea")
+        self.assertEqual(api.delete_todo(self.store, 1)[0], 200)
+        self.assertEqual(api.delete_todo(self.store, 7), (404, {"error": "no todo 7"}))
+
+
+if __name__ == "__main__":
+    unittest.main()
+'''
+
+_OVERVIEW: Final = r"""
+{
+  echo "# Code overview"
+  echo
+  echo "$(git ls-files | wc -l) files, $(git ls-files -z | xargs -0 cat 2>/dev/null | wc -l) lines."
+  printf '\n## Kinds\n\n| ending | files |\n|---|---|\n'
+  git ls-files | sed -nE 's/.*(\.[A-Za-z0-9]+)$/\1/p' | sort | uniq -c | sort -rn | head -10 | awk '{print "| `" $2 "` | " $1 " |"}'
+  printf '\n## Largest files\n\n| file | bytes |\n|---|---|\n'
+  git ls-tree -r -l HEAD | sort -k4 -rn | head -10 | awk '{print "| `" $5 "` | " $4 " |"}'
+  printf '\n## Top-level directories\n\n'
+  git ls-tree -d --name-only HEAD | while read -r d; do echo "- \`$d/\`: $(git ls-files -- "$d" | wc -l) files"; done
+} > CODE_OVERVIEW.md && head -5 CODE_OVERVIEW.md
+"""
+
+
+def todo_api() -> Script:
+    """Implement the sample instructions in the sample repository."""
+    return Script((
+        Turn(
+            "I will read the specification and the examples first.",
+            (
+                Tool("Read", {"file_path": "{instructions}/api-spec.yaml"}),
+                Tool("Bash", {"command": "cat {instructions}/examples/*.json todo/store.py", "description": "Read"}),
+            ),
+        ),
+        Turn(
+            "Now the operations, and a test for each.",
+            (
+                Tool("Write", {"file_path": "{cwd}/todo/api.py", "content": _API}),
+                Tool("Write", {"file_path": "{cwd}/tests/test_api.py", "content": _TESTS}),
+            ),
+        ),
+        Turn("All tests.", (Tool("Bash", {"command": "python3 -B -m unittest -v 2>&1", "description": "Test"}),)),
+        Turn(
+            "`todo/api.py` has the three operations of `api-spec.yaml`; their results match `examples/`. "
+            "`tests/test_api.py` tests each, and all tests pass. `todo/store.py` is as it was."
+        ),
+    ))
+
+
+def overview() -> Script:
+    """Describe any repository, by counting."""
+    return Script((
+        Turn("I will count what is here.", (Tool("Bash", {"command": _OVERVIEW, "description": "Count"}),)),
+        Turn("`CODE_OVERVIEW.md` says what is in this repository, counted from its files."),
+    ))

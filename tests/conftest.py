@@ -1,0 +1,143 @@
+"""What all tests stand on: a home of their own, and, for those that ask, the local stack and a way to run the flow."""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+REAL_HOME = Path.home()
+_HOME = tempfile.TemporaryDirectory(prefix="claude-code-headless-tests-")
+# Before Prefect is imported: it reads these once.
+for name in [n for n in os.environ if n.startswith(("PREFECT_", "AWS_", "ANTHROPIC_", "CLAUDE_"))]:
+    if name != "AWS_CA_BUNDLE":
+        del os.environ[name]
+os.environ.update({
+    "HOME": _HOME.name,
+    "PREFECT_HOME": f"{_HOME.name}/.prefect",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "AWS_EC2_METADATA_DISABLED": "true",
+})
+
+import pytest  # noqa: E402
+
+from deployments.local.scripted_model import Script, Tool, Turn  # noqa: E402
+from deployments.local.stack import BUCKET, LocalStack, local_stack  # noqa: E402
+
+_TOUCHABLE = (".prefect", ".aws", ".gitconfig", ".config/git", ".git-credentials", ".claude.json")
+
+
+def _seen() -> dict[str, float]:
+    return {name: (REAL_HOME / name).stat().st_mtime for name in _TOUCHABLE if (REAL_HOME / name).exists()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def untouched_home() -> Iterator[None]:
+    """Fail where something wrote into the real home directory."""
+    before = _seen()
+    yield
+    assert _seen() == before, "the real HOME was touched"
+    _HOME.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Fail where a run left its directory or a process of its agent."""
+    yield
+    import psutil  # noqa: PLC0415
+
+    from flows.workspace.agent_user import FIRST_UID, UID_COUNT  # noqa: PLC0415
+
+    agents = range(FIRST_UID, FIRST_UID + UID_COUNT)
+    mine = {process.pid for process in psutil.Process().children(recursive=True)}
+    left = [p for p in psutil.process_iter() if p.pid in mine and p.uids().real in agents]
+    assert not left
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """The local stack, started once for each worker."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
+
+    with local_stack() as made, pytest.MonkeyPatch.context() as patch:
+        for name, value in made.environment().items():
+            if name != "PREFECT_HOME":
+                patch.setenv(name, value)
+        with temporary_settings({PREFECT_API_URL: made.prefect_api_url}):
+            yield made
+            _flush()
+
+
+def _flush() -> None:
+    """Send what Prefect's threads still hold, while there is a server to send it to."""
+    from prefect.events.worker import EventsWorker  # noqa: PLC0415
+    from prefect.logging.handlers import APILogWorker  # noqa: PLC0415
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=10)
+
+
+@dataclass
+class World:
+    """The stack, with a repository and instructions of one test's own."""
+
+    stack: LocalStack
+    name: str
+    repo_url: str
+
+    def instructions(self, files: dict[str, bytes] | None = None) -> str:
+        """Upload files below this test's prefix; return the prefix's URI, with a slash at its end."""
+        for path, content in (files or {"main.md": b"# Say hello\n"}).items():
+            self.stack.s3().put_object(Bucket=BUCKET, Key=f"{self.name}/{path}", Body=content)
+        return f"s3://{BUCKET}/{self.name}/"
+
+    def script(self, *turns: Turn) -> Script:
+        """Set what the model does: by default it writes a file."""
+        hello = Turn("I write.", (Tool("Write", {"file_path": "{cwd}/hello.txt", "content": "hello\n"}),))
+        self.stack.model.asked.clear()
+        self.stack.git.asked.clear()
+        self.stack.model.script = Script(turns or (hello, Turn("Done.")))
+        return self.stack.model.script
+
+    def shell(self, command: str) -> Script:
+        """Let the model run one shell command."""
+        return self.script(Turn("I run.", (Tool("Bash", {"command": command}),)), Turn("Done."))
+
+    def git(self, *arguments: str) -> str:
+        """Run git on this test's repository at the remote."""
+        return self.stack.git.git(self.name, *arguments)
+
+    def branches(self) -> set[str]:
+        """Return the remote's branches."""
+        return set(self.git("branch", "--format=%(refname:short)").splitlines())
+
+    def content(self, branch: str, path: str) -> str:
+        """Return a file of a branch at the remote."""
+        return self.git("show", f"{branch}:{path}")
+
+
+@pytest.fixture
+def world(stack: LocalStack, tmp_path: Path) -> Iterator[World]:
+    """A repository with a first commit, on a stack that is as new."""
+    yield from _world(stack, tmp_path, {"README.md": "# A repository\n", "CLAUDE.md": "Prefer short names.\n"})
+
+
+def _world(stack: LocalStack, tmp_path: Path, files: dict[str, str]) -> Iterator[World]:
+    seed = tmp_path / "seed"
+    for path, content in files.items():
+        (seed / path).parent.mkdir(parents=True, exist_ok=True)
+        (seed / path).write_text(content)
+    name = f"repo-{uuid.uuid4().hex[:8]}"
+    made = World(stack, name, stack.git.create(name, seed))
+    made.script()
+    yield made
+    stack.git.faults.clear()
+
+
+@pytest.fixture
+def make_world(stack: LocalStack, tmp_path: Path) -> Callable[[dict[str, str]], World]:
+    """A repository with the files that a test names."""
+    return lambda files: next(_world(stack, tmp_path, files))

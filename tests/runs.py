@@ -1,0 +1,58 @@
+"""Running the flow in a test, and reading what became of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from prefect.client.schemas.objects import State
+
+from flows.implement import implement
+from flows.report import Delivery
+
+
+@dataclass
+class Run:
+    """A finished flow run."""
+
+    state: State[Any]
+    error: BaseException | None
+    delivery: Delivery | None
+    api_url: str
+
+    @property
+    def id(self) -> str:
+        return str(self.state.state_details.flow_run_id)
+
+    def run_count(self, step: str) -> int:
+        """Return how often a step was tried; the server learns of it a moment after the run's end."""
+        mine = {"flow_runs": {"id": {"any_": [self.id]}}}
+        for _ in range(100):
+            rows = httpx.post(f"{self.api_url}/task_runs/filter", json=mine).json()
+            for row in rows:
+                if row["name"].rpartition("-")[0] == step and row["state_type"] in {"COMPLETED", "FAILED"}:
+                    return int(row["run_count"])
+            time.sleep(0.1)
+        raise AssertionError(f"no finished task run {step!r}")
+
+    def artifact(self) -> str:
+        """Return the report."""
+        mine = {"flow_runs": {"id": {"any_": [self.id]}}}
+        [row] = httpx.post(f"{self.api_url}/artifacts/filter", json=mine).json()
+        return str(row["data"])
+
+    def delivered(self) -> Delivery:
+        """Return the delivery of a run that completed."""
+        assert self.error is None, self.error
+        assert self.delivery is not None
+        return self.delivery
+
+
+def run_flow(api_url: str, **parameters: Any) -> Run:  # noqa: ANN401 (the flow's own)
+    """Run the flow in this process."""
+    call: Callable[..., State[Any]] = implement
+    state = call(**parameters, return_state=True)
+    result = state.result(raise_on_failure=False)
+    failed = isinstance(result, BaseException)
+    return Run(state, result if failed else None, None if failed else result, api_url)
