@@ -217,5 +217,9 @@ class AgentCrashed(RunError):
     retryable = True
 
 
+class AgentDenied(RunError):
+    """The agent changed nothing, and tools that it wanted were denied: that is not "nothing to change"."""
+
+
 class AgentFailed(RunError):
     """The agent ended with an error that has no name here; its own words are in the message."""

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.local.prefect_server import free_port
+
 REAL_HOME = Path.home()
+_PREFECT_PORT = free_port()
 _HOME = tempfile.TemporaryDirectory(prefix="claude-code-headless-tests-")
 # Before Prefect is imported: it reads these once.
 for name in [n for n in os.environ if n.startswith(("PREFECT_", "AWS_", "ANTHROPIC_", "CLAUDE_"))]:
@@ -16,6 +19,7 @@ for name in [n for n in os.environ if n.startswith(("PREFECT_", "AWS_", "ANTHROP
 os.environ.update({
     "HOME": _HOME.name,
     "PREFECT_HOME": f"{_HOME.name}/.prefect",
+    "PREFECT_API_URL": f"http://127.0.0.1:{_PREFECT_PORT}/api",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "NO_PROXY": "127.0.0.1,localhost",
@@ -60,15 +64,12 @@ def nothing_left() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """The local stack, started once for each worker."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
-
-    with local_stack() as made, pytest.MonkeyPatch.context() as patch:
+    with local_stack(_PREFECT_PORT) as made, pytest.MonkeyPatch.context() as patch:
         for name, value in made.environment().items():
             if name != "PREFECT_HOME":
                 patch.setenv(name, value)
-        with temporary_settings({PREFECT_API_URL: made.prefect_api_url}):
-            yield made
-            _flush()
+        yield made
+        _flush()
 
 
 def _flush() -> None:

@@ -50,9 +50,8 @@ def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[byte
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[str]:
-    """Start `prefect server` on loopback and wait until it answers; yield its API's URL."""
-    port = free_port()
+def prefect_server(home: Path, port: int) -> Iterator[str]:
+    """Start `prefect server` on that port of loopback and wait until it answers; yield its API's URL."""
     api_url = f"http://127.0.0.1:{port}/api"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},

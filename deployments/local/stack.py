@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import boto3
 
 from deployments.local.git_remote import GitRemote
-from deployments.local.prefect_server import client_environment, prefect_server
+from deployments.local.prefect_server import client_environment, free_port, prefect_server
 from deployments.local.scripted_model import ScriptedModel
 from flows.parameters import DEFAULT_REGION, DEFAULT_SECRET_ID
 
@@ -104,12 +104,16 @@ def _aws() -> Iterator[str]:
 
 
 @contextmanager
-def local_stack() -> Iterator[LocalStack]:
-    """Start everything, with the bucket and the git secret in place; end it, and remove it, with the context."""
+def local_stack(prefect_port: int = 0) -> Iterator[LocalStack]:
+    """Start everything, with the bucket and the git secret in place; end it, and remove it, with the context.
+
+    Args:
+        prefect_port: Where the Prefect server listens; 0 takes a free port.
+    """
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))
         with ThreadPoolExecutor() as pool:
-            prefect = pool.submit(stack.enter_context, prefect_server(home / "prefect-server"))
+            prefect = pool.submit(stack.enter_context, prefect_server(home / "prefect-server", prefect_port or free_port()))
             aws = pool.submit(stack.enter_context, _aws())
             (home / "git").mkdir()
             git = stack.enter_context(GitRemote(home / "git", GIT_TOKEN))

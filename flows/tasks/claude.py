@@ -16,7 +16,7 @@ from flows.claude.process import run_agent
 from flows.claude.prompt import continuation, prompt, system_prompt
 from flows.claude.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
 from flows.claude.settings import settings_file
-from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound
+from flows.errors import AgentDenied, ApiKeyMissing, AwsCredentialsMissing, BlockNotFound
 from flows.parameters import ClaudeCodeOptions
 from flows.store import RunStore
 from flows.tasks.policy import RETRIED, UNPERSISTED
@@ -86,7 +86,11 @@ def run_claude(
         # Interrupted or not: what the agent said and did is paid for.
         change = collect(workspace, checkout, identity)
         kept = keep(workspace, store, change, transcript)
-    return Work(change, judge(run, options), kept)
+    report = judge(run, options)
+    if report.permission_denials and not change.commit:
+        denied = ", ".join(sorted(set(report.permission_denials)))
+        raise AgentDenied(f"the agent changed nothing, and was denied {denied}: allow it in claude_settings.permissions")
+    return Work(change, report, kept)
 
 
 def keep(workspace: Workspace, store: RunStore, change: Change, transcript: Path) -> str:
