@@ -1,6 +1,7 @@
 """The git token and e-mail, as a Prefect block: kept in the block, or in AWS Secrets Manager."""
 
 import json
+import logging
 import re
 from typing import Final, Self
 
@@ -32,20 +33,18 @@ class GitCredentials(CredentialsBlock):
     _documentation_url = "https://git-scm.com/docs/gitcredentials"  # type: ignore[assignment]
 
     token: SecretStr | None = Field(
-        default=None,
-        title="Token",
-        description="A personal or project access token that may read and write the repository.",
+        default=None, title="Token", description="An access token that may read and write the repository."
     )
     email: str = Field(default="", title="E-mail", description="The author of the commits.")
     username: str = Field(
         default=DEFAULT_USERNAME,
         title="User name",
-        description="What the git host wants beside the token. GitHub and GitLab take any; Bitbucket wants x-token-auth.",
+        description="What the git host wants beside the token. Bitbucket wants x-token-auth; others take any.",
     )
     secret_id: str = Field(
         default="",
         title="AWS secret",
-        description='Name or ARN of a secret in AWS Secrets Manager with {"token": …, "email": …}, in place of a token here.',
+        description='In place of a token here: name or ARN of a secret that holds {"token": …, "email": …}.',
     )
     aws_credentials: AwsCredentials | None = Field(
         default=None, title="AWS credentials", description="For the AWS secret. Empty: the role or keys of the process."
@@ -67,6 +66,8 @@ class GitCredentials(CredentialsBlock):
         raise NotImplementedError("git is the client; use resolve()")
 
     def _read(self, region: str) -> str | bytes:
+        # At DEBUG this logger writes whole answers, and this answer is the secret.
+        logging.getLogger("botocore.parsers").setLevel(logging.INFO)
         credentials = self.aws_credentials or AwsCredentials(region_name=region)
         outcomes = Outcomes(f"secret {self.secret_id!r}", SecretNotFound, SecretAccessDenied, SecretUnavailable)
         with named_errors(outcomes):

@@ -114,7 +114,7 @@ class S3Uri:
         bucket, _, key = text.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket) or ".." in bucket:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} has no valid bucket name: {example}")
-        is_folder = key.endswith("/") or key == "*" or key.endswith("/*")
+        is_folder = key == "*" or key.endswith(("/", "/*"))
         key = key.removesuffix("*") if is_folder else key
         if not key and not is_folder:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} names no object: {example}")

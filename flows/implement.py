@@ -6,10 +6,11 @@ from inspect import signature
 from typing import Any
 
 from prefect import flow, get_run_logger, runtime
+from prefect.client.schemas.objects import State
 from prefect.filesystems import LocalFileSystem
-from prefect.futures import wait
+from prefect.futures import PrefectFuture, wait
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from flows.claude.providers import ModelProvider
 from flows.claude.settings import check_settings
@@ -93,7 +94,7 @@ def implement(
         credentials = read_secret(run.request)
         cloning = clone.submit(run.request, credentials, workspace)
         fetching = fetch_instructions.submit(run.request, workspace)
-        wait([cloning, fetching])  # neither may outlive the directory that it writes to
+        _wait(cloning, fetching)  # neither may outlive the directory that it writes to
         checkout, documents = cloning.result(), fetching.result()
         identity = run.identity(credentials.email)
         work = run_claude(run.options, run.provider, workspace, checkout, documents, identity, run.store)
@@ -146,6 +147,10 @@ def _default_branch() -> str:
 
 def _scheduled_start() -> datetime:
     return runtime.flow_run.scheduled_start_time or datetime.now(UTC)
+
+
+def _wait(*futures: PrefectFuture[Any]) -> None:
+    wait(list(futures))
 
 
 def _warn_of_missing_wall(reason: str) -> None:

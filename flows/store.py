@@ -1,4 +1,4 @@
-"""What a run keeps, on whatever file system the caller hands over: the agent's work outlives its container's disk there.
+"""What a run keeps, on whatever file system the caller hands over, so that the agent's work outlives its workspace.
 
 claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, as it came
 claude-code-headless/<flow run id>/change.bundle         the change, for `git fetch`

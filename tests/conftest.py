@@ -16,15 +16,17 @@ _HOME = tempfile.TemporaryDirectory(prefix="claude-code-headless-tests-")
 for name in [n for n in os.environ if n.startswith(("PREFECT_", "AWS_", "ANTHROPIC_", "CLAUDE_"))]:
     if name != "AWS_CA_BUNDLE":
         del os.environ[name]
-os.environ.update({
-    "HOME": _HOME.name,
-    "PREFECT_HOME": f"{_HOME.name}/.prefect",
-    "PREFECT_API_URL": f"http://127.0.0.1:{_PREFECT_PORT}/api",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "NO_PROXY": "127.0.0.1,localhost",
-    "AWS_EC2_METADATA_DISABLED": "true",
-})
+os.environ.update(
+    {
+        "HOME": _HOME.name,
+        "PREFECT_HOME": f"{_HOME.name}/.prefect",
+        "PREFECT_API_URL": f"http://127.0.0.1:{_PREFECT_PORT}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+)
 
 import pytest  # noqa: E402
 
@@ -69,10 +71,10 @@ def stack() -> Iterator[LocalStack]:
             if name != "PREFECT_HOME":
                 patch.setenv(name, value)
         yield made
-        _flush()
+        flush()
 
 
-def _flush() -> None:
+def flush() -> None:
     """Send what Prefect's threads still hold, while there is a server to send it to."""
     from prefect.events.worker import EventsWorker  # noqa: PLC0415
     from prefect.logging.handlers import APILogWorker  # noqa: PLC0415

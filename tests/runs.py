@@ -1,15 +1,17 @@
 """Running the flow in a test, and reading what became of it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from prefect.client.schemas.objects import State
 
 from flows.implement import implement
 from flows.report import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass
@@ -54,5 +56,6 @@ def run_flow(api_url: str, **parameters: Any) -> Run:  # noqa: ANN401 (the flow'
     call: Callable[..., State[Any]] = implement
     state = call(**parameters, return_state=True)
     result = state.result(raise_on_failure=False)
-    failed = isinstance(result, BaseException)
-    return Run(state, result if failed else None, None if failed else result, api_url)
+    if isinstance(result, Delivery):
+        return Run(state, None, result, api_url)
+    return Run(state, result, None, api_url)

@@ -1,4 +1,4 @@
-"""`make demo`: the whole job, done for real on the local stack, with a line for each stage and the result at the end."""
+"""`make demo`: the whole job, done for real on the local stack, a line for each stage, and the result at the end."""
 
 import argparse
 import os
@@ -179,7 +179,9 @@ def show(stack: LocalStack, name: str, run_id: str) -> None:
     branch = flow_run["name"].partition(" @ ")[2]
     if branch in stack.git.git(name, "branch", "--format=%(refname:short)").splitlines():
         console.rule(f"git show {branch}")
-        console.print(Syntax(stack.git.git(name, "show", "--format=fuller", "--stat", "--patch", branch), "diff", word_wrap=True))
+        console.print(
+            Syntax(stack.git.git(name, "show", "--format=fuller", "--stat", "--patch", branch), "diff", word_wrap=True)
+        )
     console.print(step_times(api.post("/task_runs/filter", json=mine).json(), flow_run))
     ui = stack.prefect_api_url.removesuffix("/api")
     console.print(f"Prefect UI of the run: {ui}/runs/flow-run/{run_id}", soft_wrap=True)

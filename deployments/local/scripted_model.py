@@ -120,7 +120,8 @@ class ScriptedModel(LoopbackServer):
         """Recompute the signature from the request as it arrived."""
         given = asked.headers.get("authorization", "")
         parts = re.fullmatch(
-            r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/bedrock/aws4_request, SignedHeaders=([^,]+), Signature=(\w+)",
+            r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/bedrock/aws4_request, "
+            r"SignedHeaders=([^,]+), Signature=(\w+)",
             given,
         )
         if parts is None or parts[1] != self._aws.access_key:

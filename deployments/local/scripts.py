@@ -31,7 +31,7 @@ def delete_todo(store: Store, todo_id: int) -> tuple[int, dict]:
     return 200, asdict(store.todos.pop(todo_id))
 '''
 
-_TESTS: Final = '''\
+_TESTS: Final = """\
 import unittest
 
 from todo import api
@@ -58,7 +58,7 @@ class TestApi(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
-'''
+"""
 
 _OVERVIEW: Final = r"""
 {
@@ -66,7 +66,8 @@ _OVERVIEW: Final = r"""
   echo
   echo "$(git ls-files | wc -l) files, $(git ls-files -z | xargs -0 cat 2>/dev/null | wc -l) lines."
   printf '\n## Kinds\n\n| ending | files |\n|---|---|\n'
-  git ls-files | sed -nE 's/.*(\.[A-Za-z0-9]+)$/\1/p' | sort | uniq -c | sort -rn | head -10 | awk '{print "| `" $2 "` | " $1 " |"}'
+  git ls-files | sed -nE 's/.*(\.[A-Za-z0-9]+)$/\1/p' | sort | uniq -c | sort -rn | head -10 |
+    awk '{print "| `" $2 "` | " $1 " |"}'
   printf '\n## Largest files\n\n| file | bytes |\n|---|---|\n'
   git ls-tree -r -l HEAD | sort -k4 -rn | head -10 | awk '{print "| `" $5 "` | " $4 " |"}'
   printf '\n## Top-level directories\n\n'
@@ -77,32 +78,38 @@ _OVERVIEW: Final = r"""
 
 def todo_api() -> Script:
     """Implement the sample instructions in the sample repository."""
-    return Script((
-        Turn(
-            "I will read the specification and the examples first.",
-            (
-                Tool("Read", {"file_path": "{instructions}/api-spec.yaml"}),
-                Tool("Bash", {"command": "cat {instructions}/examples/*.json todo/store.py", "description": "Read"}),
+    return Script(
+        (
+            Turn(
+                "I will read the specification and the examples first.",
+                (
+                    Tool("Read", {"file_path": "{instructions}/api-spec.yaml"}),
+                    Tool(
+                        "Bash", {"command": "cat {instructions}/examples/*.json todo/store.py", "description": "Read"}
+                    ),
+                ),
             ),
-        ),
-        Turn(
-            "Now the operations, and a test for each.",
-            (
-                Tool("Write", {"file_path": "{cwd}/todo/api.py", "content": _API}),
-                Tool("Write", {"file_path": "{cwd}/tests/test_api.py", "content": _TESTS}),
+            Turn(
+                "Now the operations, and a test for each.",
+                (
+                    Tool("Write", {"file_path": "{cwd}/todo/api.py", "content": _API}),
+                    Tool("Write", {"file_path": "{cwd}/tests/test_api.py", "content": _TESTS}),
+                ),
             ),
-        ),
-        Turn("All tests.", (Tool("Bash", {"command": "python3 -B -m unittest -v 2>&1", "description": "Test"}),)),
-        Turn(
-            "`todo/api.py` has the three operations of `api-spec.yaml`; their results match `examples/`. "
-            "`tests/test_api.py` tests each, and all tests pass. `todo/store.py` is as it was."
-        ),
-    ))
+            Turn("All tests.", (Tool("Bash", {"command": "python3 -B -m unittest -v 2>&1", "description": "Test"}),)),
+            Turn(
+                "`todo/api.py` has the three operations of `api-spec.yaml`; their results match `examples/`. "
+                "`tests/test_api.py` tests each, and all tests pass. `todo/store.py` is as it was."
+            ),
+        )
+    )
 
 
 def overview() -> Script:
     """Describe any repository, by counting."""
-    return Script((
-        Turn("I will count what is here.", (Tool("Bash", {"command": _OVERVIEW, "description": "Count"}),)),
-        Turn("`CODE_OVERVIEW.md` says what is in this repository, counted from its files."),
-    ))
+    return Script(
+        (
+            Turn("I will count what is here.", (Tool("Bash", {"command": _OVERVIEW, "description": "Count"}),)),
+            Turn("`CODE_OVERVIEW.md` says what is in this repository, counted from its files."),
+        )
+    )

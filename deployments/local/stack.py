@@ -61,11 +61,11 @@ class LocalStack:
 
     def s3(self) -> "S3Client":
         """Return a client for the stack's S3."""
-        return _client("s3", self.aws_url)
+        return _session().client("s3", endpoint_url=self.aws_url)
 
     def put_secret(self, value: str, name: str = DEFAULT_SECRET_ID) -> str:
         """Create a secret; return its ARN."""
-        client = boto3.client("secretsmanager", **_connection(self.aws_url))
+        client = _session().client("secretsmanager", endpoint_url=self.aws_url)
         return client.create_secret(Name=name, SecretString=value)["ARN"]
 
     def upload(self, folder: Path, prefix: str) -> str:
@@ -76,17 +76,8 @@ class LocalStack:
         return f"s3://{BUCKET}/{prefix}/*"
 
 
-def _connection(url: str) -> dict[str, str]:
-    return {
-        "endpoint_url": url,
-        "region_name": DEFAULT_REGION,
-        "aws_access_key_id": AWS_ACCESS_KEY_ID,
-        "aws_secret_access_key": AWS_SECRET_ACCESS_KEY,
-    }
-
-
-def _client(service: str, url: str) -> "S3Client":
-    return boto3.client(service, **_connection(url))  # type: ignore[call-overload,no-any-return]
+def _session() -> boto3.Session:
+    return boto3.Session(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, region_name=DEFAULT_REGION)
 
 
 @contextmanager
@@ -113,7 +104,9 @@ def local_stack(prefect_port: int = 0) -> Iterator[LocalStack]:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))
         with ThreadPoolExecutor() as pool:
-            prefect = pool.submit(stack.enter_context, prefect_server(home / "prefect-server", prefect_port or free_port()))
+            prefect = pool.submit(
+                stack.enter_context, prefect_server(home / "prefect-server", prefect_port or free_port())
+            )
             aws = pool.submit(stack.enter_context, _aws())
             (home / "git").mkdir()
             git = stack.enter_context(GitRemote(home / "git", GIT_TOKEN))

@@ -14,7 +14,8 @@ from flows.parameters import ClaudeCodeOptions
 GATEWAY_TOKEN_HEADER: Final = "x-gateway-token"  # noqa: S105 (a header's name)
 
 TOOLS: Final = (
-    "Bash", "Edit", "Glob", "Grep", "NotebookEdit", "Read", "Skill", "Task", "TaskStop", "TodoWrite", "WebFetch", "Write",
+    "Bash", "Edit", "Glob", "Grep", "NotebookEdit", "Read", "Skill", "Task", "TaskStop", "TodoWrite", "WebFetch",
+    "Write",
 )  # fmt: skip
 """What an unattended agent can use; those that schedule, message, or open another work tree are left out."""
 
@@ -29,7 +30,7 @@ PASSED_ON: Final = (
     "PIP_CERT",
     "GIT_SSL_CAINFO",
 )
-"""What of the host's environment the agent gets beside PATH: a language, a time zone, and where public certificates are."""
+"""What the agent gets of the host's environment beside PATH: language, time zone, where public certificates are."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Claude Code's event stream (`--output-format stream-json`): bytes to lines, lines to events, events to log lines.
 
-Pure. The form is that of https://docs.claude.com/en/docs/claude-code/headless; whatever is not understood is kept in the
-transcript and passed over here, because new kinds of event appear with new versions.
+Pure. The form is that of https://docs.claude.com/en/docs/claude-code/headless; whatever is not understood is kept in
+the transcript and passed over here, because new kinds of event appear with new versions.
 """
 
 import json
@@ -62,7 +62,8 @@ def steps(event: Event) -> Iterator[str]:
         case "system", "init":
             yield f"starts: model {event.get('model')}, Claude Code {event.get('claude_code_version')}"
         case "system", "api_retry":
-            yield f"waits: the model answered {event.get('error_status') or event.get('error')}, attempt {event.get('attempt')}"
+            answer = event.get("error_status") or event.get("error")
+            yield f"waits: the model answered {answer}, attempt {event.get('attempt')}"
         case ("assistant", _) | ("user", _):
             for block in _blocks(event):
                 if step := _describe(block):

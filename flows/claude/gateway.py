@@ -1,7 +1,7 @@
 """The model gateway: a server on loopback that Claude Code talks to in place of the provider.
 
-It holds the credentials, so that the agent needs none. What the agent has is a token of this run, good for the run's own
-model through this gateway and for nothing else. Bodies pass through as they are, streams unbuffered.
+It holds the credentials, so that the agent needs none. What the agent has is a token of this run, good for the
+run's own model through this gateway and for nothing else. Bodies pass through as they are, streams unbuffered.
 """
 
 import asyncio
@@ -60,7 +60,14 @@ def gateway(provider: ModelProvider) -> Iterator[Gateway]:
     listener = socket.create_server(("127.0.0.1", 0))
     app = _application(provider, provider.base_url, token)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, timeout_keep_alive=_KEEP_ALIVE_SECONDS)
+        uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="critical",
+            lifespan="on",
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="model-gateway", daemon=True)
     thread.start()

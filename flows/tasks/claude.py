@@ -89,7 +89,9 @@ def run_claude(
     report = judge(run, options)
     if report.permission_denials and not change.commit:
         denied = ", ".join(sorted(set(report.permission_denials)))
-        raise AgentDenied(f"the agent changed nothing, and was denied {denied}: allow it in claude_settings.permissions")
+        raise AgentDenied(
+            f"the agent changed nothing, and was denied {denied}: allow it in claude_settings.permissions"
+        )
     return Work(change, report, kept)
 
 

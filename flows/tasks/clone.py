@@ -41,7 +41,7 @@ def remote(request: Request, credentials: GitCredentials, workspace: Workspace) 
     return Remote(request.repo_url, credentials.token, credentials.username, workspace.trusted)
 
 
-class LoggedProgress(RemoteProgress):  # type: ignore[misc]
+class LoggedProgress(RemoteProgress):
     """git's progress, as a line for each stage that ends and one every few seconds of a long one."""
 
     def __init__(self, log: object) -> None:

@@ -10,7 +10,7 @@ from flows.workspace.directory import Workspace
 from flows.workspace.remote import Remote, RemoteRefs
 
 PROJECT_MEMORY = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
-"""Where a repository keeps its word to coding agents, first one first: Claude Code reads AGENTS.md in want of the others."""
+"""Where a repository keeps its word to coding agents; the first one there counts, as with Claude Code itself."""
 
 _MEMORY_MAX_BYTES = 200_000
 _SYMLINK = "120000"
@@ -75,7 +75,7 @@ def clone(
 
 
 def _cut_work_tree(workspace: Workspace, repo_url: str) -> None:
-    """Copy the objects as ourselves, but check the files out as the agent: what that runs, the agent could run anyway."""
+    """Copy the objects as ourselves; check the files out as the agent, who could run anyway what that runs."""
     tree = workspace.work_tree
     ours = ["user.name=Claude Code", "user.email=noreply@anthropic.com", "advice.detachedHead=false"]
     configuration = [part for item in ours for part in ("--config", item)]

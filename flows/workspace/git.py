@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final, cast
 
 from git import Git, RemoteProgress
 from git.cmd import handle_process_output
@@ -71,7 +71,7 @@ def run(
 ) -> GitResult:
     """Run a command with exactly `environment` (ours, when None), in a session of its own, to its end."""
     exact = isolated_environment() if environment is None else environment
-    process = Git(os.sep).execute(
+    started = Git(os.sep).execute(
         ["env", "-i", *(f"{name}={value}" for name, value in exact.items()), *argv],
         istream=stdin if stdin is not None else subprocess.DEVNULL,  # type: ignore[arg-type]
         as_process=True,
@@ -81,6 +81,7 @@ def run(
         universal_newlines=progress is not None,
         errors="replace" if progress is not None else None,
     )
+    process = cast("Git.AutoInterrupt", started)
     stdout: list[bytes] = []
     stderr: list[str] = []
     report = progress.new_message_handler() if progress is not None else None
@@ -102,9 +103,9 @@ def run(
     return GitResult(status, b"".join(stdout), "\n".join(stderr)[-_STDERR_LIMIT:])
 
 
-def check(argv: Sequence[str], **options: object) -> GitResult:
+def check(argv: Sequence[str], **options: Any) -> GitResult:  # noqa: ANN401 (run's own)
     """`run`, raising `GitFailed` on any status but 0."""
-    result = run(argv, **options)  # type: ignore[arg-type]
+    result = run(argv, **options)
     if result.status != 0:
         raise GitFailed(f"git ended with status {result.status}: {result.stderr.strip() or 'it said nothing'}")
     return result

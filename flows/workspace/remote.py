@@ -1,7 +1,7 @@
 """The git remote: the only place where the token is used.
 
-The token travels by a pipe that git's child, an askpass program of ours, reads: it is on no disk, no command line and in
-no environment. askpass answers for one scheme, host and port (gitcredentials(7) gives the form of its question).
+The token travels by a pipe that git's child, an askpass program of ours, reads: it is on no disk, no command line and
+in no environment. askpass answers for one scheme, host and port (gitcredentials(7) gives the form of its question).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The whole flow: the real claude binary, real git over HTTP with a token, a real Prefect server, S3 and secrets by moto."""
+"""The whole flow: the real claude binary, real git over HTTP with a token, a real Prefect server, AWS by moto."""
 
 import gzip
 import json
@@ -67,12 +67,14 @@ def test_the_commit_is_ours(world: World, run: Callable[..., Run]) -> None:
 
 @pytest.mark.parametrize("ending", ["*", ""])
 def test_a_folder_of_instructions_keeps_its_structure(world: World, run: Callable[..., Run], ending: str) -> None:
-    uri = world.instructions({
-        "main.md": b"Read `api-spec.yaml`",
-        "api-spec.yaml": b"openapi: 3.1.0\n",
-        "examples/a/one.json": b"{}",
-        "examples/": b"",
-    })
+    uri = world.instructions(
+        {
+            "main.md": b"Read `api-spec.yaml`",
+            "api-spec.yaml": b"openapi: 3.1.0\n",
+            "examples/a/one.json": b"{}",
+            "examples/": b"",
+        }
+    )
     world.shell("cd {instructions} && find . -type f | sort > {cwd}/seen.txt && cat api-spec.yaml >> {cwd}/seen.txt")
     delivery = run(instructions_s3_uri=uri + ending).delivered()
     seen = world.content(delivery.branch, "seen.txt").splitlines()
@@ -128,7 +130,9 @@ def test_ignored_files_are_no_change(world: World, run: Callable[..., Run]) -> N
 
 
 def test_what_the_agent_commits_itself_becomes_one_commit_of_ours(world: World, run: Callable[..., Run]) -> None:
-    world.shell("git checkout -q -b mine; echo 1 > a; git add a; git commit -qm one; echo 2 > b; git add b; git commit -qm two")
+    world.shell(
+        "git checkout -q -b mine; echo 1 > a; git add a; git commit -qm one; echo 2 > b; git add b; git commit -qm two"
+    )
     delivery = run().delivered()
     assert set(delivery.files) == {"a", "b"}
     assert world.git("rev-parse", f"{delivery.commit}~1") == world.git("rev-parse", "main")
@@ -354,7 +358,11 @@ def test_a_branch_that_moved_is_never_overwritten(world: World, run: Callable[..
         while not world.stack.model.asked:
             time.sleep(0.01)
         identity = ["-c", "user.name=o", "-c", "user.email=o@o"]
-        world.git("update-ref", "refs/heads/feature/z", world.git(*identity, "commit-tree", tree, "-p", first.commit, "-m", "o"))
+        world.git(
+            "update-ref",
+            "refs/heads/feature/z",
+            world.git(*identity, "commit-tree", tree, "-p", first.commit, "-m", "o"),
+        )
 
     thread = threading.Thread(target=move)
     thread.start()
@@ -390,7 +398,7 @@ def test_what_the_agent_leaves_running_is_ended(world: World, run: Callable[...,
 
 
 def test_a_work_tree_without_its_repository_is_named(world: World, run: Callable[..., Run]) -> None:
-    world.shell("python3 -c 'import shutil; shutil.rmtree(\".g\" + \"it\")'")
+    world.shell('python3 -c \'import shutil; shutil.rmtree(".g" + "it")\'')
     assert isinstance(run().error, errors.AgentRepoInvalid)
 
 
@@ -421,9 +429,9 @@ def test_blocks_give_credentials_and_options(world: World, run: Callable[..., Ru
     from blocks import ClaudeCode, GitCredentials  # noqa: PLC0415
 
     GitCredentials(token=SecretStr(GIT_TOKEN), email="block@example.com").save("of-test", overwrite=True)
-    ClaudeCode(provider="anthropic", api_key=SecretStr(API_KEY), claude_settings={"permissions": {"deny": ["Write"]}}).save(
-        "of-test", overwrite=True
-    )
+    ClaudeCode(
+        provider="anthropic", api_key=SecretStr(API_KEY), claude_settings={"permissions": {"deny": ["Write"]}}
+    ).save("of-test", overwrite=True)
     done = run(git_credentials_block="of-test", claude_code_block="of-test", git_credentials_secret_id="none/such")
     assert done.state.name == "NoChanges"
     assert {request.path.partition("?")[0] for request in world.stack.model.asked} == {"/v1/messages"}

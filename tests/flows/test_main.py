@@ -1,0 +1,133 @@
+"""The container's own way in: `python -m flows` as a process, with the variables of `docker run`."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+import pytest
+
+from deployments.local.scripted_model import Tool, Turn
+from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
+from flows import __main__ as container
+from flows import errors
+from tests.conftest import World
+
+PROJECT = Path(__file__).parents[2]
+Container = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def start(variables: dict[str, str], prefix: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PROCESS_REQUIREMENTS": "true", **variables}
+    command = [*prefix, sys.executable, "-m", "flows"]
+    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def test_help_names_every_variable_and_is_no_failure() -> None:
+    done = start({"PROCESS_REQUIREMENTS": ""})
+    assert done.returncode == 0
+    for variable in (*container.VARIABLES, *container.LIMITS):
+        assert variable.name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "REPO_URL"),
+        ({"REPO_URL": "https://example.com/a/b"}, "INSTRUCTIONS_S3_URI"),
+        ({"REPO_URL": "ext::sh -c x", "INSTRUCTIONS": "x"}, "REPO_URL"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS_S3_URI": "x"}, "INSTRUCTIONS_S3_URI"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "CLAUDE_SETTINGS": "{"}, "CLAUDE_SETTINGS"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "CLAUDE_SETTINGS": "[]"}, "CLAUDE_SETTINGS"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "DISABLE_PROMPT_CACHE": "1"}, "DISABLE_PROMPT"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "CLONE_DEPTH": "all"}, "CLONE_DEPTH"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "MAX_TURNS": "-1"}, "MAX_TURNS"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "BRANCH_NAME": "-x"}, "BRANCH_NAME"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "CLAUDE_PROVIDER": "x"}, "CLAUDE_PROVIDER"),
+    ],
+)
+def test_a_missing_or_wrong_variable_is_named_with_status_2(
+    variables: dict[str, str], named: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROCESS_REQUIREMENTS", "true")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert container.main() == 2
+    said = capsys.readouterr()
+    assert named in last_line(said.err)
+    assert "Traceback" not in said.err
+
+
+def test_every_variable_of_the_container_before_this_one_counts(world: World) -> None:
+    secret = {"token": GIT_TOKEN, "email": "container@example.com"}
+    frankfurt = boto3.Session(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, region_name="eu-central-1")
+    name = f"other/{world.name}"
+    frankfurt.client("secretsmanager", endpoint_url=world.stack.aws_url).create_secret(
+        Name=name, SecretString=json.dumps(secret)
+    )
+    uri = world.instructions({"main.md": b"Greet", "examples/a.json": b"{}"}) + "*"
+    denied = Turn("I write.", (Tool("Write", {"file_path": "{cwd}/a", "content": "a"}),))
+    allowed = Turn("I run.", (Tool("Bash", {"command": "cat {instructions}/examples/a.json > b"}),))
+    world.script(denied, allowed, Turn("Done."))
+    done = start(
+        {
+            "REPO_URL": world.repo_url,
+            "INSTRUCTIONS_S3_URI": uri,
+            "BRANCH_NAME": "feature/of-the-container",
+            "COMMIT_MESSAGE": "By variables",
+            "GIT_CREDENTIALS_SECRET_ID": name,
+            "CLAUDE_MODEL_ID": "us.anthropic.claude-sonnet-5-5",
+            "DISABLE_PROMPT_CACHE": "true",
+            "AWS_REGION": "eu-central-1",
+            "CLAUDE_SETTINGS": '{"permissions": {"allow": ["Bash(*)"], "deny": ["Write"]}}',
+        }
+    )
+    assert done.returncode == 0, done.stderr
+    commit = world.git("rev-parse", "feature/of-the-container")
+    assert last_line(done.stdout) == f"completed: branch feature/of-the-container commit {commit}"
+    assert world.git("show", "--no-patch", "--format=%ae %s", commit) == "container@example.com By variables"
+    assert world.git("ls-tree", "--name-only", commit).splitlines() == ["CLAUDE.md", "README.md", "b"]
+    first = world.stack.model.asked[0]
+    assert first.path.startswith("/model/us.anthropic.claude-sonnet-5-5/")
+    assert "/eu-central-1/bedrock/" in first.headers["authorization"]
+    assert b"cache_control" not in first.body
+
+
+def test_prompts_are_cached_unless_that_is_switched_off(world: World) -> None:
+    done = start({"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet"})
+    assert done.returncode == 0, done.stderr
+    assert b"cache_control" in world.stack.model.asked[0].body
+
+
+def test_a_failed_run_ends_with_its_reason_and_status_1(world: World) -> None:
+    done = start({"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet", "GIT_CREDENTIALS_SECRET_ID": "none/such"})
+    assert done.returncode == 1
+    assert last_line(done.stderr).startswith(f"{errors.SecretNotFound.__name__}: secret 'none/such' does not exist")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run as root to check this")
+def test_without_root_the_run_works_and_says_which_wall_is_missing(world: World, tmp_path: Path) -> None:
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    home = world.stack.home.parent / f"{world.name}-home"
+    home.mkdir(mode=0o700)
+    os.chown(home, 65534, 65534)
+    world.shell("setsid nohup sleep 300 >/dev/null 2>&1 & echo hi > hi.txt")
+    try:
+        done = start(
+            {"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet", "HOME": str(home), "PREFECT_HOME": f"{home}/prefect"},
+            nobody,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "the wall between the agent and this process is missing: not running as root" in done.stderr
+        left = subprocess.run(["pgrep", "-u", "65534", "sleep"], check=False, capture_output=True, text=True)
+        assert left.stdout == ""
+    finally:
+        subprocess.run(["rm", "-rf", str(home)], check=True)

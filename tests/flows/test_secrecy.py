@@ -1,0 +1,129 @@
+"""Where the credentials are not: after a run, and while one goes on, everything that could hold them is searched."""
+
+import base64
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+
+from deployments.local.stack import API_KEY, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
+from tests.conftest import World, flush
+from tests.runs import run_flow
+
+SECRETS = (GIT_TOKEN, API_KEY, AWS_SECRET_ACCESS_KEY)
+# Patterns that find the secrets, and are not the secrets themselves: the agent is told them.
+PATTERNS = "local-git-token-[0-9a-f]{12}|local-anthropic-key-[0-9a-f]{8}|local-secret-access-key-[0-9a-f]{8}"
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the wall between two users needs root: run as root")
+
+
+def forms(secret: str) -> Iterator[bytes]:
+    yield secret.encode()
+    yield base64.b64encode(secret.encode()).rstrip(b"=")
+    yield base64.b64encode(f"x-access-token:{secret}".encode()).rstrip(b"=")
+    yield quote(secret, safe="").encode()
+
+
+def holders(files: Iterator[Path]) -> list[str]:
+    needles = {form for secret in SECRETS for form in forms(secret)}
+    return [str(path) for path in files if path.is_file() and any(n in path.read_bytes() for n in needles)]
+
+
+@contextmanager
+def sampled_argv() -> Iterator[set[bytes]]:
+    """Collect the command lines of all processes, again and again."""
+    seen: set[bytes] = set()
+    over = threading.Event()
+
+    def sample() -> None:
+        while not over.is_set():
+            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(entry.read_bytes())
+                except OSError:
+                    continue
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
+def test_no_log_database_storage_argv_or_commit_holds_a_credential(
+    world: World, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], provider: str
+) -> None:
+    world.shell("env; cat /proc/self/environ; git config --list --show-origin; git remote -v; ls -laR {cwd}/..")
+    caplog.set_level("DEBUG")
+    with sampled_argv() as argv:
+        done = run_flow(
+            world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Look around", provider=provider
+        )
+        done.delivered() if done.delivery else None
+    flush()
+    said = capfd.readouterr()
+    everything = (caplog.text + said.out + said.err).encode() + b"\0".join(argv)
+    assert world.name.encode() in everything
+    assert not [s for secret in SECRETS for s in forms(secret) if s in everything]
+    database = list((world.stack.home / "prefect-server").rglob("*.db*"))
+    assert any(done.id.encode() in path.read_bytes() for path in database)
+    kept = Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / done.id
+    assert holders(iter(database)) == []
+    assert holders(kept.rglob("*")) == []
+    assert not [s for secret in SECRETS for s in forms(secret) for r in world.stack.model.asked if s in r.body]
+
+
+@needs_root
+def test_the_agent_finds_no_credential_in_anything_it_can_read(world: World) -> None:
+    world.shell(
+        f"grep -rlsaE '{PATTERNS}' /proc/[0-9]*/environ /proc/[0-9]*/cmdline /tmp /root /run /etc "
+        f'"$HOME" "$TMPDIR" {{cwd}} > found.txt; id -u > uid.txt'
+    )
+    delivery = run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Look").delivered()
+    assert int(world.content(delivery.branch, "uid.txt")) >= 70_000
+    assert world.content(delivery.branch, "found.txt") == ""
+
+
+@needs_root
+def test_the_agent_cannot_read_the_flow_process_or_its_directory(world: World) -> None:
+    pid = os.getpid()
+    world.shell(
+        f"for f in /proc/{pid}/environ /proc/{pid}/maps /proc/{pid}/fd {{cwd}}/../../trusted; do "
+        "ls $f >/dev/null 2>&1 && cat $f >/dev/null 2>&1 && echo $f; done > readable.txt; "
+        f"kill -0 {pid} 2>/dev/null && echo signal >> readable.txt; "
+        "touch {instructions}/new {instructions}/instructions.md 2>/dev/null && echo instructions >> readable.txt; "
+        "grep -E 'NoNewPrivs|CapBnd|CapEff|Groups' /proc/self/status > status.txt"
+    )
+    delivery = run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Look").delivered()
+    assert world.content(delivery.branch, "readable.txt") == ""
+    status = dict(re.findall(r"(\w+):[\t ]*(\S*)", world.content(delivery.branch, "status.txt")))
+    assert status["NoNewPrivs"] == "1"
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+
+
+@needs_root
+def test_two_runs_at_once_have_two_users(world: World, make_world: Callable[[dict[str, str]], World]) -> None:
+    world.shell("id -u > uid.txt; sleep 2")
+    delivered = []
+
+    def run() -> None:
+        flow_run = run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Look")
+        delivered.append(world.content(flow_run.delivered().branch, "uid.txt"))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(delivered)) == 2
