@@ -85,7 +85,7 @@ class GitCredentials(CredentialsBlock):
         if not isinstance(email, str) or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", email):
             raise InvalidGitSecret(f"{where} has no usable e-mail address: {_FORM}")
         if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]+", username, re.ASCII):
-            raise InvalidGitSecret(f"{where} has an impossible user name: leave it out, or give the git host's")
+            raise InvalidGitSecret(f"{where} has an impossible user name: leave it out; {_FORM}")
         return self.model_copy(update={"token": SecretStr(token), "email": email, "username": username})
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deployments.local.prefect_server import free_port
 
@@ -28,10 +29,11 @@ os.environ.update(
     }
 )
 
-import pytest  # noqa: E402
+import pytest
 
-from deployments.local.scripted_model import Script, Tool, Turn  # noqa: E402
-from deployments.local.stack import BUCKET, LocalStack, local_stack  # noqa: E402
+from deployments.local.scripted_model import Script, Tool, Turn
+from deployments.local.stack import BUCKET, LocalStack, local_stack
+from tests.runs import Run
 
 _TOUCHABLE = (".prefect", ".aws", ".gitconfig", ".config/git", ".git-credentials", ".claude.json")
 
@@ -144,3 +146,16 @@ def _world(stack: LocalStack, tmp_path: Path, files: dict[str, str]) -> Iterator
 def make_world(stack: LocalStack, tmp_path: Path) -> Callable[[dict[str, str]], World]:
     """A repository with the files that a test names."""
     return lambda files: next(_world(stack, tmp_path, files))
+
+
+@pytest.fixture
+def run(world: World) -> "Callable[..., Run]":
+    """Run the flow on the test's repository, with one instruction file where the test names none."""
+    from tests.runs import run_flow  # noqa: PLC0415 (Prefect reads its environment when it is imported)
+
+    def call(**parameters: Any) -> Run:  # noqa: ANN401 (the flow's own)
+        if not {"instructions", "instructions_s3_uri"} & parameters.keys():
+            parameters["instructions"] = "Say hello in hello.txt"
+        return run_flow(world.stack.prefect_api_url, **{"repo_url": world.repo_url, **parameters})
+
+    return call

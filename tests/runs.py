@@ -2,10 +2,13 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
 from flows.implement import implement
 from flows.report import Delivery
@@ -38,6 +41,10 @@ class Run:
             time.sleep(0.1)
         raise AssertionError(f"no finished task run {step!r}")
 
+    def kept(self, name: str) -> Path:
+        """Return the path of one of the run's keepings."""
+        return Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / self.id / name
+
     def artifact(self) -> str:
         """Return the report."""
         mine = {"flow_runs": {"id": {"any_": [self.id]}}}
@@ -59,3 +66,8 @@ def run_flow(api_url: str, **parameters: Any) -> Run:  # noqa: ANN401 (the flow'
     if isinstance(result, Delivery):
         return Run(state, None, result, api_url)
     return Run(state, result, None, api_url)
+
+
+def steps_started(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the steps of this test's run logged."""
+    return [record.getMessage() for record in caplog.records if record.name == "prefect.task_runs"]

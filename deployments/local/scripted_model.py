@@ -85,13 +85,13 @@ class ScriptedModel(LoopbackServer):
 
     def answer(self, asked: Asked, exchange: Exchange) -> None:
         """Answer a request for a message; everything else is not found."""
-        path = unquote(asked.path.partition("?")[0])
+        path = asked.path.partition("?")[0]
         bedrock = _BEDROCK.fullmatch(path)
         if asked.method != "POST" or not (bedrock or path == "/v1/messages"):
             _refuse(exchange, 404, f"no {path} here", is_bedrock=bool(bedrock))
             return
         body = json.loads(asked.body)
-        model = bedrock[1] if bedrock else body["model"]
+        model = unquote(bedrock[1]) if bedrock else body["model"]
         if refusal := self._refusal(asked, model, is_bedrock=bool(bedrock)):
             _refuse(exchange, *refusal, is_bedrock=bool(bedrock))
             return

@@ -2,39 +2,16 @@
 
 import gzip
 import json
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
-from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
-from deployments.local.git_remote import GitFault
-from deployments.local.scripted_model import ModelFault, Tool, Turn
+from deployments.local.scripted_model import Turn
 from deployments.local.stack import API_KEY, BUCKET, GIT_EMAIL, GIT_TOKEN
-from flows import errors
 from flows.parameters import DEFAULT_MODEL_IDS
 from tests.conftest import World
-from tests.runs import Run, run_flow
-
-
-@pytest.fixture
-def run(world: World) -> Callable[..., Run]:
-    """Run the flow on the test's repository, with one instruction file where the test names none."""
-
-    def call(**parameters: Any) -> Run:  # noqa: ANN401 (the flow's own)
-        if not {"instructions", "instructions_s3_uri"} & parameters.keys():
-            parameters["instructions"] = "Say hello in hello.txt"
-        return run_flow(world.stack.prefect_api_url, **{"repo_url": world.repo_url, **parameters})
-
-    return call
-
-
-def kept(run: Run, name: str) -> Path:
-    return Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / run.id / name
+from tests.runs import Run, run_flow, steps_started
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
@@ -151,129 +128,9 @@ def test_odd_names_modes_and_bytes_survive(world: World, run: Callable[..., Run]
     assert world.git("cat-file", "-s", f"{delivery.commit}:crlf.txt") == "6"
 
 
-def test_the_default_branch_is_protected_unless_allowed(world: World, run: Callable[..., Run]) -> None:
-    refused = run(branch_name="main")
-    assert isinstance(refused.error, errors.ProtectedBranch)
-    assert not world.stack.model.asked
-    assert run(branch_name="main", allow_default_branch=True).delivered().branch == "main"
-
-
-def test_a_branch_beside_a_folder_of_its_name_is_refused_before_the_agent_starts(
-    world: World, run: Callable[..., Run]
-) -> None:
-    world.git("branch", "a/b", "main")
-    assert isinstance(run(branch_name="a").error, errors.BranchConflict)
-    assert isinstance(run(branch_name="main/x").error, errors.BranchConflict)
-    assert not world.stack.model.asked
-
-
-def test_a_missing_base_branch_is_named(run: Callable[..., Run]) -> None:
-    refused = run(base_branch="nowhere")
-    assert isinstance(refused.error, errors.BaseRefNotFound)
-    assert "it has main" in str(refused.error)
-
-
-def test_an_empty_repository_is_named(world: World, run: Callable[..., Run]) -> None:
-    url = world.stack.git.create(f"{world.name}-empty")
-    assert isinstance(run(repo_url=url).error, errors.EmptyRepo)
-
-
-def test_a_missing_repository_is_named_and_not_tried_again(world: World, run: Callable[..., Run]) -> None:
-    refused = run(repo_url=world.repo_url.replace("repo-", "no-repo-"))
-    assert isinstance(refused.error, errors.RepoNotFound)
-    assert refused.run_count("clone") == 1
-
-
 def test_the_repositorys_word_to_agents_reaches_the_model(world: World, run: Callable[..., Run]) -> None:
     run().delivered()
     assert "Prefer short names." in json.dumps(json.loads(world.stack.model.asked[0].body)["system"])
-
-
-def test_a_wrong_token_is_named_and_not_tried_again(world: World, run: Callable[..., Run]) -> None:
-    name = f"wrong/{world.name}"
-    world.stack.put_secret(json.dumps({"token": "not-the-token", "email": GIT_EMAIL}), name)
-    refused = run(git_credentials_secret_id=name)
-    assert isinstance(refused.error, errors.GitAuthFailed)
-    assert refused.run_count("clone") == 1
-    assert not world.stack.model.asked
-
-
-@pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
-def test_an_unknown_model_is_named_and_not_tried_again(world: World, run: Callable[..., Run], provider: str) -> None:
-    refused = run(claude_model_id="claude-of-tomorrow", provider=provider)
-    assert isinstance(refused.error, errors.ModelNotFound)
-    assert refused.run_count("claude") == 1
-    assert world.branches() == {"main"}
-
-
-def test_a_wrong_api_key_is_named_at_once(
-    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "wrong")
-    refused = run(provider="anthropic")
-    assert isinstance(refused.error, errors.ModelAccessDenied)
-    assert len(world.stack.model.asked) == 1
-
-
-def steps_started(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "prefect.task_runs"]
-
-
-def test_without_an_api_key_nothing_is_started(
-    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    refused = run(provider="anthropic")
-    assert isinstance(refused.error, errors.ApiKeyMissing)
-    assert not steps_started(caplog)
-
-
-@pytest.mark.parametrize(
-    ("parameters", "error"),
-    [
-        ({"repo_url": "ext::sh -c x"}, errors.InvalidRepoUrl),
-        ({"instructions": "", "instructions_s3_uri": "https://x"}, errors.InvalidS3Uri),
-        ({"instructions": " \n"}, errors.InvalidInstructionsSource),
-        ({"instructions": "x", "instructions_s3_uri": "s3://bucket/x.md"}, errors.InvalidInstructionsSource),
-        ({"branch_name": "-x"}, errors.InvalidBranchName),
-        ({"base_branch": "a..b"}, errors.InvalidBranchName),
-        ({"commit_message": " "}, errors.InvalidCommitMessage),
-        ({"clone_depth": -1}, errors.InvalidLimits),
-        ({"git_credentials_secret_id": "no secret"}, errors.InvalidSecretId),
-        ({"aws_region": "here"}, errors.InvalidRegion),
-        ({"claude_model_id": "--model"}, errors.InvalidModelId),
-        ({"claude_settings": {"hooks": {}}}, errors.InvalidSettings),
-        ({"claude_settings": {"permissions": {"allow": "Bash"}}}, errors.InvalidSettings),
-        ({"claude_code_block": "none-such"}, errors.BlockNotFound),
-    ],
-)
-def test_bad_parameters_get_their_name_before_any_task(
-    run: Callable[..., Run], parameters: dict[str, Any], error: type[Exception], caplog: pytest.LogCaptureFixture
-) -> None:
-    refused = run(**parameters)
-    assert isinstance(refused.error, error)
-    assert not steps_started(caplog)
-    assert str(refused.error) in str(refused.state.message)
-
-
-@pytest.mark.parametrize(
-    ("secret", "error"),
-    [
-        ("not json", errors.InvalidGitSecret),
-        ('{"token": "a b", "email": "a@b.c"}', errors.InvalidGitSecret),
-        (None, errors.SecretNotFound),
-    ],
-)
-def test_a_secret_that_cannot_be_used_is_named(
-    world: World, run: Callable[..., Run], secret: str | None, error: type[Exception]
-) -> None:
-    name = f"bad/{world.name}"
-    if secret is not None:
-        world.stack.put_secret(secret, name)
-    refused = run(git_credentials_secret_id=name)
-    assert isinstance(refused.error, error)
-    assert refused.run_count("secret") == 1
-    assert not world.stack.git.asked
 
 
 def test_the_secret_may_be_named_by_its_arn(world: World, run: Callable[..., Run]) -> None:
@@ -283,133 +140,8 @@ def test_the_secret_may_be_named_by_its_arn(world: World, run: Callable[..., Run
     assert world.git("show", "--no-patch", "--format=%ae", commit) == "arn@example.com"
 
 
-def test_missing_instructions_stop_the_run_before_the_agent(world: World, run: Callable[..., Run]) -> None:
-    refused = run(instructions_s3_uri=f"s3://{BUCKET}/none-such.md")
-    assert isinstance(refused.error, errors.InstructionsNotFound)
-    assert refused.run_count("instructions") == 1
-    assert not world.stack.model.asked
-
-
-def test_a_clone_that_breaks_off_is_tried_again(world: World, run: Callable[..., Run]) -> None:
-    world.stack.git.faults.extend([GitFault("/git-upload-pack"), GitFault("/git-upload-pack", 503)])
-    done = run()
-    done.delivered()
-    assert done.run_count("clone") >= 2
-
-
-def test_a_push_that_fails_for_a_while_never_runs_the_agent_again(world: World, run: Callable[..., Run]) -> None:
-    world.stack.git.faults.append(GitFault("/git-receive-pack", 503))
-    done = run()
-    delivery = done.delivered()
-    assert done.run_count("push") == 2
-    assert done.run_count("claude") == 1
-    assert len(world.stack.model.asked) == 2
-    assert world.git("rev-parse", delivery.branch) == delivery.commit
-
-
-def test_an_overloaded_model_is_waited_for(world: World, run: Callable[..., Run]) -> None:
-    world.script().faults.append(ModelFault(529))
-    done = run()
-    done.delivered()
-    assert done.run_count("claude") == 1
-    assert len(world.stack.model.asked) == 3
-
-
-def test_an_agent_that_is_killed_is_resumed_in_its_session(world: World, run: Callable[..., Run]) -> None:
-    once = Turn("First.", (Tool("Bash", {"command": "echo once >> count.txt"}),))
-    world.script(once, Turn("Second.", seconds=1.5))
-
-    def kill_in_the_second_turn() -> None:
-        while len(world.stack.model.asked) < 2:
-            time.sleep(0.01)
-        [agent] = [p for p in psutil.Process().children() if p.name() == "claude"]
-        agent.kill()
-
-    thread = threading.Thread(target=kill_in_the_second_turn)
-    thread.start()
-    done = run()
-    thread.join()
-    delivery = done.delivered()
-    assert done.run_count("claude") == 2
-    assert len(world.stack.model.asked) == 3
-    assert world.content(delivery.branch, "count.txt") == "once"
-
-
-def test_a_push_that_the_remote_refuses_keeps_the_change(world: World, run: Callable[..., Run]) -> None:
-    hook = world.stack.git.root / f"{world.name}.git" / "hooks" / "pre-receive"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho 'the sun does not shine' >&2\nexit 1\n")
-    hook.chmod(0o755)
-    refused = run(branch_name="feature/y")
-    assert isinstance(refused.error, errors.PushRejected)
-    assert "the sun does not shine" in str(refused.error)
-    assert refused.run_count("push") == 1
-    bundle = kept(refused, "change.bundle")
-    world.git("fetch", "--quiet", str(bundle), "feature/y:kept")
-    assert world.content("kept", "hello.txt") == "hello"
-
-
-def test_a_branch_that_moved_is_never_overwritten(world: World, run: Callable[..., Run]) -> None:
-    first = run(branch_name="feature/z").delivered()
-    tree = world.git("rev-parse", "main^{tree}")
-    world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 2 > two"}),), seconds=1.5), Turn("Done."))
-
-    def move() -> None:
-        while not world.stack.model.asked:
-            time.sleep(0.01)
-        identity = ["-c", "user.name=o", "-c", "user.email=o@o"]
-        world.git(
-            "update-ref",
-            "refs/heads/feature/z",
-            world.git(*identity, "commit-tree", tree, "-p", first.commit, "-m", "o"),
-        )
-
-    thread = threading.Thread(target=move)
-    thread.start()
-    refused = run(branch_name="feature/z")
-    thread.join()
-    assert isinstance(refused.error, errors.BranchConflict)
-    assert "change.bundle" in str(refused.error)
-    assert world.git("log", "-1", "--format=%an", "feature/z") == "o"
-
-
-def test_limits_end_the_run_by_name_and_keep_the_work(world: World, run: Callable[..., Run]) -> None:
-    world.script(*(Turn("On.", (Tool("Bash", {"command": f"echo {i} > f{i}"}),)) for i in range(5)))
-    refused = run(limits={"max_turns": 2})
-    assert isinstance(refused.error, errors.TurnLimitReached)
-    assert kept(refused, "change.bundle").exists()
-    assert world.branches() == {"main"}
-
-
-def test_an_agent_that_works_too_long_is_ended(world: World, run: Callable[..., Run]) -> None:
-    world.shell("echo begun > begun.txt; sleep 100")
-    started = time.monotonic()
-    refused = run(limits={"agent_timeout_seconds": 4})
-    assert isinstance(refused.error, errors.AgentTimeout)
-    assert time.monotonic() - started < 30
-    assert kept(refused, "change.bundle").exists()
-
-
-def test_what_the_agent_leaves_running_is_ended(world: World, run: Callable[..., Run]) -> None:
-    world.shell("setsid nohup sh -c 'sleep 300' >/dev/null 2>&1 & echo $! > pid.txt")
-    delivery = run().delivered()
-    pid = world.content(delivery.branch, "pid.txt")
-    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
-
-
-def test_a_work_tree_without_its_repository_is_named(world: World, run: Callable[..., Run]) -> None:
-    world.shell('python3 -c \'import shutil; shutil.rmtree(".g" + "it")\'')
-    assert isinstance(run().error, errors.AgentRepoInvalid)
-
-
-def test_an_agent_that_was_denied_its_tools_has_not_found_nothing_to_do(run: Callable[..., Run]) -> None:
-    refused = run(claude_settings={"permissions": {"defaultMode": "plan"}})
-    assert isinstance(refused.error, errors.AgentDenied)
-    assert "Write" in str(refused.error)
-
-
 def test_the_transcript_is_kept_whole(run: Callable[..., Run]) -> None:
-    lines = gzip.decompress(kept(run(), "transcript.jsonl.gz").read_bytes()).splitlines()
+    lines = gzip.decompress(run().kept("transcript.jsonl.gz").read_bytes()).splitlines()
     kinds = [json.loads(line)["type"] for line in lines]
     assert kinds[-1] == "result"
     assert {"system", "assistant", "user"} <= set(kinds)

@@ -114,7 +114,7 @@ def test_a_failed_run_ends_with_its_reason_and_status_1(world: World) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run as root to check this")
-def test_without_root_the_run_works_and_says_which_wall_is_missing(world: World, tmp_path: Path) -> None:
+def test_without_root_the_run_works_and_says_which_wall_is_missing(world: World) -> None:
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     home = world.stack.home.parent / f"{world.name}-home"
     home.mkdir(mode=0o700)

@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -113,7 +113,7 @@ def test_the_agent_cannot_read_the_flow_process_or_its_directory(world: World) -
 
 
 @needs_root
-def test_two_runs_at_once_have_two_users(world: World, make_world: Callable[[dict[str, str]], World]) -> None:
+def test_two_runs_at_once_have_two_users(world: World) -> None:
     world.shell("id -u > uid.txt; sleep 2")
     delivered = []
 

@@ -1,0 +1,132 @@
+"""The block types: Prefect's conventions, and what each gives."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from prefect.blocks.core import Block
+from prefect_aws import AwsCredentials
+from pydantic import SecretStr
+
+from blocks import ClaudeCode, GitCredentials
+from flows import errors
+from flows.parameters import Limits
+
+BLOCKS: list[type[Block]] = [ClaudeCode, GitCredentials]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+class TestStandards:
+    """The checks that Prefect's own integrations hold their blocks to."""
+
+    def test_has_a_description(self, block: type[Block]) -> None:
+        assert block.get_description()
+
+    def test_has_a_valid_code_example(self, block: type[Block]) -> None:
+        example = block.get_code_example()
+        assert example is not None
+        compile(example.strip().removeprefix("```python").removesuffix("```"), block.__name__, "exec")
+        assert f"from blocks import {block.__name__}" in example
+
+    def test_has_a_logo_and_documentation(self, block: type[Block]) -> None:
+        assert str(block._logo_url).startswith("https://")
+        assert str(block._documentation_url).startswith("https://")
+
+    def test_has_a_name_and_a_slug_of_its_own(self, block: type[Block]) -> None:
+        assert block._block_type_name
+        assert block.get_block_type_slug() == str(block._block_type_name).lower().replace(" ", "-")
+
+    def test_every_field_has_a_title_and_a_description(self, block: type[Block]) -> None:
+        for name, field in block.model_fields.items():
+            assert field.title, name
+            assert field.description, name
+
+    def test_secrets_are_secret(self, block: type[Block]) -> None:
+        for name in {"token", "api_key"} & block.model_fields.keys():
+            made = block(**{name: "hush"})
+            assert "hush" not in repr(made) + str(made)
+            assert name in block.model_json_schema()["secret_fields"]
+
+
+def test_a_token_in_the_block_is_used_as_it_is() -> None:
+    block = GitCredentials(token=SecretStr("t"), email="a@b.c", username="x-token-auth")
+    resolved = block.resolve("us-east-1")
+    assert resolved.token == SecretStr("t")
+    assert (resolved.email, resolved.username) == ("a@b.c", "x-token-auth")
+
+
+@pytest.fixture
+def secret() -> Any:  # noqa: ANN401 (a fixture that yields a function)
+    with mock_aws():
+        client = boto3.client("secretsmanager", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+
+        def put(value: str | bytes) -> GitCredentials:
+            given = {"SecretBinary": value} if isinstance(value, bytes) else {"SecretString": value}
+            arn = client.create_secret(Name="s", **given)["ARN"]
+            keys = AwsCredentials(aws_access_key_id="x", aws_secret_access_key=SecretStr("x"), region_name="eu-west-1")
+            return GitCredentials(secret_id=arn, aws_credentials=keys)
+
+        yield put
+
+
+def test_the_secret_is_read_with_the_blocks_own_aws_credentials(secret: Any) -> None:  # noqa: ANN401
+    resolved = secret(json.dumps({"token": "t", "email": "a@b.c", "username": "u"})).resolve("us-east-1")
+    assert resolved.token.get_secret_value() == "t"
+    assert (resolved.email, resolved.username) == ("a@b.c", "u")
+
+
+def test_a_binary_secret_that_holds_json_is_read(secret: Any) -> None:  # noqa: ANN401
+    assert secret(b'{"token": "t", "email": "a@b.c"}').resolve("us-east-1").email == "a@b.c"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hush",
+        '["hush"]',
+        '"hush"',
+        "null",
+        '{"email": "hush@b.c"}',
+        '{"token": "", "email": "hush@b.c"}',
+        '{"token": 7, "email": "hush@b.c"}',
+        '{"token": "hush\\nhush", "email": "a@b.c"}',
+        '{"token": "hush hush", "email": "a@b.c"}',
+        '{"token": "hush"}',
+        '{"token": "hush", "email": ""}',
+        '{"token": "hush", "email": "Hush <hush@b.c>"}',
+        '{"token": "hush", "email": "a@b.c", "username": "hush\'; rm -rf /"}',
+        b"\xff\xfehush",
+    ],
+)
+def test_a_secret_that_is_none_is_named_and_its_value_not_said(secret: Any, value: str | bytes) -> None:  # noqa: ANN401
+    with pytest.raises(errors.InvalidGitSecret) as raised:
+        secret(value).resolve("us-east-1")
+    assert "hush" not in str(raised.value)
+    assert '{"token"' in str(raised.value)
+
+
+def test_a_block_that_holds_nothing_is_named() -> None:
+    with pytest.raises(errors.InvalidGitSecret):
+        GitCredentials().resolve("us-east-1")
+
+
+@mock_aws
+def test_a_missing_secret_is_named() -> None:
+    keys = AwsCredentials(aws_access_key_id="x", aws_secret_access_key=SecretStr("x"))
+    with pytest.raises(errors.SecretNotFound):
+        GitCredentials(secret_id="none", aws_credentials=keys).resolve("us-east-1")
+
+
+def test_without_aws_credentials_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(errors.AwsCredentialsMissing):
+        GitCredentials(secret_id="any").resolve("us-east-1")
+
+
+def test_claude_code_gives_its_options() -> None:
+    block = ClaudeCode(provider="anthropic", claude_model_id="claude-opus-5-5", limits=Limits(max_turns=7))
+    options = block.options()
+    assert (options.provider, options.model_id, options.limits.max_turns) == ("anthropic", "claude-opus-5-5", 7)

@@ -1,0 +1,62 @@
+"""`make demo`, whole, as a process: what a newcomer sees."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+
+
+def demo(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_A", "AWS_S"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "deployments.local.demo", *arguments],
+        env={**environment, **variables},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_shows_the_branch_the_diff_the_report_and_the_times() -> None:
+    done = demo()
+    assert done.returncode == 0, done.stdout + done.stderr
+    branch = re.search(r"feature/claude-implementation-\S+", done.stdout)
+    assert branch
+    assert "runs python3 -B -m unittest" in done.stdout
+    assert "+def create_todo(store: Store, title: str)" in done.stdout
+    assert "main.md" in done.stdout
+    for step in ("secret", "clone", "instructions", "claude", "push", "whole run"):
+        assert re.search(rf"{step}\s+│ Completed", done.stdout), step
+    assert re.search(r"http://127.0.0.1:\d+/runs/flow-run/[0-9a-f-]{36}", done.stdout)
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_it_works_on_a_repository_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    git = ["git", "-C", str(tmp_path / "mine"), "-c", "user.name=x", "-c", "user.email=x@x"]
+    (tmp_path / "mine" / "some.txt").write_text("1\n2\n")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "mine"]):
+        subprocess.run([*git, *arguments], check=True)
+    done = demo("--repo", str(tmp_path / "mine"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "+1 files, 2 lines." in done.stdout
+    assert subprocess.run([*git, "branch"], check=True, capture_output=True, text=True).stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--repo", "/nonexistent"), "cannot be cloned"), (("--model", "real"), "needs ANTHROPIC_API_KEY")],
+)
+def test_what_it_cannot_do_is_said_without_a_traceback(arguments: tuple[str, ...], said: str) -> None:
+    done = demo(*arguments)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,163 @@
+"""What goes wrong while a run goes on: tried again where that helps, named where it does not, the work kept."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import httpx
+import psutil
+import pytest
+
+from deployments.local.git_remote import GitFault
+from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.scripted_model import ModelFault, Tool, Turn
+from flows import errors
+from tests.conftest import World
+from tests.runs import Run
+
+
+class BusyS3(LoopbackServer):
+    """Stands before S3, and is too busy for the first few downloads."""
+
+    def __init__(self, s3_url: str, busy: int) -> None:
+        super().__init__()
+        self.s3_url, self.busy = s3_url, busy
+
+    def answer(self, asked: Asked, exchange: Exchange) -> None:
+        if self.busy > 0:
+            self.busy -= 1
+            exchange.reply(503, b"<Error><Code>SlowDown</Code><Message>busy</Message></Error>")
+            return
+        answer = httpx.get(self.s3_url + asked.path, headers={"host": asked.headers["host"]})
+        kept = ("etag", "content-type", "x-amz-version-id", "last-modified")
+        exchange.reply(answer.status_code, answer.content, {k: v for k, v in answer.headers.items() if k in kept})
+
+
+@pytest.mark.parametrize(("busy", "attempts"), [(1, 1), (3, 2)])
+def test_a_busy_s3_is_asked_again(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, busy: int, attempts: int
+) -> None:
+    uri = world.instructions() + "main.md"
+    with BusyS3(world.stack.aws_url, busy) as s3:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
+        done = run(instructions_s3_uri=uri)
+    done.delivered()
+    assert done.run_count("instructions") == attempts
+
+
+def test_a_clone_that_breaks_off_is_tried_again(world: World, run: Callable[..., Run]) -> None:
+    world.stack.git.faults.extend([GitFault("/git-upload-pack"), GitFault("/git-upload-pack", 503)])
+    done = run()
+    done.delivered()
+    assert done.run_count("clone") >= 2
+
+
+def test_a_push_that_fails_for_a_while_never_runs_the_agent_again(world: World, run: Callable[..., Run]) -> None:
+    world.stack.git.faults.append(GitFault("/git-receive-pack", 503))
+    done = run()
+    delivery = done.delivered()
+    assert done.run_count("push") == 2
+    assert done.run_count("claude") == 1
+    assert len(world.stack.model.asked) == 2
+    assert world.git("rev-parse", delivery.branch) == delivery.commit
+
+
+def test_an_overloaded_model_is_waited_for(world: World, run: Callable[..., Run]) -> None:
+    world.script().faults.append(ModelFault(529))
+    done = run()
+    done.delivered()
+    assert done.run_count("claude") == 1
+    assert len(world.stack.model.asked) == 3
+
+
+def test_an_agent_that_is_killed_is_resumed_in_its_session(world: World, run: Callable[..., Run]) -> None:
+    once = Turn("First.", (Tool("Bash", {"command": "echo once >> count.txt"}),))
+    world.script(once, Turn("Second.", seconds=1.5))
+
+    def kill_in_the_second_turn() -> None:
+        while len(world.stack.model.asked) < 2:
+            time.sleep(0.01)
+        [agent] = [p for p in psutil.Process().children() if p.name() == "claude"]
+        agent.kill()
+
+    thread = threading.Thread(target=kill_in_the_second_turn)
+    thread.start()
+    done = run()
+    thread.join()
+    delivery = done.delivered()
+    assert done.run_count("claude") == 2
+    assert len(world.stack.model.asked) == 3
+    assert world.content(delivery.branch, "count.txt") == "once"
+
+
+def test_a_push_that_the_remote_refuses_keeps_the_change(world: World, run: Callable[..., Run]) -> None:
+    hook = world.stack.git.root / f"{world.name}.git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'the sun does not shine' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    refused = run(branch_name="feature/y")
+    assert isinstance(refused.error, errors.PushRejected)
+    assert "the sun does not shine" in str(refused.error)
+    assert refused.run_count("push") == 1
+    bundle = refused.kept("change.bundle")
+    world.git("fetch", "--quiet", str(bundle), "feature/y:kept")
+    assert world.content("kept", "hello.txt") == "hello"
+
+
+def test_a_branch_that_moved_is_never_overwritten(world: World, run: Callable[..., Run]) -> None:
+    first = run(branch_name="feature/z").delivered()
+    tree = world.git("rev-parse", "main^{tree}")
+    world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 2 > two"}),), seconds=1.5), Turn("Done."))
+
+    def move() -> None:
+        while not world.stack.model.asked:
+            time.sleep(0.01)
+        identity = ["-c", "user.name=o", "-c", "user.email=o@o"]
+        world.git(
+            "update-ref",
+            "refs/heads/feature/z",
+            world.git(*identity, "commit-tree", tree, "-p", first.commit, "-m", "o"),
+        )
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    refused = run(branch_name="feature/z")
+    thread.join()
+    assert isinstance(refused.error, errors.BranchConflict)
+    assert "change.bundle" in str(refused.error)
+    assert world.git("log", "-1", "--format=%an", "feature/z") == "o"
+
+
+def test_limits_end_the_run_by_name_and_keep_the_work(world: World, run: Callable[..., Run]) -> None:
+    world.script(*(Turn("On.", (Tool("Bash", {"command": f"echo {i} > f{i}"}),)) for i in range(5)))
+    refused = run(limits={"max_turns": 2})
+    assert isinstance(refused.error, errors.TurnLimitReached)
+    assert refused.kept("change.bundle").exists()
+    assert world.branches() == {"main"}
+
+
+def test_an_agent_that_works_too_long_is_ended(world: World, run: Callable[..., Run]) -> None:
+    world.shell("echo begun > begun.txt; sleep 100")
+    started = time.monotonic()
+    refused = run(limits={"agent_timeout_seconds": 4})
+    assert isinstance(refused.error, errors.AgentTimeout)
+    assert time.monotonic() - started < 30
+    assert refused.kept("change.bundle").exists()
+
+
+def test_what_the_agent_leaves_running_is_ended(world: World, run: Callable[..., Run]) -> None:
+    world.shell("setsid nohup sh -c 'sleep 300' >/dev/null 2>&1 & echo $! > pid.txt")
+    delivery = run().delivered()
+    pid = world.content(delivery.branch, "pid.txt")
+    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_work_tree_without_its_repository_is_named(world: World, run: Callable[..., Run]) -> None:
+    world.shell('python3 -c \'import shutil; shutil.rmtree(".g" + "it")\'')
+    assert isinstance(run().error, errors.AgentRepoInvalid)
+
+
+def test_an_agent_that_was_denied_its_tools_has_not_found_nothing_to_do(run: Callable[..., Run]) -> None:
+    refused = run(claude_settings={"permissions": {"defaultMode": "plan"}})
+    assert isinstance(refused.error, errors.AgentDenied)
+    assert "Write" in str(refused.error)
