@@ -16,6 +16,7 @@ ALLOW_PRIVATE_HOSTS: Final = "ALLOW_PRIVATE_GIT_HOSTS"
 """Environment variable of the trusted side; `true` lets `repo_url` name a private or link-local address."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
+_NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_]([0-9a-z._-]*[0-9a-z_.])?)(:\d+)?", re.IGNORECASE)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BRANCH_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 _BRANCH_MAX_BYTES = 200
@@ -38,11 +39,11 @@ class RepoUrl:
         parts = _split_url(text)
         _check_host(text, parts)
         if parts.query or parts.fragment or "?" in text or "#" in text:
-            raise InvalidRepoUrl(f"repo_url {text!r} has a query or a fragment: give the plain clone URL")
+            raise InvalidRepoUrl(f"repo_url {_shown(text)} has a query or a fragment: give the plain clone URL")
         path = parts.path.rstrip("/")
         decoded = unquote(path)
         if not path or _UNPRINTABLE.search(decoded) or ".." in decoded.split("/"):
-            raise InvalidRepoUrl(f"repo_url {text!r} names no repository: give https://host/owner/repository.git")
+            raise InvalidRepoUrl(f"repo_url {_shown(text)} names no repository: give https://host/owner/repository.git")
         origin = f"{parts.scheme}://{parts.netloc}"
         return cls(url=origin + path, origin=origin, path=path)
 
@@ -56,35 +57,45 @@ class RepoUrl:
 
 
 def _split_url(text: str) -> SplitResult:
-    if _UNPRINTABLE.search(text):
-        raise InvalidRepoUrl(f"repo_url {text!r} holds white space or control characters: give a plain https URL")
+    if _UNPRINTABLE.search(text) or not _is_encodable(text):
+        raise InvalidRepoUrl(f"repo_url {_shown(text)} holds white space or control characters: give a plain https URL")
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        raise InvalidRepoUrl(f"repo_url is not a URL: {error}") from None
+    except ValueError:
+        raise InvalidRepoUrl(f"repo_url {_shown(text)} is not a URL: give https://host/owner/repository.git") from None
     if "@" in parts.netloc:
         raise InvalidRepoUrl("repo_url holds a user name or a password: put the token into the git credentials secret")
     if parts.scheme not in {"https", "http"} or not text.startswith(f"{parts.scheme}://"):
-        raise InvalidRepoUrl(f"repo_url {text!r} is not an https URL; ssh, git, file and local paths are not accepted")
-    if not parts.hostname or port == 0:
-        raise InvalidRepoUrl(f"repo_url {text!r} names no host: give https://host/owner/repository.git")
+        raise InvalidRepoUrl(f"repo_url {_shown(text)} is not an https URL; ssh, git, file and local paths are refused")
+    if not _NETLOC.fullmatch(parts.netloc) or port == 0:
+        raise InvalidRepoUrl(f"repo_url {_shown(text)} names no possible host: give https://host/owner/repository.git")
     return parts
+
+
+def _shown(text: str) -> str:
+    """Return a URL for a message; one with an @ may hold a password, wherever it stands."""
+    return "(not shown, it may hold a password)" if "@" in text else repr(text)
+
+
+def _is_encodable(text: str) -> bool:
+    return text.encode("utf-8", "replace").decode() == text
 
 
 def _check_host(text: str, parts: SplitResult) -> None:
     host = parts.hostname or ""
-    if host.startswith("-") or not re.fullmatch(r"[0-9a-z._-]+|[0-9a-f:.]+", host):
-        raise InvalidRepoUrl(f"repo_url {text!r} has an impossible host name")
     address = _address(host)
+    # curl reads 2852039166 and 0xa9.0xfe.0xa9.0xfe as 169.254.169.254: a host that ends in a number is dotted, or none.
+    if address is None and re.fullmatch(r"\d+|0x[0-9a-f]*", host.rstrip(".").rpartition(".")[2]):
+        raise InvalidRepoUrl(f"repo_url {_shown(text)} names an address in an odd spelling: use a host name")
     if host == "localhost" or (address is not None and address.is_loopback):
         return
     if parts.scheme == "http":
-        raise InvalidRepoUrl(f"repo_url {text!r} would send the token in the clear: use https")
+        raise InvalidRepoUrl(f"repo_url {_shown(text)} would send the token in the clear: use https")
     internal = address is not None and not address.is_global
     if internal and os.environ.get(ALLOW_PRIVATE_HOSTS, "").lower() != "true":
         raise InvalidRepoUrl(
-            f"repo_url {text!r} names a private address: use a host name, or have the operator set "
+            f"repo_url {_shown(text)} names a private address: use a host name, or have the operator set "
             f"{ALLOW_PRIVATE_HOSTS}=true"
         )
 
@@ -120,7 +131,7 @@ class S3Uri:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} names no object: {example}")
         if "*" in key:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r}: a * may only stand at the end, after a slash: {example}")
-        if any(ord(c) < ord(" ") or c == "\x7f" for c in key):
+        if any(ord(c) < ord(" ") or c == "\x7f" for c in key) or not _is_encodable(key):
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} holds control characters: {example}")
         return cls(bucket, key, is_folder)
 
@@ -141,14 +152,14 @@ def check_branch_name(name: str, parameter: str = "branch_name") -> str:
 
 def _branch_fault(name: str) -> str:
     components = name.split("/")
-    if not name:
-        return "is empty"
-    if len(os.fsencode(name)) > _BRANCH_MAX_BYTES:
-        return f"is longer than {_BRANCH_MAX_BYTES} bytes"
-    if name in {"@", "HEAD"} or name.startswith(("-", "refs/")):
-        return "is a name that git keeps for itself"
-    if forbidden := _BRANCH_FORBIDDEN.search(name):
-        return f"holds {forbidden.group()!r}, which git does not allow"
-    if any(not c or c.startswith(".") or c.endswith(".lock") for c in components) or name.endswith("."):
-        return "has a part that is empty, starts with a dot, or ends in a dot or .lock"
-    return ""
+    forbidden = _BRANCH_FORBIDDEN.search(name)
+    faults = {
+        "is empty": not name,
+        "is not text that UTF-8 can hold": not _is_encodable(name),
+        f"is longer than {_BRANCH_MAX_BYTES} bytes": len(name.encode("utf-8", "replace")) > _BRANCH_MAX_BYTES,
+        "is a name that git keeps for itself": name in {"@", "HEAD"} or name.startswith(("-", "refs/")),
+        f"holds {forbidden.group()!r}, which git does not allow" if forbidden else "": forbidden is not None,
+        "has a part that is empty, starts with a dot, or ends in a dot or .lock": name.endswith(".")
+        or any(not c or c.startswith(".") or c.endswith(".lock") for c in components),
+    }
+    return next((reason for reason, found in faults.items() if found), "")

@@ -55,9 +55,12 @@ class Limits(BaseModel):
 
 
 def default_branch_name(scheduled_start: datetime, flow_run_id: str) -> str:
-    """Return the branch of a run that names none: a retry finds its own again, and no two runs share one."""
+    """Return the branch of a run that names none: a retry finds its own again, and no two runs share one.
+
+    The end of the id tells runs apart; its beginning may be a time.
+    """
     timestamp = scheduled_start.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
-    return f"feature/claude-implementation-{timestamp}-{flow_run_id[:8]}"
+    return f"feature/claude-implementation-{timestamp}-{flow_run_id[-8:]}"
 
 
 def _text(pattern: str, error: type[Exception], reason: str) -> BeforeValidator:

@@ -44,7 +44,7 @@ def markdown(delivery: Delivery, change: Change, agent: AgentReport, instruction
         "Turns, cost, time": f"{agent.turns}, ${agent.cost_usd:.4f}, {agent.duration_seconds:.1f} s",
         "Tools denied": ", ".join(sorted(set(agent.permission_denials))) or "none",
     }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    table = "\n".join(f"| {name} | {_cell(value)} |" for name, value in rows.items())
     parts = [
         f"# {headline(delivery)}",
         f"|  |  |\n|---|---|\n{table}",
@@ -54,7 +54,12 @@ def markdown(delivery: Delivery, change: Change, agent: AgentReport, instruction
     ]
     if patch:
         parts.append(f"## Diff\n\n{_fenced(patch)}")
-    return "\n\n".join(parts) + "\n"
+    # Paths are bytes and need not be UTF-8; a report is.
+    return ("\n\n".join(parts) + "\n").encode("utf-8", "replace").decode()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _files(files: Sequence[FileChange]) -> str:

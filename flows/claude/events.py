@@ -120,4 +120,4 @@ def _short(value: object) -> str:
 
 def _cost(event: Event) -> str:
     cost = event.get("total_cost_usd")
-    return f"${cost:.4f}" if isinstance(cost, int | float) else "cost unknown"
+    return f"${cost:.4f}" if isinstance(cost, float) or cost == 0 else "cost unknown"

@@ -40,7 +40,7 @@ DEFAULT_MODE: Final = "acceptEdits"
 
 def check_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return `settings` if a run may use them; raise `InvalidSettings` naming the key that is wrong."""
-    allowed = ALLOWED_KEYS | set(os.environ.get(ALLOWED_KEYS_VARIABLE, "").split(","))
+    allowed = ALLOWED_KEYS | set(filter(None, os.environ.get(ALLOWED_KEYS_VARIABLE, "").split(",")))
     for key in settings:
         if key not in allowed:
             raise InvalidSettings(
@@ -68,12 +68,16 @@ def _check_permissions(permissions: object) -> None:
 def parse_settings(text: str) -> dict[str, Any]:
     """Read the settings from JSON text, as an environment variable holds them."""
     try:
-        settings = json.loads(text)
-    except ValueError as error:
+        settings = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise InvalidSettings(f"claude_settings is not JSON: {error}") from None
     if not isinstance(settings, dict):
         raise InvalidSettings('claude_settings is not a JSON object such as {"permissions": {"allow": ["Bash(*)"]}}')
     return settings
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def settings_file(settings: dict[str, Any]) -> bytes:
