@@ -99,7 +99,8 @@ def _tool(name: str, given: Event) -> str:
         case "Read":
             return f"reads {_short(given.get('file_path'))}"
         case "Write":
-            return f"writes {_short(given.get('file_path'))} ({len(str(given.get('content', '')).splitlines())} lines)"
+            count = len(str(given.get("content", "")).splitlines())
+            return f"writes {_short(given.get('file_path'))} ({count} line{'s' if count != 1 else ''})"
         case "Edit" | "NotebookEdit":
             return f"edits {_short(given.get('file_path') or given.get('notebook_path'))}"
         case "Task" | "Agent":

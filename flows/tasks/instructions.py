@@ -19,7 +19,8 @@ def fetch_instructions(request: Request, workspace: Workspace) -> Instructions:
     session = AwsCredentials(region_name=request.aws_region).get_boto3_session()
     found = from_s3(workspace, session.client("s3", config=client_config(PARALLEL)), request.instructions_s3_uri)
     logger = get_run_logger()
-    logger.info("%s: %d files, begins with %s", found.source, len(found.files), found.main or "none in particular")
+    count = f"{len(found.files)} file{'s' if len(found.files) != 1 else ''}"
+    logger.info("%s: %s, begins with %s", found.source, count, found.main or "none in particular")
     for file in found.files:
         logger.debug("%s: %d bytes, ETag %s, version %s", file.path, file.size, file.etag, file.version_id or "none")
     return found

@@ -1,9 +1,13 @@
 """The block types: Prefect's conventions, and what each gives."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from moto import mock_aws
 from prefect.blocks.core import Block
@@ -11,6 +15,7 @@ from prefect_aws import AwsCredentials
 from pydantic import SecretStr
 
 from blocks import ClaudeCode, GitCredentials
+from deployments.local.stack import LocalStack
 from flows import errors
 from flows.parameters import Limits
 
@@ -130,3 +135,11 @@ def test_claude_code_gives_its_options() -> None:
     block = ClaudeCode(provider="anthropic", claude_model_id="claude-opus-5-5", limits=Limits(max_turns=7))
     options = block.options()
     assert (options.provider, options.model_id, options.limits.max_turns) == ("anthropic", "claude-opus-5-5", 7)
+
+
+def test_make_blocks_registers_the_types(stack: LocalStack) -> None:
+    command = [sys.executable, "-m", "prefect", "block", "register", "--module", "blocks"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    types = httpx.post(f"{stack.prefect_api_url}/block_types/filter", json={}).json()
+    assert {"claude-code", "git-credentials"} <= {row["slug"] for row in types}

@@ -205,3 +205,26 @@ def test_the_bundle_brings_the_change_into_another_clone(run: tuple[Workspace, C
     kept.write_bytes(bundle(made.clean_git, change))
     server.git("r", "fetch", "--quiet", str(kept), "new:kept")
     assert server.git("r", "rev-parse", "kept") == change.commit
+
+
+def test_submodules_and_large_file_pointers_stay_as_they_are(server: GitRemote) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
+    seed = server.root.parent / "seed"
+    (seed / "model.bin").write_text(pointer)
+    (seed / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    (seed / ".gitmodules").write_text('[submodule "lib"]\n\tpath = lib\n\turl = https://example.com/lib.git\n')
+    url = server.create("lfs", seed)
+    base = server.git("lfs", "rev-parse", "main")
+    server.git("lfs", "update-index", "--add", "--cacheinfo", f"160000,{base},lib")
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    with_link = server.git("lfs", *identity, "commit-tree", server.git("lfs", "write-tree"), "-p", base, "-m", "lib")
+    server.git("lfs", "update-ref", "refs/heads/main", with_link)
+    with workspace() as made:
+        remote = Remote(RepoUrl.parse(url), SecretStr("token"), "u", made.trusted)
+        checkout = clone(
+            made, remote, branch="new", base_branch="", depth=1, allow_default_branch=False, progress=RemoteProgress()
+        )
+        assert (made.work_tree / "model.bin").read_text() == pointer
+        assert list((made.work_tree / "lib").iterdir()) == []
+        as_agent(made, "echo 2 >> a.txt")
+        assert files(collect(made, checkout, IDENTITY)) == {"a.txt": (1, 0)}

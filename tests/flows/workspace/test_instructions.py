@@ -30,8 +30,7 @@ SESSION = boto3.Session("testing", "testing", region_name="us-east-1")
         (["other.md", "README.md", "api.yaml"], "README.md"),
         (["MAIN.MD", "a.md"], "MAIN.MD"), (["todo.markdown", "api.yaml"], "todo.markdown"),
         (["todo.md", "api.yaml", "docs/a.md"], "todo.md"), (["docs/main.md", "todo.md"], "todo.md"),
-        (["a.md", "b.md"], ""), (["api.yaml", "b.json"], ""), (["main.md.bak", "api.yaml"], ""),
-        (["docs/main.md", "api.yaml"], ""),
+        (["a.md", "b.md"], ""), (["api.yaml", "b.json"], ""), (["main.md.bak", "docs/main.md"], ""),
     ],
 )  # fmt: skip
 def test_the_main_file_is_the_only_one_the_named_one_or_the_only_markdown_at_the_top(
