@@ -102,6 +102,13 @@ def keep(workspace: Workspace, store: RunStore, change: Change, transcript: Path
     return store.keep_change(bundle(workspace.clean_git, change)) if change.commit else ""
 
 
+def _session(workspace: Workspace, flow_run_id: str) -> Session:
+    """Return the run's one session; it exists already where an attempt before this one got far enough to save it."""
+    session_id = str(uuid.uuid5(_SESSION_NAMESPACE, flow_run_id))
+    saved = (workspace.home / ".claude" / "projects").glob(f"*/{session_id}.jsonl")
+    return Session(session_id, resumes=any(saved))
+
+
 def _run(
     options: ClaudeCodeOptions,
     provider: ModelProvider,
@@ -114,7 +121,7 @@ def _run(
     from flows.claude.gateway import gateway  # noqa: PLC0415 (the web server is needed here only)
 
     logger = get_run_logger()
-    session = Session(str(uuid.uuid5(_SESSION_NAMESPACE, store.flow_run_id)), resumes=transcript.exists())
+    session = _session(workspace, store.flow_run_id)
     workspace.lend(workspace.config / "settings.json", settings_file(options.claude_settings))
     workspace.lend(workspace.config / "system-prompt.md", system_prompt(checkout.project_memory).encode())
     words = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.others)

@@ -25,6 +25,7 @@ UID_COUNT: Final = 10_000
 
 MARK: Final = "CLAUDE_CODE_HEADLESS_RUN"
 _END_TIMEOUT_SECONDS: Final = 30
+_LOOK_SECONDS: Final = 0.02
 _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**30}
 """setrlimit(2)'s RLIMIT_… for the agent: open files, processes of its uid, bytes of one file."""
 
@@ -64,18 +65,21 @@ class AgentUser:
         path.chmod(0o750 if path.is_dir() else 0o640)
 
     def end_processes(self) -> None:
-        """Kill every process of the agent, again and again until none is left."""
+        """Kill every process of the agent, and return when none is left."""
         deadline = time.monotonic() + _END_TIMEOUT_SECONDS
-        while self.processes():
+        # Kill before the first look: processes that fork and end, one after the other, are in no list that one reads.
+        self._kill_all()
+        while alive := self.processes():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"processes of the agent are still alive: {self.processes()}")
+                raise TimeoutError(f"processes of the agent are still alive: {alive}")
+            time.sleep(_LOOK_SECONDS)
             self._kill_all()
-            time.sleep(0.02)
 
     def _kill_all(self) -> None:
         if self.uid is not None:
-            # kill(-1) reaches all of a uid at once, so that none can fork its way past a list that we made before.
+            # kill(2) with -1 signals all of a uid at once; a fork cannot slip past it, as it could past a list.
             subprocess.run([*self._drop(), "sh", "-c", "kill -KILL -1"], check=False, stderr=subprocess.DEVNULL)
+        # What kills our killer, which has its uid, is left to us.
         for process in self.processes():
             with suppress(psutil.Error):
                 process.kill()

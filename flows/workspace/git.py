@@ -1,7 +1,8 @@
 """The one door to git.
 
-GitPython starts every git of ours, with an environment built from nothing: it adds its own `env` to the caller's, so
-the command is `env -i …`. No configuration but what stands here is read, because the repository's is not ours to trust.
+GitPython starts every git of ours, with an environment built from nothing: it adds what it is given to our own, so the
+command is `env -u …`, which takes all else away without a value on a command line. No configuration but what stands
+here is read, because the repository's is not ours to trust.
 """
 
 import os
@@ -72,7 +73,8 @@ def run(
     """Run a command with exactly `environment` (ours, when None), in a session of its own, to its end."""
     exact = isolated_environment() if environment is None else environment
     started = Git(os.sep).execute(
-        ["env", "-i", *(f"{name}={value}" for name, value in exact.items()), *argv],
+        ["env", *(part for name in os.environ if name not in exact for part in ("-u", name)), *argv],
+        env=exact,
         istream=stdin if stdin is not None else subprocess.DEVNULL,  # type: ignore[arg-type]
         as_process=True,
         pass_fds=tuple(pass_fds),

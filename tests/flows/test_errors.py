@@ -19,11 +19,8 @@ RETRYABLE = {
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_an_error_keeps_its_class_message_and_retryable_when_pickled(
-    kind: type[errors.RunError], protocol: int
-) -> None:
-    back = pickle.loads(pickle.dumps(kind("repo_url 'é' is wrong:\nfix it"), protocol))  # noqa: S301 (made here)
+def test_an_error_keeps_its_class_message_and_retryable_when_pickled(kind: type[errors.RunError]) -> None:
+    back = pickle.loads(pickle.dumps(kind("repo_url 'é' is wrong:\nfix it")))  # noqa: S301 (made here)
     assert type(back) is kind
     assert str(back) == "repo_url 'é' is wrong:\nfix it"
     assert back.retryable is (kind in RETRYABLE)

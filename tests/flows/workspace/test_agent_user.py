@@ -18,8 +18,12 @@ as_root = pytest.mark.skipif(
     os.geteuid() != 0,
     reason="NOT ROOT: THE WALL BETWEEN THE AGENT AND THE TRUSTED SIDE IS NOT TESTED HERE; run as root on Linux",
 )
-# Each link says that it lives, starts the next in a session of its own, and ends; all do when the file is gone.
-CHAIN = 'echo >> "$BEAT" && N=$((${N:-0} + 1)) && [ "$N" -lt 5000 ] && setsid sh -c "$CHAIN" & exit'
+# Each link says that it lives, starts the next in a session of its own, and ends; none starts when the file is gone.
+CHAIN = """
+    [ -e "$BEAT" ] && [ "${N:-0}" -lt 5000 ] || exit
+    echo >> "$BEAT"
+    N=$((${N:-0} + 1)) setsid sh -c "$CHAIN" >/dev/null 2>&1 &
+"""
 
 
 @pytest.fixture
@@ -54,8 +58,8 @@ def start(user: AgentUser, script: str, **variables: str) -> "subprocess.Popen[b
     return subprocess.Popen(user.argv(["sh", "-c", script]), env=environment, cwd="/", stdout=subprocess.PIPE)
 
 
-def output(user: AgentUser, script: str) -> str:
-    with start(user, script) as process:
+def output(user: AgentUser, script: str, **variables: str) -> str:
+    with start(user, script, **variables) as process:
         return process.communicate()[0].decode()
 
 
@@ -175,7 +179,7 @@ def test_a_chain_of_processes_that_fork_and_end_is_ended(walled: AgentUser, open
     beat = open_folder / "beat"
     beat.touch()
     walled.give(beat)
-    start(walled, CHAIN, BEAT=str(beat), CHAIN=CHAIN).communicate()
+    output(walled, CHAIN, CHAIN=CHAIN, BEAT=str(beat))
     wait_for(lambda: beat.stat().st_size > 50)
     walled.end_processes()
     links = beat.stat().st_size
