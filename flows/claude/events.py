@@ -13,6 +13,7 @@ MAX_LINE_BYTES: Final = 64 * 2**20
 """A longer line is not parsed: no event is as large, and memory is not the agent's to fill."""
 
 _SHOWN: Final = 160
+_NOT_SHOWN: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 Event = Mapping[str, Any]
 
@@ -58,6 +59,15 @@ def parse(line: bytes) -> Event:
 
 def steps(event: Event) -> Iterator[str]:
     """Yield a line for a reader of the log for each thing that the agent does in this event."""
+    yield from map(_one_line, _steps(event))
+
+
+def _one_line(text: str) -> str:
+    """Take out what could forge a line of the log, or turn it around: breaks, control and direction characters."""
+    return _NOT_SHOWN.sub(" ", text).strip()
+
+
+def _steps(event: Event) -> Iterator[str]:
     match event.get("type"), event.get("subtype"):
         case "system", "init":
             yield f"starts: model {event.get('model')}, Claude Code {event.get('claude_code_version')}"
@@ -115,7 +125,7 @@ def _result_text(content: object) -> str:
 
 
 def _short(value: object) -> str:
-    text = re.sub(r"[\x00-\x1f\x7f\s]+", " ", str(value or "")).strip()
+    text = _one_line(str(value or ""))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
 
 

@@ -3,6 +3,7 @@
 Measured: an exit status of 0 and `subtype: success` both go together with failures, so neither is believed alone.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +25,8 @@ from flows.errors import (
 from flows.parameters import ClaudeCodeOptions
 
 _SHOWN: Final = 500
+_SIGNALLED: Final = 128
+"""A shell adds the number of the signal to this, and Claude Code does as well."""
 
 
 @dataclass(frozen=True)
@@ -75,35 +78,39 @@ def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
 
 
 def report(result: Event) -> AgentReport:
-    """Read a result event, whichever of its fields are there."""
-    denials = result.get("permission_denials")
-    usage = result.get("modelUsage")
+    """Read a result event, whichever of its fields are there and of whatever type."""
+    denials, usage = result.get("permission_denials"), result.get("modelUsage")
+    denied = denials if isinstance(denials, list) else []
     return AgentReport(
         summary=str(result.get("result") or ""),
-        turns=int(result.get("num_turns") or 0),
-        cost_usd=float(result.get("total_cost_usd") or 0),
-        duration_seconds=float(result.get("duration_ms") or 0) / 1000,
+        turns=int(_number(result.get("num_turns"))),
+        cost_usd=_number(result.get("total_cost_usd")),
+        duration_seconds=_number(result.get("duration_ms")) / 1000,
         session_id=str(result.get("session_id") or ""),
         model_usage=usage if isinstance(usage, dict) else {},
-        permission_denials=tuple(str(d.get("tool_name")) for d in denials if isinstance(d, dict))
-        if isinstance(denials, list)
-        else (),
+        permission_denials=tuple(str(denial.get("tool_name")) for denial in denied if isinstance(denial, dict)),
     )
+
+
+def _number(value: object) -> float:
+    """Return a number that can be reckoned with: 0 for anything else."""
+    try:
+        number = float(value) if isinstance(value, int | float) else 0.0
+    except OverflowError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _no_result(run: AgentRun) -> RunError:
-    said = run.stderr.strip()[-_SHOWN:]
-    if run.exit_status is not None and run.exit_status <= 0:
-        return AgentCrashed(
-            f"the agent ended without a result (exit status {run.exit_status}): {said or 'it said nothing'}"
-        )
-    return AgentFailed(
-        f"Claude Code did not start to work (exit status {run.exit_status}): {said or 'it said nothing'}"
-    )
+    said = run.stderr.strip()[-_SHOWN:] or "it said nothing"
+    by_signal = run.exit_status is None or run.exit_status <= 0 or run.exit_status > _SIGNALLED
+    if run.spoke or by_signal:
+        return AgentCrashed(f"the agent ended without a result (exit status {run.exit_status}): {said}")
+    return AgentFailed(f"Claude Code did not start to work (exit status {run.exit_status}): {said}")
 
 
 def _api_error(result: Event, options: ClaudeCodeOptions) -> RunError:
-    status = result.get("api_error_status")
+    status = int(_number(result.get("api_error_status")))
     said = str(result.get("result") or result.get("errors") or result.get("terminal_reason"))[:_SHOWN]
     where = f"{options.provider} model {options.model_id!r}"
     if re.search(r"prompt is too long|input is too long", said, re.IGNORECASE):
@@ -112,7 +119,7 @@ def _api_error(result: Event, options: ClaudeCodeOptions) -> RunError:
         return ModelAccessDenied(f"no access to {where}: check the credentials and the access to this model ({said})")
     if status == 404 or re.search(r"model identifier is invalid|model_not_found|issue with the selected model", said):  # noqa: PLR2004
         return ModelNotFound(f"there is no {where} in {options.aws_region}: check claude_model_id ({said})")
-    if status in {408, 429} or (isinstance(status, int) and status >= 500) or _is_connection(said):  # noqa: PLR2004
+    if status in {408, 429} or status >= 500 or _is_connection(said):  # noqa: PLR2004
         return ModelUnavailable(f"{where} did not answer, after Claude Code's own retries ({said})")
     return AgentFailed(f"the agent ended with an error: {said}")
 
