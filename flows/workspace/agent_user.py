@@ -10,6 +10,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,11 +22,25 @@ import psutil
 
 FIRST_UID: Final = 70_000
 UID_COUNT: Final = 10_000
-"""A range that neither Debian's accounts (below 65,536) nor subordinate uids (from 100,000) use."""
+"""A range that neither Debian's accounts (below 65,536) nor subordinate uids (from 100,000) use.
+
+A run takes two: the agent's, and the one `UID_COUNT` above it for what ends the agent.
+"""
 
 MARK: Final = "CLAUDE_CODE_HEADLESS_RUN"
 _END_TIMEOUT_SECONDS: Final = 30
 _LOOK_SECONDS: Final = 0.02
+_KILL_ALL: Final = f"""
+import contextlib, os, sys
+uid = int(sys.argv[1])
+killer = uid + {UID_COUNT}
+os.setgroups([])
+os.setresuid(killer, uid, killer)
+with contextlib.suppress(ProcessLookupError):
+    os.kill(-1, 9)
+"""
+"""Kills as the agent's user, but with a real and a saved uid of its own, so that the agent cannot kill it first."""
+
 _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**30}
 """setrlimit(2)'s RLIMIT_… for the agent: open files, processes of its uid, bytes of one file."""
 
@@ -77,9 +92,9 @@ class AgentUser:
 
     def _kill_all(self) -> None:
         if self.uid is not None:
-            # kill(2) with -1 signals all of a uid at once; a fork cannot slip past it, as it could past a list.
-            subprocess.run([*self._drop(), "sh", "-c", "kill -KILL -1"], check=False, stderr=subprocess.DEVNULL)
-        # What kills our killer, which has its uid, is left to us.
+            # With -1, kill(2) signals all of a uid at once: a fork cannot slip past it, as it could past a list.
+            subprocess.run([sys.executable, "-I", "-S", "-c", _KILL_ALL, str(self.uid)], check=False)
+            return
         for process in self.processes():
             with suppress(psutil.Error):
                 process.kill()
