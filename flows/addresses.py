@@ -74,8 +74,8 @@ def _split_url(text: str) -> SplitResult:
 
 
 def _shown(text: str) -> str:
-    """Return a URL for a message; one with an @ may hold a password, wherever it stands."""
-    return "(not shown, it may hold a password)" if "@" in text else repr(text)
+    """Return a URL for a message; what stands before an @ or after a ? may be a password or a token."""
+    return "(not shown, it may hold a password)" if re.search("[@?#]", text) else repr(text)
 
 
 def _is_encodable(text: str) -> bool:
@@ -125,7 +125,7 @@ class S3Uri:
         bucket, _, key = text.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket) or ".." in bucket:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} has no valid bucket name: {example}")
-        is_folder = key == "*" or key.endswith(("/", "/*"))
+        is_folder = key == "*" or key.endswith("/*") or text.endswith("/")
         key = key.removesuffix("*") if is_folder else key
         if not key and not is_folder:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} names no object: {example}")
@@ -142,7 +142,8 @@ class S3Uri:
 def check_branch_name(name: str, parameter: str = "branch_name") -> str:
     """Return `name` if it can be a branch; raise `InvalidBranchName` with the reason.
 
-    The rules of `git check-ref-format --branch`, and three of our own: no `refs/…`, no `HEAD`, at most 200 bytes.
+    The rules of `git check-ref-format --branch`, and four of our own: no `refs/…`, no `HEAD`, no `@`, and at most 200
+    bytes of UTF-8.
     """
     reason = _branch_fault(name)
     if reason:

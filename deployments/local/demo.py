@@ -3,10 +3,7 @@
 import argparse
 import os
 import re
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,22 +11,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
 from deployments.local import scripts
-from deployments.local.prefect_server import ended
+from deployments.local.served import DemoFailed, console, run, served
 from deployments.local.stack import LocalStack, local_stack
 
 _SAMPLE: Final = Path(__file__).parent / "sample"
 _PROJECT: Final = Path(__file__).parents[2]
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SERVE_SECONDS: Final = 60
-
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 @dataclass(frozen=True)
@@ -39,10 +33,6 @@ class Options:
     repo: str
     real_model: bool
     keep: bool
-
-
-class DemoFailed(Exception):
-    """The demo cannot go on; the message says why."""
 
 
 def main() -> int:
@@ -95,10 +85,17 @@ def on_stack(stack: LocalStack, options: Options, provider: str) -> int:
         uri = stack.upload(_SAMPLE / folder, name)
         note(f"{url} (behind a token that only AWS Secrets Manager and the flow know)")
         note(uri)
-    environment = {**os.environ, **stack.environment(real_model=options.real_model), "PYTHONPATH": str(_PROJECT)}
-    with served(environment):
-        with stage("prefect deployment run implement/local") as note:
-            run_id, succeeded = run(environment, repo_url=url, instructions_s3_uri=uri, provider=provider)
+    (stack.home / "tmp").mkdir(mode=0o711)
+    environment = {
+        **os.environ,
+        **stack.environment(real_model=options.real_model),
+        "PYTHONPATH": str(_PROJECT),
+        # Prefect keeps a directory there that belongs to whoever came first.
+        "TMPDIR": str(stack.home / "tmp"),
+    }
+    with served(environment) as server:
+        with stage("prefect deployment run implement/local"):
+            run_id, succeeded = run(environment, server, repo_url=url, instructions_s3_uri=uri, provider=provider)
         show(stack, name, run_id)
         if options.keep:
             console.input("The Prefect UI is up at the address above. Enter ends it.")
@@ -114,57 +111,6 @@ def repository(stack: LocalStack, source: str) -> tuple[str, str]:
         return name, stack.git.copy(name, source if "://" in source else str(Path(source).resolve()))
     except RuntimeError as error:
         raise DemoFailed(f"REPO={source} cannot be cloned: {error}") from None
-
-
-@contextmanager
-def served(environment: dict[str, str]) -> Iterator[None]:
-    """Serve the deployment, as a team's machine would, and pass on what its runs log."""
-    command = [sys.executable, "-m", "deployments.local.serve"]
-    process = subprocess.Popen(
-        command,
-        env={**environment, "PREFECT_RUNNER_POLL_FREQUENCY": "1"},
-        cwd=_PROJECT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    with ended(process):
-        threading.Thread(target=follow, args=(process,), daemon=True).start()
-        wait_for_deployment(environment["PREFECT_API_URL"], process)
-        yield
-
-
-def follow(process: "subprocess.Popen[bytes]") -> None:
-    """Print the log lines of the runs as they come."""
-    for line in process.stdout or ():
-        text = line.decode("utf-8", "replace").rstrip()
-        if found := re.search(r"\| (\w+) +\| (Flow|Task) run '([^']*)' - (.*)", text):
-            level, _, name, said = found.groups()
-            color = {"INFO": "", "WARNING": "[yellow]", "ERROR": "[red]"}.get(level, "")
-            step = re.sub(r"-\w{3}$", "", name) if found[2] == "Task" else "flow"
-            console.print(f"  [dim]{step:>12}[/dim]  {color}{escape(said)}", soft_wrap=True)
-
-
-def wait_for_deployment(api_url: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until the deployment is on the server."""
-    deadline = time.monotonic() + _SERVE_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if httpx.get(f"{api_url}/deployments/name/implement/local", trust_env=False).is_success:
-            return
-        time.sleep(0.2)
-    raise DemoFailed("the deployment did not come up")
-
-
-def run(environment: dict[str, str], **parameters: str) -> tuple[str, bool]:
-    """Start a run with Prefect's command line and watch it to its end; return its id and whether it completed."""
-    given = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
-    command = [sys.executable, "-m", "prefect", "deployment", "run", "implement/local", *given, "--watch"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=_PROJECT)
-    found = _RUN_ID.search(done.stdout)
-    if found is None:
-        raise DemoFailed(f"the run did not start:\n{done.stdout}{done.stderr}")
-    return found.group(), done.returncode == 0
 
 
 def show(stack: LocalStack, name: str, run_id: str) -> None:

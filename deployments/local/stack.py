@@ -103,6 +103,7 @@ def local_stack(prefect_port: int = 0) -> Iterator[LocalStack]:
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))
+        home.chmod(0o711)  # the agents' users pass through to the directories of their runs
         with ThreadPoolExecutor() as pool:
             prefect = pool.submit(
                 stack.enter_context, prefect_server(home / "prefect-server", prefect_port or free_port())

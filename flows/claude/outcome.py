@@ -25,6 +25,13 @@ from flows.errors import (
 from flows.parameters import ClaudeCodeOptions
 
 _SHOWN: Final = 500
+_DENIED: Final = {401, 403}
+_MISSING: Final = 404
+_TOO_LARGE: Final = 413
+_SERVER_ERROR: Final = 500
+_PASSING: Final = {408, 424, 429}
+"""HTTP statuses of the providers' errors; Bedrock's 424 is a model that broke down."""
+
 _SIGNALLED: Final = 128
 """A shell adds the number of the signal to this, and Claude Code does as well."""
 
@@ -113,13 +120,15 @@ def _api_error(result: Event, options: ClaudeCodeOptions) -> RunError:
     status = int(_number(result.get("api_error_status")))
     said = str(result.get("result") or result.get("errors") or result.get("terminal_reason"))[:_SHOWN]
     where = f"{options.provider} model {options.model_id!r}"
-    if re.search(r"prompt is too long|input is too long", said, re.IGNORECASE):
+    if status == _TOO_LARGE or re.search(r"prompt is too long|input is too long", said, re.IGNORECASE):
         return PromptTooLong(f"the instructions and the work on them no longer fit the model: split them up ({said})")
-    if status in {401, 403}:
+    if status in _DENIED:
         return ModelAccessDenied(f"no access to {where}: check the credentials and the access to this model ({said})")
-    if status == 404 or re.search(r"model identifier is invalid|model_not_found|issue with the selected model", said):  # noqa: PLR2004
+    if status == _MISSING or re.search(
+        r"model identifier is invalid|model_not_found|issue with the selected model", said
+    ):
         return ModelNotFound(f"there is no {where} in {options.aws_region}: check claude_model_id ({said})")
-    if status in {408, 429} or status >= 500 or _is_connection(said):  # noqa: PLR2004
+    if status in _PASSING or status >= _SERVER_ERROR or _is_connection(said):
         return ModelUnavailable(f"{where} did not answer, after Claude Code's own retries ({said})")
     return AgentFailed(f"the agent ended with an error: {said}")
 

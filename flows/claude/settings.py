@@ -40,7 +40,7 @@ DEFAULT_MODE: Final = "acceptEdits"
 
 def check_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return `settings` if a run may use them; raise `InvalidSettings` naming the key that is wrong."""
-    allowed = ALLOWED_KEYS | set(filter(None, os.environ.get(ALLOWED_KEYS_VARIABLE, "").split(",")))
+    allowed = ALLOWED_KEYS | set(os.environ.get(ALLOWED_KEYS_VARIABLE, "").replace(",", " ").split())
     for key in settings:
         if key not in allowed:
             raise InvalidSettings(
