@@ -1,4 +1,4 @@
-"""The deployment `implement/local`, served by a process of its own, and runs of it started by Prefect's command line."""
+"""The deployment `implement/local`, served by a process of its own, and runs of it by Prefect's command line."""
 
 import re
 import subprocess
