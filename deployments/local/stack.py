@@ -2,6 +2,7 @@
 
 import json
 import logging
+import secrets
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +21,12 @@ from flows.parameters import DEFAULT_REGION, DEFAULT_SECRET_ID
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# None of these opens anything: they are what this stack asks for.
-GIT_TOKEN: Final = "local-git-token-9f8e7d6c5b4a"  # noqa: S105
+# None of these opens anything: they are what this stack asks for, made anew each time so that no file holds them.
+GIT_TOKEN: Final = f"local-git-token-{secrets.token_hex(6)}"
 GIT_EMAIL: Final = "claude-bot@example.com"
-API_KEY: Final = "local-anthropic-key-1a2b3c4d"
+API_KEY: Final = f"local-anthropic-key-{secrets.token_hex(4)}"
 AWS_ACCESS_KEY_ID: Final = "LOCALACCESSKEYID0001"
-AWS_SECRET_ACCESS_KEY: Final = "local-secret-access-key-5e6f7a8b"  # noqa: S105
+AWS_SECRET_ACCESS_KEY: Final = f"local-secret-access-key-{secrets.token_hex(4)}"
 BUCKET: Final = "claude-instructions"
 
 

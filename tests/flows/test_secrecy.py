@@ -87,7 +87,7 @@ def test_no_log_database_storage_argv_or_commit_holds_a_credential(
 @needs_root
 def test_the_agent_finds_no_credential_in_anything_it_can_read(world: World) -> None:
     world.shell(
-        f"grep -rlsaE --exclude=stack.py '{PATTERNS}' /proc/[0-9]*/environ /proc/[0-9]*/cmdline /tmp /root /run /etc "
+        f"grep -rlsaE '{PATTERNS}' /proc/[0-9]*/environ /proc/[0-9]*/cmdline /tmp /root /run /etc "
         f'"$HOME" "$TMPDIR" {{cwd}} > found.txt; id -u > uid.txt'
     )
     delivery = run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Look").delivered()

@@ -12,9 +12,8 @@ PROJECT = Path(__file__).parents[3]
 
 
 def demo(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_A", "AWS_S"))
-    }
+    ours = ("PREFECT_", "AWS_", "ANTHROPIC_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
         [sys.executable, "-m", "deployments.local.demo", *arguments],
         env={**environment, **variables},
