@@ -1,6 +1,7 @@
 """clone: the repository, into the trusted place and from there into the agent's work tree."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from git import RemoteProgress
@@ -44,7 +45,7 @@ def remote(request: Request, credentials: GitCredentials, workspace: Workspace) 
 class LoggedProgress(RemoteProgress):
     """git's progress, as a line for each stage that ends and one every few seconds of a long one."""
 
-    def __init__(self, log: object) -> None:
+    def __init__(self, log: Callable[..., None]) -> None:
         super().__init__()
         self._log = log
         self._next = time.monotonic() + _PROGRESS_SECONDS
@@ -61,7 +62,7 @@ class LoggedProgress(RemoteProgress):
             return
         self._next = now + _PROGRESS_SECONDS
         stage = _STAGES.get(op_code & self.OP_MASK, "working")
-        self._log("git: %s %s of %s %s", stage, cur_count, max_count or "?", message)  # type: ignore[operator]
+        self._log("git: %s %.0f of %.0f %s", stage, float(cur_count), float(max_count or cur_count), message)
 
 
 _STAGES: Final = {
