@@ -29,10 +29,12 @@ os.environ.update(
     }
 )
 
+import psutil
 import pytest
 
 from deployments.local.scripted_model import Script, Tool, Turn
 from deployments.local.stack import BUCKET, LocalStack, local_stack
+from flows.workspace.agent_user import MARK
 from tests.runs import Run
 
 _TOUCHABLE = (".prefect", ".aws", ".gitconfig", ".config/git", ".git-credentials", ".claude.json")
@@ -53,16 +55,20 @@ def untouched_home() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Fail where a run left its directory or a process of its agent."""
+    """Fail where a process of an agent outlived its run, whoever its parent is by now."""
     yield
-    import psutil  # noqa: PLC0415
-
-    from flows.workspace.agent_user import FIRST_UID, UID_COUNT  # noqa: PLC0415
-
-    agents = range(FIRST_UID, FIRST_UID + UID_COUNT)
-    mine = {process.pid for process in psutil.Process().children(recursive=True)}
-    left = [p for p in psutil.process_iter() if p.pid in mine and p.uids().real in agents]
+    left = [process for process in psutil.process_iter() if _outlived_its_run(process)]
     assert not left
+
+
+def _outlived_its_run(process: psutil.Process) -> bool:
+    """Whether the process is marked as of a run whose directory, which is removed last, is gone."""
+    try:
+        run = Path(process.environ().get(MARK, ""))
+        over = run.name.startswith("claude-code-headless-") and not run.exists()
+        return over and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 @pytest.fixture(scope="session")
