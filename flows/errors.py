@@ -7,11 +7,21 @@ reads it. Each class takes one message, so that every error pickles.
 
 from typing import ClassVar
 
+from flows.redaction import redact
+
 
 class RunError(Exception):
     """A run cannot go on; `str()` of it is a sentence for the user."""
 
     retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str = "") -> None:
+        # A message may quote a server, a tool or a parameter; it is shown in logs, states and reports.
+        super().__init__(redact(message))
+
+
+class Unexpected(RunError):
+    """A fault of this program, or of the machine: no name here fits it."""
 
 
 # What the caller asked for.

@@ -1,5 +1,6 @@
 """The flow: a git repository and instructions in, a pushed branch out."""
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import signature
@@ -9,7 +10,7 @@ from prefect import flow, get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.filesystems import LocalFileSystem
 from prefect.futures import PrefectFuture, wait
-from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+from prefect.settings import PREFECT_API_KEY, PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Completed
 
 from flows.claude.providers import ModelProvider
@@ -26,12 +27,13 @@ from flows.parameters import (
     Request,
     default_branch_name,
 )
+from flows.redaction import SECRETS
 from flows.report import Delivery, headline
 from flows.store import RunStore
-from flows.tasks.claude import load_claude_code, model_provider, run_claude
+from flows.tasks.claude import load_claude_code, model_provider, new_meter, run_claude
 from flows.tasks.clone import clone
 from flows.tasks.instructions import fetch_instructions
-from flows.tasks.policy import shorten_named_errors
+from flows.tasks.logs import set_up_logs
 from flows.tasks.push import push
 from flows.tasks.report import publish_report
 from flows.tasks.secret import read_secret
@@ -94,10 +96,11 @@ def implement(
         credentials = read_secret(run.request)
         cloning = clone.submit(run.request, credentials, workspace)
         fetching = fetch_instructions.submit(run.request, workspace)
+        meter = new_meter(run.options)
         _wait(cloning, fetching)  # neither may outlive the directory that it writes to
         checkout, documents = cloning.result(), fetching.result()
         identity = run.identity(credentials.email)
-        work = run_claude(run.options, run.provider, workspace, checkout, documents, identity, run.store)
+        work = run_claude(run.options, run.provider, meter, workspace, checkout, documents, identity, run.store)
         push(run.request, credentials, workspace, work)
         delivery = publish_report(run.request, workspace, documents, work, run.store)
     name = "Completed" if delivery.commit else "NoChanges"
@@ -131,7 +134,8 @@ def validate(given: dict[str, Any]) -> tuple[Request, ClaudeCodeOptions]:
 
 def _begin(given: dict[str, Any]) -> _Run:
     """Check everything that can be checked without a server, before anything is started."""
-    shorten_named_errors()
+    set_up_logs()
+    SECRETS.learn_environment({**os.environ, "PREFECT_API_KEY": _prefect_api_key()})
     request, options = validate(given)
     block = load_claude_code(name) if (name := given["claude_code_block"]) else None
     if block:
@@ -139,6 +143,11 @@ def _begin(given: dict[str, Any]) -> _Run:
         check_settings(options.claude_settings)
     files = LocalFileSystem(basepath=PREFECT_LOCAL_STORAGE_PATH.value())
     return _Run(request, options, model_provider(options, block), RunStore(files, str(runtime.flow_run.id)))
+
+
+def _prefect_api_key() -> str:
+    key = PREFECT_API_KEY.value()
+    return key.get_secret_value() if key else ""
 
 
 def _default_branch() -> str:

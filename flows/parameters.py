@@ -41,7 +41,10 @@ class Limits(BaseModel):
 
     max_turns: int = Field(default=200, ge=0, title="Turns", description="Replies of the model. 0: no limit.")
     max_budget_usd: float = Field(
-        default=20.0, ge=0, title="Budget in US dollars", description="Spent on the model, as Claude Code counts it."
+        default=20.0,
+        ge=0,
+        title="Budget in US dollars",
+        description="Spent on the model at list prices. No request starts above it. 0: no limit.",
     )
     agent_timeout_seconds: int = Field(
         default=7200, ge=0, title="Seconds of work", description="How long the agent may work. 0: no limit."

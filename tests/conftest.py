@@ -66,8 +66,10 @@ def _outlived_its_run(process: psutil.Process) -> bool:
     try:
         run = Path(process.environ().get(MARK, ""))
         over = run.name.startswith("claude-code-headless-") and not run.exists()
-        return over and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
+        # In a container the same path is another place.
+        ours = not (root := Path(f"/proc/{process.pid}/root")).exists() or root.samefile("/")
+        return over and ours and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
         return False
 
 

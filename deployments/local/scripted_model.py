@@ -13,8 +13,8 @@ import struct
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -56,6 +56,8 @@ class Turn:
     tools: tuple[Tool, ...] = ()
     seconds: float = 0
     """How long the model takes to begin."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """Tokens, where they are to differ from the usual."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _placed(turn: Turn, body: dict[str, Any]) -> Turn:
         return text
 
     tools = tuple(Tool(t.name, {key: put(value) for key, value in t.input.items()}) for t in turn.tools)
-    return Turn(put(turn.text), tools, turn.seconds)
+    return replace(turn, text=put(turn.text), tools=tools)
 
 
 def _message(turn: Turn, model: str) -> dict[str, Any]:
@@ -169,6 +171,7 @@ def _message(turn: Turn, model: str) -> dict[str, Any]:
             "output_tokens": 150,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
+            **turn.usage,
         },
     }
 

@@ -66,7 +66,6 @@ def argv(program: Path, options: ClaudeCodeOptions, session: Session, config: Pa
         f"--add-dir={instructions}",
         f"--model={options.model_id}",
         *([f"--max-turns={limits.max_turns}"] if limits.max_turns else []),
-        *([f"--max-budget-usd={limits.max_budget_usd}"] if limits.max_budget_usd else []),
         f"--resume={session.id}" if session.resumes else f"--session-id={session.id}",
     ]
 

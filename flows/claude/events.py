@@ -79,7 +79,7 @@ def _steps(event: Event) -> Iterator[str]:
                 if step := _describe(block):
                     yield step
         case "result", _:
-            yield f"ends: {event.get('num_turns')} turns, {_cost(event)}"
+            yield f"ends after {event.get('num_turns')} turns"
 
 
 def _blocks(event: Event) -> Iterator[Event]:
@@ -127,8 +127,3 @@ def _result_text(content: object) -> str:
 def _short(value: object) -> str:
     text = _one_line(str(value or ""))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
-
-
-def _cost(event: Event) -> str:
-    cost = event.get("total_cost_usd")
-    return f"${cost:.4f}" if isinstance(cost, float) or cost == 0 else "cost unknown"

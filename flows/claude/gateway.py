@@ -9,24 +9,28 @@ import hmac
 import secrets
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httpx
+import orjson
 import uvicorn
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from flows.claude import upstream
 from flows.claude.command import GATEWAY_TOKEN_HEADER
+from flows.claude.meter import Asked, Meter
 from flows.claude.providers import ModelProvider
+from flows.claude.usage import UsageReader, usage_reader
 from flows.errors import RunError
+from flows.redaction import GATEWAY_TOKEN, SECRETS
 
-_TIMEOUT: Final = httpx.Timeout(connect=10, read=600, write=60, pool=None)
 _STOP_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 900
 """Longer than a shell command of the agent, so that its next request does not meet a closing connection."""
@@ -36,6 +40,7 @@ _NOT_SENT_ON: Final = frozenset(
         "connection",
         "content-length",
         "transfer-encoding",
+        "accept-encoding",
         "authorization",
         "x-api-key",
         "cookie",
@@ -43,6 +48,8 @@ _NOT_SENT_ON: Final = frozenset(
     }
 )
 _NOT_SENT_BACK: Final = frozenset({"connection", "transfer-encoding", "content-length", "set-cookie", "keep-alive"})
+
+_Settle = Callable[[Asked | None, int, UsageReader], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,14 @@ class Gateway:
 
 
 @contextmanager
-def gateway(provider: ModelProvider) -> Iterator[Gateway]:
-    """Serve `provider` on a free port of 127.0.0.1 for as long as the context lasts."""
+def gateway(provider: ModelProvider, meter: Meter) -> Iterator[Gateway]:
+    """Serve `provider` on a free port of 127.0.0.1 for as long as the context lasts, and count on `meter`."""
     token = secrets.token_urlsafe(32)
+    SECRETS.learn(GATEWAY_TOKEN, token)
     listener = socket.create_server(("127.0.0.1", 0))
-    app = _application(provider, provider.base_url, token)
     server = uvicorn.Server(
         uvicorn.Config(
-            app,
+            _application(_Forwarder(provider, provider.base_url, meter, token)),
             log_config=None,
             log_level="critical",
             lifespan="on",
@@ -79,48 +86,107 @@ def gateway(provider: ModelProvider) -> Iterator[Gateway]:
         listener.close()
 
 
-def _application(provider: ModelProvider, base_url: str, token: str) -> Starlette:
+def _application(forwarder: "_Forwarder") -> Starlette:
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
-        async with httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False) as client:
-            yield {"client": client}
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with upstream.client() as forwarder.client:
+            yield
 
-    async def forward(request: Request) -> Response:
-        if not hmac.compare_digest(request.headers.get(GATEWAY_TOKEN_HEADER, ""), token):
+    return Starlette(
+        routes=[Route("/{path:path}", forwarder.answer, methods=["GET", "HEAD", "POST"])], lifespan=lifespan
+    )
+
+
+class _Forwarder:
+    """Answers the agent's requests with the provider's answers."""
+
+    client: httpx.AsyncClient
+
+    def __init__(self, provider: ModelProvider, base_url: str, meter: Meter, token: str) -> None:
+        self._provider, self._base_url, self._meter, self._token = provider, base_url, meter, token
+        self._reply_is_over = asyncio.Condition()
+
+    async def answer(self, request: Request) -> Response:
+        """Forward one request, or say why not."""
+        if not hmac.compare_digest(request.headers.get(GATEWAY_TOKEN_HEADER, ""), self._token):
             return _refusal(403, "this gateway serves one run's agent only")
-        path, body = request.scope["raw_path"].decode("ascii"), await request.body()
-        if not provider.admits(request.method, path, body):
-            return _refusal(403, "this gateway lets through the run's own model only")
         try:
-            return await _send(request.state.client, await _signed(provider, base_url, path, request, body))
-        except httpx.HTTPError as error:
+            body = orjson.loads(await request.body() or b"{}")
+        except orjson.JSONDecodeError:
+            return _refusal(400, "the request is not JSON")
+        path = request.scope["raw_path"].decode("ascii")
+        if reason := self._provider.refuses(request.method, path, body):
+            return _refusal(403, reason)
+        # Written anew, so that what the provider reads is what was looked at here.
+        sent = orjson.dumps(body)
+        if path.endswith(("/count_tokens", "/count-tokens")):
+            return await self._forward(request, path, sent, None)
+        asked = Asked(len(sent), _whole_number(body.get("max_tokens")))
+        if not await self._may_start(request, asked):
+            # Of this status Claude Code makes an end; a 403 of Bedrock it tries again for three minutes.
+            return _refusal(402, f"the run's budget is used up: {self._meter} of ${self._meter.budget_usd}")
+        return await self._forward(request, path, sent, asked)
+
+    async def _may_start(self, request: Request, asked: Asked) -> bool:
+        async with self._reply_is_over:
+            await self._reply_is_over.wait_for(lambda: not self._meter.must_wait(asked))
+            return not await request.is_disconnected() and self._meter.start(asked)
+
+    async def _forward(self, request: Request, path: str, body: bytes, asked: Asked | None) -> Response:
+        try:
+            answer = await upstream.send(self.client, await self._signed(request, path, body))
+        except (httpx.HTTPError, RunError) as error:
+            await self._settle(asked)
+            if isinstance(error, RunError):
+                return _refusal(403, str(error))
             return _refusal(502, f"connection error: the provider did not answer: {type(error).__name__}: {error}")
-        except RunError as error:
-            return _refusal(403, str(error))
+        return _Passed(answer, asked, self._settle)
 
-    return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "HEAD", "POST"])], lifespan=lifespan)
+    async def _signed(self, request: Request, path: str, body: bytes) -> httpx.Request:
+        query = request.scope["query_string"].decode("ascii")
+        url = f"{self._base_url}{path}{'?' + query if query else ''}"
+        headers = {name: value for name, value in request.headers.items() if name not in _NOT_SENT_ON}
+        content_type = headers.get("content-type", "application/json")
+        # Refreshing a role's credentials may wait for the network, and must not hold up the streams.
+        signature = await asyncio.to_thread(self._provider.signature, request.method, url, content_type, body)
+        # What is counted as it passes must not be compressed.
+        headers = {**headers, "accept-encoding": "identity", **signature}
+        return httpx.Request(request.method, url, headers=headers, content=body)
+
+    async def _settle(self, asked: Asked | None, status: int = 0, reader: UsageReader | None = None) -> None:
+        if asked is None:
+            return
+        async with self._reply_is_over:
+            self._meter.settle(asked, status, reader)
+            self._reply_is_over.notify_all()
 
 
-async def _signed(provider: ModelProvider, base_url: str, path: str, request: Request, body: bytes) -> httpx.Request:
-    query = request.scope["query_string"].decode("ascii")
-    url = f"{base_url}{path}{'?' + query if query else ''}"
-    headers = {name: value for name, value in request.headers.items() if name not in _NOT_SENT_ON}
-    content_type = headers.get("content-type", "application/json")
-    # Refreshing a role's credentials may wait for the network, and must not hold up the streams.
-    signature = await asyncio.to_thread(provider.signature, request.method, url, content_type, body)
-    return httpx.Request(request.method, url, headers={**headers, **signature}, content=body, extensions=_extensions())
+class _Passed(StreamingResponse):
+    """The provider's answer, counted as it passes; it is settled however it ends."""
+
+    def __init__(self, answer: httpx.Response, asked: Asked | None, settle: _Settle) -> None:
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_SENT_BACK}
+        # Claude Code tries a 401 again for three minutes; credentials that we sign with do not get better by that.
+        status = 403 if answer.status_code == 401 else answer.status_code  # noqa: PLR2004
+        super().__init__(self._parts(), status, headers)
+        self._answer, self._asked, self._settle = answer, asked, settle
+        self._reader = usage_reader(answer.headers.get("content-type", ""))
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        async for part in self._answer.aiter_raw():
+            self._reader.feed(part)
+            yield part
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._answer.aclose()
+            await self._settle(self._asked, self._answer.status_code, self._reader)
 
 
-def _extensions() -> dict[str, dict[str, float | None]]:
-    return {"timeout": _TIMEOUT.as_dict()}
-
-
-async def _send(client: httpx.AsyncClient, request: httpx.Request) -> Response:
-    answer = await client.send(request, stream=True)
-    headers = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_SENT_BACK}
-    # Claude Code tries a 401 again for three minutes; credentials that we sign with do not get better by that.
-    status = 403 if answer.status_code == 401 else answer.status_code  # noqa: PLR2004
-    return StreamingResponse(answer.aiter_raw(), status, headers, background=BackgroundTask(answer.aclose))
+def _whole_number(value: Any) -> int:  # noqa: ANN401 (JSON)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _refusal(status: int, message: str) -> JSONResponse:

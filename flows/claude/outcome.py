@@ -49,6 +49,10 @@ class AgentRun:
     """`timeout` or `stall`, where we ended the process for that."""
     spoke: bool = False
     """Whether the model answered at least once."""
+    over_budget: bool = False
+    """Whether the gateway refused a request because the budget was used up."""
+    cost_usd: float = 0
+    """What the gateway counted, over all attempts."""
 
 
 @dataclass(frozen=True)
@@ -71,27 +75,31 @@ def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
         raise AgentTimeout(f"the agent worked for {limits.agent_timeout_seconds} s: raise limits.agent_timeout_seconds")
     if run.ended_for == "stall":
         raise AgentStalled(f"the agent said nothing for {limits.stall_timeout_seconds} s and was ended")
+    if run.over_budget and (not result or result.get("is_error")):
+        raise BudgetExceeded(
+            f"the model cost ${run.cost_usd:.2f} of ${limits.max_budget_usd:.2f}: raise limits.max_budget_usd, or ask "
+            "for less"
+        )
     if not result:
         raise _no_result(run)
     if result.get("subtype") == "error_max_turns":
         raise TurnLimitReached(f"the agent used its {limits.max_turns} turns: raise limits.max_turns, or ask for less")
-    if result.get("subtype") == "error_max_budget_usd":
-        raise BudgetExceeded(f"the agent spent ${limits.max_budget_usd}: raise limits.max_budget_usd, or ask for less")
     if result.get("is_error") or result.get("subtype") != "success":
         raise _api_error(result, options)
     if not run.spoke:
         raise AgentFailed("Claude Code reports success, but the model never answered: see the transcript")
-    return report(result)
+    return report(result, run.cost_usd)
 
 
-def report(result: Event) -> AgentReport:
+def report(result: Event, cost_usd: float) -> AgentReport:
     """Read a result event, whichever of its fields are there and of whatever type."""
     denials, usage = result.get("permission_denials"), result.get("modelUsage")
     denied = denials if isinstance(denials, list) else []
     return AgentReport(
         summary=str(result.get("result") or ""),
         turns=int(_number(result.get("num_turns"))),
-        cost_usd=_number(result.get("total_cost_usd")),
+        # Not what Claude Code says, which knows neither other attempts nor what its requests' replies took on Bedrock.
+        cost_usd=cost_usd,
         duration_seconds=_number(result.get("duration_ms")) / 1000,
         session_id=str(result.get("session_id") or ""),
         model_usage=usage if isinstance(usage, dict) else {},

@@ -4,14 +4,14 @@ Anthropic: https://docs.claude.com/en/api/messages. Bedrock: InvokeModel and Inv
 https://docs.aws.amazon.com/bedrock/latest/APIReference, signed with AWS Signature Version 4.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote
 
 from flows.errors import AwsCredentialsMissing
+from flows.redaction import SECRETS
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -19,6 +19,24 @@ if TYPE_CHECKING:
 
 ANTHROPIC_URL: Final = "https://api.anthropic.com"
 _BEDROCK_PATH: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream|count-tokens)")
+
+_ONLY_MESSAGES: Final = "this gateway lets messages to the model through, and nothing else"
+_ONLY_MODEL: Final = "this gateway lets the run's own model through, and no other"
+_NOT_ASKED_FOR: Final = frozenset({"container", "inference_geo", "mcp_servers", "service_tier", "speed"})
+"""Fields of a message that cost extra, or have the provider reach out on the agent's behalf. Claude Code sends none of
+them, but whoever drives the agent's shell might."""
+
+
+def _api_model_id(model_id: str) -> str:
+    """Return the model's name for the API: "[1m]" asks Claude Code for the long context."""
+    return model_id.removesuffix("[1m]")
+
+
+def _refuses_body(body: Any) -> str:  # noqa: ANN401 (JSON)
+    if not isinstance(body, dict):
+        return "the request is not a JSON object"
+    extra = sorted(_NOT_ASKED_FOR & body.keys())
+    return f"this gateway does not let {extra[0]!r} through" if extra else ""
 
 
 class ModelProvider(Protocol):
@@ -28,8 +46,8 @@ class ModelProvider(Protocol):
     def base_url(self) -> str:
         """Scheme, host and port of its API."""
 
-    def admits(self, method: str, path: str, body: bytes) -> bool:
-        """Whether a run may make this request: `path` as it is on the wire, without a query."""
+    def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Return why a run may not make this request, and "" if it may; `path` is as on the wire, without a query."""
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
         """Return the headers that prove who asks."""
@@ -43,20 +61,16 @@ class Anthropic:
     model_id: str
     base_url: str = ANTHROPIC_URL
 
-    def admits(self, method: str, path: str, body: bytes) -> bool:
-        """Messages to the run's own model only."""
+    def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Let messages to the run's own model through, and nothing else."""
         if method != "POST" or path not in {"/v1/messages", "/v1/messages/count_tokens"}:
-            return False
-        try:
-            asked = json.loads(body)
-        except ValueError:
-            return False
-        # "[1m]" asks Claude Code for the model's long context; the API knows the name without it.
-        return isinstance(asked, dict) and asked.get("model") == self.model_id.removesuffix("[1m]")
+            return _ONLY_MESSAGES
+        return _refuses_body(body) or ("" if body.get("model") == _api_model_id(self.model_id) else _ONLY_MODEL)
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
         """The API key."""
         del method, url, content_type, body
+        SECRETS.learn("the Anthropic API key", self.api_key.get_secret_value())
         return {"x-api-key": self.api_key.get_secret_value()}
 
 
@@ -74,11 +88,12 @@ class Bedrock:
         client = self.session.client("bedrock-runtime", region_name=self.region)
         return str(client.meta.endpoint_url).rstrip("/")
 
-    def admits(self, method: str, path: str, body: bytes) -> bool:
-        """Invocations of the run's own model only."""
-        del body
+    def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Let invocations of the run's own model through, and nothing else."""
         asked = _BEDROCK_PATH.fullmatch(path)
-        return method == "POST" and asked is not None and unquote(asked[1]) == self.model_id.removesuffix("[1m]")
+        if method != "POST" or asked is None:
+            return _ONLY_MESSAGES
+        return _refuses_body(body) or ("" if unquote(asked[1]) == _api_model_id(self.model_id) else _ONLY_MODEL)
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
         """Signature Version 4, over this request alone."""
@@ -88,6 +103,9 @@ class Bedrock:
         credentials = self.session.get_credentials()
         if credentials is None:
             raise AwsCredentialsMissing("no AWS credentials for Bedrock")
+        frozen = credentials.get_frozen_credentials()
+        SECRETS.learn("the AWS secret access key", frozen.secret_key)
+        SECRETS.learn("the AWS session token", frozen.token)
         request = AWSRequest(method=method, url=url, data=body, headers={"content-type": content_type})
-        SigV4Auth(credentials.get_frozen_credentials(), "bedrock", self.region).add_auth(request)
+        SigV4Auth(frozen, "bedrock", self.region).add_auth(request)
         return dict(request.headers.items())

@@ -2,11 +2,11 @@
 
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from pydantic import SecretStr
 
 from flows.claude import events
@@ -19,7 +19,7 @@ from flows.claude.settings import settings_file
 from flows.errors import AgentDenied, ApiKeyMissing, AwsCredentialsMissing, BlockNotFound
 from flows.parameters import ClaudeCodeOptions
 from flows.store import RunStore
-from flows.tasks.policy import RETRIED, UNPERSISTED
+from flows.tasks.policy import step
 from flows.workspace.clone import Checkout
 from flows.workspace.collect import Change, CommitIdentity, bundle, collect
 from flows.workspace.directory import Workspace
@@ -27,6 +27,7 @@ from flows.workspace.instructions import Instructions
 
 if TYPE_CHECKING:
     from blocks.claude_code import ClaudeCode
+    from flows.claude.meter import Meter
 
 _SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
 
@@ -68,10 +69,26 @@ def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> Mo
     return Bedrock(session, options.aws_region, options.model_id)
 
 
-@task(name="claude", **RETRIED, **UNPERSISTED)
+def new_meter(options: ClaudeCodeOptions) -> "Meter":
+    """Return the meter of a run, for all attempts of its agent."""
+    from flows.claude.meter import Meter  # noqa: PLC0415 (the price list takes as long as a small task)
+    from flows.claude.prices import ModelPrice  # noqa: PLC0415
+
+    price = ModelPrice.of(options.provider, options.model_id)
+    if not price.is_known:
+        get_run_logger().warning(
+            "the price of %s is not known: it counts as the dearest, %s, towards limits.max_budget_usd",
+            options.model_id,
+            price.model_id,
+        )
+    return Meter(price, options.limits.max_budget_usd)
+
+
+@step("claude")
 def run_claude(
     options: ClaudeCodeOptions,
     provider: ModelProvider,
+    meter: "Meter",
     workspace: Workspace,
     checkout: Checkout,
     instructions: Instructions,
@@ -81,7 +98,7 @@ def run_claude(
     """Let Claude Code work; return the change, which is kept by then."""
     transcript = workspace.trusted / "transcript.jsonl"
     try:
-        run = _run(options, provider, workspace, checkout, instructions, store, transcript)
+        run = _run(options, provider, meter, workspace, checkout, instructions, store, transcript)
     finally:
         # Interrupted or not: what the agent said and did is paid for.
         change = collect(workspace, checkout, identity)
@@ -112,6 +129,7 @@ def _session(workspace: Workspace, flow_run_id: str) -> Session:
 def _run(
     options: ClaudeCodeOptions,
     provider: ModelProvider,
+    meter: "Meter",
     workspace: Workspace,
     checkout: Checkout,
     instructions: Instructions,
@@ -130,11 +148,11 @@ def _run(
     program = workspace.reachable_by_agent(binary())
 
     def log(event: events.Event) -> None:
-        for step in events.steps(event):
-            logger.info("%s", step.replace(f"{workspace.work_tree}/", "").replace(f"{workspace.instructions}/", ""))
+        for line in events.steps(event):
+            logger.info("%s", line.replace(f"{workspace.work_tree}/", "").replace(f"{workspace.instructions}/", ""))
 
-    with gateway(provider) as server:
-        return run_agent(
+    with gateway(provider, meter) as server:
+        run = run_agent(
             workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
             environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
             cwd=workspace.work_tree,
@@ -143,3 +161,5 @@ def _run(
             limits=options.limits,
             on_event=log,
         )
+    logger.info("the model cost %s", meter)
+    return replace(run, over_budget=meter.has_refused, cost_usd=meter.spent_usd)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Final
 
 from git import RemoteProgress
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 
 from blocks.git_credentials import GitCredentials
 from flows.parameters import Request
-from flows.tasks.policy import RETRIED, UNPERSISTED
+from flows.tasks.policy import step
 from flows.workspace.clone import Checkout
 from flows.workspace.clone import clone as clone_repository
 from flows.workspace.directory import Workspace
@@ -18,7 +18,7 @@ from flows.workspace.remote import Remote
 _PROGRESS_SECONDS: Final = 5
 
 
-@task(name="clone", **RETRIED, **UNPERSISTED)
+@step("clone")
 def clone(request: Request, credentials: GitCredentials, workspace: Workspace) -> Checkout:
     """Return where the work starts from."""
     logger = get_run_logger()

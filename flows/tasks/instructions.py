@@ -1,15 +1,15 @@
 """instructions: from S3 or the parameter, to read-only files beside the work tree."""
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 
 from flows.aws import client_config
 from flows.parameters import Request
-from flows.tasks.policy import RETRIED, UNPERSISTED
+from flows.tasks.policy import step
 from flows.workspace.directory import Workspace
 from flows.workspace.instructions import PARALLEL, Instructions, from_s3, from_text
 
 
-@task(name="instructions", **RETRIED, **UNPERSISTED)
+@step("instructions")
 def fetch_instructions(request: Request, workspace: Workspace) -> Instructions:
     """Return the files, and which of them to begin with."""
     if request.instructions_s3_uri is None:

@@ -1,17 +1,17 @@
 """push: the commit, to its branch. It may be tried as often as one likes: the commit is the same each time."""
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 
 from blocks.git_credentials import GitCredentials
 from flows.errors import BranchConflict, PushRejected, RunError
 from flows.parameters import Request
 from flows.tasks.claude import Work
 from flows.tasks.clone import remote
-from flows.tasks.policy import RETRIED, UNPERSISTED
+from flows.tasks.policy import step
 from flows.workspace.directory import Workspace
 
 
-@task(name="push", **RETRIED, **UNPERSISTED)
+@step("push")
 def push(request: Request, credentials: GitCredentials, workspace: Workspace, work: Work) -> None:
     """Put the commit on the remote; nothing happens where there is nothing to change."""
     logger, change = get_run_logger(), work.change

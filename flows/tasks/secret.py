@@ -1,20 +1,22 @@
 """secret: the git token and e-mail, from AWS Secrets Manager or a block, into memory and nowhere else."""
 
-from prefect import task
-
 from blocks.git_credentials import GitCredentials
 from flows.errors import BlockNotFound
 from flows.parameters import Request
-from flows.tasks.policy import RETRIED, UNPERSISTED
+from flows.redaction import SECRETS
+from flows.tasks.policy import step
 
 
-@task(name="secret", **RETRIED, **UNPERSISTED)
+@step("secret")
 def read_secret(request: Request) -> GitCredentials:
     """Return the credentials for the repository."""
     block = GitCredentials(secret_id=request.git_credentials_secret_id)
     if name := request.git_credentials_block:
         block = load_git_credentials(name)
-    return block.resolve(request.aws_region)
+    credentials = block.resolve(request.aws_region)
+    if credentials.token:
+        SECRETS.learn("the git token", credentials.token.get_secret_value())
+    return credentials
 
 
 def load_git_credentials(name: str) -> GitCredentials:

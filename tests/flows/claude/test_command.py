@@ -70,7 +70,6 @@ def test_the_whole_command_line() -> None:
         "--add-dir=/run/instructions",
         "--model=the-model",
         "--max-turns=7",
-        "--max-budget-usd=1.5",
         f"--session-id={SESSION.id}",
     ]
 
@@ -83,7 +82,7 @@ def test_a_session_that_exists_is_resumed_and_a_new_one_gets_its_id() -> None:
     assert not [part for part in old if part.startswith("--session-id")]
 
 
-@pytest.mark.parametrize(("limit", "flag"), [("max_turns", "--max-turns="), ("max_budget_usd", "--max-budget-usd=")])
+@pytest.mark.parametrize(("limit", "flag"), [("max_turns", "--max-turns=")])
 def test_a_limit_of_zero_leaves_its_flag_out_and_only_that(limit: str, flag: str) -> None:
     without = built(limits=Limits.model_validate({limit: 0}))
     assert not [part for part in without if part.startswith(flag)]

@@ -1,5 +1,6 @@
 """How a run of the agent is judged, by what the real binary was seen to leave behind in each case."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,8 +88,10 @@ def test_an_api_error_has_a_name_though_its_subtype_is_success(
     [
         (ended({**SUCCESS, "subtype": "error_max_turns", "is_error": True}, 1),
          errors.TurnLimitReached, False, "7 turns: raise limits.max_turns"),
-        (ended({**SUCCESS, "subtype": "error_max_budget_usd", "is_error": True}, 1),
-         errors.BudgetExceeded, False, r"\$1.5: raise limits.max_budget_usd"),
+        (replace(ended(failed(403, "the run's budget is used up"), 1), over_budget=True, cost_usd=1.51),
+         errors.BudgetExceeded, False, r"\$1.51 of \$1.50: raise limits.max_budget_usd"),
+        (AgentRun({}, 1, "", over_budget=True, cost_usd=1.51), errors.BudgetExceeded, False, r"\$1.51 of \$1.50"),
+        (replace(ended(failed(403, "denied"), 1), cost_usd=1.4), errors.ModelAccessDenied, False, "denied"),
         (ended({**SUCCESS, "subtype": "error_during_execution", "is_error": True, "result": "", "errors": ["broke"]}),
          errors.AgentFailed, False, "broke"),
         (ended({**SUCCESS, "subtype": "error_during_execution"}), errors.AgentFailed, False, "error"),
@@ -110,7 +113,8 @@ def test_an_api_error_has_a_name_though_its_subtype_is_success(
         (AgentRun(failed(500, "x"), None, "", ended_for="stall", spoke=True), errors.AgentStalled, True, "30 s"),
     ],
     ids=[
-        "max turns", "max budget", "SIGINT", "error without is_error", "bare result", "nothing spoken", "empty prompt",
+        "max turns", "max budget", "budget without a result", "403 within the budget",
+        "SIGINT", "error without is_error", "bare result", "nothing spoken", "empty prompt",
         "bad flag", "silent exit", "SIGKILL", "SIGSEGV", "exit 0 without result", "SIGTERM", "exit 1 in the middle",
         "timeout", "timeout after a result", "stall", "stall after an error",
     ],
@@ -125,10 +129,10 @@ def test_an_end_that_is_no_success_has_a_name(
 
 
 def test_a_success_is_reported_with_what_it_took() -> None:
-    assert judge(ended(SUCCESS), OPTIONS) == AgentReport(
+    assert judge(replace(ended(SUCCESS), cost_usd=0.5), OPTIONS) == AgentReport(
         summary="All done.",
         turns=4,
-        cost_usd=0.0032,
+        cost_usd=0.5,
         duration_seconds=1.25,
         session_id="5985dfbc-f6b7-43dc-be5d-80fab5decab3",
         model_usage={"the-model": {"inputTokens": 400}},
@@ -139,6 +143,10 @@ def test_a_success_is_reported_with_what_it_took() -> None:
 @pytest.mark.parametrize("exit_status", [0, 1, None, -9])
 def test_a_good_result_counts_whatever_became_of_the_process_after_it(exit_status: int | None) -> None:
     assert judge(ended(SUCCESS, exit_status), OPTIONS).summary == "All done."
+
+
+def test_a_success_counts_though_a_request_beside_it_was_over_the_budget() -> None:
+    assert judge(replace(ended(SUCCESS), over_budget=True), OPTIONS).summary == "All done."
 
 
 def test_denied_tools_are_reported_with_a_success() -> None:

@@ -1,13 +1,10 @@
-"""What is tried again, and how a named error looks in the log."""
-
-import logging
-import sys
+"""What is tried again, and that every failure of a step has a name."""
 
 import pytest
 from prefect.states import Failed
 
 from flows import errors
-from flows.tasks.policy import RETRIES, RETRY_DELAYS_SECONDS, NamedErrorsInOneLine, is_retryable
+from flows.tasks.policy import RETRIES, RETRY_DELAYS_SECONDS, is_retryable, step
 
 
 @pytest.mark.parametrize(
@@ -32,20 +29,24 @@ def test_there_is_a_delay_for_each_retry() -> None:
     assert len(RETRY_DELAYS_SECONDS) == RETRIES
 
 
-def record_of(error: Exception) -> logging.LogRecord:
-    try:
-        raise error  # noqa: TRY301 (a record has a traceback only so)
-    except Exception:  # noqa: BLE001 (both kinds are looked at)
-        return logging.LogRecord("x", logging.ERROR, __file__, 1, "failed: %r", (error,), sys.exc_info())
+def test_a_fault_in_a_step_gets_a_name_and_is_redacted() -> None:
+    @step("broken")
+    def broken() -> None:
+        raise KeyError("ghp_" + "a" * 36)
+
+    with pytest.raises(errors.Unexpected, match=r"KeyError: '\*\*\*'") as caught:
+        broken.fn()
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert not is_retryable(None, None, Failed(data=caught.value))  # type: ignore[arg-type]
 
 
-def test_a_named_error_is_one_line_without_its_traceback() -> None:
-    record = record_of(errors.RepoNotFound("no such repository"))
-    assert NamedErrorsInOneLine().filter(record)
-    assert logging.Formatter().format(record) == "RepoNotFound: no such repository"
+def test_a_named_error_of_a_step_comes_out_as_it_is() -> None:
+    error = errors.RepoNotFound("x")
 
+    @step("refused")
+    def refused() -> None:
+        raise error
 
-def test_an_error_of_ours_in_the_code_keeps_its_traceback() -> None:
-    record = record_of(KeyError("a bug"))
-    assert NamedErrorsInOneLine().filter(record)
-    assert "Traceback" in logging.Formatter().format(record)
+    with pytest.raises(errors.RepoNotFound) as caught:
+        refused.fn()
+    assert caught.value is error

@@ -1,0 +1,36 @@
+"""The gateway's way to the provider: proxies and certificates of the host, timeouts, and tries of what cannot hurt."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+_TIMEOUT: Final = httpx.Timeout(connect=10, read=600, write=60, pool=None)
+_RETRY_DELAYS_SECONDS: Final = (0.2, 1.0)
+_EXTRA_CAS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""Where hosts behind a TLS proxy name its certificate; httpx itself reads SSL_CERT_FILE and SSL_CERT_DIR."""
+
+
+def client() -> httpx.AsyncClient:
+    """Return a client that honours HTTPS_PROXY, NO_PROXY and the host's certificates, and follows no redirect."""
+    certificates = httpx.create_ssl_context()
+    for name in _EXTRA_CAS:
+        if (path := os.environ.get(name)) and Path(path).is_file():
+            certificates.load_verify_locations(path)
+    return httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, verify=certificates)
+
+
+async def send(to: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """Send a request, and again where its connection failed before an answer; return the answer with its body open.
+
+    What the provider answers, also that it is overloaded, is Claude Code's to try again: it reads `retry-after`.
+    """
+    request.extensions = {"timeout": _TIMEOUT.as_dict()}
+    for delay in _RETRY_DELAYS_SECONDS:
+        try:
+            return await to.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadError, httpx.RemoteProtocolError):
+            await asyncio.sleep(delay)
+    return await to.send(request, stream=True)

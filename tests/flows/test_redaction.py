@@ -1,0 +1,138 @@
+"""Secrets in every form that text can hold, and what has the shape of one."""
+
+import base64
+import json
+import threading
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.errors import GitFailed
+from flows.redaction import ENVIRONMENT, REDACTED, SECRETS, Secrets, redact
+
+VALUES = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8, max_size=60)
+
+
+def knowing(value: str) -> Secrets:
+    made = Secrets()
+    made.learn("it", value)
+    return made
+
+
+@given(VALUES, st.text(max_size=20), st.text(max_size=20))
+def test_a_known_secret_is_found_and_taken_out_wherever_it_stands(value: str, before: str, after: str) -> None:
+    secrets, text = knowing(value), f"{before}{value}{after}"
+    assert secrets.found_in(text) == {"it"}
+    assert value not in secrets.redact(text).replace(REDACTED, "\0")
+
+
+@given(VALUES, st.binary(max_size=7), st.binary(max_size=7))
+def test_base64_hides_no_secret_wherever_it_stands_in_what_was_encoded(value: str, before: bytes, after: bytes) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        assert knowing(value).found_in(encode(before + value.encode() + after).decode()) == {"it"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda v: quote(v, safe=""),
+        quote,
+        quote_plus,
+        lambda v: json.dumps({"token": v}),
+        lambda v: v.encode().hex(),
+        lambda v: base64.b64encode(f"x-access-token:{v}".encode()).decode(),
+    ],
+)
+def test_other_forms_hide_it_neither(form: "object") -> None:
+    value = 'a/secret+with "marks" & signs%'
+    assert callable(form)
+    assert knowing(value).found_in(f"see {form(value)} there") == {"it"}
+
+
+def test_what_is_short_or_empty_is_not_known() -> None:
+    secrets = Secrets()
+    for value in ("", None, "short"):
+        secrets.learn("it", value)
+    assert secrets.found_in("short") == set()
+    assert secrets.redact("short") == "short"
+
+
+def test_each_secret_is_found_by_its_name() -> None:
+    secrets = Secrets()
+    secrets.learn_environment(
+        {"AWS_SECRET_ACCESS_KEY": "first-secret", "PREFECT_API_KEY": "second-secret", "A": "third-is-none"}
+    )
+    assert secrets.found_in("second-secret third-is-none") == {"PREFECT_API_KEY"}
+    assert secrets.found_in("first-secret second-secret") == {"PREFECT_API_KEY", "AWS_SECRET_ACCESS_KEY"}
+    assert "ANTHROPIC_API_KEY" in ENVIRONMENT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ghp_" + "a1B2" * 9,
+        "github_pat_" + "a1B2_" * 16,
+        "glpat-" + "a1B2-" * 4,
+        "AKIA" + "Q2" * 8,
+        "sk-ant-api03-" + "aB3_" * 20,
+        "pnu_" + "a1" * 18,
+        "xoxb-" + "1" * 12 + "-abc",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJlLW9m",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nabc\n-----END RSA PRIVATE KEY-----",
+        "ATBB" + "a1" * 16,
+    ],
+)
+def test_what_has_the_shape_of_a_token_is_taken_out(text: str) -> None:
+    assert redact(f"before {text} after") == "before *** after"
+
+
+def test_what_stands_around_a_password_stays() -> None:
+    assert redact("https://user:pass-word@example.com/x") == "https://***@example.com/x"
+    assert redact("authorization: Bearer abcdefghijkl") == "authorization: Bearer ***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.com:8080/a@b",
+        "feature/claude-implementation-20261123-120000-0a1b2c3d",
+        "a commit " + "0123456789" * 4,
+        "pip install glpat",
+        "-----BEGIN CERTIFICATE-----",
+        "git@github.com:owner/repository.git",
+    ],
+)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert redact(text) == text
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_text_come_through(content: bytes) -> None:
+    assert knowing("a-known-secret").redact_bytes(content) == content
+    assert knowing("a-known-secret").redact_bytes(content + b"a-known-secret") == content + b"***"
+
+
+def test_errors_are_redacted_as_they_are_made() -> None:
+    SECRETS.learn("of a test", "a-secret-in-an-error")
+    assert str(GitFailed("remote: a-secret-in-an-error is refused")) == "remote: *** is refused"
+
+
+def test_learning_while_others_read_is_safe() -> None:
+    secrets, stop, faults = knowing("the-first-secret"), threading.Event(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                assert "it" in secrets.found_in("the-first-secret the-99th-secret")
+            except Exception as error:  # noqa: BLE001 (whatever it is)
+                faults.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for number in range(100):
+        secrets.learn(f"{number}", f"the-{number}th-secret")
+    stop.set()
+    thread.join()
+    assert faults == []
