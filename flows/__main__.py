@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from flows.claude.settings import parse_settings
 from flows.errors import RunError
-from flows.parameters import DEFAULT_SECRET_ID, DEFAULT_SETTINGS, Limits
+from flows.parameters import DEFAULT_SECRET_ID, DEFAULT_SETTINGS, ChangePolicy, Limits
 
 
 class InvalidVariable(RunError):
@@ -31,6 +31,10 @@ def _provider(text: str) -> str:
     if text not in {"bedrock", "anthropic"}:
         raise ValueError("it must be bedrock or anthropic")
     return text
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    return tuple(pattern.strip() for pattern in text.split(",") if pattern.strip())
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,20 @@ LIMITS: Final = (
     Variable("AGENT_TIMEOUT_SECONDS", "agent_timeout_seconds", int, "Seconds of work, 0 for no limit [7200]"),
     Variable("STALL_TIMEOUT_SECONDS", "stall_timeout_seconds", int, "Seconds of silence, 0 for no limit [900]"),
 )
+POLICY: Final = (
+    Variable("ALLOW_CI_CHANGES", "allow_ci_changes", _flag, "Push changes to CI files: true or false [false]"),
+    Variable("ALLOW_AGENT_FILES", "allow_agent_files", _flag, "Push .claude/, .mcp.json…: true or false [false]"),
+    Variable("ALLOW_SUBMODULES", "allow_submodules", _flag, "Push changes to submodules: true or false [false]"),
+    Variable("ALLOW_OUTSIDE_LINKS", "allow_outside_links", _flag, "Push links that lead out: true or false [false]"),
+    Variable("ALLOW_SECRETS_IN", "allow_secrets_in", _patterns, "Paths that may hold secrets, a comma between [none]"),
+    Variable("MAX_FILE_MB", "max_file_mb", int, "Megabytes of a file, 0 for no limit [100]"),
+    Variable("MAX_DELETED_SHARE", "max_deleted_share", float, "Share of the files that may be deleted [0.5]"),
+)
 
 
 def usage() -> str:
     """Return what the container prints when it is not told to work."""
-    rows = "\n".join(f"  {variable.name:<26} {variable.help}" for variable in (*VARIABLES, *LIMITS))
+    rows = "\n".join(f"  {variable.name:<26} {variable.help}" for variable in (*VARIABLES, *LIMITS, *POLICY))
     return f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
 pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and these variables, and start again:
@@ -93,12 +106,13 @@ def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
         raise InvalidVariable("REPO_URL is not set: give the https URL of the git repository")
     if "instructions_s3_uri" not in given and "instructions" not in given:
         raise InvalidVariable("INSTRUCTIONS_S3_URI is not set: give s3://bucket/file.md or s3://bucket/folder/*")
-    return {**given, "limits": _limits(_read(LIMITS, environment))}
+    groups = {"limits": _group(Limits, LIMITS, environment), "policy": _group(ChangePolicy, POLICY, environment)}
+    return {**given, **groups}
 
 
-def _limits(given: dict[str, Any]) -> Limits:
+def _group(model: type[BaseModel], variables: tuple[Variable, ...], environment: Mapping[str, str]) -> BaseModel:
     try:
-        return Limits(**given)
+        return model(**_read(variables, environment))
     except ValidationError as error:
         wrong = error.errors()[0]
         raise InvalidVariable(f"{str(wrong['loc'][0]).upper()} cannot be used: {wrong['msg']}") from None
@@ -134,9 +148,10 @@ def main() -> int:
 
 def _with_variables(message: str) -> str:
     """Name the variable where a message names the parameter: that is what this caller has set."""
-    for variable in VARIABLES:
-        if "_" in variable.parameter:
-            message = re.sub(rf"\b{variable.parameter}\b", variable.name, message)
+    for group, variables in (("limits.", LIMITS), ("policy.", POLICY), ("", VARIABLES)):
+        for variable in variables:
+            if group or "_" in variable.parameter:
+                message = re.sub(rf"\b{re.escape(group)}{variable.parameter}\b", variable.name, message)
     return message
 
 
@@ -144,7 +159,7 @@ def _run(flow: Callable[..., Any], given: dict[str, Any]) -> int:
     try:
         delivery = flow(**given)
     except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(f"{type(error).__name__}: {_with_variables(str(error))}", file=sys.stderr)
         return 1
     if delivery.commit:
         print(f"completed: branch {delivery.branch} commit {delivery.commit}")

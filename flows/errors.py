@@ -182,6 +182,41 @@ class AgentRepoInvalid(RunError):
     """What the agent left is not a repository from which a change can be taken."""
 
 
+# What the change holds.
+
+
+class UnexpectedSubmodule(RunError):
+    """The change adds, moves or removes a submodule, or holds another repository."""
+
+
+class UnsafeSymlink(RunError):
+    """A symbolic link of the change leads out of the repository."""
+
+
+class FileTooLarge(RunError):
+    """A file of the change is larger than a git host takes."""
+
+
+class TooManyDeletions(RunError):
+    """The change deletes more of the repository than it may."""
+
+
+class CiFilesChanged(RunError):
+    """The change touches what a CI service runs, with credentials of its own."""
+
+
+class AgentFilesChanged(RunError):
+    """The change touches what coding agents run when they open the repository."""
+
+
+class SecretInChange(RunError):
+    """The change, or its commit message, holds something that looks like a secret."""
+
+
+class CredentialExposed(RunError):
+    """One of the run's own credentials was seen where the agent could write: it has to be renewed."""
+
+
 # Claude.
 
 

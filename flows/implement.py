@@ -21,6 +21,7 @@ from flows.parameters import (
     DEFAULT_REGION,
     DEFAULT_SECRET_ID,
     DEFAULT_SETTINGS,
+    ChangePolicy,
     ClaudeCodeOptions,
     Limits,
     Provider,
@@ -67,6 +68,7 @@ def implement(
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     clone_depth: int = DEFAULT_CLONE_DEPTH,
     allow_default_branch: bool = False,
+    policy: ChangePolicy = ChangePolicy(),  # noqa: B008 (frozen)
 ) -> State[Delivery]:
     """Let Claude Code implement written instructions in a git repository, and push the result as a branch.
 
@@ -89,6 +91,7 @@ def implement(
         limits: Where the run stops by itself.
         clone_depth: How many commits of the history to fetch. 0: all of them.
         allow_default_branch: Let branch_name be the repository's default branch.
+        policy: What the change may hold to be pushed; one that may not is kept.
     """
     run = _begin(locals())
     with run_workspace() as workspace:

@@ -57,6 +57,44 @@ class Limits(BaseModel):
     )
 
 
+class ChangePolicy(BaseModel):
+    """What a change may hold to be pushed. One that may not is kept, and nothing is pushed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_ci_changes: bool = Field(
+        default=False,
+        title="May change CI files",
+        description="Workflows and pipelines: what CI runs has credentials of its own.",
+    )
+    allow_agent_files: bool = Field(
+        default=False,
+        title="May change agents' files",
+        description=".claude/, .mcp.json and the like: what they say runs on the machine of whoever opens them.",
+    )
+    allow_submodules: bool = Field(
+        default=False, title="May change submodules", description="Add, move or remove them."
+    )
+    allow_outside_links: bool = Field(
+        default=False, title="May link outside", description="Symbolic links that lead out of the repository."
+    )
+    allow_secrets_in: tuple[str, ...] = Field(
+        default=(),
+        title="Files that may hold secrets",
+        description="Patterns of paths, such as tests/fixtures/*. The run's own credentials are never pushed.",
+    )
+    max_file_mb: int = Field(
+        default=100, ge=0, title="Megabytes of a file", description="GitHub takes 100. 0: no limit."
+    )
+    max_deleted_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        title="Share of files deleted",
+        description="How much of the repository may be deleted, where it is more than ten files. A move is none.",
+    )
+
+
 def default_branch_name(scheduled_start: datetime, flow_run_id: str) -> str:
     """Return the branch of a run that names none: a retry finds its own again, and no two runs share one.
 
@@ -112,6 +150,7 @@ class Request(BaseModel):
         str, _text(r"[a-z]{2}(-[a-z]+)+-\d", InvalidRegion, "aws_region {value!r} is no region: us-east-1 is one")
     ]
     allow_default_branch: bool
+    policy: ChangePolicy
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

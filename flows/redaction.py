@@ -32,25 +32,26 @@ ENVIRONMENT: Final = (
 _SHORTEST: Final = 8
 """Characters; of a shorter secret every other word would be redacted."""
 
-_SHAPES: Final = tuple(
-    re.compile(shape, re.ASCII)
-    for shape in (
-        r"gh[pousr]_[A-Za-z0-9]{30,255}",
-        r"github_pat_[A-Za-z0-9_]{22,255}",
-        r"gl(?:pat|oas|rt|cbt|dt|ptt)-[A-Za-z0-9_.-]{20,255}",
-        r"AT(?:BB|CTT3)[A-Za-z0-9_=-]{20,300}",
-        r"A(?:KIA|SIA)[A-Z2-7]{16}",
-        r"sk-ant-[A-Za-z0-9_-]{16,300}",
-        r"pn[ub]_[A-Za-z0-9]{30,64}",
-        r"xox[abeoprs]-[A-Za-z0-9-]{10,250}",
-        r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}",
-        r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-\"]{20,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?",
-        r"(?P<before>://)[^\s/:@\"'\\]{1,256}:[^\s/@\"'\\]{1,1024}(?P<after>@)",
-        r"(?P<before>uthorization: (?:[Bb]asic|[Bb]earer) )[^\s\"'\\]{8,4000}",
-    )
+TOKEN_SHAPES: Final = (
+    re.compile(r"gh[pousr]_[A-Za-z0-9]{30,255}"),
+    re.compile(r"github_pat_[A-Za-z0-9_]{22,255}"),
+    re.compile(r"gl(?:pat|oas|rt|cbt|dt|ptt)-[A-Za-z0-9_.-]{20,255}"),
+    re.compile(r"AT(?:BB|CTT3)[A-Za-z0-9_=-]{20,300}"),
+    re.compile(r"A(?:KIA|SIA)[A-Z2-7]{16}"),
+    re.compile(r"sk-ant-[A-Za-z0-9_-]{16,300}"),
+    re.compile(r"pn[ub]_[A-Za-z0-9]{30,64}"),
+    re.compile(r"xox[abeoprs]-[A-Za-z0-9-]{10,250}"),
+    re.compile(r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"),
+    re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-\"]{20,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"),
 )
-"""Tokens of GitHub, GitLab, Bitbucket, AWS, Anthropic, Prefect and Slack, JSON web tokens, private keys, passwords in
-URLs, and credentials of HTTP. One pattern at a time: each begins with letters that the matcher can look for fast."""
+"""Tokens of GitHub, GitLab, Bitbucket, AWS, Anthropic, Prefect and Slack, JSON web tokens, and private keys. One
+pattern at a time: each begins with letters that the matcher can look for fast."""
+
+_SHAPES: Final = (
+    *TOKEN_SHAPES,
+    re.compile(r"(?P<before>://)[^\s/:@\"'\\]{1,256}:[^\s/@\"'\\]{1,1024}(?P<after>@)"),
+    re.compile(r"(?P<before>uthorization: (?:[Bb]asic|[Bb]earer) )[^\s\"'\\]{8,4000}"),
+)
 
 
 class Secrets:

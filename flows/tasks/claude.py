@@ -16,14 +16,24 @@ from flows.claude.process import run_agent
 from flows.claude.prompt import continuation, prompt, system_prompt
 from flows.claude.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
 from flows.claude.settings import settings_file
-from flows.errors import AgentDenied, ApiKeyMissing, AwsCredentialsMissing, BlockNotFound
+from flows.errors import (
+    AgentDenied,
+    AgentRepoInvalid,
+    ApiKeyMissing,
+    AwsCredentialsMissing,
+    BlockNotFound,
+    RunError,
+    UnexpectedSubmodule,
+)
 from flows.parameters import ClaudeCodeOptions
+from flows.redaction import SECRETS
 from flows.store import RunStore
 from flows.tasks.policy import step
 from flows.workspace.clone import Checkout
 from flows.workspace.collect import Change, CommitIdentity, bundle, collect
 from flows.workspace.directory import Workspace
 from flows.workspace.instructions import Instructions
+from flows.workspace.leaks import check_credentials
 
 if TYPE_CHECKING:
     from blocks.claude_code import ClaudeCode
@@ -103,7 +113,10 @@ def run_claude(
         # Interrupted or not: what the agent said and did is paid for.
         change = collect(workspace, checkout, identity)
         kept = keep(workspace, store, change, transcript)
+    check_credentials("the transcript", _text(transcript))
     report = judge(run, options)
+    if change.fault:
+        raise change_fault(change, kept)
     if report.permission_denials and not change.commit:
         denied = ", ".join(sorted(set(report.permission_denials)))
         raise AgentDenied(
@@ -113,10 +126,21 @@ def run_claude(
 
 
 def keep(workspace: Workspace, store: RunStore, change: Change, transcript: Path) -> str:
-    """Store the transcript and the change; return where the change is."""
+    """Store the transcript, redacted, and the change as it is; return where the change is."""
     if transcript.exists():
-        store.keep_transcript(transcript.read_bytes())
+        store.keep_transcript(SECRETS.redact_bytes(transcript.read_bytes()))
     return store.keep_change(bundle(workspace.clean_git, change)) if change.commit else ""
+
+
+def change_fault(change: Change, kept: str) -> RunError:
+    """Return the error of a work tree that is no longer a repository as we gave it."""
+    what = f"its files as they are, less what git could not take, are kept as {kept}" if kept else "nothing is changed"
+    error = UnexpectedSubmodule if "does not have a commit checked out" in change.fault else AgentRepoInvalid
+    return error(f"the agent left a work tree from which no change can be taken: {change.fault}; {what}")
+
+
+def _text(transcript: Path) -> str:
+    return transcript.read_bytes().decode("latin-1") if transcript.exists() else ""
 
 
 def _session(workspace: Workspace, flow_run_id: str) -> Session:

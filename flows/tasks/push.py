@@ -8,26 +8,34 @@ from flows.parameters import Request
 from flows.tasks.claude import Work
 from flows.tasks.clone import remote
 from flows.tasks.policy import step
+from flows.workspace.collect import Change
 from flows.workspace.directory import Workspace
+from flows.workspace.policies import check_change
+from flows.workspace.remote import Remote
 
 
 @step("push")
 def push(request: Request, credentials: GitCredentials, workspace: Workspace, work: Work) -> None:
-    """Put the commit on the remote; nothing happens where there is nothing to change."""
+    """Put the commit on the remote, if the policies allow; nothing happens where there is nothing to change."""
     logger, change = get_run_logger(), work.change
     if not change.commit:
         logger.info("nothing to change, nothing to push")
         return
-    target = remote(request, credentials, workspace)
-    kept = f"the change is kept as {work.kept}: git fetch <that file> {change.checkout.branch} gets it into any clone"
     try:
-        target.push(workspace.clean_git, change.commit, change.checkout.branch)
-    except PushRejected as error:
-        there = target.refs().branches.get(change.checkout.branch, "")
-        if there == (change.checkout.base_commit if change.checkout.continues else ""):
-            raise PushRejected(f"{error}; {kept}") from None
-        moved = f"{change.checkout.branch} moved to {there[:12]} while the agent worked"
-        raise BranchConflict(f"{moved}; {kept}") from None
+        check_change(workspace.clean_git, change, request.commit_message, request.policy)
+        _push(remote(request, credentials, workspace), workspace, change)
     except RunError as error:
-        raise type(error)(f"{error}; {kept}") from None
+        how = f"git fetch <that file> {change.checkout.branch} gets it into any clone"
+        raise type(error)(f"{error}; the change is kept as {work.kept}: {how}") from None
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)
+
+
+def _push(target: Remote, workspace: Workspace, change: Change) -> None:
+    branch = change.checkout.branch
+    try:
+        target.push(workspace.clean_git, change.commit, branch)
+    except PushRejected:
+        there = target.refs().branches.get(branch, "")
+        if there == (change.checkout.base_commit if change.checkout.continues else ""):
+            raise
+        raise BranchConflict(f"{branch} moved to {there[:12]} while the agent worked") from None

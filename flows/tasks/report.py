@@ -5,6 +5,7 @@ import re
 from prefect.artifacts import create_markdown_artifact
 
 from flows.parameters import Request
+from flows.redaction import redact
 from flows.report import Delivery, markdown
 from flows.store import RunStore
 from flows.tasks.claude import Work
@@ -25,10 +26,10 @@ def publish_report(
         files=tuple(file.path for file in change.files),
         cost_usd=agent.cost_usd,
         turns=agent.turns,
-        summary=agent.summary,
+        summary=redact(agent.summary),
     )
     taken = [f"{file.path} {file.version_id or file.etag}" for file in instructions.files]
-    text = markdown(delivery, change, agent, [instructions.source, *taken], patch(workspace.clean_git, change))
+    text = redact(markdown(delivery, change, agent, [instructions.source, *taken], patch(workspace.clean_git, change)))
     store.keep_report(text)
     create_markdown_artifact(text, key=f"implement-{_slug(request.repo_url.name)}", description="What the run did")
     return delivery

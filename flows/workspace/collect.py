@@ -5,18 +5,19 @@ objects from that, checks them (fsck), and makes the commit itself.
 """
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, mkdtemp
 from typing import Final
 
-from flows.errors import AgentRepoInvalid, GitFailed
+from flows.errors import GitFailed
 from flows.workspace import git
 from flows.workspace.clone import Checkout
 from flows.workspace.directory import Workspace
 
 _RESULT_REF: Final = "refs/claude-code-headless/result"
+_AGENT_IDENTITY: Final = ("-c", "user.name=agent", "-c", "user.email=agent@localhost")
 _TIMEOUT_SECONDS: Final = 900
 
 
@@ -36,6 +37,8 @@ class Change:
     commit: str
     checkout: Checkout
     files: tuple[FileChange, ...] = ()
+    fault: str = ""
+    """Why git could not take it as the agent left it; the files were then taken as they are."""
 
 
 @dataclass(frozen=True)
@@ -57,39 +60,50 @@ class CommitIdentity:
 def collect(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) -> Change:
     """Take what is in the work tree now as one commit on top of the base; the agent's processes are ended first."""
     workspace.agent.end_processes()
+    fault = ""
     try:
-        _commit_as_agent(workspace, checkout.base_commit)
-        _fetch_objects(workspace)
-    except GitFailed as error:
-        raise AgentRepoInvalid(f"the agent left a work tree from which no change can be taken: {error}") from None
+        try:
+            _take(workspace, checkout.base_commit, workspace.work_tree / ".git")
+        except GitFailed as error:
+            fault = str(error)
+            _take_despite_faults(workspace, checkout.base_commit)
     finally:
         workspace.agent.end_processes()
-    return _commit(workspace, checkout, identity)
+    return replace(_commit(workspace, checkout, identity), fault=fault)
 
 
-def _commit_as_agent(workspace: Workspace, base: str) -> None:
+def _take(workspace: Workspace, base: str, repository: Path, *, despite_faults: bool = False) -> None:
+    """Commit the work tree to `repository` as the agent, and fetch that."""
+
+    def run(*arguments: str, may_fail: bool = False) -> str:
+        return workspace.git_as_agent(*arguments, git_dir=repository, may_fail=may_fail).text
+
     # An agent that was killed in the middle of a git command leaves its lock; whoever held it is gone by now.
-    lock = workspace.work_tree / ".git" / "index.lock"
-    git.check(workspace.agent.argv(["rm", "-f", str(lock)]), timeout_seconds=_TIMEOUT_SECONDS)
-    workspace.git_as_agent("add", "--all")
-    tree = workspace.git_as_agent("write-tree").text
-    commit = workspace.git_as_agent("commit-tree", tree, "-p", base, "-m", "work tree").text
-    workspace.git_as_agent("update-ref", _RESULT_REF, commit)
+    git.check(workspace.agent.argv(["rm", "-f", str(repository / "index.lock")]), timeout_seconds=_TIMEOUT_SECONDS)
+    run("add", "--all", *(["--ignore-errors"] if despite_faults else []), may_fail=despite_faults)
+    commit = run(*_AGENT_IDENTITY, "commit-tree", run("write-tree"), "-p", base, "-m", "work tree")
+    run("update-ref", _RESULT_REF, commit)
+    _fetch_objects(workspace, repository, check=not despite_faults)
 
 
-def _fetch_objects(workspace: Workspace) -> None:
+def _take_despite_faults(workspace: Workspace, base: str) -> None:
+    """Take the files by way of a repository that the agent never saw: to be kept for a human, never to be pushed."""
+    place = Path(mkdtemp(dir=workspace.root))
+    source = ["--quiet", "--bare", "--no-local", "--template=", str(workspace.clean_git), str(place)]
+    git.check(git.command(["clone", *source], config=["protocol.file.allow=always"]))
+    workspace.agent.give(place)
+    workspace.git_as_agent("read-tree", base, git_dir=place)
+    _take(workspace, base, place, despite_faults=True)
+
+
+def _fetch_objects(workspace: Workspace, repository: Path, *, check: bool) -> None:
     environment = git.isolated_environment(workspace.agent_mark)
     upload_pack = workspace.agent.argv(
         ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "git-upload-pack"]
     )
     options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--quiet"]
-    safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
-    fetch = [
-        *options,
-        f"--upload-pack={shlex.join(upload_pack)}",
-        str(workspace.work_tree),
-        f"+{_RESULT_REF}:{_RESULT_REF}",
-    ]
+    safe = ["protocol.file.allow=always", f"transfer.fsckObjects={str(check).lower()}"]
+    fetch = [*options, f"--upload-pack={shlex.join(upload_pack)}", str(repository), f"+{_RESULT_REF}:{_RESULT_REF}"]
     git.check(
         git.command(["fetch", *fetch], config=safe, git_dir=workspace.clean_git), timeout_seconds=_TIMEOUT_SECONDS
     )

@@ -63,10 +63,11 @@ class Workspace:
         """The agent's directory for temporary files."""
         return self.root / "agent" / "tmp"
 
-    def git_as_agent(self, *arguments: str) -> git.GitResult:
+    def git_as_agent(self, *arguments: str, git_dir: Path | None = None, may_fail: bool = False) -> git.GitResult:
         """Run git in the work tree as the agent: what that tree makes git run, the agent could run anyway."""
-        where = [f"--git-dir={self.work_tree / '.git'}", f"--work-tree={self.work_tree}"]
-        return git.check(
+        where = [f"--git-dir={git_dir or self.work_tree / '.git'}", f"--work-tree={self.work_tree}"]
+        run = git.run if may_fail else git.check
+        return run(
             self.agent.argv(git.command([*where, *arguments])),
             environment=git.isolated_environment(self.agent_mark),
             timeout_seconds=_GIT_TIMEOUT_SECONDS,

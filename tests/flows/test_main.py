@@ -34,7 +34,7 @@ def last_line(text: str) -> str:
 def test_help_names_every_variable_and_is_no_failure() -> None:
     done = start({"PROCESS_REQUIREMENTS": ""})
     assert done.returncode == 0
-    for variable in (*container.VARIABLES, *container.LIMITS):
+    for variable in (*container.VARIABLES, *container.LIMITS, *container.POLICY):
         assert variable.name in done.stdout
 
 
@@ -50,6 +50,8 @@ def test_help_names_every_variable_and_is_no_failure() -> None:
         ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "DISABLE_PROMPT_CACHE": "1"}, "DISABLE_PROMPT"),
         ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "CLONE_DEPTH": "all"}, "CLONE_DEPTH"),
         ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "MAX_TURNS": "-1"}, "MAX_TURNS"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "MAX_DELETED_SHARE": "2"}, "MAX_DELETED_SHARE"),
+        ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "ALLOW_SUBMODULES": "x"}, "ALLOW_SUBMODULES"),
         ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "BRANCH_NAME": "-x"}, "BRANCH_NAME"),
         ({"REPO_URL": "https://example.com/a/b", "INSTRUCTIONS": "x", "CLAUDE_PROVIDER": "x"}, "CLAUDE_PROVIDER"),
     ],
@@ -105,6 +107,16 @@ def test_prompts_are_cached_unless_that_is_switched_off(world: World) -> None:
     done = start({"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet"})
     assert done.returncode == 0, done.stderr
     assert b"cache_control" in world.stack.model.asked[0].body
+
+
+def test_a_policy_is_set_by_variable_and_named_by_it(world: World) -> None:
+    world.shell("mkdir .circleci; echo x > .circleci/config.yml")
+    given = {"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet"}
+    refused = start(given)
+    assert refused.returncode == 1
+    assert "CiFilesChanged" in last_line(refused.stderr)
+    assert "set ALLOW_CI_CHANGES if that is wanted" in last_line(refused.stderr)
+    assert start({**given, "ALLOW_CI_CHANGES": "true", "ALLOW_SECRETS_IN": "a/*, b"}).returncode == 0
 
 
 def test_a_failed_run_ends_with_its_reason_and_status_1(world: World) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flows import errors
 from flows.addresses import S3Uri, check_branch_name
-from flows.parameters import ClaudeCodeOptions, Limits, Provider, Request, default_branch_name
+from flows.parameters import ChangePolicy, ClaudeCodeOptions, Limits, Provider, Request, default_branch_name
 
 START = datetime(2026, 3, 1, 23, 30, 5, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -25,6 +25,7 @@ GOOD: dict[str, Any] = {
     "git_credentials_block": "",
     "aws_region": "us-east-1",
     "allow_default_branch": False,
+    "policy": ChangePolicy(),
 }
 
 

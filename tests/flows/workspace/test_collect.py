@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from deployments.local.git_remote import GitRemote
 from flows.addresses import RepoUrl
-from flows.errors import AgentRepoInvalid
 from flows.workspace import git
 from flows.workspace.clone import Checkout, clone
 from flows.workspace.collect import Change, CommitIdentity, bundle, collect, patch
@@ -148,11 +147,16 @@ def test_a_daemon_of_the_agent_is_ended_before_its_work_is_taken(run: tuple[Work
         "echo garbage > .git/HEAD",
     ],
 )
-def test_a_repository_that_is_none_is_named(run: tuple[Workspace, Checkout], plant: str) -> None:
+def test_what_was_done_beside_a_repository_that_is_none_is_not_lost(
+    run: tuple[Workspace, Checkout], plant: str
+) -> None:
     made, checkout = run
     as_agent(made, f"echo 2 >> a.txt; {plant}")
-    with pytest.raises(AgentRepoInvalid):
-        collect(made, checkout, IDENTITY)
+    change = collect(made, checkout, IDENTITY)
+    assert change.fault
+    # The work is paid for: its files are taken by another way, for a human to look at.
+    assert files(change) == {"a.txt": (1, 0)}
+    assert bundle(made.clean_git, change)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="without root there is one user only, and nothing to tell apart")
@@ -185,12 +189,9 @@ def test_what_the_repository_makes_git_run_never_runs_as_the_trusted_user(
         f"chmod 755 $H/$h; cp $H/$h .git/hooks/ 2>/dev/null || (mkdir -p .git/hooks && cp $H/$h .git/hooks/); done; "
         f"printf '[core]\\n fsmonitor = %s/any\\n' $H > $H/config; {plant}; echo 2 >> a.txt",
     )
-    try:
-        change = collect(made, checkout, IDENTITY)
-        patch(made.clean_git, change)
-        bundle(made.clean_git, change)
-    except AgentRepoInvalid:
-        pass
+    change = collect(made, checkout, IDENTITY)
+    patch(made.clean_git, change)
+    bundle(made.clean_git, change)
     users = set(ran.read_text().split()) if ran.exists() else set()
     assert users <= {str(made.agent.uid)}
     # A filter runs whenever files are added: were it not seen here, the plants would not work at all.
