@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test test-fast check lint types imports locks blocks clean
+.PHONY: help demo test test-fast check lint types imports bench locks blocks clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ types: $(VENV)/ready ## mypy --strict
 
 imports: $(VENV)/ready ## import-linter
 	@$(BIN)/lint-imports
+
+bench: $(VENV)/ready ## What the model gateway adds to a request
+	@$(BIN)/python -m tests.bench.gateway
 
 blocks: $(VENV)/ready ## Register the block types on the Prefect API that is configured
 	@$(BIN)/prefect block register --module blocks
