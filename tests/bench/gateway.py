@@ -1,4 +1,4 @@
-"""What the model gateway adds: time to the first byte, and time of a long reply, beside the same requests without it."""
+"""What the model gateway adds to the time to the first byte and of a long reply, beside requests without it."""
 
 import os
 import statistics
