@@ -3,10 +3,14 @@
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 from mypy_boto3_s3 import S3Client
@@ -65,6 +69,24 @@ def test_keys_that_would_be_one_file_are_refused(paths: list[str]) -> None:
 def test_strange_keys_that_can_be_files_are_taken() -> None:
     names = ["-rf", "a b", "é", "a\nb", "...", "..a", "a..", ".gitignore", ".github/x", "a\\b", "b" * 255, "é" * 127]
     instructions._check_paths({name: f"p/{name}" for name in names})
+
+
+PARTS = st.sampled_from(["a", "A", "..", ".", "", ".git", "b" * 256, "-rf", "\n", "\0", "é"]) | st.text(max_size=8)
+KEYS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(KEYS, min_size=1, max_size=4, unique=True))
+def test_any_keys_become_files_below_the_directory_or_a_named_error(tmp_path: Path, keys: list[str]) -> None:
+    try:
+        instructions._check_paths({key: key for key in keys})
+    except (errors.UnsafeKey, errors.KeyCollision):
+        return
+    root = Path(tempfile.mkdtemp(dir=tmp_path))
+    for key in keys:
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).write_text(key)
+    assert {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} == set(keys)
 
 
 @pytest.fixture
