@@ -41,6 +41,8 @@ with contextlib.suppress(ProcessLookupError):
 """
 """Kills as the agent's user, but with a real and a saved uid of its own, so that the agent cannot kill it first."""
 
+_WRITABLE_BY_ALL: Final = tuple(place for place in ("/tmp", "/var/tmp", "/dev/shm") if Path(place).is_dir())  # noqa: S108
+
 _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**30}
 """setrlimit(2)'s RLIMIT_… for the agent: open files, processes of its uid, bytes of one file."""
 
@@ -98,6 +100,13 @@ class AgentUser:
         for process in self.processes():
             with suppress(psutil.Error):
                 process.kill()
+
+    def remove_leftovers(self) -> None:
+        """Remove what the agent left where everyone may write: a later run may get the same uid, and read it."""
+        if self.uid is None:
+            return
+        owned = ["-maxdepth", "2", "-xdev", "-user", str(self.uid), "-exec", "rm", "-rf", "--", "{}", "+"]
+        subprocess.run(["find", *_WRITABLE_BY_ALL, *owned], check=False, capture_output=True)
 
     def processes(self) -> list[psutil.Process]:
         """Return what is alive of the agent's processes."""

@@ -111,6 +111,7 @@ def workspace() -> Iterator[Workspace]:
                 yield made
             finally:
                 user.end_processes()
+                user.remove_leftovers()
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

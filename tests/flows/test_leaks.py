@@ -89,7 +89,7 @@ def test_a_broken_or_a_nested_repository_is_named_and_the_work_is_kept(
     world: World, run: Callable[..., Run], command: str, error: type[Exception]
 ) -> None:
     # A script, because Claude Code itself asks before a command that removes .git.
-    world.shell(f"echo work > work.txt; printf '%s' '{command}' > /tmp/{world.name}; sh /tmp/{world.name}")
+    world.shell(f"echo work > work.txt; printf '%s' '{command}' > $HOME/plant; sh $HOME/plant")
     stopped = run(branch_name="the-branch")
     assert type(stopped.error) is error
     assert stopped.run_count("claude") == 1
