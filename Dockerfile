@@ -1,0 +1,69 @@
+ARG BASE_IMAGE=debian:trixie-slim
+
+FROM ${BASE_IMAGE} AS system
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates git python3 tini \
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
+
+
+FROM system AS pip
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends python3-pip
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+
+
+# Two lists, so that the wheel that carries claude is downloaded anew when its own pin changes, and only then.
+FROM pip AS locks
+COPY requirements.lock .
+RUN sed -n '/^claude-agent-sdk==/,/^    # via/p' requirements.lock >claude.lock \
+ && sed '/^claude-agent-sdk==/,/^    # via/d' requirements.lock >others.lock
+
+
+FROM pip AS claude
+COPY --from=locks /build/claude.lock .
+# One time stamp for all, so that the layer is the same wherever and whenever it is built, and is pushed and pulled once.
+RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
+    site=/layer/opt/venv/lib/python3.13/site-packages \
+ && pip install --no-deps --no-compile --require-hashes --requirement claude.lock --target "$site" \
+ && test -x "$site/claude_agent_sdk/_bundled/claude" \
+ && find /layer -exec touch --no-dereference --date=@0 {} +
+
+
+FROM pip AS venv
+COPY --from=locks /build/others.lock .
+RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
+    python3 -m venv --without-pip /opt/venv \
+ && pip --python /opt/venv/bin/python install --no-compile --require-hashes --requirement others.lock
+ARG TRIM=true
+# A server in this image serves no pages, and a run calls these services of AWS alone (credentials come by sso, signin
+# and sts). Compiled code halves the start of a process; checked against nothing, as nothing here is ever changed.
+RUN cd /opt/venv/lib/python3.13/site-packages \
+ && rm -rf prefect/server/ui prefect/server/ui-v2 \
+ && find botocore/data -mindepth 1 -maxdepth 1 -type d -regextype egrep \
+      ! -regex '.*/(bedrock|bedrock-runtime|ecs|logs|s3|secretsmanager|signin|sso|sso-oidc|sts)' -exec rm -rf {} + \
+ && find . -type d -name tests -prune -exec rm -rf {} + \
+ && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
+
+
+FROM pip AS sources
+COPY flows flows
+COPY blocks blocks
+RUN chmod -R u=rwX,go=rX . \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash .
+
+
+FROM system
+COPY --from=claude /layer /
+COPY --from=venv /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONPATH=/opt/claude-code-headless \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    LANG=C.UTF-8 \
+    HOME=/tmp/home \
+    PREFECT_HOME=/tmp/home/.prefect
+WORKDIR /opt/claude-code-headless
+COPY --from=sources /build .
+ENTRYPOINT ["tini", "--", "sh", "-c", "install -d -m 700 \"$HOME\" \"$PREFECT_HOME\" && exec \"$@\"", "sh"]
+CMD ["python", "-m", "flows"]
