@@ -35,7 +35,6 @@ COPY --from=locks /build/others.lock .
 RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     python3 -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-compile --require-hashes --requirement others.lock
-ARG TRIM=true
 # A server in this image serves no pages, and a run calls these services of AWS alone (credentials come by sso, signin
 # and sts). Compiled code halves the start of a process; checked against nothing, as nothing here is ever changed.
 RUN cd /opt/venv/lib/python3.13/site-packages \
@@ -65,5 +64,16 @@ ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
     PREFECT_HOME=/tmp/home/.prefect
 WORKDIR /opt/claude-code-headless
 COPY --from=sources /build .
+# All that is written. A volume, so that it is there, open to all and executable, when the root file system is read-only.
+VOLUME /tmp
+# ECS overrides the command alone, so what every process needs is here: an init that reaps and passes signals on, and
+# homes that the agent cannot look into.
 ENTRYPOINT ["tini", "--", "sh", "-c", "install -d -m 700 \"$HOME\" \"$PREFECT_HOME\" && exec \"$@\"", "sh"]
 CMD ["python", "-m", "flows"]
+ARG VERSION=
+ARG REVISION=
+LABEL org.opencontainers.image.title="claude-code-headless" \
+      org.opencontainers.image.description="Claude Code, headless, as a Prefect workflow: instructions in, a pushed branch out." \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+HEALTHCHECK NONE
