@@ -70,10 +70,6 @@ VOLUME /tmp
 # homes that the agent cannot look into.
 ENTRYPOINT ["tini", "--", "sh", "-c", "install -d -m 700 \"$HOME\" \"$PREFECT_HOME\" && exec \"$@\"", "sh"]
 CMD ["python", "-m", "flows"]
-ARG VERSION=
-ARG REVISION=
 LABEL org.opencontainers.image.title="claude-code-headless" \
-      org.opencontainers.image.description="Claude Code, headless, as a Prefect workflow: instructions in, a pushed branch out." \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.description="Claude Code, headless, as a Prefect workflow: instructions in, a pushed branch out."
 HEALTHCHECK NONE

@@ -40,8 +40,8 @@ image: ## Build the image with docker, podman or buildah; BUILD_FLAGS=… is pas
 	  || { echo "docker (running), podman or buildah is needed to build the image: apt install podman"; exit 1; }
 	@$(BUILDER) build $(if $(filter buildah,$(BUILDER)),--layers) $(BUILD_FLAGS) \
 	  $(if $(PIP_CONFIG),--secret id=pip_config$(comma)src=$(PIP_CONFIG)) \
-	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
-	  --build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude '*')" \
+	  --label org.opencontainers.image.version="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	  --label org.opencontainers.image.revision="$$(git describe --always --abbrev=40 --dirty --exclude '*')" \
 	  --tag $(IMAGE) .
 
 test-image: $(VENV)/ready ## Build the image, and run the whole job in it with docker or podman; RUN_FLAGS=… is passed on
