@@ -35,8 +35,9 @@ COPY --from=locks /build/others.lock .
 RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     python3 -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-compile --require-hashes --requirement others.lock
-# A server in this image serves no pages, and a run calls these services of AWS alone (credentials come by sso, signin
-# and sts). Compiled code halves the start of a process; checked against nothing, as nothing here is ever changed.
+# Prefect's pages are for a server that people open, which this image is none of; without them a server starts as well.
+# A run calls these services of AWS alone: signin, sso, sso-oidc and sts are how boto3 finds credentials.
+# Compiled code makes a process start in a third of the time, and cannot be written later to a read-only file system.
 RUN cd /opt/venv/lib/python3.13/site-packages \
  && rm -rf prefect/server/ui prefect/server/ui-v2 \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d -regextype egrep \
@@ -60,15 +61,13 @@ ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     LANG=C.UTF-8 \
-    HOME=/tmp/home \
-    PREFECT_HOME=/tmp/home/.prefect
+    PREFECT_HOME=/tmp/prefect
 WORKDIR /opt/claude-code-headless
 COPY --from=sources /build .
 # All that is written. A volume, so that it is there, open to all and executable, when the root file system is read-only.
 VOLUME /tmp
-# ECS overrides the command alone, so what every process needs is here: an init that reaps and passes signals on, and
-# homes that the agent cannot look into.
-ENTRYPOINT ["tini", "--", "sh", "-c", "install -d -m 700 \"$HOME\" \"$PREFECT_HOME\" && exec \"$@\"", "sh"]
+# ECS overrides the command alone: the init, which reaps and passes signals on, is there in either case.
+ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "flows"]
 LABEL org.opencontainers.image.title="claude-code-headless" \
       org.opencontainers.image.description="Claude Code, headless, as a Prefect workflow: instructions in, a pushed branch out."

@@ -22,7 +22,7 @@ RESCHEDULE: Final = {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"}
 LOOK_AROUND: Final = """
 id -u > uid.txt
 find /opt /usr /etc ! -type l -writable > writable.txt
-ls -A /tmp/home > home.txt
+ls -A /tmp/prefect /root > home.txt
 grep -lsa AWS_SECRET_ACCESS_KEY /proc/[0-9]*/environ > secrets.txt
 echo '#!/bin/sh' > script.sh && chmod +x script.sh && ./script.sh && echo yes > executable.txt
 """
