@@ -56,12 +56,14 @@ RUN chmod -R u=rwX,go=rX . \
 FROM system
 COPY --from=claude /layer /
 COPY --from=venv /opt/venv /opt/venv
+# A run without a server starts its own, which takes 15 seconds on two processors, and Prefect waits for 20.
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/opt/claude-code-headless \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     LANG=C.UTF-8 \
-    PREFECT_HOME=/tmp/prefect
+    PREFECT_HOME=/tmp/prefect \
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=120
 WORKDIR /opt/claude-code-headless
 COPY --from=sources /build .
 # All that is written. A volume, so that it is there, open to all and executable, when the root file system is read-only.

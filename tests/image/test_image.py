@@ -2,10 +2,11 @@
 
 import re
 import time
-from typing import Any, Final
+from typing import Final
+from uuid import UUID
 
-import httpx
 import pytest
+from prefect.client.orchestration import get_client
 
 from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 from flows.parameters import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
@@ -48,20 +49,22 @@ def variables(world: World) -> dict[str, str]:
 
 def ecs_task(world: World, **parameters: str) -> tuple[str, dict[str, str]]:
     """Create a flow run of a deployment; return its id, and the variables with which a worker starts its task."""
-    api = httpx.Client(base_url=world.stack.prefect_api_url, trust_env=False)
-    flow_id = api.post("/flows/", json={"name": "implement"}).json()["id"]
-    deployment = {"name": world.name, "flow_id": flow_id, "entrypoint": "flows.implement.implement", "pull_steps": []}
-    deployment_id = api.post("/deployments/", json=deployment).json()["id"]
-    given = {"parameters": {"repo_url": world.repo_url, **parameters}}
-    run_id = api.post(f"/deployments/{deployment_id}/create_flow_run", json=given).json()["id"]
+    with get_client(sync_client=True) as client:
+        flow_id = client.create_flow_from_name("implement")
+        deployment_id = client.create_deployment(
+            flow_id, world.name, entrypoint="flows.implement.implement", pull_steps=[]
+        )
+        given = {"repo_url": world.repo_url, **parameters}
+        run_id = str(client.create_flow_run_from_deployment(deployment_id, parameters=given).id)
     environment = world.stack.environment()
     del environment["PREFECT_HOME"]
     return run_id, {**environment, "PREFECT__FLOW_RUN_ID": run_id}
 
 
-def state(world: World, run_id: str) -> str:
-    answer: dict[str, Any] = httpx.get(f"{world.stack.prefect_api_url}/flow_runs/{run_id}", trust_env=False).json()
-    return str(answer["state"]["name"])
+def state(run_id: str) -> str:
+    with get_client(sync_client=True) as client:
+        now = client.read_flow_run(UUID(run_id)).state
+    return now.name if now and now.name else ""
 
 
 def check_walls(world: World, branch: str) -> None:
@@ -110,7 +113,7 @@ def test_an_ecs_task(world: World, engine: Engine, read_only: bool) -> None:
     with engine.container(*EXECUTE, environment=environment, read_only=read_only) as container:
         status, said = container.end()
     assert status == 0, said
-    assert state(world, run_id) == "Completed"
+    assert state(run_id) == "Completed"
     check_walls(world, "by-ecs")
 
 
@@ -136,7 +139,7 @@ def test_sigterm_has_an_ecs_task_rescheduled_where_that_is_asked_for(world: Worl
     with engine.container(*EXECUTE, environment={**environment, **RESCHEDULE}, read_only=True) as container:
         status, said = stopped(world, container)
     assert status == 0, said
-    assert state(world, run_id) == "AwaitingRetry"
+    assert state(run_id) == "AwaitingRetry"
 
 
 def test_orphans_are_reaped(engine: Engine) -> None:
