@@ -6,7 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test test-fast check lint types imports bench locks blocks clean
+# The image: what builds it, what runs it in its test, and what either has to be told on this host.
+IMAGE ?= claude-code-headless
+found = $(firstword $(foreach tool,$(1),$(shell $(tool) info >/dev/null 2>&1 && echo $(tool))))
+BUILDER ?= $(call found,docker podman buildah)
+BUILD_FLAGS ?=
+RUNNER ?= $(call found,docker podman)
+RUN_FLAGS ?=
+PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
+comma := ,
+
+.PHONY: help demo test test-image check lint types imports bench locks blocks image clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +34,23 @@ demo: $(VENV)/ready ## The whole job on a local stack; REPO=<path or URL> takes 
 
 test: $(VENV)/ready ## The whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+image: ## Build the image with docker, podman or buildah; BUILD_FLAGS=… is passed on
+	@test -n "$(BUILDER)" \
+	  || { echo "docker (running), podman or buildah is needed to build the image: apt install podman"; exit 1; }
+	@$(BUILDER) build $(if $(filter buildah,$(BUILDER)),--layers) $(BUILD_FLAGS) \
+	  $(if $(PIP_CONFIG),--secret id=pip_config$(comma)src=$(PIP_CONFIG)) \
+	  --label org.opencontainers.image.version="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	  --label org.opencontainers.image.revision="$$(git describe --always --abbrev=40 --dirty --exclude '*')" \
+	  --tag $(IMAGE) .
+
+test-image: $(VENV)/ready ## Build the image, and run the whole job in it with docker or podman; RUN_FLAGS=… is passed on
+	@test -n "$(RUNNER)" \
+	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
+	@command -v zstd >/dev/null || { echo "zstd is needed to measure the image: apt install zstd"; exit 1; }
+	@$(MAKE) --no-print-directory image
+	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' PIP_CONFIG='$(PIP_CONFIG)' \
+	  $(BIN)/python -m pytest -m image tests/image
 
 check: lint types imports ## Lint, types and import rules
 
