@@ -72,6 +72,7 @@ LIMITS: Final = (
     Variable("MAX_BUDGET_USD", "max_budget_usd", float, "US dollars, 0 for no limit [20]"),
     Variable("AGENT_TIMEOUT_SECONDS", "agent_timeout_seconds", int, "Seconds of work, 0 for no limit [7200]"),
     Variable("STALL_TIMEOUT_SECONDS", "stall_timeout_seconds", int, "Seconds of silence, 0 for no limit [900]"),
+    Variable("CHECKPOINT_SECONDS", "checkpoint_seconds", int, "Seconds between checkpoints, 0 for none [60]"),
 )
 POLICY: Final = (
     Variable("ALLOW_CI_CHANGES", "allow_ci_changes", _flag, "Push changes to CI files: true or false [false]"),

@@ -137,6 +137,10 @@ class KeyCollision(RunError):
     """Two S3 keys would become the same file."""
 
 
+class StoreUnavailable(RunError):
+    """The run store did not take, or give, what a run keeps."""
+
+
 # The repository.
 
 

@@ -8,13 +8,15 @@ from typing import Any
 
 from prefect import flow, get_run_logger, runtime
 from prefect.client.schemas.objects import State
-from prefect.filesystems import LocalFileSystem
 from prefect.futures import PrefectFuture, wait
-from prefect.settings import PREFECT_API_KEY, PREFECT_LOCAL_STORAGE_PATH
+from prefect.results import get_default_result_storage
+from prefect.settings import PREFECT_API_KEY
 from prefect.states import Completed
 
+from blocks.git_credentials import GitCredentials
 from flows.claude.providers import ModelProvider
 from flows.claude.settings import check_settings
+from flows.keepings import Keepings, Plan
 from flows.parameters import (
     DEFAULT_CLONE_DEPTH,
     DEFAULT_COMMIT_MESSAGE,
@@ -31,15 +33,19 @@ from flows.parameters import (
 from flows.redaction import SECRETS
 from flows.report import Delivery, headline
 from flows.store import RunStore
-from flows.tasks.claude import load_claude_code, model_provider, new_meter, run_claude
-from flows.tasks.clone import clone
+from flows.tasks.agent import load_claude_code, model_provider, new_agent
+from flows.tasks.checkpoints import keep_start
+from flows.tasks.claude import Work, finished_work, run_claude, take_up
+from flows.tasks.clone import clone, clone_again
 from flows.tasks.instructions import fetch_instructions
 from flows.tasks.logs import set_up_logs
 from flows.tasks.push import push
 from flows.tasks.report import publish_report
 from flows.tasks.secret import read_secret
 from flows.workspace.collect import CommitIdentity
+from flows.workspace.directory import Workspace
 from flows.workspace.directory import workspace as run_workspace
+from flows.workspace.instructions import from_contents
 
 
 def flow_run_name() -> str:
@@ -97,15 +103,11 @@ def implement(
     with run_workspace() as workspace:
         _warn_of_missing_wall(workspace.agent.missing_wall)
         credentials = read_secret(run.request)
-        cloning = clone.submit(run.request, credentials, workspace)
-        fetching = fetch_instructions.submit(run.request, workspace)
-        meter = new_meter(run.options)
-        _wait(cloning, fetching)  # neither may outlive the directory that it writes to
-        checkout, documents = cloning.result(), fetching.result()
-        identity = run.identity(credentials.email)
-        work = run_claude(run.options, run.provider, meter, workspace, checkout, documents, identity, run.store)
+        kept = Keepings.load(run.store)
+        go_on = _go_on if kept.plan else _start
+        plan, work = go_on(run, workspace, credentials, kept)
         push(run.request, credentials, workspace, work)
-        delivery = publish_report(run.request, workspace, documents, work, run.store)
+        delivery = publish_report(run.request, workspace, plan.instructions, work, run.store)
     name = "Completed" if delivery.commit else "NoChanges"
     return Completed(name=name, message=headline(delivery), data=delivery)
 
@@ -119,9 +121,33 @@ class _Run:
     provider: ModelProvider
     store: RunStore
 
-    def identity(self, email: str) -> CommitIdentity:
+    def identity(self, email: str, date: datetime) -> CommitIdentity:
         message = f"{self.request.commit_message}\n\nPrefect-Flow-Run: {self.store.flow_run_id}\n"
-        return CommitIdentity(email, _scheduled_start(), message)
+        return CommitIdentity(email, date, message)
+
+
+def _start(run: _Run, workspace: Workspace, credentials: GitCredentials, _: Keepings) -> tuple[Plan, Work]:
+    """The work of a run from its beginning."""
+    cloning = clone.submit(run.request, credentials, workspace)
+    fetching = fetch_instructions.submit(run.request, workspace)
+    agent = new_agent(run.options, run.provider)
+    _wait(cloning, fetching)  # neither may outlive the directory that it writes to
+    plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), _scheduled_start())
+    keep_start(run.store, plan, workspace)
+    return plan, run_claude(agent, workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
+
+
+def _go_on(run: _Run, workspace: Workspace, credentials: GitCredentials, kept: Keepings) -> tuple[Plan, Work]:
+    """The work of a run that began elsewhere: the same start, the same instructions, nothing done twice."""
+    plan = kept.plan
+    assert plan is not None  # noqa: S101 (the caller has seen to it)
+    clone_again(run.request, credentials, workspace, kept)
+    if kept.finished:
+        return plan, finished_work(workspace, plan, kept.finished, run.store)
+    from_contents(workspace, plan.contents)
+    agent = new_agent(run.options, run.provider)
+    take_up(workspace, agent, kept)
+    return plan, run_claude(agent, workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
 
 
 def validate(given: dict[str, Any]) -> tuple[Request, ClaudeCodeOptions]:
@@ -144,7 +170,7 @@ def _begin(given: dict[str, Any]) -> _Run:
     if block:
         options = options.over(block.options())
         check_settings(options.claude_settings)
-    files = LocalFileSystem(basepath=PREFECT_LOCAL_STORAGE_PATH.value())
+    files = get_default_result_storage()
     return _Run(request, options, model_provider(options, block), RunStore(files, str(runtime.flow_run.id)))
 
 

@@ -55,6 +55,12 @@ class Limits(BaseModel):
         title="Seconds of silence",
         description="How long the agent may say nothing. A shell command of it may take ten minutes. 0: no limit.",
     )
+    checkpoint_seconds: int = Field(
+        default=60,
+        ge=0,
+        title="Seconds between checkpoints",
+        description="How often the work so far is kept, so that another machine can go on with it. 0: never.",
+    )
 
 
 class ChangePolicy(BaseModel):

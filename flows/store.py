@@ -1,17 +1,38 @@
-"""What a run keeps, on whatever file system the caller hands over, so that the agent's work outlives its workspace.
+"""What a run keeps, on whatever file system the caller hands over, so that its work outlives its machine.
 
-claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, as it came
-claude-code-headless/<flow run id>/change.bundle         the change, for `git fetch`
+claude-code-headless/<flow run id>/plan                  where the work starts from, and the instructions as they were
+claude-code-headless/<flow run id>/checkpoint-0, -1      the work so far; the newer one that is whole counts
+claude-code-headless/<flow run id>/change                the finished change, and what the agent said of it
+claude-code-headless/<flow run id>/change.bundle         the change, also of a run that failed, for `git fetch`
+claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, redacted
 claude-code-headless/<flow run id>/report.md             what the run said at its end
+
+What a later machine reads back is sealed with its own checksum: a file that was torn while it was written, on a file
+system that does not replace whole files, is as good as none.
 """
 
 import gzip
+import hashlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Final, Protocol, TypeVar
+
+from flows.errors import StoreUnavailable
+
+_SEAL: Final = b"claude-code-headless 1 "
+_SEAL_BYTES: Final = len(_SEAL) + 64 + 1
+_RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
+"""Three quarters of a minute: as long as a file system is away when its network is mended or its disk fails over."""
+
+_Result = TypeVar("_Result")
 
 
 class FileSystem(Protocol):
     """Prefect's writable file systems, as far as a run needs them."""
+
+    def read_path(self, path: str) -> Any:  # noqa: ANN401 (Prefect's say bytes, or a coroutine of them)
+        """Return a file's content."""
 
     def write_path(self, path: str, content: bytes) -> object:
         """Write one file whole."""
@@ -19,7 +40,7 @@ class FileSystem(Protocol):
 
 @dataclass(frozen=True)
 class RunStore:
-    """The keepings of one flow run."""
+    """The keepings of one flow run. Methods raise `StoreUnavailable` where the file system does not answer."""
 
     files: FileSystem
     flow_run_id: str
@@ -36,10 +57,50 @@ class RunStore:
         """Keep the report; return its path."""
         return self._keep("report.md", markdown.encode())
 
+    def seal(self, name: str, content: bytes) -> str:
+        """Keep what a later machine is to read back; return its path."""
+        return self._keep(name, _SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+    def unseal(self, name: str) -> bytes | None:
+        """Return what was sealed under this name; None where there is nothing, or nothing whole."""
+        sealed = self._read(name)
+        if sealed is None or not sealed.startswith(_SEAL):
+            return None
+        checksum, content = sealed[len(_SEAL) : _SEAL_BYTES - 1], sealed[_SEAL_BYTES:]
+        return content if hashlib.sha256(content).hexdigest().encode() == checksum else None
+
     def path(self, name: str) -> str:
         """Return the path of one of the run's files."""
         return f"claude-code-headless/{self.flow_run_id}/{name}"
 
     def _keep(self, name: str, content: bytes) -> str:
-        self.files.write_path(self.path(name), content)
+        _patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
         return self.path(name)
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            content: bytes = _patiently(lambda: self.files.read_path(self.path(name)), self.path(name))
+        except FileNotFoundError:
+            return None
+        return content
+
+
+def _patiently(call: Callable[[], _Result], path: str) -> _Result:
+    """Call, and again where the file system does not answer; raise FileNotFoundError where it says there is nothing."""
+    for delay in (*_RETRY_DELAYS_SECONDS, 0):
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 (each file system has errors of its own)
+            if _says_missing(error):
+                raise FileNotFoundError(path) from None
+            fault = error
+        time.sleep(delay)
+    raise StoreUnavailable(f"the run store does not take or give {path}: {type(fault).__name__}: {fault}")
+
+
+def _says_missing(error: Exception) -> bool:
+    """Whether an error of a Prefect file system (local: ValueError; S3: botocore's ClientError) means: no such file."""
+    response = getattr(error, "response", {})
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    is_local = isinstance(error, ValueError) and "does not exist" in str(error)
+    return is_local or isinstance(error, FileNotFoundError) or code in {"404", "NoSuchKey"}

@@ -1,8 +1,9 @@
 """What a run spends on the model: counted reply by reply, and stopped before the request that would go on above."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from flows.claude.prices import ModelPrice
 from flows.claude.usage import Usage, UsageReader
@@ -82,6 +83,21 @@ class Meter:
         self.replies += 1
         for name in _COUNTED:
             self.tokens[name] += int(usage.get(name) or 0)
+
+    @property
+    def spending(self) -> dict[str, Any]:
+        """What is counted so far, for `go_on_from`."""
+        return {
+            "spent_usd": self.spent_usd,
+            "replies": self.replies,
+            "tokens": dict(self.tokens),
+            "is_exact": self.is_exact,
+        }
+
+    def go_on_from(self, spending: Mapping[str, Any]) -> None:
+        """Count on from what an earlier execution of the run had spent."""
+        self.spent_usd, self.replies = spending["spent_usd"], spending["replies"]
+        self.tokens, self.is_exact = dict(spending["tokens"]), spending["is_exact"]
 
     def __str__(self) -> str:
         count = sum(self.tokens.values())

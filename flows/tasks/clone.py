@@ -8,10 +8,12 @@ from git import RemoteProgress
 from prefect import get_run_logger
 
 from blocks.git_credentials import GitCredentials
+from flows.keepings import Keepings
 from flows.parameters import Request
 from flows.tasks.policy import step
 from flows.workspace.clone import Checkout
 from flows.workspace.clone import clone as clone_repository
+from flows.workspace.clone import clone_again as clone_known
 from flows.workspace.directory import Workspace
 from flows.workspace.remote import Remote
 
@@ -33,6 +35,24 @@ def clone(request: Request, credentials: GitCredentials, workspace: Workspace) -
     )
     verb = "continues" if checkout.continues else f"starts from {checkout.base_branch} as"
     logger.info("%s: the work %s %s at %s", request.repo_url, verb, checkout.branch, checkout.base_commit[:12])
+    return checkout
+
+
+@step("clone")
+def clone_again(request: Request, credentials: GitCredentials, workspace: Workspace, kept: Keepings) -> Checkout:
+    """Go on from where an earlier execution of the run was; return where its work started from."""
+    logger = get_run_logger()
+    assert kept.plan is not None  # noqa: S101 (the caller has seen to it)
+    checkout = kept.plan.checkout
+    clone_known(
+        workspace,
+        remote(request, credentials, workspace),
+        checkout,
+        depth=request.clone_depth,
+        progress=LoggedProgress(logger.info),
+        work_tree=kept.finished is None,
+    )
+    logger.info("%s: the work goes on from %s at %s", request.repo_url, checkout.base_branch, checkout.base_commit[:12])
     return checkout
 
 

@@ -1,6 +1,7 @@
 """From the remote to the agent's work tree, by way of `clean.git`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from git import RemoteProgress
 
@@ -64,14 +65,43 @@ def clone(
 ) -> Checkout:
     """Fetch what the work starts from into `clean.git`, and cut the agent's work tree from it."""
     start = plan(remote.refs(), branch, base_branch, allow_default_branch=allow_default_branch)
-    clean = workspace.clean_git
-    git.check(git.command(["init", "--quiet", "--bare", "--template=", str(clean)]))
+    clean = _empty_repository(workspace)
     remote.fetch(clean, start, depth, progress)
     base = git.check(git.command(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=clean)).text
-    git.check(git.command(["update-ref", f"refs/heads/{branch}", base], git_dir=clean))
-    git.check(git.command(["symbolic-ref", "HEAD", f"refs/heads/{branch}"], git_dir=clean))
+    _start_at(clean, branch, base)
     _cut_work_tree(workspace, remote.url.url)
     return Checkout(branch, start, base, _project_memory(workspace, base))
+
+
+def clone_again(
+    workspace: Workspace, remote: Remote, checkout: Checkout, *, depth: int, progress: RemoteProgress, work_tree: bool
+) -> None:
+    """Fetch what an earlier execution of the run started from, wherever its branch is by now.
+
+    Args:
+        workspace: Where to.
+        remote: Where from.
+        checkout: What the work started from.
+        depth: How many commits of the history; 0 for all.
+        progress: Told what git says of its progress.
+        work_tree: Whether an agent is to go on, and needs one.
+    """
+    clean = _empty_repository(workspace)
+    remote.fetch_commit(clean, checkout.base_commit, checkout.base_branch, depth, progress)
+    _start_at(clean, checkout.branch, checkout.base_commit)
+    if work_tree:
+        _cut_work_tree(workspace, remote.url.url)
+
+
+def _empty_repository(workspace: Workspace) -> Path:
+    clean = workspace.clean_git
+    git.check(git.command(["init", "--quiet", "--bare", "--template=", str(clean)]))
+    return clean
+
+
+def _start_at(clean: Path, branch: str, base: str) -> None:
+    git.check(git.command(["update-ref", f"refs/heads/{branch}", base], git_dir=clean))
+    git.check(git.command(["symbolic-ref", "HEAD", f"refs/heads/{branch}"], git_dir=clean))
 
 
 def _cut_work_tree(workspace: Workspace, repo_url: str) -> None:

@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryFile, mkdtemp
+from tempfile import NamedTemporaryFile, TemporaryFile, mkdtemp
 from typing import Final
 
 from flows.errors import GitFailed
@@ -17,7 +17,7 @@ from flows.workspace.clone import Checkout
 from flows.workspace.directory import Workspace
 
 _RESULT_REF: Final = "refs/claude-code-headless/result"
-_AGENT_IDENTITY: Final = ("-c", "user.name=agent", "-c", "user.email=agent@localhost")
+AGENT_IDENTITY: Final = ("-c", "user.name=agent", "-c", "user.email=agent@localhost")
 _TIMEOUT_SECONDS: Final = 900
 
 
@@ -81,9 +81,9 @@ def _take(workspace: Workspace, base: str, repository: Path, *, despite_faults: 
     # An agent that was killed in the middle of a git command leaves its lock; whoever held it is gone by now.
     git.check(workspace.agent.argv(["rm", "-f", str(repository / "index.lock")]), timeout_seconds=_TIMEOUT_SECONDS)
     run("add", "--all", *(["--ignore-errors"] if despite_faults else []), may_fail=despite_faults)
-    commit = run(*_AGENT_IDENTITY, "commit-tree", run("write-tree"), "-p", base, "-m", "work tree")
+    commit = run(*AGENT_IDENTITY, "commit-tree", run("write-tree"), "-p", base, "-m", "work tree")
     run("update-ref", _RESULT_REF, commit)
-    _fetch_objects(workspace, repository, check=not despite_faults)
+    fetch_objects(workspace, repository, _RESULT_REF, check=not despite_faults)
 
 
 def _take_despite_faults(workspace: Workspace, base: str) -> None:
@@ -96,14 +96,15 @@ def _take_despite_faults(workspace: Workspace, base: str) -> None:
     _take(workspace, base, place, despite_faults=True)
 
 
-def _fetch_objects(workspace: Workspace, repository: Path, *, check: bool) -> None:
+def fetch_objects(workspace: Workspace, repository: Path, ref: str, *, check: bool = True) -> None:
+    """Fetch what a ref of the agent's repository names into `clean.git`, by an upload-pack that runs as the agent."""
     environment = git.isolated_environment(workspace.agent_mark)
     upload_pack = workspace.agent.argv(
         ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "git-upload-pack"]
     )
     options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--quiet"]
     safe = ["protocol.file.allow=always", f"transfer.fsckObjects={str(check).lower()}"]
-    fetch = [*options, f"--upload-pack={shlex.join(upload_pack)}", str(repository), f"+{_RESULT_REF}:{_RESULT_REF}"]
+    fetch = [*options, f"--upload-pack={shlex.join(upload_pack)}", str(repository), f"+{ref}:{ref}"]
     git.check(
         git.command(["fetch", *fetch], config=safe, git_dir=workspace.clean_git), timeout_seconds=_TIMEOUT_SECONDS
     )
@@ -157,7 +158,23 @@ def patch(git_dir: Path, change: Change) -> str:
 
 def bundle(git_dir: Path, change: Change) -> bytes:
     """Return the change as a git bundle: `git fetch <file>` in any clone that has the base gets it."""
-    path = git_dir.parent / "change.bundle"
-    wanted = [f"refs/heads/{change.checkout.branch}", f"^{change.checkout.base_commit}"]
-    git.check(git.command(["bundle", "create", "--quiet", str(path), *wanted], git_dir=git_dir))
-    return path.read_bytes()
+    return bundle_of(git_dir, f"refs/heads/{change.checkout.branch}", change.checkout.base_commit)
+
+
+def bundle_of(git_dir: Path, ref: str, base: str) -> bytes:
+    """Return what a ref has on top of a base as a git bundle."""
+    with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
+        git.check(git.command(["bundle", "create", "--quiet", file.name, ref, f"^{base}"], git_dir=git_dir))
+        return Path(file.name).read_bytes()
+
+
+def take_bundle(git_dir: Path, checkout: Checkout, bundle: bytes, commit: str) -> Change:
+    """Return the change that an earlier execution of the run bundled."""
+    with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
+        file.write(bundle)
+        file.flush()
+        ref = f"refs/heads/{checkout.branch}"
+        safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
+        arguments = ["fetch", "--no-write-fetch-head", "--quiet", "--update-head-ok", file.name, f"+{ref}:{ref}"]
+        git.check(git.command(arguments, config=safe, git_dir=git_dir))
+    return Change(commit, checkout, _files(git_dir, checkout.base_commit, commit))

@@ -9,7 +9,7 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,11 @@ class Workspace:
         return self.trusted / "clean.git"
 
     @property
+    def transcript(self) -> Path:
+        """The agent's event stream, as it came."""
+        return self.trusted / "transcript.jsonl"
+
+    @property
     def instructions(self) -> Path:
         """The instruction files, readable by the agent."""
         return self.root / "instructions"
@@ -63,13 +68,19 @@ class Workspace:
         """The agent's directory for temporary files."""
         return self.root / "agent" / "tmp"
 
-    def git_as_agent(self, *arguments: str, git_dir: Path | None = None, may_fail: bool = False) -> git.GitResult:
+    def git_as_agent(
+        self,
+        *arguments: str,
+        git_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        may_fail: bool = False,
+    ) -> git.GitResult:
         """Run git in the work tree as the agent: what that tree makes git run, the agent could run anyway."""
         where = [f"--git-dir={git_dir or self.work_tree / '.git'}", f"--work-tree={self.work_tree}"]
         run = git.run if may_fail else git.check
         return run(
             self.agent.argv(git.command([*where, *arguments])),
-            environment=git.isolated_environment(self.agent_mark),
+            environment=git.isolated_environment({**self.agent_mark, **(environment or {})}),
             timeout_seconds=_GIT_TIMEOUT_SECONDS,
         )
 

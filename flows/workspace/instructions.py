@@ -1,7 +1,7 @@
 """The instructions: from S3, or from the text of a parameter, to read-only files beside the work tree."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -63,6 +63,16 @@ def from_text(workspace: Workspace, text: str) -> Instructions:
     content = text.encode()
     workspace.lend(workspace.instructions / INLINE_NAME, content)
     return _read(workspace, "inline", (InstructionFile(INLINE_NAME, len(content)),))
+
+
+def from_contents(workspace: Workspace, contents: Mapping[str, bytes]) -> None:
+    """Write the instructions of an earlier execution of the run, as they were then."""
+    for path, content in contents.items():
+        for folder in sorted(PurePosixPath(path).parents, key=lambda parent: len(parent.parts)):
+            if not (made := workspace.instructions / folder).exists():
+                made.mkdir()
+                workspace.agent.lend(made)
+        workspace.lend(workspace.instructions / path, content)
 
 
 def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instructions:

@@ -114,6 +114,20 @@ class Remote:
             # A server without shallow clones (dumb HTTP is one) says so in words of its own: ask for everything.
             self._run(["fetch", *options, self.url.url, refspec], git_dir=git_dir, progress=progress)
 
+    def fetch_commit(self, git_dir: Path, commit: str, branch: str, depth: int, progress: RemoteProgress) -> None:
+        """Fetch a commit that was on `branch` once, into `refs/remotes/origin/<branch>`."""
+        ref = f"refs/remotes/origin/{branch}"
+        options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
+        shallow = [f"--depth={depth}"] if depth else []
+        try:
+            self._run(
+                ["fetch", *options, *shallow, self.url.url, f"+{commit}:{ref}"], git_dir=git_dir, progress=progress
+            )
+        except GitFailed:
+            # A server that gives out branches only: the commit is in the history of its branch.
+            self.fetch(git_dir, branch, 0, progress)
+            git.check(git.command(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=git_dir))
+
     def push(self, git_dir: Path, commit: str, branch: str) -> None:
         """Push one commit to one branch, never by force; the commit being there already is success."""
         refspec = f"{commit}:refs/heads/{branch}"

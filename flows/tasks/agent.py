@@ -1,0 +1,151 @@
+"""The agent of a run: Claude Code with its provider, its meter and its session, started and listened to."""
+
+import os
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from prefect import get_run_logger
+from pydantic import SecretStr
+
+from flows.claude import events
+from flows.claude.command import Session, argv, binary, environment
+from flows.claude.outcome import AgentRun
+from flows.claude.process import run_agent
+from flows.claude.prompt import continuation, prompt, system_prompt
+from flows.claude.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
+from flows.claude.settings import settings_file
+from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound, TurnLimitReached
+from flows.keepings import Plan
+from flows.parameters import ClaudeCodeOptions
+from flows.workspace.directory import Workspace
+
+if TYPE_CHECKING:
+    from blocks.claude_code import ClaudeCode
+    from flows.claude.meter import Meter
+
+_SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """How a run's agent works, over all its attempts."""
+
+    options: ClaudeCodeOptions
+    provider: ModelProvider
+    meter: "Meter"
+
+
+def load_claude_code(name: str) -> "ClaudeCode":
+    """Load the block document; raise `BlockNotFound` where there is none."""
+    from blocks.claude_code import ClaudeCode  # noqa: PLC0415
+
+    try:
+        return ClaudeCode.load(name)  # type: ignore[return-value]
+    except ValueError:
+        raise BlockNotFound(f"there is no Claude Code block {name!r}: make it in Prefect's UI under Blocks") from None
+
+
+def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> ModelProvider:
+    """Return the provider with its credentials; raise the named error of those that are missing."""
+    if options.provider == "anthropic":
+        key = block.api_key if block and block.api_key else SecretStr(os.environ.get("ANTHROPIC_API_KEY", ""))
+        if not key.get_secret_value():
+            raise ApiKeyMissing(
+                "no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one"
+            )
+        return Anthropic(key, options.model_id, os.environ.get("ANTHROPIC_BASE_URL", ANTHROPIC_URL).rstrip("/"))
+    from prefect_aws import AwsCredentials  # noqa: PLC0415 (a run on Anthropic's API does without AWS)
+
+    credentials = (block and block.aws_credentials) or AwsCredentials(region_name=options.aws_region)
+    session = credentials.get_boto3_session()
+    if session.get_credentials() is None:
+        raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
+    return Bedrock(session, options.aws_region, options.model_id)
+
+
+def new_agent(options: ClaudeCodeOptions, provider: ModelProvider) -> Agent:
+    """Return a run's agent; it has spent nothing yet."""
+    from flows.claude.meter import Meter  # noqa: PLC0415 (the price list takes as long as a small task)
+    from flows.claude.prices import ModelPrice  # noqa: PLC0415
+
+    price = ModelPrice.of(options.provider, options.model_id)
+    if not price.is_known:
+        get_run_logger().warning(
+            "the price of %s is not known: it counts as the dearest, %s, towards limits.max_budget_usd",
+            options.model_id,
+            price.model_id,
+        )
+    return Agent(options, provider, Meter(price, options.limits.max_budget_usd))
+
+
+def session_id(flow_run_id: str, number: int = 0) -> str:
+    """Return the id of a run's session; a further number gives another, where the first cannot be resumed."""
+    return str(uuid.uuid5(_SESSION_NAMESPACE, f"{flow_run_id}{f' {number}' if number else ''}"))
+
+
+def work(agent: Agent, workspace: Workspace, plan: Plan, flow_run_id: str) -> AgentRun:
+    """Let the agent work to its end: in the session that it has, or, where that cannot be resumed, in a new one."""
+    session = _session(workspace, session_id(flow_run_id))
+    run = _work(agent, workspace, plan, session)
+    if session.resumes and not run.spoke and not run.result and not run.ended_for:
+        get_run_logger().warning("the session cannot be resumed, a new one goes on: %s", run.stderr.strip())
+        run = _work(agent, workspace, plan, Session(session_id(flow_run_id, 1), resumes=False), is_continued=True)
+    return replace(run, over_budget=agent.meter.has_refused, cost_usd=agent.meter.spent_usd)
+
+
+def _session(workspace: Workspace, name: str) -> Session:
+    """Return the session; it exists already where an execution before this one got far enough to save it."""
+    saved = (workspace.home / ".claude" / "projects").glob(f"*/{name}.jsonl")
+    return Session(name, resumes=any(saved))
+
+
+def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool = False) -> AgentRun:
+    from flows.claude.gateway import gateway  # noqa: PLC0415 (the web server is needed here only)
+
+    options = _less_turns(agent)
+    instructions = plan.instructions
+    workspace.lend(workspace.config / "settings.json", settings_file(options.claude_settings))
+    workspace.lend(workspace.config / "system-prompt.md", system_prompt(plan.checkout.project_memory).encode())
+    words = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.others)
+    asked = workspace.trusted / "prompt.md"
+    begun = f"{continuation()}\n{words}" if is_continued else words
+    asked.write_text(continuation() if session.resumes else begun, encoding="utf-8")
+    program = workspace.reachable_by_agent(binary())
+    with gateway(agent.provider, agent.meter) as server:
+        run = run_agent(
+            workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
+            environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
+            cwd=workspace.work_tree,
+            prompt=asked,
+            transcript=workspace.transcript,
+            limits=options.limits,
+            on_event=_Log(workspace),
+        )
+    get_run_logger().info("the model cost %s", agent.meter)
+    return run
+
+
+def _less_turns(agent: Agent) -> ClaudeCodeOptions:
+    """Return the options with the turns that are left: Claude Code counts those of one process."""
+    limits, taken = agent.options.limits, agent.meter.replies
+    if not limits.max_turns or not taken:
+        return agent.options
+    if taken >= limits.max_turns:
+        raise TurnLimitReached(f"the agent used its {limits.max_turns} turns: raise limits.max_turns, or ask for less")
+    left = limits.model_copy(update={"max_turns": limits.max_turns - taken})
+    return agent.options.model_copy(update={"limits": left})
+
+
+class _Log:
+    """Writes the agent's steps to the run's log, with paths as the repository has them."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._logger = get_run_logger()
+        self._prefixes = (f"{workspace.work_tree}/", f"{workspace.instructions}/")
+
+    def __call__(self, event: events.Event) -> None:
+        for line in events.steps(event):
+            for prefix in self._prefixes:
+                line = line.replace(prefix, "")  # noqa: PLW2901 (less of it each time)
+            self._logger.info("%s", line)

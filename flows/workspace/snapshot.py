@@ -1,0 +1,54 @@
+"""The work tree as it is at a moment, taken while the agent goes on, and put back on another machine."""
+
+from flows.errors import AgentRepoInvalid
+from flows.workspace import git
+from flows.workspace.collect import AGENT_IDENTITY, bundle_of, fetch_objects
+from flows.workspace.directory import Workspace
+
+_REF = "refs/claude-code-headless/checkpoint"
+_ALLOW_BUNDLE = ("-c", "protocol.file.allow=always")
+
+
+def take(workspace: Workspace, base: str) -> str:
+    """Return a commit of `clean.git` that holds the work tree as it is now; the base itself where nothing is changed.
+
+    Raises:
+        GitFailed: The agent's repository does not let us; a later look may find it in order.
+    """
+    index = workspace.tmp / "checkpoint.index"
+    if not index.exists():
+        # With the agent's own index, whose stamps say which files are as they were, only what is new is read.
+        own = workspace.work_tree / ".git" / "index"
+        git.check(workspace.agent.argv(["cp", "--no-target-directory", "--", str(own), str(index)]))
+    own_index = {"GIT_INDEX_FILE": str(index)}
+    workspace.git_as_agent("add", "--all", "--ignore-errors", environment=own_index, may_fail=True)
+    tree = workspace.git_as_agent("write-tree", environment=own_index).text
+    if tree == git.check(git.command(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git)).text:
+        return base
+    # Always the same for the same tree, so that what is not new is seen not to be.
+    dated = {f"GIT_{role}_DATE": "@0 +0000" for role in ("AUTHOR", "COMMITTER")}
+    commit = workspace.git_as_agent(
+        *AGENT_IDENTITY, "commit-tree", tree, "-p", base, "-m", "checkpoint", environment=dated
+    ).text
+    workspace.git_as_agent("update-ref", _REF, commit)
+    fetch_objects(workspace, workspace.work_tree / ".git", _REF)
+    return git.check(git.command(["rev-parse", _REF], git_dir=workspace.clean_git)).text
+
+
+def bundled(workspace: Workspace, base: str) -> bytes:
+    """Return the last snapshot that was taken as a bundle on top of the base."""
+    return bundle_of(workspace.clean_git, _REF, base)
+
+
+def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None:
+    """Put a snapshot's files back into a fresh work tree, as changes that nobody committed.
+
+    Raises:
+        AgentRepoInvalid: The bundle does not hold the commit.
+    """
+    file = workspace.lend(workspace.config / "checkpoint.bundle", bundle)
+    workspace.git_as_agent(*_ALLOW_BUNDLE, "fetch", "--quiet", "--no-write-fetch-head", str(file), f"+{_REF}:{_REF}")
+    if workspace.git_as_agent("rev-parse", _REF).text != commit:
+        raise AgentRepoInvalid(f"the checkpoint does not hold {commit}")
+    workspace.git_as_agent("read-tree", "--reset", "-u", commit)
+    workspace.git_as_agent("reset", "--quiet", base)
