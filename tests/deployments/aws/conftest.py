@@ -13,12 +13,14 @@ import boto3
 import pytest
 
 from deployments.local.stack import LocalStack
+from tests.deployments.aws.moto_repairs import repair
 
 if TYPE_CHECKING:
     from click.testing import Result
 
 REGION = "us-east-1"
 EMAIL = "bot@example.com"
+TOKEN = "a-token-of-these-tests"
 
 # Plays docker: "pushes" by telling the registry of an image, and notes what it was called with.
 _DOCKER = """#!{python}
@@ -33,7 +35,10 @@ if sys.argv[1] == "push":
     name, _, tag = rest.rpartition(":")
     ecr = boto3.client("ecr")
     assert login == ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-    ecr.put_image(repositoryName=name, imageTag=tag, imageManifest=json.dumps({{"tag": tag}}))
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    config = {{"digest": "sha256:" + "0" * 64, "size": 1, "mediaType": "application/vnd.oci.image.config.v1+json"}}
+    manifest = {{"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [], "annotations": {{"tag": tag}}}}
+    ecr.put_image(repositoryName=name, imageTag=tag, imageManifest=json.dumps(manifest), imageManifestMediaType=kind)
 """
 
 
@@ -68,13 +73,18 @@ class Cloud:
         return str(result.output)
 
     @property
+    def git(self) -> str:
+        """The git secret's name."""
+        return f"{self.project}/git"
+
+    @property
     def network(self) -> tuple[str, ...]:
         return ("--subnet", self.subnet, "--security-group", self.security_group)
 
     @property
     def up(self) -> tuple[str, ...]:
         """`up` with everything that it needs, less the token."""
-        return ("up", *self.network, "--tag", "v1", "--secret-name", f"{self.project}/git", "--email", EMAIL, "--token", "-")
+        return ("up", *self.network, "--tag", "v1", "--secret-name", self.git, "--email", EMAIL, "--token", "-")
 
     def client(self, service: str) -> Any:  # noqa: ANN401 (any of AWS's)
         return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
@@ -115,33 +125,70 @@ class Cloud:
 def aws(stack: LocalStack) -> Iterator[LocalStack]:
     """The stack, with all of AWS at its address."""
     with pytest.MonkeyPatch.context() as patch:
+        repair(patch)
         patch.setenv("AWS_ENDPOINT_URL", stack.aws_url)
         yield stack
 
 
-@pytest.fixture
-def make_cloud(aws: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Cloud]:
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A docker that pushes to moto; return the file with what it was called with."""
+    folder = tmp_path_factory.mktemp("docker")
+    program, noted_in = folder / "docker", folder / "noted"
+    program.write_text(_DOCKER.format(python=sys.executable))
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("NOTED", str(noted_in))
+        yield noted_in
+
+
+@pytest.fixture(scope="session")
+def make_cloud(aws: LocalStack, docker: Path) -> Callable[[], Cloud]:
     """Projects, side by side in one account."""
-    docker = tmp_path / "bin" / "docker"
-    docker.parent.mkdir()
-    docker.write_text(_DOCKER.format(python=sys.executable))
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{docker.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("NOTED", str(tmp_path / "noted"))
     ec2 = boto3.client("ec2", region_name=REGION, endpoint_url=aws.aws_url)
     vpc = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     mine = [{"Name": "vpc-id", "Values": [vpc]}]
     subnet = ec2.describe_subnets(Filters=mine)["Subnets"][0]["SubnetId"]
     group = ec2.describe_security_groups(Filters=mine)["SecurityGroups"][0]["GroupId"]
-    return lambda: Cloud(f"p-{uuid.uuid4().hex[:8]}", subnet, group, tmp_path / "noted")
+    return lambda: Cloud(f"p-{uuid.uuid4().hex[:8]}", subnet, group, docker)
 
 
 @pytest.fixture
-def cloud(make_cloud: Callable[[], Cloud]) -> Iterator[Cloud]:
+def cloud(make_cloud: Callable[[], Cloud]) -> Cloud:
     """A project with nothing of it there yet."""
-    made = make_cloud()
-    yield made
-    made("down", "--yes", "--delete-data", "--secret-name", f"{made.project}/git")
+    return make_cloud()
+
+
+@dataclass
+class Made:
+    """A project that `up` has made, and what was said and there at each point."""
+
+    cloud: Cloud
+    before: dict[str, Any]
+    dry_run: str
+    after_dry_run: dict[str, Any]
+    up: str
+    again: str
+    state: dict[str, Any]
+
+    @property
+    def git(self) -> str:
+        return self.cloud.git
+
+
+@pytest.fixture(scope="session")
+def made(make_cloud: Callable[[], Cloud]) -> Made:
+    """A project that `up` made once; the tests that take it leave it as it is."""
+    cloud = make_cloud()
+    before = cloud.state()
+    dry_run = cloud.done(*cloud.up, "--dry-run", stdin=f"{TOKEN}\n")
+    after_dry_run = cloud.state()
+    up = cloud.done(*cloud.up, stdin=f"{TOKEN}\n")
+    state = cloud.state()
+    again = cloud.done(*cloud.up, stdin=f"{TOKEN}\n")
+    assert cloud.state() == state
+    return Made(cloud, before, dry_run, after_dry_run, up, again, state)
 
 
 def noted(cloud: Cloud) -> list[list[str]]:
