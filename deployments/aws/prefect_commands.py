@@ -67,8 +67,9 @@ def up(
         access = access_of(secret_name, model_id, instructions_bucket, instructions_prefix)
         image = Image(account, tag or commit_tag())
         setup = Setup(account, prefect, network, image, access, worker=not no_worker, dry_run=dry_run)
+        stored = git_secret_step(account, secret_name, token, email)
         warn_of_loopback()
-        carry_out(setup.up(git_secret_step(account, secret_name, token, email)), console(), dry_run=dry_run)
+        carry_out(setup.up(stored), console(), dry_run=dry_run)
 
 
 def network_of(

@@ -8,13 +8,14 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.urls import url_for
+from pydantic import ValidationError
 
 from deployments.aws.account import Account
 from deployments.aws.errors import DeploymentMissing, InvalidParameter, UnknownCluster
 from deployments.aws.overrides import check_overrides, check_parameters
 from flows.aws import client_config
 from flows.errors import RunError
-from flows.implement import validate
+from flows.implement import implement, validate
 
 ON_DEMAND = [{"capacityProvider": "FARGATE", "base": 0, "weight": 1}]
 
@@ -59,12 +60,15 @@ def checked(prefect: SyncPrefectClient, account: Account, request: RunRequest) -
 
 
 def _check_against_the_flow(parameters: dict[str, Any]) -> None:
+    if unknown := parameters.keys() - implement.parameters.properties.keys():
+        raise InvalidParameter(f"the flow has no parameter {sorted(unknown)[0]!r}")
     try:
         validate(parameters)
     except RunError as error:
         raise InvalidParameter(f"{type(error).__name__}: {error}") from None
-    except (KeyError, ValueError) as error:
-        raise InvalidParameter(f"the flow does not take these parameters: {error}") from None
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise InvalidParameter(f"{'.'.join(str(part) for part in wrong['loc'])}: {wrong['msg']}") from None
 
 
 def _check_cluster(account: Account) -> None:

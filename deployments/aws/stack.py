@@ -101,7 +101,9 @@ class Stack:
             {"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()
         ]
         known = template.parse(template.text(self.kind))["Parameters"]
-        kept = {p["ParameterKey"] for p in (stack.get("Parameters", []) if stack else [])} & known.keys() - self.parameters.keys()
+        kept = {
+            p["ParameterKey"] for p in (stack.get("Parameters", []) if stack else [])
+        } & known.keys() - self.parameters.keys()
         return ours + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)]
 
     def remove(self) -> None:

@@ -41,13 +41,15 @@ def parse(template: str) -> dict[str, Any]:
 
 def differences(before: str, after: str) -> tuple[str, ...]:
     """Say which resources are added, removed or changed; the template's text where none is."""
+    if before == after:
+        return ()
     old, new = parse(before)["Resources"], parse(after)["Resources"]
     lines = [
         f"{'+' if name not in old else '-' if name not in new else '~'} {name} ({(new.get(name) or old[name])['Type']})"
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
-    return tuple(lines or (["~ parameters, outputs or comments of the template"] if before != after else []))
+    return tuple(lines or ["~ parameters, outputs or comments of the template"])
 
 
 def resources(template: str) -> tuple[str, ...]:

@@ -89,6 +89,13 @@ class Cloud:
     def client(self, service: str) -> Any:  # noqa: ANN401 (any of AWS's)
         return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
 
+    def runs(self) -> int:
+        """Return how many flow runs the server knows."""
+        from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+        with get_client(sync_client=True) as prefect:
+            return len(prefect.read_flow_runs())
+
     def state(self) -> dict[str, Any]:
         """Return everything that a set-up can change, AWS's and Prefect's."""
         from prefect.client.orchestration import get_client  # noqa: PLC0415
@@ -96,7 +103,9 @@ class Cloud:
         with get_client(sync_client=True) as prefect:
             pools = {pool.name: pool.updated for pool in prefect.read_work_pools()}
             deployments = {d.name: d.updated for d in prefect.read_deployments()}
-        clients = {name: self.client(name) for name in ("cloudformation", "s3", "iam", "ecr", "ecs", "sqs", "secretsmanager")}
+        clients = {
+            name: self.client(name) for name in ("cloudformation", "s3", "iam", "ecr", "ecs", "sqs", "secretsmanager")
+        }
         return {
             "pools": pools,
             "deployments": deployments,
@@ -111,12 +120,17 @@ class Cloud:
             "buckets": [b["Name"] for b in clients["s3"].list_buckets()["Buckets"]],
             "roles": [r["RoleName"] for r in clients["iam"].list_roles()["Roles"]],
             "repositories": [r["repositoryName"] for r in clients["ecr"].describe_repositories()["repositories"]],
-            "clusters": clients["ecs"].list_clusters()["clusterArns"],
+            "clusters": [
+                c["clusterName"]
+                for c in clients["ecs"].describe_clusters(clusters=clients["ecs"].list_clusters()["clusterArns"])[
+                    "clusters"
+                ]
+                if c["status"] == "ACTIVE"
+            ],
             "task definitions": clients["ecs"].list_task_definitions(status="ACTIVE")["taskDefinitionArns"],
             "queues": clients["sqs"].list_queues().get("QueueUrls", []),
             "secrets": [
-                (s["Name"], s["SecretVersionsToStages"])
-                for s in clients["secretsmanager"].list_secrets()["SecretList"]
+                (s["Name"], s["SecretVersionsToStages"]) for s in clients["secretsmanager"].list_secrets()["SecretList"]
             ],
         }
 

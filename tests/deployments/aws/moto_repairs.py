@@ -5,15 +5,18 @@ from typing import Any
 import pytest
 from moto.cloudformation.models import Stack
 from moto.ecr.models import Repository, ecr_backends
-from moto.ecs.models import EC2ContainerServiceBackend, TaskDefinition
+from moto.ecs.models import Cluster, EC2ContainerServiceBackend, TaskDefinition, ecs_backends
 
 
 def repair(patch: pytest.MonkeyPatch) -> None:
     """Repair moto for as long as the patch lasts."""
     patch.setattr(Stack, "stack_parameters", property(_lists_as_given))
-    listed = property(lambda stack: [{"ParameterKey": k, "ParameterValue": v} for k, v in _lists_as_given(stack).items()])
+    listed = property(
+        lambda stack: [{"ParameterKey": k, "ParameterValue": v} for k, v in _lists_as_given(stack).items()]
+    )
     patch.setattr(Stack, "parameter_list", listed)
     patch.setattr(Repository, "delete", _with_its_images)
+    patch.setattr(Cluster, "delete", _the_cluster_too, raising=False)
     original = EC2ContainerServiceBackend._calculate_task_resource_requirements
     patch.setattr(
         EC2ContainerServiceBackend,
@@ -31,6 +34,11 @@ def _lists_as_given(stack: Any) -> dict[str, Any]:  # noqa: ANN401 (moto is not 
 def _with_its_images(repository: Any, account_id: str, region_name: str) -> None:  # noqa: ANN401
     """EmptyOnDelete is honoured by CloudFormation, and unknown to moto."""
     ecr_backends[account_id][region_name].delete_repository(repository.name, force=True)
+
+
+def _the_cluster_too(cluster: Any, account_id: str, region_name: str) -> None:  # noqa: ANN401
+    """A stack's cluster goes with the stack; moto leaves it."""
+    ecs_backends[account_id][region_name].delete_cluster(cluster.arn)
 
 
 def _with_the_tasks_memory(definition: TaskDefinition) -> TaskDefinition:

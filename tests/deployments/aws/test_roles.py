@@ -1,5 +1,6 @@
 """What each role may do, by the policies that CloudFormation put there: every right that it needs, and its neighbours."""
 
+import ast
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -38,8 +39,8 @@ def holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]
 def allows(made: Made, role: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
     """Evaluate a role's inline policies."""
     iam, name = made.cloud.client("iam"), f"{made.cloud.project}-{role}"
-    documents = [
-        iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    documents = [  # moto returns what CloudFormation put there as Python's text of it
+        ast.literal_eval(iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"])
         for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
     ]
     assert documents
@@ -49,13 +50,16 @@ def allows(made: Made, role: str, action: str, resource: str, context: Mapping[s
         and holds(statement.get("Condition", {}), context)
         for document in documents
         for statement in document["Statement"]
+        if statement  # moto leaves nothing where AWS::NoValue stood
     )
 
 
 def rights(project: str) -> dict[tuple[str, str, str], tuple[bool, dict[str, str]]]:
     """Return, by role, action and resource, whether it is allowed, and in which context it is asked."""
     git = f"arn:aws:secretsmanager:{HERE}:secret:{project}/git"
-    instructions, results = (f"arn:aws:s3:::{project}-{kind}-123456789012-us-east-1" for kind in ("instructions", "results"))
+    instructions, results = (
+        f"arn:aws:s3:::{project}-{kind}-123456789012-us-east-1" for kind in ("instructions", "results")
+    )
     cluster = {"ecs:cluster": f"arn:aws:ecs:{HERE}:cluster/{project}"}
     ecs, iam = f"arn:aws:ecs:{HERE}", "arn:aws:iam::123456789012:role"
     to_ecs = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
@@ -68,7 +72,10 @@ def rights(project: str) -> dict[tuple[str, str, str], tuple[bool, dict[str, str
         ("execution", "ecr:BatchGetImage", f"arn:aws:ecr:{HERE}:repository/{project}"): (True, {}),
         ("execution", "ecr:BatchGetImage", f"arn:aws:ecr:{HERE}:repository/{project}-other"): (False, {}),
         ("execution", "ecr:PutImage", f"arn:aws:ecr:{HERE}:repository/{project}"): (False, {}),
-        ("execution", "logs:PutLogEvents", f"arn:aws:logs:{HERE}:log-group:{project}:log-stream:run/prefect/1"): (True, {}),
+        ("execution", "logs:PutLogEvents", f"arn:aws:logs:{HERE}:log-group:{project}:log-stream:run/prefect/1"): (
+            True,
+            {},
+        ),
         ("execution", "logs:PutLogEvents", f"arn:aws:logs:{HERE}:log-group:{project}-x:log-stream:run/1"): (False, {}),
         ("execution", "logs:CreateLogGroup", f"arn:aws:logs:{HERE}:log-group:{project}"): (False, {}),
         ("execution", "s3:GetObject", f"{instructions}/main.md"): (False, {}),
@@ -109,7 +116,10 @@ def rights(project: str) -> dict[tuple[str, str, str], tuple[bool, dict[str, str
         ("worker", "sqs:ReceiveMessage", f"arn:aws:sqs:{HERE}:{project}-tasks-events"): (True, {}),
         ("worker", "sqs:ReceiveMessage", f"arn:aws:sqs:{HERE}:another"): (False, {}),
         ("worker", "sqs:SendMessage", f"arn:aws:sqs:{HERE}:{project}-tasks-events"): (False, {}),
-        ("worker", "logs:GetLogEvents", f"arn:aws:logs:{HERE}:log-group:{project}:log-stream:run/prefect/1"): (True, {}),
+        ("worker", "logs:GetLogEvents", f"arn:aws:logs:{HERE}:log-group:{project}:log-stream:run/prefect/1"): (
+            True,
+            {},
+        ),
         ("worker", "logs:GetLogEvents", f"arn:aws:logs:{HERE}:log-group:{project}:log-stream:worker/1"): (False, {}),
         ("worker", "secretsmanager:GetSecretValue", f"{git}-AbC123"): (False, {}),
         ("worker", "bedrock:InvokeModel", PROFILE): (False, {}),
@@ -129,7 +139,14 @@ def test_a_role_passed_to_another_service_is_refused(made: Made) -> None:
 
 def test_a_prefix_closes_the_rest_of_the_bucket(made: Made) -> None:
     said = made.cloud.done(
-        "roles", "--secret-name", made.git, "--instructions-bucket", "theirs", "--instructions-prefix", "team/", "--dry-run"
+        "roles",
+        "--secret-name",
+        made.git,
+        "--instructions-bucket",
+        "theirs",
+        "--instructions-prefix",
+        "team/",
+        "--dry-run",
     )
     assert "InstructionsBucket" in said
     assert "InstructionsPrefix: empty → team/" in said

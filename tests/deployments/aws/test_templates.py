@@ -98,7 +98,7 @@ def test_no_statement_allows_a_class_of_actions_or_all_of_a_kind_of_resource() -
             for resource in many(statement["Resource"]):
                 sub = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
                 assert not sub or sub == "*" or "${" in sub.rpartition(":")[2] or "${ProjectName}" in sub, sub
-    assert seen == 20
+    assert seen == 22
 
 
 def test_roles_are_for_the_accounts_own_tasks_only() -> None:
@@ -173,5 +173,9 @@ def test_endpoints_are_reached_from_the_tasks_only() -> None:
     [group] = property_of("endpoints", "AWS::EC2::SecurityGroup")
     [rule] = group["SecurityGroupIngress"]
     assert (rule["FromPort"], rule["ToPort"], rule["SourceSecurityGroupId"]) == (443, 443, {"Ref": "TaskSecurityGroup"})
-    services = [e["ServiceName"]["Fn::Sub"].partition("}.")[2] for e in property_of("endpoints", "AWS::EC2::VPCEndpoint")]
-    assert {"s3", "bedrock-runtime", "secretsmanager", "ecr.api", "ecr.dkr", "logs", "ecs", "ec2", "sqs"} == set(services)
+    services = [
+        e["ServiceName"]["Fn::Sub"].partition("}.")[2] for e in property_of("endpoints", "AWS::EC2::VPCEndpoint")
+    ]
+    assert {"s3", "bedrock-runtime", "secretsmanager", "ecr.api", "ecr.dkr", "logs", "ecs", "ec2", "sqs"} == set(
+        services
+    )
