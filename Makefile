@@ -27,8 +27,9 @@ test: $(VENV)/ready ## The whole test suite
 
 check: lint types imports ## Lint, types and import rules
 
-lint: $(VENV)/ready ## ruff
+lint: $(VENV)/ready ## ruff, and cfn-lint on the templates
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/cfn-lint --include-checks I -- deployments/cloudformation/*.yaml
 
 types: $(VENV)/ready ## mypy --strict
 	@$(BIN)/mypy

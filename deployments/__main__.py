@@ -3,7 +3,7 @@
 from deployments.aws import prefect_commands, run_command
 from deployments.aws.commands import app
 
-__all__ = ["prefect_commands", "run_command"]
+__all__ = ["app", "prefect_commands", "run_command"]
 
 if __name__ == "__main__":
     app(prog_name="python -m deployments")

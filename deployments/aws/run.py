@@ -61,7 +61,7 @@ def checked(prefect: SyncPrefectClient, account: Account, request: RunRequest) -
 
 def _check_against_the_flow(parameters: dict[str, Any]) -> None:
     if unknown := parameters.keys() - implement.parameters.properties.keys():
-        raise InvalidParameter(f"the flow has no parameter {sorted(unknown)[0]!r}")
+        raise InvalidParameter(f"the flow has no parameter {min(unknown)!r}")
     try:
         validate(parameters)
     except RunError as error:

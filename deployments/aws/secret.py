@@ -54,11 +54,11 @@ class Secret:
             if error.response["Error"]["Code"] == "ResourceNotFoundException":
                 return ""
             raise
-        return "" if found.get("DeletedDate") else found["ARN"]
+        return "" if found.get("DeletedDate") is not None else found["ARN"]
 
     def _being_deleted(self) -> bool:
         try:
-            return bool(self._client.describe_secret(SecretId=self.name).get("DeletedDate"))
+            return self._client.describe_secret(SecretId=self.name).get("DeletedDate") is not None
         except ClientError:
             return False
 

@@ -7,7 +7,7 @@ import yaml
 
 from deployments.aws.template import FOLDER
 from flows.implement import implement
-from tests.deployments.aws.conftest import Made
+from tests.deployments.aws.cloud import Made
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
@@ -86,3 +86,14 @@ def test_the_pool_says_where(made: Made) -> None:
     assert default["prefect_api_key_secret_arn"] is None
     [container] = template["job_configuration"]["task_definition"]["containerDefinitions"]
     assert container["stopTimeout"] == "{{ stop_timeout }}"
+
+
+def test_an_api_key_goes_by_way_of_a_secret_and_is_never_shown(made: Made) -> None:
+    from prefect.settings import PREFECT_API_KEY, temporary_settings  # noqa: PLC0415
+
+    with temporary_settings({PREFECT_API_KEY: "pnu_nobody_may_see"}):
+        said = made.cloud.done("pool", *made.cloud.network, "--tag", "v1", "--dry-run")
+    assert "would create secret claude-headless/prefect-api" in said
+    assert "~ prefect_api_key_secret_arn: None → <its ARN, once made>" in said
+    assert f"would update stack {made.cloud.project}-worker" in said
+    assert "pnu_nobody_may_see" not in said

@@ -1,4 +1,4 @@
-"""What each role may do, by the policies that CloudFormation put there: every right that it needs, and its neighbours."""
+"""What each role may do, by the policies that CloudFormation put there: what it needs, and what lies beside that."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.aws.conftest import Made
+from tests.deployments.aws.cloud import Made
 
 pytestmark = pytest.mark.xdist_group("aws")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.aws.conftest import Made
+from tests.deployments.aws.cloud import Made
 
 pytestmark = pytest.mark.xdist_group("aws")
 
