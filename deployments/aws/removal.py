@@ -38,14 +38,14 @@ class RemoveStack:
 
 @dataclass(frozen=True)
 class RemoveSecret:
-    """Deletes a secret."""
+    """Deletes a secret that was made here; one that somebody made by hand stays theirs."""
 
     secret: Secret
 
     def plan(self) -> list[Change]:
         """See whether it is there."""
         kept = f"AWS can restore it for {RECOVERY_DAYS} days"
-        return [Change("delete", f"secret {self.secret.name}", (kept,))] if self.secret.arn() else []
+        return [Change("delete", f"secret {self.secret.name}", (kept,))] if self.secret.made_here() else []
 
     def apply(self) -> None:
         """Delete it."""

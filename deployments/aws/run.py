@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from deployments.aws.account import Account
 from deployments.aws.errors import DeploymentMissing, InvalidParameter, UnknownCluster
 from deployments.aws.overrides import check_overrides, check_parameters
+from deployments.aws.pool import ECS_POOL
 from flows.aws import client_config
 from flows.errors import RunError
 from flows.implement import implement, validate
@@ -54,9 +55,10 @@ def checked(prefect: SyncPrefectClient, account: Account, request: RunRequest) -
         deployment = prefect.read_deployment_by_name(request.deployment)
     except ObjectNotFound:
         raise DeploymentMissing(f"there is no deployment {request.deployment}: python -m deployments pool") from None
-    length = check_overrides(prefect, deployment, request.job_variables)
+    if deployment.work_pool_name != ECS_POOL:
+        return deployment, 0
     _check_cluster(account)
-    return deployment, length
+    return deployment, check_overrides(prefect, deployment, request.job_variables)
 
 
 def _check_against_the_flow(parameters: dict[str, Any]) -> None:

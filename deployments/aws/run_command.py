@@ -48,18 +48,26 @@ def run(
             "git_credentials_secret_id": secret_name,
             "branch_name": branch_name,
         }
-        others = {name: as_json(value) for name, value in pairs(param or [], "--param").items()}
-        parameters = {name: value for name, value in named.items() if value} | others
-        variables: dict[str, Any] = {"env": pairs(env or [], "--env")} if env else {}
-        variables |= _network(account, subnet, security_group, public_ip=assign_public_ip)
-        variables |= {"capacity_provider_strategy": ON_DEMAND} if on_demand else {}
-        request = RunRequest(deployment, parameters, variables)
+        variables = _network(account, subnet, security_group, public_ip=assign_public_ip)
+        variables |= _variables(env, on_demand=on_demand)
+        request = RunRequest(deployment, _parameters(named, param), variables)
         found, length = checked(prefect, account, request)
         if dry_run:
             console().print(f"would start a run of {deployment}; its overrides are {length:,} of 8,192 characters")
             return
         name, address = start(prefect, found, request)
         console().print(f"started {name}: {address}", soft_wrap=True)
+
+
+def _parameters(named: dict[str, str], others: list[str] | None) -> dict[str, Any]:
+    """Return what was given; the flow's own defaults stay its own."""
+    given = {name: as_json(value) for name, value in pairs(others or [], "--param").items()}
+    return {name: value for name, value in named.items() if value} | given
+
+
+def _variables(env: list[str] | None, *, on_demand: bool) -> dict[str, Any]:
+    variables: dict[str, Any] = {"env": pairs(env, "--env")} if env else {}
+    return variables | ({"capacity_provider_strategy": ON_DEMAND} if on_demand else {})
 
 
 def _network(

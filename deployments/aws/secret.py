@@ -56,6 +56,11 @@ class Secret:
             raise
         return "" if found.get("DeletedDate") is not None else found["ARN"]
 
+    def made_here(self) -> bool:
+        """Whether it is there, and was created by these commands for this project."""
+        tag = {"Key": "project", "Value": self.account.project}
+        return bool(self.arn()) and tag in self._client.describe_secret(SecretId=self.name).get("Tags", [])
+
     def _being_deleted(self) -> bool:
         try:
             return self._client.describe_secret(SecretId=self.name).get("DeletedDate") is not None

@@ -66,6 +66,11 @@ def test_runs_that_cannot_start(made: Made, cloud: Cloud) -> None:
     assert run(*RUN, "--env", "=x").startswith("InvalidParameter: --env")
 
 
+def test_a_run_elsewhere_than_on_ecs_needs_no_cluster(made: Made, cloud: Cloud) -> None:
+    assert made.state["deployments"]
+    assert "would start a run of implement/local" in cloud.done(*RUN, "--deployment", "implement/local", "--dry-run")
+
+
 def test_a_parameter_that_the_flow_does_not_have(made: Made) -> None:
     assert "no_such" in made.cloud.refused(*RUN, "--param", "no_such=1")
 

@@ -81,3 +81,11 @@ def test_up_does_with_a_secret_that_is_there_and_not_without_one(cloud: Cloud) -
     assert f"TokenMissing: there is no secret {cloud.git}" in cloud.refused(*given).replace("\n", "")
     cloud.done("secret", "--secret-name", cloud.git, "--token", "-", "--email", EMAIL, stdin=TOKEN)
     assert "secret" not in cloud.done(*given).replace("the secret's ARN", "")
+
+
+def test_down_leaves_a_secret_that_somebody_made_by_hand(cloud: Cloud) -> None:
+    cloud.client("secretsmanager").create_secret(Name=cloud.git, SecretString="theirs")
+    assert "secret" not in cloud.done("down", "--yes", "--aws-only", "--secret-name", cloud.git)
+    ours = f"{cloud.project}/ours"
+    cloud.done("secret", "--secret-name", ours, "--token", "-", "--email", EMAIL, stdin=TOKEN)
+    assert f"delete secret {ours}" in cloud.done("down", "--yes", "--aws-only", "--secret-name", ours)
