@@ -36,12 +36,12 @@ RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     python3 -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-compile --require-hashes --requirement others.lock
 # Prefect's pages are for a server that people open, which this image is none of; without them a server starts as well.
-# A run calls these services of AWS alone: signin, sso, sso-oidc and sts are how boto3 finds credentials.
+# A run and a worker call these services of AWS alone: signin, sso, sso-oidc and sts are how boto3 finds credentials.
 # Compiled code makes a process start in a third of the time, and cannot be written later to a read-only file system.
 RUN cd /opt/venv/lib/python3.13/site-packages \
  && rm -rf prefect/server/ui prefect/server/ui-v2 \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d -regextype egrep \
-      ! -regex '.*/(bedrock|bedrock-runtime|ecs|logs|s3|secretsmanager|signin|sso|sso-oidc|sts)' -exec rm -rf {} + \
+      ! -regex '.*/(bedrock|bedrock-runtime|ec2|ecs|logs|s3|secretsmanager|signin|sqs|sso|sso-oidc|sts)' -exec rm -rf {} + \
  && find . -type d -name tests -prune -exec rm -rf {} + \
  && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 

@@ -54,8 +54,9 @@ test-image: $(VENV)/ready ## Build the image, and run the whole job in it with d
 
 check: lint types imports ## Lint, types and import rules
 
-lint: $(VENV)/ready ## ruff
+lint: $(VENV)/ready ## ruff, and cfn-lint on the templates
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/cfn-lint --include-checks I -- deployments/cloudformation/*.yaml
 
 types: $(VENV)/ready ## mypy --strict
 	@$(BIN)/mypy

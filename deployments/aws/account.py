@@ -1,0 +1,81 @@
+"""The AWS account and region that a command works on, and the names of everything there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from deployments.aws.errors import AwsRefused, NoAwsCredentials
+from flows.aws import client_config
+
+DEFAULT_PROJECT: Final = "claude-code-headless"
+DEFAULT_QUEUE: Final = "prefect-ecs-tasks-events"
+PREFECT_SECRET: Final = "claude-headless/prefect-api"  # noqa: S105 (the name of a secret, not one)
+
+
+@dataclass(frozen=True)
+class Account:
+    """Credentials that AWS has accepted, and what things are called in their account and region."""
+
+    session: boto3.Session
+    project: str
+    partition: str
+    account_id: str
+    region: str
+
+    def stack(self, kind: str) -> str:
+        """Return the name of the stack that deployments/cloudformation/<kind>.yaml makes."""
+        return f"{self.project}-{kind}"
+
+    def bucket(self, kind: str) -> str:
+        """Return the name of the bucket for `instructions` or `results`."""
+        return f"{self.project}-{kind}-{self.account_id}-{self.region}"
+
+    def role(self, kind: str) -> str:
+        """Return the ARN of the `execution`, `task` or `worker` role."""
+        return f"arn:{self.partition}:iam::{self.account_id}:role/{self.project}-{kind}"
+
+    @property
+    def queue(self) -> str:
+        """The worker's queue: under prefect-aws's own name, but for a second project in the account."""
+        return DEFAULT_QUEUE if self.project == DEFAULT_PROJECT else f"{self.project}-tasks-events"
+
+    @property
+    def registry(self) -> str:
+        """The host of the account's image registry."""
+        suffix = ".cn" if self.partition == "aws-cn" else ""
+        return f"{self.account_id}.dkr.ecr.{self.region}.amazonaws.com{suffix}"
+
+    @property
+    def repository_uri(self) -> str:
+        """Where the image is pushed to."""
+        return f"{self.registry}/{self.project}"
+
+
+def open_account(project: str, region: str) -> Account:
+    """Ask AWS whose credentials these are; raise `NoAwsCredentials` where there are none that it accepts."""
+    session = boto3.Session(region_name=region)
+    try:
+        identity = session.client("sts", config=client_config()).get_caller_identity()
+    except NoCredentialsError:
+        raise NoAwsCredentials(
+            "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from None
+    except (BotoCoreError, ClientError) as error:
+        raise NoAwsCredentials(f"AWS does not accept the credentials: {error}") from None
+    return Account(session, project, identity["Arn"].split(":")[1], identity["Account"], region)
+
+
+@contextmanager
+def aws_refusals() -> Iterator[None]:
+    """Turn an error of AWS that nobody has foreseen into one sentence."""
+    try:
+        yield
+    except ClientError as error:
+        said = error.response["Error"].get("Message", error)
+        raise AwsRefused(f"AWS refused {error.operation_name}: {said}") from None
+    except BotoCoreError as error:
+        raise AwsRefused(f"AWS did not answer: {error}") from None

@@ -1,0 +1,53 @@
+"""The ARNs behind a Bedrock model id: what a role must be allowed so that it can call that model and no other.
+
+https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from deployments.aws.account import Account
+from deployments.aws.errors import UnknownModel
+
+_GEOGRAPHIES: Final = {
+    "us": "us-*",
+    "us-gov": "us-gov-*",
+    "eu": "eu-*",
+    "apac": "ap-*",
+    "jp": "ap-northeast-*",
+    "au": "ap-southeast-*",
+    "ca": "ca-*",
+    "global": "*",
+}
+"""Where an inference profile of each geography may route a call: AWS adds regions to them without a word."""
+
+
+def model_parameters(account: Account, model_ids: Iterable[str]) -> dict[str, str]:
+    """Return the parameters of roles.yaml that admit these models."""
+    profiles, behind, models = [], [], []
+    for given in model_ids:
+        model = given.removesuffix("[1m]")  # Claude Code's way to ask for the long context; the model is the same
+        geography, _, rest = model.partition(".")
+        if model.startswith("arn:"):
+            models.append(_checked(model, rf"arn:{account.partition}:bedrock:[\w-]+:\d*:[\w-]+/[\w.:/-]+"))
+        elif geography in _GEOGRAPHIES:
+            _checked(rest, r"[\w-]+\.[\w.:-]+")
+            profiles.append(
+                f"arn:{account.partition}:bedrock:{account.region}:{account.account_id}:inference-profile/{model}"
+            )
+            behind.append(_foundation_model(account, _GEOGRAPHIES[geography], rest))
+        else:
+            models.append(_foundation_model(account, account.region, _checked(model, r"[\w-]+\.[\w.:-]+")))
+    lists = {"InferenceProfileArns": profiles, "ProfileModelArns": behind, "ModelArns": models}
+    return {name: ",".join(arns) for name, arns in lists.items()}
+
+
+def _foundation_model(account: Account, region: str, model: str) -> str:
+    return f"arn:{account.partition}:bedrock:{region}::foundation-model/{model}"
+
+
+def _checked(model: str, pattern: str) -> str:
+    if not re.fullmatch(pattern, model):
+        raise UnknownModel(f"{model!r} is no Bedrock model id: us.anthropic.claude-sonnet-5-5 is one")
+    return model

@@ -1,0 +1,139 @@
+"""The container image in ECR: built by whichever builder works here, pushed once for each tag, used by its digest."""
+
+import base64
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from botocore.exceptions import ClientError
+
+from deployments.aws.account import Account
+from deployments.aws.errors import BuilderMissing, BuildFailed, ImageMissing, ImageTagUnknown
+from deployments.aws.step import Change
+from flows.aws import client_config
+
+PROJECT: Final = Path(__file__).parents[2]
+_BUILDERS: Final = ("docker", "podman", "buildah")
+_PROBE_SECONDS: Final = 20
+
+
+class Builder(Protocol):
+    """What can build an image and push it."""
+
+    def build(self, uri: str) -> None:
+        """Build the project's image under that name."""
+
+    def push(self, uri: str, registry: str, login: str) -> None:
+        """Push it; `login` is the registry's "user:password" in base64."""
+
+
+@dataclass(frozen=True)
+class CommandLineBuilder:
+    """docker, podman or buildah."""
+
+    program: str
+
+    def build(self, uri: str) -> None:
+        """Build for the platform that Fargate runs by default."""
+        options = [f"IMAGE={uri}", f"BUILDER={self.program}", "BUILD_FLAGS=--platform linux/amd64"]
+        _run(["make", "--no-print-directory", "-C", str(PROJECT), "image", *options], {})
+
+    def push(self, uri: str, registry: str, login: str) -> None:
+        """Push with the login in a file of this moment: on no command line, in no configuration that stays."""
+        with tempfile.TemporaryDirectory(prefix="registry-login-") as folder:
+            file = Path(folder) / "config.json"
+            file.touch(mode=0o600)
+            file.write_text(json.dumps({"auths": {registry: {"auth": login}}}))
+            _run([self.program, "push", uri], {"DOCKER_CONFIG": folder, "REGISTRY_AUTH_FILE": str(file)})
+
+
+def _run(command: list[str], variables: Mapping[str, str]) -> None:
+    done = subprocess.run(command, env={**os.environ, **variables}, check=False)
+    if done.returncode:
+        raise BuildFailed(f"{shlex.join(command[:2])} failed with exit status {done.returncode}: see above")
+
+
+def find_builder() -> Builder:
+    """Return the first that is installed and works: a docker client without its engine does not."""
+    for program in _BUILDERS:
+        if shutil.which(program) and _works(program):
+            return CommandLineBuilder(program)
+    raise BuilderMissing("neither docker, podman nor buildah works here: install one, or push the image from CI")
+
+
+def _works(program: str) -> bool:
+    try:
+        return not subprocess.run(
+            [program, "info"], capture_output=True, check=False, timeout=_PROBE_SECONDS
+        ).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def commit_tag() -> str:
+    """Return the commit that the files are of: a tag that cannot change should name what is in the image."""
+    try:
+        status, commit = _git("status", "--porcelain"), _git("rev-parse", "--short=12", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        raise ImageTagUnknown("this is no git checkout that could name the image's tag: say it with --tag") from None
+    if status:
+        raise ImageTagUnknown("there are changes that no commit holds: commit them, or say the image's tag with --tag")
+    return commit
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(PROJECT), *arguments], capture_output=True, check=True, text=True
+    ).stdout.strip()
+
+
+@dataclass(frozen=True)
+class Image:
+    """The image of one tag."""
+
+    account: Account
+    tag: str
+    builder: Callable[[], Builder] = find_builder
+
+    @property
+    def uri(self) -> str:
+        """Where it is pushed to."""
+        return f"{self.account.repository_uri}:{self.tag}"
+
+    def digest(self) -> str:
+        """Return the digest that the registry knows it by; empty where it does not hold it."""
+        client = self.account.session.client("ecr", config=client_config())
+        try:
+            found = client.describe_images(repositoryName=self.account.project, imageIds=[{"imageTag": self.tag}])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"ImageNotFoundException", "RepositoryNotFoundException"}:
+                return ""
+            raise
+        return found["imageDetails"][0]["imageDigest"]
+
+    def pinned(self) -> str:
+        """Return it by tag and digest; raise `ImageMissing` where the registry does not hold it."""
+        if digest := self.digest():
+            return f"{self.uri}@{digest}"
+        raise ImageMissing(f"{self.uri} is not in the registry: python -m deployments image --tag {self.tag}")
+
+    def plan(self) -> list[Change]:
+        """Look whether the tag is there; what is there cannot change."""
+        return [] if self.digest() else [Change("build and push", f"image {self.uri}")]
+
+    def apply(self) -> None:
+        """Build and push it."""
+        builder = self.builder()
+        builder.build(self.uri)
+        client = self.account.session.client("ecr", config=client_config())
+        login = client.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        base64.b64decode(login, validate=True)
+        builder.push(self.uri, self.account.registry, login)
+        self.pinned()

@@ -1,0 +1,67 @@
+"""The stacks, each with its parameters, and the order in which they build on one another."""
+
+from dataclasses import dataclass
+
+from deployments.aws.account import PREFECT_SECRET, Account
+from deployments.aws.bedrock import model_parameters
+from deployments.aws.network import Network
+from deployments.aws.pool import ECS_POOL
+from deployments.aws.stack import Stack
+from flows.parameters import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
+
+
+@dataclass(frozen=True)
+class Access:
+    """What runs may reach."""
+
+    git_secret: str = DEFAULT_SECRET_ID
+    model_ids: tuple[str, ...] = (DEFAULT_MODEL_IDS["bedrock"],)
+    instructions_bucket: str = ""
+    instructions_prefix: str = ""
+
+
+def data(account: Account) -> Stack:
+    """The buckets for instructions and results."""
+    return Stack(account, "data", {"ProjectName": account.project})
+
+
+def registry(account: Account) -> Stack:
+    """The image's repository."""
+    return Stack(account, "registry", {"ProjectName": account.project})
+
+
+def cluster(account: Account) -> Stack:
+    """The cluster, its logs, and the queue of the worker."""
+    return Stack(account, "cluster", {"ProjectName": account.project, "QueueName": account.queue})
+
+
+def roles(account: Account, access: Access) -> Stack:
+    """The three roles; they name what they reach, so that they can be made before it."""
+    parameters = {
+        "ProjectName": account.project,
+        "GitSecretName": access.git_secret,
+        "PrefectSecretName": PREFECT_SECRET,
+        "InstructionsBucket": access.instructions_bucket or account.bucket("instructions"),
+        "InstructionsPrefix": access.instructions_prefix,
+        "ResultsBucket": account.bucket("results"),
+        "QueueName": account.queue,
+    }
+    return Stack(account, "roles", parameters | model_parameters(account, access.model_ids))
+
+
+def worker(account: Account, network: Network, image: str, api_url: str, api_secret: tuple[str, str] | None) -> Stack:
+    """The Prefect worker's service."""
+    variable, arn = api_secret or ("", "")
+    parameters = {
+        "ProjectName": account.project,
+        "Image": image,
+        "Subnets": ",".join(network.subnets),
+        "SecurityGroups": ",".join(network.security_groups),
+        "AssignPublicIp": network.public_ip,
+        "WorkPool": ECS_POOL,
+        "PrefectApiUrl": api_url,
+        "PrefectApiKeySecretArn": arn if variable == "prefect_api_key_secret_arn" else "",
+        "PrefectAuthStringSecretArn": arn if variable == "prefect_api_auth_string_secret_arn" else "",
+        "QueueName": account.queue,
+    }
+    return Stack(account, "worker", parameters)

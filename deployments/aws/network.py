@@ -1,0 +1,52 @@
+"""Where in the account's network runs and the worker are."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deployments.aws.account import Account
+from deployments.aws.errors import UnknownNetwork
+from flows.aws import client_config
+
+
+@dataclass(frozen=True)
+class Network:
+    """Subnets and security groups of one VPC."""
+
+    vpc_id: str
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    assign_public_ip: bool = False
+
+    @property
+    def public_ip(self) -> str:
+        """As ECS spells it."""
+        return "ENABLED" if self.assign_public_ip else "DISABLED"
+
+    def job_variables(self) -> dict[str, Any]:
+        """Return the ECS work pool's variables for it."""
+        configuration = {
+            "subnets": list(self.subnets),
+            "securityGroups": list(self.security_groups),
+            "assignPublicIp": self.public_ip,
+        }
+        return {"vpc_id": self.vpc_id, "network_configuration": configuration}
+
+
+def find_network(account: Account, subnets: list[str], security_groups: list[str], *, public_ip: bool) -> Network:
+    """Look them up; raise `UnknownNetwork` where one is missing or they are in more than one VPC."""
+    if not subnets or not security_groups:
+        raise UnknownNetwork("say where runs are to be: --subnet and --security-group")
+    ec2 = account.session.client("ec2", config=client_config())
+    try:
+        found = [s["VpcId"] for s in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]]
+        found += [g["VpcId"] for g in ec2.describe_security_groups(GroupIds=security_groups)["SecurityGroups"]]
+    except ClientError as error:
+        if "NotFound" not in error.response["Error"]["Code"] and "Malformed" not in error.response["Error"]["Code"]:
+            raise
+        said = error.response["Error"]["Message"]
+        raise UnknownNetwork(f"{said} in {account.region}: check --subnet and --security-group") from None
+    if len(vpcs := sorted(set(found))) != 1:
+        raise UnknownNetwork(f"the subnets and security groups are in {len(vpcs)} VPCs: {', '.join(vpcs)}; choose one")
+    return Network(vpcs[0], tuple(subnets), tuple(security_groups), public_ip)

@@ -1,0 +1,142 @@
+"""The commands that need a Prefect API too: pool, up, status, down."""
+
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+from prefect.client.orchestration import SyncPrefectClient
+
+from deployments.aws import infrastructure, options, prefect_api, removal
+from deployments.aws.account import PREFECT_SECRET, Account, open_account
+from deployments.aws.commands import access_of, app
+from deployments.aws.errors import NoPrefectApi, TokenMissing
+from deployments.aws.image import Image, commit_tag
+from deployments.aws.network import Network, find_network
+from deployments.aws.order import Setup
+from deployments.aws.pool import current_network
+from deployments.aws.secret import Secret, git_secret
+from deployments.aws.status import table
+from deployments.aws.step import carry_out
+from deployments.aws.terminal import console, read_token, refusals
+
+
+@app.command()
+def pool(
+    subnet: options.Subnets = None,
+    security_group: options.SecurityGroups = None,
+    assign_public_ip: options.PublicIp = False,
+    tag: options.Tag = "",
+    no_worker: options.NoWorker = False,
+    region: options.Region = options.REGION,
+    project: options.Project = options.PROJECT,
+    dry_run: options.DryRun = False,
+) -> None:
+    """4. Make the cluster and the buckets, the Prefect work pools and deployments, and the worker's service."""
+    with refusals(), prefect_api.prefect_api() as prefect:
+        account = open_account(project, region)
+        network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
+        image = Image(account, tag or commit_tag())
+        infrastructure.roles(account, access_of("", None, "", "")).require("roles")
+        image.pinned()
+        setup = Setup(account, prefect, network, image, worker=not no_worker, dry_run=dry_run)
+        warn_of_loopback()
+        carry_out(setup.pool(), console(), dry_run=dry_run)
+
+
+@app.command()
+def up(
+    subnet: options.Subnets = None,
+    security_group: options.SecurityGroups = None,
+    assign_public_ip: options.PublicIp = False,
+    token: options.Token = "",
+    email: options.Email = "",
+    secret_name: options.SecretName = options.SECRET_NAME,
+    model_id: options.ModelIds = None,
+    instructions_bucket: options.InstructionsBucket = "",
+    instructions_prefix: options.InstructionsPrefix = "",
+    tag: options.Tag = "",
+    no_worker: options.NoWorker = False,
+    region: options.Region = options.REGION,
+    project: options.Project = options.PROJECT,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Do all four steps: secret, roles, image, pool. Again with other options, it changes what differs."""
+    with refusals(), prefect_api.prefect_api() as prefect:
+        account = open_account(project, region)
+        network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
+        access = access_of(secret_name, model_id, instructions_bucket, instructions_prefix)
+        image = Image(account, tag or commit_tag())
+        setup = Setup(account, prefect, network, image, access, worker=not no_worker, dry_run=dry_run)
+        stored = git_secret_step(account, secret_name, token, email)
+        warn_of_loopback()
+        carry_out(setup.up(stored), console(), dry_run=dry_run)
+
+
+def network_of(
+    account: Account,
+    prefect: SyncPrefectClient,
+    subnets: list[str] | None,
+    security_groups: list[str] | None,
+    *,
+    public_ip: bool,
+) -> Network:
+    """Return the network that was named, or, where none was, the one that the work pool has."""
+    if subnets or security_groups or (network := current_network(prefect)) is None:
+        return find_network(account, subnets or [], security_groups or [], public_ip=public_ip)
+    return network
+
+
+def git_secret_step(account: Account, name: str, token: str, email: str) -> Secret:
+    """Return the secret with what was given; without anything given, one that is there will do."""
+    if token or email:
+        return Secret(account, name, git_secret(read_token(token), email))
+    if not Secret(account, name).arn():
+        raise TokenMissing(f"there is no secret {name}: give --email, and the token with --token - or at the terminal")
+    return Secret(account, name)
+
+
+def warn_of_loopback() -> None:
+    """Say that tasks will not find a Prefect API on this machine."""
+    if prefect_api.is_loopback(url := prefect_api.api_url()):
+        console().print(f"[yellow]{url} is this machine's own address: tasks on AWS cannot reach it[/yellow]")
+
+
+@app.command()
+def status(
+    secret_name: options.SecretName = options.SECRET_NAME,
+    region: options.Region = options.REGION,
+    project: options.Project = options.PROJECT,
+) -> None:
+    """Show what is there."""
+    with refusals():
+        account = open_account(project, region)
+        try:
+            with prefect_api.prefect_api() as prefect:
+                console().print(table(account, prefect, secret_name))
+        except NoPrefectApi:
+            console().print(table(account, None, secret_name))
+
+
+@app.command()
+def down(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    delete_data: Annotated[
+        bool, typer.Option("--delete-data", help="Empty the buckets too; without it, one that holds something stays.")
+    ] = False,
+    aws_only: Annotated[bool, typer.Option("--aws-only", help="Leave the Prefect server as it is.")] = False,
+    secret_name: options.SecretName = options.SECRET_NAME,
+    region: options.Region = options.REGION,
+    project: options.Project = options.PROJECT,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Remove everything that up made."""
+    with refusals():
+        account = open_account(project, region)
+        with nullcontext() if aws_only else prefect_api.prefect_api() as prefect:
+            steps = list(removal.removal(account, prefect, [secret_name, PREFECT_SECRET], delete_data=delete_data))
+            if not dry_run and not yes:
+                carry_out(steps, console(), dry_run=True)
+                typer.confirm("remove all this?", abort=True)
+            carry_out(steps, console(), dry_run=dry_run)
+        if removal.EmptyBuckets(account).plan():
+            console().print("the buckets hold something and stay: --delete-data empties and removes them")

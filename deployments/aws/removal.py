@@ -1,0 +1,149 @@
+"""What `down` does: each thing that `up` made is taken away, the last made first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
+
+from deployments.aws import deployed, template
+from deployments.aws.account import Account
+from deployments.aws.pool import ECS_POOL, LOCAL_POOL
+from deployments.aws.secret import RECOVERY_DAYS, Secret
+from deployments.aws.stack import Stack
+from deployments.aws.step import Change, Step
+from flows.aws import client_config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.service_resource import Bucket
+
+
+@dataclass(frozen=True)
+class RemoveStack:
+    """Deletes a stack."""
+
+    stack: Stack
+
+    def plan(self) -> list[Change]:
+        """See whether it is there."""
+        resources = tuple(line.replace("+", "-", 1) for line in template.resources(template.text(self.stack.kind)))
+        return [Change("delete", f"stack {self.stack.name}", resources)] if self.stack.describe() else []
+
+    def apply(self) -> None:
+        """Delete it."""
+        self.stack.remove()
+
+
+@dataclass(frozen=True)
+class RemoveSecret:
+    """Deletes a secret that was made here; one that somebody made by hand stays theirs."""
+
+    secret: Secret
+
+    def plan(self) -> list[Change]:
+        """See whether it is there."""
+        kept = f"AWS can restore it for {RECOVERY_DAYS} days"
+        return [Change("delete", f"secret {self.secret.name}", (kept,))] if self.secret.made_here() else []
+
+    def apply(self) -> None:
+        """Delete it."""
+        self.secret.remove()
+
+
+@dataclass(frozen=True)
+class RemoveFromPrefect:
+    """Deletes the deployments and the work pools; what ran stays in the server's history."""
+
+    prefect: SyncPrefectClient
+
+    def plan(self) -> list[Change]:
+        """See which are there."""
+        changes = [Change("delete", f"deployment {name}") for name in deployed.names() if self._deployment(name)]
+        return changes + [Change("delete", f"work pool {name}") for name in self._pools()]
+
+    def apply(self) -> None:
+        """Delete them."""
+        for name in deployed.names():
+            if found := self._deployment(name):
+                self.prefect.delete_deployment(found)
+        for name in self._pools():
+            self.prefect.delete_work_pool(name)
+
+    def _deployment(self, name: str) -> UUID | None:
+        try:
+            return self.prefect.read_deployment_by_name(name).id
+        except ObjectNotFound:
+            return None
+
+    def _pools(self) -> list[str]:
+        ours = {ECS_POOL, LOCAL_POOL}
+        return sorted(pool.name for pool in self.prefect.read_work_pools() if pool.name in ours)
+
+
+@dataclass(frozen=True)
+class RemoveTaskDefinitions:
+    """Deregisters what the worker registered for runs."""
+
+    account: Account
+
+    def _arns(self) -> list[str]:
+        pages = self.account.session.client("ecs", config=client_config()).get_paginator("list_task_definitions")
+        found = pages.paginate(familyPrefix=self.account.project, status="ACTIVE")
+        family = f":task-definition/{self.account.project}:"
+        return [arn for page in found for arn in page["taskDefinitionArns"] if family in arn]
+
+    def plan(self) -> list[Change]:
+        """Count them."""
+        arns = self._arns()
+        return [Change("deregister", f"task definitions of {self.account.project}", tuple(arns))] if arns else []
+
+    def apply(self) -> None:
+        """Deregister them; AWS forgets them by itself."""
+        client = self.account.session.client("ecs", config=client_config())
+        for arn in self._arns():
+            client.deregister_task_definition(taskDefinition=arn)
+
+
+@dataclass(frozen=True)
+class EmptyBuckets:
+    """Deletes every version of every object in the buckets."""
+
+    account: Account
+
+    def _buckets(self) -> "list[Bucket]":
+        s3 = self.account.session.resource("s3", config=client_config())
+        ours = {self.account.bucket("instructions"), self.account.bucket("results")}
+        return [bucket for bucket in s3.buckets.all() if bucket.name in ours]
+
+    def plan(self) -> list[Change]:
+        """See which hold something."""
+        return [
+            Change("delete for good", f"everything in bucket {bucket.name}")
+            for bucket in self._buckets()
+            if list(bucket.object_versions.limit(1))
+        ]
+
+    def apply(self) -> None:
+        """Empty them."""
+        for bucket in self._buckets():
+            bucket.object_versions.delete()
+
+
+def removal(
+    account: Account, prefect: SyncPrefectClient | None, secrets: list[str], *, delete_data: bool
+) -> Iterator[Step]:
+    """Everything, in order: the worker before its pool, the roles after those who use them."""
+    yield RemoveStack(Stack(account, "worker"))
+    if prefect:
+        yield RemoveFromPrefect(prefect)
+    yield RemoveTaskDefinitions(account)
+    for name in secrets:
+        yield RemoveSecret(Secret(account, name))
+    for kind in ("cluster", "registry", "roles"):
+        yield RemoveStack(Stack(account, kind))
+    if delete_data:
+        yield EmptyBuckets(account)
+    if delete_data or not EmptyBuckets(account).plan():
+        yield RemoveStack(Stack(account, "data"))

@@ -1,0 +1,99 @@
+"""A secret in AWS Secrets Manager: made and changed through its API, so that no template and no output holds it."""
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+from pydantic import SecretStr
+
+from blocks.git_credentials import GitCredentials
+from deployments.aws.account import Account
+from deployments.aws.errors import TokenMissing
+from deployments.aws.step import Change
+from flows.aws import client_config
+from flows.errors import InvalidGitSecret
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+RECOVERY_DAYS = 7
+
+
+def git_secret(token: SecretStr, email: str) -> SecretStr:
+    """Return what the git secret holds; raise `TokenMissing` where a run could not use it."""
+    try:
+        GitCredentials(token=token, email=email).resolve("")
+    except InvalidGitSecret as error:
+        raise TokenMissing(str(error).replace("the git credentials block", "what was given")) from None
+    return SecretStr(json.dumps({"token": token.get_secret_value(), "email": email}))
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret, and the value that it should have; without one, only that it is there matters."""
+
+    account: Account
+    name: str
+    value: SecretStr | None = None
+
+    @cached_property
+    def _client(self) -> "SecretsManagerClient":
+        # At DEBUG these write whole answers, and these answers are secrets.
+        for logger in ("botocore.parsers", "botocore.endpoint", "urllib3"):
+            logging.getLogger(logger).setLevel(logging.INFO)
+        return self.account.session.client("secretsmanager", config=client_config())
+
+    def arn(self) -> str:
+        """Return its ARN, with the ending that AWS gave it; empty where there is none, or it is being deleted."""
+        try:
+            found = self._client.describe_secret(SecretId=self.name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return ""
+            raise
+        return "" if found.get("DeletedDate") is not None else found["ARN"]
+
+    def made_here(self) -> bool:
+        """Whether it is there, and was created by these commands for this project."""
+        tag = {"Key": "project", "Value": self.account.project}
+        return bool(self.arn()) and tag in self._client.describe_secret(SecretId=self.name).get("Tags", [])
+
+    def _being_deleted(self) -> bool:
+        try:
+            return self._client.describe_secret(SecretId=self.name).get("DeletedDate") is not None
+        except ClientError:
+            return False
+
+    def plan(self) -> list[Change]:
+        """Compare the value with what is stored; show neither."""
+        if self.value is None:
+            return []
+        if not self.arn():
+            return [Change("restore and update" if self._being_deleted() else "create", f"secret {self.name}")]
+        return [] if self._stored() == self.value.get_secret_value() else [Change("update", f"secret {self.name}")]
+
+    def _stored(self) -> str:
+        try:
+            return self._client.get_secret_value(SecretId=self.name).get("SecretString", "")
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":  # made, and never given a value
+                return ""
+            raise
+
+    def apply(self) -> None:
+        """Create it, or give it the value."""
+        value = (self.value or SecretStr("")).get_secret_value()
+        if self._being_deleted():
+            self._client.restore_secret(SecretId=self.name)
+        if self.arn():
+            self._client.put_secret_value(SecretId=self.name, SecretString=value)
+        else:
+            tags = [{"Key": "project", "Value": self.account.project}]
+            self._client.create_secret(Name=self.name, SecretString=value, Tags=tags)  # type: ignore[arg-type]
+
+    def remove(self) -> None:
+        """Delete it; for a week AWS can give it back."""
+        self._client.delete_secret(SecretId=self.name, RecoveryWindowInDays=RECOVERY_DAYS)

@@ -1,0 +1,69 @@
+"""What is there, in one table."""
+
+from collections.abc import Iterator
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
+from rich.table import Table
+
+from deployments.aws import deployed
+from deployments.aws.account import PREFECT_SECRET, Account
+from deployments.aws.pool import ECS_POOL, LOCAL_POOL
+from deployments.aws.secret import Secret
+from deployments.aws.stack import Stack
+from flows.aws import client_config
+
+STACKS = ("data", "registry", "cluster", "roles", "worker")
+
+
+def table(account: Account, prefect: SyncPrefectClient | None, git_secret: str) -> Table:
+    """Return a row for each thing that `up` makes."""
+    shown = Table("", "is", title=f"{account.project} in {account.account_id}, {account.region}", title_justify="left")
+    for name, state in (*_aws(account, git_secret), *_prefect(prefect)):
+        shown.add_row(name, state or "[yellow]missing[/yellow]")
+    return shown
+
+
+def _aws(account: Account, git_secret: str) -> Iterator[tuple[str, str]]:
+    yield f"secret {git_secret}", "there" if Secret(account, git_secret).arn() else ""
+    yield f"secret {PREFECT_SECRET}", "there" if Secret(account, PREFECT_SECRET).arn() else "not there, or not needed"
+    for kind in STACKS:
+        stack = Stack(account, kind)
+        found = stack.describe()
+        yield f"stack {stack.name}", found["StackStatus"] if found else ""
+    yield "images", _images(account)
+    yield "worker", _worker(account)
+
+
+def _images(account: Account) -> str:
+    if Stack(account, "registry").describe() is None:
+        return ""
+    pages = account.session.client("ecr", config=client_config()).get_paginator("describe_images")
+    found = [image for page in pages.paginate(repositoryName=account.project) for image in page["imageDetails"]]
+    newest = max(found, key=lambda image: image["imagePushedAt"], default=None)
+    return f"{len(found)}, the newest is {', '.join(newest.get('imageTags', ['untagged']))}" if newest else ""
+
+
+def _worker(account: Account) -> str:
+    if Stack(account, "worker").describe() is None:
+        return ""
+    ecs = account.session.client("ecs", config=client_config())
+    services = ecs.describe_services(cluster=account.project, services=[f"{account.project}-worker"])["services"]
+    return f"{services[0]['runningCount']} of {services[0]['desiredCount']} running" if services else ""
+
+
+def _prefect(prefect: SyncPrefectClient | None) -> Iterator[tuple[str, str]]:
+    if prefect is None:
+        yield "Prefect API", "[yellow]not configured, or not answering[/yellow]"
+        return
+    for name in (ECS_POOL, LOCAL_POOL):
+        try:
+            status = prefect.read_work_pool(name).status
+            yield f"work pool {name}", status.value.replace("_", " ").lower() if status else "there"
+        except ObjectNotFound:
+            yield f"work pool {name}", ""
+    for name in deployed.names():
+        try:
+            yield f"deployment {name}", f"version {prefect.read_deployment_by_name(name).version}"
+        except ObjectNotFound:
+            yield f"deployment {name}", ""

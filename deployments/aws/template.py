@@ -1,0 +1,57 @@
+"""CloudFormation templates as files: read, and compared resource by resource."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+FOLDER: Final = Path(__file__).parents[1] / "cloudformation"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the short forms of intrinsic functions as their long ones."""
+
+
+def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    name = tag if tag in {"Ref", "Condition"} else f"Fn::{tag}"
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {name: value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+def text(kind: str) -> str:
+    """Return a template as it is in its file."""
+    return (FOLDER / f"{kind}.yaml").read_text()
+
+
+def parse(template: str) -> dict[str, Any]:
+    """Return a template's structure."""
+    parsed: dict[str, Any] = yaml.load(template, _Loader)  # noqa: S506 (a SafeLoader)
+    return parsed
+
+
+def differences(before: str, after: str) -> tuple[str, ...]:
+    """Say which resources are added, removed or changed; the template's text where none is."""
+    if before == after:
+        return ()
+    old, new = parse(before)["Resources"], parse(after)["Resources"]
+    lines = [
+        f"{'+' if name not in old else '-' if name not in new else '~'} {name} ({(new.get(name) or old[name])['Type']})"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    return tuple(lines or ["~ parameters, outputs or comments of the template"])
+
+
+def resources(template: str) -> tuple[str, ...]:
+    """List a template's resources."""
+    return tuple(f"+ {name} ({resource['Type']})" for name, resource in parse(template)["Resources"].items())

@@ -1,0 +1,99 @@
+"""The deployments of prefect.yaml, as `prefect deploy --all` put them on a server."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from deployments.aws.template import FOLDER
+from flows.implement import implement
+from tests.deployments.aws.cloud import Made
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.responses import DeploymentResponse
+
+pytestmark = pytest.mark.xdist_group("aws")
+
+DEFINITION = FOLDER.parents[1] / "prefect.yaml"
+
+
+@pytest.fixture(scope="module")
+def deployed(made: Made) -> "dict[str, DeploymentResponse]":
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    assert made.state["deployments"]
+    with get_client(sync_client=True) as prefect:
+        return {name: prefect.read_deployment_by_name(f"implement/{name}") for name in ("ecs", "nightly", "local")}
+
+
+def test_they_are_the_flow_in_the_image_with_no_step_before_it(deployed: "dict[str, DeploymentResponse]") -> None:
+    for deployment in deployed.values():
+        assert deployment.entrypoint == "flows.implement.implement"
+        assert deployment.pull_steps == []
+        assert deployment.parameters == {}
+        assert deployment.enforce_parameter_schema
+        schema = deployment.parameter_openapi_schema
+        assert schema is not None
+        assert set(schema["properties"]) == set(implement.parameters.properties)
+
+
+def test_no_parameter_has_its_default_in_the_file() -> None:
+    for deployment in yaml.safe_load(DEFINITION.read_text())["deployments"]:
+        assert "parameters" not in deployment
+
+
+def test_runs_on_aws_are_of_known_bytes_and_handed_back_when_interrupted(
+    deployed: "dict[str, DeploymentResponse]",
+) -> None:
+    for name in ("ecs", "nightly"):
+        variables = deployed[name].job_variables
+        assert deployed[name].work_pool_name == "claude-code-ecs"
+        assert "@sha256:" in variables["image"]
+        assert variables["env"]["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
+        assert not [key for key in variables["env"] if "KEY" in key or "AUTH" in key or "TOKEN" in key]
+        assert variables["stop_timeout"] == 120
+        weights = {p["capacityProvider"]: p["weight"] for p in variables["capacity_provider_strategy"]}
+        assert weights["FARGATE_SPOT"] > weights["FARGATE"] > 0
+
+
+def test_they_wait_for_one_another(deployed: "dict[str, DeploymentResponse]") -> None:
+    for deployment in deployed.values():
+        assert deployment.global_concurrency_limit
+        assert deployment.concurrency_options
+        assert deployment.concurrency_options.collision_strategy == "ENQUEUE"
+    limits = {name: d.global_concurrency_limit.limit for name, d in deployed.items() if d.global_concurrency_limit}
+    assert limits == {"ecs": 5, "nightly": 1, "local": 2}
+
+
+def test_the_nightly_one_is_asleep(deployed: "dict[str, DeploymentResponse]") -> None:
+    [schedule] = deployed["nightly"].schedules
+    assert schedule.active is False
+    assert not deployed["ecs"].schedules
+
+
+def test_the_pool_says_where(made: Made) -> None:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    with get_client(sync_client=True) as prefect:
+        template = prefect.read_work_pool("claude-code-ecs").base_job_template
+    default = {name: p.get("default") for name, p in template["variables"]["properties"].items()}
+    assert default["network_configuration"] == {
+        "subnets": [made.cloud.subnet],
+        "securityGroups": [made.cloud.security_group],
+        "assignPublicIp": "DISABLED",
+    }
+    assert default["cluster"] == made.cloud.project
+    assert default["prefect_api_key_secret_arn"] is None
+    [container] = template["job_configuration"]["task_definition"]["containerDefinitions"]
+    assert container["stopTimeout"] == "{{ stop_timeout }}"
+
+
+def test_an_api_key_goes_by_way_of_a_secret_and_is_never_shown(made: Made) -> None:
+    from prefect.settings import PREFECT_API_KEY, temporary_settings  # noqa: PLC0415
+
+    with temporary_settings({PREFECT_API_KEY: "pnu_nobody_may_see"}):
+        said = made.cloud.done("pool", *made.cloud.network, "--tag", "v1", "--dry-run")
+    assert "would create secret claude-headless/prefect-api" in said
+    assert "~ prefect_api_key_secret_arn: None → <its ARN, once made>" in said
+    assert f"would update stack {made.cloud.project}-worker" in said
+    assert "pnu_nobody_may_see" not in said
