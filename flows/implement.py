@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, get_run_logger, runtime
 from prefect.client.schemas.objects import State
@@ -32,7 +32,7 @@ from flows.parameters import (
 )
 from flows.redaction import SECRETS
 from flows.report import Delivery, headline
-from flows.store import RunStore
+from flows.store import FileSystem, RunStore
 from flows.tasks.agent import load_claude_code, model_provider, new_agent
 from flows.tasks.checkpoints import keep_start
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
@@ -170,7 +170,7 @@ def _begin(given: dict[str, Any]) -> _Run:
     if block:
         options = options.over(block.options())
         check_settings(options.claude_settings)
-    files = get_default_result_storage()
+    files = cast("FileSystem", get_default_result_storage())
     return _Run(request, options, model_provider(options, block), RunStore(files, str(runtime.flow_run.id)))
 
 

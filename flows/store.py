@@ -22,9 +22,6 @@ from flows.errors import StoreUnavailable
 
 _SEAL: Final = b"claude-code-headless 1 "
 _SEAL_BYTES: Final = len(_SEAL) + 64 + 1
-_RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
-"""Three quarters of a minute: as long as a file system is away when its network is mended or its disk fails over."""
-
 _Result = TypeVar("_Result")
 
 
@@ -44,6 +41,8 @@ class RunStore:
 
     files: FileSystem
     flow_run_id: str
+    retry_delays_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
+    """Three quarters of a minute: a file system may be away while its network is mended or its disk fails over."""
 
     def keep_transcript(self, events: bytes) -> str:
         """Keep the agent's event stream, compressed; return its path."""
@@ -74,28 +73,27 @@ class RunStore:
         return f"claude-code-headless/{self.flow_run_id}/{name}"
 
     def _keep(self, name: str, content: bytes) -> str:
-        _patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
+        self._patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
         return self.path(name)
 
     def _read(self, name: str) -> bytes | None:
         try:
-            content: bytes = _patiently(lambda: self.files.read_path(self.path(name)), self.path(name))
+            content: bytes = self._patiently(lambda: self.files.read_path(self.path(name)), self.path(name))
         except FileNotFoundError:
             return None
         return content
 
-
-def _patiently(call: Callable[[], _Result], path: str) -> _Result:
-    """Call, and again where the file system does not answer; raise FileNotFoundError where it says there is nothing."""
-    for delay in (*_RETRY_DELAYS_SECONDS, 0):
-        try:
-            return call()
-        except Exception as error:  # noqa: BLE001 (each file system has errors of its own)
-            if _says_missing(error):
-                raise FileNotFoundError(path) from None
-            fault = error
-        time.sleep(delay)
-    raise StoreUnavailable(f"the run store does not take or give {path}: {type(fault).__name__}: {fault}")
+    def _patiently(self, call: Callable[[], _Result], path: str) -> _Result:
+        """Call, and again where the file system does not answer; FileNotFoundError where it says there is nothing."""
+        for delay in (*self.retry_delays_seconds, 0):
+            try:
+                return call()
+            except Exception as error:  # noqa: BLE001 (each file system has errors of its own)
+                if _says_missing(error):
+                    raise FileNotFoundError(path) from None
+                fault = error
+            time.sleep(delay)
+        raise StoreUnavailable(f"the run store does not take or give {path}: {type(fault).__name__}: {fault}")
 
 
 def _says_missing(error: Exception) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 512 * 2**20
 """Of a checkpoint's bundle or session; a larger one is not kept."""
 
+_LOOKS: Final = 3
 _SESSION_PLACE: Final = ".claude/projects"
 
 
@@ -69,8 +70,7 @@ class Checkpoints:
 
     def _write(self) -> None:
         base = self.plan.checkout.base_commit
-        commit = snapshot.take(self.workspace, base)
-        session = read_session(self.workspace, self.session_id)
+        commit, session = self._look(base)
         number = self.last.number + 1 if self.last else 0
         if self.last and (self.last.commit, self.last.session) == (commit, session):
             return
@@ -80,6 +80,18 @@ class Checkpoints:
         made = Checkpoint(number, commit, self.meter.spending, self.session_id, bundle, session)
         keep_checkpoint(self.store, made)
         self.last = made
+
+    def _look(self, base: str) -> tuple[str, bytes]:
+        """Return tree and conversation of one moment; if the agent is too quick, the tree is the newer of the two.
+
+        Then a step is done twice at worst, which the agent sees in the files; the other way it would be missing.
+        """
+        for _ in range(_LOOKS):
+            session = read_session(self.workspace, self.session_id)
+            commit = snapshot.take(self.workspace, base)
+            if read_session(self.workspace, self.session_id) == session:
+                break
+        return commit, session
 
 
 def read_session(workspace: Workspace, session_id: str) -> bytes:

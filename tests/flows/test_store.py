@@ -2,9 +2,13 @@
 
 import gzip
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from flows.errors import StoreUnavailable
 from flows.store import RunStore
 
 
@@ -14,13 +18,37 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def read_path(self, path: str) -> bytes:
+        return (self.root / path).read_bytes()
+
     def write_path(self, path: str, content: bytes) -> None:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
 
 
-class FullDisk:
+class Faulty(Folder):
+    """A file system that does not answer a few times."""
+
+    def __init__(self, root: Path, faults: int) -> None:
+        super().__init__(root)
+        self.faults = faults
+
+    def read_path(self, path: str) -> bytes:
+        self._fail()
+        return super().read_path(path)
+
+    def write_path(self, path: str, content: bytes) -> None:
+        self._fail()
+        super().write_path(path, content)
+
+    def _fail(self) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise ConnectionError("try later")
+
+
+class FullDisk(Folder):
     """A file system on which nothing can be written."""
 
     def write_path(self, path: str, content: bytes) -> None:
@@ -75,6 +103,30 @@ def test_two_runs_keep_their_things_apart(tmp_path: Path) -> None:
     assert one.path("x") != other.path("x")
 
 
-def test_a_failure_to_keep_is_not_swallowed() -> None:
-    with pytest.raises(OSError, match="No space left"):
-        RunStore(FullDisk(), RUN).keep_report("x")
+def test_a_failure_to_keep_is_not_swallowed(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="No space left"):
+        RunStore(FullDisk(tmp_path), RUN, (0.0,)).keep_report("x")
+
+
+def test_a_file_system_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
+    RunStore(Faulty(tmp_path, faults=2), RUN, (0.0, 0.0)).seal("plan", b"x")
+    assert RunStore(Faulty(tmp_path, faults=2), RUN, (0.0, 0.0)).unseal("plan") == b"x"
+    with pytest.raises(StoreUnavailable, match="try later"):
+        RunStore(Faulty(tmp_path, faults=3), RUN, (0.0, 0.0)).unseal("plan")
+
+
+def test_what_was_never_kept_is_none_at_once(store: RunStore) -> None:
+    assert store.unseal("plan") is None
+
+
+@given(st.binary(max_size=200), st.data())
+def test_what_is_torn_or_changed_is_as_good_as_none(content: bytes, data: st.DataObject) -> None:
+    with TemporaryDirectory() as root:
+        store = RunStore(Folder(Path(root)), RUN)
+        file = Path(root) / store.seal("change", content)
+        assert store.unseal("change") == content
+        whole = file.read_bytes()
+        at = data.draw(st.integers(0, len(whole) - 1))
+        for torn in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
+            file.write_bytes(torn)
+            assert store.unseal("change") is None

@@ -1,0 +1,158 @@
+"""Machines that are lost: a flow run executed by a process with a disk of its own, killed, and executed again."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import psutil
+from prefect.client.orchestration import get_client
+from prefect.states import Pending
+
+from flows.workspace.agent_user import FIRST_UID, UID_COUNT
+
+PROJECT: Final = Path(__file__).parents[2]
+_PATIENCE_SECONDS: Final = 150
+
+
+@dataclass
+class FlowRun:
+    """A run of the flow on the Prefect server, which any machine can execute."""
+
+    id: str
+
+    @property
+    def state(self) -> str:
+        """Its state's name."""
+        with get_client(sync_client=True) as client:
+            return str(client.read_flow_run(UUID(self.id)).state_name)
+
+
+def create_flow_run(parameters: Mapping[str, Any]) -> FlowRun:
+    """Make a flow run that nobody executes yet."""
+    with get_client(sync_client=True) as client:
+        flow_id = client.create_flow_from_name("implement")
+        deployment = client.create_deployment(
+            flow_id, f"durability-{uuid4().hex[:8]}", entrypoint="flows.implement.implement"
+        )
+        run = client.create_flow_run_from_deployment(deployment, parameters=dict(parameters), state=Pending())
+        return FlowRun(str(run.id))
+
+
+@dataclass
+class Machine:
+    """One process that executes a flow run, with an empty disk, which is all that it knows beside the run's id."""
+
+    run: FlowRun
+    disk: Path
+    process: "subprocess.Popen[bytes]"
+    said: Path
+    agents: set[int] = field(default_factory=set)
+
+    def wait_for(self, there: Callable[[str], bool]) -> None:
+        """Wait until what the machine has said so far is as `there` wants it, or its process is over."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not there(self.log()) and self.process.poll() is None:
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.005)
+
+    def log(self) -> str:
+        """Return what it has said so far."""
+        return self.said.read_text(errors="replace")
+
+    def lose(self) -> None:
+        """Kill every process of the machine at once, and take its disk away."""
+        for process in self._processes():
+            try:
+                process.suspend()
+            except psutil.Error:
+                continue
+        for process in self._processes():
+            try:
+                process.kill()
+            except psutil.Error:
+                continue
+        self.process.wait()
+        while any(self._processes()):
+            time.sleep(0.01)
+        shutil.rmtree(self.disk)
+
+    def end(self) -> int:
+        """Wait for its end; return the exit status."""
+        return self.process.wait(_PATIENCE_SECONDS)
+
+    def interrupt(self) -> None:
+        """Tell it to stop, as a host does that is taken back."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def _processes(self) -> list[psutil.Process]:
+        """Return its processes: those below it, and those whose files are on its disk."""
+        return [process for process in psutil.process_iter() if self._has(process)]
+
+    def _has(self, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return (
+                process.pid == self.process.pid
+                or process.environ().get("DISK") == str(self.disk)
+                or self._is_agent(process)
+            )
+        except psutil.Error:
+            return False
+
+    def _is_agent(self, process: psutil.Process) -> bool:
+        of_an_agent = FIRST_UID <= process.uids().real < FIRST_UID + 2 * UID_COUNT
+        return of_an_agent and str(self.disk) in " ".join(process.environ().values())
+
+
+@contextmanager
+def machine(run: FlowRun, store: Path, command: tuple[str, ...] = (), **variables: str) -> Iterator[Machine]:
+    """Start a machine that executes the run; whatever is left of it at the end is removed."""
+    disk = Path(tempfile.mkdtemp(prefix="machine-"))
+    disk.chmod(0o755)
+    said = disk.with_name(f"{disk.name}.log")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(disk),
+        "DISK": str(disk),
+        "PREFECT_HOME": str(disk / "prefect"),
+        "PREFECT_LOCAL_STORAGE_PATH": str(store),
+        "PREFECT__FLOW_RUN_ID": run.id,
+        "PREFECT_LOGGING_COLORS": "false",
+        **variables,
+    }
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            command or (sys.executable, "-m", "prefect.engine"),
+            cwd=PROJECT,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    made = Machine(run, disk, process, said)
+    try:
+        yield made
+    finally:
+        if disk.exists():
+            made.lose()
+        said.unlink()
+
+
+def matches(pattern: str) -> Callable[[str], bool]:
+    """Return whether a machine's words match."""
+    return lambda said: re.search(pattern, said) is not None
