@@ -137,6 +137,10 @@ class KeyCollision(RunError):
     """Two S3 keys would become the same file."""
 
 
+class NothingKept(RunError):
+    """The run store has no change of that run."""
+
+
 class StoreUnavailable(RunError):
     """The run store did not take, or give, what a run keeps."""
 

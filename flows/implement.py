@@ -106,7 +106,7 @@ def implement(
         kept = Keepings.load(run.store)
         go_on = _go_on if kept.plan else _start
         plan, work = go_on(run, workspace, credentials, kept)
-        push(run.request, credentials, workspace, work)
+        push(run.request, credentials, workspace, work.change, work.kept)
         delivery = publish_report(run.request, workspace, plan.instructions, work, run.store)
     name = "Completed" if delivery.commit else "NoChanges"
     return Completed(name=name, message=headline(delivery), data=delivery)
@@ -141,7 +141,7 @@ def _go_on(run: _Run, workspace: Workspace, credentials: GitCredentials, kept: K
     """The work of a run that began elsewhere: the same start, the same instructions, nothing done twice."""
     plan = kept.plan
     assert plan is not None  # noqa: S101 (the caller has seen to it)
-    clone_again(run.request, credentials, workspace, kept)
+    clone_again(run.request, credentials, workspace, plan.checkout, work_tree=kept.finished is None)
     if kept.finished:
         return plan, finished_work(workspace, plan, kept.finished, run.store)
     from_contents(workspace, plan.contents)

@@ -62,7 +62,7 @@ class RunStore:
 
     def unseal(self, name: str) -> bytes | None:
         """Return what was sealed under this name; None where there is nothing, or nothing whole."""
-        sealed = self._read(name)
+        sealed = self.read(name)
         if sealed is None or not sealed.startswith(_SEAL):
             return None
         checksum, content = sealed[len(_SEAL) : _SEAL_BYTES - 1], sealed[_SEAL_BYTES:]
@@ -76,7 +76,8 @@ class RunStore:
         self._patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
         return self.path(name)
 
-    def _read(self, name: str) -> bytes | None:
+    def read(self, name: str) -> bytes | None:
+        """Return a file as it is; None where there is none."""
         try:
             content: bytes = self._patiently(lambda: self.files.read_path(self.path(name)), self.path(name))
         except FileNotFoundError:

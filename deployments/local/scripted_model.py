@@ -25,6 +25,10 @@ from botocore.credentials import Credentials
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from flows.parameters import DEFAULT_MODEL_IDS
 
+_INTERRUPTED: Final = "[Tool call interrupted"
+_FILLED_IN: Final = "No response requested."
+"""What Claude Code puts into a conversation that was interrupted: about a tool, and for a reply that never came."""
+
 _BEDROCK: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)")
 _PLACES: Final = {
     "cwd": re.compile(r"[Ww]orking directory: (\S+)"),
@@ -137,7 +141,11 @@ class ScriptedModel(LoopbackServer):
 
 
 def _turns_done(body: dict[str, Any]) -> int:
-    return sum(message.get("role") == "assistant" for message in body.get("messages", []))
+    """Count the replies that came to something: a tool that was interrupted is used again."""
+    messages: list[dict[str, Any]] = body.get("messages", [])
+    replies = [json.dumps(message["content"]) for message in messages if message.get("role") == "assistant"]
+    ours = [reply for reply in replies if _FILLED_IN not in reply]
+    return len(ours) - json.dumps(messages).count(_INTERRUPTED)
 
 
 def _placed(turn: Turn, body: dict[str, Any]) -> Turn:

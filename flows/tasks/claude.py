@@ -75,7 +75,7 @@ def finished_work(workspace: Workspace, plan: Plan, finished: Finished, store: R
     get_run_logger().info("the agent's work was done and kept by an earlier execution: nothing is spent again")
     if not finished.commit:
         return Work(Change("", plan.checkout), finished.report, "")
-    change = take_bundle(workspace.clean_git, plan.checkout, finished.bundle, finished.commit)
+    change = take_bundle(workspace.clean_git, plan.checkout, finished.bundle)
     return Work(change, finished.report, store.path("change.bundle"))
 
 

@@ -8,7 +8,6 @@ from git import RemoteProgress
 from prefect import get_run_logger
 
 from blocks.git_credentials import GitCredentials
-from flows.keepings import Keepings
 from flows.parameters import Request
 from flows.tasks.policy import step
 from flows.workspace.clone import Checkout
@@ -39,21 +38,20 @@ def clone(request: Request, credentials: GitCredentials, workspace: Workspace) -
 
 
 @step("clone")
-def clone_again(request: Request, credentials: GitCredentials, workspace: Workspace, kept: Keepings) -> Checkout:
-    """Go on from where an earlier execution of the run was; return where its work started from."""
+def clone_again(
+    request: Request, credentials: GitCredentials, workspace: Workspace, checkout: Checkout, *, work_tree: bool
+) -> None:
+    """Fetch what an earlier execution of the run started from, with a work tree where an agent is to go on."""
     logger = get_run_logger()
-    assert kept.plan is not None  # noqa: S101 (the caller has seen to it)
-    checkout = kept.plan.checkout
     clone_known(
         workspace,
         remote(request, credentials, workspace),
         checkout,
         depth=request.clone_depth,
         progress=LoggedProgress(logger.info),
-        work_tree=kept.finished is None,
+        work_tree=work_tree,
     )
     logger.info("%s: the work goes on from %s at %s", request.repo_url, checkout.base_branch, checkout.base_commit[:12])
-    return checkout
 
 
 def remote(request: Request, credentials: GitCredentials, workspace: Workspace) -> Remote:

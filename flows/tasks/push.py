@@ -5,7 +5,6 @@ from prefect import get_run_logger
 from blocks.git_credentials import GitCredentials
 from flows.errors import BranchConflict, PushRejected, RunError
 from flows.parameters import Request
-from flows.tasks.claude import Work
 from flows.tasks.clone import remote
 from flows.tasks.policy import step
 from flows.workspace.collect import Change
@@ -15,19 +14,33 @@ from flows.workspace.remote import Remote
 
 
 @step("push")
-def push(request: Request, credentials: GitCredentials, workspace: Workspace, work: Work) -> None:
-    """Put the commit on the remote, if the policies allow; nothing happens where there is nothing to change."""
-    logger, change = get_run_logger(), work.change
+def push(request: Request, credentials: GitCredentials, workspace: Workspace, change: Change, kept: str) -> None:
+    """Put the commit on the remote, if the policies allow; nothing happens where there is nothing to change.
+
+    Args:
+        request: The run's parameters.
+        credentials: With the git token.
+        workspace: Where the commit is.
+        change: What to push.
+        kept: Where the change is kept, for the message of a failure; empty where it is not.
+    """
+    logger = get_run_logger()
     if not change.commit:
         logger.info("nothing to change, nothing to push")
         return
     try:
-        check_change(workspace.clean_git, change, request.commit_message, request.policy)
+        check_change(workspace.clean_git, change, request.policy)
         _push(remote(request, credentials, workspace), workspace, change)
     except RunError as error:
-        how = f"git fetch <that file> {change.checkout.branch} gets it into any clone"
-        raise type(error)(f"{error}; the change is kept as {work.kept}: {how}") from None
+        raise type(error)(f"{error}; {_how_to_get_it(change, kept)}") from None
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)
+
+
+def _how_to_get_it(change: Change, kept: str) -> str:
+    if not kept:
+        return "the run store did not take the change either: it goes with this machine"
+    how = f"git fetch <that file> {change.checkout.branch} gets it into any clone, the flow deliver pushes it later"
+    return f"the change is kept as {kept}: {how}"
 
 
 def _push(target: Remote, workspace: Workspace, change: Change) -> None:

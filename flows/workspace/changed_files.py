@@ -103,6 +103,11 @@ def links(git_dir: Path, commit: str) -> dict[str, str]:
     return {path: head.split(" ")[2] for head, _, path in entries}
 
 
+def message(git_dir: Path, commit: str) -> str:
+    """Return a commit's message."""
+    return git.check(git.command(["cat-file", "commit", commit], git_dir=git_dir)).text.partition("\n\n")[2]
+
+
 def file_count(git_dir: Path, commit: str) -> int:
     """Return how many files a commit has."""
     return git.check(git.command(["ls-tree", "-r", "-z", "--name-only", commit], git_dir=git_dir)).stdout.count(b"\0")

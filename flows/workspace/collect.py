@@ -168,8 +168,8 @@ def bundle_of(git_dir: Path, ref: str, base: str) -> bytes:
         return Path(file.name).read_bytes()
 
 
-def take_bundle(git_dir: Path, checkout: Checkout, bundle: bytes, commit: str) -> Change:
-    """Return the change that an earlier execution of the run bundled."""
+def take_bundle(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
+    """Return the change that an earlier execution of the run bundled; raise `GitFailed` where it is not sound."""
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
         file.write(bundle)
         file.flush()
@@ -177,4 +177,5 @@ def take_bundle(git_dir: Path, checkout: Checkout, bundle: bytes, commit: str) -
         safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
         arguments = ["fetch", "--no-write-fetch-head", "--quiet", "--update-head-ok", file.name, f"+{ref}:{ref}"]
         git.check(git.command(arguments, config=safe, git_dir=git_dir))
+    commit = git.check(git.command(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir)).text
     return Change(commit, checkout, _files(git_dir, checkout.base_commit, commit))

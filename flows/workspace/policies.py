@@ -77,7 +77,7 @@ _PATH_RULES: Final = (
 )
 
 
-def check_change(git_dir: Path, change: Change, message: str, policy: ChangePolicy) -> None:
+def check_change(git_dir: Path, change: Change, policy: ChangePolicy) -> None:
     """Raise the named error of the first thing in a change that its policy does not allow."""
     files = git_objects.changed_files(git_dir, change.checkout.base_commit, change.commit)
     _check_paths(files, policy)
@@ -86,7 +86,7 @@ def check_change(git_dir: Path, change: Change, message: str, policy: ChangePoli
     if not policy.allow_outside_links and any(file.mode == SYMLINK for file in files):
         _check_links(git_dir, change.commit, files)
     _check_deletions(files, git_objects.file_count(git_dir, change.checkout.base_commit), policy)
-    check_message(message)
+    check_message(git_objects.message(git_dir, change.commit))
     for portion in git_objects.in_portions(files, sizes):
         check_secrets(git_dir, portion, policy.allow_secrets_in)
 

@@ -47,14 +47,14 @@ class Repository:
     def shell(self, command: str) -> None:
         subprocess.run(["bash", "-ec", command], cwd=self.root, env=ENVIRONMENT, check=True)
 
-    def commit(self) -> str:
+    def commit(self, message: str = "Implement") -> str:
         self.git("add", "--all", "--force")
-        self.git("commit", "--quiet", "--allow-empty", "-m", "x")
+        self.git("commit", "--quiet", "--allow-empty", "-m", message)
         return self.git("rev-parse", "HEAD")
 
     def check(self, message: str = "Implement", **policy: Any) -> None:  # noqa: ANN401 (any field of the policy)
-        change = Change(self.commit(), Checkout("new", "main", self.base, ""))
-        check_change(self.root / ".git", change, message, ChangePolicy(**policy))
+        change = Change(self.commit(message), Checkout("new", "main", self.base, ""))
+        check_change(self.root / ".git", change, ChangePolicy(**policy))
 
 
 @pytest.fixture

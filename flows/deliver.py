@@ -1,0 +1,80 @@
+"""The flow that delivers later: a change that a run kept and could not push, with fresh credentials, and no agent."""
+
+from dataclasses import replace
+from typing import cast
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.results import get_default_result_storage
+from prefect.states import Completed
+
+from flows.errors import NothingKept
+from flows.keepings import Keepings, Plan
+from flows.parameters import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
+from flows.store import FileSystem, RunStore
+from flows.tasks.clone import clone_again, remote
+from flows.tasks.logs import set_up_logs
+from flows.tasks.push import push
+from flows.tasks.secret import read_secret
+from flows.workspace.clone import plan as plan_branch
+from flows.workspace.collect import take_bundle
+from flows.workspace.directory import workspace as run_workspace
+
+
+@flow(flow_run_name="deliver {flow_run_id}")
+def deliver(
+    flow_run_id: str,
+    branch_name: str = "",
+    git_credentials_secret_id: str = DEFAULT_SECRET_ID,
+    git_credentials_block: str = "",
+    aws_region: str = DEFAULT_REGION,
+    allow_default_branch: bool = False,
+    policy: ChangePolicy = ChangePolicy(),  # noqa: B008 (frozen)
+) -> State[str]:
+    """Push the change that a run of implement kept, where the run itself could not.
+
+    Args:
+        flow_run_id: The id of the run of implement.
+        branch_name: The branch to push. Empty: the run's own.
+        git_credentials_secret_id: Name or ARN of the secret in AWS Secrets Manager that holds {"token", "email"}.
+        git_credentials_block: Name of a Git Credentials block, in place of the secret.
+        aws_region: The AWS region of the secret.
+        allow_default_branch: Let the branch be the repository's default branch.
+        policy: What the change may hold to be pushed.
+    """
+    set_up_logs()
+    store = RunStore(cast("FileSystem", get_default_result_storage()), flow_run_id)
+    plan, bundle = _kept(store)
+    checkout = replace(plan.checkout, branch=branch_name or plan.checkout.branch)
+    request = Request(
+        repo_url=plan.repo_url,
+        instructions_s3_uri="",
+        instructions="kept",
+        branch_name=checkout.branch,
+        base_branch="",
+        commit_message="kept",
+        clone_depth=DEFAULT_CLONE_DEPTH,
+        git_credentials_secret_id=git_credentials_secret_id,
+        git_credentials_block=git_credentials_block,
+        aws_region=aws_region,
+        allow_default_branch=allow_default_branch,
+        policy=policy,
+    )
+    with run_workspace() as workspace:
+        credentials = read_secret(request)
+        refs = remote(request, credentials, workspace).refs()
+        plan_branch(refs, checkout.branch, "", allow_default_branch=allow_default_branch)
+        clone_again(request, credentials, workspace, checkout, work_tree=False)
+        change = take_bundle(workspace.clean_git, plan.checkout, bundle)
+        push(request, credentials, workspace, replace(change, checkout=checkout), store.path("change.bundle"))
+    return Completed(message=f"Pushed {change.commit[:12]} to {checkout.branch}", data=change.commit)
+
+
+def _kept(store: RunStore) -> tuple[Plan, bytes]:
+    plan, bundle = Keepings.load(store).plan, store.read("change.bundle")
+    if plan is None or bundle is None:
+        raise NothingKept(
+            f"no change of the run {store.flow_run_id!r} is kept here: check the id, and that this process has the run "
+            "store of that one"
+        )
+    return plan, bundle
