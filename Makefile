@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test test-fast check lint types imports locks blocks clean
+.PHONY: help demo test test-hostile test-fast check lint types imports locks blocks clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ demo: $(VENV)/ready ## The whole job on a local stack; REPO=<path or URL> takes 
 
 test: $(VENV)/ready ## The whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+test-hostile: $(VENV)/ready ## Hostile repositories and agents against the wall between two users; needs root on Linux
+	@$(BIN)/python -m pytest tests/hostile -n $(WORKERS)
 
 check: lint types imports ## Lint, types and import rules
 
