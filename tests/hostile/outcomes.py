@@ -62,18 +62,17 @@ REFUSED: Final[dict[str, tuple[str, type[RunError]]]] = {
         AgentRepoInvalid,
     ),
     "objects-of-no-kind": (
-        "find .git/objects -type f -exec chmod u+w {} + -exec sh -c 'echo x > $0' {} \\;",
+        "chmod -R u+w .git/objects; find .git/objects -type f -exec sh -c 'echo x > $0' {} \\;",
         AgentRepoInvalid,
     ),
     "forged-index": (FORGED_INDEX, AgentRepoInvalid),
     "index-is-garbage": ("echo DIRC > .git/index", AgentRepoInvalid),
     "index-lock-is-a-directory": ("mkdir -p .git/index.lock/x", AgentRepoInvalid),
-    "result-ref-is-in-the-way": ("mkdir -p .git/refs/claude-code-headless/result/x", AgentRepoInvalid),
+    "result-ref-is-in-the-way": ("git update-ref refs/claude-code-headless/result/x HEAD", AgentRepoInvalid),
     "result-ref-is-locked": (
         "mkdir -p .git/refs/claude-code-headless; touch .git/refs/claude-code-headless/result.lock",
         AgentRepoInvalid,
     ),
-    "shallow": ("git rev-parse HEAD > .git/shallow; echo 1 > .git/shallow.lock", AgentRepoInvalid),
     "read-only": ("chmod -R a-w .git", AgentRepoInvalid),
     "filter-required": (
         'git config filter.r.clean "$M filter-required; exit 1"; git config filter.r.required true; '
@@ -106,6 +105,7 @@ TAKEN: Final = {
     "> .git/shallow; git replace -f HEAD HEAD 2>/dev/null; echo ref: refs/heads/none > .git/HEAD",
     "partial-clone": "git config extensions.partialClone origin; git config remote.origin.promisor true; "
     "git config remote.origin.partialclonefilter blob:none; git config remote.origin.url $T/promised.git",
+    "shallow": "git rev-parse HEAD > .git/shallow; touch .git/shallow.lock",
     "result-ref": "git symbolic-ref refs/claude-code-headless/result refs/heads/elsewhere",
 }
 """Those that change nothing for us: the run ends well, with what the agent meant to change."""

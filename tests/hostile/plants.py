@@ -40,7 +40,7 @@ CONFIG: Final = {
     "ssh-command": 'git config core.sshCommand "$M ssh-command"; git config remote.ssh.url ssh://x.invalid/r',
     "git-proxy": _program("git-proxy", "git config core.gitProxy $P; git config remote.git.url git://x.invalid/r"),
     "alternate-refs": 'git config core.alternateRefsCommand "$M alternate-refs; :"; git init -q --bare $D/alt-$(id -u); '
-    "echo $D/alt-$(id -u)/objects >> .git/objects/info/alternates",
+    "mkdir -p .git/objects/info; echo $D/alt-$(id -u)/objects >> .git/objects/info/alternates",
     "filter-clean": 'git config filter.c.clean "$M filter-clean; cat"; echo "*.clean filter=c" >> .gitattributes; '
     "echo c > a.clean",
     "filter-smudge": 'git config filter.s.smudge "$M filter-smudge; cat"; echo "*.smudge filter=s" >> .gitattributes; '
@@ -67,7 +67,7 @@ CONFIG: Final = {
     "config-worktree": "git config extensions.worktreeConfig true; "
     'git config -f .git/config.worktree filter.w.clean "$M config-worktree; cat"; '
     'echo "*.worktree filter=w" >> .gitattributes; echo w > a.worktree',
-    "attributes-file": 'git config filter.af.clean "$M attributes-file; cat"; echo "*.af filter=af" > .git/info/attributes; '
+    "attributes-file": 'git config filter.af.clean "$M attributes-file; cat"; mkdir -p .git/info; echo "*.af filter=af" > .git/info/attributes; '
     "echo a > a.af",
     "receive-pack": 'git config remote.origin.receivepack "$M receive-pack;:"; git config remote.local.receivepack "$M '
     'receive-pack;:"; git config remote.local.url $D/nowhere',
@@ -90,7 +90,7 @@ CONFIG: Final = {
     "submodule-update": 'git config submodule.x.update "!$M submodule-update"; git config submodule.recurse true',
     "gc-recent-objects": 'git config gc.recentObjectsHook "$M gc-recent-objects"; git config gc.auto 1',
     "replace-refs": "git replace -f HEAD $(git commit-tree -m replaced $(git hash-object -t tree -w /dev/null))",
-    "grafts": "echo $(git rev-parse HEAD) $(git rev-parse HEAD) > .git/info/grafts",
+    "grafts": "mkdir -p .git/info; echo $(git rev-parse HEAD) $(git rev-parse HEAD) > .git/info/grafts",
     "tools": 'for t in merge diff; do git config $t.tool x; git config ${t}tool.x.cmd "$M tools"; done; '
     'git config web.browser x; git config browser.x.cmd "$M tools"; git config man.x.cmd "$M tools"',
     "work-tree": "git config core.worktree $D",
