@@ -10,6 +10,7 @@ from flows.errors import (
     UnexpectedSubmodule,
     UnsafeSymlink,
 )
+from tests.hostile.plants import CONFIG
 
 FORGED_INDEX: Final = r"""
 cat > $D/forge-$(id -u).py <<'END'
@@ -79,6 +80,7 @@ REFUSED: Final[dict[str, tuple[str, type[RunError]]]] = {
         'echo "*.r filter=r" > .gitattributes; echo r > a.r',
         AgentRepoInvalid,
     ),
+    "filter-process": (CONFIG["filter-process"], AgentRepoInvalid),
     "unreadable-file": ("echo x > closed; chmod 000 closed", AgentRepoInvalid),
     "bad-encoding": ("echo '*.u working-tree-encoding=UTF-16' > .gitattributes; printf abc > a.u", AgentRepoInvalid),
     "link-to-a-secret": ("ln -s /etc/shadow shadow", UnsafeSymlink),

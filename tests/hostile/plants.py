@@ -90,7 +90,7 @@ CONFIG: Final = {
     "submodule-update": 'git config submodule.x.update "!$M submodule-update"; git config submodule.recurse true',
     "gc-recent-objects": 'git config gc.recentObjectsHook "$M gc-recent-objects"; git config gc.auto 1',
     "replace-refs": "git replace -f HEAD $(git commit-tree -m replaced $(git hash-object -t tree -w /dev/null))",
-    "grafts": "mkdir -p .git/info; echo $(git rev-parse HEAD) $(git rev-parse HEAD) > .git/info/grafts",
+    "grafts": "mkdir -p .git/info; git rev-parse HEAD > .git/info/grafts",
     "tools": 'for t in merge diff; do git config $t.tool x; git config ${t}tool.x.cmd "$M tools"; done; '
     'git config web.browser x; git config browser.x.cmd "$M tools"; git config man.x.cmd "$M tools"',
     "work-tree": "git config core.worktree $D",
@@ -136,7 +136,7 @@ DAEMONS: Final = {
     'N=$((${N:-0} + 1)) setsid sh -c "$C" >/dev/null 2>&1 &\'; sh -c "$C"',
     "from-a-filter": "git config filter.daemon.clean \"(setsid sh -c 'while :; do sh $D/again-$(id -u); sleep .02; done' "
     '>/dev/null 2>&1 &) ; $M from-a-filter; cat"; echo "*.daemon filter=daemon" > .gitattributes; echo d > a.daemon',
-    "holds-the-pipe": 'git config filter.holds.clean "setsid sleep 600 & $M holds-the-pipe; cat"; '
+    "holds-the-pipe": 'git config filter.holds.clean "setsid sleep 600 >/dev/null & $M holds-the-pipe; cat"; '
     'echo "*.holds filter=holds" >> .gitattributes; echo h > a.holds',
 }
 """Processes that outlive their parents: started by the agent, and by the git that takes its work."""

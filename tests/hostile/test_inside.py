@@ -25,14 +25,14 @@ cat > trace.py <<'END'
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
 for pid in (1, {pid}):
-    if libc.ptrace(16, pid, 0, 0) == 0: print("ptrace", pid)
+    if libc.ptrace(0x4206, pid, 0, 0) == 0: print("ptrace", pid)
     buffer = ctypes.create_string_buffer(8)
     class Part(ctypes.Structure): _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_size_t)]
     here, there = Part(ctypes.addressof(buffer), 8), Part(id(ctypes), 8)
     if libc.process_vm_readv(pid, ctypes.byref(here), 1, ctypes.byref(there), 1, 0) > 0: print("readv", pid)
     descriptor = libc.syscall(434, pid, 0)
     if descriptor >= 0 and libc.syscall(438, descriptor, 1, 0) >= 0: print("getfd", pid)
-if libc.ptrace(16, os.getppid(), 0, 0) == 0: print("control")
+if libc.ptrace(0x4206, os.getppid(), 0, 0) == 0: print("control")
 END
 python3 trace.py > traced.txt; rm trace.py
 """
@@ -109,9 +109,11 @@ def test_no_privilege_descriptor_variable_or_place_is_left_to_the_agent(attack: 
     outside = [path for path in result(done, "writable.txt").splitlines() if not re.match(r"/(dev|run/lock)\b", path)]
     assert outside == []
     assert [
-        n for n in result(done, "names.txt").splitlines() if re.match(r"AWS_|PREFECT_|GIT_(?!TERM)|DATABASE", n)
+        n
+        for n in result(done, "names.txt").splitlines()
+        if re.match(r"AWS_|PREFECT_|GIT_(?!TERMINAL_PROMPT|EDITOR|SSL_CAINFO)|DATABASE", n)
     ] == []
-    status = dict(re.findall(r"(\w+):\s*(.*)", result(done, "status.txt")))
+    status = dict(re.findall(r"(\w+):[\t ]*(.*)", result(done, "status.txt")))
     assert {int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {0}
     assert (status["NoNewPrivs"].strip(), status["Groups"].strip()) == ("1", "")
     limits = {line[:25].strip(): line[25:].split()[1] for line in result(done, "limits.txt").splitlines()}

@@ -152,7 +152,12 @@ def test_the_directory_itself_is_given_last(
     (open_folder / "place" / "a").mkdir(parents=True)
     given: list[Path] = []
     chown = os.chown
-    monkeypatch.setattr("os.chown", lambda path, *to, **how: (given.append(Path(path)), chown(path, *to, **how)))
+
+    def seen(path: Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> None:
+        given.append(Path(path))
+        chown(path, uid, gid, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr("os.chown", seen)
     walled.give(open_folder / "place")
     assert given == [open_folder / "place" / "a", open_folder / "place"]
 

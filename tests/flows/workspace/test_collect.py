@@ -170,7 +170,7 @@ def test_an_attribute_that_cannot_be_met_does_not_lose_the_other_files(run: tupl
 
 def test_what_a_filter_leaves_running_does_not_hold_the_run_up(run: tuple[Workspace, Checkout]) -> None:
     made, checkout = run
-    as_agent(made, "git config filter.x.clean 'setsid sleep 600 & cat'; mkdir -p .git/info")
+    as_agent(made, "git config filter.x.clean 'setsid sleep 600 >/dev/null & cat'; mkdir -p .git/info")
     as_agent(made, "echo '* filter=x' > .git/info/attributes; echo 2 >> a.txt")
     started = time.monotonic()
     assert files(collect(made, checkout, IDENTITY)) == {"a.txt": (1, 0)}
