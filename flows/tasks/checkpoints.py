@@ -51,6 +51,8 @@ class Checkpoints:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
+        # The agent is done; what it left running could hold up a look at its tree.
+        self.workspace.agent.end_processes()
         if self._thread:
             self._thread.join()
 

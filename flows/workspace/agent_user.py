@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +28,9 @@ UID_COUNT: Final = 10_000
 A run takes two: the agent's, and the one `UID_COUNT` above it for what ends the agent.
 """
 
+_SHARED: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")  # noqa: S108 (cleaned, not used)
+"""Where every user may leave files: the next run with this uid would own them."""
+
 MARK: Final = "CLAUDE_CODE_HEADLESS_RUN"
 _END_TIMEOUT_SECONDS: Final = 30
 _LOOK_SECONDS: Final = 0.02
@@ -41,7 +45,8 @@ with contextlib.suppress(ProcessLookupError):
 """
 """Kills as the agent's user, but with a real and a saved uid of its own, so that the agent cannot kill it first."""
 
-_WRITABLE_BY_ALL: Final = tuple(place for place in ("/tmp", "/var/tmp", "/dev/shm") if Path(place).is_dir())  # noqa: S108
+_OOM_SCORE: Final = 500
+"""proc(5)'s oom_score_adj for the agent: as though it used half of the memory more than it does."""
 
 _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**30}
 """setrlimit(2)'s RLIMIT_… for the agent: open files, processes of its uid, bytes of one file."""
@@ -59,7 +64,10 @@ class AgentUser:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return `command` as the agent's user runs it: no capability, no group, no way to gain a privilege."""
-        return ["prlimit", *_limits(), *self._drop(), *command] if self.uid is not None else list(command)
+        if self.uid is None:
+            return list(command)
+        # Where memory runs out, the kernel is to end the agent, and not the flow that has to keep its work.
+        return ["choom", "-n", str(_OOM_SCORE), "--", "prlimit", *_limits(), *self._drop(), *command]
 
     def _drop(self) -> list[str]:
         ids = [f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
@@ -69,10 +77,11 @@ class AgentUser:
         """Make the agent the owner of `path` and of everything below it; links are not followed."""
         if self.uid is None:
             return
-        os.chown(path, self.uid, self.uid, follow_symlinks=False)
         for folder, folders, files in os.walk(path):
             for name in (*folders, *files):
                 os.chown(os.path.join(folder, name), self.uid, self.uid, follow_symlinks=False)  # noqa: PTH118 (walks)
+        # Last: as long as the directory itself is closed, nobody can put a link where we are about to walk.
+        os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
     def lend(self, path: Path) -> None:
         """Let the agent read `path`, a file or a directory of ours, and not change it."""
@@ -92,6 +101,21 @@ class AgentUser:
             time.sleep(_LOOK_SECONDS)
             self._kill_all()
 
+    def remove_left_files(self) -> None:
+        """Remove what the agent left where every user may; after its processes, for they could leave more."""
+        if self.uid is None:
+            return
+        for folder in {*_SHARED, tempfile.gettempdir()}:
+            with suppress(OSError), os.scandir(folder) as entries:
+                for entry in [entry for entry in entries if self._left(entry)]:
+                    shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)  # noqa: PTH108
+
+    def _left(self, entry: os.DirEntry[str]) -> bool:
+        try:
+            return entry.stat(follow_symlinks=False).st_uid == self.uid
+        except FileNotFoundError:
+            return False
+
     def _kill_all(self) -> None:
         if self.uid is not None:
             # With -1, kill(2) signals all of a uid at once: a fork cannot slip past it, as it could past a list.
@@ -100,13 +124,6 @@ class AgentUser:
         for process in self.processes():
             with suppress(psutil.Error):
                 process.kill()
-
-    def remove_leftovers(self) -> None:
-        """Remove what the agent left where everyone may write: a later run may get the same uid, and read it."""
-        if self.uid is None:
-            return
-        owned = ["-maxdepth", "2", "-xdev", "-user", str(self.uid), "-exec", "rm", "-rf", "--", "{}", "+"]
-        subprocess.run(["find", *_WRITABLE_BY_ALL, *owned], check=False, capture_output=True)
 
     def processes(self) -> list[psutil.Process]:
         """Return what is alive of the agent's processes."""
@@ -148,8 +165,8 @@ def _why_no_wall() -> str:
     consequence = "the agent runs as this process's own user and can read what that user can"
     if os.geteuid() != 0:
         return f"not running as root: {consequence}"
-    if not shutil.which("setpriv") or not shutil.which("prlimit"):
-        return f"setpriv and prlimit (util-linux) are not installed: {consequence}"
+    if missing := [name for name in ("choom", "prlimit", "setpriv") if not shutil.which(name)]:
+        return f"{' and '.join(missing)} (util-linux) not installed: {consequence}"
     trial = subprocess.run(AgentUser(FIRST_UID, "").argv(["true"]), check=False, capture_output=True)
     if trial.returncode != 0:
         return f"this container may not change the user of a process (CAP_SETUID, CAP_SETGID): {consequence}"

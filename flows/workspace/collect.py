@@ -91,6 +91,9 @@ def _take_despite_faults(workspace: Workspace, base: str) -> None:
     place = Path(mkdtemp(dir=workspace.root))
     source = ["--quiet", "--bare", "--no-local", "--template=", str(workspace.clean_git), str(place)]
     git.check(git.command(["clone", *source], config=["protocol.file.allow=always"]))
+    # These attributes go before the work tree's, of which one that cannot be met would end `git add` for all files.
+    (place / "info").mkdir(exist_ok=True)
+    (place / "info" / "attributes").write_text("* !filter !working-tree-encoding\n")
     workspace.agent.give(place)
     workspace.git_as_agent("read-tree", base, git_dir=place)
     _take(workspace, base, place, despite_faults=True)

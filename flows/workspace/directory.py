@@ -74,14 +74,20 @@ class Workspace:
         git_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
         may_fail: bool = False,
+        beside_agent: bool = False,
     ) -> git.GitResult:
-        """Run git in the work tree as the agent: what that tree makes git run, the agent could run anyway."""
+        """Run git in the work tree as the agent: what that tree makes git run, the agent could run anyway.
+
+        Nothing outlives it, unless the agent goes on `beside` it: what a filter leaves running could hold git's output
+        open, or change what comes next.
+        """
         where = [f"--git-dir={git_dir or self.work_tree / '.git'}", f"--work-tree={self.work_tree}"]
         run = git.run if may_fail else git.check
         return run(
             self.agent.argv(git.command([*where, *arguments])),
             environment=git.isolated_environment({**self.agent_mark, **(environment or {})}),
             timeout_seconds=_GIT_TIMEOUT_SECONDS,
+            on_exit=None if beside_agent else self.agent.end_processes,
         )
 
     @property
@@ -122,7 +128,7 @@ def workspace() -> Iterator[Workspace]:
                 yield made
             finally:
                 user.end_processes()
-                user.remove_leftovers()
+                user.remove_left_files()
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

@@ -7,7 +7,9 @@ here is read, because the repository's is not ours to trust.
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -69,8 +71,12 @@ def run(
     progress: RemoteProgress | None = None,
     pass_fds: Sequence[int] = (),
     timeout_seconds: float = 3600,
+    on_exit: Callable[[], None] | None = None,
 ) -> GitResult:
-    """Run a command with exactly `environment` (ours, when None), in a session of its own, to its end."""
+    """Run a command with exactly `environment` (ours, when None), in a session of its own, to its end.
+
+    `on_exit` is called when its process ended, although what that left behind may hold the output open.
+    """
     exact = isolated_environment() if environment is None else environment
     started = Git(os.sep).execute(
         ["env", *(part for name in os.environ if name not in exact for part in ("-u", name)), *argv],
@@ -94,15 +100,32 @@ def run(
         if report is not None:
             report(text)
 
-    handle_process_output(
-        process,
-        None if progress is not None else stdout.append,
-        read_error,
-        decode_streams=False,
-        kill_after_timeout=timeout_seconds,
-    )
+    with _at_exit(process, on_exit):
+        handle_process_output(
+            process,
+            None if progress is not None else stdout.append,
+            read_error,
+            decode_streams=False,
+            kill_after_timeout=timeout_seconds,
+        )
     status = process.proc.wait() if process.proc is not None else process.status or 0
     return GitResult(status, b"".join(stdout), "\n".join(stderr)[-_STDERR_LIMIT:])
+
+
+@contextmanager
+def _at_exit(process: Git.AutoInterrupt, call: Callable[[], None] | None) -> Iterator[None]:
+    if call is None or (child := process.proc) is None:
+        yield
+        return
+
+    def wait() -> None:
+        child.wait()
+        call()
+
+    thread = threading.Thread(target=wait, name="git-exit", daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 def check(argv: Sequence[str], **options: Any) -> GitResult:  # noqa: ANN401 (run's own)

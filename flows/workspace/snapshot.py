@@ -20,17 +20,18 @@ def take(workspace: Workspace, base: str) -> str:
         # With the agent's own index, whose stamps say which files are as they were, only what is new is read.
         own = workspace.work_tree / ".git" / "index"
         git.check(workspace.agent.argv(["cp", "--no-target-directory", "--", str(own), str(index)]))
-    own_index = {"GIT_INDEX_FILE": str(index)}
-    workspace.git_as_agent("add", "--all", "--ignore-errors", environment=own_index, may_fail=True)
-    tree = workspace.git_as_agent("write-tree", environment=own_index).text
+    # Always the same commit for the same tree, so that what is not new is seen not to be.
+    dates = {f"GIT_{role}_DATE": "@0 +0000" for role in ("AUTHOR", "COMMITTER")}
+
+    def run(*arguments: str, may_fail: bool = False) -> str:
+        given = {"GIT_INDEX_FILE": str(index), **dates}
+        return workspace.git_as_agent(*arguments, environment=given, may_fail=may_fail, beside_agent=True).text
+
+    run("add", "--all", "--ignore-errors", may_fail=True)
+    tree = run("write-tree")
     if tree == git.check(git.command(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git)).text:
         return base
-    # Always the same for the same tree, so that what is not new is seen not to be.
-    dated = {f"GIT_{role}_DATE": "@0 +0000" for role in ("AUTHOR", "COMMITTER")}
-    commit = workspace.git_as_agent(
-        *AGENT_IDENTITY, "commit-tree", tree, "-p", base, "-m", "checkpoint", environment=dated
-    ).text
-    workspace.git_as_agent("update-ref", _REF, commit)
+    run("update-ref", _REF, run(*AGENT_IDENTITY, "commit-tree", tree, "-p", base, "-m", "checkpoint"))
     fetch_objects(workspace, workspace.work_tree / ".git", _REF)
     return git.check(git.command(["rev-parse", _REF], git_dir=workspace.clean_git)).text
 

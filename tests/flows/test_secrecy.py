@@ -1,63 +1,18 @@
 """Where the credentials are not: after a run, and while one goes on, everything that could hold them is searched."""
 
-import base64
 import os
 import re
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
-from deployments.local.stack import API_KEY, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 from tests.conftest import World, flush
 from tests.runs import run_flow
-
-SECRETS = (GIT_TOKEN, API_KEY, AWS_SECRET_ACCESS_KEY)
-# Patterns that find the secrets, and are not the secrets themselves: the agent is told them.
-PATTERNS = "local-git-token-[0-9a-f]{12}|local-anthropic-key-[0-9a-f]{8}|local-secret-access-key-[0-9a-f]{8}"
+from tests.sightings import PATTERNS, holders, sampled_argv, seen_in
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the wall between two users needs root: run as root")
-
-
-def forms(secret: str) -> Iterator[bytes]:
-    yield secret.encode()
-    yield base64.b64encode(secret.encode()).rstrip(b"=")
-    yield base64.b64encode(f"x-access-token:{secret}".encode()).rstrip(b"=")
-    yield quote(secret, safe="").encode()
-
-
-def holders(files: Iterator[Path]) -> list[str]:
-    needles = {form for secret in SECRETS for form in forms(secret)}
-    return [str(path) for path in files if path.is_file() and any(n in path.read_bytes() for n in needles)]
-
-
-@contextmanager
-def sampled_argv() -> Iterator[set[bytes]]:
-    """Collect the command lines of all processes, again and again."""
-    seen: set[bytes] = set()
-    over = threading.Event()
-
-    def sample() -> None:
-        while not over.is_set():
-            for entry in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(entry.read_bytes())
-                except OSError:
-                    continue
-            time.sleep(0.005)
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
@@ -75,13 +30,13 @@ def test_no_log_database_storage_argv_or_commit_holds_a_credential(
     said = capfd.readouterr()
     everything = (caplog.text + said.out + said.err).encode() + b"\0".join(argv)
     assert world.name.encode() in everything
-    assert not [s for secret in SECRETS for s in forms(secret) if s in everything]
+    assert seen_in(everything) == []
     database = list((world.stack.home / "prefect-server").rglob("*.db*"))
     assert any(done.id.encode() in path.read_bytes() for path in database)
     kept = Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / done.id
-    assert holders(iter(database)) == []
+    assert holders(database) == []
     assert holders(kept.rglob("*")) == []
-    assert not [s for secret in SECRETS for s in forms(secret) for r in world.stack.model.asked if s in r.body]
+    assert not [request for request in world.stack.model.asked if seen_in(request.body)]
 
 
 @needs_root

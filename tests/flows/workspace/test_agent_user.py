@@ -146,6 +146,38 @@ def test_what_is_given_is_the_agents_and_links_are_not_followed(walled: AgentUse
 
 
 @as_root
+def test_the_directory_itself_is_given_last(
+    walled: AgentUser, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (open_folder / "place" / "a").mkdir(parents=True)
+    given: list[Path] = []
+    chown = os.chown
+
+    def seen(path: Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> None:
+        given.append(Path(path))
+        chown(path, uid, gid, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr("os.chown", seen)
+    walled.give(open_folder / "place")
+    assert given == [open_folder / "place" / "a", open_folder / "place"]
+
+
+@as_root
+def test_what_the_agent_left_for_the_next_of_its_uid_is_removed(walled: AgentUser) -> None:
+    left = [Path(folder) / f"left-{walled.uid}" for folder in ("/tmp", "/dev/shm")]  # noqa: S108 (looked at)
+    output(walled, f"mkdir -p {left[0]}/x; chmod 0 {left[0]}/x {left[0]}; ln -s /etc {left[1]}")
+    assert all(path.is_symlink() or path.exists() for path in left)
+    walled.remove_left_files()
+    assert not any(path.is_symlink() or path.exists() for path in left)
+    assert Path("/etc/passwd").exists()
+
+
+@as_root
+def test_the_kernel_takes_the_agent_first_where_memory_runs_out(walled: AgentUser) -> None:
+    assert int(output(walled, "cat /proc/self/oom_score_adj")) == 500
+
+
+@as_root
 def test_what_is_lent_can_be_read_by_the_agent_and_by_no_other(walled: AgentUser, open_folder: Path) -> None:
     (open_folder / "lent").write_text("lent")
     walled.lend(open_folder / "lent")

@@ -1,6 +1,7 @@
 """Taking the agent's work: what comes across is objects, and the commit made of them is the same each time."""
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,6 +158,24 @@ def test_what_was_done_beside_a_repository_that_is_none_is_not_lost(
     # The work is paid for: its files are taken by another way, for a human to look at.
     assert files(change) == {"a.txt": (1, 0)}
     assert bundle(made.clean_git, change)
+
+
+def test_an_attribute_that_cannot_be_met_does_not_lose_the_other_files(run: tuple[Workspace, Checkout]) -> None:
+    made, checkout = run
+    as_agent(made, "echo 2 >> a.txt; echo 'u.txt working-tree-encoding=UTF-16' > .gitattributes; echo u > u.txt")
+    change = collect(made, checkout, IDENTITY)
+    assert "UTF-16" in change.fault
+    assert files(change) == {"a.txt": (1, 0), "u.txt": (1, 0), ".gitattributes": (1, 0)}
+
+
+def test_what_a_filter_leaves_running_does_not_hold_the_run_up(run: tuple[Workspace, Checkout]) -> None:
+    made, checkout = run
+    as_agent(made, "git config filter.x.clean 'setsid sleep 600 >/dev/null & cat'; mkdir -p .git/info")
+    as_agent(made, "echo '* filter=x' > .git/info/attributes; echo 2 >> a.txt")
+    started = time.monotonic()
+    assert files(collect(made, checkout, IDENTITY)) == {"a.txt": (1, 0)}
+    assert time.monotonic() - started < 60
+    assert made.agent.processes() == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="without root there is one user only, and nothing to tell apart")
