@@ -16,7 +16,7 @@ RUN_FLAGS ?=
 PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
 comma := ,
 
-.PHONY: help demo test test-hostile test-image check lint types imports bench locks blocks image clean
+.PHONY: help demo test test-hostile test-durability test-image check lint types imports bench locks blocks image clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ test-image: $(VENV)/ready ## Build the image, and run the whole job in it with d
 	@$(MAKE) --no-print-directory image
 	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' PIP_CONFIG='$(PIP_CONFIG)' \
 	  $(BIN)/python -m pytest -m image tests/image
+
+test-durability: $(VENV)/ready ## Machines lost in the middle of a run, and others that go on with it
+	@$(BIN)/python -m pytest tests/durability -n $(WORKERS)
 
 test-hostile: $(VENV)/ready ## Hostile repositories and agents against the wall between two users; needs root on Linux
 	@$(BIN)/python -m pytest tests/hostile -n $(WORKERS)
