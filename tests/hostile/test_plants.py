@@ -17,7 +17,6 @@ ADDED = {
     "hello.txt",
     "a.clean",
     "a.smudge",
-    "a.process",
     "a.driver",
     "a.textconv",
     "a.include",
