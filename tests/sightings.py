@@ -1,12 +1,15 @@
 """Looking for credentials where none may be: in files, in text, and on the command lines of all processes."""
 
 import base64
+import gzip
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
+from zipfile import ZipFile, is_zipfile
 
 from deployments.local.stack import API_KEY, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 
@@ -30,7 +33,18 @@ def seen_in(content: bytes, secrets: Iterable[str] = SECRETS) -> list[bytes]:
 
 def holders(files: Iterable[Path], secrets: Iterable[str] = SECRETS) -> list[str]:
     """Return the files that hold a secret."""
-    return [str(path) for path in files if path.is_file() and seen_in(path.read_bytes(), secrets)]
+    return [str(path) for path in files if path.is_file() and seen_in(_plain(path), secrets)]
+
+
+def _plain(path: Path) -> bytes:
+    """Return what a file holds, out of the archive that it may be."""
+    content = path.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        return gzip.decompress(content)
+    if is_zipfile(BytesIO(content)):
+        with ZipFile(BytesIO(content)) as archive:
+            return content + b"\0".join(archive.read(name) for name in archive.namelist())
+    return content
 
 
 @contextmanager
