@@ -104,8 +104,9 @@ def implement(
         _warn_of_missing_wall(workspace.agent.missing_wall)
         credentials = read_secret(run.request)
         kept = Keepings.load(run.store)
-        go_on = _go_on if kept.plan else _start
-        plan, work = go_on(run, workspace, credentials, kept)
+        # Kept by an earlier execution of this run, on this machine or another.
+        going_on = _go_on(run, workspace, credentials, kept, kept.plan) if kept.plan else None
+        plan, work = going_on or _start(run, workspace, credentials)
         push(run.request, credentials, workspace, work.change, work.kept)
         delivery = publish_report(run.request, workspace, plan.instructions, work, run.store)
     name = "Completed" if delivery.commit else "NoChanges"
@@ -126,7 +127,7 @@ class _Run:
         return CommitIdentity(email, date, message)
 
 
-def _start(run: _Run, workspace: Workspace, credentials: GitCredentials, _: Keepings) -> tuple[Plan, Work]:
+def _start(run: _Run, workspace: Workspace, credentials: GitCredentials) -> tuple[Plan, Work]:
     """The work of a run from its beginning."""
     cloning = clone.submit(run.request, credentials, workspace)
     fetching = fetch_instructions.submit(run.request, workspace)
@@ -137,10 +138,10 @@ def _start(run: _Run, workspace: Workspace, credentials: GitCredentials, _: Keep
     return plan, run_claude(agent, workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
 
 
-def _go_on(run: _Run, workspace: Workspace, credentials: GitCredentials, kept: Keepings) -> tuple[Plan, Work]:
+def _go_on(
+    run: _Run, workspace: Workspace, credentials: GitCredentials, kept: Keepings, plan: Plan
+) -> tuple[Plan, Work]:
     """The work of a run that began elsewhere: the same start, the same instructions, nothing done twice."""
-    plan = kept.plan
-    assert plan is not None  # noqa: S101 (the caller has seen to it)
     clone_again(run.request, credentials, workspace, plan.checkout, work_tree=kept.finished is None)
     if kept.finished:
         return plan, finished_work(workspace, plan, kept.finished, run.store)

@@ -1,7 +1,7 @@
 """Checkpoints: the work so far, kept beside the agent's work and not in its way."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final, Self
 
@@ -9,6 +9,7 @@ from prefect import get_run_logger
 
 from flows.errors import RunError, StoreUnavailable
 from flows.keepings import Checkpoint, Plan, keep_checkpoint, keep_plan
+from flows.redaction import SECRETS
 from flows.store import RunStore
 from flows.workspace import git, snapshot
 from flows.workspace.directory import Workspace
@@ -80,7 +81,7 @@ class Checkpoints:
         if max(len(bundle), len(session)) > MAX_BYTES:
             raise StoreUnavailable(f"the work so far is over {MAX_BYTES >> 20} MiB, which is not kept while it goes on")
         made = Checkpoint(number, commit, self.meter.spending, self.session_id, bundle, session)
-        keep_checkpoint(self.store, made)
+        keep_checkpoint(self.store, replace(made, session=SECRETS.redact_bytes(session)))
         self.last = made
 
     def _look(self, base: str) -> tuple[str, bytes]:
