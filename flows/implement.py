@@ -104,9 +104,10 @@ def implement(
         _warn_of_missing_wall(workspace.agent.missing_wall)
         credentials = read_secret(run.request)
         kept = Keepings.load(run.store)
-        # Kept by an earlier execution of this run, on this machine or another.
-        going_on = _go_on(run, workspace, credentials, kept, kept.plan) if kept.plan else None
-        plan, work = going_on or _start(run, workspace, credentials)
+        if kept.plan:  # by an earlier execution of this run, on this machine or another
+            plan, work = _go_on(run, workspace, credentials, kept, kept.plan)
+        else:
+            plan, work = _start(run, workspace, credentials)
         push(run.request, credentials, workspace, work.change, work.kept)
         delivery = publish_report(run.request, workspace, plan.instructions, work, run.store)
     name = "Completed" if delivery.commit else "NoChanges"
