@@ -11,9 +11,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from deployments.local.stack import API_KEY, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
+from flows.redaction import SECRETS as KNOWN
 from tests.conftest import World, flush
 from tests.runs import run_flow
 
@@ -82,6 +83,13 @@ def test_no_log_database_storage_argv_or_commit_holds_a_credential(
     assert holders(iter(database)) == []
     assert holders(kept.rglob("*")) == []
     assert not [s for secret in SECRETS for s in forms(secret) for r in world.stack.model.asked if s in r.body]
+
+
+def test_what_opens_the_prefect_api_is_a_known_secret_where_a_profile_has_it(world: World) -> None:
+    profile = {PREFECT_API_KEY: "pnu_of_a_profile", PREFECT_API_AUTH_STRING: "team:of-a-profile"}
+    with temporary_settings(profile):
+        run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Say hello").delivered()
+    assert KNOWN.found_in("pnu_of_a_profile, team:of-a-profile") == {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"}
 
 
 @needs_root
