@@ -16,7 +16,8 @@ RUN_FLAGS ?=
 PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
 comma := ,
 
-.PHONY: help demo test test-hostile test-durability test-image check lint types imports bench locks blocks image clean
+.PHONY: help demo test test-hostile test-durability test-image test-ecs test-postgres check lint types imports bench locks \
+  blocks image clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +58,15 @@ test-durability: $(VENV)/ready ## Machines lost in the middle of a run, and othe
 
 test-hostile: $(VENV)/ready ## Hostile repositories and agents against the wall between two users; needs root on Linux
 	@$(BIN)/python -m pytest tests/hostile -n $(WORKERS)
+
+test-ecs: $(VENV)/ready ## Build the image, and run in it what a real ECS worker submits to moto; RUN_FLAGS=… is passed on
+	@test -n "$(RUNNER)" \
+	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
+	@$(MAKE) --no-print-directory image
+	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/ecs
+
+test-postgres: $(VENV)/ready ## A Prefect server with PostgreSQL and authentication, and a run through it
+	@$(BIN)/python -m pytest -m postgres tests/postgres
 
 check: lint types imports ## Lint, types and import rules
 

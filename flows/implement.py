@@ -10,7 +10,7 @@ from prefect import flow, get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.results import get_default_result_storage
-from prefect.settings import PREFECT_API_KEY
+from prefect.settings import get_current_settings
 from prefect.states import Completed
 
 from blocks.git_credentials import GitCredentials
@@ -166,7 +166,7 @@ def validate(given: dict[str, Any]) -> tuple[Request, ClaudeCodeOptions]:
 def _begin(given: dict[str, Any]) -> _Run:
     """Check everything that can be checked without a server, before anything is started."""
     set_up_logs()
-    SECRETS.learn_environment({**os.environ, "PREFECT_API_KEY": _prefect_api_key()})
+    SECRETS.learn_environment({**os.environ, **_prefect_credentials()})
     request, options = validate(given)
     block = load_claude_code(name) if (name := given["claude_code_block"]) else None
     if block:
@@ -176,9 +176,11 @@ def _begin(given: dict[str, Any]) -> _Run:
     return _Run(request, options, model_provider(options, block), RunStore(files, str(runtime.flow_run.id)))
 
 
-def _prefect_api_key() -> str:
-    key = PREFECT_API_KEY.value()
-    return key.get_secret_value() if key else ""
+def _prefect_credentials() -> dict[str, str]:
+    """Return what opens the Prefect API: it may be in a profile, and in no variable."""
+    api = get_current_settings().api
+    found = {"PREFECT_API_KEY": api.key, "PREFECT_API_AUTH_STRING": api.auth_string}
+    return {name: secret.get_secret_value() for name, secret in found.items() if secret}
 
 
 def _default_branch() -> str:

@@ -74,9 +74,15 @@ def _outlived_its_run(process: psutil.Process) -> bool:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[LocalStack]:
+def prefect_settings() -> dict[str, str]:
+    """What is different about the stack's Prefect server; a folder of tests may have its own."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def stack(prefect_settings: dict[str, str]) -> Iterator[LocalStack]:
     """The local stack, started once for each worker."""
-    with local_stack(_PREFECT_PORT) as made, pytest.MonkeyPatch.context() as patch:
+    with local_stack(_PREFECT_PORT, prefect_settings) as made, pytest.MonkeyPatch.context() as patch:
         for name, value in made.environment().items():
             if name != "PREFECT_HOME":
                 patch.setenv(name, value)

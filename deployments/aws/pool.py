@@ -1,7 +1,7 @@
 """The Prefect work pools: where runs go, and what all runs there have in common.
 
 The ECS pool's base job template is prefect-aws's own, with the account's cluster, roles, network and logs as defaults,
-and the one thing that it lacks: a task's stop timeout.
+and what it lacks: a task's stop timeout, and a root file system that is read-only but for a volume at /tmp.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ ECS_POOL: Final = "claude-code-ecs"
 LOCAL_POOL: Final = "claude-code-local"
 STOP_TIMEOUT_SECONDS: Final = 120  # the most that Fargate allows, and what a Spot interruption gives
 _MAX_STOP_TIMEOUT_SECONDS: Final = 120
+_SCRATCH: Final = {"name": "scratch"}  # the image makes its mode 1777
 
 
 def ecs_template(account: Account, network: Network, api_secret: tuple[str, str] | None) -> dict[str, Any]:
@@ -40,11 +41,21 @@ def ecs_template(account: Account, network: Network, api_secret: tuple[str, str]
         "default": STOP_TIMEOUT_SECONDS,
         "maximum": _MAX_STOP_TIMEOUT_SECONDS,
     }
-    template["job_configuration"]["task_definition"]["containerDefinitions"][0]["stopTimeout"] = "{{ stop_timeout }}"
+    _harden(template["job_configuration"]["task_definition"])
     secret = dict([api_secret] if api_secret else [])
     for name, value in (_defaults(account) | network.job_variables() | secret).items():
         properties[name]["default"] = value
     return template
+
+
+def _harden(definition: dict[str, Any]) -> None:
+    """Add what prefect-aws's task definition lacks."""
+    definition["volumes"] = [_SCRATCH]
+    definition["containerDefinitions"][0] |= {
+        "stopTimeout": "{{ stop_timeout }}",
+        "readonlyRootFilesystem": True,
+        "mountPoints": [{"sourceVolume": _SCRATCH["name"], "containerPath": "/tmp", "readOnly": False}],  # noqa: S108
+    }
 
 
 def _defaults(account: Account) -> dict[str, Any]:

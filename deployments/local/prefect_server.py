@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -50,14 +50,21 @@ def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[byte
 
 
 @contextmanager
-def prefect_server(home: Path, port: int) -> Iterator[str]:
-    """Start `prefect server` on that port of loopback and wait until it answers; yield its API's URL."""
+def prefect_server(home: Path, port: int, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Start `prefect server` on that port of loopback and wait until it answers; yield its API's URL.
+
+    Args:
+        home: Where it keeps its database and its log.
+        port: Where it listens.
+        settings: More of Prefect's settings, as variables.
+    """
     api_url = f"http://127.0.0.1:{port}/api"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
         **client_environment(api_url, home),
         "PREFECT_SERVER_UI_API_URL": api_url,
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        **(settings or {}),
     }
     del environment["PREFECT_API_URL"]
     home.mkdir(parents=True, exist_ok=True)

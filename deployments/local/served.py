@@ -58,7 +58,7 @@ def served(environment: dict[str, str]) -> Iterator[Server]:
     server = Server(process, deque(maxlen=20))
     with ended(process):
         threading.Thread(target=follow, args=(server,), daemon=True).start()
-        wait_for_deployment(environment["PREFECT_API_URL"], server)
+        wait_for_deployment(environment, server)
         yield server
 
 
@@ -74,12 +74,16 @@ def follow(server: Server) -> None:
             console.print(f"  [dim]{step:>12}[/dim]  {color}{escape(said)}", soft_wrap=True)
 
 
-def wait_for_deployment(api_url: str, server: Server) -> None:
+def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
     """Wait until the deployment is on the server."""
+    api_url, auth_string = environment["PREFECT_API_URL"], environment.get("PREFECT_API_AUTH_STRING", "")
+    user, _, password = auth_string.partition(":")
     deadline = time.monotonic() + _SERVE_SECONDS
     while time.monotonic() < deadline:
         server.check()
-        if httpx.get(f"{api_url}/deployments/name/implement/local", trust_env=False).is_success:
+        if httpx.get(
+            f"{api_url}/deployments/name/implement/local", auth=(user, password) if user else None, trust_env=False
+        ).is_success:
             return
         time.sleep(0.2)
     raise DemoFailed("the deployment did not come up:\n" + "\n".join(server.said))

@@ -4,7 +4,7 @@ import json
 import logging
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -96,21 +96,21 @@ def _aws() -> Iterator[str]:
 
 
 @contextmanager
-def local_stack(prefect_port: int = 0) -> Iterator[LocalStack]:
+def local_stack(prefect_port: int = 0, prefect_settings: Mapping[str, str] | None = None) -> Iterator[LocalStack]:
     """Start everything, with the bucket and the git secret in place; end it, and remove it, with the context.
 
     Args:
         prefect_port: Where the Prefect server listens; 0 takes a free port.
+        prefect_settings: More of the Prefect server's settings, as variables.
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))
         home.chmod(0o711)  # the agents' users pass through to the directories of their runs
         with ThreadPoolExecutor() as pool:
-            prefect = pool.submit(
-                stack.enter_context, prefect_server(home / "prefect-server", prefect_port or free_port())
-            )
+            server = prefect_server(home / "prefect-server", prefect_port or free_port(), prefect_settings)
+            prefect = pool.submit(stack.enter_context, server)
             aws = pool.submit(stack.enter_context, _aws())
-            (home / "git").mkdir()
+            (home / "git").mkdir(mode=0o700)
             git = stack.enter_context(GitRemote(home / "git", GIT_TOKEN))
             model = stack.enter_context(ScriptedModel(API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY))
         made = LocalStack(home, aws.result(), prefect.result(), git, model)

@@ -6,8 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
+from flows.redaction import SECRETS as KNOWN
 from tests.conftest import World, flush
 from tests.runs import run_flow
 from tests.sightings import PATTERNS, holders, sampled_argv, seen_in
@@ -37,6 +38,13 @@ def test_no_log_database_storage_argv_or_commit_holds_a_credential(
     assert holders(database) == []
     assert holders(kept.rglob("*")) == []
     assert not [request for request in world.stack.model.asked if seen_in(request.body)]
+
+
+def test_what_opens_the_prefect_api_is_a_known_secret_where_a_profile_has_it(world: World) -> None:
+    profile = {PREFECT_API_KEY: "pnu_of_a_profile", PREFECT_API_AUTH_STRING: "team:of-a-profile"}
+    with temporary_settings(profile):
+        run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Say hello").delivered()
+    assert KNOWN.found_in("pnu_of_a_profile, team:of-a-profile") == {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"}
 
 
 @needs_root

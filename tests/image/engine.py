@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
@@ -32,7 +33,9 @@ class Engine:
         """Take what `make test-image` found."""
         if not (program := os.environ.get("RUNNER", "")):
             pytest.fail("docker or podman is needed to run the image: install one, and start this by make test-image")
-        return cls(program, os.environ["IMAGE"], tuple(shlex.split(os.environ.get("RUN_FLAGS", ""))))
+        # By its path: what is first on PATH under that name may be a test's stand-in, later on.
+        path = shutil.which(program) or program
+        return cls(path, os.environ["IMAGE"], tuple(shlex.split(os.environ.get("RUN_FLAGS", ""))))
 
     def call(self, *arguments: str) -> str:
         """Run one of the engine's commands; return what it prints on both streams."""

@@ -1,5 +1,6 @@
 """What moto 5.2.5 does otherwise than AWS, and these tests need as AWS does it."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def repair(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         EC2ContainerServiceBackend,
         "_calculate_task_resource_requirements",
-        staticmethod(lambda definition: original(_with_the_tasks_memory(definition))),
+        staticmethod(lambda definition: original(_with_the_tasks_memory(deepcopy(definition)))),
     )
 
 

@@ -1,0 +1,102 @@
+"""What the real worker asks of ECS for one run, on what ECS received."""
+
+import json
+
+import pytest
+
+from deployments.aws.account import PREFECT_SECRET
+from tests.ecs.conftest import PREFECT_API_KEY
+from tests.ecs.fargate import Submitted
+from tests.ecs.team import Team, prefect
+
+pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
+
+ACCOUNT = "123456789012"
+
+
+@pytest.fixture(scope="module")
+def submitted(team: Team) -> Submitted:
+    """A run's task; the run is deleted once it was asked for."""
+    run_id = team.ask(repo_url="https://github.com/your-org/your-repo.git", instructions="Wait")
+    found = team.submitted(run_id)
+    prefect("flow-run", "delete", run_id)
+    return found
+
+
+def test_spot_is_preferred_and_on_demand_takes_what_it_has_no_room_for(submitted: Submitted) -> None:
+    assert submitted.request["capacityProviderStrategy"] == [
+        {"capacityProvider": "FARGATE_SPOT", "base": 0, "weight": 4},
+        {"capacityProvider": "FARGATE", "base": 0, "weight": 1},
+    ]
+    assert "launchType" not in submitted.request, "ECS refuses the two together"
+    assert submitted.definition["requiresCompatibilities"] == ["FARGATE"]
+
+
+def test_it_is_in_the_teams_cluster_subnet_and_security_group_without_a_public_address(
+    submitted: Submitted, team: Team
+) -> None:
+    assert submitted.request["cluster"] == team.cloud.project
+    assert submitted.definition["networkMode"] == "awsvpc"
+    assert submitted.request["networkConfiguration"]["awsvpcConfiguration"] == {
+        "subnets": [team.cloud.subnet],
+        "securityGroups": [team.cloud.security_group],
+        "assignPublicIp": "DISABLED",
+    }
+
+
+def test_ecs_starts_it_with_one_role_and_it_runs_with_another(submitted: Submitted, team: Team) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/{team.cloud.project}"
+    assert submitted.definition["executionRoleArn"] == f"{role}-execution"
+    assert submitted.request["overrides"]["taskRoleArn"] == f"{role}-task"
+
+
+def test_its_image_is_the_one_in_the_registry_by_digest(submitted: Submitted, team: Team) -> None:
+    project = team.cloud.project
+    [image] = team.cloud.client("ecr").describe_images(repositoryName=project)["imageDetails"]
+    registry = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
+    assert submitted.container["image"] == f"{registry}/{project}:v1@{image['imageDigest']}"
+
+
+def test_its_size_its_logs_and_its_time_to_stop(submitted: Submitted, team: Team) -> None:
+    assert (submitted.definition["cpu"], submitted.definition["memory"]) == ("2048", "8192")
+    assert submitted.container["stopTimeout"] == 120
+    assert submitted.container["logConfiguration"] == {
+        "logDriver": "awslogs",
+        "options": {
+            "awslogs-create-group": "false",
+            "awslogs-group": team.cloud.project,
+            "awslogs-region": "us-east-1",
+            "awslogs-stream-prefix": "run",
+        },
+    }
+
+
+def test_it_can_write_to_a_volume_at_tmp_alone_and_prefects_home_is_there(submitted: Submitted) -> None:
+    assert submitted.container["readonlyRootFilesystem"] is True
+    [volume] = submitted.definition["volumes"]
+    assert submitted.container["mountPoints"] == [
+        {"sourceVolume": volume["name"], "containerPath": "/tmp", "readOnly": False}  # noqa: S108
+    ]
+    assert submitted.variables["PREFECT_HOME"] == "/tmp/prefect", "not the worker's own"  # noqa: S108
+
+
+def test_the_api_key_goes_by_the_secrets_arn_and_is_in_nothing_that_ecs_received(
+    submitted: Submitted, team: Team
+) -> None:
+    arn = team.cloud.client("secretsmanager").describe_secret(SecretId=PREFECT_SECRET)["ARN"]
+    assert submitted.container["secrets"] == [{"name": "PREFECT_API_KEY", "valueFrom": arn}]
+    assert submitted.secrets() == {"PREFECT_API_KEY": PREFECT_API_KEY}
+    assert not {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"} & submitted.variables.keys()
+    assert PREFECT_API_KEY not in json.dumps([call.request for call in team.aws.calls])
+
+
+def test_its_command_is_prefects_and_parameters_are_not_in_the_overrides(submitted: Submitted) -> None:
+    assert submitted.command == ["prefect", "flow-run", "execute"]
+    assert submitted.variables["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
+    assert "your-repo" not in json.dumps(submitted.request)
+
+
+def test_the_workers_restart_would_find_the_same_definition(submitted: Submitted, team: Team) -> None:
+    assert submitted.definition["family"] == team.cloud.project
+    families = [c.request["family"] for c in team.aws.received("RegisterTaskDefinition")]
+    assert families == [team.cloud.project]

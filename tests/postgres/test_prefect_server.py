@@ -1,0 +1,94 @@
+"""A Prefect server as a team hosts it: PostgreSQL behind it, and an auth string that every request needs."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from deployments.local.prefect_server import client_environment, free_port, prefect_server
+from deployments.local.served import run, served
+from tests.conftest import World
+from tests.postgres.postgresql import PostgreSQL, postgresql
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
+
+PASSWORD: Final = f"local-auth-string-{secrets.token_hex(6)}"
+# Finds the password, and is not the password itself: the agent is told it.
+PATTERN: Final = "local-auth-string-[0-9a-f]{12}"
+PROJECT: Final = Path(__file__).parents[2]
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the wall between two users needs root: run as root")
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """The team's server, and the database behind it."""
+
+    api_url: str
+    database: PostgreSQL
+    home: Path
+
+    def environment(self, world: World) -> dict[str, str]:
+        """Return the variables of a machine that runs the flow."""
+        ours = {**client_environment(self.api_url, self.home), "PREFECT_API_AUTH_STRING": f"team:{PASSWORD}"}
+        return {**os.environ, **world.stack.environment(), **ours, "PYTHONPATH": str(PROJECT)}
+
+    def post(self, path: str, password: str = "") -> httpx.Response:
+        """Ask the server, with a password or with none."""
+        auth = ("team", password) if password else None
+        return httpx.post(f"{self.api_url}{path}", json={}, auth=auth, trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+    """The server, started with two settings and nothing else."""
+    home = tmp_path_factory.mktemp("hosted")
+    with postgresql() as database:
+        settings = {
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.url("postgres"),
+            "PREFECT_SERVER_API_AUTH_STRING": f"team:{PASSWORD}",
+        }
+        with prefect_server(home / "server", free_port(), settings) as api_url:
+            yield Hosted(api_url, database, home / "client")
+
+
+@pytest.mark.parametrize(("password", "status"), [("", 401), ("a-wrong-one", 401), (PASSWORD, 200)])
+def test_it_answers_those_who_have_the_auth_string(hosted: Hosted, password: str, status: int) -> None:
+    assert hosted.post("/flow_runs/filter", password).status_code == status
+
+
+def test_a_run_is_done_through_it_and_kept_in_postgresql(hosted: Hosted, world: World) -> None:
+    environment = hosted.environment(world)
+    with served(environment) as server:
+        run_id, completed = run(
+            environment, server, repo_url=world.repo_url, instructions="Say hello", branch_name="by-team"
+        )
+    assert completed, "\n".join(server.said)
+    assert world.content("by-team", "hello.txt") == "hello"
+    assert hosted.database.query("postgres", f"select state_type from flow_run where id = '{run_id}'") == "COMPLETED"  # noqa: S608
+    tasks = hosted.database.query("postgres", f"select count(*) from task_run where flow_run_id = '{run_id}'")  # noqa: S608
+    assert int(tasks) >= 5
+
+
+@needs_root
+def test_the_agent_has_no_auth_string(hosted: Hosted, world: World) -> None:
+    world.shell(
+        f"env > env.txt; id -u > uid.txt; grep -rlsaE '{PATTERN}' /proc/[0-9]*/environ /proc/[0-9]*/cmdline "
+        f'/tmp /root /run /etc "$HOME" "$TMPDIR" {{cwd}} > found.txt'  # noqa: S108 (searched)
+    )
+    environment = hosted.environment(world)
+    with served(environment) as server:
+        assert PASSWORD in Path(f"/proc/{server.process.pid}/environ").read_text()
+        _, completed = run(
+            environment, server, repo_url=world.repo_url, instructions="Look", branch_name="looked-around"
+        )
+    assert completed, "\n".join(server.said)
+    assert int(world.content("looked-around", "uid.txt")) >= 70_000
+    assert world.content("looked-around", "found.txt") == ""
+    assert "PREFECT" not in world.content("looked-around", "env.txt")
+    assert PASSWORD not in world.content("looked-around", "env.txt")
