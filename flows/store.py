@@ -20,8 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from flows.errors import StoreUnavailable
 
-_SEAL: Final = b"claude-code-headless 1 "
-_SEAL_BYTES: Final = len(_SEAL) + 64 + 1
+_FORM: Final = "claude-code-headless 1"
 _Result = TypeVar("_Result")
 
 
@@ -58,15 +57,12 @@ class RunStore:
 
     def seal(self, name: str, content: bytes) -> str:
         """Keep what a later machine is to read back; return its path."""
-        return self._keep(name, _SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+        return self._keep(name, b"%s\n%s" % (_seal(content), content))
 
     def unseal(self, name: str) -> bytes | None:
         """Return what was sealed under this name; None where there is nothing, or nothing whole."""
-        sealed = self.read(name)
-        if sealed is None or not sealed.startswith(_SEAL):
-            return None
-        checksum, content = sealed[len(_SEAL) : _SEAL_BYTES - 1], sealed[_SEAL_BYTES:]
-        return content if hashlib.sha256(content).hexdigest().encode() == checksum else None
+        seal, newline, content = (self.read(name) or b"").partition(b"\n")
+        return content if newline and seal == _seal(content) else None
 
     def path(self, name: str) -> str:
         """Return the path of one of the run's files."""
@@ -95,6 +91,10 @@ class RunStore:
                 fault = error
             time.sleep(delay)
         raise StoreUnavailable(f"the run store does not take or give {path}: {type(fault).__name__}: {fault}")
+
+
+def _seal(content: bytes) -> bytes:
+    return f"{_FORM} {hashlib.sha256(content).hexdigest()}".encode()
 
 
 def _says_missing(error: Exception) -> bool:
