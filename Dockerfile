@@ -34,7 +34,7 @@ FROM pip AS venv
 COPY --from=locks /build/others.lock .
 RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     python3 -m venv --without-pip /opt/venv \
- && pip --python /opt/venv/bin/python install --no-compile --require-hashes --requirement others.lock
+ && pip --python /opt/venv/bin/python install --no-deps --no-compile --require-hashes --requirement others.lock
 # Prefect's pages are for a server that people open, which this image is none of; without them a server starts as well.
 # A run and a worker call these services of AWS alone: signin, sso, sso-oidc and sts are how boto3 finds credentials.
 # Compiled code makes a process start in a third of the time, and cannot be written later to a read-only file system.
