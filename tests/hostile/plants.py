@@ -129,14 +129,15 @@ AGAIN
 """A script of its own, to be run over and over by whatever stays alive."""
 
 DAEMONS: Final = {
+    # First: git's configuration is locked each time that one of the others plants again.
+    "from-a-filter": "git config filter.daemon.clean \"(setsid sh -c 'while :; do sh $D/again-$(id -u); sleep .02; done' "
+    '>/dev/null 2>&1 &) ; $M from-a-filter; cat"; echo "*.daemon filter=daemon" > .gitattributes; echo d > a.daemon',
+    "holds-the-pipe": 'git config filter.holds.clean "setsid sleep 600 >/dev/null & $M holds-the-pipe; cat"; '
+    'echo "*.holds filter=holds" >> .gitattributes; echo h > a.holds',
     "setsid": 'setsid sh -c "while :; do sh $D/again-$(id -u); sleep .02; done" >/dev/null 2>&1 &',
     "double-fork": '(setsid sh -c "(while :; do sh $D/again-$(id -u); sleep .02; done) &" >/dev/null 2>&1 &)',
     "deaf": "(trap '' TERM INT HUP; setsid sh -c \"while :; do sh $D/again-$(id -u); sleep .02; done\" >/dev/null 2>&1 &)",
     "fork-chain": 'export C=\'[ "${N:-0}" -lt 3000 ] || exit; [ $((N % 50)) = 0 ] && sh "$D/again-$(id -u)"; '
     'N=$((${N:-0} + 1)) setsid sh -c "$C" >/dev/null 2>&1 &\'; sh -c "$C"',
-    "from-a-filter": "git config filter.daemon.clean \"(setsid sh -c 'while :; do sh $D/again-$(id -u); sleep .02; done' "
-    '>/dev/null 2>&1 &) ; $M from-a-filter; cat"; echo "*.daemon filter=daemon" > .gitattributes; echo d > a.daemon',
-    "holds-the-pipe": 'git config filter.holds.clean "setsid sleep 600 >/dev/null & $M holds-the-pipe; cat"; '
-    'echo "*.holds filter=holds" >> .gitattributes; echo h > a.holds',
 }
 """Processes that outlive their parents: started by the agent, and by the git that takes its work."""
