@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
-from tests.conftest import World
+from tests.conftest import REAL_HOME, World
 from tests.hostile.conftest import Attack, Markers, SecondServer
 from tests.runs import run_flow
 
@@ -85,7 +85,8 @@ def test_nothing_of_the_trusted_side_can_be_read_traced_or_signalled(
     aws.mkdir(exist_ok=True)
     (aws / "credentials").write_text("[default]\naws_secret_access_key = x\n")
     paths = (
-        f"{aws} {aws}/credentials {os.environ['PREFECT_HOME']} ../../trusted ../../trusted/clean.git /root /root/.aws"
+        f"{aws} {aws}/credentials {os.environ['PREFECT_HOME']} ../../trusted ../../trusted/clean.git "
+        f"{REAL_HOME} {REAL_HOME}/.aws"
     )
     with CredentialEndpoint() as endpoint:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.url + endpoint.path)
