@@ -5,6 +5,7 @@ claude-code-headless/<flow run id>/checkpoint-0, -1      the work so far; the ne
 claude-code-headless/<flow run id>/change                the finished change, and what the agent said of it
 claude-code-headless/<flow run id>/change.bundle         the change, also of a run that failed, for `git fetch`
 claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, redacted
+claude-code-headless/<flow run id>/transcript.html       the same as a page for a browser
 claude-code-headless/<flow run id>/report.md             what the run said at its end
 
 What a later machine reads back is sealed with its own checksum: a file that was torn while it was written, on a file
@@ -46,6 +47,10 @@ class RunStore:
     def keep_transcript(self, events: bytes) -> str:
         """Keep the agent's event stream, compressed; return its path."""
         return self._keep("transcript.jsonl.gz", gzip.compress(events, compresslevel=3, mtime=0))
+
+    def keep_transcript_page(self, html: bytes) -> str:
+        """Keep the transcript as a page; return its path."""
+        return self._keep("transcript.html", html)
 
     def keep_change(self, bundle: bytes) -> str:
         """Keep the change as a git bundle; return its path."""
