@@ -138,7 +138,8 @@ def main() -> int:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
         given = parameters(os.environ)
-        from flows.implement import implement, validate  # noqa: PLC0415 (Prefect takes a second to import)
+        from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
+        from flows.tasks.begin import validate  # noqa: PLC0415
 
         validate(given)
     except RunError as error:
