@@ -34,18 +34,17 @@ from flows.redaction import SECRETS
 from flows.report import Delivery, headline
 from flows.store import FileSystem, RunStore
 from flows.tasks.agent import load_claude_code, model_provider, new_agent
-from flows.tasks.checkpoints import keep_start
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
 from flows.tasks.instructions import fetch_instructions
 from flows.tasks.logs import set_up_logs
+from flows.tasks.plan import keep_start, take_up_instructions
 from flows.tasks.push import push
 from flows.tasks.report import publish_report
 from flows.tasks.secret import read_secret
 from flows.workspace.collect import CommitIdentity
 from flows.workspace.directory import Workspace
 from flows.workspace.directory import workspace as run_workspace
-from flows.workspace.instructions import from_contents
 
 
 def flow_run_name() -> str:
@@ -135,7 +134,7 @@ def _start(run: _Run, workspace: Workspace, credentials: GitCredentials) -> tupl
     agent = new_agent(run.options, run.provider)
     _wait(cloning, fetching)  # neither may outlive the directory that it writes to
     plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), _scheduled_start())
-    keep_start(run.store, plan, workspace)
+    plan = keep_start(run.store, plan, workspace, runtime.flow_run.parameters)
     return plan, run_claude(agent, workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
 
 
@@ -146,7 +145,8 @@ def _go_on(
     clone_again(run.request, credentials, workspace, plan.checkout, work_tree=kept.finished is None)
     if kept.finished:
         return plan, finished_work(workspace, plan, kept.finished, run.store)
-    from_contents(workspace, plan.contents)
+    if not take_up_instructions(run.store, plan, workspace):
+        fetch_instructions(run.request, workspace)
     agent = new_agent(run.options, run.provider)
     take_up(workspace, agent, kept)
     return plan, run_claude(agent, workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
