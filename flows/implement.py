@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 
@@ -40,15 +40,14 @@ from flows.parameters import (
 from flows.report import Delivery
 from flows.tasks.agent import new_agent
 from flows.tasks.begin import Run, begin, flow_run_name, scheduled_start
-from flows.tasks.checkpoints import keep_start
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
 from flows.tasks.instructions import fetch_instructions
+from flows.tasks.plan import keep_start, take_up_instructions
 from flows.tasks.push import push
 from flows.tasks.report import publish_report
 from flows.tasks.secret import read_secret
 from flows.workspace.directory import workspace as run_workspace
-from flows.workspace.instructions import from_contents
 
 
 @flow(flow_run_name=flow_run_name)
@@ -114,7 +113,7 @@ def _start(run: Run, credentials: GitCredentials) -> tuple[Plan, Work]:
     agent = new_agent(run.options, run.provider)
     _wait(cloning, fetching)  # neither may outlive the directory that it writes to
     plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), scheduled_start())
-    keep_start(run.store, plan, run.workspace)
+    plan = keep_start(run.store, plan, run.workspace, runtime.flow_run.parameters)
     return plan, run_claude(agent, run.workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
 
 
@@ -123,7 +122,8 @@ def _go_on(run: Run, credentials: GitCredentials, kept: Keepings, plan: Plan) ->
     clone_again(run.request, credentials, run.workspace, plan.checkout, work_tree=kept.finished is None)
     if kept.finished:
         return plan, finished_work(run.workspace, plan, kept.finished, run.store)
-    from_contents(run.workspace, plan.contents)
+    if not take_up_instructions(run.store, plan, run.workspace):
+        fetch_instructions(run.request, run.workspace)
     agent = new_agent(run.options, run.provider)
     take_up(run.workspace, agent, kept)
     return plan, run_claude(agent, run.workspace, plan, run.identity(credentials.email, plan.started_at), run.store)

@@ -1,12 +1,13 @@
 """claude: the paid step. What the agent did is taken and kept first, and judged after that."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
 
 from flows.claude.outcome import AgentReport, judge
 from flows.errors import AgentDenied, AgentRepoInvalid, RunError, StoreUnavailable, UnexpectedSubmodule
-from flows.keepings import Finished, Keepings, Plan, keep_finished
+from flows.keepings import Finished, Keepings, Plan, keep_finished, keep_usage
 from flows.redaction import SECRETS
 from flows.store import RunStore
 from flows.tasks.agent import Agent, session_id, work
@@ -16,6 +17,9 @@ from flows.workspace import snapshot
 from flows.workspace.collect import Change, CommitIdentity, bundle, collect, take_bundle
 from flows.workspace.directory import Workspace
 from flows.workspace.leaks import check_credentials
+
+if TYPE_CHECKING:
+    from flows.claude.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def run_claude(agent: Agent, workspace: Workspace, plan: Plan, identity: CommitI
         raise
     finally:
         change = collect(workspace, plan.checkout, identity)
-        kept = _keep(workspace, store, change)
+        kept = _keep(workspace, store, change, agent.meter)
     check_credentials("the transcript", _transcript(workspace).decode("latin-1"))
     report = judge(run, agent.options)
     if change.fault:
@@ -79,9 +83,10 @@ def finished_work(workspace: Workspace, plan: Plan, finished: Finished, store: R
     return Work(change, finished.report, store.path("change.bundle"))
 
 
-def _keep(workspace: Workspace, store: RunStore, change: Change) -> str:
-    """Store the transcript, redacted, and the change as it is; return where the change is, or "" if nowhere."""
+def _keep(workspace: Workspace, store: RunStore, change: Change, meter: "Meter") -> str:
+    """Store the cost, the redacted transcript, and the change as it is; return where that is, or "" if nowhere."""
     try:
+        keep_usage(store, meter.spending)
         if transcript := _transcript(workspace):
             store.keep_transcript(SECRETS.redact_bytes(transcript))
         return store.keep_change(bundle(workspace.clean_git, change)) if change.commit else ""
