@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import signature
 from typing import Any, cast
+from uuid import uuid4
 
 from prefect import flow, get_run_logger, runtime
 from prefect.client.schemas.objects import State
@@ -37,6 +38,7 @@ from flows.tasks.agent import load_claude_code, model_provider, new_agent
 from flows.tasks.checkpoints import keep_start
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
+from flows.tasks.execution import newest_execution
 from flows.tasks.instructions import fetch_instructions
 from flows.tasks.logs import set_up_logs
 from flows.tasks.push import push
@@ -100,7 +102,7 @@ def implement(
         policy: What the change may hold to be pushed; one that may not is kept.
     """
     run = _begin(locals())
-    with run_workspace() as workspace:
+    with newest_execution(run.store), run_workspace() as workspace:
         _warn_of_missing_wall(workspace.agent.missing_wall)
         credentials = read_secret(run.request)
         kept = Keepings.load(run.store)
@@ -108,7 +110,7 @@ def implement(
             plan, work = _go_on(run, workspace, credentials, kept, kept.plan)
         else:
             plan, work = _start(run, workspace, credentials)
-        push(run.request, credentials, workspace, work.change, work.kept)
+        push(run.request, credentials, workspace, work.change, work.kept, run.store)
         delivery = publish_report(run.request, workspace, plan.instructions, work, run.store)
     name = "Completed" if delivery.commit else "NoChanges"
     return Completed(name=name, message=headline(delivery), data=delivery)
@@ -173,7 +175,8 @@ def _begin(given: dict[str, Any]) -> _Run:
         options = options.over(block.options())
         check_settings(options.claude_settings)
     files = cast("FileSystem", get_default_result_storage())
-    return _Run(request, options, model_provider(options, block), RunStore(files, str(runtime.flow_run.id)))
+    store = RunStore(files, str(runtime.flow_run.id), execution=uuid4().hex)
+    return _Run(request, options, model_provider(options, block), store)
 
 
 def _prefect_credentials() -> dict[str, str]:
