@@ -42,6 +42,7 @@ from flows.tasks.agent import new_agent
 from flows.tasks.begin import Run, begin, flow_run_name, scheduled_start
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
+from flows.tasks.execution import newest_execution
 from flows.tasks.instructions import fetch_instructions
 from flows.tasks.plan import keep_start, take_up_instructions
 from flows.tasks.push import push
@@ -98,12 +99,13 @@ def implement(
     given = locals()
     with run_workspace() as workspace:
         run = begin(given, workspace)
-        credentials = read_secret(run.request)
-        kept = Keepings.load(run.store)
-        # What an earlier execution of this run did, on this machine or another, is not done again.
-        plan, work = _go_on(run, credentials, kept, kept.plan) if kept.plan else _start(run, credentials)
-        push(run.request, credentials, workspace, work.change, work.kept)
-        return publish_report(run.request, workspace, plan.instructions, work, run.store)
+        with newest_execution(run.store):
+            credentials = read_secret(run.request)
+            kept = Keepings.load(run.store)
+            # What an earlier execution of this run did, on this machine or another, is not done again.
+            plan, work = _go_on(run, credentials, kept, kept.plan) if kept.plan else _start(run, credentials)
+            push(run.request, credentials, workspace, work.change, work.kept, run.store)
+            return publish_report(run.request, workspace, plan.instructions, work, run.store)
 
 
 def _start(run: Run, credentials: GitCredentials) -> tuple[Plan, Work]:

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import uuid4
 
 from prefect import get_run_logger, runtime
 from prefect.results import get_default_result_storage
@@ -51,7 +52,8 @@ def begin(given: dict[str, Any], workspace: Workspace) -> Run:
         get_run_logger().warning(
             "the wall between the agent and this process is missing: %s", workspace.agent.missing_wall
         )
-    return Run(request, options, provider, RunStore(files, str(runtime.flow_run.id)), workspace)
+    store = RunStore(files, str(runtime.flow_run.id), execution=uuid4().hex)
+    return Run(request, options, provider, store, workspace)
 
 
 def validate(given: dict[str, Any]) -> tuple[Request, ClaudeCodeOptions]:
