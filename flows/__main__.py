@@ -86,7 +86,8 @@ def _process_requirements() -> tuple[int, Outcome]:
         if os.environ.get("PROCESS_REQUIREMENTS") != "true":
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
         given = variables.parameters(os.environ)
-        from flows.implement import implement, validate  # noqa: PLC0415 (Prefect takes a second to import)
+        from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
+        from flows.tasks.begin import validate  # noqa: PLC0415
 
         validate(given)
     except RunError as error:

@@ -3,10 +3,12 @@
 import re
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.parameters import Request
 from flows.redaction import redact
-from flows.report import Delivery, markdown
+from flows.report import Delivery, headline, markdown
 from flows.store import RunStore
 from flows.tasks.claude import Work
 from flows.tasks.transcript import keep_page
@@ -17,8 +19,8 @@ from flows.workspace.instructions import Instructions
 
 def publish_report(
     request: Request, workspace: Workspace, instructions: Instructions, work: Work, store: RunStore
-) -> Delivery:
-    """Publish the report of a run that completed; return what the flow returns."""
+) -> State[Delivery]:
+    """Publish the report of a run that completed; return the state in which it ends."""
     change, agent = work.change, work.report
     delivery = Delivery(
         repo_url=request.repo_url.url,
@@ -36,7 +38,8 @@ def publish_report(
     keep_page(workspace, store, title, facts, instructions.main_text)
     store.keep_report(text)
     create_markdown_artifact(text, key=f"implement-{_slug(request.repo_url.name)}", description="What the run did")
-    return delivery
+    name = "Completed" if delivery.commit else "NoChanges"
+    return Completed(name=name, message=headline(delivery), data=delivery)
 
 
 def _slug(name: str) -> str:

@@ -15,6 +15,6 @@ def keep_page(workspace: Workspace, store: RunStore, title: str, facts: Mapping[
     if not workspace.transcript.exists():
         return
     try:
-        store.keep_transcript_page(page(workspace.transcript, title, facts, asked))
+        store.in_haste.keep("transcript.html", page(workspace.transcript, title, facts, asked))
     except Exception as error:  # noqa: BLE001 (whatever it is, it is no reason for a run to fail)
         get_run_logger().warning("there is no page of the transcript: %s: %s", type(error).__name__, error)
