@@ -7,6 +7,7 @@ claude-code-headless/<flow run id>/checkpoint-0, -1      the work so far; the ne
 claude-code-headless/<flow run id>/change                the finished change, and what the agent said of it
 claude-code-headless/<flow run id>/change.bundle         the change, also of a run that failed, for `git fetch`
 claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, redacted
+claude-code-headless/<flow run id>/transcript.html       the same as a page for a browser
 claude-code-headless/<flow run id>/usage.json            what the model cost so far: tokens, replies, US dollars
 claude-code-headless/<flow run id>/report.md             what the run said at its end
 claude-code-headless/<flow run id>/execution             which execution of the run is the newest: it alone writes

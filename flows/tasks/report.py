@@ -11,6 +11,7 @@ from flows.redaction import redact
 from flows.report import Delivery, headline, markdown
 from flows.store import RunStore
 from flows.tasks.claude import Work
+from flows.tasks.transcript import keep_page
 from flows.workspace.collect import patch
 from flows.workspace.directory import Workspace
 from flows.workspace.instructions import Instructions
@@ -32,6 +33,9 @@ def publish_report(
     )
     taken = [f"{file.path} {file.version_id or file.etag}" for file in instructions.files]
     text = redact(markdown(delivery, change, agent, [instructions.source, *taken], patch(workspace.clean_git, change)))
+    title = f"{request.repo_url.name} @ {delivery.branch}"
+    facts = {"Repository": delivery.repo_url, "Run": store.flow_run_id, "Cost": f"${delivery.cost_usd:.4f}"}
+    keep_page(workspace, store, title, facts, instructions.main_text)
     store.keep_report(text)
     create_markdown_artifact(text, key=f"implement-{_slug(request.repo_url.name)}", description="What the run did")
     name = "Completed" if delivery.commit else "NoChanges"
