@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from flows.errors import StoreUnavailable
@@ -42,6 +42,8 @@ class RunStore:
     flow_run_id: str
     retry_delays_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
     """Three quarters of a minute: a file system may be away while its network is mended or its disk fails over."""
+    kept: set[str] = field(default_factory=set, compare=False)
+    """Names of what was kept in this process."""
 
     def keep_transcript(self, events: bytes) -> str:
         """Keep the agent's event stream, compressed; return its path."""
@@ -70,6 +72,7 @@ class RunStore:
 
     def _keep(self, name: str, content: bytes) -> str:
         self._patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
+        self.kept.add(name)
         return self.path(name)
 
     def read(self, name: str) -> bytes | None:

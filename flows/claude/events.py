@@ -7,11 +7,13 @@ the transcript and passed over here, because new kinds of event appear with new 
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 MAX_LINE_BYTES: Final = 64 * 2**20
 """A longer line is not parsed: no event is as large, and memory is not the agent's to fill."""
 
+_TAIL_BYTES: Final = 2**20
 _SHOWN: Final = 160
 _NOT_SHOWN: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
@@ -55,6 +57,21 @@ def parse(line: bytes) -> Event:
     except (ValueError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
+
+
+def last_words(transcript: Path) -> tuple[Event, str]:
+    """Return a transcript's last result event, empty where it has none near its end, and the last text before that."""
+    with transcript.open("rb") as file:
+        file.seek(max(0, transcript.stat().st_size - _TAIL_BYTES))
+        events = [parse(line) for line in file.read().split(b"\n")]
+    results = [event for event in events if event.get("type") == "result"]
+    texts = [
+        block["text"]
+        for event in events
+        for block in _blocks(event)
+        if event.get("type") == "assistant" and "text" in block
+    ]
+    return (results[-1] if results else {}), (str(texts[-1]) if texts else "")
 
 
 def steps(event: Event) -> Iterator[str]:
