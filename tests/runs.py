@@ -37,7 +37,7 @@ class Run:
         for _ in range(100):
             rows = httpx.post(f"{self.api_url}/task_runs/filter", json=mine).json()
             for row in rows:
-                if row["name"].rpartition("-")[0] == step and row["state_type"] in {"COMPLETED", "FAILED"}:
+                if row["name"] == step and row["state_type"] in {"COMPLETED", "FAILED"}:
                     return int(row["run_count"])
             time.sleep(0.1)
         raise AssertionError(f"no finished task run {step!r}")

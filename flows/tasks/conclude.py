@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from prefect import runtime
 from prefect.client.schemas.objects import State
@@ -25,7 +25,8 @@ from flows.tasks.steps import note_steps
 from flows.workspace.collect import collected, patch
 from flows.workspace.directory import Workspace
 
-_JOIN_SECONDS = 5
+_JOIN_SECONDS: Final = 5
+_TAIL_BYTES: Final = 2**20
 
 
 @contextmanager
@@ -130,7 +131,9 @@ def _agent_report(run: Run) -> AgentReport | None:
         return run.work.report
     if run.agent is None or not run.workspace.transcript.exists():
         return None
-    result, said = last_words(run.workspace.transcript)
+    with run.workspace.transcript.open("rb") as file:
+        file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
+        result, said = last_words(file.read())
     told, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
     return replace(told, summary=told.summary or said, turns=told.turns or meter.replies)
 

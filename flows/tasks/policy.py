@@ -27,6 +27,7 @@ def step(name: str) -> Callable[[Callable[_Given, _Result]], Task[_Given, _Resul
         return Task(
             _named(name, function),
             name=name,
+            task_run_name=name,  # without the characters that Prefect adds: a run has each step once
             retries=RETRIES,
             retry_delay_seconds=RETRY_DELAYS_SECONDS,
             retry_jitter_factor=0.5,
