@@ -1,10 +1,17 @@
 """What to do after a run: how to go on with its branch, to deliver what it kept, or to run again. Pure."""
 
+import json
+import re
 import shlex
 from collections.abc import Iterator
+from typing import Final
 
 from flows.ending import Ending
 from flows.markdown import code, fenced
+from flows.parameters import ChangePolicy
+
+_NAMED: Final = re.compile(r"\bpolicy\.(allow_(?!secrets)\w+)")
+"""What an error's message says could be allowed."""
 
 
 def advice(ending: Ending) -> Iterator[str]:
@@ -26,7 +33,9 @@ def _recovery(ending: Ending) -> Iterator[str]:
     if where := ending.kept.get("change.bundle"):
         see = code(fetch(where, _branch(ending)))
         yield f"- The agent's work is kept, and not pushed. To see it, in a clone: {see}"
-        deliver = _command("deliver", ending, flow_run_id=ending.flow_run_id)
+        allowed = {name: True for name in _NAMED.findall(str(ending.error)) if name in ChangePolicy.model_fields}
+        policy = {"policy": json.dumps(allowed)} if allowed else {}
+        deliver = _command("deliver", ending, flow_run_id=ending.flow_run_id, **policy)
         yield f"- To push it without an agent, once what is said above is mended or allowed: {code(deliver)}"
     if "plan" in ending.kept:
         yield (

@@ -23,6 +23,8 @@ _MESSAGE_MAX_CHARACTERS: Final = 4_000
 _FILES_SHOWN: Final = 100
 _INSTRUCTIONS_SHOWN: Final = 50
 _PATH_SHOWN: Final = 300
+_NAMES_SHOWN: Final = 20
+_NAME_SHOWN: Final = 200
 
 
 def markdown(ending: Ending) -> str:
@@ -73,11 +75,14 @@ def _spent(ending: Ending) -> Iterator[tuple[str, str]]:
     agent = ending.agent
     if agent is None:
         return
-    yield "Model", ", ".join(code(model) for model in agent.model_usage) or code(ending.model)
+    models = list(agent.model_usage)[:_NAMES_SHOWN] or [ending.model]
+    yield "Model", ", ".join(code(model[:_NAME_SHOWN]) for model in models)
     yield "Turns, cost, time", f"{agent.turns}, ${agent.cost_usd:.4f}, {agent.duration_seconds:.1f} s"
     yield "Tokens", _tokens(agent)
-    denied = {name: agent.permission_denials.count(name) for name in sorted(set(agent.permission_denials))}
-    yield "Tools denied", ", ".join(f"{code(name)} × {count}" for name, count in denied.items()) or "none"  # noqa: RUF001
+    denied = {
+        name: agent.permission_denials.count(name) for name in sorted(set(agent.permission_denials))[:_NAMES_SHOWN]
+    }
+    yield "Tools denied", ", ".join(f"{code(name[:_NAME_SHOWN])} × {count}" for name, count in denied.items()) or "none"  # noqa: RUF001
 
 
 def _tokens(agent: AgentReport) -> str:
