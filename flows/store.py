@@ -20,7 +20,7 @@ import gzip
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from flows.errors import StoreUnavailable, Superseded
@@ -54,6 +54,8 @@ class RunStore:
     """Three quarters of a minute: a file system may be away while its network is mended or its disk fails over."""
     execution: str = ""
     """What tells this execution of the run from others; empty where there is none to tell it from."""
+    kept: set[str] = field(default_factory=set, compare=False)
+    """Names of what was kept in this process."""
 
     @property
     def in_haste(self) -> Self:
@@ -101,6 +103,7 @@ class RunStore:
 
     def _write(self, name: str, content: bytes) -> str:
         self._patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
+        self.kept.add(name)
         return self.path(name)
 
     def read(self, name: str) -> bytes | None:

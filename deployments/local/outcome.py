@@ -1,6 +1,5 @@
 """What came of a run, as a user would look it up: in Prefect's API and at the git remote."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from deployments.local.stack import LocalStack
+from flows.report import REPORT
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Outcome:
         """Print the report, the branch and its diff, and where the time went."""
         console.rule(f"[bold]{self.flow_run['state']['name']}[/bold] {self.flow_run['name']}")
         for report in self._of_run("artifacts"):
-            if report["type"] == "markdown" and "\n## " in report["data"]:
+            if report["description"] == REPORT:
                 console.print(Markdown(report["data"].partition("## Diff")[0]))
         if self.branch:
             console.rule(f"git show {self.branch}")
@@ -71,7 +71,7 @@ class Outcome:
         """Return the task runs as they are now, in the order of their beginnings, by the names of the steps."""
         begun = [one for one in self._of_run("task_runs") if one["state"] and one["start_time"]]
         task_runs = sorted(begun, key=lambda one: str(one["start_time"]))
-        return [(re.sub(r"-\w{3}$", "", task_run["name"]), task_run) for task_run in task_runs]
+        return [(str(task_run["name"]), task_run) for task_run in task_runs]
 
     @cached_property
     def _api(self) -> httpx.Client:

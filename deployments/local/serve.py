@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     deployments = [
-        flow.to_deployment("local", entrypoint_type=EntrypointType.MODULE_PATH) for flow in (implement, deliver)
+        flow.to_deployment("local", tags=["claude-code"], entrypoint_type=EntrypointType.MODULE_PATH)
+        for flow in (implement, deliver)
     ]
     serve(*(cast("RunnerDeployment", made) for made in deployments), print_starting_message=False)
