@@ -19,7 +19,7 @@ from deployments.local.served import DemoFailed, run, served
 from deployments.local.stack import LocalStack, local_stack
 from flows.terminal import Progress, progress
 
-_SAMPLE: Final = Path(__file__).parent / "sample"
+SAMPLE: Final = Path(__file__).parent / "sample"
 _PROJECT: Final = Path(__file__).parents[2]
 _WIDTH: Final = 120
 _STATUS: Final = "exit status: 0 completed, 1 failed, 2 an option is wrong, 130 interrupted by Ctrl-C"
@@ -103,13 +103,13 @@ def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
     name, url = repository(stack, options.repo)
     folder, script = ("overview", scripts.overview()) if options.repo else ("instructions", scripts.todo_api())
     stack.model.script = script
-    return name, {"repo_url": url, "instructions_s3_uri": stack.upload(_SAMPLE / folder, name)}
+    return name, {"repo_url": url, "instructions_s3_uri": stack.upload(SAMPLE / folder, name)}
 
 
 def repository(stack: LocalStack, source: str) -> tuple[str, str]:
     """Return the name and URL on the local git remote: the sample, or a copy of the person's."""
     if not source:
-        return "todo", stack.git.create("todo", _SAMPLE / "repository")
+        return "todo", stack.git.create("todo", SAMPLE / "repository")
     name = re.sub(r"[^\w.-]", "-", Path(source.rstrip("/")).resolve().name.removesuffix(".git"))
     try:
         return name, stack.git.copy(name, source if "://" in source else str(Path(source).resolve()))

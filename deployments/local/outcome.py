@@ -75,7 +75,7 @@ class Outcome:
 
     @cached_property
     def _api(self) -> httpx.Client:
-        return httpx.Client(base_url=self.stack.prefect_api_url, trust_env=False)
+        return httpx.Client(base_url=self.stack.prefect_api_url, timeout=60, trust_env=False)
 
     def _of_run(self, what: str) -> list[dict[str, Any]]:
         mine = {"flow_runs": {"id": {"any_": [self.flow_run_id]}}}

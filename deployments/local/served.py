@@ -95,7 +95,7 @@ def prefect_api(environment: dict[str, str]) -> httpx.Client:
     """Return a client of the Prefect API that these variables name."""
     user, _, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
     auth = (user, password) if user else None
-    return httpx.Client(base_url=environment["PREFECT_API_URL"], auth=auth, trust_env=False)
+    return httpx.Client(base_url=environment["PREFECT_API_URL"], auth=auth, timeout=60, trust_env=False)
 
 
 def run(
