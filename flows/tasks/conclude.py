@@ -167,11 +167,7 @@ def _kept(run: Run) -> Iterator[str]:
     earlier = {"plan"} if run.kept.plan else set()
     if run.kept.finished and run.kept.finished.commit:
         earlier.add("change.bundle")
-    yield from (
-        name
-        for name in _SHOWN
-        if name in earlier | run.store.kept
-    )
+    yield from (name for name in _SHOWN if name in earlier | run.store.kept)
 
 
 def _location(store: RunStore, name: str) -> str:
