@@ -34,6 +34,7 @@ from flows.redaction import SECRETS
 from flows.report import Delivery, headline
 from flows.store import FileSystem, RunStore
 from flows.tasks.agent import load_claude_code, model_provider, new_agent
+from flows.tasks.announce import announce
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
 from flows.tasks.instructions import fetch_instructions
@@ -54,7 +55,7 @@ def flow_run_name() -> str:
     return f"{repository} @ {given.get('branch_name') or _default_branch()}"
 
 
-@flow(flow_run_name=flow_run_name)
+@flow(flow_run_name=flow_run_name, on_completion=[announce], on_failure=[announce])
 def implement(
     repo_url: str,
     instructions_s3_uri: str = "",

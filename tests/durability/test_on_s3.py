@@ -20,7 +20,7 @@ def test_a_run_goes_on_from_a_bucket_with_the_instructions_as_they_were(world: W
     bucket = f"results-{uuid.uuid4().hex[:8]}"
     world.stack.s3().create_bucket(Bucket=bucket)
     S3Bucket(bucket_name=bucket).save(bucket)
-    storage = {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": f"s3-bucket/{bucket}"}
+    storage = f"s3-bucket/{bucket}"
     world.script(*STEPS, Turn("Done."))
     files = {"main.md": b"# Copy", **{f"deep/{n}": b"%d\n" % n for n in range(1, 8)}}
     given = {
@@ -30,11 +30,11 @@ def test_a_run_goes_on_from_a_bucket_with_the_instructions_as_they_were(world: W
         "limits": {"checkpoint_seconds": 1},
     }
     run = create_flow_run(given)
-    with machine(run, tmp_path / "one", **storage) as first:
+    with machine(run, tmp_path / "one", PREFECT_DEFAULT_RESULT_STORAGE_BLOCK=storage) as first:
         first.wait_for(matches(r"says: Step 5\."))
         first.lose()
-    world.instructions({name: b"changed meanwhile\n" for name in files})
-    with machine(run, tmp_path / "another", **storage) as second:
+    world.instructions(dict.fromkeys(files, b"changed meanwhile\n"))
+    with machine(run, tmp_path / "another", PREFECT_DEFAULT_RESULT_STORAGE_BLOCK=storage) as second:
         second.end()
         said = second.log()
     assert run.state == "Completed", said
