@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.results import get_default_result_storage
 from prefect.settings import get_current_settings
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 
 from blocks.git_credentials import GitCredentials
 from flows.claude.providers import ModelProvider
@@ -37,6 +37,7 @@ from flows.tasks.agent import load_claude_code, model_provider, new_agent
 from flows.tasks.announce import announce
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
+from flows.tasks.executions import was_being_cancelled
 from flows.tasks.instructions import fetch_instructions
 from flows.tasks.logs import set_up_logs
 from flows.tasks.plan import keep_start, take_up_instructions
@@ -100,6 +101,8 @@ def implement(
         policy: What the change may hold to be pushed; one that may not is kept.
     """
     run = _begin(locals())
+    if runtime.flow_run.run_count > 1 and was_being_cancelled(run.store.flow_run_id):
+        return Cancelled(message="It was being cancelled when its machine was lost; what it had done is kept.")
     with run_workspace() as workspace:
         _warn_of_missing_wall(workspace.agent.missing_wall)
         credentials = read_secret(run.request)

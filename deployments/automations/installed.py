@@ -14,7 +14,7 @@ from deployments.aws.step import Change
 
 FOLDER: Final = Path(__file__).parent
 NOTIFICATIONS: Final = "notifications"
-_FILES: Final = ("crash-detection", "run-again", NOTIFICATIONS)
+_FILES: Final = ("crash-detection", "run-again", "cancellation", NOTIFICATIONS)
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,11 @@ def automations(max_runs: int, silence_seconds: int, told: Told | None) -> Itera
     [again] = _read("run-again")
     again["trigger"]["match"]["prefect.run-count"] = [str(count) for count in range(1, max_runs)]
     again["description"] = f"Executes a run of implement again after a crash, {max_runs} times in all."
+    [cancelled] = _read("cancellation")
     told_of = _read(NOTIFICATIONS) if told else []
     for one in told_of:
         one["actions"] = [told.action(written) for written in one["actions"]] if told else []
-    yield from map(AutomationCore.model_validate, (lost, again, *told_of))
+    yield from map(AutomationCore.model_validate, (lost, again, cancelled, *told_of))
 
 
 def names() -> list[str]:

@@ -18,13 +18,13 @@ def there() -> dict[str, Automation]:
 
 def test_it_makes_them_once_and_again_finds_nothing_to_change(give: Give, receiver: Receiver) -> None:
     given = ("--webhook", f"{receiver.url}/told")
-    assert give(*given, "--dry-run").count("would create") == 3
+    assert give(*given, "--dry-run").count("would create") == 4
     assert not there()
-    assert give(*given).count("create") == 6
+    assert give(*given).count("create") == 7
     assert set(there()) == set(names())
     assert give(*given) == "nothing to change\n"
     assert give() == "nothing to change\n"
-    assert give("--remove").count("delete") == 6
+    assert give("--remove").count("delete") == 7
     assert give("--remove") == "nothing to change\n"
     assert not there()
 
@@ -38,7 +38,7 @@ def test_it_changes_what_differs_and_leaves_paused_what_somebody_paused(give: Gi
     assert not there()[again].enabled
     assert give("--max-runs", "2", "--silence-seconds", "120") == f"update automation '{lost}'\n"
     assert there()[lost].enabled
-    assert give("--remove").count("delete") == 2
+    assert give("--remove").count("delete") == 3
 
 
 def test_a_webhooks_address_is_shown_nowhere(give: Give) -> None:
@@ -62,7 +62,7 @@ def test_a_block_that_cannot_be_notified_is_refused_and_one_that_can_is_taken(gi
     Secret(value="x").save("no-receiver", overwrite=True)
     assert "cannot be notified" in give("--block", "secret/no-receiver", status=1)
     SlackWebhook(url="https://hooks.slack.com/services/a/b/c").save("team", overwrite=True)
-    assert give("--block", "slack-webhook/team").count("create") == 5
+    assert give("--block", "slack-webhook/team").count("create") == 6
     assert {action.type for one in there().values() for action in one.actions} == {
         "change-flow-run-state",
         "send-notification",
@@ -77,7 +77,7 @@ def test_without_a_prefect_api_it_says_so(give: Give) -> None:
         assert "does not answer" in give(status=1)
 
 
-@pytest.mark.parametrize("file", ["crash-detection", "run-again"])
+@pytest.mark.parametrize("file", ["crash-detection", "run-again", "cancellation"])
 def test_prefect_itself_reads_the_files(give: Give, file: str) -> None:
     command = [sys.executable, "-m", "prefect", "automation", "create", "--from-file", str(FOLDER / f"{file}.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
