@@ -3,12 +3,15 @@
 import re
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.parameters import Request
 from flows.redaction import redact
-from flows.report import Delivery, markdown
+from flows.report import Delivery, headline, markdown
 from flows.store import RunStore
 from flows.tasks.claude import Work
+from flows.tasks.transcript import keep_page
 from flows.workspace.collect import patch
 from flows.workspace.directory import Workspace
 from flows.workspace.instructions import Instructions
@@ -16,8 +19,8 @@ from flows.workspace.instructions import Instructions
 
 def publish_report(
     request: Request, workspace: Workspace, instructions: Instructions, work: Work, store: RunStore
-) -> Delivery:
-    """Publish the report of a run that completed; return what the flow returns."""
+) -> State[Delivery]:
+    """Publish the report of a run that completed; return the state in which it ends."""
     change, agent = work.change, work.report
     delivery = Delivery(
         repo_url=request.repo_url.url,
@@ -30,9 +33,13 @@ def publish_report(
     )
     taken = [f"{file.path} {file.version_id or file.etag}" for file in instructions.files]
     text = redact(markdown(delivery, change, agent, [instructions.source, *taken], patch(workspace.clean_git, change)))
+    title = f"{request.repo_url.name} @ {delivery.branch}"
+    facts = {"Repository": delivery.repo_url, "Run": store.flow_run_id, "Cost": f"${delivery.cost_usd:.4f}"}
+    keep_page(workspace, store, title, facts, instructions.main_text)
     store.keep_report(text)
     create_markdown_artifact(text, key=f"implement-{_slug(request.repo_url.name)}", description="What the run did")
-    return delivery
+    name = "Completed" if delivery.commit else "NoChanges"
+    return Completed(name=name, message=headline(delivery), data=delivery)
 
 
 def _slug(name: str) -> str:

@@ -19,15 +19,17 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
+import boto3
 from prefect.filesystems import LocalFileSystem
 from prefect.logging import disable_run_logger
 
 from flows.claude.meter import Meter
 from flows.claude.prices import ModelPrice
+from flows.claude.providers import Bedrock
 from flows.keepings import Plan
-from flows.parameters import DEFAULT_MODEL_IDS
+from flows.parameters import DEFAULT_MODEL_IDS, ClaudeCodeOptions
 from flows.store import RunStore
-from flows.tasks.agent import session_id
+from flows.tasks.agent import Agent, session_id
 from flows.tasks.checkpoints import Checkpoints
 from flows.workspace import clone, git
 from flows.workspace.clone import Checkout
@@ -67,7 +69,9 @@ def prepared(seed: Path) -> Iterator[tuple[Workspace, Plan]]:
 def checkpoints(place: Workspace, plan: Plan, store: Path, interval: float) -> Checkpoints:
     """Return those of a run; an interval of 0 writes none by itself."""
     meter = Meter(ModelPrice.of("bedrock", DEFAULT_MODEL_IDS["bedrock"]))
-    return Checkpoints(place, RunStore(LocalFileSystem(basepath=str(store)), RUN), plan, meter, SESSION, interval)
+    agent = Agent(ClaudeCodeOptions(), Bedrock(boto3.Session(), "us-east-1", DEFAULT_MODEL_IDS["bedrock"]), meter)
+    agent.session_id = SESSION
+    return Checkpoints(place, RunStore(LocalFileSystem(basepath=str(store)), RUN), plan, agent, interval)
 
 
 def turn(place: Workspace, number: int, wait_seconds: float) -> float:
@@ -130,7 +134,8 @@ def main() -> int:
             without = run(place, None, options)
             made = checkpoints(place, plan, store, options.interval)
             beside = run(place, made, options)
-            count, size = (made.last.number + 1 if made.last else 0), len(made.last.bundle) if made.last else 0
+            last = made.agent.checkpoint
+            count, size = (last.number + 1, len(last.bundle)) if last else (0, 0)
             print(f"  {options.turns} turns of {options.turn_seconds} s and work, a look every {options.interval} s")
             print(f"  without checkpoints      {without[0]:6.2f} s, {without[1]:5.2f} s of work a turn")
             print(f"  beside {count:2} checkpoints    {beside[0]:6.2f} s, {beside[1]:5.2f} s of work a turn")

@@ -3,7 +3,7 @@
 import pytest
 from prefect.client.schemas.objects import StateType
 
-from flows.tasks.executions import _crashed_in_cancellation
+from flows.tasks.cancellation import _crashed_in_cancellation
 
 FIRST = "SCHEDULED PENDING RUNNING"
 
