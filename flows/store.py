@@ -25,6 +25,9 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 from flows.errors import StoreUnavailable, Superseded
 
+FOLDER: Final = "claude-code-headless"
+"""What all runs' keepings lie below."""
+
 _FORM: Final = "claude-code-headless 1"
 _PATIENCE_SECONDS: Final = 60
 _Result = TypeVar("_Result")
@@ -94,7 +97,7 @@ class RunStore:
 
     def path(self, name: str) -> str:
         """Return the path of one of the run's files."""
-        return f"claude-code-headless/{self.flow_run_id}/{name}"
+        return f"{FOLDER}/{self.flow_run_id}/{name}"
 
     def keep(self, name: str, content: bytes) -> str:
         """Keep a file as it is; return its path."""
