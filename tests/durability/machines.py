@@ -73,20 +73,26 @@ class Machine:
     def lose(self) -> None:
         """Kill every process of the machine at once, and take its disk away."""
         self.note_agents()
+        self.freeze()
         for process in self.processes():
-            try:
-                process.suspend()
-            except psutil.Error:
-                continue
-        for process in self.processes():
-            try:
+            with suppress(psutil.Error):
                 process.kill()
-            except psutil.Error:
-                continue
         self.process.wait()
         while any(self.processes()):
             time.sleep(0.01)
         shutil.rmtree(self.disk)
+
+    def freeze(self) -> None:
+        """Stop every process of the machine, as though it hung."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.suspend()
+
+    def thaw(self) -> None:
+        """Let it go on where it was."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.resume()
 
     def end(self) -> int:
         """Wait for its end; return the exit status."""
