@@ -13,9 +13,9 @@ from prefect.results import get_default_result_storage
 from prefect.settings import get_current_settings
 from prefect.states import Completed
 
-from blocks.git_credentials import GitCredentials
 from flows.claude.providers import ModelProvider
 from flows.claude.settings import check_settings
+from flows.credentials import GitCredentials
 from flows.keepings import Keepings, Plan
 from flows.parameters import (
     DEFAULT_CLONE_DEPTH,
