@@ -3,10 +3,12 @@
 import re
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.parameters import Request
 from flows.redaction import redact
-from flows.report import Delivery, markdown
+from flows.report import Delivery, headline, markdown
 from flows.store import RunStore
 from flows.tasks.claude import Work
 from flows.workspace.collect import patch
@@ -16,8 +18,8 @@ from flows.workspace.instructions import Instructions
 
 def publish_report(
     request: Request, workspace: Workspace, instructions: Instructions, work: Work, store: RunStore
-) -> Delivery:
-    """Publish the report of a run that completed; return what the flow returns."""
+) -> State[Delivery]:
+    """Publish the report of a run that completed; return the state in which it ends."""
     change, agent = work.change, work.report
     delivery = Delivery(
         repo_url=request.repo_url.url,
@@ -32,7 +34,8 @@ def publish_report(
     text = redact(markdown(delivery, change, agent, [instructions.source, *taken], patch(workspace.clean_git, change)))
     store.keep_report(text)
     create_markdown_artifact(text, key=f"implement-{_slug(request.repo_url.name)}", description="What the run did")
-    return delivery
+    name = "Completed" if delivery.commit else "NoChanges"
+    return Completed(name=name, message=headline(delivery), data=delivery)
 
 
 def _slug(name: str) -> str:

@@ -6,6 +6,7 @@ here is read, because the repository's is not ours to trust.
 """
 
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import IO, Any, Final, cast
 from git import Git, RemoteProgress
 from git.cmd import handle_process_output
 
-from flows.errors import GitFailed
+from flows.errors import DISK_FULL, DiskFull, GitFailed
 
 _ISOLATED: Final = {
     "HOME": "/nonexistent",
@@ -132,5 +133,7 @@ def check(argv: Sequence[str], **options: Any) -> GitResult:  # noqa: ANN401 (ru
     """`run`, raising `GitFailed` on any status but 0."""
     result = run(argv, **options)
     if result.status != 0:
+        if re.search(r"No space left on device|Disk quota exceeded", result.stderr):
+            raise DiskFull(f"{DISK_FULL} ({result.stderr.strip()})")
         raise GitFailed(f"git ended with status {result.status}: {result.stderr.strip() or 'it said nothing'}")
     return result

@@ -17,6 +17,8 @@ from pydantic import SecretStr
 
 from flows.addresses import RepoUrl
 from flows.errors import (
+    DISK_FULL,
+    DiskFull,
     EmptyRepo,
     GitAuthFailed,
     GitFailed,
@@ -65,6 +67,7 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
         RemoteUnavailable,
         "{url} did not answer as a git server: {reason}",
     ),
+    (r"No space left on device|Disk quota exceeded", DiskFull, f"{DISK_FULL} ({{reason}})"),
 )
 
 
