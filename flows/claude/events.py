@@ -9,10 +9,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import orjson
+
 MAX_LINE_BYTES: Final = 64 * 2**20
 """A longer line is not parsed: no event is as large, and memory is not the agent's to fill."""
 
 _SHOWN: Final = 160
+_LOOKED_AT: Final = 20 * _SHOWN
+"""Characters of a text that may be megabytes; more white space than that at its beginning is its own fault."""
+
 _NOT_SHOWN: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 Event = Mapping[str, Any]
@@ -51,10 +56,18 @@ class LineFramer:
 def parse(line: bytes) -> Event:
     """Return a line's event; an empty one for a line that holds none."""
     try:
-        event = json.loads(line.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return {}
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        event = _parse_leniently(line)
     return event if isinstance(event, dict) else {}
+
+
+def _parse_leniently(line: bytes) -> Any:  # noqa: ANN401 (JSON)
+    """Return what stands in a line with half a character, or a number that is none, in it."""
+    try:
+        return json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def steps(event: Event) -> Iterator[str]:
@@ -120,10 +133,17 @@ def _tool(name: str, given: Event) -> str:
 
 def _result_text(content: object) -> str:
     if isinstance(content, list):
-        return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return str(content)
+        return " ".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    return _text(content)
 
 
 def _short(value: object) -> str:
-    text = _one_line(str(value or ""))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+    whole = _text(value)
+    text = _one_line(whole[:_LOOKED_AT])
+    is_all = len(text) <= _SHOWN and len(whole) <= _LOOKED_AT
+    return text if is_all else f"{text[:_SHOWN]}… ({len(whole):,} characters)"
+
+
+def _text(value: object) -> str:
+    """Return text, or a number; what else may stand where text is expected can be nested deeper than can be shown."""
+    return str(value or "") if isinstance(value, str | float | int | None) else "…"
