@@ -5,8 +5,9 @@ from typing import Any
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
+from prefect.states import Cancelled
 
-from blocks.git_credentials import GitCredentials
+from flows.credentials import GitCredentials
 from flows.ending import Delivery
 from flows.form import (
     BaseBranchField,
@@ -39,7 +40,9 @@ from flows.parameters import (
     Limits,
 )
 from flows.tasks.agent import new_agent
+from flows.tasks.announce import announce
 from flows.tasks.begin import Run, flow_run_name, scheduled_start
+from flows.tasks.cancellation import was_being_cancelled
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
 from flows.tasks.conclude import completed, concluded
@@ -51,7 +54,7 @@ from flows.tasks.secret import read_secret
 from flows.workspace.directory import workspace as run_workspace
 
 
-@flow(flow_run_name=flow_run_name)
+@flow(flow_run_name=flow_run_name, on_completion=[announce], on_failure=[announce])
 def implement(
     repo_url: RepoUrlField,
     instructions_s3_uri: S3UriField = "",
@@ -97,6 +100,8 @@ def implement(
         policy: What a change may hold. One that holds more is kept, and not pushed.
     """
     given = locals()
+    if was_being_cancelled():
+        return Cancelled(message="It was being cancelled when its machine was lost; what it had done is kept.")
     with run_workspace() as workspace, concluded(given, workspace) as run, newest_execution(run.store):
         credentials = read_secret(run.request)
         run.kept = Keepings.load(run.store)

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright
 
 WIDTH: Final = 1280
 _COLORS: Final = 128
@@ -75,7 +75,10 @@ class PrefectPages:
     def sees(self, *texts: str, seconds: float = 30) -> None:
         """Wait until the page shows each of these texts."""
         for text in texts:
-            self.page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
+            try:
+                self.page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
+            except TimeoutError:
+                pytest.fail(f"{text!r} is not on {self.page.url}, which says:\n{self.page.inner_text('body')}")
 
     def picture(self, name: str) -> None:
         """Keep what the window shows, in few colours."""
