@@ -64,7 +64,7 @@ def completed(run: Run) -> State[Delivery]:
 
 def _conclude(ending: Ending, run: Run | None) -> None:
     """Tell what became of the run."""
-    publish(ending, run.store if run else _store(), [*_tags(run), f"outcome:{ending.name}"])
+    publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
 
 
 def _introduce(run: Run) -> threading.Thread:
@@ -84,7 +84,7 @@ def _tags(run: Run | None) -> list[str]:
         return []
     asked = runtime.flow_run.parameters.get("branch_name")
     branch = [f"branch:{run.request.branch_name}"] if asked else []
-    return [f"repo:{run.request.repo_url.name}", f"model:{run.options.model_id}", *branch]
+    return [f"model:{run.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
 
 
 def _ending(
