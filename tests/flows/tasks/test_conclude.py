@@ -37,7 +37,7 @@ def test_a_run_has_a_report_a_table_of_steps_and_its_progress(world: World, run:
     assert shown["progress"]["data"] == 100
     assert "2 of 200 turns" in shown["progress"]["description"]
     steps = {row["step"]: row for row in json.loads(shown[f"implement-{world.name}-steps"]["data"])}
-    assert list(steps) == ["secret", "clone", "instructions", "claude", "push"]
+    assert sorted(steps) == ["claude", "clone", "instructions", "push", "secret"]
     assert {row["state"] for row in steps.values()} == {"Completed"}
     assert steps["claude"]["attempts"] == 1
 
