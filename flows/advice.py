@@ -52,7 +52,8 @@ def fetch(where: str, branch: str) -> str:
 
 def _run(ending: Ending, **parameters: str) -> str:
     url = ending.repo_url.url if ending.repo_url else "https://…"
-    uri = ending.source if ending.source.startswith("s3://") else "s3://bucket/folder/*"
+    source = ending.instructions.source if ending.instructions else ""
+    uri = source if source.startswith("s3://") else "s3://bucket/folder/*"
     return _command("implement", ending, repo_url=url, instructions_s3_uri=uri, **parameters)
 
 

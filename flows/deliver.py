@@ -71,7 +71,7 @@ def deliver(
         plan_branch(refs, checkout.branch, "", allow_default_branch=allow_default_branch)
         clone_again(request, credentials, workspace, checkout, work_tree=False)
         change = take_bundle(workspace.clean_git, plan.checkout, bundle)
-        push(request, credentials, workspace, replace(change, checkout=checkout), store.path("change.bundle"))
+        push(request, credentials, workspace, replace(change, checkout=checkout), store.path("change.bundle"), store)
     return Completed(message=f"Pushed {change.commit[:12]} to {checkout.branch}", data=change.commit)
 
 

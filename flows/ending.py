@@ -7,8 +7,10 @@ from flows.addresses import RepoUrl
 from flows.claude.outcome import AgentReport
 from flows.links import Links, Pushed, links
 from flows.parameters import ChangePolicy
+from flows.steps import StepTime
 from flows.workspace.clone import Checkout
 from flows.workspace.collect import Change
+from flows.workspace.instructions import Instructions
 
 
 @dataclass(frozen=True)
@@ -25,27 +27,6 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class StepTime:
-    """A step as it went, over all its attempts in this execution of the run."""
-
-    name: str
-    state: str
-    seconds: float
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Taken:
-    """One instruction file as it was taken."""
-
-    path: str
-    size: int
-    version: str
-    """S3's version id, or its ETag; empty for a text."""
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Ending:
     """All that is known of a run at its end; the earlier it failed the less that is."""
 
@@ -55,8 +36,7 @@ class Ending:
     repo_url: RepoUrl | None = None
     model: str = ""
     checkout: Checkout | None = None
-    source: str = ""
-    instructions: tuple[Taken, ...] = ()
+    instructions: Instructions | None = None
     change: Change | None = None
     patch: str = ""
     agent: AgentReport | None = None

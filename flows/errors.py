@@ -5,7 +5,7 @@ A name is an outcome. A message says what was wrong, with which value (never a s
 reads it. Each class takes one message, so that every error pickles.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from flows.redaction import redact
 
@@ -143,6 +143,17 @@ class NothingKept(RunError):
 
 class StoreUnavailable(RunError):
     """The run store did not take, or give, what a run keeps."""
+
+
+class Superseded(RunError):
+    """A later execution of the same flow run has taken over: this one has nothing more to say."""
+
+
+DISK_FULL: Final = "the disk of this machine is full: give the run a larger one, or have the agent leave less on it"
+
+
+class DiskFull(RunError):
+    """The machine's disk, on which a run works, is full."""
 
 
 # The repository.

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
+from prefect.states import Cancelled
 
-from blocks.git_credentials import GitCredentials
+from flows.credentials import GitCredentials
 from flows.ending import Delivery
 from flows.form import (
     BaseBranchField,
@@ -39,19 +40,21 @@ from flows.parameters import (
     Limits,
 )
 from flows.tasks.agent import new_agent
+from flows.tasks.announce import announce
 from flows.tasks.begin import Run, flow_run_name, scheduled_start
-from flows.tasks.checkpoints import keep_start
+from flows.tasks.cancellation import was_being_cancelled
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
 from flows.tasks.conclude import completed, concluded
+from flows.tasks.execution import newest_execution
 from flows.tasks.instructions import fetch_instructions
+from flows.tasks.plan import keep_start, take_up_instructions
 from flows.tasks.push import push
 from flows.tasks.secret import read_secret
 from flows.workspace.directory import workspace as run_workspace
-from flows.workspace.instructions import from_contents
 
 
-@flow(flow_run_name=flow_run_name)
+@flow(flow_run_name=flow_run_name, on_completion=[announce], on_failure=[announce])
 def implement(
     repo_url: RepoUrlField,
     instructions_s3_uri: S3UriField = "",
@@ -97,12 +100,14 @@ def implement(
         policy: What a change may hold. One that holds more is kept, and not pushed.
     """
     given = locals()
-    with run_workspace() as workspace, concluded(given, workspace) as run:
+    if was_being_cancelled():
+        return Cancelled(message="It was being cancelled when its machine was lost; what it had done is kept.")
+    with run_workspace() as workspace, concluded(given, workspace) as run, newest_execution(run.store):
         credentials = read_secret(run.request)
         run.kept = Keepings.load(run.store)
         # What an earlier execution of this run did is not done again.
         run.work = _go_on(run, credentials, run.kept.plan) if run.kept.plan else _start(run, credentials)
-        push(run.request, credentials, workspace, run.work.change, run.work.kept)
+        push(run.request, credentials, workspace, run.work.change, run.work.kept, run.store)
     return completed(run)
 
 
@@ -112,8 +117,8 @@ def _start(run: Run, credentials: GitCredentials) -> Work:
     fetching = fetch_instructions.submit(run.request, run.workspace)
     run.agent = new_agent(run.options, run.provider)
     _wait(cloning, fetching)  # neither may outlive the directory that it writes to
-    run.plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), scheduled_start())
-    keep_start(run.store, run.plan, run.workspace)
+    plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), scheduled_start())
+    run.plan = keep_start(run.store, plan, run.workspace, runtime.flow_run.parameters)
     return run_claude(run.agent, run.workspace, run.plan, run.identity(credentials.email), run.store)
 
 
@@ -123,7 +128,8 @@ def _go_on(run: Run, credentials: GitCredentials, plan: Plan) -> Work:
     clone_again(run.request, credentials, run.workspace, plan.checkout, work_tree=run.kept.finished is None)
     if run.kept.finished:
         return finished_work(run.workspace, plan, run.kept.finished, run.store)
-    from_contents(run.workspace, plan.contents)
+    if not take_up_instructions(run.store, plan, run.workspace):
+        fetch_instructions(run.request, run.workspace)
     run.agent = new_agent(run.options, run.provider)
     take_up(run.workspace, run.agent, run.kept)
     return run_claude(run.agent, run.workspace, plan, run.identity(credentials.email), run.store)

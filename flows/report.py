@@ -108,15 +108,15 @@ def _size(file: FileChange) -> list[str]:
 
 
 def _instructions(ending: Ending) -> str:
-    taken = ending.instructions
-    if not taken:
+    if ending.instructions is None:
         return ""
+    taken = ending.instructions.files
     rows = [
-        [code(file.path[:_PATH_SHOWN]), f"{file.size:,}", code(file.version), code(file.sha256[:16])]
+        [code(file.path[:_PATH_SHOWN]), f"{file.size:,}", code(file.version_id or file.etag), code(file.sha256[:16])]
         for file in taken[:_INSTRUCTIONS_SHOWN]
     ]
     more = f"\n\nand {len(taken) - _INSTRUCTIONS_SHOWN} more" if len(taken) > _INSTRUCTIONS_SHOWN else ""
-    source = code(line(ending.source)[:_PATH_SHOWN])
+    source = code(line(ending.instructions.source)[:_PATH_SHOWN])
     return f"## Instructions\n\n{source}\n\n{table(rows, ['file', 'bytes', 'version', 'SHA-256'])}{more}"
 
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from flows.claude.events import Event, LineFramer, parse
 from flows.claude.outcome import AgentRun
@@ -70,7 +71,7 @@ def run_agent(
         on_event: Called with each event as it comes.
     """
     errors = transcript.with_suffix(".stderr")
-    with prompt.open("rb") as stdin, errors.open("wb") as stderr, transcript.open("ab") as kept:
+    with prompt.open("rb") as stdin, errors.open("wb") as stderr, transcript.open("ab", buffering=0) as kept:
         process = subprocess.Popen(
             argv,
             env=dict(environment),
@@ -89,7 +90,7 @@ def run_agent(
     return AgentRun(listener.result, status, _tail(errors), ended_for, listener.spoke)
 
 
-def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: BinaryIO, limits: Limits) -> str:
+def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: RawIOBase, limits: Limits) -> str:
     """Read until the run is over; return `timeout` or `stall` if that is why."""
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
     descriptor, framer = process.stdout.fileno(), LineFramer()
@@ -98,8 +99,8 @@ def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: Binar
         readable, _, _ = select.select([descriptor], [], [], _TICK_SECONDS)
         data = os.read(descriptor, _CHUNK_BYTES) if readable else b""
         if data:
-            kept.write(data)
-            kept.flush()
+            with suppress(OSError):  # where the disk is full the transcript has a gap: the work is worth more
+                kept.write(data)
             for line in framer.feed(data):
                 listener.hear(line)
         elif readable or process.poll() is not None:

@@ -14,6 +14,12 @@ you afterwards; you have no credentials for the remote. Do not wait for backgrou
 """
 
 
+LOST_CONVERSATION: Final = """\
+This was begun before: the work so far is in the working directory, and the conversation about it is lost. Look at \
+what is done, and go on from there.
+"""
+
+
 def system_prompt(project_memory: str) -> str:
     """Return what is appended to Claude Code's own system prompt: our rules, and the repository's word to agents."""
     if not project_memory:
@@ -42,9 +48,18 @@ def prompt(directory: Path, main: str, main_text: str, others: Sequence[str]) ->
     return "\n\n".join(parts) + "\n"
 
 
-def continuation() -> str:
-    """Return the prompt for a session that was interrupted."""
-    return "You were interrupted. Look at what is done, and go on until the requirements are implemented.\n"
+def continuation(work_tree: Path, instructions: Path) -> str:
+    """Return the prompt for a session that was interrupted, and may go on with other paths on another machine.
+
+    Args:
+        work_tree: Where the work is now.
+        instructions: The directory of the instruction files now.
+    """
+    return f"""\
+You were interrupted, and may be on another machine than before. The working directory is {work_tree}, and the \
+instructions are in {instructions}: other paths to them are out of date. Running processes are gone, files that git \
+ignores may be, your last step may be missing. Look at what is done, and go on until the requirements are implemented.
+"""
 
 
 def _listing(directory: Path, paths: Sequence[str]) -> str:

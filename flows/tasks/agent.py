@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final
 from prefect import get_run_logger
 from pydantic import SecretStr
 
+from flows.aws import new_session
 from flows.claude.command import Session, argv, binary, environment
 from flows.claude.outcome import AgentRun
 from flows.claude.process import run_agent
-from flows.claude.prompt import continuation, prompt, system_prompt
+from flows.claude.prompt import LOST_CONVERSATION, continuation, prompt, system_prompt
 from flows.claude.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
 from flows.claude.settings import settings_file
 from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound, TurnLimitReached
-from flows.keepings import Plan
+from flows.keepings import Checkpoint, Plan
 from flows.parameters import ClaudeCodeOptions
 from flows.tasks.live import live
 from flows.workspace.directory import Workspace
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
 _SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Agent:
-    """How a run's agent works, over all its attempts."""
+    """How a run's agent works, and how far it came, over all its attempts."""
 
     options: ClaudeCodeOptions
     provider: ModelProvider
     meter: "Meter"
+    session_id: str = ""
+    """Its conversation with Claude Code; empty before the first."""
+    checkpoint: Checkpoint | None = None
+    """The newest that is kept of its work."""
 
 
 def load_claude_code(name: str) -> "ClaudeCode":
@@ -55,10 +60,8 @@ def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> Mo
                 "no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one"
             )
         return Anthropic(key, options.model_id, os.environ.get("ANTHROPIC_BASE_URL", ANTHROPIC_URL).rstrip("/"))
-    from prefect_aws import AwsCredentials  # noqa: PLC0415 (a run on Anthropic's API does without AWS)
-
-    credentials = (block and block.aws_credentials) or AwsCredentials(region_name=options.aws_region)
-    session = credentials.get_boto3_session()
+    given = block and block.aws_credentials
+    session = given.get_boto3_session() if given else new_session(options.aws_region)
     if session.get_credentials() is None:
         raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
     return Bedrock(session, options.aws_region, options.model_id)
@@ -79,18 +82,20 @@ def new_agent(options: ClaudeCodeOptions, provider: ModelProvider) -> Agent:
     return Agent(options, provider, Meter(price, options.limits.max_budget_usd))
 
 
-def session_id(flow_run_id: str, number: int = 0) -> str:
-    """Return the id of a run's session; a further number gives another, where the first cannot be resumed."""
-    return str(uuid.uuid5(_SESSION_NAMESPACE, f"{flow_run_id}{f' {number}' if number else ''}"))
+def session_id(after: str) -> str:
+    """Return the id of a run's first session, after the run's id, or of the one after another that is of no use."""
+    return str(uuid.uuid5(_SESSION_NAMESPACE, after))
 
 
 def work(agent: Agent, workspace: Workspace, plan: Plan, flow_run_id: str) -> AgentRun:
     """Let the agent work to its end: in the session that it has, or, where that cannot be resumed, in a new one."""
-    session = _session(workspace, session_id(flow_run_id))
-    run = _work(agent, workspace, plan, session)
+    agent.session_id = agent.session_id or session_id(flow_run_id)
+    session = _session(workspace, agent.session_id)
+    run = _work(agent, workspace, plan, session, is_continued=agent.checkpoint is not None)
     if session.resumes and not run.spoke and not run.result and not run.ended_for:
         get_run_logger().warning("the session cannot be resumed, a new one goes on: %s", run.stderr.strip())
-        run = _work(agent, workspace, plan, Session(session_id(flow_run_id, 1), resumes=False), is_continued=True)
+        agent.session_id = session_id(agent.session_id)
+        run = _work(agent, workspace, plan, Session(agent.session_id, resumes=False), is_continued=True)
     return replace(run, over_budget=agent.meter.has_refused, cost_usd=agent.meter.spent_usd)
 
 
@@ -100,17 +105,14 @@ def _session(workspace: Workspace, name: str) -> Session:
     return Session(name, resumes=any(saved))
 
 
-def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool = False) -> AgentRun:
+def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> AgentRun:
     from flows.claude.gateway import gateway  # noqa: PLC0415 (the web server is needed here only)
 
     options = _less_turns(agent)
-    instructions = plan.instructions
     workspace.lend(workspace.config / "settings.json", settings_file(options.claude_settings))
     workspace.lend(workspace.config / "system-prompt.md", system_prompt(plan.checkout.project_memory).encode())
-    words = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.others)
     asked = workspace.trusted / "prompt.md"
-    begun = f"{continuation()}\n{words}" if is_continued else words
-    asked.write_text(continuation() if session.resumes else begun, encoding="utf-8")
+    asked.write_text(_words(workspace, plan, session, is_continued=is_continued), encoding="utf-8")
     program = workspace.reachable_by_agent(binary())
     with gateway(agent.provider, agent.meter) as server, live(workspace, agent.meter, options.limits) as on_event:
         run = run_agent(
@@ -124,6 +126,14 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
         )
     get_run_logger().info("the model cost %s", agent.meter)
     return run
+
+
+def _words(workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> str:
+    if session.resumes:
+        return continuation(workspace.work_tree, workspace.instructions)
+    given = plan.instructions
+    words = prompt(workspace.instructions, given.main, given.main_text, given.others)
+    return f"{words}\n{LOST_CONVERSATION}" if is_continued else words
 
 
 def _less_turns(agent: Agent) -> ClaudeCodeOptions:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import uuid4
 
 from prefect import get_run_logger, runtime
 from prefect.results import get_default_result_storage
@@ -94,7 +95,8 @@ def keep_secrets() -> None:
 
 def run_store() -> RunStore:
     """Return what this run keeps, in Prefect's result storage."""
-    return RunStore(cast("FileSystem", get_default_result_storage()), str(runtime.flow_run.id))
+    files = cast("FileSystem", get_default_result_storage())
+    return RunStore(files, str(runtime.flow_run.id), execution=uuid4().hex)
 
 
 def _prefect_credentials() -> dict[str, str]:

@@ -1,21 +1,39 @@
 """claude: the paid step. What the agent did is taken and kept first, and judged after that."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
 
-from flows.claude.outcome import AgentReport, judge
-from flows.errors import AgentDenied, AgentRepoInvalid, RunError, StoreUnavailable, UnexpectedSubmodule
-from flows.keepings import Finished, Keepings, Plan, keep_finished
+from flows.claude.outcome import AgentReport, AgentRun, judge
+from flows.claude.transcript import portions
+from flows.errors import (
+    DISK_FULL,
+    AgentCrashed,
+    AgentDenied,
+    AgentFailed,
+    AgentRepoInvalid,
+    DiskFull,
+    GitFailed,
+    ModelUnavailable,
+    RunError,
+    StoreUnavailable,
+    UnexpectedSubmodule,
+)
+from flows.keepings import Finished, Keepings, Plan, keep_finished, keep_usage
 from flows.redaction import SECRETS
 from flows.store import RunStore
-from flows.tasks.agent import Agent, session_id, work
+from flows.tasks.agent import Agent, work
 from flows.tasks.checkpoints import Checkpoints, write_session
+from flows.tasks.execution import check_execution
 from flows.tasks.policy import step
 from flows.workspace import snapshot
 from flows.workspace.collect import Change, CommitIdentity, bundle, collect, take_bundle
 from flows.workspace.directory import Workspace
 from flows.workspace.leaks import check_credentials
+
+if TYPE_CHECKING:
+    from flows.claude.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -30,28 +48,25 @@ class Work:
 @step("claude")
 def run_claude(agent: Agent, workspace: Workspace, plan: Plan, identity: CommitIdentity, store: RunStore) -> Work:
     """Let Claude Code work; return the change, which is kept by then."""
-    name = session_id(store.flow_run_id)
-    checkpoints = Checkpoints(workspace, store, plan, agent.meter, name, agent.options.limits.checkpoint_seconds)
+    checkpoints = Checkpoints(workspace, store, plan, agent, agent.options.limits.checkpoint_seconds)
     try:
         with checkpoints:
             run = work(agent, workspace, plan, store.flow_run_id)
     except BaseException:
-        # Interrupted: by a signal, a cancellation, a limit. What was done is paid for, and another machine may go on.
-        workspace.agent.end_processes()
-        checkpoints.write()
+        # By a signal, a cancellation, a limit, a full disk. What was done is paid for, and another machine may go on.
+        _keep_interrupted(workspace, checkpoints, identity)
         raise
-    finally:
+    check_execution(store)
+    is_full = workspace.disk_is_full
+    workspace.release_reserve()
+    kept = ""
+    try:
         change = collect(workspace, plan.checkout, identity)
-        kept = _keep(workspace, store, change)
-    check_credentials("the transcript", _transcript(workspace).decode("latin-1"))
-    report = judge(run, agent.options)
-    if change.fault:
-        raise _fault(change, kept)
-    if report.permission_denials and not change.commit:
-        denied = ", ".join(sorted(set(report.permission_denials)))
-        raise AgentDenied(
-            f"the agent changed nothing, and was denied {denied}: allow it in claude_settings.permissions"
-        )
+        kept = _keep(workspace, store, change, agent.meter)
+        report = _judge(run, agent, workspace, change, kept)
+    except RunError as error:
+        checkpoints.write()  # for whoever tries this run again, later and elsewhere
+        raise _with_what_is_kept(_disk_full(error) if is_full else error, kept) from None
     _keep_finished(workspace, store, change, report)
     return Work(change, report, kept)
 
@@ -62,6 +77,7 @@ def take_up(workspace: Workspace, agent: Agent, kept: Keepings) -> None:
     checkpoint, base = kept.checkpoint, kept.plan.checkout.base_commit
     if checkpoint is None:
         return
+    agent.checkpoint, agent.session_id = checkpoint, checkpoint.session_id
     agent.meter.go_on_from(checkpoint.spent)
     if checkpoint.bundle:
         snapshot.restore(workspace, checkpoint.bundle, checkpoint.commit, base)
@@ -79,11 +95,51 @@ def finished_work(workspace: Workspace, plan: Plan, finished: Finished, store: R
     return Work(change, finished.report, store.path("change.bundle"))
 
 
-def _keep(workspace: Workspace, store: RunStore, change: Change) -> str:
-    """Store the transcript, redacted, and the change as it is; return where the change is, or "" if nowhere."""
+def _judge(run: AgentRun, agent: Agent, workspace: Workspace, change: Change, kept: str) -> AgentReport:
+    """Return the report of work that may be pushed; raise the named error of what may not."""
+    for portion in portions(workspace.transcript):
+        check_credentials("the transcript", portion.decode("latin-1"))
+    report = judge(run, agent.options)
+    if change.fault:
+        raise _fault(change, kept)
+    if report.permission_denials and not change.commit:
+        denied = ", ".join(sorted(set(report.permission_denials)))
+        raise AgentDenied(
+            f"the agent changed nothing, and was denied {denied}: allow it in claude_settings.permissions"
+        )
+    return report
+
+
+def _disk_full(error: RunError) -> RunError:
+    """Return the cause of an error where it can only be the full disk."""
+    if isinstance(error, AgentCrashed | AgentFailed | AgentRepoInvalid | GitFailed | ModelUnavailable):
+        return DiskFull(f"{DISK_FULL} ({error})")
+    return error
+
+
+def _with_what_is_kept(error: RunError, kept: str) -> RunError:
+    return type(error)(f"{error}; the work so far is kept as {kept}") if kept and kept not in str(error) else error
+
+
+def _keep_interrupted(workspace: Workspace, checkpoints: Checkpoints, identity: CommitIdentity) -> None:
+    """Keep what there is, soon, and whatever goes wrong with that: the interruption is what counts."""
+    workspace.agent.end_processes()
+    workspace.release_reserve()
+    checkpoints.write()
     try:
-        if transcript := _transcript(workspace):
-            store.keep_transcript(SECRETS.redact_bytes(transcript))
+        change = collect(workspace, checkpoints.plan.checkout, identity)
+        if kept := _keep(workspace, checkpoints.store.in_haste, change, checkpoints.agent.meter):
+            get_run_logger().info("the work so far is kept as %s", kept)
+    except (RunError, OSError) as error:
+        get_run_logger().warning("the work so far is kept in the last checkpoint at most: %s", error)
+
+
+def _keep(workspace: Workspace, store: RunStore, change: Change, meter: "Meter") -> str:
+    """Store the cost, the redacted transcript, and the change as it is; return where that is, or "" if nowhere."""
+    try:
+        keep_usage(store, meter.spending)
+        if workspace.transcript.exists():
+            store.keep_transcript(SECRETS.redact_bytes(portion) for portion in portions(workspace.transcript))
         return store.keep_change(bundle(workspace.clean_git, change)) if change.commit else ""
     except StoreUnavailable as error:
         get_run_logger().error("%s: the change is on this machine only", error)
@@ -104,7 +160,3 @@ def _fault(change: Change, kept: str) -> RunError:
     what = f"its files as they are, less what git could not take, are kept as {kept}" if kept else "nothing is changed"
     error = UnexpectedSubmodule if "does not have a commit checked out" in change.fault else AgentRepoInvalid
     return error(f"the agent left a work tree from which no change can be taken: {change.fault}; {what}")
-
-
-def _transcript(workspace: Workspace) -> bytes:
-    return workspace.transcript.read_bytes() if workspace.transcript.exists() else b""

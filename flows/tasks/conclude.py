@@ -1,6 +1,5 @@
 """The end of a run: here, and nowhere else, it is known what became of it, and told."""
 
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,18 +14,21 @@ from prefect.states import Completed
 from flows.addresses import RepoUrl
 from flows.claude.events import last_words
 from flows.claude.outcome import AgentReport, report
-from flows.ending import Delivery, Ending, StepTime, Taken, headline
+from flows.ending import Delivery, Ending, headline
 from flows.errors import RunError
 from flows.redaction import redact
+from flows.steps import StepTime, note_steps
 from flows.store import RunStore
 from flows.tasks.begin import Run, begin, keep_secrets, run_store
 from flows.tasks.report import publish, set_tags
-from flows.tasks.steps import note_steps
+from flows.tasks.transcript import keep_page
 from flows.workspace.collect import collected, patch
 from flows.workspace.directory import Workspace
 
 _JOIN_SECONDS: Final = 5
 _TAIL_BYTES: Final = 2**20
+_SHOWN: Final = ("change.bundle", "transcript.html", "transcript.jsonl.gz", "plan")
+"""What of the run store a report names."""
 
 
 @contextmanager
@@ -39,10 +41,10 @@ def concluded(given: Mapping[str, Any], workspace: Workspace) -> Iterator[Run]:
         introduction = _introduce(run)
         yield run
     except Exception as error:
-        _conclude(_ending(run, given, steps, error), run)
+        _conclude(run, given, steps, error)
         raise
     introduction.join(_JOIN_SECONDS)
-    _conclude(_ending(run, given, steps), run)
+    _conclude(run, given, steps)
 
 
 def completed(run: Run) -> State[Delivery]:
@@ -62,9 +64,25 @@ def completed(run: Run) -> State[Delivery]:
     return Completed(name="Completed" if change.commit else "NoChanges", message=said, data=delivery)
 
 
-def _conclude(ending: Ending, run: Run | None) -> None:
+def _conclude(
+    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
+) -> None:
     """Tell what became of the run."""
+    if run:
+        _keep_page(run)
+    ending = _ending(run, given, steps, error)
     publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
+
+
+def _keep_page(run: Run) -> None:
+    meter, instructions = run.agent and run.agent.meter, run.plan and run.plan.instructions
+    facts = {
+        "Repository": run.request.repo_url.url,
+        "Run": run.store.flow_run_id,
+        "Cost": str(meter or ""),
+    }
+    title = f"{run.request.repo_url.name} @ {run.request.branch_name}"
+    keep_page(run.workspace, run.store, title, facts, instructions.main_text if instructions else "")
 
 
 def _introduce(run: Run) -> threading.Thread:
@@ -118,8 +136,7 @@ def _ending(
     return replace(
         known,
         checkout=run.plan.checkout,
-        source=run.plan.instructions.source,
-        instructions=tuple(_taken(run)),
+        instructions=run.plan.instructions,
         change=change,
         patch=patch(run.workspace.clean_git, change) if change else "",
     )
@@ -145,21 +162,12 @@ def _warnings(run: Run) -> Iterator[str]:
         yield "the cost is an upper bound: the model's price is not known, or a reply broke off"
 
 
-def _taken(run: Run) -> Iterator[Taken]:
-    assert run.plan is not None  # noqa: S101
-    for file in run.plan.instructions.files:
-        content = run.plan.contents.get(file.path)
-        if content is None:
-            content = (run.workspace.instructions / file.path).read_bytes()
-        yield Taken(file.path, file.size, file.version_id or file.etag, hashlib.sha256(content).hexdigest())
-
-
 def _kept(run: Run) -> Iterator[str]:
     """Name what is in the run store, by this execution of the run or by an earlier one."""
     earlier = {"plan"} if run.kept.plan else set()
     if run.kept.finished and run.kept.finished.commit:
         earlier.add("change.bundle")
-    yield from (name for name in ("change.bundle", "transcript.jsonl.gz", "plan") if name in earlier | run.store.kept)
+    yield from (name for name in _SHOWN if name in earlier | run.store.kept)
 
 
 def _location(store: RunStore, name: str) -> str:
@@ -174,6 +182,6 @@ def _location(store: RunStore, name: str) -> str:
 
 def _store() -> RunStore | None:
     try:
-        return run_store()
+        return replace(run_store(), execution="")  # an execution that came this far has taken nothing over
     except Exception:  # noqa: BLE001 (a run can fail because of it; the report of that is published all the same)
         return None

@@ -1,5 +1,6 @@
 """What the steps have in common: when a task is tried again, that nothing of it is stored, how a fault is named."""
 
+import errno
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -7,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
-from flows.errors import RunError, Unexpected
-from flows.tasks.steps import noted
+from flows.errors import DISK_FULL, DiskFull, RunError, Unexpected
+from flows.steps import noted
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun
 
+_DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 RETRIES: Final = 3
 RETRY_DELAYS_SECONDS: Final = [2.0, 8.0, 30.0]
 
@@ -50,10 +52,18 @@ def _named(name: str, function: Callable[_Given, _Result]) -> Callable[_Given, _
                 return function(*args, **options)
         except RunError:
             raise
+        except OSError as error:
+            if error.errno in _DISK_FULL:
+                raise DiskFull(f"{DISK_FULL} ({error})") from None
+            raise _unexpected(error) from error
         except Exception as error:
-            raise Unexpected(f"{type(error).__name__}: {error}: please report it, with the log") from error
+            raise _unexpected(error) from error
 
     return call
+
+
+def _unexpected(error: Exception) -> Unexpected:
+    return Unexpected(f"{type(error).__name__}: {error}: please report it, with the log")
 
 
 def is_retryable(task: "Task[..., Any]", task_run: "TaskRun", state: "State[Any]") -> bool:

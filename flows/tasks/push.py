@@ -2,10 +2,12 @@
 
 from prefect import get_run_logger
 
-from blocks.git_credentials import GitCredentials
-from flows.errors import BranchConflict, PushRejected, RunError
+from flows.credentials import GitCredentials
+from flows.errors import BranchConflict, PushRejected, RunError, Superseded
 from flows.parameters import Request
+from flows.store import RunStore
 from flows.tasks.clone import remote
+from flows.tasks.execution import check_execution
 from flows.tasks.policy import step
 from flows.workspace.collect import Change
 from flows.workspace.directory import Workspace
@@ -14,7 +16,9 @@ from flows.workspace.remote import Remote
 
 
 @step("push")
-def push(request: Request, credentials: GitCredentials, workspace: Workspace, change: Change, kept: str) -> None:
+def push(
+    request: Request, credentials: GitCredentials, workspace: Workspace, change: Change, kept: str, store: RunStore
+) -> None:
     """Put the commit on the remote, if the policies allow; nothing happens where there is nothing to change.
 
     Args:
@@ -23,6 +27,7 @@ def push(request: Request, credentials: GitCredentials, workspace: Workspace, ch
         workspace: Where the commit is.
         change: What to push.
         kept: Where the change is kept, for the message of a failure; empty where it is not.
+        store: The run's, which says whether a later execution of it has taken over.
     """
     logger = get_run_logger()
     if not change.commit:
@@ -30,7 +35,10 @@ def push(request: Request, credentials: GitCredentials, workspace: Workspace, ch
         return
     try:
         check_change(workspace.clean_git, change, request.policy)
+        check_execution(store)
         _push(remote(request, credentials, workspace), workspace, change)
+    except Superseded:
+        raise
     except RunError as error:
         raise type(error)(f"{error}; {_how_to_get_it(change, kept)}") from None
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)

@@ -6,11 +6,12 @@
 <run>/agent/         0700, the agent's: its work tree, home and temporary files
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from flows.workspace import git
 from flows.workspace.agent_user import MARK, AgentUser, agent_user
 
 _GIT_TIMEOUT_SECONDS: Final = 900
+_RESERVE_BYTES: Final = 32 * 2**20
+_FULL_BYTES: Final = 2**20
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,15 @@ class Workspace:
                 shutil.copy(program, here)
         return here
 
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether next to nothing more can be written where the run works."""
+        return shutil.disk_usage(self.root).free < _FULL_BYTES
+
+    def release_reserve(self) -> None:
+        """Give back the room that was put by for keeping the work when the disk is full."""
+        (self.trusted / "reserve").unlink(missing_ok=True)
+
     def lend(self, path: Path, content: bytes) -> Path:
         """Write a file that the agent may read."""
         path.write_bytes(content)
@@ -121,7 +133,7 @@ def workspace() -> Iterator[Workspace]:
     """Make the directories of a run; at the end, whatever happened, end the agent's processes and remove them."""
     root = Path(tempfile.mkdtemp(prefix="claude-code-headless-"))
     try:
-        with agent_user(mark=str(root)) as user:
+        with agent_user(mark=str(root)) as user, git.ended_with_context():
             made = Workspace(root, user)
             try:
                 _make_directories(made)
@@ -136,6 +148,9 @@ def workspace() -> Iterator[Workspace]:
 def _make_directories(made: Workspace) -> None:
     made.root.chmod(0o711)
     made.trusted.mkdir(mode=0o700)
+    if hasattr(os, "posix_fallocate"):
+        with suppress(OSError), (made.trusted / "reserve").open("wb") as reserve:
+            os.posix_fallocate(reserve.fileno(), 0, _RESERVE_BYTES)
     for path in (made.instructions, made.config):
         path.mkdir(mode=0o700)
         made.agent.lend(path)

@@ -6,10 +6,13 @@ here is read, because the repository's is not ours to trust.
 """
 
 import os
+import re
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -17,7 +20,7 @@ from typing import IO, Any, Final, cast
 from git import Git, RemoteProgress
 from git.cmd import handle_process_output
 
-from flows.errors import GitFailed
+from flows.errors import DISK_FULL, DiskFull, GitFailed
 
 _ISOLATED: Final = {
     "HOME": "/nonexistent",
@@ -36,6 +39,7 @@ _SAFE_CONFIG: Final = (
     "protocol.allow=never",
 )
 _STDERR_LIMIT: Final = 2000
+_RUNNING: Final[ContextVar["set[subprocess.Popen[bytes]]"]] = ContextVar("running")
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def run(
         if report is not None:
             report(text)
 
-    with _at_exit(process, on_exit):
+    with _noted(process), _at_exit(process, on_exit):
         handle_process_output(
             process,
             None if progress is not None else stdout.append,
@@ -128,9 +132,36 @@ def _at_exit(process: Git.AutoInterrupt, call: Callable[[], None] | None) -> Ite
     thread.join()
 
 
+@contextmanager
+def ended_with_context() -> Iterator[None]:
+    """End, when the context ends, what other threads started in it and still wait for, such as a silent server."""
+    running: set[subprocess.Popen[bytes]] = set()
+    token = _RUNNING.set(running)
+    try:
+        yield
+    finally:
+        _RUNNING.reset(token)
+        for process in tuple(running):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _noted(process: Git.AutoInterrupt) -> Iterator[None]:
+    running = _RUNNING.get(set())
+    if process.proc is not None:
+        running.add(process.proc)
+    try:
+        yield
+    finally:
+        running.discard(process.proc)
+
+
 def check(argv: Sequence[str], **options: Any) -> GitResult:  # noqa: ANN401 (run's own)
     """`run`, raising `GitFailed` on any status but 0."""
     result = run(argv, **options)
     if result.status != 0:
+        if re.search(r"No space left on device|Disk quota exceeded", result.stderr):
+            raise DiskFull(f"{DISK_FULL} ({result.stderr.strip()})")
         raise GitFailed(f"git ended with status {result.status}: {result.stderr.strip() or 'it said nothing'}")
     return result

@@ -17,6 +17,8 @@ from pydantic import SecretStr
 
 from flows.addresses import RepoUrl
 from flows.errors import (
+    DISK_FULL,
+    DiskFull,
     EmptyRepo,
     GitAuthFailed,
     GitFailed,
@@ -65,6 +67,7 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
         RemoteUnavailable,
         "{url} did not answer as a git server: {reason}",
     ),
+    (r"No space left on device|Disk quota exceeded", DiskFull, f"{DISK_FULL} ({{reason}})"),
 )
 
 
@@ -141,7 +144,13 @@ class Remote:
     def _run(
         self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
     ) -> git.GitResult:
-        config = [f"protocol.{self.url.url.partition(':')[0]}.allow=always"]
+        # Objects of a small fetch would otherwise lie in files of their own, each to be linked for the agent; and a git
+        # that knows the third option does not ask without the token first, to be refused.
+        config = [
+            f"protocol.{self.url.url.partition(':')[0]}.allow=always",
+            "fetch.unpackLimit=1",
+            "http.proactiveAuth=basic",
+        ]
         with self._askpass() as (environment, token_fd):
             result = git.run(
                 git.command(arguments, config=config, git_dir=git_dir),

@@ -1,6 +1,8 @@
 """The work tree as it is at a moment, taken while the agent goes on, and put back on another machine."""
 
-from flows.errors import AgentRepoInvalid
+from pathlib import Path
+
+from flows.errors import AgentRepoInvalid, RunError
 from flows.workspace import git
 from flows.workspace.collect import AGENT_IDENTITY, bundle_of, fetch_objects
 from flows.workspace.directory import Workspace
@@ -15,11 +17,23 @@ def take(workspace: Workspace, base: str) -> str:
     Raises:
         GitFailed: The agent's repository does not let us; a later look may find it in order.
     """
-    index = workspace.tmp / "checkpoint.index"
+    try:
+        return _take(workspace, base, workspace.tmp / "checkpoint.index")
+    except RunError:
+        # Whatever is wrong with it, the next look shall not meet it again.
+        git.run(workspace.agent.argv(["rm", "-f", str(workspace.tmp / "checkpoint.index")]))
+        raise
+
+
+def _take(workspace: Workspace, base: str, index: Path) -> str:
+    repository = workspace.work_tree / ".git"
+    # A look that was ended with the agent leaves its locks.
+    locks = [f"{lock}.lock" for lock in (index, repository / _REF)]
+    git.check(workspace.agent.argv(["rm", "-f", *locks]))
     if not index.exists():
         # With the agent's own index, whose stamps say which files are as they were, only what is new is read.
-        own = workspace.work_tree / ".git" / "index"
-        git.check(workspace.agent.argv(["cp", "--no-target-directory", "--", str(own), str(index)]))
+        own = str(repository / "index")
+        git.check(workspace.agent.argv(["cp", "--no-target-directory", "--", own, str(index)]))
     # Always the same commit for the same tree, so that what is not new is seen not to be.
     dates = {f"GIT_{role}_DATE": "@0 +0000" for role in ("AUTHOR", "COMMITTER")}
 
@@ -32,7 +46,7 @@ def take(workspace: Workspace, base: str) -> str:
     if tree == git.check(git.command(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git)).text:
         return base
     run("update-ref", _REF, run(*AGENT_IDENTITY, "commit-tree", tree, "-p", base, "-m", "checkpoint"))
-    fetch_objects(workspace, workspace.work_tree / ".git", _REF)
+    fetch_objects(workspace, repository, _REF)
     return git.check(git.command(["rev-parse", _REF], git_dir=workspace.clean_git)).text
 
 

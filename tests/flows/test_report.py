@@ -11,11 +11,13 @@ from markdown_it import MarkdownIt
 from flows import errors
 from flows.addresses import RepoUrl
 from flows.claude.outcome import AgentReport
-from flows.ending import Ending, StepTime, Taken, headline, title
+from flows.ending import Ending, headline, title
 from flows.parameters import ChangePolicy
 from flows.report import markdown
+from flows.steps import StepTime
 from flows.workspace.clone import Checkout
 from flows.workspace.collect import Change, FileChange
+from flows.workspace.instructions import InstructionFile, Instructions
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BASE = "fedcba9876543210fedcba9876543210fedcba98"
@@ -25,14 +27,19 @@ USAGE = {"claude-sonnet-5-5": {"inputTokens": 1200, "outputTokens": 30, "cacheRe
 AGENT = AgentReport("I did it.", 3, 0.5, 61.25, "session", USAGE, ())
 RUN_ID = "01a209bf-c200-70d0-8c32-6634ec7187d3"
 BUNDLE = "s3://results/claude-code-headless/run/change.bundle"
+
+
+def taken(source: str, *files: InstructionFile) -> Instructions:
+    return Instructions(source, files, "", "")
+
+
 DELIVERED = Ending(
     flow_run_id=RUN_ID,
     deployment="ecs",
     repo_url=RepoUrl.parse("https://github.com/o/r.git"),
     model="claude-sonnet-5-5",
     checkout=CHECKOUT,
-    source="s3://b/p/*",
-    instructions=(Taken("main.md", 1234, "version-1", "a1" * 32),),
+    instructions=taken("s3://b/p/*", InstructionFile("main.md", 1234, "etag", "version-1", "a1" * 32)),
     change=CHANGE,
     patch="+hello\n",
     agent=AGENT,
@@ -159,8 +166,8 @@ def test_a_binary_file_is_shown_as_such() -> None:
 
 def test_long_lists_are_cut_and_say_how_many_are_missing() -> None:
     files = tuple(FileChange(f"f{n}", 1, 0) for n in range(103))
-    taken = tuple(Taken(f"i{n}.md", 1, "", "a" * 64) for n in range(52))
-    lines = changed(DELIVERED, change=Change(COMMIT, CHECKOUT, files), instructions=taken).splitlines()
+    instructions = taken("s3://b/p/*", *(InstructionFile(f"i{n}.md", 1, sha256="a" * 64) for n in range(52)))
+    lines = changed(DELIVERED, change=Change(COMMIT, CHECKOUT, files), instructions=instructions).splitlines()
     assert sum(line.startswith("| `f") for line in lines) == 100
     assert sum(line.startswith("| `i") for line in lines) == 50
     assert "and 3 more" in lines
@@ -177,24 +184,24 @@ def test_a_long_diff_is_cut_and_the_rest_is_a_command_away() -> None:
 def test_the_largest_report_is_far_below_what_the_api_takes() -> None:
     long = "\U0001f600" * 100_000
     agent = dataclasses.replace(AGENT, summary=long, permission_denials=(long,), model_usage={long: {}})
-    files, taken = (FileChange(long, 1, 1),) * 1000, (Taken(long, 1, "v" * 1024, "a" * 64),) * 1000
+    files, files_taken = (FileChange(long, 1, 1),) * 1000, (InstructionFile(long, 1, "", "v" * 1024, "a" * 64),) * 1000
     text = changed(
-        STOPPED, agent=agent, change=Change(COMMIT, CHECKOUT, files), instructions=taken, patch=long, source=long,
-        warnings=(long,), error=errors.AgentFailed(long),
+        STOPPED, agent=agent, change=Change(COMMIT, CHECKOUT, files), instructions=taken(long, *files_taken),
+        patch=long, warnings=(long,), error=errors.AgentFailed(long),
     )  # fmt: skip
     assert len(text.encode()) < 700_000
 
 
 @settings(deadline=None)
-@given(summary=ANY_TEXT, path=ANY_TEXT, taken=ANY_TEXT, model=ANY_TEXT, denied=ANY_TEXT, patch=ANY_TEXT, fault=ANY_TEXT)
+@given(summary=ANY_TEXT, path=ANY_TEXT, name=ANY_TEXT, model=ANY_TEXT, denied=ANY_TEXT, patch=ANY_TEXT, fault=ANY_TEXT)
 def test_a_report_of_any_text_has_its_form_and_can_be_written_as_utf_8(
-    summary: str, path: str, taken: str, model: str, denied: str, patch: str, fault: str
+    summary: str, path: str, name: str, model: str, denied: str, patch: str, fault: str
 ) -> None:
     # A lone surrogate reaches a summary by way of JSON's \ud800, and a path by way of bytes that are no UTF-8.
     agent = AgentReport(summary, 1, 0.1, 1.0, "", {model: {}}, (denied,))
     change = Change(COMMIT, CHECKOUT, (FileChange(path, 1, 1),))
     text = changed(
-        STOPPED, agent=agent, change=change, instructions=(Taken(taken, 1, taken, "a" * 64),), source=taken,
+        STOPPED, agent=agent, change=change, instructions=taken(name, InstructionFile(name, 1, "", name, "a" * 64)),
         patch=f"{patch}+", error=errors.AgentFailed(fault), warnings=(fault,),
     )  # fmt: skip
     assert text.encode()

@@ -66,6 +66,7 @@ def test_the_system_prompt_says_what_an_unattended_agent_has_to_know() -> None:
 
 
 def test_an_interrupted_session_is_told_to_go_on() -> None:
-    assert "interrupted" in continuation()
-    assert "go on" in continuation()
-    assert continuation().endswith("\n")
+    said = continuation(Path("/new/work-tree"), Path("/new/instructions"))
+    for word in ("interrupted", "go on", "/new/work-tree", "/new/instructions"):
+        assert word in said
+    assert said.endswith("\n")
