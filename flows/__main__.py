@@ -1,172 +1,174 @@
 """The container's own way in: `python -m flows`, with the run's parameters in environment variables.
 
-Exit statuses: 0 completed, or help was asked for; 1 the run failed; 2 a variable is missing or wrong.
+What the run does is shown on standard error: rows that move on a terminal, Prefect's log lines elsewhere. Standard
+output has the outcome: a line, or one JSON object.
 """
 
+import argparse
+import json
 import os
-import re
+import signal
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ValidationError
-
-from flows.claude.settings import parse_settings
+from flows import variables
 from flows.errors import RunError
-from flows.parameters import DEFAULT_SECRET_ID, DEFAULT_SETTINGS, ChangePolicy, Limits
+from flows.redaction import redact
 
+if TYPE_CHECKING:
+    from flows.ending import Delivery
 
-class InvalidVariable(RunError):
-    """An environment variable's value cannot be read."""
+COMPLETED: Final = 0
+FAILED: Final = 1
+INVALID: Final = 2
+INTERRUPTED: Final = 130
 
-
-def _flag(text: str) -> bool:
-    if text.lower() not in {"true", "false", ""}:
-        raise ValueError("it must be true or false")
-    return text.lower() == "true"
-
-
-def _provider(text: str) -> str:
-    if text not in {"bedrock", "anthropic"}:
-        raise ValueError("it must be bedrock or anthropic")
-    return text
-
-
-def _patterns(text: str) -> tuple[str, ...]:
-    return tuple(pattern.strip() for pattern in text.split(",") if pattern.strip())
-
-
-@dataclass(frozen=True)
-class Variable:
-    """An environment variable, and the parameter of the flow that it sets."""
-
-    name: str
-    parameter: str
-    read: Callable[[str], Any]
-    help: str
-
-
-VARIABLES: Final = (
-    Variable("REPO_URL", "repo_url", str, "https URL of the git repository. Required"),
-    Variable(
-        "INSTRUCTIONS_S3_URI", "instructions_s3_uri", str, "s3://bucket/file.md or s3://bucket/folder/*. Required"
-    ),
-    Variable("INSTRUCTIONS", "instructions", str, "The instructions' text, in place of INSTRUCTIONS_S3_URI"),
-    Variable("BRANCH_NAME", "branch_name", str, "Branch to push [feature/claude-implementation-{timestamp}-{run}]"),
-    Variable("BASE_BRANCH", "base_branch", str, "Branch to start from [the default branch]"),
-    Variable("COMMIT_MESSAGE", "commit_message", str, "[Implement requirements using Claude Code]"),
-    Variable("GIT_CREDENTIALS_SECRET_ID", "git_credentials_secret_id", str, f"AWS secret [{DEFAULT_SECRET_ID}]"),
-    Variable("GIT_CREDENTIALS_BLOCK", "git_credentials_block", str, "Prefect block, in place of the secret"),
-    Variable("CLAUDE_PROVIDER", "provider", _provider, "bedrock or anthropic [bedrock]"),
-    Variable("CLAUDE_MODEL_ID", "claude_model_id", str, "Model id [the current Sonnet]"),
-    Variable("DISABLE_PROMPT_CACHE", "disable_prompt_cache", _flag, "true or false [false]"),
-    Variable("AWS_REGION", "aws_region", str, "AWS region [us-east-1]"),
-    Variable("CLAUDE_SETTINGS", "claude_settings", parse_settings, f"JSON [{DEFAULT_SETTINGS}]".replace("'", '"')),
-    Variable("CLAUDE_CODE_BLOCK", "claude_code_block", str, "Prefect block with provider, model and limits"),
-    Variable("CLONE_DEPTH", "clone_depth", int, "Commits of history, 0 for all [50]"),
-    Variable("ALLOW_DEFAULT_BRANCH", "allow_default_branch", _flag, "true or false [false]"),
-)
-LIMITS: Final = (
-    Variable("MAX_TURNS", "max_turns", int, "Replies of the model, 0 for no limit [200]"),
-    Variable("MAX_BUDGET_USD", "max_budget_usd", float, "US dollars, 0 for no limit [20]"),
-    Variable("AGENT_TIMEOUT_SECONDS", "agent_timeout_seconds", int, "Seconds of work, 0 for no limit [7200]"),
-    Variable("STALL_TIMEOUT_SECONDS", "stall_timeout_seconds", int, "Seconds of silence, 0 for no limit [900]"),
-    Variable("CHECKPOINT_SECONDS", "checkpoint_seconds", int, "Seconds between checkpoints, 0 for none [60]"),
-)
-POLICY: Final = (
-    Variable("ALLOW_CI_CHANGES", "allow_ci_changes", _flag, "Push changes to CI files: true or false [false]"),
-    Variable("ALLOW_AGENT_FILES", "allow_agent_files", _flag, "Push .claude/, .mcp.json…: true or false [false]"),
-    Variable("ALLOW_SUBMODULES", "allow_submodules", _flag, "Push changes to submodules: true or false [false]"),
-    Variable("ALLOW_OUTSIDE_LINKS", "allow_outside_links", _flag, "Push links that lead out: true or false [false]"),
-    Variable("ALLOW_SECRETS_IN", "allow_secrets_in", _patterns, "Paths that may hold secrets, a comma between [none]"),
-    Variable("MAX_FILE_MB", "max_file_mb", int, "Megabytes of a file, 0 for no limit [100]"),
-    Variable("MAX_DELETED_SHARE", "max_deleted_share", float, "Share of the files that may be deleted [0.5]"),
-)
-
-
-def usage() -> str:
-    """Return what the container prints when it is not told to work."""
-    rows = "\n".join(f"  {variable.name:<26} {variable.help}" for variable in (*VARIABLES, *LIMITS, *POLICY))
-    return f"""\
+_HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
 pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and these variables, and start again:
 
   PROCESS_REQUIREMENTS       true to work; anything else prints this
-{rows}
+{variables.table()}
 
 AWS and Anthropic credentials are read the usual way (a role, AWS_ACCESS_KEY_ID…, ANTHROPIC_API_KEY). An empty variable
 counts as not set. PREFECT_API_URL names the Prefect server that shows the run; without it one runs for this run only.
+
+Exit status:
+  0    completed: the branch is pushed, or there was nothing to change; or this help was asked for
+  1    the run failed: the error's name and what to do are the last line
+  2    a variable or an option is missing or wrong: nothing was started
+  130  interrupted by Ctrl-C: the agent was ended, and its work so far is kept
 """
 
 
-def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Read the flow's parameters; raise `InvalidVariable` naming the first variable that is missing or wrong."""
-    given = _read(VARIABLES, environment)
-    if "repo_url" not in given:
-        raise InvalidVariable("REPO_URL is not set: give the https URL of the git repository")
-    if "instructions_s3_uri" not in given and "instructions" not in given:
-        raise InvalidVariable("INSTRUCTIONS_S3_URI is not set: give s3://bucket/file.md or s3://bucket/folder/*")
-    groups = {"limits": _group(Limits, LIMITS, environment), "policy": _group(ChangePolicy, POLICY, environment)}
-    return {**given, **groups}
+@dataclass
+class Outcome:
+    """What `--json` prints; what is not known, or does not apply, is empty."""
+
+    outcome: str
+    """completed, no_changes, failed, invalid or interrupted."""
+    flow_run_id: str = ""
+    repo_url: str = ""
+    branch: str = ""
+    commit: str = ""
+    files: tuple[str, ...] = ()
+    cost_usd: float | None = None
+    turns: int | None = None
+    summary: str = ""
+    kept_in: str = ""
+    """Where the run's report, transcript and change are."""
+    error: dict[str, str] | None = None
+    """Name and message."""
 
 
-def _group(model: type[BaseModel], variables: tuple[Variable, ...], environment: Mapping[str, str]) -> BaseModel:
-    try:
-        return model(**_read(variables, environment))
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise InvalidVariable(f"{str(wrong['loc'][0]).upper()} cannot be used: {wrong['msg']}") from None
-
-
-def _read(variables: tuple[Variable, ...], environment: Mapping[str, str]) -> dict[str, Any]:
-    values = {}
-    for variable in variables:
-        if text := environment.get(variable.name, ""):
-            try:
-                values[variable.parameter] = variable.read(text)
-            except (ValueError, RunError) as error:
-                raise InvalidVariable(f"{variable.name} cannot be used: {error}") from None
-    return values
-
-
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the flow in this process, or say how; return the exit status."""
-    if os.environ.get("PROCESS_REQUIREMENTS") != "true":
-        print(usage())
-        return 0
+    parser = argparse.ArgumentParser(
+        "python -m flows", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object on standard output")
+    given = parser.parse_args(arguments)
+    if os.environ.get("PROCESS_REQUIREMENTS") != "true" and not given.json:
+        parser.print_help()
+        return COMPLETED
+    status, outcome = _process_requirements()
+    _print(outcome, as_json=given.json)
+    return status
+
+
+def _process_requirements() -> tuple[int, Outcome]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
-        given = parameters(os.environ)
-        from flows.implement import implement, validate  # noqa: PLC0415 (Prefect takes a second to import)
+        if os.environ.get("PROCESS_REQUIREMENTS") != "true":
+            raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
+        given = variables.parameters(os.environ)
+        from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
+        from flows.tasks.begin import validate  # noqa: PLC0415
 
         validate(given)
     except RunError as error:
-        print(f"{type(error).__name__}: {_with_variables(str(error))}", file=sys.stderr)
-        return 2
+        return INVALID, _failure("invalid", error)
     return _run(implement, given)
 
 
-def _with_variables(message: str) -> str:
-    """Name the variable where a message names the parameter: that is what this caller has set."""
-    for group, variables in (("limits.", LIMITS), ("policy.", POLICY), ("", VARIABLES)):
-        for variable in variables:
-            if group or "_" in variable.parameter:
-                message = re.sub(rf"\b{re.escape(group)}{variable.parameter}\b", variable.name, message)
-    return message
+def _run(flow: Callable[..., Any], given: dict[str, Any]) -> tuple[int, Outcome]:
+    from rich.console import Console  # noqa: PLC0415 (the help does without)
+
+    from flows.terminal import RunId, is_interactive, rows_from_log  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False)
+    with RunId() as run_id, _one_interrupt():
+        try:
+            with rows_from_log(console) if is_interactive(console) else nullcontext():
+                _start_server()
+                delivery: Delivery = flow(**given)
+        except KeyboardInterrupt:
+            return INTERRUPTED, Outcome("interrupted", str(run_id), kept_in=_kept_in(str(run_id)))
+        except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
+            failure = _failure("failed", error)
+            failure.flow_run_id, failure.kept_in = str(run_id), _kept_in(str(run_id))
+            return FAILED, failure
+    name = "completed" if delivery.commit else "no_changes"
+    return COMPLETED, Outcome(name, str(run_id), **asdict(delivery), kept_in=_kept_in(str(run_id)))
 
 
-def _run(flow: Callable[..., Any], given: dict[str, Any]) -> int:
+@contextmanager
+def _one_interrupt() -> Iterator[None]:
+    """Let Ctrl-C interrupt once: a second one would break off what ends the agent and keeps its work."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del frame
+        signal.signal(number, signal.SIG_IGN)
+        print("\ninterrupted: ending the agent, and keeping what it did (Ctrl-\\ breaks this off)", file=sys.stderr)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        delivery = flow(**given)
-    except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
-        print(f"{type(error).__name__}: {_with_variables(str(error))}", file=sys.stderr)
-        return 1
-    if delivery.commit:
-        print(f"completed: branch {delivery.branch} commit {delivery.commit}")
-    else:
-        print(f"completed: nothing to change, branch {delivery.branch} was not pushed")
-    return 0
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _start_server() -> None:
+    """Have Prefect start its own server where none is configured; it hears no Ctrl-C, for it is to hear of the end."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        get_client(sync_client=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _kept_in(flow_run_id: str) -> str:
+    """Return where the run's files are: below a local directory, or in the block that is Prefect's result storage."""
+    from prefect.settings import get_current_settings  # noqa: PLC0415
+
+    results = get_current_settings().results
+    place = results.default_storage_block or results.local_storage_path
+    return f"{place}/claude-code-headless/{flow_run_id}" if flow_run_id else ""
+
+
+def _failure(outcome: str, error: Exception) -> Outcome:
+    message = redact(variables.with_variables(str(error)))
+    return Outcome(outcome, error={"name": type(error).__name__, "message": message})
+
+
+def _print(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(outcome)))
+    if outcome.error:
+        print(f"{outcome.error['name']}: {outcome.error['message']}", file=sys.stderr)
+    elif outcome.outcome == "interrupted":
+        print(f"interrupted: the agent was ended; what it had done is in {outcome.kept_in}", file=sys.stderr)
+    elif not as_json and outcome.commit:
+        print(f"completed: branch {outcome.branch} commit {outcome.commit}")
+    elif not as_json:
+        print(f"completed: nothing to change, branch {outcome.branch} was not pushed")
 
 
 if __name__ == "__main__":

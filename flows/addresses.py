@@ -15,10 +15,16 @@ from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
 ALLOW_PRIVATE_HOSTS: Final = "ALLOW_PRIVATE_GIT_HOSTS"
 """Environment variable of the trusted side; `true` lets `repo_url` name a private or link-local address."""
 
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
+REPO_URL_PATTERN: Final = r"http(s|(?=://(localhost|127\.|\[::1\])))://[^\s/@?#]+/[^\s?#]+"
+_BUCKET_PATTERN: Final = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+S3_URI_PATTERN: Final = rf"s3://{_BUCKET_PATTERN}/([^*]*|([^*]*/)?\*)"
+BRANCH_PATTERN: Final = r"(?!-|/|refs/)(?!.*(\.\.|//|@\{|/\.|/$|\.$|\.lock$))[^\s~^:?*\[\\]+"
+"""What the form asks for, in what JavaScript and Python agree on; all that the checks here let through matches."""
+
+_UNPRINTABLE = re.compile(r"[\s\x00-\x20\x7f\\]")
 _NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_]([0-9a-z._-]*[0-9a-z_.])?)(:\d+)?", re.IGNORECASE)
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_BRANCH_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+_BUCKET = re.compile(_BUCKET_PATTERN)
+_BRANCH_FORBIDDEN = re.compile(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 _BRANCH_MAX_BYTES = 200
 
 
@@ -142,8 +148,8 @@ class S3Uri:
 def check_branch_name(name: str, parameter: str = "branch_name") -> str:
     """Return `name` if it can be a branch; raise `InvalidBranchName` with the reason.
 
-    The rules of `git check-ref-format --branch`, and four of our own: no `refs/…`, no `HEAD`, no `@`, and at most 200
-    bytes of UTF-8.
+    The rules of `git check-ref-format --branch`, and five of our own: no `refs/…`, no `HEAD`, no `@`, no white space
+    that git would take, and at most 200 bytes of UTF-8.
     """
     reason = _branch_fault(name)
     if reason:

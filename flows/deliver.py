@@ -9,8 +9,17 @@ from prefect.results import get_default_result_storage
 from prefect.states import Completed
 
 from flows.errors import NothingKept
+from flows.form import (
+    BranchField,
+    DefaultBranchField,
+    FlowRunIdField,
+    GitCredentialsBlockField,
+    PolicyField,
+    RegionField,
+    SecretIdField,
+)
 from flows.keepings import Keepings, Plan
-from flows.parameters import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
+from flows.parameters import DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
 from flows.store import FileSystem, RunStore
 from flows.tasks.clone import clone_again, remote
 from flows.tasks.logs import set_up_logs
@@ -23,24 +32,24 @@ from flows.workspace.directory import workspace as run_workspace
 
 @flow(flow_run_name="deliver {flow_run_id}")
 def deliver(
-    flow_run_id: str,
-    branch_name: str = "",
-    git_credentials_secret_id: str = DEFAULT_SECRET_ID,
-    git_credentials_block: str = "",
-    aws_region: str = DEFAULT_REGION,
-    allow_default_branch: bool = False,
-    policy: ChangePolicy = ChangePolicy(),  # noqa: B008 (frozen)
+    flow_run_id: FlowRunIdField,
+    branch_name: BranchField = "",
+    git_credentials_secret_id: SecretIdField = DEFAULT_SECRET_ID,
+    git_credentials_block: GitCredentialsBlockField = "",
+    aws_region: RegionField = DEFAULT_REGION,
+    allow_default_branch: DefaultBranchField = False,
+    policy: PolicyField = ChangePolicy(),  # noqa: B008 (frozen)
 ) -> State[str]:
-    """Push the change that a run of implement kept, where the run itself could not.
+    """Push the change that a run of implement kept, where the run itself could not. No agent works for it.
 
     Args:
-        flow_run_id: The id of the run of implement.
-        branch_name: The branch to push. Empty: the run's own.
+        flow_run_id: Of the run of implement; its report says it, and so does the address of its page.
+        branch_name: Where the change goes. Empty: the branch that the run was to push.
         git_credentials_secret_id: Name or ARN of the secret in AWS Secrets Manager that holds {"token", "email"}.
-        git_credentials_block: Name of a Git Credentials block, in place of the secret.
-        aws_region: The AWS region of the secret.
-        allow_default_branch: Let the branch be the repository's default branch.
-        policy: What the change may hold to be pushed.
+        git_credentials_block: Name of a block that holds the token, in place of the secret.
+        aws_region: Where the secret is.
+        allow_default_branch: Otherwise a push to the default branch is refused.
+        policy: What the change may hold: allow here what the run was stopped for, if it is wanted.
     """
     set_up_logs()
     store = RunStore(cast("FileSystem", get_default_result_storage()), flow_run_id)
@@ -48,12 +57,8 @@ def deliver(
     checkout = replace(plan.checkout, branch=branch_name or plan.checkout.branch)
     request = Request(
         repo_url=plan.repo_url,
-        instructions_s3_uri="",
         instructions="kept",
         branch_name=checkout.branch,
-        base_branch="",
-        commit_message="kept",
-        clone_depth=DEFAULT_CLONE_DEPTH,
         git_credentials_secret_id=git_credentials_secret_id,
         git_credentials_block=git_credentials_block,
         aws_region=aws_region,

@@ -1,22 +1,34 @@
 """The flow: a git repository and instructions in, a pushed branch out."""
 
-import os
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from inspect import signature
-from typing import Any, cast
-from uuid import uuid4
+from typing import Any
 
-from prefect import flow, get_run_logger, runtime
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
-from prefect.results import get_default_result_storage
-from prefect.settings import get_current_settings
-from prefect.states import Completed
+from prefect.states import Cancelled
 
 from blocks.git_credentials import GitCredentials
-from flows.claude.providers import ModelProvider
-from flows.claude.settings import check_settings
+from flows.ending import Delivery
+from flows.form import (
+    BaseBranchField,
+    BranchField,
+    ClaudeCodeBlockField,
+    CloneDepthField,
+    CommitMessageField,
+    DefaultBranchField,
+    GitCredentialsBlockField,
+    InstructionsField,
+    LimitsField,
+    ModelIdField,
+    NoPromptCacheField,
+    PolicyField,
+    ProviderField,
+    RegionField,
+    RepoUrlField,
+    S3UriField,
+    SecretIdField,
+    SettingsField,
+)
 from flows.keepings import Keepings, Plan
 from flows.parameters import (
     DEFAULT_CLONE_DEPTH,
@@ -25,179 +37,103 @@ from flows.parameters import (
     DEFAULT_SECRET_ID,
     DEFAULT_SETTINGS,
     ChangePolicy,
-    ClaudeCodeOptions,
     Limits,
-    Provider,
-    Request,
-    default_branch_name,
 )
-from flows.redaction import SECRETS
-from flows.report import Delivery, headline
-from flows.store import FileSystem, RunStore
-from flows.tasks.agent import load_claude_code, model_provider, new_agent
-from flows.tasks.checkpoints import keep_start
+from flows.tasks.agent import new_agent
+from flows.tasks.announce import announce
+from flows.tasks.begin import Run, flow_run_name, scheduled_start
+from flows.tasks.cancellation import was_being_cancelled
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
+from flows.tasks.conclude import completed, concluded
 from flows.tasks.execution import newest_execution
 from flows.tasks.instructions import fetch_instructions
-from flows.tasks.logs import set_up_logs
+from flows.tasks.plan import keep_start, take_up_instructions
 from flows.tasks.push import push
-from flows.tasks.report import publish_report
 from flows.tasks.secret import read_secret
-from flows.workspace.collect import CommitIdentity
-from flows.workspace.directory import Workspace
 from flows.workspace.directory import workspace as run_workspace
-from flows.workspace.instructions import from_contents
 
 
-def flow_run_name() -> str:
-    """Name a run by its repository and branch; the parameters are not checked yet."""
-    given = runtime.flow_run.parameters
-    repository = str(given.get("repo_url", "")).rstrip("/").rpartition("/")[2].removesuffix(".git")
-    return f"{repository} @ {given.get('branch_name') or _default_branch()}"
-
-
-@flow(flow_run_name=flow_run_name)
+@flow(flow_run_name=flow_run_name, on_completion=[announce], on_failure=[announce])
 def implement(
-    repo_url: str,
-    instructions_s3_uri: str = "",
-    instructions: str = "",
-    branch_name: str = "",
-    base_branch: str = "",
-    commit_message: str = DEFAULT_COMMIT_MESSAGE,
-    git_credentials_secret_id: str = DEFAULT_SECRET_ID,
-    git_credentials_block: str = "",
-    provider: Provider = "bedrock",
-    claude_model_id: str = "",
-    aws_region: str = DEFAULT_REGION,
-    claude_settings: dict[str, Any] = DEFAULT_SETTINGS,
-    disable_prompt_cache: bool = False,
-    claude_code_block: str = "",
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
-    clone_depth: int = DEFAULT_CLONE_DEPTH,
-    allow_default_branch: bool = False,
-    policy: ChangePolicy = ChangePolicy(),  # noqa: B008 (frozen)
+    repo_url: RepoUrlField,
+    instructions_s3_uri: S3UriField = "",
+    instructions: InstructionsField = "",
+    base_branch: BaseBranchField = "",
+    branch_name: BranchField = "",
+    commit_message: CommitMessageField = DEFAULT_COMMIT_MESSAGE,
+    provider: ProviderField = "bedrock",
+    claude_model_id: ModelIdField = "",
+    limits: LimitsField = Limits(),  # noqa: B008 (frozen)
+    claude_settings: SettingsField = DEFAULT_SETTINGS,
+    disable_prompt_cache: NoPromptCacheField = False,
+    claude_code_block: ClaudeCodeBlockField = "",
+    git_credentials_secret_id: SecretIdField = DEFAULT_SECRET_ID,
+    git_credentials_block: GitCredentialsBlockField = "",
+    aws_region: RegionField = DEFAULT_REGION,
+    clone_depth: CloneDepthField = DEFAULT_CLONE_DEPTH,
+    allow_default_branch: DefaultBranchField = False,
+    policy: PolicyField = ChangePolicy(),  # noqa: B008 (frozen)
 ) -> State[Delivery]:
     """Let Claude Code implement written instructions in a git repository, and push the result as a branch.
 
     Args:
-        repo_url: The repository's https URL, without credentials.
-        instructions_s3_uri: s3://bucket/file.md for one file, or s3://bucket/folder/* for every object below it.
-        instructions: The instructions themselves, in place of instructions_s3_uri.
-        branch_name: The branch to push. One that exists is continued. Empty: feature/claude-implementation-, the
-            run's scheduled start, and a part of its id.
-        base_branch: The branch that a new branch starts from. Empty: the repository's default branch.
-        commit_message: The commit's message; the flow run's id is added as a trailer.
-        git_credentials_secret_id: Name or ARN of the secret in AWS Secrets Manager that holds {"token", "email"}.
-        git_credentials_block: Name of a Git Credentials block, in place of the secret.
+        repo_url: The https address to clone from, without a user or a token: https://github.com/owner/repository.git
+        instructions_s3_uri: What is to be done: s3://bucket/file.md, or s3://bucket/folder/* for every file below it.
+            Give this or the text.
+        instructions: What is to be done, in Markdown, in place of a file in S3.
+        base_branch: Where a new branch starts. Empty: the repository's default branch.
+        branch_name: Where the work goes. One that exists is continued. Empty: a new
+            feature/claude-implementation-<time>-<run>.
+        commit_message: Of the one commit that the run makes; the flow run's id is added to it.
         provider: Who serves the model: Amazon Bedrock, or Anthropic's own API.
-        claude_model_id: The model's id, as the provider names it. Empty: the current Sonnet.
-        aws_region: The AWS region of the secret, the instructions and Bedrock.
-        claude_settings: Claude Code's settings as a JSON object: which tools it may use above all.
-        disable_prompt_cache: Do not let the provider cache the conversation; costs more.
-        claude_code_block: Name of a Claude Code block; it decides what is left at its default here.
+        claude_model_id: Its id, as the provider names it. Empty: the current Sonnet.
         limits: Where the run stops by itself.
-        clone_depth: How many commits of the history to fetch. 0: all of them.
-        allow_default_branch: Let branch_name be the repository's default branch.
-        policy: What the change may hold to be pushed; one that may not is kept.
+        claude_settings: What Claude Code may do, above all which tools it may use, as the JSON of its settings file.
+        disable_prompt_cache: Have the provider read the whole conversation anew each time; costs more.
+        claude_code_block: A block with provider, model, settings and limits; it decides what is left as it is here.
+        git_credentials_secret_id: Name or ARN of the secret in AWS Secrets Manager that holds {"token", "email"}.
+        git_credentials_block: Name of a block that holds the token, in place of the secret.
+        aws_region: Where the secret, the instructions and Bedrock are.
+        clone_depth: How many are fetched. 0: all of them.
+        allow_default_branch: Otherwise a run whose branch is the default branch is refused.
+        policy: What a change may hold. One that holds more is kept, and not pushed.
     """
-    run = _begin(locals())
-    with newest_execution(run.store), run_workspace() as workspace:
-        _warn_of_missing_wall(workspace.agent.missing_wall)
+    given = locals()
+    if was_being_cancelled():
+        return Cancelled(message="It was being cancelled when its machine was lost; what it had done is kept.")
+    with run_workspace() as workspace, concluded(given, workspace) as run, newest_execution(run.store):
         credentials = read_secret(run.request)
-        kept = Keepings.load(run.store)
-        if kept.plan:  # by an earlier execution of this run, on this machine or another
-            plan, work = _go_on(run, workspace, credentials, kept, kept.plan)
-        else:
-            plan, work = _start(run, workspace, credentials)
-        push(run.request, credentials, workspace, work.change, work.kept, run.store)
-        delivery = publish_report(run.request, workspace, plan.instructions, work, run.store)
-    name = "Completed" if delivery.commit else "NoChanges"
-    return Completed(name=name, message=headline(delivery), data=delivery)
+        run.kept = Keepings.load(run.store)
+        # What an earlier execution of this run did is not done again.
+        run.work = _go_on(run, credentials, run.kept.plan) if run.kept.plan else _start(run, credentials)
+        push(run.request, credentials, workspace, run.work.change, run.work.kept, run.store)
+    return completed(run)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A flow run whose parameters and provider are in order."""
-
-    request: Request
-    options: ClaudeCodeOptions
-    provider: ModelProvider
-    store: RunStore
-
-    def identity(self, email: str, date: datetime) -> CommitIdentity:
-        message = f"{self.request.commit_message}\n\nPrefect-Flow-Run: {self.store.flow_run_id}\n"
-        return CommitIdentity(email, date, message)
-
-
-def _start(run: _Run, workspace: Workspace, credentials: GitCredentials) -> tuple[Plan, Work]:
+def _start(run: Run, credentials: GitCredentials) -> Work:
     """The work of a run from its beginning."""
-    cloning = clone.submit(run.request, credentials, workspace)
-    fetching = fetch_instructions.submit(run.request, workspace)
-    agent = new_agent(run.options, run.provider)
+    cloning = clone.submit(run.request, credentials, run.workspace)
+    fetching = fetch_instructions.submit(run.request, run.workspace)
+    run.agent = new_agent(run.options, run.provider)
     _wait(cloning, fetching)  # neither may outlive the directory that it writes to
-    plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), _scheduled_start())
-    keep_start(run.store, plan, workspace)
-    return plan, run_claude(agent, workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
+    plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), scheduled_start())
+    run.plan = keep_start(run.store, plan, run.workspace, runtime.flow_run.parameters)
+    return run_claude(run.agent, run.workspace, run.plan, run.identity(credentials.email), run.store)
 
 
-def _go_on(
-    run: _Run, workspace: Workspace, credentials: GitCredentials, kept: Keepings, plan: Plan
-) -> tuple[Plan, Work]:
+def _go_on(run: Run, credentials: GitCredentials, plan: Plan) -> Work:
     """The work of a run that began elsewhere: the same start, the same instructions, nothing done twice."""
-    clone_again(run.request, credentials, workspace, plan.checkout, work_tree=kept.finished is None)
-    if kept.finished:
-        return plan, finished_work(workspace, plan, kept.finished, run.store)
-    from_contents(workspace, plan.contents)
-    agent = new_agent(run.options, run.provider)
-    take_up(workspace, agent, kept)
-    return plan, run_claude(agent, workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
-
-
-def validate(given: dict[str, Any]) -> tuple[Request, ClaudeCodeOptions]:
-    """Check a run's parameters, those left out at their defaults; raise the named error of the first that is wrong."""
-    defaults = {name: parameter.default for name, parameter in signature(implement.fn).parameters.items()}
-    values = {**defaults, **given}
-    values["branch_name"] = values["branch_name"] or _default_branch()
-    request = Request(**{name: values[name] for name in Request.model_fields})
-    options = ClaudeCodeOptions(**{name: values[name] for name in ClaudeCodeOptions.model_fields})
-    check_settings(options.claude_settings)
-    return request, options
-
-
-def _begin(given: dict[str, Any]) -> _Run:
-    """Check everything that can be checked without a server, before anything is started."""
-    set_up_logs()
-    SECRETS.learn_environment({**os.environ, **_prefect_credentials()})
-    request, options = validate(given)
-    block = load_claude_code(name) if (name := given["claude_code_block"]) else None
-    if block:
-        options = options.over(block.options())
-        check_settings(options.claude_settings)
-    files = cast("FileSystem", get_default_result_storage())
-    store = RunStore(files, str(runtime.flow_run.id), execution=uuid4().hex)
-    return _Run(request, options, model_provider(options, block), store)
-
-
-def _prefect_credentials() -> dict[str, str]:
-    """Return what opens the Prefect API: it may be in a profile, and in no variable."""
-    api = get_current_settings().api
-    found = {"PREFECT_API_KEY": api.key, "PREFECT_API_AUTH_STRING": api.auth_string}
-    return {name: secret.get_secret_value() for name, secret in found.items() if secret}
-
-
-def _default_branch() -> str:
-    return default_branch_name(_scheduled_start(), str(runtime.flow_run.id))
-
-
-def _scheduled_start() -> datetime:
-    return runtime.flow_run.scheduled_start_time or datetime.now(UTC)
+    run.plan = plan
+    clone_again(run.request, credentials, run.workspace, plan.checkout, work_tree=run.kept.finished is None)
+    if run.kept.finished:
+        return finished_work(run.workspace, plan, run.kept.finished, run.store)
+    if not take_up_instructions(run.store, plan, run.workspace):
+        fetch_instructions(run.request, run.workspace)
+    run.agent = new_agent(run.options, run.provider)
+    take_up(run.workspace, run.agent, run.kept)
+    return run_claude(run.agent, run.workspace, plan, run.identity(credentials.email), run.store)
 
 
 def _wait(*futures: PrefectFuture[Any]) -> None:
     wait(list(futures))
-
-
-def _warn_of_missing_wall(reason: str) -> None:
-    if reason:
-        get_run_logger().warning("the wall between the agent and this process is missing: %s", reason)

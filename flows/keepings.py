@@ -1,12 +1,13 @@
 """What a later machine needs to go on with a run: the plan, the newest checkpoint, the finished change.
 
-Each is one sealed file of the run store, a zip archive of a description in JSON and what it describes.
+Each is one sealed file of the run store, a zip archive of a description in JSON and what it describes. The instructions
+may be large: they lie in parts beside the plan, which is written after them and names them.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any, Final, Self
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
@@ -16,6 +17,7 @@ from flows.store import RunStore
 from flows.workspace.clone import Checkout
 from flows.workspace.instructions import InstructionFile, Instructions
 
+INSTRUCTIONS: Final = "instructions"
 _DESCRIPTION: Final = "description.json"
 _SLOTS: Final = ("checkpoint-0", "checkpoint-1")
 
@@ -29,8 +31,8 @@ class Plan:
     instructions: Instructions
     started_at: datetime
     """What the commit will be dated."""
-    contents: Mapping[str, bytes] = field(default_factory=dict)
-    """The instruction files, by path."""
+    parts: tuple[str, ...] = ()
+    """The digests of what `flows.parts` keeps as INSTRUCTIONS: the files' bytes, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,15 @@ class Keepings:
 
 
 def keep_plan(store: RunStore, plan: Plan) -> None:
-    """Keep where the work starts from."""
+    """Keep where the work starts from; its parts are there by then."""
     description = {
         "repo_url": plan.repo_url,
         "checkout": asdict(plan.checkout),
         "instructions": asdict(plan.instructions),
         "started_at": plan.started_at.isoformat(),
+        "parts": plan.parts,
     }
-    files = {f"instructions/{path}": content for path, content in plan.contents.items()}
-    store.seal("plan", _pack(description, files))
+    store.seal("plan", _pack(description, {}))
 
 
 def keep_checkpoint(store: RunStore, checkpoint: Checkpoint) -> None:
@@ -92,6 +94,7 @@ def keep_checkpoint(store: RunStore, checkpoint: Checkpoint) -> None:
     description = {name: getattr(checkpoint, name) for name in ("number", "commit", "spent", "session_id")}
     packed = _pack(description, {"bundle": checkpoint.bundle, "session": checkpoint.session})
     store.seal(_SLOTS[checkpoint.number % len(_SLOTS)], packed)
+    keep_usage(store, checkpoint.spent)
 
 
 def keep_finished(store: RunStore, finished: Finished) -> None:
@@ -100,16 +103,21 @@ def keep_finished(store: RunStore, finished: Finished) -> None:
     store.seal("change", _pack(description, {"bundle": finished.bundle}))
 
 
+def keep_usage(store: RunStore, spent: Mapping[str, Any]) -> None:
+    """Keep what the run has spent on the model so far, over all its executions, for whoever adds costs up."""
+    usage = {**spent, "updated_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    store.keep("usage.json", json.dumps(usage, indent=2).encode() + b"\n")
+
+
 def _plan(packed: bytes | None) -> Plan | None:
-    description, files = _unpack(packed)
+    description, _ = _unpack(packed)
     if not description:
         return None
     instructions = description["instructions"]
     taken = tuple(InstructionFile(**file) for file in instructions.pop("files"))
-    contents = {name.removeprefix("instructions/"): content for name, content in files.items()}
     started_at = datetime.fromisoformat(description["started_at"])
-    checkout = Checkout(**description["checkout"])
-    return Plan(description["repo_url"], checkout, Instructions(files=taken, **instructions), started_at, contents)
+    checkout, parts = Checkout(**description["checkout"]), tuple(description["parts"])
+    return Plan(description["repo_url"], checkout, Instructions(files=taken, **instructions), started_at, parts)
 
 
 def _checkpoint(packed: bytes | None) -> Checkpoint | None:

@@ -33,6 +33,11 @@ DEFAULT_SECRET_ID: Final = "claude-headless/git-credentials"  # noqa: S105 (the 
 DEFAULT_REGION: Final = "us-east-1"
 DEFAULT_CLONE_DEPTH: Final = 50
 
+MODEL_ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.:/\[\]-]{0,2047}"
+SECRET_ID_PATTERN: Final = "[A-Za-z0-9_/+=.@:-]{1,512}"  # noqa: S105 (what a name is made of)
+REGION_PATTERN: Final = "[a-z]{2}(-[a-z]+)+-[0-9]"
+"""Full matches; the form asks for the same."""
+
 
 class Limits(BaseModel):
     """Where a run stops by itself. 0 means no limit."""
@@ -137,26 +142,26 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
 
     repo_url: Annotated[RepoUrl, BeforeValidator(RepoUrl.parse)]
-    instructions_s3_uri: Annotated[S3Uri | None, BeforeValidator(lambda uri: S3Uri.parse(uri) if uri else None)]
-    instructions: str
+    instructions_s3_uri: Annotated[S3Uri | None, BeforeValidator(lambda uri: S3Uri.parse(uri) if uri else None)] = None
+    instructions: str = ""
     branch_name: Annotated[str, BeforeValidator(check_branch_name)]
-    base_branch: Annotated[str, BeforeValidator(lambda name: name and check_branch_name(name, "base_branch"))]
-    commit_message: Annotated[str, BeforeValidator(_commit_message)]
-    clone_depth: Annotated[int, BeforeValidator(_clone_depth)]
+    base_branch: Annotated[str, BeforeValidator(lambda name: name and check_branch_name(name, "base_branch"))] = ""
+    commit_message: Annotated[str, BeforeValidator(_commit_message)] = DEFAULT_COMMIT_MESSAGE
+    clone_depth: Annotated[int, BeforeValidator(_clone_depth)] = DEFAULT_CLONE_DEPTH
     git_credentials_secret_id: Annotated[
         str,
         _text(
-            r"[\w/+=.@:-]{1,512}",
+            SECRET_ID_PATTERN,
             InvalidSecretId,
             "git_credentials_secret_id {value!r} is not the name or ARN of a secret in AWS Secrets Manager",
         ),
-    ]
-    git_credentials_block: str
+    ] = DEFAULT_SECRET_ID
+    git_credentials_block: str = ""
     aws_region: Annotated[
-        str, _text(r"[a-z]{2}(-[a-z]+)+-\d", InvalidRegion, "aws_region {value!r} is no region: us-east-1 is one")
-    ]
-    allow_default_branch: bool
-    policy: ChangePolicy
+        str, _text(REGION_PATTERN, InvalidRegion, "aws_region {value!r} is no region: us-east-1 is one")
+    ] = DEFAULT_REGION
+    allow_default_branch: bool = False
+    policy: ChangePolicy = ChangePolicy()
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -179,7 +184,7 @@ class ClaudeCodeOptions(BaseModel):
     claude_model_id: Annotated[
         str,
         _text(
-            r"|[A-Za-z0-9][\w.:/\[\]-]{0,2047}",
+            f"|{MODEL_ID_PATTERN}",
             InvalidModelId,
             "claude_model_id {value!r} is not a model id: us.anthropic.claude-sonnet-5-5 is one",
         ),

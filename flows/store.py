@@ -1,10 +1,14 @@
 """What a run keeps, on whatever file system the caller hands over, so that its work outlives its machine.
 
-claude-code-headless/<flow run id>/plan                  where the work starts from, and the instructions as they were
+claude-code-headless/<flow run id>/request.json          the run's parameters, redacted
+claude-code-headless/<flow run id>/instructions-0, …     the instructions as they were downloaded, in parts
+claude-code-headless/<flow run id>/plan                  where the work starts from, and which instructions belong to it
 claude-code-headless/<flow run id>/checkpoint-0, -1      the work so far; the newer one that is whole counts
 claude-code-headless/<flow run id>/change                the finished change, and what the agent said of it
 claude-code-headless/<flow run id>/change.bundle         the change, also of a run that failed, for `git fetch`
 claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, redacted
+claude-code-headless/<flow run id>/transcript.html       the same as a page for a browser
+claude-code-headless/<flow run id>/usage.json            what the model cost so far: tokens, replies, US dollars
 claude-code-headless/<flow run id>/report.md             what the run said at its end
 claude-code-headless/<flow run id>/execution             which execution of the run is the newest: it alone writes
 
@@ -16,10 +20,13 @@ import gzip
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from flows.errors import StoreUnavailable, Superseded
+
+FOLDER: Final = "claude-code-headless"
+"""What all runs' keepings lie below."""
 
 _FORM: Final = "claude-code-headless 1"
 _PATIENCE_SECONDS: Final = 60
@@ -50,6 +57,8 @@ class RunStore:
     """Three quarters of a minute: a file system may be away while its network is mended or its disk fails over."""
     execution: str = ""
     """What tells this execution of the run from others; empty where there is none to tell it from."""
+    kept: set[str] = field(default_factory=set, compare=False)
+    """Names of what was kept in this process."""
 
     @property
     def in_haste(self) -> Self:
@@ -67,19 +76,19 @@ class RunStore:
 
     def keep_transcript(self, events: bytes) -> str:
         """Keep the agent's event stream, compressed; return its path."""
-        return self._keep("transcript.jsonl.gz", gzip.compress(events, compresslevel=3, mtime=0))
+        return self.keep("transcript.jsonl.gz", gzip.compress(events, compresslevel=3, mtime=0))
 
     def keep_change(self, bundle: bytes) -> str:
         """Keep the change as a git bundle; return its path."""
-        return self._keep("change.bundle", bundle)
+        return self.keep("change.bundle", bundle)
 
     def keep_report(self, markdown: str) -> str:
         """Keep the report; return its path."""
-        return self._keep("report.md", markdown.encode())
+        return self.keep("report.md", markdown.encode())
 
     def seal(self, name: str, content: bytes) -> str:
         """Keep what a later machine is to read back; return its path."""
-        return self._keep(name, b"%s\n%s" % (_seal(content), content))
+        return self.keep(name, b"%s\n%s" % (_seal(content), content))
 
     def unseal(self, name: str) -> bytes | None:
         """Return what was sealed under this name; None where there is nothing, or nothing whole."""
@@ -88,14 +97,16 @@ class RunStore:
 
     def path(self, name: str) -> str:
         """Return the path of one of the run's files."""
-        return f"claude-code-headless/{self.flow_run_id}/{name}"
+        return f"{FOLDER}/{self.flow_run_id}/{name}"
 
-    def _keep(self, name: str, content: bytes) -> str:
+    def keep(self, name: str, content: bytes) -> str:
+        """Keep a file as it is; return its path."""
         self.check_execution()
         return self._write(name, content)
 
     def _write(self, name: str, content: bytes) -> str:
         self._patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
+        self.kept.add(name)
         return self.path(name)
 
     def read(self, name: str) -> bytes | None:

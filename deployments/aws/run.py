@@ -16,7 +16,8 @@ from deployments.aws.overrides import check_overrides, check_parameters
 from deployments.aws.pool import ECS_POOL
 from flows.aws import client_config
 from flows.errors import RunError
-from flows.implement import implement, validate
+from flows.implement import implement
+from flows.tasks.begin import validate
 
 ON_DEMAND = [{"capacityProvider": "FARGATE", "base": 0, "weight": 1}]
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 from prefect import get_run_logger
 
 from flows.errors import RunError, StoreUnavailable, Superseded
-from flows.keepings import Checkpoint, Plan, keep_checkpoint, keep_plan
+from flows.keepings import Checkpoint, Plan, keep_checkpoint
 from flows.redaction import SECRETS
 from flows.store import RunStore
 from flows.tasks.agent import Agent
@@ -117,9 +117,3 @@ def write_session(workspace: Workspace, session_id: str, content: bytes) -> None
         file.seek(0)
         script = 'mkdir -p "$1" && cat > "$1/$2.jsonl"'
         git.check(workspace.agent.argv(["sh", "-c", script, "sh", str(folder), session_id]), stdin=file)
-
-
-def keep_start(store: RunStore, plan: Plan, workspace: Workspace) -> None:
-    """Keep where the work starts from, with the instructions as they were downloaded."""
-    contents = {file.path: (workspace.instructions / file.path).read_bytes() for file in plan.instructions.files}
-    keep_plan(store, Plan(plan.repo_url, plan.checkout, plan.instructions, plan.started_at, contents))

@@ -1,6 +1,7 @@
 """claude: the paid step. What the agent did is taken and kept first, and judged after that."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
 
@@ -18,7 +19,7 @@ from flows.errors import (
     StoreUnavailable,
     UnexpectedSubmodule,
 )
-from flows.keepings import Finished, Keepings, Plan, keep_finished
+from flows.keepings import Finished, Keepings, Plan, keep_finished, keep_usage
 from flows.redaction import SECRETS
 from flows.store import RunStore
 from flows.tasks.agent import Agent, work
@@ -29,6 +30,9 @@ from flows.workspace import snapshot
 from flows.workspace.collect import Change, CommitIdentity, bundle, collect, take_bundle
 from flows.workspace.directory import Workspace
 from flows.workspace.leaks import check_credentials
+
+if TYPE_CHECKING:
+    from flows.claude.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def run_claude(agent: Agent, workspace: Workspace, plan: Plan, identity: CommitI
     kept = ""
     try:
         change = collect(workspace, plan.checkout, identity)
-        kept = _keep(workspace, store, change)
+        kept = _keep(workspace, store, change, agent.meter)
         report = _judge(run, agent, workspace, change, kept)
     except RunError as error:
         checkpoints.write()  # for whoever tries this run again, later and elsewhere
@@ -122,15 +126,16 @@ def _keep_interrupted(workspace: Workspace, checkpoints: Checkpoints, identity: 
     checkpoints.write()
     try:
         change = collect(workspace, checkpoints.plan.checkout, identity)
-        if kept := _keep(workspace, checkpoints.store.in_haste, change):
+        if kept := _keep(workspace, checkpoints.store.in_haste, change, checkpoints.agent.meter):
             get_run_logger().info("the work so far is kept as %s", kept)
     except (RunError, OSError) as error:
         get_run_logger().warning("the work so far is kept in the last checkpoint at most: %s", error)
 
 
-def _keep(workspace: Workspace, store: RunStore, change: Change) -> str:
-    """Store the transcript, redacted, and the change as it is; return where the change is, or "" if nowhere."""
+def _keep(workspace: Workspace, store: RunStore, change: Change, meter: "Meter") -> str:
+    """Store the cost, the redacted transcript, and the change as it is; return where that is, or "" if nowhere."""
     try:
+        keep_usage(store, meter.spending)
         if transcript := _transcript(workspace):
             store.keep_transcript(SECRETS.redact_bytes(transcript))
         return store.keep_change(bundle(workspace.clean_git, change)) if change.commit else ""

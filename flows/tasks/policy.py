@@ -9,6 +9,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
 from flows.errors import DISK_FULL, DiskFull, RunError, Unexpected
+from flows.steps import noted
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun
@@ -26,8 +27,9 @@ def step(name: str) -> Callable[[Callable[_Given, _Result]], Task[_Given, _Resul
 
     def decorate(function: Callable[_Given, _Result]) -> Task[_Given, _Result]:
         return Task(
-            _named(function),
+            _named(name, function),
             name=name,
+            task_run_name=name,  # without the characters that Prefect adds: a run has each step once
             retries=RETRIES,
             retry_delay_seconds=RETRY_DELAYS_SECONDS,
             retry_jitter_factor=0.5,
@@ -40,13 +42,14 @@ def step(name: str) -> Callable[[Callable[_Given, _Result]], Task[_Given, _Resul
     return decorate
 
 
-def _named(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+def _named(name: str, function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
     """Let nothing but named errors out: what an exception says goes into the run's state, and ours are redacted."""
 
     @wraps(function)
     def call(*args: _Given.args, **options: _Given.kwargs) -> _Result:
         try:
-            return function(*args, **options)
+            with noted(name):
+                return function(*args, **options)
         except RunError:
             raise
         except OSError as error:

@@ -1,9 +1,10 @@
 """The instructions: from S3, or from the text of a parameter, to read-only files beside the work tree."""
 
+import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ PARALLEL: Final = 32
 MAIN_NAMES: Final = ("main.md", "instructions.md", "readme.md")
 INLINE_NAME: Final = "instructions.md"
 _COMPONENT_MAX_BYTES: Final = 255
+_CHUNK_BYTES: Final = 2**20
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class InstructionFile:
     size: int
     etag: str = ""
     version_id: str = ""
+    sha256: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,29 @@ def from_text(workspace: Workspace, text: str) -> Instructions:
     """Write the inline instructions to a file, as if they had been one in S3."""
     content = text.encode()
     workspace.lend(workspace.instructions / INLINE_NAME, content)
-    return _read(workspace, "inline", (InstructionFile(INLINE_NAME, len(content)),))
+    file = InstructionFile(INLINE_NAME, len(content), sha256=hashlib.sha256(content).hexdigest())
+    return _read(workspace, "inline", (file,))
 
 
-def from_contents(workspace: Workspace, contents: Mapping[str, bytes]) -> None:
-    """Write the instructions of an earlier execution of the run, as they were then."""
-    for path, content in contents.items():
-        for folder in sorted(PurePosixPath(path).parents, key=lambda parent: len(parent.parts)):
-            if not (made := workspace.instructions / folder).exists():
-                made.mkdir()
-                workspace.agent.lend(made)
-        workspace.lend(workspace.instructions / path, content)
+def stream(workspace: Workspace, files: Iterable[InstructionFile]) -> Iterator[bytes]:
+    """Yield the files' bytes, one file after the other."""
+    for taken in files:
+        with (workspace.instructions / taken.path).open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+
+
+def from_stream(workspace: Workspace, files: Sequence[InstructionFile], chunks: Iterable[bytes]) -> None:
+    """Write the instructions of an earlier execution of the run, as they were then, from what `stream` yielded."""
+    _make_folders(workspace, [file.path for file in files])
+    rest, left = iter(chunks), memoryview(b"")
+    for file in files:
+        path = workspace.instructions / file.path
+        with path.open("wb") as target:
+            while (missing := file.size - target.tell()) and (left := left or memoryview(next(rest, b""))):
+                target.write(left[:missing])
+                left = left[missing:]
+        workspace.agent.lend(path)
 
 
 def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instructions:
@@ -83,9 +98,7 @@ def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instruction
     with named_errors(outcomes):
         paths = _list(client, uri) if uri.is_folder else {PurePosixPath(uri.key).name: uri.key}
     _check_paths(paths)
-    for folder in sorted({parent for path in paths for parent in PurePosixPath(path).parents} - {PurePosixPath()}):
-        (workspace.instructions / folder).mkdir()
-        workspace.agent.lend(workspace.instructions / folder)
+    _make_folders(workspace, paths)
 
     def download(item: tuple[str, str]) -> InstructionFile:
         with named_errors(
@@ -122,6 +135,12 @@ def _check_size(source: str, count: int, size: int) -> None:
         )
 
 
+def _make_folders(workspace: Workspace, paths: Iterable[str]) -> None:
+    for folder in sorted({parent for path in paths for parent in PurePosixPath(path).parents} - {PurePosixPath()}):
+        (workspace.instructions / folder).mkdir()
+        workspace.agent.lend(workspace.instructions / folder)
+
+
 def _check_paths(paths: dict[str, str]) -> None:
     """Refuse keys that are no path below a directory, or that would be one file on some file system."""
     seen: dict[str, str] = {}
@@ -141,16 +160,18 @@ def _check_paths(paths: dict[str, str]) -> None:
 def _download(workspace: Workspace, client: "S3Client", bucket: str, path: str, key: str) -> InstructionFile:
     answer = client.get_object(Bucket=bucket, Key=key)
     _check_size(f"s3://{bucket}/{key}", 1, answer["ContentLength"])
-    target = workspace.instructions / path
+    target, digest = workspace.instructions / path, hashlib.sha256()
     with target.open("wb") as file:
         for chunk in _chunks(answer["Body"]):
             file.write(chunk)
+            digest.update(chunk)
     workspace.agent.lend(target)
-    return InstructionFile(path, answer["ContentLength"], answer["ETag"].strip('"'), answer.get("VersionId", ""))
+    etag, version_id = answer["ETag"].strip('"'), answer.get("VersionId", "")
+    return InstructionFile(path, answer["ContentLength"], etag, version_id, digest.hexdigest())
 
 
 def _chunks(body: Any) -> Iterator[bytes]:  # noqa: ANN401 (botocore's StreamingBody is typed as the stub's own class)
-    yield from body.iter_chunks(2**20)
+    yield from body.iter_chunks(_CHUNK_BYTES)
 
 
 def _read(workspace: Workspace, source: str, files: tuple[InstructionFile, ...]) -> Instructions:

@@ -207,7 +207,8 @@ def git_accepts(name: str) -> bool:
 
 
 def is_stricter_on_purpose(name: str) -> bool:
-    return name.startswith("refs/") or name in {"HEAD", "@"} or len(name.encode()) > 200
+    is_ours = name.startswith("refs/") or name in {"HEAD", "@"} or len(name.encode()) > 200
+    return is_ours or any(character.isspace() for character in name)
 
 
 BRANCH_PARTS = st.sampled_from(

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prefect.utilities.callables import parameter_schema
 
 from deployments.local.scripted_model import Turn
 from deployments.local.stack import API_KEY, BUCKET, GIT_EMAIL, GIT_TOKEN
-from flows.implement import implement
 from flows.parameters import DEFAULT_MODEL_IDS
 from tests.conftest import World
 from tests.runs import Run, run_flow, steps_started
@@ -194,12 +192,3 @@ def test_a_project_setting_of_the_repository_starts_nothing(
     tmp_path.chmod(0o777)
     run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Say hello").delivered()
     assert not mark.exists()
-
-
-def test_every_parameter_is_described_in_the_form_by_its_own_sentence() -> None:
-    schema = parameter_schema(implement)
-    assert schema.required == ["repo_url"]
-    described = {name: field.get("description", "") for name, field in schema.properties.items()}
-    assert all(len(text) > 20 for text in described.values()), described
-    limits = schema.definitions["Limits"]["properties"]
-    assert all(field["title"] and field["description"] for field in limits.values())

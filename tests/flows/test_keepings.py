@@ -18,7 +18,7 @@ PLAN = Plan(
     Checkout("new", "main", "0" * 40, "Be brief."),
     Instructions("s3://b/*", FILES, "main.md", "Work"),
     datetime(2026, 11, 23, 12, tzinfo=UTC),
-    {"main.md": b"Work", "a/ü.bin": b"\0\xff"},
+    ("0" * 64, "1" * 64),
 )
 SPENT = {"spent_usd": 0.5, "replies": 3, "tokens": {"input_tokens": 7}, "is_exact": True}
 REPORT = AgentReport("Done.", 4, 0.5, 1.5, "the-session", {"model": {}}, ("Bash",))

@@ -15,15 +15,18 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 from flows import __main__ as container
 from flows import errors
+from flows.variables import LIMITS, POLICY, VARIABLES
 from tests.conftest import World
 
 PROJECT = Path(__file__).parents[2]
 Container = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def start(variables: dict[str, str], prefix: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
+def start(
+    variables: dict[str, str], prefix: tuple[str, ...] = (), options: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PROCESS_REQUIREMENTS": "true", **variables}
-    command = [*prefix, sys.executable, "-m", "flows"]
+    command = [*prefix, sys.executable, "-m", "flows", *options]
     return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
@@ -34,7 +37,7 @@ def last_line(text: str) -> str:
 def test_help_names_every_variable_and_is_no_failure() -> None:
     done = start({"PROCESS_REQUIREMENTS": ""})
     assert done.returncode == 0
-    for variable in (*container.VARIABLES, *container.LIMITS, *container.POLICY):
+    for variable in (*VARIABLES, *LIMITS, *POLICY):
         assert variable.name in done.stdout
 
 
@@ -62,7 +65,7 @@ def test_a_missing_or_wrong_variable_is_named_with_status_2(
     monkeypatch.setenv("PROCESS_REQUIREMENTS", "true")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert container.main() == 2
+    assert container.main([]) == 2
     said = capsys.readouterr()
     assert named in last_line(said.err)
     assert "Traceback" not in said.err

@@ -19,7 +19,15 @@ from flows import errors
 from flows.addresses import S3Uri
 from flows.workspace import instructions
 from flows.workspace.directory import Workspace, workspace
-from flows.workspace.instructions import InstructionFile, Instructions, from_s3, from_text, main_file
+from flows.workspace.instructions import (
+    InstructionFile,
+    Instructions,
+    from_s3,
+    from_stream,
+    from_text,
+    main_file,
+    stream,
+)
 
 BUCKET = "documents"
 SESSION = boto3.Session("testing", "testing", region_name="us-east-1")
@@ -269,3 +277,18 @@ def test_inline_text_becomes_the_main_file(place: Workspace) -> None:
     found = from_text(place, "Été\n")
     assert found == Instructions("inline", (InstructionFile("instructions.md", 6),), "instructions.md", "Été\n")
     assert on_disk(place) == {"instructions.md": "Été\n".encode()}
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 2**20])
+def test_what_was_fetched_can_be_written_again_as_it_was(
+    fetch: Callable[..., Instructions], place: Workspace, chunk: int
+) -> None:
+    files = {"main.md": b"# Do it", "empty.txt": b"", "deep/down/there.bin": bytes(range(256)) * 8, "deep/a": b"a"}
+    found = fetch("p/", {f"p/{path}": content for path, content in files.items()})
+    whole = b"".join(stream(place, found.files))
+    with workspace() as elsewhere:
+        from_stream(elsewhere, found.files, (whole[at : at + chunk] for at in range(0, len(whole), chunk)))
+        there = [path for path in elsewhere.instructions.rglob("*") if path.is_file()]
+        assert {str(path.relative_to(elsewhere.instructions)): path.read_bytes() for path in there} == files
+        as_agent = elsewhere.agent.argv(["cat", str(elsewhere.instructions / "deep/down/there.bin")])
+        assert subprocess.run(as_agent, capture_output=True, check=True).stdout == files["deep/down/there.bin"]
