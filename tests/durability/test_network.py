@@ -46,7 +46,9 @@ CUTS: dict[str, Callable[[Network, How], Cut]] = {
     "git, its branches": lambda net, how: net.git.cut(how, b"service=git-upload-pack", after_bytes=50),
     "git, its objects": lambda net, how: net.git.cut(how, b"command=fetch", after_bytes=200),
     "git, before the push": lambda net, how: net.git.cut(how, b"service=git-receive-pack", after_bytes=50),
-    "git, the push on its way": lambda net, how: net.git.cut(how, b"/git-receive-pack HTTP", after_bytes=400, of="request"),
+    "git, the push on its way": lambda net, how: net.git.cut(
+        how, b"/git-receive-pack HTTP", after_bytes=400, of="request"
+    ),
     "git, the push's answer": lambda net, how: net.git.cut(how, b"/git-receive-pack HTTP", after_bytes=20),
     "S3, its list": lambda net, how: net.s3.cut(how, b"list-type=2", after_bytes=100),
     "S3, an object": lambda net, how: net.s3.cut(how, b"/main.md", after_bytes=1000),
