@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Cancelled
 
-from blocks.git_credentials import GitCredentials
+from flows.credentials import GitCredentials
 from flows.ending import Delivery
 from flows.form import (
     BaseBranchField,

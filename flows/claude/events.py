@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import orjson
+
 MAX_LINE_BYTES: Final = 64 * 2**20
 """A longer line is not parsed: no event is as large, and memory is not the agent's to fill."""
 
@@ -48,10 +50,18 @@ class LineFramer:
 def parse(line: bytes) -> Event:
     """Return a line's event; an empty one for a line that holds none."""
     try:
-        event = json.loads(line.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return {}
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        event = _parse_leniently(line)
     return event if isinstance(event, dict) else {}
+
+
+def _parse_leniently(line: bytes) -> Any:  # noqa: ANN401 (JSON)
+    """Return what stands in a line with half a character, or a number that is none, in it."""
+    try:
+        return json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def last_words(transcript: bytes) -> tuple[Event, str]:

@@ -10,6 +10,9 @@ from typing import Any, Final
 
 _SHOWN: Final = 160
 _OUTCOME_SHOWN: Final = 80
+_LOOKED_AT: Final = 20
+"""How many times what is shown of a text is looked at: it may be megabytes, and begin with white space."""
+
 _NOT_SHOWN: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _EXIT: Final = re.compile(r"Exit code (\d+)\n?")
 _COUNTS: Final = re.compile(r"\b\d{1,7} (?:failed|passed|errors?|skipped)\b")
@@ -43,8 +46,15 @@ def one_line(text: str) -> str:
 
 def short(value: object, most: int = _SHOWN) -> str:
     """Return a text in one line; a long one is cut, and its length said."""
-    text = one_line(str(value or ""))
-    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+    whole = _plain(value)
+    text = one_line(whole[: most * _LOOKED_AT])
+    is_all = len(text) <= most and len(whole) <= most * _LOOKED_AT
+    return text if is_all else f"{text[:most]}… ({len(whole):,} characters)"
+
+
+def _plain(value: object) -> str:
+    """Return text, or a number; what else may stand where text is expected can be nested deeper than can be shown."""
+    return str(value or "") if isinstance(value, str | float | int | None) else "…"
 
 
 def use(name: str, given: Fields) -> str:
@@ -122,5 +132,5 @@ def _begin(rows: Iterable[str], sign: str) -> int:
 
 def _text(content: object) -> str:
     if isinstance(content, list):
-        return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return str(content or "")
+        return " ".join(_plain(part.get("text")) for part in content if isinstance(part, dict))
+    return _plain(content)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from prefect import get_run_logger
 from pydantic import SecretStr
 
+from flows.aws import new_session
 from flows.claude.command import Session, argv, binary, environment
 from flows.claude.outcome import AgentRun
 from flows.claude.process import run_agent
@@ -59,10 +60,8 @@ def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> Mo
                 "no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one"
             )
         return Anthropic(key, options.model_id, os.environ.get("ANTHROPIC_BASE_URL", ANTHROPIC_URL).rstrip("/"))
-    from prefect_aws import AwsCredentials  # noqa: PLC0415 (a run on Anthropic's API does without AWS)
-
-    credentials = (block and block.aws_credentials) or AwsCredentials(region_name=options.aws_region)
-    session = credentials.get_boto3_session()
+    given = block and block.aws_credentials
+    session = given.get_boto3_session() if given else new_session(options.aws_region)
     if session.get_credentials() is None:
         raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
     return Bedrock(session, options.aws_region, options.model_id)

@@ -2,7 +2,7 @@
 
 from prefect import get_run_logger
 
-from blocks.git_credentials import GitCredentials
+from flows.credentials import GitCredentials
 from flows.errors import BranchConflict, PushRejected, RunError, Superseded
 from flows.parameters import Request
 from flows.store import RunStore

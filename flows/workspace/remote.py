@@ -147,8 +147,12 @@ class Remote:
     def _run(
         self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
     ) -> git.GitResult:
+        # Objects of a small fetch would otherwise lie in files of their own, each to be linked for the agent; and a git
+        # that knows the third option does not ask without the token first, to be refused.
         config = [
             f"protocol.{self.url.url.partition(':')[0]}.allow=always",
+            "fetch.unpackLimit=1",
+            "http.proactiveAuth=basic",
             "http.lowSpeedLimit=1",
             f"http.lowSpeedTime={SILENCE_SECONDS}",
         ]
