@@ -1,8 +1,8 @@
 """S3 and Secrets Manager as from a region away: each answer waits, and what does not change is remembered.
 
 It stands before moto, which takes milliseconds of processor for an object: without the memory the bench would measure
-moto. Objects and listings are asked of moto once, and given from memory after that, 30 ms later, to as many at a time as
-ask. All else is passed on as it comes.
+moto. Objects and listings are asked of moto once, and given from memory after that, 30 ms later, to as many at a time
+as ask. All else is passed on as it comes.
 """
 
 import asyncio
