@@ -16,8 +16,8 @@ RUN_FLAGS ?=
 PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
 comma := ,
 
-.PHONY: help demo test test-hostile test-durability test-image test-ecs test-postgres check lint types imports bench locks \
-  blocks image clean
+.PHONY: help demo test test-hostile test-durability test-image test-ecs test-postgres check lint types imports bench bench-checkpoints \
+  locks blocks image clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,6 +83,9 @@ imports: $(VENV)/ready ## import-linter
 
 bench: $(VENV)/ready ## Measure us beside the plain pipeline; ROWS="1 3" some rows of docs/benchmarks.md, PAIRS=5
 	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(PAIRS),--pairs $(PAIRS))
+
+bench-checkpoints: $(VENV)/ready ## What checkpoints cost a run on a repository of 1 GB
+	@$(BIN)/python -m tests.bench.checkpoints
 
 blocks: $(VENV)/ready ## Register the block types on the Prefect API that is configured
 	@$(BIN)/prefect block register --module blocks

@@ -20,7 +20,7 @@ from flows.errors import RunError
 from flows.redaction import redact
 
 if TYPE_CHECKING:
-    from flows.report import Delivery
+    from flows.ending import Delivery
 
 COMPLETED: Final = 0
 FAILED: Final = 1

@@ -98,7 +98,9 @@ def main() -> None:
 def _be_the_engine(begin: socket.socket) -> None:
     os.setsid()  # so that a signal to the supervisor's group does not overtake the supervisor's word
     import flows.implement  # noqa: F401, PLC0415 (while the supervisor gets ready)
+    from flows.tasks.warm_up import warm_up  # noqa: PLC0415
 
+    warm_up()
     variables = b"".join(iter(lambda: begin.recv(_BEGIN_BYTES), b""))
     begin.close()
     if not variables:

@@ -7,6 +7,7 @@ claude-code-headless/<flow run id>/checkpoint-0, -1      the work so far; the ne
 claude-code-headless/<flow run id>/change                the finished change, and what the agent said of it
 claude-code-headless/<flow run id>/change.bundle         the change, also of a run that failed, for `git fetch`
 claude-code-headless/<flow run id>/transcript.jsonl.gz   the agent's event stream, redacted
+claude-code-headless/<flow run id>/transcript.html       the same as a page for a browser
 claude-code-headless/<flow run id>/usage.json            what the model cost so far: tokens, replies, US dollars
 claude-code-headless/<flow run id>/report.md             what the run said at its end
 claude-code-headless/<flow run id>/execution             which execution of the run is the newest: it alone writes
@@ -19,11 +20,14 @@ import gzip
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from flows.errors import StoreUnavailable, Superseded
+
+FOLDER: Final = "claude-code-headless"
+"""What all runs' keepings lie below."""
 
 _FORM: Final = "claude-code-headless 1"
 _PATIENCE_SECONDS: Final = 60
@@ -54,6 +58,8 @@ class RunStore:
     """Three quarters of a minute: a file system may be away while its network is mended or its disk fails over."""
     execution: str = ""
     """What tells this execution of the run from others; empty where there is none to tell it from."""
+    kept: set[str] = field(default_factory=set, compare=False)
+    """Names of what was kept in this process."""
 
     @property
     def in_haste(self) -> Self:
@@ -96,7 +102,7 @@ class RunStore:
 
     def path(self, name: str) -> str:
         """Return the path of one of the run's files."""
-        return f"claude-code-headless/{self.flow_run_id}/{name}"
+        return f"{FOLDER}/{self.flow_run_id}/{name}"
 
     def keep(self, name: str, content: bytes) -> str:
         """Keep a file as it is; return its path."""
@@ -105,6 +111,7 @@ class RunStore:
 
     def _write(self, name: str, content: bytes) -> str:
         self._patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
+        self.kept.add(name)
         return self.path(name)
 
     def read(self, name: str) -> bytes | None:

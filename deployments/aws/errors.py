@@ -79,3 +79,15 @@ class OverridesTooLarge(Refused):
 
 class ParametersTooLarge(Refused):
     """Prefect would not take the run's parameters."""
+
+
+class NotificationBlockUnknown(Refused):
+    """There is no such block on the Prefect server, or it cannot be notified."""
+
+
+class StoreUnknown(Refused):
+    """Runs' keepings cannot be listed where they are."""
+
+
+class RunsNotOver(Refused):
+    """What a run keeps would be deleted while it may need it."""

@@ -20,9 +20,10 @@ class Access:
     instructions_prefix: str = ""
 
 
-def data(account: Account) -> Stack:
-    """The buckets for instructions and results."""
-    return Stack(account, "data", {"ProjectName": account.project})
+def data(account: Account, results_days: int = 0) -> Stack:
+    """The buckets for instructions and results; without days, the results' are as they are."""
+    days = {"ResultsDays": str(results_days)} if results_days else {}
+    return Stack(account, "data", {"ProjectName": account.project, **days})
 
 
 def registry(account: Account) -> Stack:

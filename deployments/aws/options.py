@@ -47,3 +47,11 @@ InstructionsPrefix = Annotated[
 ]
 Tag = Annotated[str, typer.Option("--tag", help="The image's tag; the commit's id by default.")]
 NoWorker = Annotated[bool, typer.Option("--no-worker", help="Make no worker service: you run the worker elsewhere.")]
+ResultsDays = Annotated[
+    int,
+    typer.Option(
+        "--results-days",
+        min=0,
+        help="How long the results bucket keeps what a run left: 90 at first; left out, as it is.",
+    ),
+]

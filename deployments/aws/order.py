@@ -13,6 +13,7 @@ from deployments.aws.image import Image
 from deployments.aws.infrastructure import Access
 from deployments.aws.network import Network
 from deployments.aws.pool import ECS_POOL, LOCAL_POOL, Pool, ecs_template, local_template
+from deployments.aws.results import ResultsBlock
 from deployments.aws.secret import Secret
 from deployments.aws.step import Step
 
@@ -28,6 +29,8 @@ class Setup:
     network: Network
     image: Image
     access: Access = field(default_factory=Access)
+    results_days: int = 0
+    """How long the results bucket keeps a run's things; 0 leaves it as it is."""
     worker: bool = True
     dry_run: bool = False
 
@@ -41,12 +44,13 @@ class Setup:
 
     def pool(self) -> Iterator[Step]:
         """The buckets and the cluster, the work pools and deployments, and the worker."""
-        yield infrastructure.data(self.account)
+        yield infrastructure.data(self.account, self.results_days)
         yield infrastructure.cluster(self.account)
         opens = prefect_api.credentials()
         secret = Secret(self.account, PREFECT_SECRET, opens[1] if opens else None)
         yield secret
         api_secret = (_VARIABLES[opens[0]], secret.arn() or "<its ARN, once made>") if opens else None
+        yield ResultsBlock(self.account, self.prefect)
         yield Pool(self.prefect, ECS_POOL, "ecs", ecs_template(self.account, self.network, api_secret))
         yield Pool(self.prefect, LOCAL_POOL, "process", local_template())
         yield Deployments(self.prefect, self._image())

@@ -15,6 +15,7 @@ from prefect_aws.workers import ECSWorker
 
 from deployments.aws.account import Account
 from deployments.aws.network import Network
+from deployments.aws.results import block_slug
 from deployments.aws.step import Change
 
 ECS_POOL: Final = "claude-code-ecs"
@@ -64,6 +65,8 @@ def _defaults(account: Account) -> dict[str, Any]:
         "family": account.project,
         "execution_role_arn": account.role("execution"),
         "task_role_arn": account.role("task"),
+        # A job variable's own variables are added to these.
+        "env": {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": block_slug(account)},
         "match_latest_revision_in_family": True,  # or each restart of the worker would register one more
         "configure_cloudwatch_logs": True,
         "cloudwatch_logs_prefix": "run",

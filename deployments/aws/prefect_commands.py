@@ -27,6 +27,7 @@ def pool(
     assign_public_ip: options.PublicIp = False,
     tag: options.Tag = "",
     no_worker: options.NoWorker = False,
+    results_days: options.ResultsDays = 0,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
     dry_run: options.DryRun = False,
@@ -38,7 +39,9 @@ def pool(
         image = Image(account, tag or commit_tag())
         infrastructure.roles(account, access_of("", None, "", "")).require("roles")
         image.pinned()
-        setup = Setup(account, prefect, network, image, worker=not no_worker, dry_run=dry_run)
+        setup = Setup(
+            account, prefect, network, image, results_days=results_days, worker=not no_worker, dry_run=dry_run
+        )
         warn_of_loopback()
         carry_out(setup.pool(), console(), dry_run=dry_run)
 
@@ -56,6 +59,7 @@ def up(
     instructions_prefix: options.InstructionsPrefix = "",
     tag: options.Tag = "",
     no_worker: options.NoWorker = False,
+    results_days: options.ResultsDays = 0,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
     dry_run: options.DryRun = False,
@@ -66,7 +70,7 @@ def up(
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
         access = access_of(secret_name, model_id, instructions_bucket, instructions_prefix)
         image = Image(account, tag or commit_tag())
-        setup = Setup(account, prefect, network, image, access, worker=not no_worker, dry_run=dry_run)
+        setup = Setup(account, prefect, network, image, access, results_days, worker=not no_worker, dry_run=dry_run)
         stored = git_secret_step(account, secret_name, token, email)
         warn_of_loopback()
         carry_out(setup.up(stored), console(), dry_run=dry_run)

@@ -11,6 +11,7 @@ from prefect.exceptions import ObjectNotFound
 from deployments.aws import deployed, template
 from deployments.aws.account import Account
 from deployments.aws.pool import ECS_POOL, LOCAL_POOL
+from deployments.aws.results import ResultsBlock, block_slug
 from deployments.aws.secret import RECOVERY_DAYS, Secret
 from deployments.aws.stack import Stack
 from deployments.aws.step import Change, Step
@@ -83,6 +84,21 @@ class RemoveFromPrefect:
 
 
 @dataclass(frozen=True)
+class RemoveResultsBlock:
+    """Deletes the block that names the results bucket."""
+
+    block: ResultsBlock
+
+    def plan(self) -> list[Change]:
+        """See whether it is there."""
+        return [Change("delete", f"block {block_slug(self.block.account)}")] if self.block.document() else []
+
+    def apply(self) -> None:
+        """Delete it."""
+        self.block.remove()
+
+
+@dataclass(frozen=True)
 class RemoveTaskDefinitions:
     """Deregisters what the worker registered for runs."""
 
@@ -138,6 +154,7 @@ def removal(
     yield RemoveStack(Stack(account, "worker"))
     if prefect:
         yield RemoveFromPrefect(prefect)
+        yield RemoveResultsBlock(ResultsBlock(account, prefect))
     yield RemoveTaskDefinitions(account)
     for name in secrets:
         yield RemoveSecret(Secret(account, name))

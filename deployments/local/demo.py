@@ -19,6 +19,7 @@ from rich.table import Table
 from deployments.local import scripts
 from deployments.local.served import DemoFailed, console, run, served
 from deployments.local.stack import LocalStack, local_stack
+from flows.report import REPORT
 
 _SAMPLE: Final = Path(__file__).parent / "sample"
 _PROJECT: Final = Path(__file__).parents[2]
@@ -118,7 +119,8 @@ def show(stack: LocalStack, name: str, run_id: str) -> None:
     api = httpx.Client(base_url=stack.prefect_api_url, trust_env=False)
     flow_run = api.get(f"/flow_runs/{run_id}").json()
     mine = {"flow_runs": {"id": {"any_": [run_id]}}}
-    reports = api.post("/artifacts/filter", json=mine).json()
+    found = api.post("/artifacts/filter", json=mine).json()
+    reports = [made for made in found if made["description"] == REPORT]
     console.rule(f"[bold]{flow_run['state']['name']}[/bold] {flow_run['name']}")
     for report in reports:
         console.print(Markdown(report["data"].partition("## Diff")[0]))

@@ -1,6 +1,7 @@
 """What the log shows: an error of ours in one line, and no secret in any."""
 
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,6 +12,8 @@ from flows.redaction import redact
 _FAILURES: Final = ("prefect.flow_runs", "prefect.task_runs")
 """Where Prefect logs them."""
 
+_ABOUT_HOOKS: Final = re.compile(r"Running hook '.*' in response to|Hook '.*' finished running successfully")
+
 
 def set_up_logs() -> None:
     """Have all log records of this process redacted, and errors of ours shortened; more than once does no harm."""
@@ -18,8 +21,9 @@ def set_up_logs() -> None:
         logging.setLogRecordFactory(_Redacted(make))
     for name in _FAILURES:
         logger = logging.getLogger(name)
-        if not any(isinstance(f, NamedErrorsInOneLine) for f in logger.filters):
-            logger.addFilter(NamedErrorsInOneLine())
+        for kind in (NamedErrorsInOneLine, HooksUnmentioned):
+            if not any(isinstance(f, kind) for f in logger.filters):
+                logger.addFilter(kind())
 
 
 class NamedErrorsInOneLine(logging.Filter):
@@ -32,6 +36,14 @@ class NamedErrorsInOneLine(logging.Filter):
             record.msg, record.args = "%s: %s", (type(error).__name__, error)
             record.exc_info, record.exc_text = None, None
         return True
+
+
+class HooksUnmentioned(logging.Filter):
+    """Leaves out that Prefect calls a hook and that it has returned: that is nothing that a run does."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything else through, and a hook's errors."""
+        return record.levelno > logging.INFO or not _ABOUT_HOOKS.match(record.getMessage())
 
 
 class _Redacted:

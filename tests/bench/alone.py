@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from flows.addresses import RepoUrl, S3Uri
 from flows.aws import client_config, new_session
-from flows.claude import events
+from flows.claude.events import Event
+from flows.claude.narration import Narrator
 from flows.claude.process import run_agent
 from flows.claude.transcript import portions
 from flows.credentials import DEFAULT_USERNAME
@@ -53,9 +54,11 @@ def _stream(place: Workspace, source: str) -> None:
     logger.addHandler(logging.StreamHandler(Path(os.devnull).open("w")))  # noqa: SIM115 (for as long as the process)
     logger.setLevel(logging.INFO)
 
-    def log(event: events.Event) -> None:
-        for line in events.steps(event):
-            logger.info("%s", line)
+    narrator = Narrator((f"{place.work_tree}/",))
+
+    def log(event: Event) -> None:
+        for line in narrator.tell(event, time.monotonic()):
+            logger.log(line.level, "%s", line.text)
 
     run_agent(
         ["cat", source], environment={"PATH": os.environ["PATH"]}, cwd=place.root, prompt=Path(os.devnull),

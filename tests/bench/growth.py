@@ -65,7 +65,8 @@ def _runs(sides: Sides, size: int) -> float:
         )
         for command, environment in prepared
     ]  # fmt: skip
-    if any([process.wait() for process in processes]):
+    statuses = [process.wait() for process in processes]
+    if any(statuses):
         raise RuntimeError(f"of {size} runs at once some failed")
     return time.perf_counter() - started
 
@@ -85,9 +86,9 @@ def plot(made: list[Curve], path: Path) -> None:
     import matplotlib as mpl  # noqa: PLC0415 (half a second, for this alone)
 
     mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    figure, places = pyplot.subplots(1, len(made), figsize=(3.2 * len(made), 2.8), layout="constrained")
+    figure, places = plt.subplots(1, len(made), figsize=(3.2 * len(made), 2.8), layout="constrained")
     for place, curve in zip(places, made, strict=True):
         sizes, seconds = zip(*sorted(curve.points.items()), strict=True)
         place.loglog(sizes, seconds, "o-", label="measured")
@@ -96,4 +97,4 @@ def plot(made: list[Curve], path: Path) -> None:
     places[0].legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    plt.close(figure)

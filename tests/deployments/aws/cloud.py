@@ -76,12 +76,14 @@ class Cloud:
         with get_client(sync_client=True) as prefect:
             pools = {pool.name: pool.updated for pool in prefect.read_work_pools()}
             deployments = {d.name: d.updated for d in prefect.read_deployments()}
+            blocks = {(d.name, d.id): d.updated for d in prefect.read_block_documents() if d.name}
         clients = {
             name: self.client(name) for name in ("cloudformation", "s3", "iam", "ecr", "ecs", "sqs", "secretsmanager")
         }
         return {
             "pools": pools,
             "deployments": deployments,
+            "blocks": blocks,
             "stacks": [
                 (s["StackName"], s.get("LastUpdatedTime"), s["StackStatus"])
                 for s in clients["cloudformation"].describe_stacks()["Stacks"]

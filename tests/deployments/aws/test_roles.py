@@ -90,7 +90,8 @@ def rights(project: str) -> dict[tuple[str, str, str], tuple[bool, dict[str, str
         ("task", "s3:GetObject", f"{results}/claude-code-headless/run/change.bundle"): (True, {}),
         ("task", "s3:PutObject", f"{results}/elsewhere/report.md"): (False, {}),
         ("task", "s3:DeleteObject", f"{results}/claude-code-headless/run/report.md"): (False, {}),
-        ("task", "s3:ListBucket", results): (False, {"s3:prefix": "elsewhere/"}),
+        ("task", "s3:ListBucket", results): (True, {}),  # or S3 says 403 of an object that is not there
+        ("task", "s3:ListBucket", "arn:aws:s3:::another-bucket"): (False, {}),
         ("task", "bedrock:InvokeModelWithResponseStream", PROFILE): (True, {}),
         ("task", "bedrock:InvokeModel", PROFILE.replace("sonnet", "opus")): (False, {}),
         ("task", "bedrock:InvokeModel", MODEL): (True, by_profile),

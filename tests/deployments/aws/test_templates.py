@@ -167,3 +167,14 @@ def test_endpoints_are_reached_from_the_tasks_only() -> None:
     assert {"s3", "bedrock-runtime", "secretsmanager", "ecr.api", "ecr.dkr", "logs", "ecs", "ec2", "sqs"} == set(
         services
     )
+
+
+def test_what_runs_left_goes_by_itself_and_its_replaced_versions_soon() -> None:
+    template = parse(text("data"))
+    rules = {
+        r["Id"]: r for r in template["Resources"]["ResultsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    }
+    assert all(rule["Status"] == "Enabled" for rule in rules.values())
+    assert rules["results"]["ExpirationInDays"] == {"Ref": "ResultsDays"}
+    assert rules["replaced"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "ReplacedDays"}}
+    assert template["Parameters"]["ReplacedDays"]["Default"] < template["Parameters"]["ResultsDays"]["Default"]

@@ -22,6 +22,7 @@ def test_a_dry_run_names_everything_and_changes_nothing(made: Made) -> None:
     )
     for name in ("work pool claude-code-ecs (ecs)", "work pool claude-code-local (process)"):
         assert f"would create {name}" in made.dry_run
+    assert f"would create block s3-bucket/{made.cloud.project}" in made.dry_run
     for name in ("ecs", "nightly", "local"):
         assert f"would create deployment implement/{name}" in made.dry_run
     assert made.dry_run.replace("would ", "").count("create ") == made.up.count("create ")
@@ -45,6 +46,12 @@ def test_a_changed_option_changes_what_depends_on_it_and_no_more(made: Made) -> 
         "foundation-model/anthropic.claude-sonnet-5-5 → arn:aws:bedrock:eu-*::foundation-model/anthropic.other" in said
     )
     assert said.count("would ") == 1
+
+
+def test_the_results_are_kept_as_long_as_one_says(made: Made) -> None:
+    given = ("pool", "--tag", "v1", *made.cloud.network, "--dry-run")
+    assert "~ ResultsDays: 90 → 30" in made.cloud.done(*given, "--results-days", "30")
+    assert made.cloud.done(*given).endswith("\nnothing to change\n")
 
 
 def test_status_shows_each_part(made: Made) -> None:
@@ -72,6 +79,7 @@ def test_down_removes_what_up_made_and_asks_first(make_cloud: Callable[[], Cloud
     assert cloud.state() == there
     said = cloud.done("down", "--yes", *ours)
     assert "delete deployment implement/nightly" in said
+    assert f"delete block s3-bucket/{cloud.project}" in said
     assert "the buckets hold something and stay" in said
     assert cloud.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
     assert "delete for good" in cloud.done("down", "--yes", *ours, "--aws-only", "--delete-data")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flows.store import RunStore
 from tests.deployments.aws.cloud import Made
 
 pytestmark = pytest.mark.xdist_group("aws")
@@ -71,6 +72,21 @@ def test_parameters_are_not_in_the_overrides_and_variables_are(submitted: dict[s
     assert variables["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
     assert container["command"] == ["prefect", "flow-run", "execute"]
     assert "PREFECT_API_KEY" not in variables
+
+
+def test_the_task_keeps_its_run_in_the_results_bucket(submitted: dict[str, Any], made: Made) -> None:
+    from prefect.results import get_default_result_storage  # noqa: PLC0415
+    from prefect.settings import PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, temporary_settings  # noqa: PLC0415
+
+    [container] = submitted["task"]["overrides"]["containerOverrides"]
+    variables = {pair["name"]: pair["value"] for pair in container["environment"]}
+    bucket = f"{made.cloud.project}-results-123456789012-us-east-1"
+    with temporary_settings({PREFECT_DEFAULT_RESULT_STORAGE_BLOCK: variables["PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"]}):
+        storage: Any = get_default_result_storage()
+    path = RunStore(storage, "the-run").seal("plan", b"x")
+    assert storage.credentials.model_dump(exclude_unset=True)["aws_secret_access_key"] is None
+    assert b"x" in made.cloud.client("s3").get_object(Bucket=bucket, Key=path)["Body"].read()
+    made.cloud.client("s3").delete_object(Bucket=bucket, Key=path)
 
 
 def test_the_task_definition_is_as_configured(submitted: dict[str, Any], made: Made) -> None:

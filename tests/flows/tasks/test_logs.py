@@ -8,7 +8,7 @@ import pytest
 
 from flows import errors
 from flows.redaction import SECRETS
-from flows.tasks.logs import NamedErrorsInOneLine, set_up_logs
+from flows.tasks.logs import HooksUnmentioned, NamedErrorsInOneLine, set_up_logs
 
 SECRET = f"a-secret-of-this-test-{uuid.uuid4()}"
 
@@ -44,6 +44,19 @@ def test_a_fault_of_the_program_keeps_its_traceback_too() -> None:
     record = record_of(errors.Unexpected("KeyError: x"))
     assert NamedErrorsInOneLine().filter(record)
     assert "Traceback" in logging.Formatter().format(record)
+
+
+@pytest.mark.parametrize(
+    ("level", "message", "is_said"),
+    [
+        (logging.INFO, "Running hook 'announce' in response to entering state 'Completed'", False),
+        (logging.INFO, "Hook 'announce' finished running successfully", False),
+        (logging.ERROR, "An error was encountered while running hook 'announce'", True),
+        (logging.INFO, "Finished in state Completed()", True),
+    ],
+)
+def test_hooks_are_not_mentioned_unless_they_fail(level: int, message: str, is_said: bool) -> None:
+    assert HooksUnmentioned().filter(logging.LogRecord("x", level, __file__, 1, message, (), None)) == is_said
 
 
 def test_no_message_holds_a_secret(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:

@@ -288,8 +288,7 @@ def test_what_was_fetched_can_be_written_again_as_it_was(
     whole = b"".join(stream(place, found.files))
     with workspace() as elsewhere:
         from_stream(elsewhere, found.files, (whole[at : at + chunk] for at in range(0, len(whole), chunk)))
-        root = elsewhere.instructions
-        there = {str(p.relative_to(root)): p for p in root.rglob("*") if p.is_file()}
-        assert {path: file.read_bytes() for path, file in there.items()} == files
-        as_agent = elsewhere.agent.argv(["cat", str(there["deep/down/there.bin"])])
+        there = [path for path in elsewhere.instructions.rglob("*") if path.is_file()]
+        assert {str(path.relative_to(elsewhere.instructions)): path.read_bytes() for path in there} == files
+        as_agent = elsewhere.agent.argv(["cat", str(elsewhere.instructions / "deep/down/there.bin")])
         assert subprocess.run(as_agent, capture_output=True, check=True).stdout == files["deep/down/there.bin"]

@@ -1,0 +1,1 @@
+"""What the Prefect server does by itself about runs: mark lost ones as crashed, run them again, tell people."""

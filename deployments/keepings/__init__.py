@@ -1,0 +1,1 @@
+"""What runs have left in the run store, to be listed and deleted by whoever operates it."""
