@@ -3,19 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
-
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
+from typing import TYPE_CHECKING, Any, Final
 
 from flows.errors import AwsCredentialsMissing, RunError
+
+if TYPE_CHECKING:
+    from boto3 import Session
+    from botocore.exceptions import ClientError
 
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
@@ -60,6 +54,13 @@ class Outcomes:
     unavailable: type[RunError]
 
 
+def new_session(region: str) -> "Session":
+    """Return a session with the process's own credentials: a role, a profile or keys."""
+    from boto3 import Session  # noqa: PLC0415 (here and below: a fifth of a second, for those who call AWS)
+
+    return Session(region_name=region)
+
+
 def client_config(max_connections: int = 10) -> Any:  # noqa: ANN401 (botocore's Config has no types at run time)
     """Return botocore's configuration for our clients: bounded waits, and three tries before the task's own retries."""
     from botocore.config import Config  # noqa: PLC0415
@@ -77,21 +78,32 @@ def named_errors(outcomes: Outcomes) -> Iterator[None]:
     """Turn botocore's errors into the service's named ones."""
     try:
         yield
-    except ClientError as error:
-        raise _client_error(error, outcomes) from None
-    except (
-        NoCredentialsError,
-        PartialCredentialsError,
-        CredentialRetrievalError,
-        NoRegionError,
-        ProfileNotFound,
-    ) as error:
-        raise AwsCredentialsMissing(f"{outcomes.what}: {error}: give the process a role, a profile or keys") from None
-    except BotoCoreError as error:
-        raise outcomes.unavailable(f"{outcomes.what}: AWS did not answer: {error}") from None
+    except Exception as error:
+        if named := _named(error, outcomes):
+            raise named from None
+        raise
 
 
-def _client_error(error: ClientError, outcomes: Outcomes) -> RunError:
+def _named(error: Exception, outcomes: Outcomes) -> RunError | None:
+    from botocore import exceptions as botocore  # noqa: PLC0415
+
+    credentials = (
+        botocore.NoCredentialsError,
+        botocore.PartialCredentialsError,
+        botocore.CredentialRetrievalError,
+        botocore.NoRegionError,
+        botocore.ProfileNotFound,
+    )
+    if isinstance(error, botocore.ClientError):
+        return _client_error(error, outcomes)
+    if isinstance(error, credentials):
+        return AwsCredentialsMissing(f"{outcomes.what}: {error}: give the process a role, a profile or keys")
+    if isinstance(error, botocore.BotoCoreError):
+        return outcomes.unavailable(f"{outcomes.what}: AWS did not answer: {error}")
+    return None
+
+
+def _client_error(error: "ClientError", outcomes: Outcomes) -> RunError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     said = str(error.response.get("Error", {}).get("Message", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -1,13 +1,14 @@
 """The flow: a git repository and instructions in, a pushed branch out."""
 
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Cancelled
 
-from blocks.git_credentials import GitCredentials
+from flows.credentials import GitCredentials
+from flows.ending import Delivery
 from flows.form import (
     BaseBranchField,
     BranchField,
@@ -38,19 +39,19 @@ from flows.parameters import (
     ChangePolicy,
     Limits,
 )
-from flows.report import Delivery
 from flows.tasks.agent import new_agent
 from flows.tasks.announce import announce
-from flows.tasks.begin import Run, begin, flow_run_name, scheduled_start
+from flows.tasks.begin import Run, flow_run_name, scheduled_start
 from flows.tasks.cancellation import was_being_cancelled
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
+from flows.tasks.conclude import completed, concluded
 from flows.tasks.execution import newest_execution
 from flows.tasks.instructions import fetch_instructions
 from flows.tasks.plan import keep_start, take_up_instructions
 from flows.tasks.push import push
-from flows.tasks.report import publish_report
 from flows.tasks.secret import read_secret
+from flows.tasks.warm_up import warm_up
 from flows.workspace.directory import workspace as run_workspace
 
 
@@ -100,40 +101,42 @@ def implement(
         policy: What a change may hold. One that holds more is kept, and not pushed.
     """
     given = locals()
-    with run_workspace() as workspace:
-        run = begin(given, workspace)
-        if was_being_cancelled():
-            return Cancelled(message="It was being cancelled when its machine was lost; what it had done is kept.")
-        with newest_execution(run.store):
-            credentials = read_secret(run.request)
-            kept = Keepings.load(run.store)
-            # What an earlier execution of this run did, on this machine or another, is not done again.
-            plan, work = _go_on(run, credentials, kept, kept.plan) if kept.plan else _start(run, credentials)
-            push(run.request, credentials, workspace, work.change, work.kept, run.store)
-            return publish_report(run.request, workspace, plan.instructions, work, run.store)
+    if was_being_cancelled():
+        return Cancelled(message="It was being cancelled when its machine was lost; what it had done is kept.")
+    with run_workspace() as workspace, concluded(given, workspace) as run, newest_execution(run.store):
+        warm_up()
+        reading = read_secret.submit(run.request)
+        run.kept = Keepings.load(run.store)
+        # What an earlier execution of this run did is not done again.
+        run.work = _go_on(run, reading, run.kept.plan) if run.kept.plan else _start(run, reading)
+        push(run.request, reading.result(), workspace, run.work.change, run.work.kept, run.store)
+    return completed(run)
 
 
-def _start(run: Run, credentials: GitCredentials) -> tuple[Plan, Work]:
+def _start(run: Run, reading: PrefectFuture[GitCredentials]) -> Work:
     """The work of a run from its beginning."""
-    cloning = clone.submit(run.request, credentials, run.workspace)
     fetching = fetch_instructions.submit(run.request, run.workspace)
-    agent = new_agent(run.options, run.provider)
-    _wait(cloning, fetching)  # neither may outlive the directory that it writes to
+    # Prefect waits for what the future holds, and hands that to the task.
+    cloning = clone.submit(run.request, cast("GitCredentials", reading), run.workspace)
+    run.agent = new_agent(run.options, run.provider)
+    _wait(reading, cloning, fetching)  # none may outlive the directory that it writes to
+    credentials = reading.result()
     plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), scheduled_start())
-    plan = keep_start(run.store, plan, run.workspace, runtime.flow_run.parameters)
-    return plan, run_claude(agent, run.workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
+    run.plan = keep_start(run.store, plan, run.workspace, runtime.flow_run.parameters)
+    return run_claude(run.agent, run.workspace, run.plan, run.identity(credentials.email), run.store)
 
 
-def _go_on(run: Run, credentials: GitCredentials, kept: Keepings, plan: Plan) -> tuple[Plan, Work]:
+def _go_on(run: Run, reading: PrefectFuture[GitCredentials], plan: Plan) -> Work:
     """The work of a run that began elsewhere: the same start, the same instructions, nothing done twice."""
-    clone_again(run.request, credentials, run.workspace, plan.checkout, work_tree=kept.finished is None)
-    if kept.finished:
-        return plan, finished_work(run.workspace, plan, kept.finished, run.store)
+    run.plan, credentials = plan, reading.result()
+    clone_again(run.request, credentials, run.workspace, plan.checkout, work_tree=run.kept.finished is None)
+    if run.kept.finished:
+        return finished_work(run.workspace, plan, run.kept.finished, run.store)
     if not take_up_instructions(run.store, plan, run.workspace):
         fetch_instructions(run.request, run.workspace)
-    agent = new_agent(run.options, run.provider)
-    take_up(run.workspace, agent, kept)
-    return plan, run_claude(agent, run.workspace, plan, run.identity(credentials.email, plan.started_at), run.store)
+    run.agent = new_agent(run.options, run.provider)
+    take_up(run.workspace, run.agent, run.kept)
+    return run_claude(run.agent, run.workspace, plan, run.identity(credentials.email), run.store)
 
 
 def _wait(*futures: PrefectFuture[Any]) -> None:

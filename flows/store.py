@@ -19,8 +19,9 @@ system that does not replace whole files, is as good as none.
 import gzip
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from io import BytesIO
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from flows.errors import StoreUnavailable, Superseded
@@ -57,6 +58,8 @@ class RunStore:
     """Three quarters of a minute: a file system may be away while its network is mended or its disk fails over."""
     execution: str = ""
     """What tells this execution of the run from others; empty where there is none to tell it from."""
+    kept: set[str] = field(default_factory=set, compare=False)
+    """Names of what was kept in this process."""
 
     @property
     def in_haste(self) -> Self:
@@ -72,9 +75,13 @@ class RunStore:
         if self.execution and self.read("execution") not in {None, self.execution.encode()}:
             raise Superseded(f"a later execution of the flow run {self.flow_run_id} has taken over")
 
-    def keep_transcript(self, events: bytes) -> str:
-        """Keep the agent's event stream, compressed; return its path."""
-        return self.keep("transcript.jsonl.gz", gzip.compress(events, compresslevel=3, mtime=0))
+    def keep_transcript(self, events: Iterable[bytes]) -> str:
+        """Keep the agent's event stream, portion by portion, compressed; return its path."""
+        packed = BytesIO()
+        with gzip.GzipFile("", "wb", compresslevel=3, fileobj=packed, mtime=0) as file:
+            for portion in events:
+                file.write(portion)
+        return self.keep("transcript.jsonl.gz", packed.getvalue())
 
     def keep_change(self, bundle: bytes) -> str:
         """Keep the change as a git bundle; return its path."""
@@ -104,6 +111,7 @@ class RunStore:
 
     def _write(self, name: str, content: bytes) -> str:
         self._patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
+        self.kept.add(name)
         return self.path(name)
 
     def read(self, name: str) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,20 +56,21 @@ def untouched_home() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Fail where a process of an agent outlived its run, whoever its parent is by now."""
+    """Fail where a process of an agent of this test outlived its run, whoever its parent is by now."""
+    began = time.time() - 1
     yield
-    left = [process for process in psutil.process_iter() if _outlived_its_run(process)]
+    left = [process for process in psutil.process_iter() if _outlived_its_run(process, began)]
     assert not left
 
 
-def _outlived_its_run(process: psutil.Process) -> bool:
+def _outlived_its_run(process: psutil.Process, began: float) -> bool:
     """Whether the process is marked as of a run whose directory, which is removed last, is gone."""
     try:
         run = Path(process.environ().get(MARK, ""))
         over = run.name.startswith("claude-code-headless-") and not run.exists()
         # In a container the same path is another place.
         ours = not (root := Path(f"/proc/{process.pid}/root")).exists() or root.samefile("/")
-        return over and ours and process.status() != psutil.STATUS_ZOMBIE
+        return over and ours and process.create_time() > began and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return False
 

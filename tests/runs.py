@@ -10,8 +10,8 @@ import pytest
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
+from flows.ending import Delivery
 from flows.implement import implement
-from flows.report import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class Run:
         for _ in range(100):
             rows = httpx.post(f"{self.api_url}/task_runs/filter", json=mine).json()
             for row in rows:
-                if row["name"].rpartition("-")[0] == step and row["state_type"] in {"COMPLETED", "FAILED"}:
+                if row["name"] == step and row["state_type"] in {"COMPLETED", "FAILED"}:
                     return int(row["run_count"])
             time.sleep(0.1)
         raise AssertionError(f"no finished task run {step!r}")
@@ -48,8 +48,9 @@ class Run:
     def artifact(self) -> str:
         """Return the report."""
         mine = {"flow_runs": {"id": {"any_": [self.id]}}}
-        [row] = httpx.post(f"{self.api_url}/artifacts/filter", json=mine).json()
-        return str(row["data"])
+        rows = httpx.post(f"{self.api_url}/artifacts/filter", json=mine).json()
+        [report] = [row["data"] for row in rows if (row["key"] or "").endswith("-report")]
+        return str(report)
 
     def delivered(self) -> Delivery:
         """Return the delivery of a run that completed."""

@@ -74,6 +74,10 @@ class FaultProxy:
         finally:
             self._run(self._listen())
 
+    def break_off(self) -> None:
+        """Reset every connection that is open."""
+        self._run(self._break_off())
+
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
         self._thread.start()
@@ -97,6 +101,9 @@ class FaultProxy:
 
     async def _close(self) -> None:
         self._listener.close()
+        await self._break_off()
+
+    async def _break_off(self) -> None:
         for task in (left := list(self._open)):
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

@@ -17,6 +17,7 @@ _HEARTBEAT: Final = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 if __name__ == "__main__":
     os.environ.setdefault(_HEARTBEAT, "30")  # seconds; what finds lost runs waits for three
     deployments = [
-        flow.to_deployment("local", entrypoint_type=EntrypointType.MODULE_PATH) for flow in (implement, deliver)
+        flow.to_deployment("local", tags=["claude-code"], entrypoint_type=EntrypointType.MODULE_PATH)
+        for flow in (implement, deliver)
     ]
     serve(*(cast("RunnerDeployment", made) for made in deployments), print_starting_message=False)

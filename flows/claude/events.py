@@ -1,19 +1,18 @@
-"""Claude Code's event stream (`--output-format stream-json`): bytes to lines, lines to events, events to log lines.
+"""Claude Code's event stream (`--output-format stream-json`): bytes to lines, lines to events.
 
 Pure. The form is that of https://docs.claude.com/en/docs/claude-code/headless; whatever is not understood is kept in
 the transcript and passed over here, because new kinds of event appear with new versions.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+import orjson
 
 MAX_LINE_BYTES: Final = 64 * 2**20
 """A longer line is not parsed: no event is as large, and memory is not the agent's to fill."""
 
-_SHOWN: Final = 160
-_NOT_SHOWN: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 Event = Mapping[str, Any]
 
@@ -51,79 +50,31 @@ class LineFramer:
 def parse(line: bytes) -> Event:
     """Return a line's event; an empty one for a line that holds none."""
     try:
-        event = json.loads(line.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return {}
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        event = _parse_leniently(line)
     return event if isinstance(event, dict) else {}
 
 
-def steps(event: Event) -> Iterator[str]:
-    """Yield a line for a reader of the log for each thing that the agent does in this event."""
-    yield from map(_one_line, _steps(event))
+def _parse_leniently(line: bytes) -> Any:  # noqa: ANN401 (JSON)
+    """Return what stands in a line with half a character, or a number that is none, in it."""
+    try:
+        return json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
-def _one_line(text: str) -> str:
-    """Take out what could forge a line of the log, or turn it around: breaks, control and direction characters."""
-    return _NOT_SHOWN.sub(" ", text).strip()
+def last_words(transcript: bytes) -> tuple[Event, str]:
+    """Return the last result event of a transcript's end, empty where there is none, and the last text there."""
+    events = [parse(line) for line in transcript.split(b"\n")]
+    results = [event for event in events if event.get("type") == "result"]
+    replies = [block for event in events if event.get("type") == "assistant" for block in blocks(event)]
+    texts = [str(block["text"]) for block in replies if block.get("text")]
+    return (results[-1] if results else {}), (texts[-1] if texts else "")
 
 
-def _steps(event: Event) -> Iterator[str]:
-    match event.get("type"), event.get("subtype"):
-        case "system", "init":
-            yield f"starts: model {event.get('model')}, Claude Code {event.get('claude_code_version')}"
-        case "system", "api_retry":
-            answer = event.get("error_status") or event.get("error")
-            yield f"waits: the model answered {answer}, attempt {event.get('attempt')}"
-        case ("assistant", _) | ("user", _):
-            for block in _blocks(event):
-                if step := _describe(block):
-                    yield step
-        case "result", _:
-            yield f"ends after {event.get('num_turns')} turns"
-
-
-def _blocks(event: Event) -> Iterator[Event]:
+def blocks(event: Event) -> Iterator[Event]:
+    """Yield the blocks of an event's message, of one that has any."""
     message = event.get("message")
     content = message.get("content") if isinstance(message, dict) else None
     yield from (block for block in content if isinstance(block, dict)) if isinstance(content, list) else ()
-
-
-def _describe(block: Event) -> str:
-    match block.get("type"):
-        case "text":
-            return f"says: {_short(block.get('text'))}" if block.get("text") else ""
-        case "thinking":
-            return "thinks"
-        case "tool_use":
-            given = block.get("input")
-            return _tool(str(block.get("name")), given if isinstance(given, dict) else {})
-        case "tool_result" if block.get("is_error"):
-            return f"→ failed: {_short(_result_text(block.get('content')))}"
-    return ""
-
-
-def _tool(name: str, given: Event) -> str:
-    match name:
-        case "Bash":
-            return f"runs {_short(given.get('command'))}"
-        case "Read":
-            return f"reads {_short(given.get('file_path'))}"
-        case "Write":
-            count = len(str(given.get("content", "")).splitlines())
-            return f"writes {_short(given.get('file_path'))} ({count} line{'s' if count != 1 else ''})"
-        case "Edit" | "NotebookEdit":
-            return f"edits {_short(given.get('file_path') or given.get('notebook_path'))}"
-        case "Task" | "Agent":
-            return f"asks a subagent: {_short(given.get('description'))}"
-    return f"uses {name}"
-
-
-def _result_text(content: object) -> str:
-    if isinstance(content, list):
-        return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return str(content)
-
-
-def _short(value: object) -> str:
-    text = _one_line(str(value or ""))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"

@@ -5,15 +5,24 @@ AWS event stream of InvokeModelWithResponseStream, whose chunks hold the same ev
 """
 
 import json
+import re
+import struct
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
+from zlib import crc32
 
-from flows.claude.events import LineFramer
+from flows.claude.events import MAX_LINE_BYTES
 
 _USAGE: Final = b'"usage"'
 _MAX_JSON_BYTES: Final = 64 * 2**20
+_MAX_FRAME_BYTES: Final = 25 * 2**20
+_LENGTHS: Final = struct.Struct(">II")
+_PRELUDE_BYTES: Final = 12
+_CHECKSUM_BYTES: Final = 4
+_BEGINS: Final = re.compile(rb'"bytes"\s*:\s*"([A-Za-z0-9+/]{64})')
+_TEXT: Final = b'"content_block_delta"'
 
 Usage = Mapping[str, Any]
 """The `usage` object of Anthropic's API: input, output and cached tokens."""
@@ -74,29 +83,74 @@ class _Events(Protocol):
 
 
 class _ServerSentEvents:
+    """Cuts lines out of what has come only where one of them speaks of usage; the most of a reply is text."""
+
     def __init__(self) -> None:
-        self._lines = LineFramer()
+        self._held: list[bytes] = []
+        self._size = 0
 
     def feed(self, part: bytes) -> Iterator[bytes]:
-        for line in self._lines.feed(part):
-            if line.startswith(b"data:"):
-                yield line[5:]
+        ended, newline, rest = part.rpartition(b"\n")
+        if not newline:
+            self._hold(rest)
+            return
+        lines = b"".join((*self._held, ended))
+        self._held, self._size = [rest], len(rest)
+        if _USAGE in lines:
+            yield from (line[5:] for line in lines.split(b"\n") if line.startswith(b"data:"))
+
+    def _hold(self, rest: bytes) -> None:
+        if self._size <= MAX_LINE_BYTES:
+            self._held.append(rest)
+            self._size += len(rest)
 
 
 class _AwsEventStream:
-    def __init__(self) -> None:
-        from botocore import eventstream  # noqa: PLC0415 (only Bedrock runs pay for botocore)
+    """Walks from frame to frame by their lengths, and unpacks those that are not one more piece of text.
 
-        self._frames, self._broken = eventstream.EventStreamBuffer(), (eventstream.ParserError, ValueError)
+    The form is https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html. Of the others, the checksum is for
+    the reader to check.
+    """
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._is_broken = False
 
     def feed(self, part: bytes) -> Iterator[bytes]:
-        self._frames.add_data(part)
-        # Whoever reads the stream is to find out by himself that it is broken.
-        with suppress(*self._broken):
-            for frame in self._frames:
-                chunk = json.loads(frame.payload or b"{}")
-                if isinstance(chunk, dict) and isinstance(chunk.get("bytes"), str):
-                    yield b64decode(chunk["bytes"])
+        if self._is_broken:
+            return
+        self._held += part
+        at = 0
+        while len(self._held) - at >= _PRELUDE_BYTES:
+            size, headers = _LENGTHS.unpack_from(self._held, at)
+            if not headers + _PRELUDE_BYTES + _CHECKSUM_BYTES <= size <= _MAX_FRAME_BYTES:
+                self._is_broken = True
+                break
+            if len(self._held) - at < size:
+                break
+            frame = bytes(self._held[at : at + size])
+            at += size
+            if event := _unpacked(frame[_PRELUDE_BYTES + headers : -_CHECKSUM_BYTES]):
+                if self._is_damaged(frame):
+                    break
+                yield event
+        del self._held[:at]
+
+    def _is_damaged(self, frame: bytes) -> bool:
+        self._is_broken = crc32(frame[:-_CHECKSUM_BYTES]) != int.from_bytes(frame[-_CHECKSUM_BYTES:], "big")
+        return self._is_broken
+
+
+def _unpacked(payload: bytes) -> bytes:
+    """Return a frame's event; nothing for a piece of text, which its first words give away, or for no event."""
+    begins = _BEGINS.search(payload)
+    if begins and _TEXT in b64decode(begins[1]):
+        return b""
+    with suppress(ValueError):
+        chunk = json.loads(payload or b"{}")
+        if isinstance(chunk, dict) and isinstance(chunk.get("bytes"), str):
+            return b64decode(chunk["bytes"])
+    return b""
 
 
 class _OneMessage:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from prefect import get_run_logger
 from pydantic import SecretStr
 
-from flows.claude import events
+from flows.aws import new_session
 from flows.claude.command import Session, argv, binary, environment
 from flows.claude.outcome import AgentRun
 from flows.claude.process import run_agent
@@ -18,6 +18,7 @@ from flows.claude.settings import settings_file
 from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound, TurnLimitReached
 from flows.keepings import Checkpoint, Plan
 from flows.parameters import ClaudeCodeOptions
+from flows.tasks.live import live
 from flows.workspace.directory import Workspace
 
 if TYPE_CHECKING:
@@ -59,10 +60,8 @@ def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> Mo
                 "no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one"
             )
         return Anthropic(key, options.model_id, os.environ.get("ANTHROPIC_BASE_URL", ANTHROPIC_URL).rstrip("/"))
-    from prefect_aws import AwsCredentials  # noqa: PLC0415 (a run on Anthropic's API does without AWS)
-
-    credentials = (block and block.aws_credentials) or AwsCredentials(region_name=options.aws_region)
-    session = credentials.get_boto3_session()
+    given = block and block.aws_credentials
+    session = given.get_boto3_session() if given else new_session(options.aws_region)
     if session.get_credentials() is None:
         raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
     return Bedrock(session, options.aws_region, options.model_id)
@@ -115,7 +114,7 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
     asked = workspace.trusted / "prompt.md"
     asked.write_text(_words(workspace, plan, session, is_continued=is_continued), encoding="utf-8")
     program = workspace.reachable_by_agent(binary())
-    with gateway(agent.provider, agent.meter) as server:
+    with gateway(agent.provider, agent.meter) as server, live(workspace, agent.meter, options.limits) as on_event:
         run = run_agent(
             workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
             environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
@@ -123,7 +122,7 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
             prompt=asked,
             transcript=workspace.transcript,
             limits=options.limits,
-            on_event=_Log(workspace),
+            on_event=on_event,
         )
     get_run_logger().info("the model cost %s", agent.meter)
     return run
@@ -146,17 +145,3 @@ def _less_turns(agent: Agent) -> ClaudeCodeOptions:
         raise TurnLimitReached(f"the agent used its {limits.max_turns} turns: raise limits.max_turns, or ask for less")
     left = limits.model_copy(update={"max_turns": limits.max_turns - taken})
     return agent.options.model_copy(update={"limits": left})
-
-
-class _Log:
-    """Writes the agent's steps to the run's log, with paths as the repository has them."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._logger = get_run_logger()
-        self._prefixes = (f"{workspace.work_tree}/", f"{workspace.instructions}/")
-
-    def __call__(self, event: events.Event) -> None:
-        for line in events.steps(event):
-            for prefix in self._prefixes:
-                line = line.replace(prefix, "")  # noqa: PLW2901 (less of it each time)
-            self._logger.info("%s", line)

@@ -13,9 +13,9 @@ from prefect.events import emit_event
 from prefect.results import get_default_result_storage
 from prefect.utilities.urls import url_for
 
+from flows.ending import Delivery
 from flows.errors import BudgetExceeded, StoreUnavailable
 from flows.redaction import SECRETS
-from flows.report import Delivery
 from flows.store import FileSystem, RunStore
 
 if TYPE_CHECKING:

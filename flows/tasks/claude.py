@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger
 
 from flows.claude.outcome import AgentReport, AgentRun, judge
+from flows.claude.transcript import portions
 from flows.errors import (
     DISK_FULL,
     AgentCrashed,
@@ -96,7 +97,8 @@ def finished_work(workspace: Workspace, plan: Plan, finished: Finished, store: R
 
 def _judge(run: AgentRun, agent: Agent, workspace: Workspace, change: Change, kept: str) -> AgentReport:
     """Return the report of work that may be pushed; raise the named error of what may not."""
-    check_credentials("the transcript", _transcript(workspace).decode("latin-1"))
+    for portion in portions(workspace.transcript):
+        check_credentials("the transcript", portion.decode("latin-1"))
     report = judge(run, agent.options)
     if change.fault:
         raise _fault(change, kept)
@@ -136,8 +138,8 @@ def _keep(workspace: Workspace, store: RunStore, change: Change, meter: "Meter")
     """Store the cost, the redacted transcript, and the change as it is; return where that is, or "" if nowhere."""
     try:
         keep_usage(store, meter.spending)
-        if transcript := _transcript(workspace):
-            store.keep_transcript(SECRETS.redact_bytes(transcript))
+        if workspace.transcript.exists():
+            store.keep_transcript(SECRETS.redact_bytes(portion) for portion in portions(workspace.transcript))
         return store.keep_change(bundle(workspace.clean_git, change)) if change.commit else ""
     except StoreUnavailable as error:
         get_run_logger().error("%s: the change is on this machine only", error)
@@ -158,7 +160,3 @@ def _fault(change: Change, kept: str) -> RunError:
     what = f"its files as they are, less what git could not take, are kept as {kept}" if kept else "nothing is changed"
     error = UnexpectedSubmodule if "does not have a commit checked out" in change.fault else AgentRepoInvalid
     return error(f"the agent left a work tree from which no change can be taken: {change.fault}; {what}")
-
-
-def _transcript(workspace: Workspace) -> bytes:
-    return workspace.transcript.read_bytes() if workspace.transcript.exists() else b""

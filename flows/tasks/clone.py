@@ -7,7 +7,7 @@ from typing import Final
 from git import RemoteProgress
 from prefect import get_run_logger
 
-from blocks.git_credentials import GitCredentials
+from flows.credentials import GitCredentials
 from flows.parameters import Request
 from flows.tasks.policy import step
 from flows.workspace.clone import Checkout
@@ -56,7 +56,6 @@ def clone_again(
 
 def remote(request: Request, credentials: GitCredentials, workspace: Workspace) -> Remote:
     """Return the run's repository with the token for it."""
-    assert credentials.token is not None  # noqa: S101 (resolve() has seen to it)
     return Remote(request.repo_url, credentials.token, credentials.username, workspace.trusted)
 
 

@@ -19,10 +19,11 @@ def newest_execution(store: RunStore) -> Iterator[None]:
     store.take_over()
     try:
         yield
+        check_execution(store)
     except Exception as error:
         if not _is_superseded(store, error):
             raise
-        get_run_logger().warning("a later execution of this run has taken over: this one ends, and pushes nothing")
+        get_run_logger().warning("a later execution of this run has taken over: this one ends here")
         raise Abort("a later execution has taken over") from error
 
 

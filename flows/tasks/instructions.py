@@ -2,7 +2,7 @@
 
 from prefect import get_run_logger
 
-from flows.aws import client_config
+from flows.aws import client_config, new_session
 from flows.parameters import Request
 from flows.tasks.policy import step
 from flows.workspace.directory import Workspace
@@ -14,10 +14,8 @@ def fetch_instructions(request: Request, workspace: Workspace) -> Instructions:
     """Return the files, and which of them to begin with."""
     if request.instructions_s3_uri is None:
         return from_text(workspace, request.instructions)
-    from prefect_aws import AwsCredentials  # noqa: PLC0415 (a run with inline instructions does without AWS)
-
-    session = AwsCredentials(region_name=request.aws_region).get_boto3_session()
-    found = from_s3(workspace, session.client("s3", config=client_config(PARALLEL)), request.instructions_s3_uri)
+    client = new_session(request.aws_region).client("s3", config=client_config(PARALLEL))
+    found = from_s3(workspace, client, request.instructions_s3_uri)
     logger = get_run_logger()
     count = f"{len(found.files)} file{'s' if len(found.files) != 1 else ''}"
     logger.info("%s: %s, begins with %s", found.source, count, found.main or "none in particular")

@@ -9,7 +9,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
 from flows.errors import DISK_FULL, DiskFull, RunError, Unexpected
-from flows.steps import announced
+from flows.steps import noted
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun
@@ -29,6 +29,7 @@ def step(name: str) -> Callable[[Callable[_Given, _Result]], Task[_Given, _Resul
         return Task(
             _named(name, function),
             name=name,
+            task_run_name=name,  # without the characters that Prefect adds: a run has each step once
             retries=RETRIES,
             retry_delay_seconds=RETRY_DELAYS_SECONDS,
             retry_jitter_factor=0.5,
@@ -47,7 +48,7 @@ def _named(name: str, function: Callable[_Given, _Result]) -> Callable[_Given, _
     @wraps(function)
     def call(*args: _Given.args, **options: _Given.kwargs) -> _Result:
         try:
-            with announced(name):
+            with noted(name):
                 return function(*args, **options)
         except RunError:
             raise

@@ -1,5 +1,6 @@
 """From the remote to the agent's work tree, by way of `clean.git`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from flows.errors import BaseRefNotFound, BranchConflict, ProtectedBranch
 from flows.workspace import git
 from flows.workspace.directory import Workspace
 from flows.workspace.remote import Remote, RemoteRefs
+from flows.workspace.work_tree import cut_work_tree
 
 PROJECT_MEMORY = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
 """Where a repository keeps its word to coding agents; the first one there counts, as with Claude Code itself."""
@@ -65,11 +67,11 @@ def clone(
 ) -> Checkout:
     """Fetch what the work starts from into `clean.git`, and cut the agent's work tree from it."""
     start = plan(remote.refs(), branch, base_branch, allow_default_branch=allow_default_branch)
-    clean = _empty_repository(workspace)
+    clean = _empty_repository(workspace, branch)
     remote.fetch(clean, start, depth, progress)
     base = git.check(git.command(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=clean)).text
     _start_at(clean, branch, base)
-    _cut_work_tree(workspace, remote.url.url)
+    cut_work_tree(workspace, remote.url.url, branch, base)
     return Checkout(branch, start, base, _project_memory(workspace, base))
 
 
@@ -86,51 +88,38 @@ def clone_again(
         progress: Told what git says of its progress.
         work_tree: Whether an agent is to go on, and needs one.
     """
-    clean = _empty_repository(workspace)
+    clean = _empty_repository(workspace, checkout.branch)
     remote.fetch_commit(clean, checkout.base_commit, checkout.base_branch, depth, progress)
     _start_at(clean, checkout.branch, checkout.base_commit)
     if work_tree:
-        _cut_work_tree(workspace, remote.url.url)
+        cut_work_tree(workspace, remote.url.url, checkout.branch, checkout.base_commit)
 
 
-def _empty_repository(workspace: Workspace) -> Path:
+def _empty_repository(workspace: Workspace, branch: str) -> Path:
     clean = workspace.clean_git
-    git.check(git.command(["init", "--quiet", "--bare", "--template=", str(clean)]))
+    arguments = ["init", "--quiet", "--bare", "--template=", f"--initial-branch={branch}", str(clean)]
+    git.check(git.command(arguments))
     return clean
 
 
 def _start_at(clean: Path, branch: str, base: str) -> None:
     git.check(git.command(["update-ref", f"refs/heads/{branch}", base], git_dir=clean))
-    git.check(git.command(["symbolic-ref", "HEAD", f"refs/heads/{branch}"], git_dir=clean))
-
-
-def _cut_work_tree(workspace: Workspace, repo_url: str) -> None:
-    """Copy the objects as ourselves; check the files out as the agent, who could run anyway what that runs."""
-    tree = workspace.work_tree
-    ours = ["user.name=Claude Code", "user.email=noreply@anthropic.com", "advice.detachedHead=false"]
-    configuration = [part for item in ours for part in ("--config", item)]
-    source = ["--no-checkout", "--no-local", "--no-tags", "--template=", *configuration, str(workspace.clean_git)]
-    git.check(git.command(["clone", "--quiet", *source, str(tree)], config=["protocol.file.allow=always"]))
-    git.check(git.command(["remote", "set-url", "origin", repo_url], git_dir=tree / ".git"))
-    workspace.agent.give(tree)
-    workspace.git_as_agent("reset", "--quiet", "--hard")
 
 
 def _project_memory(workspace: Workspace, commit: str) -> str:
     """Read from the objects, not from the work tree: a link there could name any file of ours."""
-    for path in PROJECT_MEMORY:
-        if text := _blob_text(workspace, commit, path):
-            return text
-    return ""
+    arguments = ["ls-tree", "-z", commit, "--", *PROJECT_MEMORY]
+    listing = git.check(git.command(arguments, git_dir=workspace.clean_git)).text.split("\0")
+    entries = (entry.partition("\t") for entry in listing if entry)
+    modes = {path: head.partition(" ")[0] for head, _, path in entries}
+    texts = (_blob_text(workspace, commit, path, modes) for path in PROJECT_MEMORY if path in modes)
+    return next((text for text in texts if text), "")
 
 
-def _blob_text(workspace: Workspace, commit: str, path: str, *, follow: bool = True) -> str:
-    entry = git.check(git.command(["ls-tree", "-z", commit, "--", path], git_dir=workspace.clean_git)).text
-    mode = entry.partition(" ")[0]
-    if not mode or mode == _DIRECTORY:
+def _blob_text(workspace: Workspace, commit: str, path: str, modes: Mapping[str, str], *, follow: bool = True) -> str:
+    if modes.get(path, _DIRECTORY) == _DIRECTORY:
         return ""
     blob = git.check(git.command(["cat-file", "blob", f"{commit}:{path}"], git_dir=workspace.clean_git))
-    if mode == _SYMLINK:
-        linked = follow and blob.text in PROJECT_MEMORY
-        return _blob_text(workspace, commit, blob.text, follow=False) if linked else ""
+    if modes[path] == _SYMLINK:
+        return _blob_text(workspace, commit, blob.text, modes, follow=False) if follow else ""
     return blob.stdout[:_MEMORY_MAX_BYTES].decode("utf-8", "replace")

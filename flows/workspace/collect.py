@@ -180,5 +180,13 @@ def take_bundle(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
         safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
         arguments = ["fetch", "--no-write-fetch-head", "--quiet", "--update-head-ok", file.name, f"+{ref}:{ref}"]
         git.check(git.command(arguments, config=safe, git_dir=git_dir))
+    return collected(git_dir, checkout)
+
+
+def collected(git_dir: Path, checkout: Checkout) -> Change:
+    """Return the change that `clean.git` has on its branch by now."""
+    ref = f"refs/heads/{checkout.branch}"
     commit = git.check(git.command(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir)).text
+    if commit == checkout.base_commit:
+        return Change("", checkout)
     return Change(commit, checkout, _files(git_dir, checkout.base_commit, commit))

@@ -133,7 +133,7 @@ def workspace() -> Iterator[Workspace]:
     """Make the directories of a run; at the end, whatever happened, end the agent's processes and remove them."""
     root = Path(tempfile.mkdtemp(prefix="claude-code-headless-"))
     try:
-        with agent_user(mark=str(root)) as user:
+        with agent_user(mark=str(root)) as user, git.ended_with_context():
             made = Workspace(root, user)
             try:
                 _make_directories(made)

@@ -7,10 +7,12 @@ here is read, because the repository's is not ours to trust.
 
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -37,6 +39,7 @@ _SAFE_CONFIG: Final = (
     "protocol.allow=never",
 )
 _STDERR_LIMIT: Final = 2000
+_RUNNING: Final[ContextVar["set[subprocess.Popen[bytes]]"]] = ContextVar("running")
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def run(
         if report is not None:
             report(text)
 
-    with _at_exit(process, on_exit):
+    with _noted(process), _at_exit(process, on_exit):
         handle_process_output(
             process,
             None if progress is not None else stdout.append,
@@ -127,6 +130,31 @@ def _at_exit(process: Git.AutoInterrupt, call: Callable[[], None] | None) -> Ite
     thread.start()
     yield
     thread.join()
+
+
+@contextmanager
+def ended_with_context() -> Iterator[None]:
+    """End, when the context ends, what other threads started in it and still wait for, such as a silent server."""
+    running: set[subprocess.Popen[bytes]] = set()
+    token = _RUNNING.set(running)
+    try:
+        yield
+    finally:
+        _RUNNING.reset(token)
+        for process in tuple(running):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _noted(process: Git.AutoInterrupt) -> Iterator[None]:
+    running = _RUNNING.get(set())
+    if process.proc is not None:
+        running.add(process.proc)
+    try:
+        yield
+    finally:
+        running.discard(process.proc)
 
 
 def check(argv: Sequence[str], **options: Any) -> GitResult:  # noqa: ANN401 (run's own)

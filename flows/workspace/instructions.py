@@ -1,9 +1,10 @@
 """The instructions: from S3, or from the text of a parameter, to read-only files beside the work tree."""
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,7 @@ class InstructionFile:
     size: int
     etag: str = ""
     version_id: str = ""
+    sha256: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def from_text(workspace: Workspace, text: str) -> Instructions:
     """Write the inline instructions to a file, as if they had been one in S3."""
     content = text.encode()
     workspace.lend(workspace.instructions / INLINE_NAME, content)
-    return _read(workspace, "inline", (InstructionFile(INLINE_NAME, len(content)),))
+    file = InstructionFile(INLINE_NAME, len(content), sha256=hashlib.sha256(content).hexdigest())
+    return _read(workspace, "inline", (file,))
 
 
 def stream(workspace: Workspace, files: Iterable[InstructionFile]) -> Iterator[bytes]:
@@ -157,12 +160,14 @@ def _check_paths(paths: dict[str, str]) -> None:
 def _download(workspace: Workspace, client: "S3Client", bucket: str, path: str, key: str) -> InstructionFile:
     answer = client.get_object(Bucket=bucket, Key=key)
     _check_size(f"s3://{bucket}/{key}", 1, answer["ContentLength"])
-    target = workspace.instructions / path
+    target, digest = workspace.instructions / path, hashlib.sha256()
     with target.open("wb") as file:
         for chunk in _chunks(answer["Body"]):
             file.write(chunk)
+            digest.update(chunk)
     workspace.agent.lend(target)
-    return InstructionFile(path, answer["ContentLength"], answer["ETag"].strip('"'), answer.get("VersionId", ""))
+    etag, version_id = answer["ETag"].strip('"'), answer.get("VersionId", "")
+    return InstructionFile(path, answer["ContentLength"], etag, version_id, digest.hexdigest())
 
 
 def _chunks(body: Any) -> Iterator[bytes]:  # noqa: ANN401 (botocore's StreamingBody is typed as the stub's own class)

@@ -30,6 +30,9 @@ from flows.errors import (
 from flows.workspace import git
 
 _TIMEOUT_SECONDS: Final = 1800
+SILENCE_SECONDS: Final = 60
+"""How long a connection may carry nothing. A server at work says so every few seconds (git-config(1): keepAlive)."""
+
 _QUESTIONS: Final = 8
 """How often git may ask for the password: once a connection, and a few to spare."""
 
@@ -144,7 +147,15 @@ class Remote:
     def _run(
         self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
     ) -> git.GitResult:
-        config = [f"protocol.{self.url.url.partition(':')[0]}.allow=always"]
+        # Objects of a small fetch would otherwise lie in files of their own, each to be linked for the agent; and a git
+        # that knows the third option does not ask without the token first, to be refused.
+        config = [
+            f"protocol.{self.url.url.partition(':')[0]}.allow=always",
+            "fetch.unpackLimit=1",
+            "http.proactiveAuth=basic",
+            "http.lowSpeedLimit=1",
+            f"http.lowSpeedTime={SILENCE_SECONDS}",
+        ]
         with self._askpass() as (environment, token_fd):
             result = git.run(
                 git.command(arguments, config=config, git_dir=git_dir),

@@ -35,6 +35,7 @@ from flows.workspace import clone, git
 from flows.workspace.clone import Checkout
 from flows.workspace.directory import Workspace, workspace
 from flows.workspace.instructions import Instructions
+from flows.workspace.work_tree import cut_work_tree
 
 INTERVAL_SECONDS = 60
 """Between checkpoints, where a run says nothing else."""
@@ -64,7 +65,7 @@ def prepared(seed: Path) -> Iterator[tuple[Workspace, Plan]]:
         subprocess.run(["git", "clone", "-q", "--bare", str(seed), str(place.clean_git)], check=True)
         base = git.check(git.command(["rev-parse", "main"], git_dir=place.clean_git)).text
         clone._start_at(place.clean_git, "new", base)
-        clone._cut_work_tree(place, "https://example.com/a/b")
+        cut_work_tree(place, "https://example.com/a/b", "new", base)
         instructions = Instructions("inline", (), "", "")
         yield place, Plan("https://example.com/a/b", Checkout("new", "main", base, ""), instructions, datetime.now(UTC))
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -57,7 +57,7 @@ class Machine:
     disk: Path
     process: "subprocess.Popen[bytes]"
     said: Path
-    agents: set[int] = field(default_factory=set)
+    agent_uids: set[int] = field(default_factory=set)
 
     def wait_for(self, there: Callable[[str], bool]) -> None:
         """Wait until what the machine has said so far is as `there` wants it, or its process is over."""
@@ -72,30 +72,56 @@ class Machine:
 
     def lose(self) -> None:
         """Kill every process of the machine at once, and take its disk away."""
-        for process in self._processes():
-            try:
-                process.suspend()
-            except psutil.Error:
-                continue
-        for process in self._processes():
-            try:
+        self.note_agents()
+        self.freeze()
+        for process in self.processes():
+            with suppress(psutil.Error):
                 process.kill()
-            except psutil.Error:
-                continue
         self.process.wait()
-        while any(self._processes()):
+        while any(self.processes()):
             time.sleep(0.01)
+        if self.disk.is_mount():
+            subprocess.run(["umount", str(self.disk)], check=True)
         shutil.rmtree(self.disk)
+
+    def freeze(self) -> None:
+        """Stop every process of the machine, as though it hung."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.suspend()
+
+    def thaw(self) -> None:
+        """Let it go on where it was."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.resume()
 
     def end(self) -> int:
         """Wait for its end; return the exit status."""
-        return self.process.wait(_PATIENCE_SECONDS)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.log()
+            self.note_agents()
+            time.sleep(0.05)
+        return self.process.returncode
 
-    def interrupt(self) -> None:
-        """Tell it to stop, as a host does that is taken back."""
-        self.process.send_signal(signal.SIGTERM)
+    def note_agents(self) -> None:
+        """Remember the users that its agents have."""
+        for folder in self.disk.glob("claude-code-headless-*/agent"):
+            with suppress(OSError):
+                if uid := folder.stat().st_uid:
+                    self.agent_uids.add(uid)
 
-    def _processes(self) -> list[psutil.Process]:
+    def interrupt(self, number: int = signal.SIGTERM) -> float:
+        """Tell it to stop, as a host does that is taken back; return how many seconds it took to."""
+        started = time.monotonic()
+        self.note_agents()
+        first = psutil.Process(self.process.pid)
+        (first.children()[0] if first.name() == "unshare" else first).send_signal(number)
+        self.end()
+        return time.monotonic() - started
+
+    def processes(self) -> list[psutil.Process]:
         """Return its processes: those below it, and those whose files are on its disk."""
         return [process for process in psutil.process_iter() if self._has(process)]
 
@@ -117,9 +143,27 @@ class Machine:
 
 
 @contextmanager
-def machine(run: FlowRun, store: Path, command: tuple[str, ...] = (), **variables: str) -> Iterator[Machine]:
-    """Start a machine that executes the run; whatever is left of it at the end is removed."""
+def machine(
+    run: FlowRun,
+    store: Path,
+    command: tuple[str, ...] = (),
+    variables: Mapping[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+    disk_mb: int = 0,
+) -> Iterator[Machine]:
+    """Start a machine that executes the run; whatever is left of it at the end is removed.
+
+    Args:
+        run: What it executes.
+        store: The run store, which every machine reaches.
+        command: What Python is to run there, in place of Prefect's engine.
+        variables: More of its environment.
+        prefix: What is to run Python.
+        disk_mb: The size of its disk; 0 for as much as this host has.
+    """
     disk = Path(tempfile.mkdtemp(prefix="machine-"))
+    if disk_mb:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m", "tmpfs", str(disk)], check=True)
     disk.chmod(0o755)
     said = disk.with_name(f"{disk.name}.log")
     environment = {
@@ -132,11 +176,11 @@ def machine(run: FlowRun, store: Path, command: tuple[str, ...] = (), **variable
         "PREFECT_LOCAL_STORAGE_PATH": str(store),
         "PREFECT__FLOW_RUN_ID": run.id,
         "PREFECT_LOGGING_COLORS": "false",
-        **variables,
+        **(variables or {}),
     }
     with said.open("wb") as log:
         process = subprocess.Popen(
-            command or (sys.executable, "-m", "prefect.engine"),
+            [*prefix, sys.executable, *(command or ("-m", "prefect.engine"))],
             cwd=PROJECT,
             env=environment,
             stdout=log,

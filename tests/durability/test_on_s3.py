@@ -30,11 +30,11 @@ def test_a_run_goes_on_from_a_bucket_with_the_instructions_as_they_were(world: W
         "limits": {"checkpoint_seconds": 1},
     }
     run = create_flow_run(given)
-    with machine(run, tmp_path / "one", PREFECT_DEFAULT_RESULT_STORAGE_BLOCK=storage) as first:
+    with machine(run, tmp_path / "one", variables={"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": storage}) as first:
         first.wait_for(matches(r"says: Step 5\."))
         first.lose()
     world.instructions(dict.fromkeys(files, b"changed meanwhile\n"))
-    with machine(run, tmp_path / "another", PREFECT_DEFAULT_RESULT_STORAGE_BLOCK=storage) as second:
+    with machine(run, tmp_path / "another", variables={"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": storage}) as second:
         second.end()
         said = second.log()
     assert run.state == "Completed", said

@@ -65,15 +65,15 @@ def store(tmp_path: Path) -> RunStore:
 
 @pytest.mark.parametrize("events", [b"", b'{"type": "result"}\n', b"\xff\x00\n" * 5000])
 def test_a_transcript_is_kept_compressed_as_it_came(store: RunStore, tmp_path: Path, events: bytes) -> None:
-    path = store.keep_transcript(events)
+    path = store.keep_transcript([events])
     assert path == f"claude-code-headless/{RUN}/transcript.jsonl.gz"
     assert gzip.decompress((tmp_path / path).read_bytes()) == events
 
 
 def test_the_same_transcript_is_kept_as_the_same_bytes(store: RunStore, tmp_path: Path) -> None:
-    path = tmp_path / store.keep_transcript(b"{}\n" * 1000)
+    path = tmp_path / store.keep_transcript([b"{}\n"] * 1000)
     first = path.read_bytes()
-    store.keep_transcript(b"{}\n" * 1000)
+    store.keep_transcript([b"{}\n"] * 1000)
     assert path.read_bytes() == first
     assert first[4:8] == bytes(4)  # gzip's time stamp, which would change with the second
     assert len(first) < 300

@@ -1,0 +1,187 @@
+"""The end of a run: here, and nowhere else, it is known what became of it, and told."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from dataclasses import replace
+from typing import Any, Final
+
+from prefect import runtime
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.addresses import RepoUrl
+from flows.claude.events import last_words
+from flows.claude.outcome import AgentReport, report
+from flows.ending import Delivery, Ending, headline
+from flows.errors import RunError
+from flows.redaction import redact
+from flows.steps import StepTime, note_steps
+from flows.store import RunStore
+from flows.tasks.begin import Run, begin, keep_secrets, run_store
+from flows.tasks.report import publish, set_tags
+from flows.tasks.transcript import keep_page
+from flows.workspace.collect import collected, patch
+from flows.workspace.directory import Workspace
+
+_JOIN_SECONDS: Final = 5
+_TAIL_BYTES: Final = 2**20
+_SHOWN: Final = ("change.bundle", "transcript.html", "transcript.jsonl.gz", "plan")
+"""What of the run store a report names."""
+
+
+@contextmanager
+def concluded(given: Mapping[str, Any], workspace: Workspace) -> Iterator[Run]:
+    """A run from the check of its parameters to its report, whatever becomes of it."""
+    keep_secrets()
+    steps, run = note_steps(), None
+    try:
+        run = begin(given, workspace)
+        introduction = _introduce(run)
+        yield run
+    except Exception as error:
+        _conclude(run, given, steps, error)
+        raise
+    introduction.join(_JOIN_SECONDS)
+    _conclude(run, given, steps)
+
+
+def completed(run: Run) -> State[Delivery]:
+    """Return the state of a run that came to its end."""
+    assert run.work is not None  # noqa: S101 (it is, where nothing was raised)
+    change, agent = run.work.change, run.work.report
+    delivery = Delivery(
+        repo_url=run.request.repo_url.url,
+        branch=change.checkout.branch,
+        commit=change.commit,
+        files=tuple(file.path for file in change.files),
+        cost_usd=agent.cost_usd,
+        turns=agent.turns,
+        summary=redact(agent.summary),
+    )
+    said = headline(Ending(run.store.flow_run_id, checkout=change.checkout, change=change))
+    return Completed(name="Completed" if change.commit else "NoChanges", message=said, data=delivery)
+
+
+def _conclude(
+    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
+) -> None:
+    """Tell what became of the run."""
+    if run:
+        _keep_page(run)
+    ending = _ending(run, given, steps, error)
+    publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
+
+
+def _keep_page(run: Run) -> None:
+    meter, instructions = run.agent and run.agent.meter, run.plan and run.plan.instructions
+    facts = {
+        "Repository": run.request.repo_url.url,
+        "Run": run.store.flow_run_id,
+        "Cost": str(meter or ""),
+    }
+    title = f"{run.request.repo_url.name} @ {run.request.branch_name}"
+    keep_page(run.workspace, run.store, title, facts, instructions.main_text if instructions else "")
+
+
+def _introduce(run: Run) -> threading.Thread:
+    """Tag the run while it works, beside its work."""
+
+    def introduce() -> None:
+        with suppress(Exception):  # the end of the run sets them again, and warns
+            set_tags(_tags(run))
+
+    thread = threading.Thread(target=copy_context().run, args=(introduce,), name="tags", daemon=True)
+    thread.start()
+    return thread
+
+
+def _tags(run: Run | None) -> list[str]:
+    if run is None:
+        return []
+    asked = runtime.flow_run.parameters.get("branch_name")
+    branch = [f"branch:{run.request.branch_name}"] if asked else []
+    return [f"model:{run.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
+
+
+def _ending(
+    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
+) -> Ending:
+    """Gather what is known, while the run's directories are there."""
+    known = Ending(
+        flow_run_id=str(runtime.flow_run.id),
+        deployment=str(runtime.deployment.name or ""),
+        steps=tuple(steps.values()),
+        error=error,
+    )
+    if run is None:
+        with suppress(RunError):
+            known = replace(known, repo_url=RepoUrl.parse(str(given["repo_url"])))
+        return known
+    known = replace(
+        known,
+        repo_url=run.request.repo_url,
+        model=run.options.model_id,
+        policy=run.request.policy,
+        agent=_agent_report(run),
+        kept={name: _location(run.store, name) for name in _kept(run)},
+        warnings=tuple(_warnings(run)),
+    )
+    if run.plan is None:
+        return known
+    change = run.work.change if run.work else None
+    with suppress(RunError):
+        change = change or collected(run.workspace.clean_git, run.plan.checkout)
+    return replace(
+        known,
+        checkout=run.plan.checkout,
+        instructions=run.plan.instructions,
+        change=change,
+        patch=patch(run.workspace.clean_git, change) if change else "",
+    )
+
+
+def _agent_report(run: Run) -> AgentReport | None:
+    """Return what the agent says of itself, or, where it did not come to that, its last words."""
+    if run.work:
+        return run.work.report
+    if run.agent is None or not run.workspace.transcript.exists():
+        return None
+    with run.workspace.transcript.open("rb") as file:
+        file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
+        result, said = last_words(file.read())
+    told, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
+    return replace(told, summary=told.summary or said, turns=told.turns or meter.replies)
+
+
+def _warnings(run: Run) -> Iterator[str]:
+    if reason := run.workspace.agent.missing_wall:
+        yield f"the wall between the agent and the flow's process is missing: {reason}"
+    if run.agent and not run.agent.meter.is_exact:
+        yield "the cost is an upper bound: the model's price is not known, or a reply broke off"
+
+
+def _kept(run: Run) -> Iterator[str]:
+    """Name what is in the run store, by this execution of the run or by an earlier one."""
+    earlier = {"plan"} if run.kept.plan else set()
+    if run.kept.finished and run.kept.finished.commit:
+        earlier.add("change.bundle")
+    yield from (name for name in _SHOWN if name in earlier | run.store.kept)
+
+
+def _location(store: RunStore, name: str) -> str:
+    """Return where a person finds a file of the run store, as far as its file system says."""
+    files, path = store.files, store.path(name)
+    if bucket := getattr(files, "bucket_name", ""):
+        folder = getattr(files, "bucket_folder", "").strip("/")
+        return f"s3://{bucket}/{folder}/{path}" if folder else f"s3://{bucket}/{path}"
+    base = getattr(files, "basepath", "")
+    return f"{str(base).rstrip('/')}/{path}" if base else path
+
+
+def _store() -> RunStore | None:
+    try:
+        return replace(run_store(), execution="")  # an execution that came this far has taken nothing over
+    except Exception:  # noqa: BLE001 (a run can fail because of it; the report of that is published all the same)
+        return None

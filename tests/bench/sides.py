@@ -1,0 +1,217 @@
+"""The sides of a comparison: plain, limit, and ours by each of its ways in; each does one job in its own process."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import httpx
+
+from deployments.local.stack import API_KEY, GIT_TOKEN
+from flows.claude.command import binary
+from flows.parameters import DEFAULT_COMMIT_MESSAGE, DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID, DEFAULT_SETTINGS
+from tests.bench.region import Region
+
+HERE: Final = Path(__file__).parent
+PROJECT: Final = Path(__file__).parents[2]
+_BRANCHES: Final = itertools.count(1)
+_TIMEOUT_SECONDS: Final = 600
+_CLAUDE_ALONE: Final = """
+mkdir work && cd work && echo "Write hello.txt" | "$CLAUDE" -p --output-format stream-json --verbose \\
+  --permission-mode acceptEdits --model "$CLAUDE_MODEL_ID" >../transcript.jsonl
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A repository and instructions."""
+
+    repo_url: str
+    instructions_s3_uri: str
+
+    @property
+    def name(self) -> str:
+        """The repository's name on the git server."""
+        return self.repo_url.rpartition("/")[2].removesuffix(".git")
+
+
+@dataclass
+class Sides:
+    """Ways to do a job on a region; each is a function that does it once and returns its seconds."""
+
+    region: Region
+    flows: dict[str, str] = field(default_factory=dict)
+
+    def plain(self, job: Job) -> float:
+        """The origin's pipeline."""
+        return self._shell("plain.sh", job, {"REPO_URL": job.repo_url})
+
+    def limit(self, job: Job) -> float:
+        """The bare commands."""
+        with_token = job.repo_url.replace("://", f"://x-access-token:{GIT_TOKEN}@")
+        return self._shell("limit.sh", job, {"REPO_URL_WITH_TOKEN": with_token})
+
+    def execute(self, job: Job, **more: Any) -> float:  # noqa: ANN401 (the flow's own)
+        """A flow run that waits on the server, by the command that ECS is given."""
+        branch = f"bench/{next(_BRANCHES)}"
+        command, environment = self.prepared(job, branch, **more)
+        return self.timed(command, environment, job, branch)
+
+    def prepared(
+        self,
+        job: Job,
+        branch: str,
+        flow: str = "implement",
+        **more: Any,  # noqa: ANN401 (the flow's own)
+    ) -> tuple[list[str], dict[str, str]]:
+        """Make the flow run; return what executes it."""
+        parameters = {} if flow != "implement" else {**self.parameters(job, branch), **more}
+        run_id = self.flow_run(flow, parameters)
+        environment = {**self.environment(), "PREFECT__FLOW_RUN_ID": run_id}
+        return [sys.executable, "-m", "flows.execute"], environment
+
+    def prefect_execute(self, job: Job) -> float:
+        """The same by Prefect's own command."""
+        branch = f"bench/{next(_BRANCHES)}"
+        _, environment = self.prepared(job, branch)
+        return self.timed([sys.executable, "-m", "prefect", "flow-run", "execute"], environment, job, branch)
+
+    def variables(self, job: Job) -> float:
+        """`python -m flows`, with the Prefect server that is there."""
+        branch = f"bench/{next(_BRANCHES)}"
+        given = {"PROCESS_REQUIREMENTS": "true", "BRANCH_NAME": branch, "CLAUDE_PROVIDER": "anthropic"}
+        where = {"REPO_URL": job.repo_url, "INSTRUCTIONS_S3_URI": job.instructions_s3_uri}
+        return self.timed([sys.executable, "-m", "flows"], {**self.environment(), **given, **where}, job, branch)
+
+    def empty(self) -> float:
+        """A flow of five empty tasks, by the same command."""
+        command, environment = self.prepared(Job("", ""), "", "empty")
+        return self.timed(command, environment)
+
+    def claude(self, job: Job) -> float:
+        """The claude process alone, with the same prompt, in an empty directory."""
+        del job
+        with self._work() as work:
+            environment = {**self.shell_environment(work), "CLAUDE": str(binary())}
+            return self.timed(["bash", "-c", _CLAUDE_ALONE], environment, cwd=work)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of our side: that of the image."""
+        return {**self.region.environment(), "PYTHONPATH": str(PROJECT)}
+
+    @staticmethod
+    def parameters(job: Job, branch: str) -> dict[str, Any]:
+        """Return the flow's parameters."""
+        return {
+            "repo_url": job.repo_url,
+            "instructions_s3_uri": job.instructions_s3_uri,
+            "branch_name": branch,
+            "provider": "anthropic",
+        }
+
+    def flow_run(self, flow: str, parameters: Mapping[str, Any]) -> str:
+        """Make a scheduled run of a flow's deployment; return its id."""
+        if flow not in self.flows:
+            self.flows[flow] = self.deploy(flow)
+        return self.flow_run_of(self.flows[flow], parameters)
+
+    def flow_run_of(self, deployment: str, parameters: Mapping[str, Any]) -> str:
+        """Make a scheduled run of a deployment; return its id."""
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "enforce_parameter_schema": False}
+        return str(self.api(f"/deployments/{deployment}/create_flow_run", body)["id"])
+
+    def deploy(self, flow: str, name: str = "bench", more: Mapping[str, Any] = MappingProxyType({})) -> str:
+        """Make a deployment; return its id."""
+        entrypoint = {"implement": "flows.implement.implement", "empty": "tests.bench.empty_flow.empty"}[flow]
+        flow_id = self.api("/flows/", {"name": flow})["id"]
+        made = {"name": name, "flow_id": flow_id, "entrypoint": entrypoint, "path": ".", "pull_steps": None, **more}
+        return str(self.api("/deployments/", made)["id"])
+
+    def api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the Prefect server; return its answer."""
+        url = self.region.stack.prefect_api_url + path
+        for _ in range(20):
+            answer = httpx.post(url, json=body, trust_env=False, timeout=60)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # SQLite is busy with the events of the last run
+                break
+            time.sleep(0.5)
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
+    def _shell(self, script: str, job: Job, more: Mapping[str, str]) -> float:
+        branch = f"bench/{next(_BRANCHES)}"
+        with self._work() as work:
+            given = {"BRANCH_NAME": branch, "INSTRUCTIONS_S3_URI": job.instructions_s3_uri, **more}
+            return self.timed(
+                ["bash", str(HERE / script)], {**self.shell_environment(work), **given}, job, branch, cwd=work
+            )
+
+    def shell_environment(self, work: Path) -> dict[str, str]:
+        """Return the variables of the pipelines; `work` is their directory and home."""
+        return {
+            **self.region.environment(),
+            "WORK": str(work),
+            "HOME": str(work),
+            "CLAUDE": str(binary()),
+            "PYTHON": sys.executable,
+            "BENCH": str(HERE),
+            "ANTHROPIC_API_KEY": API_KEY,
+            "CLAUDE_MODEL_ID": DEFAULT_MODEL_IDS["anthropic"],
+            "CLAUDE_SETTINGS": json.dumps(DEFAULT_SETTINGS),
+            "COMMIT_MESSAGE": DEFAULT_COMMIT_MESSAGE,
+            "GIT_CREDENTIALS_SECRET_ID": DEFAULT_SECRET_ID,
+            # Without it claude waits for servers that this machine may not reach.
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        }
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=self.region.place / "tmp") as work:
+            yield Path(work)
+
+    def timed(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        job: Job | None = None,
+        branch: str = "",
+        cwd: Path = PROJECT,
+    ) -> float:
+        """Run a command to its end; return its seconds, once its branch is seen on the remote."""
+        started = time.perf_counter()
+        with tempfile.TemporaryFile() as said:
+            status = subprocess.run(
+                command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                timeout=_TIMEOUT_SECONDS, check=False,
+            ).returncode  # fmt: skip
+            taken = time.perf_counter() - started
+            said.seek(0)
+            output = said.read().decode("utf-8", "replace")
+        if os.environ.get("BENCH_VERBOSE"):
+            print(output)
+        if status != 0:
+            raise RuntimeError(f"{command} ended with status {status}:\n{output[-4000:]}")
+        if job is not None and branch:
+            self.region.git.git(job.name, "rev-parse", "--verify", f"refs/heads/{branch}:hello.txt")
+            self.region.git.git(job.name, "update-ref", "-d", f"refs/heads/{branch}")
+        return taken
+
+
+def pairs(sides: Mapping[str, Callable[[], float]], count: int, warm_ups: int = 1) -> dict[str, list[float]]:
+    """Run the sides in turns, so that what the machine does beside hits them alike; return the seconds of each."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(-warm_ups, count):
+        for name, side in sides.items():
+            taken = side()
+            if number >= 0:
+                times[name].append(taken)
+    return times

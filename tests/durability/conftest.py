@@ -1,0 +1,63 @@
+"""The seed of the random kills, and the tables that pytest prints at its end."""
+
+import json
+import os
+import random
+from collections import defaultdict
+from typing import Any
+
+_KILLS = ("point", "runs", "completed", "duplicate commits", "turns again", "seconds to finish")
+_FAULTS = ("fault", "runs", "state", "seconds")
+_COMPARISONS = ("comparison", "turns again", "tokens after the loss")
+
+
+def pytest_configure() -> None:
+    """Choose a seed before the workers start, who inherit it."""
+    os.environ.setdefault("DURABILITY_SEED", str(random.SystemRandom().randrange(10**6)))
+
+
+def pytest_report_header() -> str:
+    """Say how to have the same random kills again."""
+    return f"random kills: DURABILITY_SEED={os.environ['DURABILITY_SEED']}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (pytest's own, not public)
+    """Print what the tests recorded as `durability`, a row for each point or fault."""
+    rows = defaultdict(list)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                for name, value in report.user_properties:
+                    if name == "durability":
+                        row = json.loads(value)
+                        rows[next(iter(row)), row[next(iter(row))]].append(row)
+    for kind, names in (("point", _KILLS), ("fault", _FAULTS), ("comparison", _COMPARISONS)):
+        table = [[name, *_cells(kind, found)] for (what, name), found in rows.items() if what == kind]
+        if table:
+            terminalreporter.section(
+                f"durability: {kind}s (random kills: DURABILITY_SEED={os.environ['DURABILITY_SEED']})"
+            )
+            for line in _lines([list(names), *table]):
+                terminalreporter.write_line(line)
+
+
+def _cells(kind: str, found: list[dict[str, Any]]) -> list[str]:
+    if kind == "comparison":
+        return [str(found[0]["again"]), f"{found[0]['tokens']:,}"]
+    seconds = _range([round(row["seconds"]) for row in found])
+    if kind == "fault":
+        return [str(len(found)), ", ".join(sorted({row["state"] for row in found})), seconds]
+    completed = sum(row["state"] == "Completed" for row in found)
+    duplicates = sum(row["duplicates"] for row in found)
+    return [str(len(found)), str(completed), str(duplicates), _range([row["again"] for row in found]), seconds]
+
+
+def _range(numbers: list[int]) -> str:
+    return str(numbers[0]) if len(set(numbers)) == 1 else f"{min(numbers)} to {max(numbers)}"
+
+
+def _lines(table: list[list[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in table
+    ]

@@ -1,0 +1,173 @@
+"""A run that is told to stop: it keeps what there is, hands itself back or says that it was cancelled, and soon."""
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+from uuid import UUID
+
+import psutil
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.states import Cancelling
+
+from deployments.local.scripted_model import Script
+from flows.deliver import deliver
+from tests.conftest import World
+from tests.durability.machines import Machine
+from tests.durability.points import in_clone, wait
+from tests.durability.scene import BRANCH, TURNS, Scene, scene, steps
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+HANDED_BACK_SECONDS: Final = 20
+CANCELLED_SECONDS: Final = 10
+RESCHEDULE: Final = {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"}
+PID_1: Final = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@pytest.fixture
+def the_run(world: World, tmp_path: Path) -> Iterator[Scene]:
+    # No checkpoint but the one that the interruption makes.
+    with scene(world, tmp_path / "store", limits={"checkpoint_seconds": 600}) as made:
+        yield made
+
+
+def execute(run: Scene) -> tuple[str, ...]:
+    """What ECS runs."""
+    return ("-m", "flows.execute", run.run.id)
+
+
+@contextmanager
+def at_turn(run: Scene, number: int, prefix: tuple[str, ...] = ()) -> Iterator[Machine]:
+    """A machine as on ECS, in the middle of a turn."""
+    run.world.stack.model.script = Script(steps(slow=number))
+    with run.machine(execute(run), RESCHEDULE, prefix) as machine:
+        wait(machine, lambda: run.turns_asked == number)
+        run.world.stack.model.script = Script(steps())
+        yield machine
+
+
+@pytest.mark.parametrize("prefix", [(), PID_1], ids=["as-any-process", "as-pid-1"])
+def test_an_interrupted_run_is_handed_back_and_goes_on_elsewhere(the_run: Scene, prefix: tuple[str, ...]) -> None:
+    with at_turn(the_run, 7, prefix) as first:
+        assert first.interrupt() < HANDED_BACK_SECONDS
+        assert first.process.returncode == 0, first.log()
+        assert the_run.run.state == "AwaitingRetry", first.log()
+        assert not the_run.left_behind()
+        first.lose()
+    found = the_run.keepings().checkpoint
+    assert found
+    assert found.spent["replies"] == 6
+    with the_run.machine() as second:
+        assert second.end() == 0, second.log()
+    assert the_run.run.state == "Completed"
+    assert the_run.is_delivered()
+    assert the_run.turns_asked <= TURNS + 1
+
+
+def test_a_run_that_is_interrupted_while_a_server_is_silent_is_handed_back_too(the_run: Scene) -> None:
+    silent = in_clone(the_run)
+    with the_run.machine(execute(the_run), RESCHEDULE) as first:
+        wait(first, silent.happened.is_set)
+        assert first.interrupt() < HANDED_BACK_SECONDS
+        assert the_run.run.state == "AwaitingRetry", first.log()
+        assert not the_run.left_behind()
+        first.lose()
+    with the_run.machine() as second:
+        assert second.end() == 0, second.log()
+    assert the_run.is_delivered()
+
+
+def test_a_run_that_is_interrupted_while_its_store_is_away_is_handed_back_too(the_run: Scene) -> None:
+    with at_turn(the_run, 7) as first:
+        (the_run.store / "claude-code-headless").rename(the_run.store / "away")
+        (the_run.store / "claude-code-headless").write_text("no directory\n")
+        assert first.interrupt() < HANDED_BACK_SECONDS
+        assert the_run.run.state == "AwaitingRetry", first.log()
+        assert not the_run.left_behind()
+
+
+def cancel(run: Scene) -> None:
+    """What Prefect's UI and `prefect flow-run cancel` do."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run.run.id), Cancelling())
+
+
+def test_a_cancelled_run_ends_soon_and_keeps_what_there_is(the_run: Scene) -> None:
+    with at_turn(the_run, 7) as machine:
+        started = time.monotonic()
+        cancel(the_run)
+        while agents_processes(machine):
+            assert time.monotonic() - started < CANCELLED_SECONDS, machine.log()
+            time.sleep(0.05)
+        machine.end()
+        assert the_run.run.state == "Cancelled", machine.log()
+        assert not the_run.left_behind()
+    assert BRANCH not in the_run.world.branches()
+    assert the_run.kept("change.bundle").exists()
+    found = the_run.keepings().checkpoint
+    assert found
+    assert found.spent["replies"] == 6
+
+
+def agents_processes(machine: Machine) -> list[str]:
+    """Return the processes of the machine's agent."""
+    machine.note_agents()
+    return [str(process) for process in machine.processes() if process.uids().real in machine.agent_uids]
+
+
+def test_a_run_that_is_cancelled_in_the_push_leaves_a_whole_branch_or_none(the_run: Scene) -> None:
+    silent = the_run.git.cut("stall", b"/git-receive-pack HTTP", after_bytes=400, of="request")
+    with the_run.machine(execute(the_run), RESCHEDULE) as machine:
+        wait(machine, silent.happened.is_set)
+        started = time.monotonic()
+        cancel(the_run)
+        machine.end()
+        assert time.monotonic() - started < HANDED_BACK_SECONDS, machine.log()
+        assert the_run.run.state == "Cancelled", machine.log()
+        assert not the_run.left_behind()
+    assert BRANCH not in the_run.world.branches() or the_run.is_delivered()
+
+
+def test_a_run_whose_engine_dies_is_reported_as_crashed(the_run: Scene) -> None:
+    with at_turn(the_run, 3) as machine:
+        [engine] = psutil.Process(machine.process.pid).children()
+        engine.kill()
+        machine.end()
+        assert the_run.run.state == "Crashed", machine.log()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_container_that_is_stopped_says_what_is_kept_and_how_to_go_on(
+    the_run: Scene, number: int, status: int
+) -> None:
+    the_run.world.stack.model.script = Script(steps(slow=7))
+    variables = {
+        "PROCESS_REQUIREMENTS": "true",
+        "REPO_URL": the_run.world.repo_url,
+        "INSTRUCTIONS": "Take the steps",
+        "BRANCH_NAME": BRANCH,
+    }
+    with the_run.machine(("-m", "flows"), variables) as container:
+        wait(container, lambda: the_run.turns_asked == 7)
+        # docker stop waits for ten seconds.
+        assert container.interrupt(number) < CANCELLED_SECONDS
+        said = container.log().strip().splitlines()
+        assert container.process.returncode == status, container.log()
+        assert not the_run.left_behind()
+    assert said[-1].startswith("interrupted: ")
+    found = re.search(r"in (\S+): .*flow_run_id=([0-9a-f-]{36})", said[-1])
+    assert found
+    the_run.world.git("fetch", "--quiet", f"{found[1]}/change.bundle", f"{BRANCH}:kept")
+    assert the_run.world.content("kept", "step-6") == "6"
+    assert BRANCH not in the_run.world.branches()
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: the_run.store}):
+        state = cast("State[str]", deliver(found[2], return_state=True))
+    assert state.is_completed()
+    assert the_run.world.content(BRANCH, "step-6") == "6"
