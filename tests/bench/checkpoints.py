@@ -144,8 +144,8 @@ def main() -> int:
             print(f"  without checkpoints      {without[0]:6.2f} s, {without[1]:5.2f} s of work a turn")
             print(f"  beside {count:2} checkpoints    {beside[0]:6.2f} s, {beside[1]:5.2f} s of work a turn")
             added = (beside[0] - without[0]) / max(count, 1)
-            share = f"{added / INTERVAL_SECONDS * 100:.1f} % of {INTERVAL_SECONDS} s"
-            print(f"  a checkpoint adds        {added:6.2f} s: {share}")
+            share = added / INTERVAL_SECONDS * 100
+            print(f"  share of wall time       {share:6.2f} %: {added:.2f} s a checkpoint, one in {INTERVAL_SECONDS} s")
             print(f"  the last checkpoint      {size / 2**10:6.0f} KiB of change, {_stored(store)}")
     return 0
 
