@@ -88,8 +88,8 @@ types: $(VENV)/ready ## mypy --strict
 imports: $(VENV)/ready ## import-linter
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/ready ## What the model gateway adds to a request
-	@$(BIN)/python -m tests.bench.gateway
+bench: $(VENV)/ready ## Measure us beside the plain pipeline; ROWS="1 3" some rows of docs/benchmarks.md, PAIRS=5
+	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(PAIRS),--pairs $(PAIRS))
 
 bench-checkpoints: $(VENV)/ready ## What checkpoints cost a run on a repository of 1 GB
 	@$(BIN)/python -m tests.bench.checkpoints

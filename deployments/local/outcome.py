@@ -11,7 +11,6 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from deployments.local.stack import LocalStack
-from flows.report import REPORT
 
 
 @dataclass
@@ -44,7 +43,7 @@ class Outcome:
         """Print the report, the branch and its diff, and where the time went."""
         console.rule(f"[bold]{self.flow_run['state']['name']}[/bold] {self.flow_run['name']}")
         for report in self._of_run("artifacts"):
-            if report["description"] == REPORT:
+            if (report["key"] or "").endswith("-report"):
                 console.print(Markdown(report["data"].partition("## Diff")[0]))
         if self.branch:
             console.rule(f"git show {self.branch}")

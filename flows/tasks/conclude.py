@@ -7,7 +7,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import Any, Final
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -67,11 +67,14 @@ def completed(run: Run) -> State[Delivery]:
 def _conclude(
     run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
 ) -> None:
-    """Tell what became of the run."""
-    if run:
-        _keep_page(run)
-    ending = _ending(run, given, steps, error)
-    publish(ending, run.store if run else _store(), [*_tags(run), f"outcome:{ending.name}"])
+    """Tell what became of the run; whatever goes wrong with that is a warning, for the run is as it is."""
+    try:
+        if run:
+            _keep_page(run)
+        ending = _ending(run, given, steps, error)
+        publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
+    except Exception as fault:  # noqa: BLE001 (a git command, a file, a fault of ours)
+        get_run_logger().warning("there is no report: %s: %s", type(fault).__name__, fault)
 
 
 def _keep_page(run: Run) -> None:
@@ -102,7 +105,7 @@ def _tags(run: Run | None) -> list[str]:
         return []
     asked = runtime.flow_run.parameters.get("branch_name")
     branch = [f"branch:{run.request.branch_name}"] if asked else []
-    return [f"repo:{run.request.repo_url.name}", f"model:{run.options.model_id}", *branch]
+    return [f"model:{run.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
 
 
 def _ending(

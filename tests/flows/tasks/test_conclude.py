@@ -11,7 +11,6 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.local.scripted_model import Tool, Turn
 from flows import errors
-from flows.report import REPORT
 from tests.conftest import World
 from tests.runs import Run
 
@@ -32,13 +31,13 @@ def tags(run: Run) -> dict[str, str]:
 def test_a_run_has_a_report_a_table_of_steps_and_its_progress(world: World, run: Callable[..., Run]) -> None:
     done = run()
     shown = artifacts(done)
-    assert shown.keys() == {f"implement-{world.name}", f"implement-{world.name}-steps", "progress"}
-    assert shown[f"implement-{world.name}"]["description"] == REPORT
+    assert shown.keys() == {f"implement-{world.name}-report", f"implement-{world.name}-steps", "progress"}
+    assert shown[f"implement-{world.name}-report"]["description"] == done.state.message
     assert done.kept("report.md").read_text() == done.artifact()
     assert shown["progress"]["data"] == 100
     assert "2 of 200 turns" in shown["progress"]["description"]
     steps = {row["step"]: row for row in json.loads(shown[f"implement-{world.name}-steps"]["data"])}
-    assert list(steps) == ["secret", "clone", "instructions", "claude", "push"]
+    assert sorted(steps) == ["claude", "clone", "instructions", "push", "secret"]
     assert {row["state"] for row in steps.values()} == {"Completed"}
     assert steps["claude"]["attempts"] == 1
 
@@ -111,6 +110,19 @@ def test_an_api_that_takes_no_artifact_and_no_tag_fails_no_run(
     assert world.git("rev-parse", done.delivered().branch) == done.delivered().commit
     assert done.kept("report.md").exists()
     assert sum("a part of the report is missing" in record.getMessage() for record in caplog.records) == 3
+
+
+def test_a_report_that_cannot_be_made_changes_no_outcome(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise errors.GitFailed("the objects cannot be read")
+
+    monkeypatch.setattr("flows.tasks.conclude.patch", broken)
+    done = run()
+    assert world.git("rev-parse", done.delivered().branch) == done.delivered().commit
+    world.shell("mkdir .circleci; echo x > .circleci/config.yml")
+    assert isinstance(run().error, errors.CiFilesChanged)
 
 
 def test_the_agents_steps_are_in_the_log_with_what_came_of_them(
