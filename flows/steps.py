@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 LOGGER: Final = logging.getLogger("flows.steps")
-"""Its records have the step's name as `task_name`, as Prefect's own have."""
+"""Its records have the step's name as `task_name`, as Prefect's own have; what is neither of these two says what the
+step does now."""
 BEGINS: Final = "begins"
 DONE: Final = "is done"
 

@@ -149,7 +149,7 @@ class RowsFromLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show a record: a step's beginning, its end, or what it says; of what is no step's, warnings."""
         step, text = getattr(record, "task_name", _BEFORE), record.getMessage()
-        if record.name == steps.LOGGER.name:
+        if record.name == steps.LOGGER.name and text in {steps.BEGINS, steps.DONE}:
             self._rows.complete(_BEFORE)
             (self._rows.complete if text == steps.DONE else self._rows.begin)(step)
         elif record.levelno == logging.WARNING:

@@ -21,6 +21,7 @@ from flows.claude.events import Event
 from flows.claude.narration import Narrator
 from flows.claude.steps import short
 from flows.parameters import Limits
+from flows.steps import LOGGER
 from flows.workspace.directory import Workspace
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def live(workspace: Workspace, meter: "Meter", limits: Limits) -> Iterator[Calla
     def tell(event: Event) -> None:
         for line in narrator.tell(event, time.monotonic()):
             logger.log(line.level, "%s", line.text)
+        # After the lines, which say what is over: a terminal shows what goes on.
+        LOGGER.info("%s", shown.now(), extra={"task_name": "claude"})
 
     thread = threading.Thread(target=copy_context().run, args=(shown.until_over,), name="progress", daemon=True)
     thread.start()
@@ -88,6 +91,10 @@ class _Shown:
 
     def _words(self) -> str:
         return f"{self._spent()}; {short(self.narrator.doing, _DOING_SHOWN)}"
+
+    def now(self) -> str:
+        """Return what goes on, and after that what is spent."""
+        return f"{short(self.narrator.doing, _DOING_SHOWN)} ({self._spent()})"
 
     def _spent(self) -> str:
         turns = f" of {self.limits.max_turns}" if self.limits.max_turns else ""

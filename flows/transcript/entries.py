@@ -17,6 +17,8 @@ _UNSEEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u
 
 _TITLES: Final = ("command", "file_path", "notebook_path", "path", "pattern", "url", "query", "description", "skill")
 _TITLE_MAX: Final = 200
+_DIFF_MAX_LINES: Final = 2_000
+"""To compare more takes time that grows with their square."""
 
 
 @dataclass
@@ -122,7 +124,7 @@ def _of_program(event: Event) -> Entry | None:
 
 def _denied(event: Event) -> str:
     denials = event.get("permission_denials")
-    return json.dumps(denials, ensure_ascii=False, indent=1) if denials else ""
+    return _text(denials) if denials else ""
 
 
 def _call(name: str, given: Mapping[str, Any]) -> Entry:
@@ -139,8 +141,12 @@ def _call(name: str, given: Mapping[str, Any]) -> Entry:
 
 
 def _diff(old: str, new: str) -> Section:
-    lines = difflib.unified_diff(clean(old).split("\n"), clean(new).split("\n"), n=3, lineterm="")
-    return Section("change", "\n".join(list(lines)[3:]), is_diff=True)
+    before, after = clean(old).split("\n"), clean(new).split("\n")
+    if len(before) + len(after) > _DIFF_MAX_LINES:
+        lines = [*(f"-{line}" for line in before), *(f"+{line}" for line in after)]
+    else:
+        lines = list(difflib.unified_diff(before, after, n=3, lineterm=""))[3:]
+    return Section("change", "\n".join(lines), is_diff=True)
 
 
 def _add_result(entry: Entry, block: Event) -> None:
@@ -157,7 +163,7 @@ def _result(content: object) -> str:
 def _part(part: Event) -> str:
     if part.get("type") == "text":
         return str(part.get("text", ""))
-    return f"[{part.get('type')}, {len(json.dumps(part)):,} characters]"
+    return f"[{part.get('type')}, {len(_text(part)):,} characters]"
 
 
 def _texts(**given: object) -> list[Section]:
@@ -165,7 +171,12 @@ def _texts(**given: object) -> list[Section]:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=1)
+    except RecursionError:  # what can be read need not be writable
+        return "[nested too deeply to be shown]"
 
 
 def clean(text: str) -> str:

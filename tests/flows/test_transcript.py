@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import tracemalloc
 from base64 import b64encode
 from collections.abc import Callable
@@ -140,6 +141,21 @@ def test_an_edit_is_a_diff_and_a_picture_is_its_size() -> None:
     )
     assert (edit.title, edit.sections[0].text) == ("a.py", " one\n-two\n+three")
     assert re.fullmatch(r"\[image, 5,\d{3} characters\]", shot.sections[0].text)
+
+
+def test_no_event_takes_the_page_away(tmp_path: Path) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(400):
+        deep = {"a": [deep]}
+    began = time.monotonic()
+    html = made(
+        tmp_path,
+        calls("Deep", 1, **{"command": "x", "nested": deep}),  # type: ignore[arg-type]
+        calls("Edit", 2, old_string="".join(f"{n}\n" for n in range(60_000)), new_string="x\ny\n" * 60_000),
+        says("after"),
+    )
+    assert "after" in html
+    assert time.monotonic() - began < 20
 
 
 def test_nothing_of_the_agent_becomes_markup(tmp_path: Path) -> None:
