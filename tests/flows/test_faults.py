@@ -100,6 +100,7 @@ def test_a_push_that_the_remote_refuses_keeps_the_change(world: World, run: Call
     refused = run(branch_name="feature/y")
     assert isinstance(refused.error, errors.PushRejected)
     assert "the sun does not shine" in str(refused.error)
+    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
     assert refused.run_count("push") == 1
     bundle = refused.kept("change.bundle")
     world.git("fetch", "--quiet", str(bundle), "feature/y:kept")
@@ -127,6 +128,7 @@ def test_a_branch_that_moved_is_never_overwritten(world: World, run: Callable[..
     thread.join()
     assert isinstance(refused.error, errors.BranchConflict)
     assert "change.bundle" in str(refused.error)
+    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
     assert world.git("log", "-1", "--format=%an", "feature/z") == "o"
 
 
@@ -144,7 +146,36 @@ def test_an_agent_that_works_too_long_is_ended(world: World, run: Callable[..., 
     refused = run(limits={"agent_timeout_seconds": 4})
     assert isinstance(refused.error, errors.AgentTimeout)
     assert time.monotonic() - started < 30
+    assert "limits.agent_timeout_seconds" in str(refused.error)
+    assert "change.bundle" in str(refused.error)
     assert refused.kept("change.bundle").exists()
+    assert refused.kept("checkpoint-0").exists()
+
+
+def test_an_agent_that_falls_silent_is_ended_and_resumed(world: World, run: Callable[..., Run]) -> None:
+    once = "test -e once || { touch once; echo $$ > pid; sleep 300; }; echo 2 > two"
+    world.script(
+        Turn("First.", (Tool("Bash", {"command": "echo 1 > one"}),)),
+        Turn("Second.", (Tool("Bash", {"command": once}),)),
+        Turn("Done."),
+    )
+    done = run(limits={"stall_timeout_seconds": 5})
+    delivery = done.delivered()
+    assert done.run_count("claude") == 2
+    assert world.content(delivery.branch, "two") == "2"
+    assert not psutil.pid_exists(int(world.content(delivery.branch, "pid")))
+
+
+def test_an_agent_that_never_exits_after_its_result_is_ended_and_its_result_used(
+    world: World, run: Callable[..., Run]
+) -> None:
+    # What a command leaves in the agent's own group holds its output open for longer than anybody waits.
+    world.shell("echo done > done.txt; (sleep 300 >/proc/$PPID/fd/1) & disown; echo $! > pid")
+    started = time.monotonic()
+    delivery = run().delivered()
+    assert time.monotonic() - started < 60
+    assert world.content(delivery.branch, "done.txt") == "done"
+    assert not psutil.pid_exists(int(world.content(delivery.branch, "pid")))
 
 
 def test_what_the_agent_leaves_running_is_ended(world: World, run: Callable[..., Run]) -> None:
