@@ -12,6 +12,7 @@ from deployments.local.git_remote import GitFault
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
+from flows.tasks.claude import run_claude
 from tests.conftest import World
 from tests.runs import Run
 
@@ -68,6 +69,31 @@ def test_an_overloaded_model_is_waited_for(world: World, run: Callable[..., Run]
     done.delivered()
     assert done.run_count("claude") == 1
     assert len(world.stack.model.asked) == 3
+
+
+def test_a_model_that_stays_overloaded_is_named_and_the_work_kept(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_claude, "retry_delay_seconds", [0.1])
+    steps = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),)) for n in range(1, 5)]
+    script = world.script(*steps, Turn("Done."))
+
+    def overload() -> None:
+        while len(world.stack.model.asked) < 3:
+            time.sleep(0.01)
+        script.faults.extend([ModelFault(529)] * 1000)
+
+    thread = threading.Thread(target=overload)
+    thread.start()
+    refused = run(branch_name="the-branch", limits={"checkpoint_seconds": 600})
+    thread.join()
+    assert isinstance(refused.error, errors.ModelUnavailable)
+    assert refused.run_count("claude") == 4
+    assert len(script.faults) > 900, "it does not go on asking"
+    assert "the work so far is kept as" in str(refused.error)
+    assert refused.kept("checkpoint-0").exists()
+    world.git("fetch", "--quiet", str(refused.kept("change.bundle")), "the-branch:kept")
+    assert world.content("kept", "step-2") == "2"
 
 
 def test_an_agent_that_is_killed_is_resumed_in_its_session(world: World, run: Callable[..., Run]) -> None:
@@ -166,9 +192,7 @@ def test_an_agent_that_falls_silent_is_ended_and_resumed(world: World, run: Call
     assert not psutil.pid_exists(int(world.content(delivery.branch, "pid")))
 
 
-def test_an_agent_that_never_exits_after_its_result_is_ended_and_its_result_used(
-    world: World, run: Callable[..., Run]
-) -> None:
+def test_a_child_that_holds_the_agents_output_open_holds_up_nothing(world: World, run: Callable[..., Run]) -> None:
     # What a command leaves in the agent's own group holds its output open for longer than anybody waits.
     world.shell("echo done > done.txt; (sleep 300 >/proc/$PPID/fd/1) & disown; echo $! > pid")
     started = time.monotonic()
