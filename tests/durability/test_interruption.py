@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
+import psutil
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
@@ -39,7 +40,7 @@ def the_run(world: World, tmp_path: Path) -> Iterator[Scene]:
 
 def execute(run: Scene) -> tuple[str, ...]:
     """What ECS runs."""
-    return ("-m", "prefect", "flow-run", "execute", run.run.id)
+    return ("-m", "flows.execute", run.run.id)
 
 
 @contextmanager
@@ -134,6 +135,14 @@ def test_a_run_that_is_cancelled_in_the_push_leaves_a_whole_branch_or_none(the_r
         assert the_run.run.state == "Cancelled", machine.log()
         assert not the_run.left_behind()
     assert BRANCH not in the_run.world.branches() or the_run.is_delivered()
+
+
+def test_a_run_whose_engine_dies_is_reported_as_crashed(the_run: Scene) -> None:
+    with at_turn(the_run, 3) as machine:
+        [engine] = psutil.Process(machine.process.pid).children()
+        engine.kill()
+        machine.end()
+        assert the_run.run.state == "Crashed", machine.log()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
