@@ -30,14 +30,14 @@ def advice(ending: Ending) -> Iterator[str]:
 
 
 def _recovery(ending: Ending) -> Iterator[str]:
+    allowed = {name: True for name in _NAMED.findall(str(ending.error)) if name in ChangePolicy.model_fields}
     if where := ending.kept.get("change.bundle"):
         see = code(fetch(where, _branch(ending)))
         yield f"- The agent's work is kept, and not pushed. To see it, in a clone: {see}"
-        allowed = {name: True for name in _NAMED.findall(str(ending.error)) if name in ChangePolicy.model_fields}
         policy = {"policy": json.dumps(allowed)} if allowed else {}
-        deliver = _command("deliver", ending, flow_run_id=ending.flow_run_id, **policy)
-        yield f"- To push it without an agent, once what is said above is mended or allowed: {code(deliver)}"
-    if "plan" in ending.kept:
+        deliver = code(_command("deliver", ending, flow_run_id=ending.flow_run_id, **policy))
+        yield f"- To push it without an agent, once what is said above is mended or allowed: {deliver}"
+    if "plan" in ending.kept and not allowed:  # with the same parameters a policy stops it again
         yield (
             "- *Retry* on this run's page goes on where it stopped, from the last checkpoint and with the rest of its "
             "limits; what was finished is not paid again."

@@ -14,9 +14,6 @@ from flows.markdown import code, cut, fenced, line, link, prose, quoted, table
 from flows.parameters import ChangePolicy
 from flows.workspace.collect import FileChange
 
-REPORT: Final = "What the run did"
-"""The description of a report's artifact."""
-
 _DIFF_MAX_CHARACTERS: Final = 40_000
 _SUMMARY_MAX_CHARACTERS: Final = 20_000
 _MESSAGE_MAX_CHARACTERS: Final = 4_000

@@ -12,7 +12,6 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
 from flows.ending import Delivery
 from flows.implement import implement
-from flows.report import REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +49,7 @@ class Run:
         """Return the report."""
         mine = {"flow_runs": {"id": {"any_": [self.id]}}}
         rows = httpx.post(f"{self.api_url}/artifacts/filter", json=mine).json()
-        [report] = [row["data"] for row in rows if row["description"] == REPORT]
+        [report] = [row["data"] for row in rows if (row["key"] or "").endswith("-report")]
         return str(report)
 
     def delivered(self) -> Delivery:

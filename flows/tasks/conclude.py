@@ -71,7 +71,7 @@ def _conclude(
     if run:
         _keep_page(run)
     ending = _ending(run, given, steps, error)
-    publish(ending, run.store if run else _store(), [*_tags(run), f"outcome:{ending.name}"])
+    publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
 
 
 def _keep_page(run: Run) -> None:
@@ -102,7 +102,7 @@ def _tags(run: Run | None) -> list[str]:
         return []
     asked = runtime.flow_run.parameters.get("branch_name")
     branch = [f"branch:{run.request.branch_name}"] if asked else []
-    return [f"repo:{run.request.repo_url.name}", f"model:{run.options.model_id}", *branch]
+    return [f"model:{run.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
 
 
 def _ending(

@@ -15,9 +15,10 @@ from uuid import UUID
 from prefect import get_client, get_run_logger, runtime
 from prefect.client.schemas.actions import ArtifactCreate
 
-from flows.ending import Ending
+from flows.addresses import RepoUrl
+from flows.ending import Ending, headline
 from flows.redaction import redact
-from flows.report import REPORT, markdown
+from flows.report import markdown
 from flows.store import RunStore
 
 if TYPE_CHECKING:
@@ -30,16 +31,16 @@ _TAG: Final = re.compile(r"(repo|branch|model|outcome):")
 def publish(ending: Ending, store: RunStore | None, tags: Iterable[str]) -> None:
     """Publish all that there is to see of a run, at the same time."""
     text = redact(markdown(ending))
-    key = f"implement-{_slug(ending)}"
+    key = f"implement-{slug(ending.repo_url)}"
     calls: list[Callable[[], object]] = [
-        lambda: _artifact("markdown", key, REPORT, text),
+        lambda: _artifact("markdown", f"{key}-report", headline(ending), text),
         lambda: _artifact("table", f"{key}-steps", "How its steps went", json.dumps(_steps(ending))),
         lambda: set_tags(tags),
     ]
     if store:
         calls.append(lambda: store.keep_report(text))
     if url := ending.links.branch:
-        calls.append(lambda: _artifact("markdown", f"{key}-branch", "The branch", f"[{url}]({url})"))
+        calls.append(lambda: _artifact("markdown", f"{key}-branch", "Where the work is", f"[{url}]({url})"))
     logger = get_run_logger()
     with ThreadPoolExecutor(len(calls), "report") as pool:
         for published in [pool.submit(copy_context().run, _quietly, call, logger) for call in calls]:
@@ -47,9 +48,9 @@ def publish(ending: Ending, store: RunStore | None, tags: Iterable[str]) -> None
 
 
 def set_tags(tags: Iterable[str]) -> None:
-    """Give the run these tags of ours, beside those that it has from its deployment or from a person."""
+    """Give the run these tags of ours, before those that it has: of many Prefect shows the first ones."""
     others = [tag for tag in runtime.flow_run.tags if not _TAG.match(tag)]
-    get_client(sync_client=True).update_flow_run(UUID(str(runtime.flow_run.id)), tags=[*others, *tags])
+    get_client(sync_client=True).update_flow_run(UUID(str(runtime.flow_run.id)), tags=[*tags, *others])
 
 
 def _quietly(call: Callable[[], object], logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> None:
@@ -73,7 +74,7 @@ def _steps(ending: Ending) -> list[dict[str, object]]:
     ]
 
 
-def _slug(ending: Ending) -> str:
-    """Return what the artifacts of one repository have in common, so that Prefect shows their history."""
-    path = ending.repo_url.path.removesuffix(".git") if ending.repo_url else ""
+def slug(repo_url: RepoUrl | None) -> str:
+    """Return what the keys of one repository's artifacts have in common, so that Prefect shows their history."""
+    path = repo_url.path.removesuffix(".git") if repo_url else ""
     return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-")[:200] or "repository"

@@ -80,6 +80,8 @@ class Machine:
         self.process.wait()
         while any(self.processes()):
             time.sleep(0.01)
+        if self.disk.is_mount():
+            subprocess.run(["umount", str(self.disk)], check=True)
         shutil.rmtree(self.disk)
 
     def freeze(self) -> None:
@@ -147,6 +149,7 @@ def machine(
     command: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
     prefix: tuple[str, ...] = (),
+    disk_mb: int = 0,
 ) -> Iterator[Machine]:
     """Start a machine that executes the run; whatever is left of it at the end is removed.
 
@@ -156,8 +159,11 @@ def machine(
         command: What Python is to run there, in place of Prefect's engine.
         variables: More of its environment.
         prefix: What is to run Python.
+        disk_mb: The size of its disk; 0 for as much as this host has.
     """
     disk = Path(tempfile.mkdtemp(prefix="machine-"))
+    if disk_mb:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m", "tmpfs", str(disk)], check=True)
     disk.chmod(0o755)
     said = disk.with_name(f"{disk.name}.log")
     environment = {

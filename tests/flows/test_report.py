@@ -130,10 +130,16 @@ def test_a_failure_says_what_happened_what_is_kept_and_what_to_do() -> None:
     assert (
         f"prefect deployment run deliver/ecs -p flow_run_id={RUN_ID} -p 'policy={{\"allow_ci_changes\": true}}'" in text
     )
-    assert "*Retry* on this run's page" in text
+    assert "*Retry*" not in text, "the policy would stop it again"
     assert f"- `{BUNDLE}`" in text
     assert "/tree/" not in text, "the branch is not there"
     assert "+hello" in text
+
+
+def test_a_failure_that_may_pass_says_where_to_retry() -> None:
+    text = changed(STOPPED, error=errors.RemoteUnavailable("the remote did not answer"))
+    assert "*Retry* on this run's page goes on where it stopped" in text
+    assert f"`prefect deployment run deliver/ecs -p flow_run_id={RUN_ID}`" in text
 
 
 def test_a_failure_before_the_start_says_so_without_what_is_not_known() -> None:

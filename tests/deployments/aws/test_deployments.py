@@ -56,6 +56,23 @@ def test_runs_on_aws_are_of_known_bytes_and_handed_back_when_interrupted(
         assert weights["FARGATE_SPOT"] > weights["FARGATE"] > 0
 
 
+def test_what_was_kept_can_be_delivered_where_runs_are_done(made: Made) -> None:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    assert made.state["deployments"]
+    with get_client(sync_client=True) as prefect:
+        for place, pool in (("ecs", "claude-code-ecs"), ("local", "claude-code-local")):
+            deployment = prefect.read_deployment_by_name(f"deliver/{place}")
+            assert deployment.entrypoint == "flows.deliver.deliver"
+            assert deployment.pull_steps == []
+            assert deployment.work_pool_name == pool
+            assert "@sha256:" in deployment.job_variables.get("image", "@sha256:")
+            schema = deployment.parameter_openapi_schema
+            assert schema is not None
+            assert schema["required"] == ["flow_run_id"]
+            assert "branch_name" in schema["properties"]
+
+
 def test_they_wait_for_one_another(deployed: "dict[str, DeploymentResponse]") -> None:
     for deployment in deployed.values():
         assert deployment.global_concurrency_limit
@@ -63,6 +80,17 @@ def test_they_wait_for_one_another(deployed: "dict[str, DeploymentResponse]") ->
         assert deployment.concurrency_options.collision_strategy == "ENQUEUE"
     limits = {name: d.global_concurrency_limit.limit for name, d in deployed.items() if d.global_concurrency_limit}
     assert limits == {"ecs": 5, "nightly": 1, "local": 2}
+
+
+def test_a_kept_change_is_delivered_there_too(made: Made, deployed: "dict[str, DeploymentResponse]") -> None:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    assert "deliver/ecs" in made.up
+    with get_client(sync_client=True) as prefect:
+        deliver = prefect.read_deployment_by_name("deliver/ecs")
+    assert deliver.entrypoint == "flows.deliver.deliver"
+    assert deliver.job_variables == deployed["ecs"].job_variables
+    assert deliver.work_pool_name == "claude-code-ecs"
 
 
 def test_the_nightly_one_is_asleep(deployed: "dict[str, DeploymentResponse]") -> None:

@@ -11,7 +11,6 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.local.scripted_model import Tool, Turn
 from flows import errors
-from flows.report import REPORT
 from tests.conftest import World
 from tests.runs import Run
 
@@ -32,13 +31,13 @@ def tags(run: Run) -> dict[str, str]:
 def test_a_run_has_a_report_a_table_of_steps_and_its_progress(world: World, run: Callable[..., Run]) -> None:
     done = run()
     shown = artifacts(done)
-    assert shown.keys() == {f"implement-{world.name}", f"implement-{world.name}-steps", "progress"}
-    assert shown[f"implement-{world.name}"]["description"] == REPORT
+    assert shown.keys() == {f"implement-{world.name}-report", f"implement-{world.name}-steps", "progress"}
+    assert shown[f"implement-{world.name}-report"]["description"] == done.state.message
     assert done.kept("report.md").read_text() == done.artifact()
     assert shown["progress"]["data"] == 100
     assert "2 of 200 turns" in shown["progress"]["description"]
     steps = {row["step"]: row for row in json.loads(shown[f"implement-{world.name}-steps"]["data"])}
-    assert list(steps) == ["secret", "clone", "instructions", "claude", "push"]
+    assert sorted(steps) == ["claude", "clone", "instructions", "push", "secret"]
     assert {row["state"] for row in steps.values()} == {"Completed"}
     assert steps["claude"]["attempts"] == 1
 
