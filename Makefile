@@ -16,8 +16,8 @@ RUN_FLAGS ?=
 PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
 comma := ,
 
-.PHONY: help demo test test-hostile test-durability test-image test-ecs test-postgres check lint types imports bench bench-checkpoints \
-  locks blocks image clean
+.PHONY: help demo test test-hostile test-durability test-image test-ecs test-postgres test-ui screenshots check lint types \
+  imports bench bench-checkpoints locks blocks image clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,7 +32,7 @@ $(VENV)/ready: requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/ready ## The whole job on a local stack; REPO=<path or URL> takes your repository, MODEL=real a real model
-	@$(BIN)/python -m deployments.local.demo $(if $(REPO),--repo '$(REPO)') $(if $(MODEL),--model '$(MODEL)') $(if $(KEEP),--keep)
+	@$(BIN)/python -m deployments.local.demo $(if $(REPO),--repo '$(REPO)') $(if $(MODEL),--model '$(MODEL)') $(if $(KEEP),--keep) $(if $(JSON),--json)
 
 test: $(VENV)/ready ## The whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
@@ -66,6 +66,13 @@ test-ecs: $(VENV)/ready ## Build the image, and run in it what a real ECS worker
 	@$(MAKE) --no-print-directory image
 	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/ecs
 
+test-ui: $(VENV)/ready ## Prefect's pages in a real browser: form, run, report, transcript; needs chromium
+	@$(BIN)/python -m pytest tests/ui
+
+screenshots: $(VENV)/ready ## The same, and its pictures into docs/images
+	@SCREENSHOTS="$$(mktemp -d)" && export SCREENSHOTS && $(BIN)/python -m pytest tests/ui \
+	  && mv "$$SCREENSHOTS"/form.png "$$SCREENSHOTS"/report.png docs/images && echo "the others are in $$SCREENSHOTS"
+
 test-postgres: $(VENV)/ready ## A Prefect server with PostgreSQL and authentication, and a run through it
 	@$(BIN)/python -m pytest -m postgres tests/postgres
 
@@ -81,8 +88,8 @@ types: $(VENV)/ready ## mypy --strict
 imports: $(VENV)/ready ## import-linter
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/ready ## What the model gateway adds to a request
-	@$(BIN)/python -m tests.bench.gateway
+bench: $(VENV)/ready ## Measure us beside the plain pipeline; ROWS="1 3" some rows of docs/benchmarks.md, PAIRS=5
+	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(PAIRS),--pairs $(PAIRS))
 
 bench-checkpoints: $(VENV)/ready ## What checkpoints cost a run on a repository of 1 GB
 	@$(BIN)/python -m tests.bench.checkpoints

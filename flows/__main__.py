@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 COMPLETED: Final = 0
 FAILED: Final = 1
 INVALID: Final = 2
-INTERRUPTED: Final = 130
+_SIGNALLED: Final = 128
+"""A shell adds a signal's number to this."""
 
 _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
@@ -42,6 +43,7 @@ Exit status:
   1    the run failed: the error's name and what to do are the last line
   2    a variable or an option is missing or wrong: nothing was started
   130  interrupted by Ctrl-C: the agent was ended, and its work so far is kept
+  143  stopped, as by docker stop: likewise
 """
 
 
@@ -106,8 +108,9 @@ def _run(flow: Callable[..., Any], given: dict[str, Any]) -> tuple[int, Outcome]
             with rows_from_log(console) if is_interactive(console) else nullcontext():
                 _start_server()
                 delivery: Delivery = flow(**given)
-        except KeyboardInterrupt:
-            return INTERRUPTED, Outcome("interrupted", str(run_id), kept_in=_kept_in(str(run_id)))
+        except KeyboardInterrupt as interrupt:
+            number = interrupt.args[0] if interrupt.args else signal.SIGINT
+            return _SIGNALLED + number, Outcome("interrupted", str(run_id), kept_in=_kept_in(str(run_id)))
         except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
             failure = _failure("failed", error)
             failure.flow_run_id, failure.kept_in = str(run_id), _kept_in(str(run_id))
@@ -118,19 +121,23 @@ def _run(flow: Callable[..., Any], given: dict[str, Any]) -> tuple[int, Outcome]
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Let Ctrl-C interrupt once: a second one would break off what ends the agent and keeps its work."""
+    """Let Ctrl-C, or what stops a container, interrupt once: again would break off what keeps the agent's work."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del frame
-        signal.signal(number, signal.SIG_IGN)
-        print("\ninterrupted: ending the agent, and keeping what it did (Ctrl-\\ breaks this off)", file=sys.stderr)
-        raise KeyboardInterrupt
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            print("\ninterrupted: ending the agent, and keeping what it did (Ctrl-\\ breaks this off)", file=sys.stderr)
+        raise KeyboardInterrupt(number)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    # While the flow runs Prefect takes SIGTERM itself, and hands it on when it has ended the run.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _start_server() -> None:
@@ -164,7 +171,11 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.error:
         print(f"{outcome.error['name']}: {outcome.error['message']}", file=sys.stderr)
     elif outcome.outcome == "interrupted":
-        print(f"interrupted: the agent was ended; what it had done is in {outcome.kept_in}", file=sys.stderr)
+        print(
+            f"interrupted: the agent was ended; what it had done is in {outcome.kept_in}: git fetch its change.bundle, "
+            f"or have the flow deliver push it (flow_run_id={outcome.flow_run_id})",
+            file=sys.stderr,
+        )
     elif not as_json and outcome.commit:
         print(f"completed: branch {outcome.branch} commit {outcome.commit}")
     elif not as_json:

@@ -1,4 +1,4 @@
-"""`python -m flows.execute`: what `prefect flow-run execute` does, with Prefect imported once and not three times.
+"""`python -m flows.execute [id]`: what `prefect flow-run execute` does, with Prefect imported once and not three times.
 
 Prefect's command starts a second process, which prepares a workspace, and turns that into a third, which is the engine.
 Here the engine is a fork of the first, taken before there is a thread or a connection. All else is Prefect's own: the
@@ -80,7 +80,9 @@ class ForkedEngineStarter:
 
 
 def main() -> None:
-    """Fork the engine of the run that PREFECT__FLOW_RUN_ID names, and supervise it."""
+    """Fork the engine of the run that the argument or PREFECT__FLOW_RUN_ID names, and supervise it."""
+    if len(sys.argv) > 1:
+        os.environ["PREFECT__FLOW_RUN_ID"] = sys.argv[1]
     import prefect.flow_engine  # noqa: F401, PLC0415 (for both processes)
 
     gc.collect()
@@ -98,7 +100,9 @@ def main() -> None:
 def _be_the_engine(begin: socket.socket) -> None:
     os.setsid()  # so that a signal to the supervisor's group does not overtake the supervisor's word
     import flows.implement  # noqa: F401, PLC0415 (while the supervisor gets ready)
+    from flows.tasks.warm_up import warm_up  # noqa: PLC0415
 
+    warm_up()
     variables = b"".join(iter(lambda: begin.recv(_BEGIN_BYTES), b""))
     begin.close()
     if not variables:

@@ -1,6 +1,6 @@
 """The flow: a git repository and instructions in, a pushed branch out."""
 
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
@@ -51,6 +51,7 @@ from flows.tasks.instructions import fetch_instructions
 from flows.tasks.plan import keep_start, take_up_instructions
 from flows.tasks.push import push
 from flows.tasks.secret import read_secret
+from flows.tasks.warm_up import warm_up
 from flows.workspace.directory import workspace as run_workspace
 
 
@@ -83,8 +84,8 @@ def implement(
             Give this or the text.
         instructions: What is to be done, in Markdown, in place of a file in S3.
         base_branch: Where a new branch starts. Empty: the repository's default branch.
-        branch_name: Where the work goes. One that exists is continued. Empty: a new
-            feature/claude-implementation-<time>-<run>.
+        branch_name: Where the work goes. One that exists is continued. Empty: a new one, its name
+            feature/claude-implementation, the time, and a part of the run's id.
         commit_message: Of the one commit that the run makes; the flow run's id is added to it.
         provider: Who serves the model: Amazon Bedrock, or Anthropic's own API.
         claude_model_id: Its id, as the provider names it. Empty: the current Sonnet.
@@ -103,28 +104,31 @@ def implement(
     if was_being_cancelled():
         return Cancelled(message="It was being cancelled when its machine was lost; what it had done is kept.")
     with run_workspace() as workspace, concluded(given, workspace) as run, newest_execution(run.store):
-        credentials = read_secret(run.request)
+        warm_up()
+        reading = read_secret.submit(run.request)
         run.kept = Keepings.load(run.store)
         # What an earlier execution of this run did is not done again.
-        run.work = _go_on(run, credentials, run.kept.plan) if run.kept.plan else _start(run, credentials)
-        push(run.request, credentials, workspace, run.work.change, run.work.kept, run.store)
+        run.work = _go_on(run, reading, run.kept.plan) if run.kept.plan else _start(run, reading)
+        push(run.request, reading.result(), workspace, run.work.change, run.work.kept, run.store)
     return completed(run)
 
 
-def _start(run: Run, credentials: GitCredentials) -> Work:
+def _start(run: Run, reading: PrefectFuture[GitCredentials]) -> Work:
     """The work of a run from its beginning."""
-    cloning = clone.submit(run.request, credentials, run.workspace)
     fetching = fetch_instructions.submit(run.request, run.workspace)
+    # Prefect waits for what the future holds, and hands that to the task.
+    cloning = clone.submit(run.request, cast("GitCredentials", reading), run.workspace)
     run.agent = new_agent(run.options, run.provider)
-    _wait(cloning, fetching)  # neither may outlive the directory that it writes to
+    _wait(reading, cloning, fetching)  # none may outlive the directory that it writes to
+    credentials = reading.result()
     plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), scheduled_start())
     run.plan = keep_start(run.store, plan, run.workspace, runtime.flow_run.parameters)
     return run_claude(run.agent, run.workspace, run.plan, run.identity(credentials.email), run.store)
 
 
-def _go_on(run: Run, credentials: GitCredentials, plan: Plan) -> Work:
+def _go_on(run: Run, reading: PrefectFuture[GitCredentials], plan: Plan) -> Work:
     """The work of a run that began elsewhere: the same start, the same instructions, nothing done twice."""
-    run.plan = plan
+    run.plan, credentials = plan, reading.result()
     clone_again(run.request, credentials, run.workspace, plan.checkout, work_tree=run.kept.finished is None)
     if run.kept.finished:
         return finished_work(run.workspace, plan, run.kept.finished, run.store)

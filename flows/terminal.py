@@ -2,12 +2,14 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Self
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress import ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
@@ -30,7 +32,9 @@ class Rows:
     def __init__(self, console: Console) -> None:
         now = TextColumn("{task.fields[now]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True))
         name = TextColumn("{task.description}", markup=False, table_column=Column(min_width=12))
-        self._progress = Progress(_Mark(finished_text="[green]✓"), name, _Seconds(), now, console=console, expand=True)
+        self._progress = bars.Progress(
+            _Mark(finished_text="[green]✓"), name, _Seconds(), now, console=console, expand=True
+        )
         self._rows: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -48,8 +52,10 @@ class Rows:
         if step not in self._rows:
             self._rows[step] = self._progress.add_task(step, total=1, now="", failed=False)
 
-    def complete(self, step: str) -> None:
+    def complete(self, step: str, said: str = "") -> None:
         """Tick a step off; its last words stay."""
+        if said:
+            self.say(step, said)
         self.begin(step)
         self._progress.update(self._rows[step], completed=1)
 
@@ -65,6 +71,53 @@ class Rows:
 
     def _open(self) -> Iterator[TaskID]:
         yield from (task.id for task in self._progress.tasks if not task.finished)
+
+
+class Lines:
+    """The same where nothing can be drawn anew: a line for each thing that is said, in the order in which it is."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began: dict[str, float] = {}
+        self._ended: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def begin(self, step: str) -> None:
+        """Note when."""
+        self._began.setdefault(step, time.monotonic())
+
+    def complete(self, step: str, said: str = "") -> None:
+        """Say that a step is done, once, and how long it took."""
+        self.begin(step)
+        if step not in self._ended:
+            self._ended.add(step)
+            self._line("✓", step, f"{time.monotonic() - self._began[step]:.1f} s  {said}".rstrip())
+
+    def say(self, step: str, text: str) -> None:
+        """Say what a step does."""
+        self.begin(step)
+        if step not in self._ended:
+            self._line(" ", step, text)
+
+    def warn(self, text: str) -> None:
+        """Say what a person should know."""
+        self._line("!", "", text)
+
+    def _line(self, mark: str, step: str, text: str) -> None:
+        self._console.print(Text(f"{mark} {step:<12}  {_one_line(text)}"), soft_wrap=True)
+
+
+Progress = Rows | Lines
+
+
+def progress(console: Console) -> Progress:
+    """Return rows where they can be drawn, and lines elsewhere."""
+    return Rows(console) if is_interactive(console) else Lines(console)
 
 
 class _Mark(SpinnerColumn):

@@ -17,7 +17,7 @@ class Terminal:
     """A program at a terminal of its own; `seen` is all that it printed."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process = process
+        self._process, self.pid = process, process.pid
         self.seen = ""
 
     def wait_for(self, text: str, seconds: float = 60) -> None:

@@ -15,14 +15,14 @@ from deployments.aws.errors import DeployFailed
 from deployments.aws.image import PROJECT
 from deployments.aws.step import Change
 
-FLOW: Final = "implement"
 _DEFINITION: Final = PROJECT / "prefect.yaml"
-_SHAPES_THE_FORM: Final = ("flows/implement.py", "flows/parameters.py")
+_SHAPES_THE_FORM: Final = ("flows/implement.py", "flows/deliver.py", "flows/form.py", "flows/parameters.py")
 
 
 def names() -> list[str]:
     """Return the full names of the deployments that prefect.yaml describes."""
-    return [f"{FLOW}/{d['name']}" for d in yaml.safe_load(_DEFINITION.read_text())["deployments"]]
+    described = yaml.safe_load(_DEFINITION.read_text())["deployments"]
+    return [f"{d['entrypoint'].rpartition('.')[2]}/{d['name']}" for d in described]
 
 
 @dataclass(frozen=True)

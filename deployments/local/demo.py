@@ -1,29 +1,28 @@
-"""`make demo`: the whole job, done for real on the local stack, a line for each stage, and the result at the end."""
+"""The whole job, done for real on the local stack: each stage as it goes, and the result at the end."""
 
 import argparse
+import json
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import httpx
-from rich.markdown import Markdown
-from rich.markup import escape
-from rich.syntax import Syntax
-from rich.table import Table
+from rich.console import Console
+from rich.text import Text
 
 from deployments.local import scripts
-from deployments.local.served import DemoFailed, console, run, served
+from deployments.local.outcome import Outcome
+from deployments.local.served import DemoFailed, run, served
 from deployments.local.stack import LocalStack, local_stack
+from flows.terminal import Progress, progress
 
-_SAMPLE: Final = Path(__file__).parent / "sample"
+SAMPLE: Final = Path(__file__).parent / "sample"
 _PROJECT: Final = Path(__file__).parents[2]
-_RUN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SERVE_SECONDS: Final = 60
+_WIDTH: Final = 120
+_STATUS: Final = "exit status: 0 completed, 1 failed, 2 an option is wrong, 130 interrupted by Ctrl-C"
 
 
 @dataclass(frozen=True)
@@ -33,79 +32,84 @@ class Options:
     repo: str
     real_model: bool
     keep: bool
+    as_json: bool
 
 
 def main() -> int:
     """Run the demo; return the exit status."""
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__, epilog=_STATUS)
     parser.add_argument("--repo", default="", help="path or URL of a git repository to work on a copy of")
     parser.add_argument("--model", choices=("scripted", "real"), default="scripted")
     parser.add_argument("--keep", action="store_true", help="keep the Prefect UI up at the end, until Enter")
+    parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object, the rest on stderr")
     given = parser.parse_args()
+    stream = sys.stderr if given.json else sys.stdout
+    console = Console(file=stream, highlight=False, width=None if stream.isatty() else _WIDTH)
     try:
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
-        return demo(Options(given.repo, given.model == "real", given.keep))
+        return demo(Options(given.repo, given.model == "real", given.keep, given.json), console)
     except DemoFailed as error:
-        console.print(f"[red]{error}")
+        console.print(Text(str(error), "red"), soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        console.print("interrupted; everything was ended")
+        console.print("interrupted: the agent, and all else that was started, was ended")
         return 130
 
 
-def demo(options: Options) -> int:
+def demo(options: Options, console: Console) -> int:
     """Start the stack, run the deployment as a user would, and show what came of it."""
-    if not options.real_model:
-        provider = "bedrock"
-    elif os.environ.get("ANTHROPIC_API_KEY"):
-        provider = "anthropic"
-    elif os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE"):
-        provider = "bedrock"
-    else:
-        raise DemoFailed("MODEL=real needs ANTHROPIC_API_KEY, or AWS credentials for Bedrock, in the environment")
-    with stage("local stack: S3, Secrets Manager, git remote, model, Prefect") as note, local_stack() as stack:
-        note(f"Prefect UI {stack.prefect_api_url.removesuffix('/api')}")
-        return on_stack(stack, options, provider)
-    return 0
-
-
-@contextmanager
-def stage(title: str) -> Iterator[Any]:
-    """Print a stage's beginning."""
-    console.print(f"[bold]▸ {title}[/bold]")
-    yield lambda text: console.print(f"  {escape(text)}", soft_wrap=True)
-
-
-def on_stack(stack: LocalStack, options: Options, provider: str) -> int:
-    """Prepare, run, show."""
-    with stage("repository and instructions") as note:
-        name, url = repository(stack, options.repo)
-        folder, script = ("overview", scripts.overview()) if options.repo else ("instructions", scripts.todo_api())
-        stack.model.script = script
-        uri = stack.upload(_SAMPLE / folder, name)
-        note(f"{url} (behind a token that only AWS Secrets Manager and the flow know)")
-        note(uri)
-    (stack.home / "tmp").mkdir(mode=0o711)
-    environment = {
-        **os.environ,
-        **stack.environment(real_model=options.real_model),
-        "PYTHONPATH": str(_PROJECT),
-        # Prefect keeps a directory there that belongs to whoever came first.
-        "TMPDIR": str(stack.home / "tmp"),
-    }
-    with served(environment) as server:
-        with stage("prefect deployment run implement/local"):
-            run_id, succeeded = run(environment, server, repo_url=url, instructions_s3_uri=uri, provider=provider)
-        show(stack, name, run_id)
+    provider = model_provider(options)
+    with ExitStack() as started:
+        with progress(console) as rows:
+            rows.say("stack", "S3, Secrets Manager, git remote, model, Prefect")
+            stack = started.enter_context(local_stack())
+            rows.complete("stack", f"Prefect UI {stack.prefect_api_url.removesuffix('/api')}")
+            name, parameters = prepare(stack, options)
+            rows.complete("instructions", parameters["instructions_s3_uri"])
+            rows.say("deployment", "implement/local, served by a process of its own")
+            environment = run_environment(stack, options)
+            server = started.enter_context(served(environment, rows))
+            rows.complete("deployment")
+            rows.begin("run")
+            run_id, succeeded = run(
+                environment,
+                server,
+                lambda run_id: follow(Outcome(stack, name, run_id), rows),
+                provider=provider,
+                **parameters,
+            )
+            if succeeded:
+                rows.complete("run")
+        outcome = Outcome(stack, name, run_id)
+        outcome.show(console)
+        if options.as_json:
+            print(json.dumps(outcome.summary()), flush=True)
         if options.keep:
             console.input("The Prefect UI is up at the address above. Enter ends it.")
-    return 0 if succeeded else 1
+        return 0 if succeeded else 1
+
+
+def model_provider(options: Options) -> str:
+    """Return whose API the model is reached by; the scripted model speaks both."""
+    if options.real_model and os.environ.get("ANTHROPIC_API_KEY"):
+        return "anthropic"
+    if not options.real_model or os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE"):
+        return "bedrock"
+    raise DemoFailed("MODEL=real needs ANTHROPIC_API_KEY, or AWS credentials for Bedrock, in the environment")
+
+
+def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
+    """Put the repository and the instructions in place; return the repository's name and the run's parameters."""
+    name, url = repository(stack, options.repo)
+    folder, script = ("overview", scripts.overview()) if options.repo else ("instructions", scripts.todo_api())
+    stack.model.script = script
+    return name, {"repo_url": url, "instructions_s3_uri": stack.upload(SAMPLE / folder, name)}
 
 
 def repository(stack: LocalStack, source: str) -> tuple[str, str]:
     """Return the name and URL on the local git remote: the sample, or a copy of the person's."""
     if not source:
-        return "todo", stack.git.create("todo", _SAMPLE / "repository")
+        return "todo", stack.git.create("todo", SAMPLE / "repository")
     name = re.sub(r"[^\w.-]", "-", Path(source.rstrip("/")).resolve().name.removesuffix(".git"))
     try:
         return name, stack.git.copy(name, source if "://" in source else str(Path(source).resolve()))
@@ -113,35 +117,22 @@ def repository(stack: LocalStack, source: str) -> tuple[str, str]:
         raise DemoFailed(f"REPO={source} cannot be cloned: {error}") from None
 
 
-def show(stack: LocalStack, name: str, run_id: str) -> None:
-    """Print what a user would look up: the report, the branch and its diff, and where the time went."""
-    api = httpx.Client(base_url=stack.prefect_api_url, trust_env=False)
-    flow_run = api.get(f"/flow_runs/{run_id}").json()
-    mine = {"flow_runs": {"id": {"any_": [run_id]}}}
-    found = api.post("/artifacts/filter", json=mine).json()
-    reports = [made for made in found if (made["key"] or "").endswith("-report")]
-    console.rule(f"[bold]{flow_run['state']['name']}[/bold] {flow_run['name']}")
-    for report in reports:
-        console.print(Markdown(report["data"].partition("## Diff")[0]))
-    branch = flow_run["name"].partition(" @ ")[2]
-    if branch in stack.git.git(name, "branch", "--format=%(refname:short)").splitlines():
-        console.rule(f"git show {branch}")
-        console.print(
-            Syntax(stack.git.git(name, "show", "--format=fuller", "--stat", "--patch", branch), "diff", word_wrap=True)
-        )
-    console.print(step_times(api.post("/task_runs/filter", json=mine).json(), flow_run))
-    ui = stack.prefect_api_url.removesuffix("/api")
-    console.print(f"Prefect UI of the run: {ui}/runs/flow-run/{run_id}", soft_wrap=True)
+def run_environment(stack: LocalStack, options: Options) -> dict[str, str]:
+    """Return the variables of the process that serves the deployment."""
+    (stack.home / "tmp").mkdir(mode=0o711)
+    return {
+        **os.environ,
+        **stack.environment(real_model=options.real_model),
+        "PYTHONPATH": str(_PROJECT),
+        # Prefect keeps a directory there that belongs to whoever came first.
+        "TMPDIR": str(stack.home / "tmp"),
+    }
 
 
-def step_times(task_runs: list[dict[str, Any]], flow_run: dict[str, Any]) -> Table:
-    """Return the table of steps."""
-    table = Table("step", "state", "seconds", "attempts")
-    for task_run in sorted(task_runs, key=lambda one: str(one["start_time"])):
-        step = re.sub(r"-\w{3}$", "", task_run["name"])
-        table.add_row(step, task_run["state"]["name"], f"{task_run['total_run_time']:.1f}", str(task_run["run_count"]))
-    table.add_row("whole run", flow_run["state"]["name"], f"{flow_run['total_run_time']:.1f}", "")
-    return table
+def follow(outcome: Outcome, rows: Progress) -> None:
+    """Show how far the run's steps are."""
+    for step, task_run in outcome.steps():
+        (rows.complete if task_run["state"]["type"] == "COMPLETED" else rows.begin)(step)
 
 
 if __name__ == "__main__":

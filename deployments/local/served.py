@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,17 @@ from typing import Final
 
 import httpx
 from rich.console import Console
-from rich.markup import escape
 
 from deployments.local.prefect_server import ended
+from flows.terminal import Lines, Progress
 
 _PROJECT: Final = Path(__file__).parents[2]
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LOG_LINE: Final = re.compile(r"\| (\w+) +\| (Flow|Task) run '([^']*)' - (.*)")
+_COMPLETED: Final = "Finished in state Completed()"
+_FINAL: Final = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 _SERVE_SECONDS: Final = 60
-
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+_POLL_SECONDS: Final = 0.3
 
 
 class DemoFailed(Exception):
@@ -43,8 +45,8 @@ class Server:
 
 
 @contextmanager
-def served(environment: dict[str, str]) -> Iterator[Server]:
-    """Serve the deployment, as a team's machine would, and pass on what its runs log."""
+def served(environment: dict[str, str], rows: Progress | None = None) -> Iterator[Server]:
+    """Serve the deployment, as a team's machine would, and show what its runs log."""
     command = [sys.executable, "-m", "deployments.local.serve"]
     process = subprocess.Popen(
         command,
@@ -57,53 +59,66 @@ def served(environment: dict[str, str]) -> Iterator[Server]:
     )
     server = Server(process, deque(maxlen=20))
     with ended(process):
-        threading.Thread(target=follow, args=(server,), daemon=True).start()
+        threading.Thread(target=listen, args=(server, rows or Lines(Console(quiet=True))), daemon=True).start()
         wait_for_deployment(environment, server)
         yield server
 
 
-def follow(server: Server) -> None:
-    """Print the log lines of the runs as they come."""
+def listen(server: Server, rows: Progress) -> None:
+    """Show the log lines of the runs as they come."""
     for line in server.process.stdout or ():
         text = line.decode("utf-8", "replace").rstrip()
         server.said.append(text)
-        if found := re.search(r"\| (\w+) +\| (Flow|Task) run '([^']*)' - (.*)", text):
-            level, _, name, said = found.groups()
-            color = {"INFO": "", "WARNING": "[yellow]", "ERROR": "[red]"}.get(level, "")
-            step = re.sub(r"-\w{3}$", "", name) if found[2] == "Task" else "flow"
-            console.print(f"  [dim]{step:>12}[/dim]  {color}{escape(said)}", soft_wrap=True)
+        if found := _LOG_LINE.search(text):
+            level, kind, name, said = found.groups()
+            if said == _COMPLETED:
+                continue  # the row says that
+            if level == "INFO":
+                rows.say(name if kind == "Task" else "run", said)
+            else:
+                rows.warn(said)
 
 
 def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
     """Wait until the deployment is on the server."""
-    api_url, auth_string = environment["PREFECT_API_URL"], environment.get("PREFECT_API_AUTH_STRING", "")
-    user, _, password = auth_string.partition(":")
     deadline = time.monotonic() + _SERVE_SECONDS
-    while time.monotonic() < deadline:
-        server.check()
-        if httpx.get(
-            f"{api_url}/deployments/name/implement/local", auth=(user, password) if user else None, trust_env=False
-        ).is_success:
-            return
-        time.sleep(0.2)
+    with prefect_api(environment) as api:
+        while time.monotonic() < deadline:
+            server.check()
+            if api.get("/deployments/name/implement/local").is_success:
+                return
+            time.sleep(0.2)
     raise DemoFailed("the deployment did not come up:\n" + "\n".join(server.said))
 
 
-def run(environment: dict[str, str], server: Server, **parameters: str) -> tuple[str, bool]:
-    """Start a run with Prefect's command line and watch it to its end; return its id and whether it completed."""
+def prefect_api(environment: dict[str, str]) -> httpx.Client:
+    """Return a client of the Prefect API that these variables name."""
+    user, _, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    auth = (user, password) if user else None
+    return httpx.Client(base_url=environment["PREFECT_API_URL"], auth=auth, timeout=60, trust_env=False)
+
+
+def run(
+    environment: dict[str, str], server: Server, watch: Callable[[str], object] = lambda _: None, **parameters: str
+) -> tuple[str, bool]:
+    """Start a run with Prefect's command line, and wait for its end; return its id and whether it completed.
+
+    Args:
+        environment: The variables of a machine that reaches the Prefect API.
+        server: What serves the deployment.
+        watch: Called with the run's id while it goes on, some times a second.
+        parameters: The run's.
+    """
     given = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
-    command = [sys.executable, "-m", "prefect", "deployment", "run", "implement/local", *given, "--watch"]
-    with subprocess.Popen(
-        command, env=environment, cwd=_PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            while process.poll() is None:
-                server.check()
-                time.sleep(0.1)
-        finally:
-            process.kill()
-        said = process.stdout.read() if process.stdout else ""
-    found = _RUN_ID.search(said)
-    if found is None:
-        raise DemoFailed(f"the run did not start:\n{said}")
-    return found.group(), process.returncode == 0
+    command = [sys.executable, "-m", "prefect", "deployment", "run", "implement/local", *given]
+    done = subprocess.run(command, env=environment, cwd=_PROJECT, capture_output=True, text=True, check=False)
+    server.check()
+    if done.returncode or not (found := _RUN_ID.search(done.stdout)):
+        raise DemoFailed(f"the run did not start:\n{done.stdout}{done.stderr}")
+    with prefect_api(environment) as api:
+        while (state := api.get(f"/flow_runs/{found.group()}").json()["state"]["type"]) not in _FINAL:
+            server.check()
+            watch(found.group())
+            time.sleep(_POLL_SECONDS)
+    watch(found.group())
+    return found.group(), state == "COMPLETED"

@@ -109,13 +109,20 @@ def _tags(run: Run | None) -> list[str]:
     return [f"model:{run.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
 
 
+def _deployment_name() -> str:
+    try:
+        return str(runtime.deployment.name or "")
+    except Exception:  # noqa: BLE001 (Prefect asks its API, which may be away)
+        return ""
+
+
 def _ending(
     run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
 ) -> Ending:
     """Gather what is known, while the run's directories are there."""
     known = Ending(
         flow_run_id=str(runtime.flow_run.id),
-        deployment=str(runtime.deployment.name or ""),
+        deployment=_deployment_name(),
         steps=tuple(steps.values()),
         error=error,
     )

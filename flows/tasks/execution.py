@@ -19,6 +19,7 @@ def newest_execution(store: RunStore) -> Iterator[None]:
     store.take_over()
     try:
         yield
+        check_execution(store)
     except Exception as error:
         if not _is_superseded(store, error):
             raise

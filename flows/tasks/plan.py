@@ -9,7 +9,7 @@ from prefect import get_run_logger
 
 from flows.keepings import INSTRUCTIONS, Plan, keep_plan
 from flows.parts import Damaged, keep_parts, read_parts
-from flows.redaction import SECRETS
+from flows.redaction import REDACTED, SECRETS
 from flows.store import RunStore
 from flows.workspace.directory import Workspace
 from flows.workspace.instructions import from_stream, stream
@@ -24,12 +24,20 @@ def keep_start(store: RunStore, plan: Plan, workspace: Workspace, asked: Mapping
         workspace: Where the instructions are.
         asked: The run's parameters, for whoever looks at the run later.
     """
-    request = orjson.dumps(asked, default=lambda model: model.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
-    store.keep("request.json", SECRETS.redact_bytes(request) + b"\n")
+    store.keep("request.json", _request(asked))
     parts = keep_parts(store, INSTRUCTIONS, stream(workspace, plan.instructions.files))
     kept = replace(plan, parts=parts)
     keep_plan(store, kept)
     return kept
+
+
+def _request(asked: Mapping[str, Any]) -> bytes:
+    """Return the parameters as JSON, less the values of variables in the settings, which nobody says are no secrets."""
+    settings = asked.get("claude_settings", {})
+    hidden = {"env": dict.fromkeys(settings["env"], REDACTED)} if isinstance(settings.get("env"), dict) else {}
+    shown = {**asked, "claude_settings": {**settings, **hidden}}
+    as_json = orjson.dumps(shown, default=lambda model: model.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
+    return SECRETS.redact_bytes(as_json) + b"\n"
 
 
 def take_up_instructions(store: RunStore, plan: Plan, workspace: Workspace) -> bool:

@@ -40,15 +40,15 @@ def push(
     except Superseded:
         raise
     except RunError as error:
-        raise type(error)(f"{error}; {_how_to_get_it(change, kept)}") from None
+        raise type(error)(f"{error}; {_how_to_get_it(change, kept, store.flow_run_id)}") from None
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)
 
 
-def _how_to_get_it(change: Change, kept: str) -> str:
+def _how_to_get_it(change: Change, kept: str, flow_run_id: str) -> str:
     if not kept:
         return "the run store did not take the change either: it goes with this machine"
-    how = f"git fetch <that file> {change.checkout.branch} gets it into any clone, the flow deliver pushes it later"
-    return f"the change is kept as {kept}: {how}"
+    fetch = f"git fetch <that file> {change.checkout.branch} gets it into any clone"
+    return f"the change is kept as {kept}: the flow deliver pushes it later (flow_run_id={flow_run_id}), and {fetch}"
 
 
 def _push(target: Remote, workspace: Workspace, change: Change) -> None:

@@ -30,6 +30,9 @@ from flows.errors import (
 from flows.workspace import git
 
 _TIMEOUT_SECONDS: Final = 1800
+SILENCE_SECONDS: Final = 60
+"""How long a connection may carry nothing. A server at work says so every few seconds (git-config(1): keepAlive)."""
+
 _QUESTIONS: Final = 8
 """How often git may ask for the password: once a connection, and a few to spare."""
 
@@ -150,6 +153,8 @@ class Remote:
             f"protocol.{self.url.url.partition(':')[0]}.allow=always",
             "fetch.unpackLimit=1",
             "http.proactiveAuth=basic",
+            "http.lowSpeedLimit=1",
+            f"http.lowSpeedTime={SILENCE_SECONDS}",
         ]
         with self._askpass() as (environment, token_fd):
             result = git.run(

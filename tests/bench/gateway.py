@@ -18,10 +18,16 @@ from flows.claude.meter import Meter
 from flows.claude.prices import ModelPrice
 from flows.claude.providers import Anthropic, Bedrock, ModelProvider
 from flows.parameters import DEFAULT_MODEL_IDS, Provider
+from tests.bench.measures import Measure, medians, ratio
 
 ROUNDS = 100
 EVENT = '{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "%s"}}'
 REPLY_BYTES = 10 * 2**20
+CHUNK_BYTES = 2**16
+PACED_EVENTS = 200
+FAR_BYTES_A_SECOND = 12_500_000
+GOAL_MS = 5
+GOAL_RATE = 0.8
 BODY = {
     "model": DEFAULT_MODEL_IDS["anthropic"],
     "max_tokens": 9,
@@ -42,13 +48,20 @@ class Model(LoopbackServer):
         """Send the reply."""
         form = "aws" if asked.path.startswith("/model/") else "sse"
         reply = self.replies[form]["long" in asked.path]
+        if "paced" in asked.path:
+            reply *= PACED_EVENTS
+        is_far = "far" in asked.path
         exchange.send_response(200)
         kind = {"aws": "application/vnd.amazon.eventstream", "sse": "text/event-stream"}[form]
         exchange.send_header("content-type", kind)
         exchange.send_header("transfer-encoding", "chunked")
         exchange.end_headers()
-        for at in range(0, len(reply), 2**16):
-            exchange.chunk(reply[at : at + 2**16])
+        size = len(reply) // PACED_EVENTS if "paced" in asked.path else CHUNK_BYTES
+        started = time.perf_counter()
+        for at in range(0, len(reply), size):
+            exchange.chunk(reply[at : at + size])
+            if is_far:  # at the pace of a network, whatever the chunk before took
+                time.sleep(max(0, started + (at + size) / FAR_BYTES_A_SECOND - time.perf_counter()))
         exchange.chunk(b"")
 
 
@@ -82,19 +95,35 @@ def sides(model: Model, provider: Provider) -> Iterator[dict[str, Callable[[str]
         yield {"direct": ask(model.url), "gateway": ask(server.url)}
 
 
-def main() -> None:
-    """Print the table."""
-    print(f"{'':<10} {'first byte, direct':>20} {'gateway':>10} {'added':>10} {'10 MB, direct':>15} {'gateway':>10}")
+def gateway_row(sides_of: object, count: int) -> Iterator[Measure]:
+    """Row 6."""
+    del sides_of, count  # its rounds are shorter than a job, and more
     providers: tuple[Provider, ...] = ("anthropic", "bedrock")
     for provider in providers:
         with Model() as model, sides(model, provider) as asks:
-            first, long = _pairs(asks, "", ROUNDS, 0), _pairs(asks, "?long", 7, 1)
-        added = statistics.median(g - d for d, g in zip(first["direct"], first["gateway"], strict=True))
-        cells = [statistics.median(times[side]) for times in (first, long) for side in ("direct", "gateway")]
-        print(
-            f"{provider:<10} {cells[0] * 1000:>17.2f} ms {cells[1] * 1000:>7.2f} ms {added * 1000:>7.2f} ms "
-            f"{cells[2]:>13.3f} s {cells[3]:>8.3f} s"
+            first = _pairs(asks, "", ROUNDS, 0)
+            events = _pairs(asks, "?paced", 5, 1)
+            long = _pairs(asks, "?long", 9, 1)
+        added = 1000 * statistics.median(g - d for d, g in zip(first["direct"], first["gateway"], strict=True))
+        yield Measure(
+            6, f"{provider}: added to the first byte", f"{added:.1f} ms", "≤ 5 ms", added <= GOAL_MS, _ms(first)
         )
+        late = 1000 * (medians(events)["gateway"] - medians(events)["direct"]) / PACED_EVENTS
+        yield Measure(6, f"{provider}: added per event", f"{late:.2f} ms", "≤ 5 ms", late <= GOAL_MS)
+        rate = 1 / ratio(long, "gateway", "direct")
+        yield Measure(
+            6, f"{provider}: throughput of 10 MB from loopback", f"{rate:.2f} × direct", "≥ 0.8 ×", rate >= GOAL_RATE,
+            _ms(long),
+        )  # fmt: skip
+        with Model() as model, sides(model, provider) as asks:
+            far = _pairs(asks, "?long-and-far", 5, 1)
+        rate = 1 / ratio(far, "gateway", "direct")
+        work = f"{provider}: throughput of 10 MB at {FAR_BYTES_A_SECOND * 8 // 10**6} Mbit/s"
+        yield Measure(6, work, f"{rate:.2f} × direct", "≥ 0.8 ×", rate >= GOAL_RATE, _ms(far))
+
+
+def _ms(times: dict[str, list[float]]) -> str:
+    return ", ".join(f"{name} {1000 * median:.1f} ms" for name, median in medians(times).items())
 
 
 def _pairs(
@@ -107,7 +136,3 @@ def _pairs(
             if number >= 2:  # the first two warm up
                 times[side].append(taken)
     return times
-
-
-if __name__ == "__main__":
-    main()

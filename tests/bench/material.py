@@ -11,17 +11,16 @@ from deployments.local.stack import BUCKET
 from tests.bench.region import Region
 
 _SEED: Final = 7
-_LINE: Final = 64
 
 
 def content(size: int, draw: random.Random) -> bytes:
-    """Return text-like bytes, of which zlib saves a third: hexadecimal with line breaks would be half."""
+    """Return bytes of which zlib can save a third."""
     raw = draw.randbytes(size * 2 // 3)
     return (raw + b"def f(x):\n    return x\n" * (size // 69 + 1))[:size]
 
 
 def repository(region: Region, name: str, *, commits: int, files: int, file_bytes: int) -> str:
-    """Make a repository whose first commit has `files` files, each later one a new version of one; return its URL."""
+    """Make a repository whose first commit has all files, and each later one a new version of one; return its URL."""
     if not (region.git.root / f"{name}.git").exists():
         region.git.create(name)
         git_dir = str(region.git.root / f"{name}.git")

@@ -1,4 +1,4 @@
-"""The sides of a comparison: plain, limit, and ours by each of its ways in. Each job is done in its own process."""
+"""The sides of a comparison: plain, limit, and ours by each of its ways in; each does one job in its own process."""
 
 import itertools
 import json
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
@@ -24,6 +25,10 @@ HERE: Final = Path(__file__).parent
 PROJECT: Final = Path(__file__).parents[2]
 _BRANCHES: Final = itertools.count(1)
 _TIMEOUT_SECONDS: Final = 600
+_CLAUDE_ALONE: Final = """
+mkdir work && cd work && echo "Write hello.txt" | "$CLAUDE" -p --output-format stream-json --verbose \\
+  --permission-mode acceptEdits --model "$CLAUDE_MODEL_ID" >../transcript.jsonl
+"""
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,30 @@ class Sides:
         with_token = job.repo_url.replace("://", f"://x-access-token:{GIT_TOKEN}@")
         return self._shell("limit.sh", job, {"REPO_URL_WITH_TOKEN": with_token})
 
-    def execute(self, job: Job) -> float:
+    def execute(self, job: Job, **more: Any) -> float:  # noqa: ANN401 (the flow's own)
         """A flow run that waits on the server, by the command that ECS is given."""
         branch = f"bench/{next(_BRANCHES)}"
-        command, environment = self.prepared(job, branch)
+        command, environment = self.prepared(job, branch, **more)
         return self.timed(command, environment, job, branch)
 
-    def prepared(self, job: Job, branch: str, flow: str = "implement") -> tuple[list[str], dict[str, str]]:
+    def prepared(
+        self,
+        job: Job,
+        branch: str,
+        flow: str = "implement",
+        **more: Any,  # noqa: ANN401 (the flow's own)
+    ) -> tuple[list[str], dict[str, str]]:
         """Make the flow run; return what executes it."""
-        parameters = {} if flow != "implement" else self.parameters(job, branch)
+        parameters = {} if flow != "implement" else {**self.parameters(job, branch), **more}
         run_id = self.flow_run(flow, parameters)
         environment = {**self.environment(), "PREFECT__FLOW_RUN_ID": run_id}
-        return [sys.executable, "-m", "prefect", "flow-run", "execute"], environment
+        return [sys.executable, "-m", "flows.execute"], environment
+
+    def prefect_execute(self, job: Job) -> float:
+        """The same by Prefect's own command."""
+        branch = f"bench/{next(_BRANCHES)}"
+        _, environment = self.prepared(job, branch)
+        return self.timed([sys.executable, "-m", "prefect", "flow-run", "execute"], environment, job, branch)
 
     def variables(self, job: Job) -> float:
         """`python -m flows`, with the Prefect server that is there."""
@@ -84,12 +101,8 @@ class Sides:
         """The claude process alone, with the same prompt, in an empty directory."""
         del job
         with self._work() as work:
-            environment = {**self._shell_environment(work), "CLAUDE": str(binary())}
-            script = (
-                'mkdir w; cd w; echo "Write hello.txt" | "$CLAUDE" -p --output-format stream-json --verbose '
-                '--permission-mode acceptEdits --model "$CLAUDE_MODEL_ID" >../transcript.jsonl'
-            )
-            return self.timed(["bash", "-c", script], environment, cwd=work)
+            environment = {**self.shell_environment(work), "CLAUDE": str(binary())}
+            return self.timed(["bash", "-c", _CLAUDE_ALONE], environment, cwd=work)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of our side: that of the image."""
@@ -106,20 +119,25 @@ class Sides:
         }
 
     def flow_run(self, flow: str, parameters: Mapping[str, Any]) -> str:
-        """Make a scheduled run of a deployment; return its id."""
+        """Make a scheduled run of a flow's deployment; return its id."""
         if flow not in self.flows:
-            self.flows[flow] = self._deploy(flow)
+            self.flows[flow] = self.deploy(flow)
+        return self.flow_run_of(self.flows[flow], parameters)
+
+    def flow_run_of(self, deployment: str, parameters: Mapping[str, Any]) -> str:
+        """Make a scheduled run of a deployment; return its id."""
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "enforce_parameter_schema": False}
-        made = self._api(f"/deployments/{self.flows[flow]}/create_flow_run", body)
-        return str(made["id"])
+        return str(self.api(f"/deployments/{deployment}/create_flow_run", body)["id"])
 
-    def _deploy(self, flow: str) -> str:
+    def deploy(self, flow: str, name: str = "bench", more: Mapping[str, Any] = MappingProxyType({})) -> str:
+        """Make a deployment; return its id."""
         entrypoint = {"implement": "flows.implement.implement", "empty": "tests.bench.empty_flow.empty"}[flow]
-        flow_id = self._api("/flows/", {"name": flow})["id"]
-        made = {"name": "bench", "flow_id": flow_id, "entrypoint": entrypoint, "path": ".", "pull_steps": None}
-        return str(self._api("/deployments/", made)["id"])
+        flow_id = self.api("/flows/", {"name": flow})["id"]
+        made = {"name": name, "flow_id": flow_id, "entrypoint": entrypoint, "path": ".", "pull_steps": None, **more}
+        return str(self.api("/deployments/", made)["id"])
 
-    def _api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the Prefect server; return its answer."""
         url = self.region.stack.prefect_api_url + path
         for _ in range(20):
             answer = httpx.post(url, json=body, trust_env=False, timeout=60)
@@ -134,10 +152,11 @@ class Sides:
         with self._work() as work:
             given = {"BRANCH_NAME": branch, "INSTRUCTIONS_S3_URI": job.instructions_s3_uri, **more}
             return self.timed(
-                ["bash", str(HERE / script)], {**self._shell_environment(work), **given}, job, branch, cwd=work
+                ["bash", str(HERE / script)], {**self.shell_environment(work), **given}, job, branch, cwd=work
             )
 
-    def _shell_environment(self, work: Path) -> dict[str, str]:
+    def shell_environment(self, work: Path) -> dict[str, str]:
+        """Return the variables of the pipelines; `work` is their directory and home."""
         return {
             **self.region.environment(),
             "WORK": str(work),

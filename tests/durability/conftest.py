@@ -8,6 +8,7 @@ from typing import Any
 
 _KILLS = ("point", "runs", "completed", "duplicate commits", "turns again", "seconds to finish")
 _FAULTS = ("fault", "runs", "state", "seconds")
+_COMPARISONS = ("comparison", "turns again", "tokens again", "of a whole run")
 
 
 def pytest_configure() -> None:
@@ -30,7 +31,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (pyt
                     if name == "durability":
                         row = json.loads(value)
                         rows[next(iter(row)), row[next(iter(row))]].append(row)
-    for kind, names in (("point", _KILLS), ("fault", _FAULTS)):
+    for kind, names in (("point", _KILLS), ("fault", _FAULTS), ("comparison", _COMPARISONS)):
         table = [[name, *_cells(kind, found)] for (what, name), found in rows.items() if what == kind]
         if table:
             terminalreporter.section(
@@ -41,6 +42,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (pyt
 
 
 def _cells(kind: str, found: list[dict[str, Any]]) -> list[str]:
+    if kind == "comparison":
+        row = found[0]
+        return [str(row["again"]), f"{row['tokens']:,}", f"{row['share']:.0%}"]
     seconds = _range([round(row["seconds"]) for row in found])
     if kind == "fault":
         return [str(len(found)), ", ".join(sorted({row["state"] for row in found})), seconds]

@@ -16,11 +16,13 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import psutil
+import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Pending
 
 from flows.workspace.agent_user import FIRST_UID, UID_COUNT
 
+needs_root: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts disks and makes namespaces")
 PROJECT: Final = Path(__file__).parents[2]
 _PATIENCE_SECONDS: Final = 150
 
@@ -80,6 +82,8 @@ class Machine:
         self.process.wait()
         while any(self.processes()):
             time.sleep(0.01)
+        if self.disk.is_mount():
+            subprocess.run(["umount", str(self.disk)], check=True)
         shutil.rmtree(self.disk)
 
     def freeze(self) -> None:
@@ -147,6 +151,7 @@ def machine(
     command: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
     prefix: tuple[str, ...] = (),
+    disk_mb: int = 0,
 ) -> Iterator[Machine]:
     """Start a machine that executes the run; whatever is left of it at the end is removed.
 
@@ -156,8 +161,11 @@ def machine(
         command: What Python is to run there, in place of Prefect's engine.
         variables: More of its environment.
         prefix: What is to run Python.
+        disk_mb: The size of its disk; 0 for as much as this host has.
     """
     disk = Path(tempfile.mkdtemp(prefix="machine-"))
+    if disk_mb:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m", "tmpfs", str(disk)], check=True)
     disk.chmod(0o755)
     said = disk.with_name(f"{disk.name}.log")
     environment = {

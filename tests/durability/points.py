@@ -34,7 +34,7 @@ def wait(machine: Machine, there: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def _said(pattern: str, machine: Machine) -> Callable[[], bool]:
+def said(pattern: str, machine: Machine) -> Callable[[], bool]:
     there = matches(pattern)
     return lambda: there(machine.log())
 
@@ -49,8 +49,8 @@ def held_by_silence(
         with scene.machine() as machine:
             wait(machine, silent.happened.is_set)
             if after:
-                wait(machine, _said(after, machine))
-            assert not before or not _said(before, machine)()
+                wait(machine, said(after, machine))
+            assert not before or not said(before, machine)()
             yield machine
 
     return reach
@@ -63,7 +63,7 @@ def held_in_turn(number: int, *, again: bool = False) -> Callable[[Scene], Itera
         scene.world.stack.model.script = Script(steps(slow=number))
         with scene.machine() as machine:
             if again:
-                wait(machine, _said(rf"says: Step {number - 1}\.", machine))
+                wait(machine, said(rf"says: Step {number - 1}\.", machine))
                 time.sleep(_ASKING_SECONDS)
             else:
                 wait(machine, lambda: scene.turns_asked == number)

@@ -50,6 +50,7 @@ class Scene:
         command: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        disk_mb: int = 0,
     ) -> Iterator[Machine]:
         """Start a machine that executes the run, with every server behind its proxy."""
         behind = {
@@ -57,7 +58,7 @@ class Scene:
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.model.url,
             **(variables or {}),
         }
-        with machine(self.run, self.store, command, behind, prefix) as made:
+        with machine(self.run, self.store, command, behind, prefix, disk_mb) as made:
             self.machines.append(made)
             yield made
 

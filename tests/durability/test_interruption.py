@@ -1,21 +1,29 @@
 """A run that is told to stop: it keeps what there is, hands itself back or says that it was cancelled, and soon."""
 
+import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
+import psutil
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from prefect.states import Cancelling
 
 from deployments.local.scripted_model import Script
+from flows.deliver import deliver
 from tests.conftest import World
-from tests.durability.machines import Machine
+from tests.durability.machines import Machine, needs_root
 from tests.durability.points import in_clone, wait
 from tests.durability.scene import BRANCH, TURNS, Scene, scene, steps
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 HANDED_BACK_SECONDS: Final = 20
 CANCELLED_SECONDS: Final = 10
@@ -32,7 +40,7 @@ def the_run(world: World, tmp_path: Path) -> Iterator[Scene]:
 
 def execute(run: Scene) -> tuple[str, ...]:
     """What ECS runs."""
-    return ("-m", "prefect", "flow-run", "execute", run.run.id)
+    return ("-m", "flows.execute", run.run.id)
 
 
 @contextmanager
@@ -45,7 +53,9 @@ def at_turn(run: Scene, number: int, prefix: tuple[str, ...] = ()) -> Iterator[M
         yield machine
 
 
-@pytest.mark.parametrize("prefix", [(), PID_1], ids=["as-any-process", "as-pid-1"])
+@pytest.mark.parametrize(
+    "prefix", [pytest.param((), id="as-any-process"), pytest.param(PID_1, id="as-pid-1", marks=needs_root)]
+)
 def test_an_interrupted_run_is_handed_back_and_goes_on_elsewhere(the_run: Scene, prefix: tuple[str, ...]) -> None:
     with at_turn(the_run, 7, prefix) as first:
         assert first.interrupt() < HANDED_BACK_SECONDS
@@ -125,3 +135,41 @@ def test_a_run_that_is_cancelled_in_the_push_leaves_a_whole_branch_or_none(the_r
         assert the_run.run.state == "Cancelled", machine.log()
         assert not the_run.left_behind()
     assert BRANCH not in the_run.world.branches() or the_run.is_delivered()
+
+
+def test_a_run_whose_engine_dies_is_reported_as_crashed(the_run: Scene) -> None:
+    with at_turn(the_run, 3) as machine:
+        [engine] = psutil.Process(machine.process.pid).children()
+        engine.kill()
+        machine.end()
+        assert the_run.run.state == "Crashed", machine.log()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_container_that_is_stopped_says_what_is_kept_and_how_to_go_on(
+    the_run: Scene, number: int, status: int
+) -> None:
+    the_run.world.stack.model.script = Script(steps(slow=7))
+    variables = {
+        "PROCESS_REQUIREMENTS": "true",
+        "REPO_URL": the_run.world.repo_url,
+        "INSTRUCTIONS": "Take the steps",
+        "BRANCH_NAME": BRANCH,
+    }
+    with the_run.machine(("-m", "flows"), variables) as container:
+        wait(container, lambda: the_run.turns_asked == 7)
+        # docker stop waits for ten seconds.
+        assert container.interrupt(number) < CANCELLED_SECONDS
+        said = container.log().strip().splitlines()
+        assert container.process.returncode == status, container.log()
+        assert not the_run.left_behind()
+    assert said[-1].startswith("interrupted: ")
+    found = re.search(r"in (\S+): .*flow_run_id=([0-9a-f-]{36})", said[-1])
+    assert found
+    the_run.world.git("fetch", "--quiet", f"{found[1]}/change.bundle", f"{BRANCH}:kept")
+    assert the_run.world.content("kept", "step-6") == "6"
+    assert BRANCH not in the_run.world.branches()
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: the_run.store}):
+        state = cast("State[str]", deliver(found[2], return_state=True))
+    assert state.is_completed()
+    assert the_run.world.content(BRANCH, "step-6") == "6"

@@ -63,7 +63,7 @@ REFUSED: Final[dict[str, tuple[str, type[RunError]]]] = {
         AgentRepoInvalid,
     ),
     "objects-of-no-kind": (
-        "chmod -R u+w .git/objects; find .git/objects -type f -exec sh -c 'echo x > $0' {} \\;",
+        "chmod -R u+w .git/objects; find .git/objects -type f -exec sh -c 'rm -f $0; echo x > $0' {} \\;",
         AgentRepoInvalid,
     ),
     "forged-index": (FORGED_INDEX, AgentRepoInvalid),

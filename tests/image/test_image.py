@@ -15,8 +15,8 @@ from tests.image.engine import Container, Engine
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 
-EXECUTE: Final = ("prefect", "flow-run", "execute")
-"""The command of an ECS worker; the flow run's id is in the environment."""
+EXECUTE: Final = ("python", "-m", "flows.execute")
+"""The command of an ECS task; the flow run's id is in the environment."""
 
 RESCHEDULE: Final = {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"}
 

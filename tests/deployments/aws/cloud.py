@@ -75,7 +75,7 @@ class Cloud:
 
         with get_client(sync_client=True) as prefect:
             pools = {pool.name: pool.updated for pool in prefect.read_work_pools()}
-            deployments = {d.name: d.updated for d in prefect.read_deployments()}
+            deployments = {(d.name, d.flow_id): d.updated for d in prefect.read_deployments()}
             blocks = {(d.name, d.id): d.updated for d in prefect.read_block_documents() if d.name}
         clients = {
             name: self.client(name) for name in ("cloudformation", "s3", "iam", "ecr", "ecs", "sqs", "secretsmanager")

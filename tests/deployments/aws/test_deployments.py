@@ -56,6 +56,23 @@ def test_runs_on_aws_are_of_known_bytes_and_handed_back_when_interrupted(
         assert weights["FARGATE_SPOT"] > weights["FARGATE"] > 0
 
 
+def test_what_was_kept_can_be_delivered_where_runs_are_done(made: Made) -> None:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    assert made.state["deployments"]
+    with get_client(sync_client=True) as prefect:
+        for place, pool in (("ecs", "claude-code-ecs"), ("local", "claude-code-local")):
+            deployment = prefect.read_deployment_by_name(f"deliver/{place}")
+            assert deployment.entrypoint == "flows.deliver.deliver"
+            assert deployment.pull_steps == []
+            assert deployment.work_pool_name == pool
+            assert "@sha256:" in deployment.job_variables.get("image", "@sha256:")
+            schema = deployment.parameter_openapi_schema
+            assert schema is not None
+            assert schema["required"] == ["flow_run_id"]
+            assert "branch_name" in schema["properties"]
+
+
 def test_they_wait_for_one_another(deployed: "dict[str, DeploymentResponse]") -> None:
     for deployment in deployed.values():
         assert deployment.global_concurrency_limit

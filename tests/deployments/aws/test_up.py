@@ -23,8 +23,8 @@ def test_a_dry_run_names_everything_and_changes_nothing(made: Made) -> None:
     for name in ("work pool claude-code-ecs (ecs)", "work pool claude-code-local (process)"):
         assert f"would create {name}" in made.dry_run
     assert f"would create block s3-bucket/{made.cloud.project}" in made.dry_run
-    for name in ("ecs", "nightly", "local"):
-        assert f"would create deployment implement/{name}" in made.dry_run
+    for name in ("implement/ecs", "implement/nightly", "implement/local", "deliver/ecs", "deliver/local"):
+        assert f"would create deployment {name}" in made.dry_run
     assert made.dry_run.replace("would ", "").count("create ") == made.up.count("create ")
 
 

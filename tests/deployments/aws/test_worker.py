@@ -70,7 +70,7 @@ def test_parameters_are_not_in_the_overrides_and_variables_are(submitted: dict[s
     variables = {pair["name"]: pair["value"] for pair in container["environment"]}
     assert variables["HTTPS_PROXY"] == "http://proxy.example:3128"
     assert variables["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
-    assert container["command"] == ["prefect", "flow-run", "execute"]
+    assert container["command"] == ["python", "-m", "flows.execute"]
     assert "PREFECT_API_KEY" not in variables
 
 

@@ -1,12 +1,16 @@
 """`make demo`, whole, as a process: what a newcomer sees."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.terminals import terminal
 
 PROJECT = Path(__file__).parents[3]
 
@@ -34,7 +38,9 @@ def test_it_shows_the_branch_the_diff_the_report_and_the_times() -> None:
     assert "main.md" in done.stdout
     for step in ("secret", "clone", "instructions", "claude", "push", "whole run"):
         assert re.search(rf"{step}\s+│ Completed", done.stdout), step
+        assert step == "whole run" or len(re.findall(rf"^✓ {step} +\d+\.\d s", done.stdout, re.MULTILINE)) == 1, step
     assert re.search(r"http://127.0.0.1:\d+/runs/flow-run/[0-9a-f-]{36}", done.stdout)
+    assert "\x1b" not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -59,3 +65,26 @@ def test_what_it_cannot_do_is_said_without_a_traceback(arguments: tuple[str, ...
     assert done.returncode == 1
     assert said in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_json_is_all_that_standard_output_has() -> None:
+    done = demo("--json")
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["outcome"] == "Completed"
+    assert outcome["files"] == ["tests/test_api.py", "todo/api.py"]
+    assert len(outcome["commit"]) == 40
+    assert set(outcome["steps"]) == {"secret", "clone", "instructions", "claude", "push"}
+    assert "✓ claude" in done.stderr
+
+
+def test_a_terminal_shows_rows_and_ctrl_c_ends_everything() -> None:
+    with terminal("-m", "deployments.local.demo", variables={}) as person:
+        person.wait_for("runs cat", 120)
+        mine = psutil.Process(person.pid).children(recursive=True)
+        person.press(b"\x03")
+        assert person.end() == 130
+    assert re.search(r"^✓ clone +\d+\.\d s", person.screen(), re.MULTILINE), person.screen()
+    assert "interrupted: the agent, and all else that was started, was ended" in person.screen()
+    assert "Traceback" not in person.seen
+    assert not [process for process in mine if process.is_running()]

@@ -1,0 +1,61 @@
+"""`make bench`: each row of the table, measured side by side; all rows together are written to docs/benchmarks.md."""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tests.bench import page
+from tests.bench.checkpoint_row import checkpoints_row
+from tests.bench.fetching import clones, instructions
+from tests.bench.gateway import gateway_row
+from tests.bench.growth import curves, growth, plot
+from tests.bench.image import image
+from tests.bench.imports import imports
+from tests.bench.jobs import real, small
+from tests.bench.many import many
+from tests.bench.measures import Measure
+from tests.bench.region import region
+from tests.bench.sides import Sides
+from tests.bench.stream import stream
+
+_Row = Callable[[Sides, int], Iterator[Measure]]
+_ROWS: Final[dict[int, _Row]] = {
+    1: small, 2: real, 3: instructions, 4: clones, 5: stream, 6: gateway_row, 7: checkpoints_row, 8: many, 9: image,
+    10: imports,
+}  # fmt: skip
+_GROWTH: Final = 11
+
+
+def main() -> None:
+    """Run the rows that are asked for."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="*", default=[], help="of the table; without, all")
+    parser.add_argument("--pairs", type=int, default=5)
+    given = parser.parse_args()
+    rows = given.rows or [*_ROWS, _GROWTH]
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "AWS_", "ANTHROPIC_", "CLAUDE_"))]:
+        del os.environ[name]
+    started = time.monotonic()
+    measures: list[Measure] = []
+    with region() as made:
+        sides = Sides(made)
+        for row in rows:
+            for measure in _ROWS[row](sides, given.pairs) if row in _ROWS else _growth(sides):
+                measures.append(measure)
+                page.show([measure])
+            print(f"     ({time.monotonic() - started:.0f} s so far)", flush=True)
+    if not given.rows:
+        page.write(measures, given.pairs)
+        print(f"written to {page.PAGE}")
+
+
+def _growth(sides: Sides) -> Iterator[Measure]:
+    made = list(curves(sides))
+    plot(made, page.PLOT)
+    yield from growth(made)
+
+
+if __name__ == "__main__":
+    main()

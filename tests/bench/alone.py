@@ -1,0 +1,107 @@
+"""One step of ours alone, in a process of its own: prints its seconds and the memory that it took, as JSON.
+
+`python -m tests.bench.alone instructions <S3 URI>`, `… clone <repository URL>`, `… stream <file of events>`
+"""
+
+import json
+import logging
+import os
+import re
+import resource
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from git import RemoteProgress
+from pydantic import SecretStr
+
+from flows.addresses import RepoUrl, S3Uri
+from flows.aws import client_config, new_session
+from flows.claude.events import Event
+from flows.claude.narration import Narrator
+from flows.claude.process import run_agent
+from flows.claude.transcript import portions
+from flows.credentials import DEFAULT_USERNAME
+from flows.parameters import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
+from flows.redaction import SECRETS
+from flows.store import RunStore
+from flows.workspace.clone import clone
+from flows.workspace.directory import Workspace, workspace
+from flows.workspace.instructions import PARALLEL, from_s3
+from flows.workspace.remote import Remote
+
+TOKEN_VARIABLE: Final = "BENCH_GIT_TOKEN"
+
+
+def _instructions(place: Workspace, uri: str) -> None:
+    client = new_session(DEFAULT_REGION).client("s3", config=client_config(PARALLEL))
+    from_s3(place, client, S3Uri.parse(uri))
+
+
+def _clone(place: Workspace, url: str) -> None:
+    remote = Remote(RepoUrl.parse(url), SecretStr(os.environ[TOKEN_VARIABLE]), DEFAULT_USERNAME, place.trusted)
+    branch = f"bench/{datetime.now(UTC):%H%M%S}"
+    clone(
+        place, remote, branch=branch, base_branch="", depth=DEFAULT_CLONE_DEPTH, allow_default_branch=False,
+        progress=RemoteProgress(),
+    )  # fmt: skip
+
+
+def _stream(place: Workspace, source: str) -> None:
+    """Listen to a process that prints the events, log their lines, and keep the transcript, as the claude task does."""
+    logger = logging.getLogger("bench")
+    logger.addHandler(logging.StreamHandler(Path(os.devnull).open("w")))  # noqa: SIM115 (for as long as the process)
+    logger.setLevel(logging.INFO)
+
+    narrator = Narrator((f"{place.work_tree}/",))
+
+    def log(event: Event) -> None:
+        for line in narrator.tell(event, time.monotonic()):
+            logger.log(line.level, "%s", line.text)
+
+    run_agent(
+        ["cat", source], environment={"PATH": os.environ["PATH"]}, cwd=place.root, prompt=Path(os.devnull),
+        transcript=place.transcript, limits=Limits(), on_event=log,
+    )  # fmt: skip
+
+
+class _Folder:
+    """A file system that keeps nothing."""
+
+    def read_path(self, path: str) -> bytes:
+        """There is nothing."""
+        raise FileNotFoundError(path)
+
+    def write_path(self, path: str, content: bytes) -> None:
+        """Take it, and forget it."""
+
+
+def _keep(place: Workspace) -> None:
+    store = RunStore(_Folder(), "bench")
+    store.keep_transcript(SECRETS.redact_bytes(portion) for portion in portions(place.transcript))
+
+
+def main() -> None:
+    """Do what the command line says."""
+    what, source = sys.argv[1:]
+    with workspace() as place:
+        idle = _peak_mb()
+        started = time.perf_counter()
+        {"instructions": _instructions, "clone": _clone, "stream": _stream}[what](place, source)
+        taken = time.perf_counter() - started
+        if what == "stream":
+            _keep(place)
+        kept = time.perf_counter() - started - taken
+    print(json.dumps({"seconds": taken, "kept_seconds": kept, "idle_mb": idle, "peak_mb": _peak_mb()}))
+
+
+def _peak_mb() -> float:
+    """Return the most that this process held so far; getrusage(2) would count the one that started it as well."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+# What one would write to run the plain pipeline in: built beside ours by make bench, and compared with it by size.
+ARG BASE_IMAGE=debian:trixie-slim
+FROM ${BASE_IMAGE}
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates git nodejs npm awscli \
+ && rm -rf /var/lib/apt/lists/*
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
+    npm install --global @anthropic-ai/claude-code@2.1.330 && npm cache clean --force

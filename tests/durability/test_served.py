@@ -1,0 +1,103 @@
+"""The same by what people use: a process that serves the deployments, and Prefect's command line."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deployments.local.scripted_model import Script
+from deployments.local.served import served
+from flows.workspace.agent_user import FIRST_UID, UID_COUNT
+from tests.conftest import World
+from tests.durability.machines import FlowRun
+from tests.durability.scene import BRANCH, steps
+
+CANCELLED_SECONDS = 10
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@pytest.fixture
+def environment(world: World, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What a person's shell has, with a store and temporary files of this test's own."""
+    (tmp_path / "tmp").mkdir(mode=0o711)
+    for folder in (tmp_path, *tmp_path.parents):
+        if str(folder).startswith("/tmp/"):  # noqa: S108 (pytest makes them for its own user alone)
+            folder.chmod(folder.stat().st_mode | 0o011)
+    made = {
+        **os.environ,
+        **world.stack.environment(),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "store"),
+    }
+    with served(made):
+        yield made
+
+
+def prefect(environment: dict[str, str], *arguments: str) -> str:
+    command = [sys.executable, "-m", "prefect", *arguments]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def start(environment: dict[str, str], world: World) -> FlowRun:
+    given = {"repo_url": world.repo_url, "instructions": "Take the steps", "branch_name": BRANCH}
+    parameters = [part for name, value in given.items() for part in ("-p", f"{name}={value}")]
+    found = ID.search(prefect(environment, "deployment", "run", "implement/local", *parameters))
+    assert found
+    return FlowRun(found.group())
+
+
+def agents(environment: dict[str, str]) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            of_an_agent = FIRST_UID <= process.uids().real < FIRST_UID + 2 * UID_COUNT
+            if of_an_agent and environment["TMPDIR"] in " ".join(process.environ().values()):
+                found.append(str(process))
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until(seconds: float, there: bool, environment: dict[str, str]) -> None:
+    deadline = time.monotonic() + seconds
+    while bool(agents(environment)) != there:
+        assert time.monotonic() < deadline, agents(environment)
+        time.sleep(0.1)
+
+
+def wait_for_state(run: FlowRun, state: str) -> None:
+    deadline = time.monotonic() + 90
+    while run.state != state:
+        assert time.monotonic() < deadline, run.state
+        time.sleep(0.2)
+
+
+def test_a_run_is_cancelled_and_what_there_is_is_delivered_by_the_command_line(
+    world: World, environment: dict[str, str]
+) -> None:
+    world.stack.model.asked.clear()
+    world.stack.model.script = Script(steps(slow=7))
+    run = start(environment, world)
+    deadline = time.monotonic() + 90
+    while len(world.stack.model.asked) < 7:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    wait_until(CANCELLED_SECONDS, there=True, environment=environment)
+    prefect(environment, "flow-run", "cancel", run.id)
+    wait_until(CANCELLED_SECONDS, there=False, environment=environment)
+    wait_for_state(run, "Cancelled")
+    assert world.branches() == {"main"}
+    prefect(environment, "deployment", "run", "deliver/local", "-p", f"flow_run_id={run.id}", "--watch")
+    assert world.content(BRANCH, "step-6") == "6"
+    prefect(
+        environment,
+        *("deployment", "run", "deliver/local", "-p", f"flow_run_id={run.id}", "-p", "branch_name=another", "--watch"),
+    )
+    assert world.git("rev-parse", "another") == world.git("rev-parse", BRANCH)
+    assert not list(Path(environment["TMPDIR"]).glob("claude-code-headless-*"))
