@@ -17,7 +17,7 @@ from deployments.local.prefect_server import ended
 from flows.workspace.agent_user import FIRST_UID, UID_COUNT
 from tests.bench.jobs import small_job
 from tests.bench.measures import Measure, ratio, shown
-from tests.bench.sides import PROJECT, Job, Sides
+from tests.bench.sides import PROJECT, Job, Sides, fewer
 
 RUNS: Final = 20
 _POOL: Final = "bench"
@@ -130,7 +130,7 @@ def many(sides: Sides, count: int) -> Iterator[Measure]:
     times: dict[str, list[float]] = {"plain": [], "ours": []}
     peak = 0.0
     with worker(sides) as (deployment, process):
-        for _ in range(max(1, count // 2)):
+        for _ in range(fewer(fewer(count))):
             times["plain"].append(by_xargs(sides, job))
             seconds, megabytes = by_worker(sides, job, deployment, process)
             times["ours"].append(seconds)
