@@ -43,7 +43,7 @@ def instructions(sides: Sides, count: int) -> Iterator[Measure]:
             return float(steps[-1]["seconds"])
 
         # Ours first, so that it and not the other meets a server that has to ask moto.
-        ways = {"ours": ours, "aws s3 cp": lambda uri=uri: _aws(sides, uri)}  # type: ignore[misc]
+        ways = {"ours": ours, "aws s3 cp": lambda uri=uri: _aws(sides, uri)}
         times = pairs(ways, count if size < _LONG else fewer(count))
         middle[size], peak[size] = medians(times)["ours"], max(found["peak_mb"] for found in steps)
         yield at_most(3, f"{size:,} objects", ratio(times, "ours", "aws s3 cp"), 0.4, "aws s3 cp", shown(times))
