@@ -7,7 +7,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import Any, Final
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -67,11 +67,14 @@ def completed(run: Run) -> State[Delivery]:
 def _conclude(
     run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
 ) -> None:
-    """Tell what became of the run."""
-    if run:
-        _keep_page(run)
-    ending = _ending(run, given, steps, error)
-    publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
+    """Tell what became of the run; whatever goes wrong with that is a warning, for the run is as it is."""
+    try:
+        if run:
+            _keep_page(run)
+        ending = _ending(run, given, steps, error)
+        publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
+    except Exception as fault:  # noqa: BLE001 (a git command, a file, a fault of ours)
+        get_run_logger().warning("there is no report: %s: %s", type(fault).__name__, fault)
 
 
 def _keep_page(run: Run) -> None:
@@ -105,13 +108,20 @@ def _tags(run: Run | None) -> list[str]:
     return [f"model:{run.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
 
 
+def _deployment_name() -> str:
+    try:
+        return str(runtime.deployment.name or "")
+    except Exception:  # noqa: BLE001 (Prefect asks its API, which may be away)
+        return ""
+
+
 def _ending(
     run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
 ) -> Ending:
     """Gather what is known, while the run's directories are there."""
     known = Ending(
         flow_run_id=str(runtime.flow_run.id),
-        deployment=str(runtime.deployment.name or ""),
+        deployment=_deployment_name(),
         steps=tuple(steps.values()),
         error=error,
     )

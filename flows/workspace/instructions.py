@@ -123,6 +123,9 @@ def _list(client: "S3Client", uri: S3Uri) -> dict[str, tuple[str, int]]:
     paths: dict[str, tuple[str, int]] = {}
     size = 0
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=uri.bucket, Prefix=uri.key):
+        if "IsTruncated" not in page:
+            # An answer that broke off among its headers reads like one that ended, and like a list of nothing.
+            raise InstructionsUnavailable(f"{uri}: S3's list of it broke off")
         for item in page.get("Contents", []):
             if item["Key"].endswith("/"):
                 continue

@@ -8,7 +8,7 @@ from typing import Any
 
 _KILLS = ("point", "runs", "completed", "duplicate commits", "turns again", "seconds to finish")
 _FAULTS = ("fault", "runs", "state", "seconds")
-_COMPARISONS = ("comparison", "turns again", "tokens after the loss")
+_COMPARISONS = ("comparison", "turns again", "tokens again", "of a whole run")
 
 
 def pytest_configure() -> None:
@@ -43,7 +43,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (pyt
 
 def _cells(kind: str, found: list[dict[str, Any]]) -> list[str]:
     if kind == "comparison":
-        return [str(found[0]["again"]), f"{found[0]['tokens']:,}"]
+        row = found[0]
+        return [str(row["again"]), f"{row['tokens']:,}", f"{row['share']:.0%}"]
     seconds = _range([round(row["seconds"]) for row in found])
     if kind == "fault":
         return [str(len(found)), ", ".join(sorted({row["state"] for row in found})), seconds]
