@@ -33,7 +33,8 @@ def _parts(ending: Ending) -> Iterator[str]:
     yield f"# {prose(title(ending))}"
     if ending.error:
         yield quoted(prose(str(ending.error)[:_MESSAGE_MAX_CHARACTERS]))
-    yield table([[name, value] for name, value in _facts(ending) if value], ["", ""])
+    first, *others = [[name, value] for name, value in _facts(ending) if value]
+    yield table(others, first)  # a head of empty cells would be shown as an empty bar
     yield "## What to do now\n\n" + "\n\n".join(advice(ending))
     if ending.agent:
         said, note = cut(ending.agent.summary, _SUMMARY_MAX_CHARACTERS, "see the transcript")

@@ -94,8 +94,7 @@ def test_a_run_is_started_with_two_fields_watched_and_read(
     pages.picture("completed")
     pages.tab("Artifacts")
     pages.picture("artifacts")
-    pages.page.get_by_text("What the run did").first.click()
-    pages.page.get_by_text("implement-todo", exact=True).first.click()
+    pages.page.get_by_text("implement-todo-report", exact=True).first.click()
     pages.sees("Pushed 2 files", "$0.0", "todo/api.py", "transcript.html")
     branch = next(run["name"] for run in runs(stack) if run["id"] == run_id).partition(" @ ")[2]
     expect(pages.page.get_by_text(branch).first).to_be_visible()
