@@ -59,6 +59,13 @@ class Narrator:
 
     def tell(self, event: Event, now: float) -> Iterator[Line]:
         """Yield the lines of an event that came at `now`, in seconds of any clock."""
+        try:
+            lines = list(self._tell(event, now))
+        except RecursionError:  # what is nested deeper than Python writes down
+            lines = list(self._paced("goes on"))
+        yield from lines
+
+    def _tell(self, event: Event, now: float) -> Iterator[Line]:
         for text, detail in self._steps(event, now):
             yield from self._paced(self._plain(text))
             if detail and self.in_detail:

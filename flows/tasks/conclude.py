@@ -89,11 +89,12 @@ def _keep_page(run: Run) -> None:
 
 
 def _introduce(run: Run) -> threading.Thread:
-    """Tag the run while it works, beside its work."""
+    """Tag the run while it works, and learn its deployment's name, beside its work."""
 
     def introduce() -> None:
-        with suppress(Exception):  # the end of the run sets them again, and warns
+        with suppress(Exception):  # the end of the run does both again, and warns
             set_tags(_tags(run))
+            str(runtime.deployment.name)  # which Prefect asks its API for, and remembers
 
     thread = threading.Thread(target=copy_context().run, args=(introduce,), name="tags", daemon=True)
     thread.start()
