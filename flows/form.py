@@ -19,7 +19,7 @@ def _shown(title: str, **constraints: Any) -> Any:  # noqa: ANN401 (as pydantic'
 
 
 def _like(words: str, pattern: str) -> str:
-    """Return a pattern that begins with words: of a value that is refused Prefect shows the pattern and no more."""
+    """Return a pattern that begins with words: of a value that is refused Prefect shows the pattern, as Markdown."""
     return f"({words}){{0}}^({pattern})$"
 
 
@@ -29,7 +29,7 @@ RepoUrlField = Annotated[
     str, _shown("Repository", pattern=_like("an https URL without user or token", REPO_URL_PATTERN))
 ]
 S3UriField = Annotated[
-    str, _shown("Instructions in S3", pattern=_like("s3://bucket/file or s3://bucket/folder/*", f"|{S3_URI_PATTERN}"))
+    str, _shown("Instructions in S3", pattern=_like("s3://bucket/file or s3://bucket/folder/", f"|{S3_URI_PATTERN}"))
 ]
 InstructionsField = Annotated[str, _shown("Instructions as text")]
 BaseBranchField = Annotated[str, _shown("Branch to start from", pattern=_BRANCH)]

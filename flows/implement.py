@@ -84,8 +84,8 @@ def implement(
             Give this or the text.
         instructions: What is to be done, in Markdown, in place of a file in S3.
         base_branch: Where a new branch starts. Empty: the repository's default branch.
-        branch_name: Where the work goes. One that exists is continued. Empty: a new
-            feature/claude-implementation-<time>-<run>.
+        branch_name: Where the work goes. One that exists is continued. Empty: a new one, its name
+            feature/claude-implementation, the time, and a part of the run's id.
         commit_message: Of the one commit that the run makes; the flow run's id is added to it.
         provider: Who serves the model: Amazon Bedrock, or Anthropic's own API.
         claude_model_id: Its id, as the provider names it. Empty: the current Sonnet.

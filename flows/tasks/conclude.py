@@ -67,14 +67,14 @@ def completed(run: Run) -> State[Delivery]:
 def _conclude(
     run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
 ) -> None:
-    """Tell what became of the run; where that fails, it became of it all the same."""
+    """Tell what became of the run; whatever goes wrong with that is a warning, for the run is as it is."""
     try:
         if run:
             _keep_page(run)
         ending = _ending(run, given, steps, error)
         publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
-    except Exception as fault:  # noqa: BLE001 (whatever it is: the work is pushed, or the error is another)
-        get_run_logger().warning("the report is missing: %s: %s", type(fault).__name__, fault)
+    except Exception as fault:  # noqa: BLE001 (a git command, a file, a fault of ours)
+        get_run_logger().warning("there is no report: %s: %s", type(fault).__name__, fault)
 
 
 def _keep_page(run: Run) -> None:

@@ -1,8 +1,8 @@
 """What checkpoints cost a run on a large repository: time per look, bytes, and how much slower the agent gets.
 
 The agent is stood in for by turns of a fixed length: so long a wait for the model, and then fixed work in the tree, as
-a build or a test run would do it. Turns and interval are scaled down together, so that a look falls on as many turns as
-in a run whose turns take 20 s with a checkpoint every 60 s.
+a build or a test run would do it. Turns and interval are five times as short as those of a run with turns of 20 s and a
+checkpoint every 60 s, so that a minute of measuring holds as many looks as five of that run; the share is of its 60 s.
 """
 
 import argparse
@@ -36,6 +36,9 @@ from flows.workspace.clone import Checkout
 from flows.workspace.directory import Workspace, workspace
 from flows.workspace.instructions import Instructions
 from flows.workspace.work_tree import cut_work_tree
+
+INTERVAL_SECONDS = 60
+"""Between checkpoints, where a run says nothing else."""
 
 RUN = "bench"
 SESSION = session_id(RUN)
@@ -140,7 +143,9 @@ def main() -> int:
             print(f"  {options.turns} turns of {options.turn_seconds} s and work, a look every {options.interval} s")
             print(f"  without checkpoints      {without[0]:6.2f} s, {without[1]:5.2f} s of work a turn")
             print(f"  beside {count:2} checkpoints    {beside[0]:6.2f} s, {beside[1]:5.2f} s of work a turn")
-            print(f"  share of wall time       {(beside[0] / without[0] - 1) * 100:6.2f} %")
+            added = (beside[0] - without[0]) / max(count, 1)
+            share = added / INTERVAL_SECONDS * 100
+            print(f"  share of wall time       {share:6.2f} %: {added:.2f} s a checkpoint, one in {INTERVAL_SECONDS} s")
             print(f"  the last checkpoint      {size / 2**10:6.0f} KiB of change, {_stored(store)}")
     return 0
 

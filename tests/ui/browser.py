@@ -11,8 +11,7 @@ from typing import Final
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
-from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+from playwright.sync_api import Error, Locator, Page, sync_playwright
 
 WIDTH: Final = 1280
 _COLORS: Final = 128
@@ -78,7 +77,7 @@ class PrefectPages:
         for text in texts:
             try:
                 self.page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
-            except PlaywrightTimeoutError:
+            except Error:
                 pytest.fail(f"{text!r} is not on {self.page.url}, which says:\n{self.page.inner_text('body')}")
 
     def picture(self, name: str) -> None:

@@ -49,7 +49,7 @@ def runs(stack: LocalStack) -> list[dict[str, str]]:
     [
         ("Repository", "file:///etc", "an https URL without user or token"),
         ("Repository", "https://user:token@example.com/a/b", "an https URL without user or token"),
-        ("Instructions in S3", "bucket/file.md", "s3://bucket/file or s3://bucket/folder/*"),
+        ("Instructions in S3", "bucket/file.md", "s3://bucket/file or s3://bucket/folder/"),
         ("Branch to push", "-x", "a name that git takes"),
     ],
 )

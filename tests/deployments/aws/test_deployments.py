@@ -82,17 +82,6 @@ def test_they_wait_for_one_another(deployed: "dict[str, DeploymentResponse]") ->
     assert limits == {"ecs": 5, "nightly": 1, "local": 2}
 
 
-def test_a_kept_change_is_delivered_there_too(made: Made, deployed: "dict[str, DeploymentResponse]") -> None:
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    assert "deliver/ecs" in made.up
-    with get_client(sync_client=True) as prefect:
-        deliver = prefect.read_deployment_by_name("deliver/ecs")
-    assert deliver.entrypoint == "flows.deliver.deliver"
-    assert deliver.job_variables == deployed["ecs"].job_variables
-    assert deliver.work_pool_name == "claude-code-ecs"
-
-
 def test_the_nightly_one_is_asleep(deployed: "dict[str, DeploymentResponse]") -> None:
     [schedule] = deployed["nightly"].schedules
     assert schedule.active is False

@@ -112,6 +112,19 @@ def test_an_api_that_takes_no_artifact_and_no_tag_fails_no_run(
     assert sum("a part of the report is missing" in record.getMessage() for record in caplog.records) == 3
 
 
+def test_a_report_that_cannot_be_made_changes_no_outcome(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise errors.GitFailed("the objects cannot be read")
+
+    monkeypatch.setattr("flows.tasks.conclude.patch", broken)
+    done = run()
+    assert world.git("rev-parse", done.delivered().branch) == done.delivered().commit
+    world.shell("mkdir .circleci; echo x > .circleci/config.yml")
+    assert isinstance(run().error, errors.CiFilesChanged)
+
+
 def test_the_agents_steps_are_in_the_log_with_what_came_of_them(
     world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture
 ) -> None:
