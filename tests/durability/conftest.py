@@ -4,8 +4,12 @@ import json
 import os
 import random
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+_TEST_SECONDS = 600
 _KILLS = ("point", "runs", "completed", "duplicate commits", "turns again", "seconds to finish")
 _FAULTS = ("fault", "runs", "state", "seconds")
 _COMPARISONS = ("comparison", "turns again", "tokens again", "of a whole run")
@@ -14,6 +18,13 @@ _COMPARISONS = ("comparison", "turns again", "tokens again", "of a whole run")
 def pytest_configure() -> None:
     """Choose a seed before the workers start, who inherit it."""
     os.environ.setdefault("DURABILITY_SEED", str(random.SystemRandom().randrange(10**6)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give these tests the time that several processes after one another take on a busy machine."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_TEST_SECONDS))
 
 
 def pytest_report_header() -> str:

@@ -24,7 +24,7 @@ from flows.workspace.agent_user import FIRST_UID, UID_COUNT
 
 needs_root: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts disks and makes namespaces")
 PROJECT: Final = Path(__file__).parents[2]
-_PATIENCE_SECONDS: Final = 150
+_PATIENCE_SECONDS: Final = 300
 
 
 @dataclass

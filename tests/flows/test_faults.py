@@ -12,6 +12,7 @@ from deployments.local.git_remote import GitFault
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
+from flows.claude.command import environment
 from flows.tasks.claude import run_claude
 from tests.conftest import World
 from tests.runs import Run
@@ -74,6 +75,10 @@ def test_an_overloaded_model_is_waited_for(world: World, run: Callable[..., Run]
 def test_a_model_that_stays_overloaded_is_named_and_the_work_kept(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Claude Code asks ten times, which takes three minutes, and the task has four attempts.
+    monkeypatch.setattr(
+        "flows.tasks.agent.environment", lambda *given: {**environment(*given), "CLAUDE_CODE_MAX_RETRIES": "1"}
+    )
     monkeypatch.setattr(run_claude, "retry_delay_seconds", [0.1])
     steps = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),)) for n in range(1, 5)]
     script = world.script(*steps, Turn("Done."))
