@@ -69,7 +69,7 @@ def last_words(transcript: bytes) -> tuple[Event, str]:
     events = [parse(line) for line in transcript.split(b"\n")]
     results = [event for event in events if event.get("type") == "result"]
     replies = [block for event in events if event.get("type") == "assistant" for block in blocks(event)]
-    texts = [str(block["text"]) for block in replies if block.get("text")]
+    texts = [block["text"] for block in replies if block.get("text") and isinstance(block["text"], str)]
     return (results[-1] if results else {}), (texts[-1] if texts else "")
 
 

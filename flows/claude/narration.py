@@ -59,6 +59,13 @@ class Narrator:
 
     def tell(self, event: Event, now: float) -> Iterator[Line]:
         """Yield the lines of an event that came at `now`, in seconds of any clock."""
+        try:
+            lines = list(self._tell(event, now))
+        except RecursionError:  # what is nested deeper than Python writes down
+            lines = list(self._paced("goes on"))
+        yield from lines
+
+    def _tell(self, event: Event, now: float) -> Iterator[Line]:
         for text, detail in self._steps(event, now):
             yield from self._paced(self._plain(text))
             if detail and self.in_detail:
@@ -91,17 +98,21 @@ class Narrator:
     def _begin(self, block: Fields, now: float) -> None:
         given, name = block.get("input"), str(block.get("name"))
         fields = given if isinstance(given, dict) else {}
-        self.doing = self._plain(use(name, fields))
+        words = use(name, fields)
+        self.doing = self._plain(words)
         if len(self._under_way) >= _UNDER_WAY:
             del self._under_way[next(iter(self._under_way))]
-        self._under_way[str(block.get("id"))] = _Use(name, fields, use(name, fields), now)
+        self._under_way[str(block.get("id"))] = _Use(name, fields, words, now)
 
     def _finish(self, block: Fields, event: Event, now: float) -> Iterator[tuple[str, str]]:
         used = self._under_way.pop(str(block.get("tool_use_id")), None) or _Use("", {}, "goes on", now)
         self.doing = "waits for the model"
         seconds = f" ({now - used.at:.0f} s)" if now - used.at >= _SLOW_SECONDS else ""
         came = outcome(used.name, used.given, block, event.get("tool_use_result"))
-        yield f"{used.words}{came}{seconds}", f"{_json(used.given)} → {block.get('content')}"
+        content = block.get("content")
+        said = content if isinstance(content, str) else _json(content)
+        detail = f"{_json(used.given)} → {said}" if self.in_detail else ""
+        yield f"{used.words}{came}{seconds}", detail
 
     def _paced(self, text: str) -> Iterator[Line]:
         """Yield the line, or leave it out, where there have been many."""

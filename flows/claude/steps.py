@@ -10,7 +10,7 @@ from typing import Any, Final
 
 _SHOWN: Final = 160
 _OUTCOME_SHOWN: Final = 80
-_LOOKED_AT: Final = 20
+_LOOKED_AT: Final = 4
 """How many times what is shown of a text is looked at: it may be megabytes, and begin with white space."""
 
 _NOT_SHOWN: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")

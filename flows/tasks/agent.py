@@ -92,11 +92,16 @@ def work(agent: Agent, workspace: Workspace, plan: Plan, flow_run_id: str) -> Ag
     agent.session_id = agent.session_id or session_id(flow_run_id)
     session = _session(workspace, agent.session_id)
     run = _work(agent, workspace, plan, session, is_continued=agent.checkpoint is not None)
-    if session.resumes and not run.spoke and not run.result and not run.ended_for:
+    if session.resumes and _found_no_conversation(run):
         get_run_logger().warning("the session cannot be resumed, a new one goes on: %s", run.stderr.strip())
         agent.session_id = session_id(agent.session_id)
         run = _work(agent, workspace, plan, Session(agent.session_id, resumes=False), is_continued=True)
     return replace(run, over_budget=agent.meter.has_refused, cost_usd=agent.meter.spent_usd)
+
+
+def _found_no_conversation(run: AgentRun) -> bool:
+    """Whether Claude Code ended before it asked the model anything; where it says why, in a result of no turn."""
+    return not run.spoke and not run.ended_for and not run.result.get("num_turns")
 
 
 def _session(workspace: Workspace, name: str) -> Session:

@@ -64,6 +64,8 @@ def run_claude(agent: Agent, workspace: Workspace, plan: Plan, identity: CommitI
         change = collect(workspace, plan.checkout, identity)
         kept = _keep(workspace, store, change, agent.meter)
         report = _judge(run, agent, workspace, change, kept)
+        if is_full:
+            raise DiskFull(f"{DISK_FULL}; what the agent says that it did may be missing")
     except RunError as error:
         checkpoints.write()  # for whoever tries this run again, later and elsewhere
         raise _with_what_is_kept(_disk_full(error) if is_full else error, kept) from None

@@ -89,11 +89,12 @@ def _keep_page(run: Run) -> None:
 
 
 def _introduce(run: Run) -> threading.Thread:
-    """Tag the run while it works, beside its work."""
+    """Tag the run while it works, and learn its deployment's name, beside its work."""
 
     def introduce() -> None:
-        with suppress(Exception):  # the end of the run sets them again, and warns
+        with suppress(Exception):  # the end of the run does both again, and warns
             set_tags(_tags(run))
+            str(runtime.deployment.name)  # which Prefect asks its API for, and remembers
 
     thread = threading.Thread(target=copy_context().run, args=(introduce,), name="tags", daemon=True)
     thread.start()
@@ -108,13 +109,20 @@ def _tags(run: Run | None) -> list[str]:
     return [f"model:{run.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
 
 
+def _deployment_name() -> str:
+    try:
+        return str(runtime.deployment.name or "")
+    except Exception:  # noqa: BLE001 (Prefect asks its API, which may be away)
+        return ""
+
+
 def _ending(
     run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
 ) -> Ending:
     """Gather what is known, while the run's directories are there."""
     known = Ending(
         flow_run_id=str(runtime.flow_run.id),
-        deployment=str(runtime.deployment.name or ""),
+        deployment=_deployment_name(),
         steps=tuple(steps.values()),
         error=error,
     )

@@ -71,7 +71,8 @@ class AgentUser:
 
     def _drop(self) -> list[str]:
         ids = [f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
-        return ["setpriv", *ids, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+        # Where the flow is killed alone there is nobody left to end the agent.
+        return ["setpriv", *ids, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL"]
 
     def give(self, path: Path) -> None:
         """Make the agent the owner of `path` and of everything below it; links are not followed."""

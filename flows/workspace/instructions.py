@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from flows.addresses import S3Uri
 from flows.aws import Outcomes, named_errors
@@ -21,6 +21,7 @@ from flows.errors import (
     UnsafeKey,
 )
 from flows.workspace.directory import Workspace
+from flows.workspace.s3_objects import S3Object, S3Objects
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,6 +33,8 @@ PARALLEL: Final = 32
 MAIN_NAMES: Final = ("main.md", "instructions.md", "readme.md")
 INLINE_NAME: Final = "instructions.md"
 _COMPONENT_MAX_BYTES: Final = 255
+_MANY: Final = 64
+"""More objects than this are worth one more request, to learn how to ask for them faster."""
 _CHUNK_BYTES: Final = 2**20
 
 
@@ -96,30 +99,37 @@ def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instruction
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     outcomes = Outcomes(str(uri), InstructionsNotFound, InstructionsAccessDenied, InstructionsUnavailable)
     with named_errors(outcomes):
-        paths = _list(client, uri) if uri.is_folder else {PurePosixPath(uri.key).name: uri.key}
-    _check_paths(paths)
-    _make_folders(workspace, paths)
+        listed = _list(client, uri) if uri.is_folder else {PurePosixPath(uri.key).name: (uri.key, MAX_BYTES)}
+    _check_paths({path: key for path, (key, _) in listed.items()})
+    _make_folders(workspace, listed)
+    objects = S3Objects(client, uri.bucket, PARALLEL)
+    if len(listed) > _MANY:
+        with named_errors(outcomes):
+            objects.learn(next(iter(listed.values()))[0])
 
-    def download(item: tuple[str, str]) -> InstructionFile:
-        with named_errors(
-            Outcomes(f"s3://{uri.bucket}/{item[1]}", outcomes.missing, outcomes.denied, outcomes.unavailable)
-        ):
-            return _download(workspace, client, uri.bucket, *item)
+    def download(item: tuple[str, tuple[str, int]]) -> InstructionFile:
+        path, (key, size) = item
+        name = f"s3://{uri.bucket}/{key}"
+        with named_errors(Outcomes(name, outcomes.missing, outcomes.denied, outcomes.unavailable)):
+            return _write(workspace, path, objects.get(key, size), name)
 
     with ThreadPoolExecutor(PARALLEL, "instructions") as pool:
-        files = tuple(pool.map(download, paths.items()))
+        files = tuple(pool.map(download, listed.items()))
     return _read(workspace, str(uri), files)
 
 
-def _list(client: "S3Client", uri: S3Uri) -> dict[str, str]:
-    """Return key by relative path; `folder/` markers, which consoles make, are no files."""
-    paths: dict[str, str] = {}
+def _list(client: "S3Client", uri: S3Uri) -> dict[str, tuple[str, int]]:
+    """Return key and size by relative path; `folder/` markers, which consoles make, are no files."""
+    paths: dict[str, tuple[str, int]] = {}
     size = 0
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=uri.bucket, Prefix=uri.key):
+        if "IsTruncated" not in page:
+            # An answer that broke off among its headers reads like one that ended, and like a list of nothing.
+            raise InstructionsUnavailable(f"{uri}: S3's list of it broke off")
         for item in page.get("Contents", []):
             if item["Key"].endswith("/"):
                 continue
-            paths[item["Key"].removeprefix(uri.key)] = item["Key"]
+            paths[item["Key"].removeprefix(uri.key)] = item["Key"], item["Size"]
             size += item["Size"]
             _check_size(str(uri), len(paths), size)
     if not paths:
@@ -157,21 +167,15 @@ def _check_paths(paths: dict[str, str]) -> None:
         seen[folded] = key
 
 
-def _download(workspace: Workspace, client: "S3Client", bucket: str, path: str, key: str) -> InstructionFile:
-    answer = client.get_object(Bucket=bucket, Key=key)
-    _check_size(f"s3://{bucket}/{key}", 1, answer["ContentLength"])
+def _write(workspace: Workspace, path: str, found: S3Object, name: str) -> InstructionFile:
+    _check_size(name, 1, found.size)
     target, digest = workspace.instructions / path, hashlib.sha256()
     with target.open("wb") as file:
-        for chunk in _chunks(answer["Body"]):
+        for chunk in found.chunks:
             file.write(chunk)
             digest.update(chunk)
     workspace.agent.lend(target)
-    etag, version_id = answer["ETag"].strip('"'), answer.get("VersionId", "")
-    return InstructionFile(path, answer["ContentLength"], etag, version_id, digest.hexdigest())
-
-
-def _chunks(body: Any) -> Iterator[bytes]:  # noqa: ANN401 (botocore's StreamingBody is typed as the stub's own class)
-    yield from body.iter_chunks(_CHUNK_BYTES)
+    return InstructionFile(path, found.size, found.etag, found.version_id, digest.hexdigest())
 
 
 def _read(workspace: Workspace, source: str, files: tuple[InstructionFile, ...]) -> Instructions:

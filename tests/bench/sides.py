@@ -215,3 +215,8 @@ def pairs(sides: Mapping[str, Callable[[], float]], count: int, warm_ups: int = 
             if number >= 0:
                 times[name].append(taken)
     return times
+
+
+def fewer(count: int) -> int:
+    """Return how many pairs of something that takes minutes: the whole bench is to take twenty."""
+    return max(1, count // 2)

@@ -4,16 +4,27 @@ import json
 import os
 import random
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+_TEST_SECONDS = 600
 _KILLS = ("point", "runs", "completed", "duplicate commits", "turns again", "seconds to finish")
 _FAULTS = ("fault", "runs", "state", "seconds")
-_COMPARISONS = ("comparison", "turns again", "tokens after the loss")
+_COMPARISONS = ("comparison", "turns again", "tokens again", "of a whole run")
 
 
 def pytest_configure() -> None:
     """Choose a seed before the workers start, who inherit it."""
     os.environ.setdefault("DURABILITY_SEED", str(random.SystemRandom().randrange(10**6)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give these tests the time that several processes after one another take on a busy machine."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_TEST_SECONDS))
 
 
 def pytest_report_header() -> str:
@@ -43,7 +54,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (pyt
 
 def _cells(kind: str, found: list[dict[str, Any]]) -> list[str]:
     if kind == "comparison":
-        return [str(found[0]["again"]), f"{found[0]['tokens']:,}"]
+        row = found[0]
+        return [str(row["again"]), f"{row['tokens']:,}", f"{row['share']:.0%}"]
     seconds = _range([round(row["seconds"]) for row in found])
     if kind == "fault":
         return [str(len(found)), ", ".join(sorted({row["state"] for row in found})), seconds]

@@ -11,7 +11,7 @@ from deployments.local.scripted_model import Script
 from tests.durability.machines import Machine, matches
 from tests.durability.scene import Scene, steps
 
-_PATIENCE_SECONDS: Final = 90
+_PATIENCE_SECONDS: Final = 240
 _ASKING_SECONDS: Final = 0.5
 """What Claude Code takes from a reply, by way of its tool, to the next request."""
 

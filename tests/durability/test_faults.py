@@ -16,7 +16,7 @@ from deployments.local.git_remote import GitFault
 from deployments.local.prefect_server import free_port, prefect_server
 from deployments.local.scripted_model import ModelFault, Script, Tool, Turn
 from tests.conftest import World
-from tests.durability.machines import Machine
+from tests.durability.machines import Machine, needs_root
 from tests.durability.points import WORKED, said, wait
 from tests.durability.scene import TURNS, WORK, Scene, described, scene, steps
 
@@ -88,32 +88,6 @@ def test_a_model_that_is_overloaded_for_20_seconds_is_waited_for(the_run: Scene,
             complete(the_run, machine, "model answers 529 for 20 s", record_property, turns_again=refused)
 
 
-def test_a_model_that_stays_overloaded_is_named_and_the_work_goes_on_later(
-    the_run: Scene, record_property: Record
-) -> None:
-    model = the_run.world.stack.model
-    started = time.monotonic()
-    with the_run.machine() as machine:
-        wait(machine, lambda: the_run.turns_asked == 6)
-        model.script.faults.extend([ModelFault(529)] * 5000)
-        machine.end()
-        seconds = time.monotonic() - started
-        record_property(
-            "durability", described(fault="model answers 529 for good", state=the_run.run.state, seconds=seconds)
-        )
-        assert the_run.run.state == "Failed"
-        assert "ModelUnavailable" in machine.log()
-        assert "the work so far is kept as" in machine.log()
-    asked = the_run.turns_asked
-    model.script = Script(steps())
-    found = the_run.keepings().checkpoint
-    assert found
-    done = found.spent["replies"]
-    assert done >= 5
-    with the_run.machine() as second:
-        complete(the_run, second, "the same, executed again later", record_property, turns_again=asked - done + 1)
-
-
 @pytest.mark.parametrize("how", ["reset", "stall", "truncate", "away"])
 def test_a_prefect_api_that_is_cut_off_does_no_harm(
     the_run: Scene, how: How | Literal["away"], record_property: Record
@@ -159,6 +133,7 @@ def full_disk(step: int, *, frees: bool) -> Script:
     return Script(tuple(made))
 
 
+@needs_root
 def test_a_disk_that_is_full_for_a_while_costs_a_checkpoint_and_no_more(
     the_run: Scene, record_property: Record
 ) -> None:
@@ -168,6 +143,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_checkpoint_and_no_more(
         assert "no checkpoint this time" in machine.log()
 
 
+@needs_root
 def test_a_disk_that_stays_full_has_a_name_and_the_work_is_kept(the_run: Scene, record_property: Record) -> None:
     the_run.world.stack.model.script = full_disk(5, frees=False)
     started = time.monotonic()

@@ -18,7 +18,7 @@ from prefect.states import Cancelling
 from deployments.local.scripted_model import Script
 from flows.deliver import deliver
 from tests.conftest import World
-from tests.durability.machines import Machine
+from tests.durability.machines import Machine, needs_root
 from tests.durability.points import in_clone, wait
 from tests.durability.scene import BRANCH, TURNS, Scene, scene, steps
 
@@ -53,7 +53,9 @@ def at_turn(run: Scene, number: int, prefix: tuple[str, ...] = ()) -> Iterator[M
         yield machine
 
 
-@pytest.mark.parametrize("prefix", [(), PID_1], ids=["as-any-process", "as-pid-1"])
+@pytest.mark.parametrize(
+    "prefix", [pytest.param((), id="as-any-process"), pytest.param(PID_1, id="as-pid-1", marks=needs_root)]
+)
 def test_an_interrupted_run_is_handed_back_and_goes_on_elsewhere(the_run: Scene, prefix: tuple[str, ...]) -> None:
     with at_turn(the_run, 7, prefix) as first:
         assert first.interrupt() < HANDED_BACK_SECONDS

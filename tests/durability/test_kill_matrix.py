@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deployments.local.scripted_model import Script
 from tests.conftest import World
-from tests.durability.points import POINTS, Point, held, held_in_turn
-from tests.durability.scene import TURNS, Scene, described, scene
+from tests.durability.points import POINTS, Point, held, held_in_turn, wait
+from tests.durability.scene import TURNS, Scene, described, scene, steps
 
 RANDOM_KILLS = 30
 Record = Callable[[str, object], None]
@@ -87,3 +88,15 @@ def test_a_run_may_lose_one_machine_after_the_other(the_run: Scene, record_prope
         with held(the_run, Point("", held_in_turn(turn, again=True))) as machine:
             machine.lose()
     go_on(the_run, "in turns 4, 7 and 10", record_property, losses=3)
+
+
+def test_an_agent_does_not_outlive_a_flow_that_is_killed_alone(the_run: Scene) -> None:
+    the_run.world.stack.model.script = Script(steps(slow=5))
+    with the_run.machine() as machine:
+        wait(machine, lambda: the_run.turns_asked == 5)
+        assert "claude" in {process.name() for process in machine.processes()}
+        machine.process.kill()
+        deadline = time.monotonic() + 10
+        while "claude" in {process.name() for process in machine.processes()}:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

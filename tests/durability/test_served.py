@@ -72,7 +72,7 @@ def wait_until(seconds: float, there: bool, environment: dict[str, str]) -> None
 
 
 def wait_for_state(run: FlowRun, state: str) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while run.state != state:
         assert time.monotonic() < deadline, run.state
         time.sleep(0.2)
@@ -84,7 +84,7 @@ def test_a_run_is_cancelled_and_what_there_is_is_delivered_by_the_command_line(
     world.stack.model.asked.clear()
     world.stack.model.script = Script(steps(slow=7))
     run = start(environment, world)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while len(world.stack.model.asked) < 7:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -95,9 +95,4 @@ def test_a_run_is_cancelled_and_what_there_is_is_delivered_by_the_command_line(
     assert world.branches() == {"main"}
     prefect(environment, "deployment", "run", "deliver/local", "-p", f"flow_run_id={run.id}", "--watch")
     assert world.content(BRANCH, "step-6") == "6"
-    prefect(
-        environment,
-        *("deployment", "run", "deliver/local", "-p", f"flow_run_id={run.id}", "-p", "branch_name=another", "--watch"),
-    )
-    assert world.git("rev-parse", "another") == world.git("rev-parse", BRANCH)
     assert not list(Path(environment["TMPDIR"]).glob("claude-code-headless-*"))

@@ -1,10 +1,14 @@
 """A change that a run kept is pushed later: by the flow deliver, with fresh credentials, and without an agent."""
 
+import json
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.deliver import deliver
 from tests.conftest import World
@@ -43,6 +47,30 @@ def test_it_may_go_to_another_branch(world: World, kept: Run) -> None:
     commit = delivering(kept, branch_name="other", policy={"allow_ci_changes": True})
     assert world.branches() == {"main", "other"}
     assert world.git("rev-parse", "other") == commit
+
+
+def test_a_token_that_expired_while_the_agent_worked_is_renewed_and_the_change_delivered(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 1 > one"}),), seconds=1.5), Turn("Done."))
+
+    def expire() -> None:
+        while not world.stack.model.asked:
+            time.sleep(0.01)
+        monkeypatch.setattr(world.stack.git, "token", "the-renewed-token")
+
+    thread = threading.Thread(target=expire)
+    thread.start()
+    refused = run(branch_name="the-branch")
+    thread.join()
+    assert isinstance(refused.error, errors.GitAuthFailed)
+    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
+    assert isinstance(delivering(refused), errors.GitAuthFailed)
+    asked = len(world.stack.model.asked)
+    world.stack.put_secret(json.dumps({"token": "the-renewed-token", "email": "a@example.com"}), world.name)
+    commit = delivering(refused, git_credentials_secret_id=world.name)
+    assert world.git("rev-parse", "the-branch") == commit
+    assert len(world.stack.model.asked) == asked
 
 
 def test_what_the_policy_forbids_stays(world: World, kept: Run) -> None:

@@ -12,6 +12,8 @@ from deployments.local.git_remote import GitFault
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
+from flows.claude.command import environment
+from flows.tasks.claude import run_claude
 from tests.conftest import World
 from tests.runs import Run
 
@@ -70,6 +72,35 @@ def test_an_overloaded_model_is_waited_for(world: World, run: Callable[..., Run]
     assert len(world.stack.model.asked) == 3
 
 
+def test_a_model_that_stays_overloaded_is_named_and_the_work_kept(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Claude Code asks ten times, which takes three minutes, and the task has four attempts.
+    monkeypatch.setattr(
+        "flows.tasks.agent.environment", lambda *given: {**environment(*given), "CLAUDE_CODE_MAX_RETRIES": "1"}
+    )
+    monkeypatch.setattr(run_claude, "retry_delay_seconds", [0.1])
+    steps = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),)) for n in range(1, 5)]
+    script = world.script(*steps, Turn("Done."))
+
+    def overload() -> None:
+        while len(world.stack.model.asked) < 3:
+            time.sleep(0.01)
+        script.faults.extend([ModelFault(529)] * 1000)
+
+    thread = threading.Thread(target=overload)
+    thread.start()
+    refused = run(branch_name="the-branch", limits={"checkpoint_seconds": 600})
+    thread.join()
+    assert isinstance(refused.error, errors.ModelUnavailable)
+    assert refused.run_count("claude") == 4
+    assert len(script.faults) > 900, "it does not go on asking"
+    assert "the work so far is kept as" in str(refused.error)
+    assert refused.kept("checkpoint-0").exists()
+    world.git("fetch", "--quiet", str(refused.kept("change.bundle")), "the-branch:kept")
+    assert world.content("kept", "step-2") == "2"
+
+
 def test_an_agent_that_is_killed_is_resumed_in_its_session(world: World, run: Callable[..., Run]) -> None:
     once = Turn("First.", (Tool("Bash", {"command": "echo once > count.txt"}),))
     world.script(once, Turn("Second.", seconds=1.5))
@@ -100,6 +131,7 @@ def test_a_push_that_the_remote_refuses_keeps_the_change(world: World, run: Call
     refused = run(branch_name="feature/y")
     assert isinstance(refused.error, errors.PushRejected)
     assert "the sun does not shine" in str(refused.error)
+    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
     assert refused.run_count("push") == 1
     bundle = refused.kept("change.bundle")
     world.git("fetch", "--quiet", str(bundle), "feature/y:kept")
@@ -127,6 +159,7 @@ def test_a_branch_that_moved_is_never_overwritten(world: World, run: Callable[..
     thread.join()
     assert isinstance(refused.error, errors.BranchConflict)
     assert "change.bundle" in str(refused.error)
+    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
     assert world.git("log", "-1", "--format=%an", "feature/z") == "o"
 
 
@@ -144,7 +177,34 @@ def test_an_agent_that_works_too_long_is_ended(world: World, run: Callable[..., 
     refused = run(limits={"agent_timeout_seconds": 4})
     assert isinstance(refused.error, errors.AgentTimeout)
     assert time.monotonic() - started < 30
+    assert "limits.agent_timeout_seconds" in str(refused.error)
+    assert "change.bundle" in str(refused.error)
     assert refused.kept("change.bundle").exists()
+    assert refused.kept("checkpoint-0").exists()
+
+
+def test_an_agent_that_falls_silent_is_ended_and_resumed(world: World, run: Callable[..., Run]) -> None:
+    once = "test -e once || { touch once; echo $$ > pid; sleep 300; }; echo 2 > two"
+    world.script(
+        Turn("First.", (Tool("Bash", {"command": "echo 1 > one"}),)),
+        Turn("Second.", (Tool("Bash", {"command": once}),)),
+        Turn("Done."),
+    )
+    done = run(limits={"stall_timeout_seconds": 5})
+    delivery = done.delivered()
+    assert done.run_count("claude") == 2
+    assert world.content(delivery.branch, "two") == "2"
+    assert not psutil.pid_exists(int(world.content(delivery.branch, "pid")))
+
+
+def test_a_child_that_holds_the_agents_output_open_holds_up_nothing(world: World, run: Callable[..., Run]) -> None:
+    # What a command leaves in the agent's own group holds its output open for longer than anybody waits.
+    world.shell("echo done > done.txt; (sleep 300 >/proc/$PPID/fd/1) & disown; echo $! > pid")
+    started = time.monotonic()
+    delivery = run().delivered()
+    assert time.monotonic() - started < 60
+    assert world.content(delivery.branch, "done.txt") == "done"
+    assert not psutil.pid_exists(int(world.content(delivery.branch, "pid")))
 
 
 def test_what_the_agent_leaves_running_is_ended(world: World, run: Callable[..., Run]) -> None:
