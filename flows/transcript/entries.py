@@ -129,11 +129,11 @@ def _denied(event: Event) -> str:
 
 def _call(name: str, given: Mapping[str, Any]) -> Entry:
     known = next((key for key in _TITLES if given.get(key)), "")
-    words = " ".join(clean(str(given.get(known, ""))).split())
+    words = " ".join(clean(_text(given.get(known, ""))).split())
     title = words if len(words) <= _TITLE_MAX else f"{words[:_TITLE_MAX]}…"
-    rest = {key: value for key, value in given.items() if key != known or str(value) != words}
+    rest = {key: value for key, value in given.items() if key != known or value != words}
     if {"old_string", "new_string"} <= rest.keys():
-        old, new = str(rest.pop("old_string")), str(rest.pop("new_string"))
+        old, new = _text(rest.pop("old_string")), _text(rest.pop("new_string"))
         return Entry("calls", title, clean(name), sections=[*_texts(**rest), _diff(old, new)])
     if "description" in rest:
         rest = {"text": rest.pop("description"), **rest}  # what the agent says it is for: no label is needed
@@ -156,7 +156,7 @@ def _add_result(entry: Entry, block: Event) -> None:
 
 def _result(content: object) -> str:
     if not isinstance(content, list):
-        return str(content or "")
+        return _text(content or "")
     return "\n".join(_part(part) for part in content if isinstance(part, dict))
 
 

@@ -150,7 +150,9 @@ def test_no_event_takes_the_page_away(tmp_path: Path) -> None:
     began = time.monotonic()
     html = made(
         tmp_path,
-        calls("Deep", 1, **{"command": "x", "nested": deep}),  # type: ignore[arg-type]
+        calls("Deep", 1, command="x", nested=deep),  # type: ignore[arg-type]
+        calls("Deeper", 3, command=deep),  # type: ignore[arg-type]
+        returns(3, deep),
         calls("Edit", 2, old_string="".join(f"{n}\n" for n in range(60_000)), new_string="x\ny\n" * 60_000),
         says("after"),
     )
