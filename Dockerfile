@@ -1,7 +1,10 @@
 ARG BASE_IMAGE=debian:trixie-slim
 
 FROM ${BASE_IMAGE} AS system
-RUN apt-get update \
+# As Debian's slim images do, whatever the base: of documentation the licences alone.
+RUN printf 'path-%s\n' 'exclude=/usr/share/doc/*' 'include=/usr/share/doc/*/copyright' 'exclude=/usr/share/man/*' \
+      >/etc/dpkg/dpkg.cfg.d/slim \
+ && apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates git python3 tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
 
