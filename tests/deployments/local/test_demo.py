@@ -80,7 +80,7 @@ def test_json_is_all_that_standard_output_has() -> None:
 
 def test_a_terminal_shows_rows_and_ctrl_c_ends_everything() -> None:
     with terminal("-m", "deployments.local.demo", variables={}) as person:
-        person.wait_for("runs cat", 120)
+        person.wait_for("claude      ", 120)  # its row
         mine = psutil.Process(person.pid).children(recursive=True)
         person.press(b"\x03")
         assert person.end() == 130
