@@ -21,6 +21,7 @@ from flows.claude.events import Event
 from flows.claude.narration import Narrator
 from flows.claude.steps import short
 from flows.parameters import Limits
+from flows.redaction import redact
 from flows.steps import LOGGER
 from flows.workspace.directory import Workspace
 
@@ -87,7 +88,7 @@ class _Shown:
     def _update(self, artifact: UUID | None, percent: float, words: str) -> None:
         if artifact:
             with suppress(Exception):  # the next one may get through
-                update_progress_artifact(artifact, progress=percent, description=words)
+                update_progress_artifact(artifact, progress=percent, description=redact(words))
 
     def _words(self) -> str:
         return f"{self._spent()}; {short(self.narrator.doing, _DOING_SHOWN)}"

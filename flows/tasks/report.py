@@ -61,8 +61,9 @@ def _quietly(call: Callable[[], object], logger: "logging.Logger | logging.Logge
 
 
 def _artifact(kind: str, key: str, description: str, content: str) -> None:
+    run_id = UUID(str(runtime.flow_run.id))
     artifact = ArtifactCreate(
-        type=kind, key=key, description=description, data=content, flow_run_id=UUID(str(runtime.flow_run.id))
+        type=kind, key=key, description=redact(description), data=redact(content), flow_run_id=run_id
     )
     get_client(sync_client=True).create_artifact(artifact)
 

@@ -26,7 +26,7 @@ def test_a_run_is_done_in_its_task(team: Team, world: World, capsys: pytest.Capt
     with team.on_fargate(world, submitted) as container:
         status, said = container.end()
     assert status == 0, said
-    assert state(run_id) == "Completed"
+    assert state(run_id) == "Completed", said
     assert world.content("by-the-team", "hello.txt") == "hello"
     assert {"plan", "instructions-0", "change", "report.md", "usage.json"} <= team.kept(run_id)
     to_first_task = (first_task_start(run_id) - begun).total_seconds()
@@ -100,5 +100,5 @@ def test_an_interrupted_run_is_handed_back_and_done_by_another_task(team: Team, 
     with team.on_fargate(world, team.submitted(run_id, time_of_asking=2)) as container:
         status, said = container.end()
     assert status == 0, said
-    assert state(run_id) == "Completed"
+    assert state(run_id) == "Completed", said
     assert world.content("at-the-second-go", "hello.txt") == "hello"

@@ -54,7 +54,7 @@ def test_a_change_that_may_not_leave_is_kept_and_the_agent_is_not_paid_twice(
     stopped = run(branch_name="the-branch")
     assert type(stopped.error) is error
     assert f"policy.{next(iter(policy))}" in str(stopped.error)
-    assert "change.bundle: git fetch" in str(stopped.error)
+    assert f"change.bundle: the flow deliver pushes it later (flow_run_id={stopped.id})" in str(stopped.error)
     assert (stopped.run_count("claude"), stopped.run_count("push")) == (1, 1)
     assert world.branches() == {"main"}
     world.git("fetch", "--quiet", str(stopped.kept("change.bundle")), "refs/heads/the-branch:refs/heads/kept")

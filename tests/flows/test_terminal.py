@@ -36,7 +36,7 @@ def test_ctrl_c_ends_the_agent_keeps_its_work_and_says_so(world: World) -> None:
         person.press(b"\x03")
         assert person.end() == 130
     assert "Traceback" not in person.seen
-    found = re.search(r"what it had done is in (\S+):", person.seen)
+    found = re.search(r"what it had done is in (\S+?):", person.seen)
     assert found
     assert (Path(found[1]) / "change.bundle").exists()
 

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -99,10 +100,17 @@ def test_any_keys_become_files_below_the_directory_or_a_named_error(tmp_path: Pa
 
 @pytest.fixture
 def s3() -> Iterator[S3Client]:
-    with mock_aws():
-        client = SESSION.client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
+    aws = mock_aws()
+    # Where the local stack runs its S3 is in this process too, and stays as it is.
+    aws.start(reset=False)
+    client = SESSION.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    versions = client.list_object_versions(Bucket=BUCKET).get("Versions", [])
+    for version in versions:
+        client.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+    client.delete_bucket(Bucket=BUCKET)
+    aws.stop(remove_data=False)
 
 
 @pytest.fixture
@@ -217,9 +225,9 @@ def test_a_user_without_the_permission_and_one_whom_aws_does_not_know_are_told_a
     s3: S3Client, place: Workspace, uri: str, key_id: str, error: type[errors.RunError]
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="main.md", Body=b"Do it")
-    iam = SESSION.client("iam")
-    iam.create_user(UserName="nobody")
-    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    iam, name = SESSION.client("iam"), f"nobody-{uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
     stranger = boto3.Session(key_id or key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1").client("s3")
     with pytest.raises(error) as caught:
         set_initial_no_auth_action_count(0)(from_s3)(place, stranger, S3Uri.parse(uri))
