@@ -31,9 +31,11 @@ _FILLED_IN: Final = "No response requested."
 
 _BEDROCK: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)")
 _PLACES: Final = {
-    "cwd": re.compile(r"[Ww]orking directory: (\S+)"),
-    "instructions": re.compile(r"requirements in the directory ([^\s,]+)"),
+    "cwd": re.compile(r"[Ww]orking directory(?: is|:) ([^\s,]+)"),
+    "instructions": re.compile(r"(?:requirements in the directory|instructions are in) ([^\s,:]+)"),
 }
+"""Where the agent is told that it works; what it was told last counts, as it may have moved to another machine."""
+
 _AWS_ERRORS: Final = {
     400: "ValidationException", 403: "AccessDeniedException", 404: "ResourceNotFoundException",
     429: "ThrottlingException", 503: "ServiceUnavailableException",
@@ -150,7 +152,7 @@ def _turns_done(body: dict[str, Any]) -> int:
 
 def _placed(turn: Turn, body: dict[str, Any]) -> Turn:
     said = json.dumps(body).replace("\\n", "\n")
-    places = {name: found[1] for name, pattern in _PLACES.items() if (found := pattern.search(said))}
+    places = {name: found[-1] for name, pattern in _PLACES.items() if (found := pattern.findall(said))}
 
     def put(text: str) -> str:
         for name, place in places.items():
