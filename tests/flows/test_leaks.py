@@ -25,7 +25,7 @@ def database(world: World) -> bytes:
 def test_a_credential_that_the_agent_knows_stops_the_run_and_is_said_nowhere(
     world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture, secret: str
 ) -> None:
-    world.shell(f"echo {secret} > found.txt")
+    world.shell(f"echo {secret} > found.txt; sleep 4")  # so long that its progress is shown
     stopped = run(provider="anthropic" if secret == API_KEY else "bedrock")
     assert isinstance(stopped.error, errors.CredentialExposed)
     assert "renew it" in str(stopped.error)
