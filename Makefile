@@ -89,7 +89,7 @@ imports: $(VENV)/ready ## import-linter
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/ready ## Measure us beside the plain pipeline; ROWS="1 3" some rows of docs/benchmarks.md, PAIRS=5
-	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(PAIRS),--pairs $(PAIRS))
+	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(WRITE),--write)
 
 bench-checkpoints: $(VENV)/ready ## What checkpoints cost a run on a repository of 1 GB
 	@$(BIN)/python -m tests.bench.checkpoints

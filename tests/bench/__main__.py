@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=[], help="of the table; without, all")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="write to the page also where not all rows are measured")
     given = parser.parse_args()
     rows = given.rows or [*_ROWS, _GROWTH]
     for name in [name for name in os.environ if name.startswith(("PREFECT_", "AWS_", "ANTHROPIC_", "CLAUDE_"))]:
@@ -46,7 +47,7 @@ def main() -> None:
                 measures.append(measure)
                 page.show([measure])
             print(f"     ({time.monotonic() - started:.0f} s so far)", flush=True)
-    if not given.rows:
+    if given.write or not given.rows:
         page.write(measures, given.pairs)
         print(f"written to {page.PAGE}")
 

@@ -19,6 +19,7 @@ from tests.bench.sides import PROJECT
 
 PAGE: Final = PROJECT / "docs" / "benchmarks.md"
 PLOT: Final = PROJECT / "docs" / "images" / "growth.png"
+ALL_ROWS: Final = frozenset(range(1, 12))
 _MEASURED: Final = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- /measured -->)", re.DOTALL)
 
 
@@ -34,7 +35,11 @@ def table(measures: Iterable[Measure]) -> str:
 def write(measures: Iterable[Measure], pairs: int) -> None:
     """Put what was measured into the page."""
     words = f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}; {_versions()}. {pairs} pairs after a warm-up.\n\n"
-    text = words + table(measures) + f"\n![How the time grows]({PLOT.relative_to(PAGE.parent)})\n"
+    measured = list(measures)
+    grown = f"\n![How the time grows]({PLOT.relative_to(PAGE.parent)})\n" if PLOT.exists() else ""
+    left_out = sorted(ALL_ROWS - {measure.row for measure in measured})
+    note = f"\nNot measured in this run: row {', '.join(map(str, left_out))}.\n" if left_out else ""
+    text = words + table(measured) + note + grown
     PAGE.write_text(_MEASURED.sub(lambda _: text, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
