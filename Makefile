@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# AGAIN=1 runs what failed last, and nothing else.
+AGAIN ?=
+override AGAIN := $(if $(AGAIN),--last-failed --last-failed-no-failures none)
 
 # The image: what builds it, what runs it in its test, and what either has to be told on this host.
 IMAGE ?= claude-code-headless
@@ -35,7 +38,7 @@ demo: $(VENV)/ready ## The whole job on a local stack; REPO=<path or URL> takes 
 	@$(BIN)/python -m deployments.local.demo $(if $(REPO),--repo '$(REPO)') $(if $(MODEL),--model '$(MODEL)') $(if $(KEEP),--keep) $(if $(JSON),--json)
 
 test: $(VENV)/ready ## The whole test suite
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(AGAIN)
 
 image: ## Build the image with docker, podman or buildah; BUILD_FLAGS=… is passed on
 	@test -n "$(BUILDER)" \
@@ -52,29 +55,29 @@ test-image: $(VENV)/ready ## Build the image, and run the whole job in it with d
 	@command -v zstd >/dev/null || { echo "zstd is needed to measure the image: apt install zstd"; exit 1; }
 	@$(MAKE) --no-print-directory image
 	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' PIP_CONFIG='$(PIP_CONFIG)' \
-	  $(BIN)/python -m pytest -m image tests/image
+	  $(BIN)/python -m pytest -m image tests/image $(AGAIN)
 
 test-durability: $(VENV)/ready ## Machines lost in the middle of a run, and others that go on with it
-	@$(BIN)/python -m pytest tests/durability -n $(WORKERS)
+	@$(BIN)/python -m pytest tests/durability -n $(WORKERS) $(AGAIN)
 
 test-hostile: $(VENV)/ready ## Hostile repositories and agents against the wall between two users; needs root on Linux
-	@$(BIN)/python -m pytest tests/hostile -n $(WORKERS)
+	@$(BIN)/python -m pytest tests/hostile -n $(WORKERS) $(AGAIN)
 
 test-ecs: $(VENV)/ready ## Build the image, and run in it what a real ECS worker submits to moto; RUN_FLAGS=… is passed on
 	@test -n "$(RUNNER)" \
 	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
 	@$(MAKE) --no-print-directory image
-	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/ecs
+	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/ecs $(AGAIN)
 
 test-ui: $(VENV)/ready ## Prefect's pages in a real browser: form, run, report, transcript; needs chromium
-	@$(BIN)/python -m pytest tests/ui
+	@$(BIN)/python -m pytest tests/ui $(AGAIN)
 
 screenshots: $(VENV)/ready ## The same, and its pictures into docs/images
 	@SCREENSHOTS="$$(mktemp -d)" && export SCREENSHOTS && $(BIN)/python -m pytest tests/ui \
 	  && mv "$$SCREENSHOTS"/form.png "$$SCREENSHOTS"/report.png docs/images && echo "the others are in $$SCREENSHOTS"
 
 test-postgres: $(VENV)/ready ## A Prefect server with PostgreSQL and authentication, and a run through it
-	@$(BIN)/python -m pytest -m postgres tests/postgres
+	@$(BIN)/python -m pytest -m postgres tests/postgres $(AGAIN)
 
 check: lint types imports ## Lint, types and import rules
 
