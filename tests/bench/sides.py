@@ -133,7 +133,9 @@ class Sides:
         """Make a deployment; return its id."""
         entrypoint = {"implement": "flows.implement.implement", "empty": "tests.bench.empty_flow.empty"}[flow]
         flow_id = self.api("/flows/", {"name": flow})["id"]
-        made = {"name": name, "flow_id": flow_id, "entrypoint": entrypoint, "path": ".", "pull_steps": None, **more}
+        # Without a step Prefect's command copies the directory that it is in, here the checkout with its environment.
+        here: list[Any] = [{"prefect.deployments.steps.set_working_directory": {"directory": str(PROJECT)}}]
+        made = {"name": name, "flow_id": flow_id, "entrypoint": entrypoint, "path": ".", "pull_steps": here, **more}
         return str(self.api("/deployments/", made)["id"])
 
     def api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
