@@ -26,10 +26,16 @@ def deployed(made: Made) -> "dict[str, DeploymentResponse]":
         return {name: prefect.read_deployment_by_name(f"implement/{name}") for name in ("ecs", "nightly", "local")}
 
 
+def steps_of(deployment: "DeploymentResponse") -> list[dict[str, dict[str, str]]]:
+    """Return the pull steps that it is to have: in the image none, on a machine of one's own the checkout as it is."""
+    checkout = deployment.job_variables.get("working_dir")
+    return [{"prefect.deployments.steps.set_working_directory": {"directory": checkout}}] if checkout else []
+
+
 def test_they_are_the_flow_in_the_image_with_no_step_before_it(deployed: "dict[str, DeploymentResponse]") -> None:
     for deployment in deployed.values():
         assert deployment.entrypoint == "flows.implement.implement"
-        assert deployment.pull_steps == []
+        assert deployment.pull_steps == steps_of(deployment)
         assert deployment.parameters == {}
         assert deployment.enforce_parameter_schema
         schema = deployment.parameter_openapi_schema
@@ -64,7 +70,7 @@ def test_what_was_kept_can_be_delivered_where_runs_are_done(made: Made) -> None:
         for place, pool in (("ecs", "claude-code-ecs"), ("local", "claude-code-local")):
             deployment = prefect.read_deployment_by_name(f"deliver/{place}")
             assert deployment.entrypoint == "flows.deliver.deliver"
-            assert deployment.pull_steps == []
+            assert deployment.pull_steps == steps_of(deployment)
             assert deployment.work_pool_name == pool
             assert "@sha256:" in deployment.job_variables.get("image", "@sha256:")
             schema = deployment.parameter_openapi_schema
