@@ -24,6 +24,9 @@ _TICK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 10
 """How long a process may live after its result event."""
 
+_TERMINATION_SECONDS: Final = 2
+"""How long a process may take to end when it is told to; Claude Code takes less than a tenth of a second."""
+
 _STDERR_TAIL_BYTES: Final = 4000
 
 
@@ -118,7 +121,13 @@ def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: RawIO
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the process and its group; what left the group is the agent user's to end."""
+    """End the process, and kill it and its group; what left the group is the agent user's to end.
+
+    Told to end, Claude Code writes down what came of its last tool; killed, it does not, and a turn is paid again.
+    """
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_TERMINATION_SECONDS)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, 9)
     process.kill()

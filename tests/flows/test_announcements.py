@@ -29,7 +29,7 @@ def announced(run: Run) -> list[dict[str, Any]]:
 
 
 def test_a_delivery(world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture) -> None:
-    done = run(branch_name="new")
+    done = run(commit_message=f"with ghp_{'a1B2' * 9}", branch_name="new")
     [event] = announced(done)
     payload = event["payload"]
     assert event["event"] == "claude-code.run.delivered"

@@ -98,6 +98,21 @@ def test_silence_ends_it(agent: Agent) -> None:
     assert run.exit_status is None
 
 
+def test_it_is_told_to_end_before_it_is_killed_so_that_it_can_write_down_where_it_was(agent: Agent) -> None:
+    code = """
+import signal
+
+def end(*_):
+    open("written-down", "w").close()
+    time.sleep(100)
+
+signal.signal(signal.SIGTERM, end)
+print('{"type": "x"}', flush=True)
+time.sleep(100)"""
+    assert agent.run(code, stall_timeout_seconds=1).ended_for == "stall"
+    assert (agent.folder / "written-down").exists()
+
+
 def test_the_deadline_ends_it_however_much_it_says(agent: Agent) -> None:
     run = agent.run(
         'while True:\n print(\'{"type": "x"}\', flush=True); time.sleep(.05)',
