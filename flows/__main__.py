@@ -172,8 +172,8 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
         print(f"{outcome.error['name']}: {outcome.error['message']}", file=sys.stderr)
     elif outcome.outcome == "interrupted":
         print(
-            f"interrupted: the agent was ended; what it had done is in {outcome.kept_in}: git fetch its change.bundle, "
-            f"or have the flow deliver push it (flow_run_id={outcome.flow_run_id})",
+            f"interrupted: the agent was ended; what it had changed, if anything, is in {outcome.kept_in}: git fetch "
+            f"its change.bundle, or have the flow deliver push it (flow_run_id={outcome.flow_run_id})",
             file=sys.stderr,
         )
     elif not as_json and outcome.commit:

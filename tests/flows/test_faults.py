@@ -213,7 +213,7 @@ def test_a_child_that_holds_the_agents_output_open_holds_up_nothing(world: World
     delivery = run().delivered()
     assert time.monotonic() - started < 60
     assert world.content(delivery.branch, "done.txt") == "done"
-    assert not psutil.pid_exists(int(world.content(delivery.branch, "pid")))
+    assert is_over(int(world.content(delivery.branch, "pid")))
 
 
 def test_what_the_agent_leaves_running_is_ended(world: World, run: Callable[..., Run]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 from tests.conftest import World
@@ -31,12 +32,13 @@ def test_ctrl_c_ends_the_agent_keeps_its_work_and_says_so(world: World) -> None:
     world.shell("echo half > half.txt; sleep 300")
     with terminal("-m", "flows", variables=given(world)) as person:
         person.wait_for("runs echo half")
+        time.sleep(1)  # it is shown as it begins
         person.press(b"\x03")
         person.wait_for("interrupted: ending the agent")
         person.press(b"\x03")
         assert person.end() == 130
     assert "Traceback" not in person.seen
-    found = re.search(r"what it had done is in (\S+?):", person.seen)
+    found = re.search(r"what it had changed, if anything, is in (\S+?):", person.seen)
     assert found
     assert (Path(found[1]) / "change.bundle").exists()
 

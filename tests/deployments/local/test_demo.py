@@ -80,11 +80,11 @@ def test_json_is_all_that_standard_output_has() -> None:
 
 def test_a_terminal_shows_rows_and_ctrl_c_ends_everything() -> None:
     with terminal("-m", "deployments.local.demo", variables={}) as person:
-        person.wait_for("secret      ", 120)  # the first row of the run, which is short
+        person.wait_for("claude      ", 120)  # its row
         mine = psutil.Process(person.pid).children(recursive=True)
         person.press(b"\x03")
         assert person.end() == 130
-    assert re.search(r"^✓ deployment +\d+\.\d s", person.screen(), re.MULTILINE), person.screen()
+    assert re.search(r"^✓ clone +\d+\.\d s", person.screen(), re.MULTILINE), person.screen()
     assert "interrupted: the agent, and all else that was started, was ended" in person.screen()
     assert "Traceback" not in person.seen
     assert not [process for process in mine if process.is_running()]
