@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flows import variables
 from flows.errors import RunError
 from flows.redaction import redact
+from flows.start import end_without_heartbeats, importing
 
 if TYPE_CHECKING:
     from flows.ending import Delivery
@@ -88,10 +89,13 @@ def _process_requirements() -> tuple[int, Outcome]:
         if os.environ.get("PROCESS_REQUIREMENTS") != "true":
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
         given = variables.parameters(os.environ)
-        from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
-        from flows.tasks.begin import validate  # noqa: PLC0415
+        with importing():
+            from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
+            from flows.tasks.begin import validate  # noqa: PLC0415
+            from flows.tasks.warm_up import warm_up  # noqa: PLC0415
 
         validate(given)
+        warm_up()
     except RunError as error:
         return INVALID, _failure("invalid", error)
     return _run(implement, given)
@@ -103,6 +107,7 @@ def _run(flow: Callable[..., Any], given: dict[str, Any]) -> tuple[int, Outcome]
     from flows.terminal import RunId, is_interactive, rows_from_log  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False)
+    end_without_heartbeats()
     with RunId() as run_id, _one_interrupt():
         try:
             with rows_from_log(console) if is_interactive(console) else nullcontext():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from flows.errors import AwsCredentialsMissing, RunError
@@ -10,6 +11,7 @@ from flows.errors import AwsCredentialsMissing, RunError
 if TYPE_CHECKING:
     from boto3 import Session
     from botocore.exceptions import ClientError
+    from botocore.loaders import Loader
 
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
@@ -57,8 +59,28 @@ class Outcomes:
 def new_session(region: str) -> "Session":
     """Return a session with the process's own credentials: a role, a profile or keys."""
     from boto3 import Session  # noqa: PLC0415 (here and below: a fifth of a second, for those who call AWS)
+    from botocore.session import get_session  # noqa: PLC0415
 
-    return Session(region_name=region)
+    session = get_session()
+    session.register_component("data_loader", _models())
+    return Session(botocore_session=session, region_name=region)
+
+
+@cache
+def _models() -> "Loader":
+    """Return what loads the descriptions of AWS's services, and remembers them: a tenth of a second for two."""
+    from botocore.session import get_session  # noqa: PLC0415
+
+    return get_session().get_component("data_loader")
+
+
+def load_models(*services: str) -> None:
+    """Load the descriptions of services before somebody waits for a client."""
+    _models().load_data_with_path("endpoints")
+    _models().load_data_with_path("partitions")
+    for service in services:
+        for kind in ("service-2", "endpoint-rule-set-1", "paginators-1"):
+            _models().load_service_model(service, kind)
 
 
 def client_config(max_connections: int = 10) -> Any:  # noqa: ANN401 (botocore's Config has no types at run time)

@@ -6,7 +6,6 @@ supervisor that watches for a cancellation, hands the run back on SIGTERM, and r
 """
 
 import asyncio
-import gc
 import json
 import os
 import runpy
@@ -14,6 +13,8 @@ import socket
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from flows.start import end_without_heartbeats, importing
 
 if TYPE_CHECKING:
     import anyio.abc
@@ -83,10 +84,8 @@ def main() -> None:
     """Fork the engine of the run that the argument or PREFECT__FLOW_RUN_ID names, and supervise it."""
     if len(sys.argv) > 1:
         os.environ["PREFECT__FLOW_RUN_ID"] = sys.argv[1]
-    import prefect.flow_engine  # noqa: F401, PLC0415 (for both processes)
-
-    gc.collect()
-    gc.freeze()  # or each process's collections would copy what they share
+    with importing():  # for both processes; what is not collected they go on to share
+        import prefect.flow_engine  # noqa: F401, PLC0415
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -99,10 +98,12 @@ def main() -> None:
 
 def _be_the_engine(begin: socket.socket) -> None:
     os.setsid()  # so that a signal to the supervisor's group does not overtake the supervisor's word
-    import flows.implement  # noqa: F401, PLC0415 (while the supervisor gets ready)
+    with importing():
+        import flows.implement  # noqa: F401, PLC0415 (while the supervisor gets ready)
     from flows.tasks.warm_up import warm_up  # noqa: PLC0415
 
     warm_up()
+    end_without_heartbeats()
     variables = b"".join(iter(lambda: begin.recv(_BEGIN_BYTES), b""))
     begin.close()
     if not variables:

@@ -10,7 +10,7 @@ import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,9 +68,10 @@ def gateway(provider: ModelProvider, meter: Meter) -> Iterator[Gateway]:
     listener = socket.create_server(("127.0.0.1", 0))
     # Connections inherit it; without, each answer waits 40 ms for an acknowledgement of its headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    forwarder = _Forwarder(provider, provider.base_url, meter, token)
     server = uvicorn.Server(
         uvicorn.Config(
-            _application(_Forwarder(provider, provider.base_url, meter, token)),
+            _application(forwarder),
             log_config=None,
             log_level="critical",
             lifespan="on",
@@ -84,13 +85,16 @@ def gateway(provider: ModelProvider, meter: Meter) -> Iterator[Gateway]:
         yield Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}", token)
     finally:
         server.should_exit = True
-        thread.join(_STOP_SECONDS)
-        listener.close()
+        # uvicorn takes a fifth of a second to stop. There is something to wait for only where a reply is to be counted.
+        if not forwarder.close():
+            thread.join(_STOP_SECONDS)
+            listener.close()
 
 
 def _application(forwarder: "_Forwarder") -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        forwarder.loop = asyncio.get_running_loop()
         async with upstream.client() as forwarder.client:
             yield
 
@@ -103,10 +107,24 @@ class _Forwarder:
     """Answers the agent's requests with the provider's answers."""
 
     client: httpx.AsyncClient
+    loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, provider: ModelProvider, base_url: str, meter: Meter, token: str) -> None:
         self._provider, self._base_url, self._meter, self._token = provider, base_url, meter, token
         self._reply_is_over = asyncio.Condition()
+        self._is_closed = False
+
+    def close(self) -> bool:
+        """Start no more requests to the model; return whether all that were started are settled."""
+
+        async def close() -> bool:
+            self._is_closed = True
+            return self._meter.is_settled
+
+        with suppress(RuntimeError, TimeoutError):  # it never began, or ended by itself
+            if self.loop:
+                return asyncio.run_coroutine_threadsafe(close(), self.loop).result(_STOP_SECONDS)
+        return False
 
     async def answer(self, request: Request) -> Response:
         """Forward one request, or say why not."""
@@ -132,7 +150,7 @@ class _Forwarder:
     async def _may_start(self, request: Request, asked: Asked) -> bool:
         async with self._reply_is_over:
             await self._reply_is_over.wait_for(lambda: not self._meter.must_wait(asked))
-            return not await request.is_disconnected() and self._meter.start(asked)
+            return not await request.is_disconnected() and not self._is_closed and self._meter.start(asked)
 
     async def _forward(self, request: Request, path: str, body: bytes, asked: Asked | None) -> Response:
         try:

@@ -57,6 +57,11 @@ class Meter:
         self.has_refused = False
         self._in_flight: list[Asked] = []
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no reply is under way."""
+        return not self._in_flight
+
     def must_wait(self, asked: Asked) -> bool:
         """Whether the replies under way could use the budget up, so that this request is not to start beside them."""
         if not self.budget_usd or not self._in_flight:

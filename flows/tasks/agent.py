@@ -19,6 +19,7 @@ from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound, Tu
 from flows.keepings import Checkpoint, Plan
 from flows.parameters import ClaudeCodeOptions
 from flows.tasks.live import live
+from flows.tasks.warm_up import warm_up_for_the_end
 from flows.workspace.directory import Workspace
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
     asked = workspace.trusted / "prompt.md"
     asked.write_text(_words(workspace, plan, session, is_continued=is_continued), encoding="utf-8")
     program = workspace.reachable_by_agent(binary())
+    warm_up_for_the_end()
     with gateway(agent.provider, agent.meter) as server, live(workspace, agent.meter, options.limits) as on_event:
         run = run_agent(
             workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),

@@ -13,11 +13,11 @@ from typing import Final
 
 from flows.errors import GitFailed
 from flows.workspace import git
+from flows.workspace.agent_commit import commit_work_tree
 from flows.workspace.clone import Checkout
 from flows.workspace.directory import Workspace
 
 _RESULT_REF: Final = "refs/claude-code-headless/result"
-AGENT_IDENTITY: Final = ("-c", "user.name=agent", "-c", "user.email=agent@localhost")
 _TIMEOUT_SECONDS: Final = 900
 
 
@@ -74,15 +74,7 @@ def collect(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) 
 
 def _take(workspace: Workspace, base: str, repository: Path, *, despite_faults: bool = False) -> None:
     """Commit the work tree to `repository` as the agent, and fetch that."""
-
-    def run(*arguments: str, may_fail: bool = False) -> str:
-        return workspace.git_as_agent(*arguments, git_dir=repository, may_fail=may_fail).text
-
-    # An agent that was killed in the middle of a git command leaves its lock; whoever held it is gone by now.
-    git.check(workspace.agent.argv(["rm", "-f", str(repository / "index.lock")]), timeout_seconds=_TIMEOUT_SECONDS)
-    run("add", "--all", *(["--ignore-errors"] if despite_faults else []), may_fail=despite_faults)
-    commit = run(*AGENT_IDENTITY, "commit-tree", run("write-tree"), "-p", base, "-m", "work tree")
-    run("update-ref", _RESULT_REF, commit)
+    commit_work_tree(workspace, base, _RESULT_REF, repository=repository, despite_faults=despite_faults)
     fetch_objects(workspace, repository, _RESULT_REF, check=not despite_faults)
 
 

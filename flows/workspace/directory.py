@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,23 +71,24 @@ class Workspace:
         """The agent's directory for temporary files."""
         return self.root / "agent" / "tmp"
 
-    def git_as_agent(
-        self,
-        *arguments: str,
-        git_dir: Path | None = None,
-        environment: Mapping[str, str] | None = None,
-        may_fail: bool = False,
-        beside_agent: bool = False,
+    def git_of_agent(self, git_dir: Path | None = None) -> list[str]:
+        """Return the start of a git command line for the work tree, in its own repository or in another."""
+        return git.command([f"--git-dir={git_dir or self.work_tree / '.git'}", f"--work-tree={self.work_tree}"])
+
+    def git_as_agent(self, *arguments: str, git_dir: Path | None = None, beside_agent: bool = False) -> git.GitResult:
+        """Run git in the work tree as the agent: what that tree makes git run, the agent could run anyway."""
+        return self.as_agent([*self.git_of_agent(git_dir), *arguments], beside_agent=beside_agent)
+
+    def as_agent(
+        self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, beside_agent: bool = False
     ) -> git.GitResult:
-        """Run git in the work tree as the agent: what that tree makes git run, the agent could run anyway.
+        """Run a command as the agent, with git's isolated environment; raise `GitFailed` where it fails.
 
         Nothing outlives it, unless the agent goes on `beside` it: what a filter leaves running could hold git's output
         open, or change what comes next.
         """
-        where = [f"--git-dir={git_dir or self.work_tree / '.git'}", f"--work-tree={self.work_tree}"]
-        run = git.run if may_fail else git.check
-        return run(
-            self.agent.argv(git.command([*where, *arguments])),
+        return git.check(
+            self.agent.argv(command),
             environment=git.isolated_environment({**self.agent_mark, **(environment or {})}),
             timeout_seconds=_GIT_TIMEOUT_SECONDS,
             on_exit=None if beside_agent else self.agent.end_processes,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from flows.errors import AgentRepoInvalid, RunError
 from flows.workspace import git
-from flows.workspace.collect import AGENT_IDENTITY, bundle_of, fetch_objects
+from flows.workspace.agent_commit import commit_work_tree
+from flows.workspace.collect import bundle_of, fetch_objects
 from flows.workspace.directory import Workspace
 
 _REF = "refs/claude-code-headless/checkpoint"
@@ -26,27 +27,14 @@ def take(workspace: Workspace, base: str) -> str:
 
 
 def _take(workspace: Workspace, base: str, index: Path) -> str:
-    repository = workspace.work_tree / ".git"
-    # A look that was ended with the agent leaves its locks.
-    locks = [f"{lock}.lock" for lock in (index, repository / _REF)]
-    git.check(workspace.agent.argv(["rm", "-f", *locks]))
-    if not index.exists():
-        # With the agent's own index, whose stamps say which files are as they were, only what is new is read.
-        own = str(repository / "index")
-        git.check(workspace.agent.argv(["cp", "--no-target-directory", "--", own, str(index)]))
     # Always the same commit for the same tree, so that what is not new is seen not to be.
     dates = {f"GIT_{role}_DATE": "@0 +0000" for role in ("AUTHOR", "COMMITTER")}
-
-    def run(*arguments: str, may_fail: bool = False) -> str:
-        given = {"GIT_INDEX_FILE": str(index), **dates}
-        return workspace.git_as_agent(*arguments, environment=given, may_fail=may_fail, beside_agent=True).text
-
-    run("add", "--all", "--ignore-errors", may_fail=True)
-    tree = run("write-tree")
+    tree = commit_work_tree(
+        workspace, base, _REF, index=index, environment=dates, despite_faults=True, beside_agent=True
+    )
     if tree == git.check(git.command(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git)).text:
         return base
-    run("update-ref", _REF, run(*AGENT_IDENTITY, "commit-tree", tree, "-p", base, "-m", "checkpoint"))
-    fetch_objects(workspace, repository, _REF)
+    fetch_objects(workspace, workspace.work_tree / ".git", _REF)
     return git.check(git.command(["rev-parse", _REF], git_dir=workspace.clean_git)).text
 
 

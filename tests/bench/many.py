@@ -17,7 +17,7 @@ from deployments.local.prefect_server import ended
 from flows.workspace.agent_user import FIRST_UID, UID_COUNT
 from tests.bench.jobs import small_job
 from tests.bench.measures import Measure, ratio, shown
-from tests.bench.sides import PROJECT, Job, Sides, fewer
+from tests.bench.sides import PROJECT, WHERE_IT_IS, Job, Sides, fewer
 
 RUNS: Final = 20
 _POOL: Final = "bench"
@@ -74,7 +74,7 @@ def worker(sides: Sides) -> Iterator[tuple[str, psutil.Process]]:
             "working_dir": str(PROJECT),
             "command": f"{sys.executable} -m prefect.engine",
         }
-        made = {"work_pool_name": _POOL, "job_variables": variables}
+        made = {**WHERE_IT_IS, "work_pool_name": _POOL, "job_variables": variables}
         yield sides.deploy("implement", "by-worker", made), psutil.Process(process.pid)
 
 

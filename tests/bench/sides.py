@@ -25,6 +25,11 @@ HERE: Final = Path(__file__).parent
 PROJECT: Final = Path(__file__).parents[2]
 _BRANCHES: Final = itertools.count(1)
 _TIMEOUT_SECONDS: Final = 600
+WHERE_IT_IS: Final[Mapping[str, Any]] = {
+    "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(PROJECT)}}]
+}
+"""Without such a step Prefect copies the directory that it is in, here the checkout with its environment."""
+
 _CLAUDE_ALONE: Final = """
 mkdir work && cd work && echo "Write hello.txt" | "$CLAUDE" -p --output-format stream-json --verbose \\
   --permission-mode acceptEdits --model "$CLAUDE_MODEL_ID" >../transcript.jsonl
@@ -50,6 +55,7 @@ class Sides:
 
     region: Region
     flows: dict[str, str] = field(default_factory=dict)
+    where_it_is: str = ""
 
     def plain(self, job: Job) -> float:
         """The origin's pipeline."""
@@ -82,7 +88,10 @@ class Sides:
     def prefect_execute(self, job: Job) -> float:
         """The same by Prefect's own command."""
         branch = f"bench/{next(_BRANCHES)}"
-        _, environment = self.prepared(job, branch)
+        if not self.where_it_is:
+            self.where_it_is = self.deploy("implement", "by-prefect", WHERE_IT_IS)
+        run_id = self.flow_run_of(self.where_it_is, self.parameters(job, branch))
+        environment = {**self.environment(), "PREFECT__FLOW_RUN_ID": run_id}
         return self.timed([sys.executable, "-m", "prefect", "flow-run", "execute"], environment, job, branch)
 
     def variables(self, job: Job) -> float:
@@ -130,12 +139,10 @@ class Sides:
         return str(self.api(f"/deployments/{deployment}/create_flow_run", body)["id"])
 
     def deploy(self, flow: str, name: str = "bench", more: Mapping[str, Any] = MappingProxyType({})) -> str:
-        """Make a deployment; return its id."""
+        """Make a deployment like those on ECS, where the image holds the flow; return its id."""
         entrypoint = {"implement": "flows.implement.implement", "empty": "tests.bench.empty_flow.empty"}[flow]
         flow_id = self.api("/flows/", {"name": flow})["id"]
-        # Without a step Prefect's command copies the directory that it is in, here the checkout with its environment.
-        here: list[Any] = [{"prefect.deployments.steps.set_working_directory": {"directory": str(PROJECT)}}]
-        made = {"name": name, "flow_id": flow_id, "entrypoint": entrypoint, "path": ".", "pull_steps": here, **more}
+        made = {"name": name, "flow_id": flow_id, "entrypoint": entrypoint, "path": ".", **more}
         return str(self.api("/deployments/", made)["id"])
 
     def api(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
