@@ -8,13 +8,13 @@ supervisor that watches for a cancellation, hands the run back on SIGTERM, and r
 import asyncio
 import json
 import os
-import runpy
 import socket
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from flows.start import end_without_heartbeats, importing
+from flows import engine
+from flows.start import importing
 
 if TYPE_CHECKING:
     import anyio.abc
@@ -98,20 +98,14 @@ def main() -> None:
 
 def _be_the_engine(begin: socket.socket) -> None:
     os.setsid()  # so that a signal to the supervisor's group does not overtake the supervisor's word
-    with importing():
-        import flows.implement  # noqa: F401, PLC0415 (while the supervisor gets ready)
-    from flows.tasks.warm_up import warm_up  # noqa: PLC0415
-
-    warm_up()
-    end_without_heartbeats()
+    engine.load()  # while the supervisor gets ready
     variables = b"".join(iter(lambda: begin.recv(_BEGIN_BYTES), b""))
     begin.close()
     if not variables:
         sys.exit(0)  # the supervisor had no use for it
     os.environ.update(json.loads(variables))
-    sys.argv = ["prefect.engine"]
-    sys.modules.pop("prefect.engine", None)
-    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+    del sys.argv[1:]
+    engine.run()
     sys.exit(0)
 
 

@@ -56,7 +56,12 @@ class Deployments:
 
     def apply(self) -> None:
         """Run `prefect deploy` as a person would, with no question asked."""
-        variables = {"CLAUDE_CODE_IMAGE": self.image, "CLAUDE_CODE_VERSION": self.version, "PWD": str(PROJECT)}
+        variables = {
+            "CLAUDE_CODE_IMAGE": self.image,
+            "CLAUDE_CODE_VERSION": self.version,
+            "CLAUDE_CODE_PYTHON": sys.executable,
+            "PWD": str(PROJECT),
+        }
         done = subprocess.run(
             [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
             cwd=PROJECT,

@@ -72,7 +72,7 @@ def worker(sides: Sides) -> Iterator[tuple[str, psutil.Process]]:
         variables = {
             "env": _given(sides),
             "working_dir": str(PROJECT),
-            "command": f"{sys.executable} -m prefect.engine",
+            "command": f"{sys.executable} -m flows.engine",
         }
         made = {**WHERE_IT_IS, "work_pool_name": _POOL, "job_variables": variables}
         yield sides.deploy("implement", "by-worker", made), psutil.Process(process.pid)

@@ -1,4 +1,4 @@
-"""The same by what people use: a process that serves the deployments, and Prefect's command line."""
+"""The same by what people use: a process that serves the deployments, or a worker, and Prefect's command line."""
 
 import os
 import re
@@ -6,24 +6,46 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
+from deployments.local.prefect_server import ended
 from deployments.local.scripted_model import Script
 from deployments.local.served import served
 from flows.workspace.agent_user import FIRST_UID, UID_COUNT
 from tests.conftest import World
-from tests.durability.machines import FlowRun
+from tests.durability.machines import PROJECT, FlowRun
 from tests.durability.scene import BRANCH, steps
 
 CANCELLED_SECONDS = 10
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@pytest.fixture
-def environment(world: World, tmp_path: Path) -> Iterator[dict[str, str]]:
+@contextmanager
+def worked(environment: dict[str, str]) -> Iterator[None]:
+    """Deploy as prefect.yaml says, and run a worker of the local pool."""
+    variables = {"PWD": str(PROJECT), "CLAUDE_CODE_PYTHON": sys.executable, "CLAUDE_CODE_IMAGE": "none"}
+    pool = ["--pool", "claude-code-local", "--type", "process"]
+    prefect(environment, "work-pool", "create", "--overwrite", pool[1], *pool[2:])
+    prefect({**environment, **variables}, "--no-prompt", "deploy", "--name", "*/local")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", *pool],
+        env={**environment, "PREFECT_WORKER_QUERY_SECONDS": "1"},
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with ended(process):
+        yield
+
+
+@pytest.fixture(params=[served, worked], ids=["served", "by-a-worker"])
+def environment(world: World, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """What a person's shell has, with a store and temporary files of this test's own."""
     (tmp_path / "tmp").mkdir(mode=0o711)
     for folder in (tmp_path, *tmp_path.parents):
@@ -35,13 +57,15 @@ def environment(world: World, tmp_path: Path) -> Iterator[dict[str, str]]:
         "TMPDIR": str(tmp_path / "tmp"),
         "PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "store"),
     }
-    with served(made):
+    with request.param(made):
         yield made
 
 
 def prefect(environment: dict[str, str], *arguments: str) -> str:
     command = [sys.executable, "-m", "prefect", *arguments]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, env=environment, cwd=PROJECT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def start(environment: dict[str, str], world: World) -> FlowRun:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -247,6 +248,28 @@ def test_counting_tokens_is_free_and_lets_through_when_the_budget_is_used_up(mod
         post(made, "/v1/messages/count_tokens")
     assert [asked.path for asked in model.asked] == ["/v1/messages/count_tokens"]
     assert counted.replies == 0
+
+
+def test_what_is_asked_after_its_end_does_not_reach_the_provider(model: ScriptedModel) -> None:
+    counted = meter()
+    with gateway(Anthropic(SecretStr(KEY), SONNET, model.url), counted) as made:
+        assert post(made, "/v1/messages").status_code == 200
+    with suppress(httpx.TransportError):  # it may have stopped to listen
+        assert post(made, "/v1/messages").status_code == 402
+    assert (len(model.asked), counted.replies) == (1, 1)
+
+
+def test_a_reply_that_is_under_way_at_its_end_is_waited_for_and_counted() -> None:
+    with Slow() as provider, ThreadPoolExecutor(1) as pool:
+        counted = meter()
+        with gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), counted) as made:
+            asked = pool.submit(post, made, "/v1/messages")
+            while counted.is_settled:
+                time.sleep(0.01)
+        assert counted.is_settled
+        assert counted.replies == 1
+        provider.arrived.set()
+        asked.exception()
 
 
 def test_a_reply_that_nobody_reads_to_its_end_is_counted() -> None:
