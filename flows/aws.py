@@ -71,7 +71,8 @@ def _models() -> "Loader":
     """Return what loads the descriptions of AWS's services, and remembers them: a tenth of a second for two."""
     from botocore.session import get_session  # noqa: PLC0415
 
-    return get_session().get_component("data_loader")
+    loader: Loader = get_session().get_component("data_loader")
+    return loader
 
 
 def load_models(*services: str) -> None:

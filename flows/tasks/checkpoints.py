@@ -42,6 +42,7 @@ class Checkpoints:
     interval_seconds: float
 
     _over: threading.Event = field(default_factory=threading.Event)
+    _looks: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
         self._logger = get_run_logger()
@@ -51,8 +52,9 @@ class Checkpoints:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        # The agent is done; what it left running could hold up a look at its tree.
-        self.workspace.agent.end_processes()
+        if self._looks.locked():
+            # The agent is done; what it left running could hold up a look at its tree.
+            self.workspace.agent.end_processes()
         self._thread.join()
 
     def write(self) -> None:
@@ -64,15 +66,21 @@ class Checkpoints:
 
     def _write_again_and_again(self) -> None:
         while not self._over.wait(self.interval_seconds or _WATCH_SECONDS):
-            try:
-                self.store.in_haste.check_execution()
-                if self.interval_seconds:
-                    self._write()
-            except Superseded:
-                self.workspace.agent.end_processes()
-                return
-            except Exception as error:  # noqa: BLE001 (whatever it is, the next one may do better)
-                self._logger.warning("no checkpoint this time: %s", error)
+            with self._looks:
+                if self._over.is_set():
+                    return
+                try:
+                    self._look_once()
+                except Superseded:
+                    self.workspace.agent.end_processes()
+                    return
+                except Exception as error:  # noqa: BLE001 (whatever it is, the next one may do better)
+                    self._logger.warning("no checkpoint this time: %s", error)
+
+    def _look_once(self) -> None:
+        self.store.in_haste.check_execution()
+        if self.interval_seconds:
+            self._write()
 
     def _write(self) -> None:
         base, last = self.plan.checkout.base_commit, self.agent.checkpoint

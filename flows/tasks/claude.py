@@ -59,17 +59,18 @@ def run_claude(agent: Agent, workspace: Workspace, plan: Plan, identity: CommitI
     check_execution(store)
     is_full = workspace.disk_is_full
     workspace.release_reserve()
-    kept = ""
+    kept, bundled = "", b""
     try:
         change = collect(workspace, plan.checkout, identity)
-        kept = _keep(workspace, store, change, agent.meter)
+        bundled = bundle(workspace.clean_git, change)
+        kept = _keep(workspace, store, bundled, agent.meter)
         report = _judge(run, agent, workspace, change, kept)
         if is_full:
             raise DiskFull(f"{DISK_FULL}; what the agent says that it did may be missing")
     except RunError as error:
         checkpoints.write()  # for whoever tries this run again, later and elsewhere
         raise _with_what_is_kept(_disk_full(error) if is_full else error, kept) from None
-    _keep_finished(workspace, store, change, report)
+    _keep_finished(store, Finished(change.commit, report, bundled))
     return Work(change, report, kept)
 
 
@@ -130,28 +131,28 @@ def _keep_interrupted(workspace: Workspace, checkpoints: Checkpoints, identity: 
     checkpoints.write()
     try:
         change = collect(workspace, checkpoints.plan.checkout, identity)
-        if kept := _keep(workspace, checkpoints.store.in_haste, change, checkpoints.agent.meter):
+        bundled = bundle(workspace.clean_git, change)
+        if kept := _keep(workspace, checkpoints.store.in_haste, bundled, checkpoints.agent.meter):
             get_run_logger().info("the work so far is kept as %s", kept)
     except (RunError, OSError) as error:
         get_run_logger().warning("the work so far is kept in the last checkpoint at most: %s", error)
 
 
-def _keep(workspace: Workspace, store: RunStore, change: Change, meter: "Meter") -> str:
+def _keep(workspace: Workspace, store: RunStore, bundled: bytes, meter: "Meter") -> str:
     """Store the cost, the redacted transcript, and the change as it is; return where that is, or "" if nowhere."""
     try:
         keep_usage(store, meter.spending)
         if workspace.transcript.exists():
             store.keep_transcript(SECRETS.redact_bytes(portion) for portion in portions(workspace.transcript))
-        return store.keep_change(bundle(workspace.clean_git, change)) if change.commit else ""
+        return store.keep_change(bundled) if bundled else ""
     except StoreUnavailable as error:
         get_run_logger().error("%s: the change is on this machine only", error)
         return ""
 
 
-def _keep_finished(workspace: Workspace, store: RunStore, change: Change, report: AgentReport) -> None:
+def _keep_finished(store: RunStore, finished: Finished) -> None:
     try:
-        bundled = bundle(workspace.clean_git, change) if change.commit else b""
-        keep_finished(store, Finished(change.commit, report, bundled))
+        keep_finished(store, finished)
     except StoreUnavailable as error:
         # The work is here: to push it is the best that can be done for it.
         get_run_logger().error("%s: the push goes on without", error)

@@ -152,7 +152,9 @@ def patch(git_dir: Path, change: Change) -> str:
 
 
 def bundle(git_dir: Path, change: Change) -> bytes:
-    """Return the change as a git bundle: `git fetch <file>` in any clone that has the base gets it."""
+    """Return the change as a git bundle for `git fetch <file>` in any clone that has the base; empty where none is."""
+    if not change.commit:
+        return b""
     return bundle_of(git_dir, f"refs/heads/{change.checkout.branch}", change.checkout.base_commit)
 
 
