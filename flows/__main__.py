@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flows import variables
 from flows.errors import RunError
 from flows.redaction import redact
-from flows.start import end_without_heartbeats, importing
+from flows.start import end_without_heartbeats, importing, send_events
 
 if TYPE_CHECKING:
     from flows.ending import Delivery
@@ -120,6 +120,9 @@ def _run(flow: Callable[..., Any], given: dict[str, Any]) -> tuple[int, Outcome]
             failure = _failure("failed", error)
             failure.flow_run_id, failure.kept_in = str(run_id), _kept_in(str(run_id))
             return FAILED, failure
+        finally:
+            if str(run_id):
+                send_events()
     name = "completed" if delivery.commit else "no_changes"
     return COMPLETED, Outcome(name, str(run_id), **asdict(delivery), kept_in=_kept_in(str(run_id)))
 

@@ -6,7 +6,7 @@ The flow is loaded first, and what it needs next while the engine asks the Prefe
 import runpy
 import sys
 
-from flows.start import end_without_heartbeats, importing
+from flows.start import end_without_heartbeats, importing, send_events
 
 
 def load() -> None:
@@ -23,7 +23,10 @@ def run() -> None:
     """Be Prefect's engine, of the run that PREFECT__FLOW_RUN_ID or the argument names."""
     sys.argv = ["prefect.engine", *sys.argv[1:]]
     sys.modules.pop("prefect.engine", None)
-    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+    finally:
+        send_events()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from threading import Thread
+from typing import Final
+
+_EVENTS_SECONDS: Final = 2
 
 
 @contextmanager
@@ -31,3 +35,12 @@ def end_without_heartbeats() -> None:
     from prefect import flow_engine  # noqa: PLC0415 (the help of `python -m flows` does without)
 
     flow_engine._send_heartbeats = partial(flow_engine._send_heartbeats, join_on_exit=False)  # noqa: SLF001 (no other way)
+
+
+def send_events() -> None:
+    """Wait a moment for the events that are still to be sent, of which Prefect would warn in the last lines."""
+    from prefect.events.worker import EventsWorker  # noqa: PLC0415
+
+    waiting = Thread(target=EventsWorker.instance().wait_until_empty, daemon=True)
+    waiting.start()
+    waiting.join(_EVENTS_SECONDS)

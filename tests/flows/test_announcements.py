@@ -79,8 +79,8 @@ def test_the_budget_used_up(world: World, run: Callable[..., Run]) -> None:
 
 
 def test_no_secret_is_in_it(world: World, run: Callable[..., Run]) -> None:
-    world.script(Turn(f"I saw {GIT_TOKEN} and ghp_{'a1B2' * 9}."))
-    events = announced(run(commit_message=f"with ghp_{'a1B2' * 9}", branch_name="new"))
+    world.script(Turn(f"I saw {GIT_TOKEN} and ghp_{'c3D4' * 9}."))
+    events = announced(run(commit_message=f"with ghp_{'c3D4' * 9}", branch_name="new"))
     assert events
     assert GIT_TOKEN not in json.dumps(events)
-    assert "ghp_a1B2" not in json.dumps(events)
+    assert "ghp_c3D4" not in json.dumps(events)
