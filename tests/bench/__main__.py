@@ -47,9 +47,8 @@ def main() -> None:
                 measures.append(measure)
                 page.show([measure])
             print(f"     ({time.monotonic() - started:.0f} s so far)", flush=True)
-    if given.write or not given.rows:
-        page.write(measures, given.pairs)
-        print(f"written to {page.PAGE}")
+            if given.write or not given.rows:
+                page.write(measures, given.pairs)  # what is measured is not lost with a later row
 
 
 def _growth(sides: Sides) -> Iterator[Measure]:

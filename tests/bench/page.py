@@ -23,24 +23,36 @@ ALL_ROWS: Final = frozenset(range(1, 12))
 _MEASURED: Final = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- /measured -->)", re.DOTALL)
 
 
-def table(measures: Iterable[Measure]) -> str:
-    """Return the measures as a Markdown table."""
-    head = "| row | work | found | goal | met | medians |\n|---|---|---|---|---|---|\n"
-    rows = (
-        f"| {m.row} | {m.work} | {m.found} | {m.goal} | {'yes' if m.met else '**no**'} | {m.sides} |" for m in measures
-    )
-    return head + "\n".join(rows) + "\n"
+_HEAD: Final = "| row | work | found | goal | met | medians |\n|---|---|---|---|---|---|\n"
 
 
 def write(measures: Iterable[Measure], pairs: int) -> None:
-    """Put what was measured into the page."""
+    """Put what was measured into the page, in the place of what that says of the same rows."""
+    page, made = PAGE.read_text(encoding="utf-8"), [_line(measure) for measure in measures]
+    rows = {_row(line) for line in made}
+    kept = [line for line in page.splitlines() if _row(line) not in {0, *rows}]
     words = f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}; {_versions()}. {pairs} pairs after a warm-up.\n\n"
-    measured = list(measures)
+    table = _HEAD + "\n".join(sorted([*kept, *made], key=_row)) + "\n"
     grown = f"\n![How the time grows]({PLOT.relative_to(PAGE.parent)})\n" if PLOT.exists() else ""
-    left_out = sorted(ALL_ROWS - {measure.row for measure in measured})
-    note = f"\nNot measured in this run: row {', '.join(map(str, left_out))}.\n" if left_out else ""
-    text = words + table(measured) + note + grown
-    PAGE.write_text(_MEASURED.sub(lambda _: text, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    text = words + table + _note(rows, {_row(line) for line in kept}) + grown
+    PAGE.write_text(_MEASURED.sub(lambda _: text, page), encoding="utf-8")
+
+
+def _line(m: Measure) -> str:
+    return f"| {m.row} | {m.work} | {m.found} | {m.goal} | {'yes' if m.met else '**no**'} | {m.sides} |"
+
+
+def _row(line: str) -> int:
+    found = re.match(r"\| (\d+) \|", line)
+    return int(found[1]) if found else 0
+
+
+def _note(measured: set[int], kept: set[int]) -> str:
+    missing = ", ".join(map(str, sorted(ALL_ROWS - measured - kept)))
+    others = ", ".join(map(str, sorted(kept)))
+    return (f"\nNot measured: row {missing}.\n" if missing else "") + (
+        f"\nMeasured before this, by another run of the bench: row {others}.\n" if others else ""
+    )
 
 
 def _machine() -> str:
