@@ -18,7 +18,8 @@ from tests.bench.sides import PROJECT, Sides
 _TURNS: Final = (10, 100, 1_000)
 _MEGABYTES: Final = (1, 10, 100, 1_000)
 _FILES: Final = (1, 10, 100, 1_000, 10_000)
-_RUNS: Final = (1, 5, 20, 50)
+_RUNS: Final = (1, 5, 20)
+"""With fifty at once Prefect's server on SQLite, as a local stack has it, stops to answer."""
 _SLACK: Final = 1.25
 _BRANCHES: Final = itertools.count(1)
 
