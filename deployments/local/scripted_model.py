@@ -25,9 +25,12 @@ from botocore.credentials import Credentials
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from flows.parameters import DEFAULT_MODEL_IDS
 
-_INTERRUPTED: Final = "[Tool call interrupted"
+_INTERRUPTED: Final = re.compile(r"\[Tool call interrupted|Exit code 137")
 _FILLED_IN: Final = "No response requested."
-"""What Claude Code puts into a conversation that was interrupted: about a tool, and for a reply that never came."""
+"""What Claude Code puts into a conversation that was interrupted: about a tool, and for a reply that never came.
+
+The tool's is the first where Claude Code was killed, and the second where it was told to end, and killed the tool.
+"""
 
 _BEDROCK: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)")
 _PLACES: Final = {
@@ -147,7 +150,7 @@ def _turns_done(body: dict[str, Any]) -> int:
     messages: list[dict[str, Any]] = body.get("messages", [])
     replies = [json.dumps(message["content"]) for message in messages if message.get("role") == "assistant"]
     ours = [reply for reply in replies if _FILLED_IN not in reply]
-    return len(ours) - json.dumps(messages).count(_INTERRUPTED)
+    return len(ours) - len(_INTERRUPTED.findall(json.dumps(messages)))
 
 
 def _placed(turn: Turn, body: dict[str, Any]) -> Turn:

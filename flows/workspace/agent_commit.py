@@ -58,6 +58,6 @@ def commit_work_tree(
     given = (str(into), str(index or into / "index"), base, ref, ref.rpartition("/")[2], may_fail)
     return workspace.as_agent(
         ["sh", "-c", _SCRIPT, "sh", *given, *workspace.git_of_agent(into)],
-        environment={"GIT_INDEX_FILE": str(index or into / "index"), **(environment or {})},
+        environment={**({"GIT_INDEX_FILE": str(index)} if index else {}), **(environment or {})},
         beside_agent=beside_agent,
     ).text

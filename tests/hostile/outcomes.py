@@ -70,10 +70,6 @@ REFUSED: Final[dict[str, tuple[str, type[RunError]]]] = {
     "index-is-garbage": ("echo DIRC > .git/index", AgentRepoInvalid),
     "index-lock-is-a-directory": ("mkdir -p .git/index.lock/x", AgentRepoInvalid),
     "result-ref-is-in-the-way": ("git update-ref refs/claude-code-headless/result/x HEAD", AgentRepoInvalid),
-    "result-ref-is-locked": (
-        "mkdir -p .git/refs/claude-code-headless; touch .git/refs/claude-code-headless/result.lock",
-        AgentRepoInvalid,
-    ),
     "read-only": ("chmod -R a-w .git", AgentRepoInvalid),
     "filter-required": (
         'git config filter.r.clean "$M filter-required; exit 1"; git config filter.r.required true; '
@@ -99,6 +95,7 @@ REFUSED: Final[dict[str, tuple[str, type[RunError]]]] = {
 TAKEN: Final = {
     "git-is-a-link": "mv .git $D/moved-$(id -u); ln -s $D/moved-$(id -u) .git",
     "git-is-a-file": "mv .git $D/moved-$(id -u); echo gitdir: $D/moved-$(id -u) > .git",
+    "result-ref-is-locked": "mkdir -p .git/refs/claude-code-headless; touch .git/refs/claude-code-headless/result.lock",
     "alternates": "realpath -m ../../trusted/clean.git/objects >> .git/objects/info/alternates; echo /root >> "
     ".git/objects/info/alternates",
     "index": "git update-index --split-index; git update-index --assume-unchanged README.md; git config index.version 4; "
