@@ -12,8 +12,8 @@ from tests.durability.machines import Machine, matches
 from tests.durability.scene import Scene, steps
 
 _PATIENCE_SECONDS: Final = 240
-_ASKING_SECONDS: Final = 0.5
-"""What Claude Code takes from a reply, by way of its tool, to the next request."""
+ASKING_SECONDS: Final = 0.5
+"""What Claude Code takes from a reply, by way of its tool, to the next request, and the model to begin with that."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ def held_in_turn(number: int, *, again: bool = False) -> Callable[[Scene], Itera
         with scene.machine() as machine:
             if again:
                 wait(machine, said(rf"says: Step {number - 1}\.", machine))
-                time.sleep(_ASKING_SECONDS)
             else:
                 wait(machine, lambda: scene.turns_asked == number)
+            time.sleep(ASKING_SECONDS)
             scene.world.stack.model.script = Script(steps())
             yield machine
 

@@ -19,7 +19,7 @@ from deployments.local.scripted_model import Script
 from flows.deliver import deliver
 from tests.conftest import World
 from tests.durability.machines import Machine, needs_root
-from tests.durability.points import in_clone, wait
+from tests.durability.points import ASKING_SECONDS, in_clone, wait
 from tests.durability.scene import BRANCH, TURNS, Scene, scene, steps
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def at_turn(run: Scene, number: int, prefix: tuple[str, ...] = ()) -> Iterator[M
     run.world.stack.model.script = Script(steps(slow=number))
     with run.machine(execute(run), RESCHEDULE, prefix) as machine:
         wait(machine, lambda: run.turns_asked == number)
+        time.sleep(ASKING_SECONDS)
         run.world.stack.model.script = Script(steps())
         yield machine
 
