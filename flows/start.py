@@ -8,6 +8,8 @@ from functools import partial
 from threading import Thread
 from typing import Final
 
+from flows import authorities
+
 _EVENTS_SECONDS: Final = 2
 
 
@@ -20,7 +22,8 @@ def importing() -> Iterator[None]:
     """
     gc.disable()
     try:
-        yield
+        with authorities.loaded_once():
+            yield
     finally:
         gc.freeze()
         gc.enable()

@@ -19,7 +19,7 @@ _FOR_THE_AGENT: Final = ("flows.claude.meter", "genai_prices.data", "flows.claud
 @cache
 def warm_up() -> None:
     """Start to load what the run needs up to its agent, and the claude binary; a second call changes nothing."""
-    _beside(_load_binary, *_imports(_FOR_THE_TASKS), _load_aws, *_imports(_FOR_THE_AGENT))
+    _beside(_load_binary, *_imports(_FOR_THE_TASKS), _load_aws, *_imports(_FOR_THE_AGENT), _load_authorities)
 
 
 @cache
@@ -53,8 +53,14 @@ def _load_aws() -> None:
     load_models("secretsmanager", "s3")
 
 
+def _load_authorities() -> None:
+    from flows.claude.upstream import authorities  # noqa: PLC0415 (here and below: that is the point)
+
+    authorities()
+
+
 def _load_detectors() -> None:
-    from flows.workspace.leaks import looks_like_secret  # noqa: PLC0415 (here and below: that is the point)
+    from flows.workspace.leaks import looks_like_secret  # noqa: PLC0415
 
     looks_like_secret("")
 

@@ -8,11 +8,15 @@ redirect, a broken connection, a proxy's certificate) is asked for again as usua
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final
 
+from flows.authorities import SharedContext
 from flows.aws import CONNECT_SECONDS, READ_SECONDS
 
 if TYPE_CHECKING:
+    from botocore.httpsession import URLLib3Session
     from mypy_boto3_s3 import S3Client
 
 _EVENT: Final = "before-sign.s3.GetObject"
@@ -62,13 +66,12 @@ class S3Objects:
         self._overheard = what
 
     def _open(self, key: str) -> None:
-        from botocore.httpsession import URLLib3Session  # noqa: PLC0415 (whoever has a client has loaded it)
-        from botocore.utils import get_environ_proxies, percent_encode  # noqa: PLC0415
+        from botocore.utils import get_environ_proxies, percent_encode  # noqa: PLC0415 (whoever has a client has it)
 
         url, end = str(self._overheard["request"].url), percent_encode(key, safe="/~")
         if url.endswith(f"/{end}"):
             self._address = url.removesuffix(end)
-            self._http = URLLib3Session(
+            self._http = _session()(
                 verify=os.environ.get("AWS_CA_BUNDLE") or True,  # type: ignore[arg-type]  # a path as well
                 proxies=get_environ_proxies(url),
                 timeout=(CONNECT_SECONDS, READ_SECONDS),  # type: ignore[arg-type]  # or both, as here
@@ -99,3 +102,15 @@ class S3Objects:
         auth = self._overheard["request_signer"].get_auth_instance(*(self._overheard[name] for name in names))
         auth.add_auth(request)
         return request.prepare()
+
+
+@cache
+def _session() -> type["URLLib3Session"]:
+    """Return botocore's class, less that each new connection loads the authorities anew."""
+    from botocore.httpsession import URLLib3Session  # noqa: PLC0415
+
+    class Session(URLLib3Session):
+        def _get_ssl_context(self) -> SSLContext:
+            return SharedContext.of(super()._get_ssl_context())  # type: ignore[misc]  # the stubs have what is public
+
+    return Session

@@ -3,7 +3,6 @@
 import select
 import socket
 import socketserver
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from flows.claude.meter import Meter
 from flows.claude.prices import ModelPrice
 from flows.claude.providers import Anthropic
 from flows.parameters import DEFAULT_MODEL_IDS
+from tests.tls import by_tls
 
 SONNET = DEFAULT_MODEL_IDS["anthropic"]
 MESSAGE = {"model": SONNET, "max_tokens": 9, "messages": []}
@@ -73,12 +73,8 @@ def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
 @contextmanager
 def provider(authority: trustme.CA) -> Iterator[str]:
     """Serve the scripted model by TLS; yield its address."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    model = ScriptedModel("the-api-key", "AKID", "secret")
-    model._server.socket = context.wrap_socket(model._server.socket, server_side=True)
-    with model:
-        yield model.url.replace("http://127.0.0.1", "https://localhost")
+    with by_tls(ScriptedModel("the-api-key", "AKID", "secret"), authority) as url:
+        yield url
 
 
 def ask(base_url: str) -> httpx.Response:

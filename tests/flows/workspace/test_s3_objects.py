@@ -1,14 +1,22 @@
 """Objects of S3 asked for without most of botocore are the same objects; all that is unusual is still botocore's."""
 
+import ssl
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import trustme
+from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
 
+from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.stack import BUCKET, LocalStack
-from flows.workspace.s3_objects import S3Objects
+from flows.workspace.s3_objects import S3Objects, _session
+from tests.tls import by_tls
 
 PREFIX = "s3-objects"
 KEYS = ("plain.md", "with space.md", "plus+sign", "é/ü.txt", "a=b&c?d#e", "100%25", "~tilde", "dir/deep/er", "empty")
@@ -19,6 +27,19 @@ class Calls(list[str]):
 
     def note(self, model: object, **_: object) -> None:
         self.append(getattr(model, "name", ""))
+
+
+class Four(LoopbackServer):
+    """Answers when four have asked: on four connections."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._all_have_asked = threading.Barrier(4, timeout=30)
+
+    def answer(self, asked: Asked, exchange: Exchange) -> None:
+        del asked
+        self._all_have_asked.wait()
+        exchange.reply(200, b"")
 
 
 @pytest.fixture
@@ -76,3 +97,20 @@ def test_nothing_is_overheard_after_the_first(client: S3Client, objects: S3Objec
     before = objects._overheard
     client.get_object(Bucket=BUCKET, Key=f"{PREFIX}/plain.md")
     assert objects._overheard is before
+
+
+def test_its_connections_load_the_authorities_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, loads = trustme.CA(), []
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    load = ssl.SSLContext.load_verify_locations
+
+    def noted(self: ssl.SSLContext, *files: str | None) -> None:
+        loads.append(files[0])
+        load(self, *files)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", noted)
+    with by_tls(Four(), authority) as url, ThreadPoolExecutor(4) as threads:
+        session = _session()(verify=str(tmp_path / "ca.pem"), max_pool_connections=4)  # type: ignore[arg-type]
+        requests = [AWSRequest("GET", url).prepare() for _ in range(4)]
+        assert {answer.status_code for answer in threads.map(session.send, requests)} == {200}
+    assert loads == [str(tmp_path / "ca.pem")]
