@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from deployments.local.fault_proxy import Cut
 from deployments.local.scripted_model import Script
 from tests.durability.machines import Machine, matches
 from tests.durability.scene import Scene, steps
+from tests.fault_proxy import Cut
 
 _PATIENCE_SECONDS: Final = 240
 ASKING_SECONDS: Final = 0.5

@@ -10,13 +10,13 @@ from typing import Any, Final
 import psutil
 from prefect.filesystems import LocalFileSystem
 
-from deployments.local.fault_proxy import FaultProxy
 from deployments.local.scripted_model import Script, Tool, Turn
 from flows.keepings import Keepings
 from flows.store import RunStore
 from tests.conftest import World
 from tests.durability.machines import FlowRun, Machine, create_flow_run, machine
 from tests.durability.slow_store import SlowStore
+from tests.fault_proxy import FaultProxy
 
 TURNS: Final = 12
 WORK: Final = {f"step-{n}" for n in range(1, TURNS)}

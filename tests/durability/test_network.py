@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from deployments.local.fault_proxy import Cut, FaultProxy, How
 from deployments.local.scripted_model import Tool, Turn
 from tests.conftest import World
 from tests.durability.scene import described
+from tests.fault_proxy import Cut, FaultProxy, How
 from tests.runs import Run
 
 HOWS: tuple[How, ...] = ("reset", "stall", "truncate")

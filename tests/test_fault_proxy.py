@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from deployments.local.fault_proxy import FaultProxy, How
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from tests.fault_proxy import FaultProxy, How
 
 SIZE = 300_000
 
