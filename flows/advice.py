@@ -36,13 +36,15 @@ def _recovery(ending: Ending) -> Iterator[str]:
         yield f"- The agent's work is kept, and not pushed. To see it, in a clone: {see}"
         policy = {"policy": json.dumps(allowed)} if allowed else {}
         deliver = code(_command("deliver", ending, flow_run_id=ending.flow_run_id, **policy))
-        yield f"- To push it without an agent, once what is said above is mended or allowed: {deliver}"
+        mended = "" if ending.is_interrupted else ", once what is said above is mended or allowed"
+        yield f"- To push it without an agent{mended}: {deliver}"
     if "plan" in ending.kept and not allowed:  # with the same parameters a policy stops it again
         yield (
             "- *Retry* on this run's page goes on where it stopped, from the last checkpoint and with the rest of its "
             "limits; what was finished is not paid again."
         )
-    yield f"- To begin anew, with what was wrong corrected: {code(_run(ending))}"
+    corrected = "" if ending.is_interrupted else ", with what was wrong corrected"
+    yield f"- To begin anew{corrected}: {code(_run(ending))}"
 
 
 def fetch(where: str, branch: str) -> str:

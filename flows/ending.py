@@ -45,7 +45,12 @@ class Ending:
     """Where the run's keepings are, by name."""
     policy: ChangePolicy = field(default_factory=ChangePolicy)
     warnings: tuple[str, ...] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether it was stopped from outside: cancelled, suspended, or told to end with its machine."""
+        return self.error is not None and not isinstance(self.error, Exception)
 
     @property
     def commit(self) -> str:
@@ -54,7 +59,9 @@ class Ending:
 
     @property
     def name(self) -> str:
-        """How it ended, in a word: `delivered`, `no-changes` or `failed`."""
+        """How it ended, in a word: `delivered`, `no-changes`, `failed` or `interrupted`."""
+        if self.is_interrupted:
+            return "interrupted"
         return "failed" if self.error else "delivered" if self.commit else "no-changes"
 
     @property
@@ -70,6 +77,8 @@ class Ending:
 
 def title(ending: Ending) -> str:
     """Say the outcome in a few words."""
+    if ending.is_interrupted:
+        return "Interrupted"
     if ending.error:
         return f"Failed: {type(ending.error).__name__}"
     if ending.change is None or not ending.commit:

@@ -1,4 +1,4 @@
-"""The report of a run, in Markdown: of one that delivered, of one that had nothing to change, of one that failed. Pure.
+"""The report of a run, in Markdown: of one that delivered, had nothing to change, failed, or was interrupted. Pure.
 
 What it is given by strangers (the agent's words, paths, the diff, the names of instructions, a server's message) goes
 through `flows.markdown`, and each part is cut at a size, so that the whole stays far below what Prefect's API takes.
@@ -22,6 +22,10 @@ _INSTRUCTIONS_SHOWN: Final = 50
 _PATH_SHOWN: Final = 300
 _NAMES_SHOWN: Final = 20
 _NAME_SHOWN: Final = 200
+_INTERRUPTED: Final = (
+    "It was stopped before its end: cancelled, suspended, or told to end with its machine. Where Prefect runs it again "
+    "after that, on another machine, it goes on from here, and has a report of its own."
+)
 
 
 def markdown(ending: Ending) -> str:
@@ -32,7 +36,8 @@ def markdown(ending: Ending) -> str:
 def _parts(ending: Ending) -> Iterator[str]:
     yield f"# {prose(title(ending))}"
     if ending.error:
-        yield quoted(prose(str(ending.error)[:_MESSAGE_MAX_CHARACTERS]))
+        message = _INTERRUPTED if ending.is_interrupted else str(ending.error)
+        yield quoted(prose(message[:_MESSAGE_MAX_CHARACTERS]))
     first, *others = [[name, value] for name, value in _facts(ending) if value]
     yield table(others, first)  # a head of empty cells would be shown as an empty bar
     yield "## What to do now\n\n" + "\n\n".join(advice(ending))

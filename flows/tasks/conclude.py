@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from prefect import get_run_logger, runtime
@@ -43,6 +44,9 @@ def concluded(given: Mapping[str, Any], workspace: Workspace) -> Iterator[Run]:
     except Exception as error:
         _conclude(run, given, steps, error)
         raise
+    except BaseException as interruption:
+        _conclude_soon(run, given, steps, interruption)
+        raise
     introduction.join(_JOIN_SECONDS)
     _conclude(run, given, steps)
 
@@ -65,7 +69,7 @@ def completed(run: Run) -> State[Delivery]:
 
 
 def _conclude(
-    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
+    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None = None
 ) -> None:
     """Tell what became of the run; whatever goes wrong with that is a warning, for the run is as it is."""
     try:
@@ -75,6 +79,18 @@ def _conclude(
         publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
     except Exception as fault:  # noqa: BLE001 (a git command, a file, a fault of ours)
         get_run_logger().warning("there is no report: %s: %s", type(fault).__name__, fault)
+
+
+def _conclude_soon(
+    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], interruption: BaseException
+) -> None:
+    """Tell of a run that was interrupted in the moment that is left; its work is kept by now."""
+    if run:
+        run.store = run.store.in_haste
+    told = partial(copy_context().run, _conclude, run, given, steps, interruption)
+    thread = threading.Thread(target=told, name="conclusion", daemon=True)
+    thread.start()
+    thread.join(_JOIN_SECONDS)
 
 
 def _keep_page(run: Run) -> None:
@@ -117,7 +133,7 @@ def _deployment_name() -> str:
 
 
 def _ending(
-    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: Exception | None = None
+    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None = None
 ) -> Ending:
     """Gather what is known, while the run's directories are there."""
     known = Ending(

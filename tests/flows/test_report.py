@@ -54,6 +54,7 @@ STOPPED = dataclasses.replace(
     kept={"change.bundle": BUNDLE, "plan": "s3://results/plan"},
 )
 REFUSED = Ending(RUN_ID, error=errors.InvalidRepoUrl("repo_url 'x' is not an https URL"))
+CANCELLED = dataclasses.replace(STOPPED, error=KeyboardInterrupt("not for people"))
 ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff`|<[\n")), max_size=40).map("".join)
 
 
@@ -207,3 +208,15 @@ def test_a_report_of_any_text_has_its_form_and_can_be_written_as_utf_8(
     assert text.encode()
     heads = [token for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text) if token.level == 0]
     assert [token.tag for token in heads if token.type == "heading_open"] == ["h1"] + ["h2"] * 7
+
+
+def test_one_that_was_interrupted_says_so_and_how_it_goes_on() -> None:
+    report = markdown(CANCELLED)
+    assert (CANCELLED.name, title(CANCELLED), headline(CANCELLED)) == ("interrupted", "Interrupted", "Interrupted")
+    assert report.startswith("# Interrupted\n")
+    assert "not for people" not in report
+    assert f"-p flow_run_id={RUN_ID}" in report
+    assert "*Retry*" in report
+    assert "wrong" not in report
+    assert "mended" not in report
+    assert not CANCELLED.links.branch
