@@ -118,7 +118,7 @@ def test_a_report_that_cannot_be_made_changes_no_outcome(
     def broken(*_: object) -> str:
         raise errors.GitFailed("the objects cannot be read")
 
-    monkeypatch.setattr("flows.tasks.conclude.patch", broken)
+    monkeypatch.setattr("flows.tasks.ending.patch", broken)
     done = run()
     assert world.git("rev-parse", done.delivered().branch) == done.delivered().commit
     world.shell("mkdir .circleci; echo x > .circleci/config.yml")
