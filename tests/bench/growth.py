@@ -4,15 +4,18 @@ import itertools
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from deployments.local.prefect_server import free_port, prefect_server
 from deployments.local.scripted_model import Script, Tool, Turn
 from tests.bench import material
 from tests.bench.fetching import step
 from tests.bench.jobs import small_job
 from tests.bench.measures import Curve, Measure
-from tests.bench.region import JOB, region
+from tests.bench.region import JOB
 from tests.bench.sides import PROJECT, Sides
 from tests.postgres.postgresql import postgresql
 
@@ -27,11 +30,20 @@ _BRANCHES: Final = itertools.count(1)
 
 def curves(sides: Sides) -> Iterator[Curve]:
     """Measure each once: what counts is the shape."""
-    with postgresql() as database, region({"PREFECT_SERVER_DATABASE_CONNECTION_URL": database.url("postgres")}) as made:
-        yield _curve("runs at once", "runs", _RUNS, lambda size: _runs(Sides(made), size))
+    with _by_postgresql(sides) as others:
+        yield _curve("runs at once", "runs", _RUNS, lambda size: _runs(others, size))
     yield _curve("turns of the agent", "turns", _TURNS, lambda size: _turns(sides, size))
     yield _curve("a repository's work tree", "MB", _MEGABYTES, lambda size: _megabytes(sides, size))
     yield _curve("instruction files", "files", _FILES, lambda size: _files(sides, size))
+
+
+@contextmanager
+def _by_postgresql(sides: Sides) -> Iterator[Sides]:
+    """The same region, with a Prefect server for many."""
+    with postgresql() as database:
+        setting = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database.url("postgres")}
+        with prefect_server(sides.region.place / "prefect", free_port(), setting) as api_url:
+            yield Sides(replace(sides.region, stack=replace(sides.region.stack, prefect_api_url=api_url)))
 
 
 def _curve(title: str, unit: str, sizes: tuple[int, ...], measured: Callable[[int], float]) -> Curve:

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,14 +58,14 @@ class Region:
 
 
 @contextmanager
-def region(prefect_settings: Mapping[str, str] | None = None) -> Iterator[Region]:
+def region() -> Iterator[Region]:
     """Start everything; end it, and remove what was made, with the context."""
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-bench-")))
         place.chmod(0o711)
         for name, mode in (("home", 0o700), ("tmp", 0o711), ("git", 0o700)):
             (place / name).mkdir(mode=mode)
-        local = stack.enter_context(local_stack(prefect_settings=prefect_settings))
+        local = stack.enter_context(local_stack())
         local.model.script = JOB
         s3 = stack.enter_context(far_s3(local.aws_url))
         git = stack.enter_context(FarGit(place / "git", GIT_TOKEN))
