@@ -20,8 +20,10 @@ from flows.form import (
 )
 from flows.keepings import Keepings, Plan
 from flows.parameters import DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
+from flows.steps import note_steps
 from flows.store import FileSystem, RunStore
 from flows.tasks.clone import clone_again, remote
+from flows.tasks.conclude import delivered
 from flows.tasks.logs import set_up_logs
 from flows.tasks.push import push
 from flows.tasks.secret import read_secret
@@ -52,6 +54,7 @@ def deliver(
         policy: What the change may hold: allow here what the run was stopped for, if it is wanted.
     """
     set_up_logs()
+    steps = note_steps()
     store = RunStore(cast("FileSystem", get_default_result_storage()), flow_run_id)
     plan, bundle = _kept(store)
     checkout = replace(plan.checkout, branch=branch_name or plan.checkout.branch)
@@ -70,8 +73,9 @@ def deliver(
         refs = remote(request, credentials, workspace).refs()
         plan_branch(refs, checkout.branch, "", allow_default_branch=allow_default_branch)
         clone_again(request, credentials, workspace, checkout, work_tree=False)
-        change = take_bundle(workspace.clean_git, plan.checkout, bundle)
-        push(request, credentials, workspace, replace(change, checkout=checkout), store.path("change.bundle"), store)
+        change = replace(take_bundle(workspace.clean_git, plan.checkout, bundle), checkout=checkout)
+        push(request, credentials, workspace, change, store.path("change.bundle"), store)
+        delivered(request, workspace, plan, change, steps)
     return Completed(message=f"Pushed {change.commit[:12]} to {checkout.branch}", data=change.commit)
 
 

@@ -13,13 +13,16 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.ending import Delivery, Ending, headline
+from flows.keepings import Plan
+from flows.parameters import Request
 from flows.redaction import redact
 from flows.steps import StepTime, note_steps
 from flows.store import RunStore
 from flows.tasks.begin import Run, begin, keep_secrets, run_store
-from flows.tasks.ending import known_ending
+from flows.tasks.ending import deployment_name, known_ending
 from flows.tasks.report import publish, set_tags
 from flows.tasks.transcript import keep_page
+from flows.workspace.collect import Change, patch
 from flows.workspace.directory import Workspace
 
 _JOIN_SECONDS: Final = 5
@@ -61,15 +64,42 @@ def completed(run: Run) -> State[Delivery]:
     return Completed(name="Completed" if change.commit else "NoChanges", message=said, data=delivery)
 
 
+def delivered(
+    request: Request, workspace: Workspace, plan: Plan, change: Change, steps: Mapping[str, StepTime]
+) -> None:
+    """Tell of a kept change that was pushed later, as the run that made it would have."""
+    with _at_most_a_warning():
+        ending = Ending(
+            flow_run_id=str(runtime.flow_run.id),
+            deployment=deployment_name(),
+            repo_url=request.repo_url,
+            checkout=change.checkout,
+            instructions=plan.instructions,
+            change=change,
+            patch=patch(workspace.clean_git, change),
+            steps=tuple(steps.values()),
+            policy=request.policy,
+        )
+        tags = [f"outcome:{ending.name}", f"repo:{request.repo_url.name}", f"branch:{request.branch_name}"]
+        publish(ending, None, tags)
+
+
 def _conclude(
     run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None = None
 ) -> None:
-    """Tell what became of the run; whatever goes wrong with that is a warning, for the run is as it is."""
-    try:
+    """Tell what became of the run."""
+    with _at_most_a_warning():
         if run:
             _keep_page(run)
         ending = known_ending(run, given, steps, error)
         publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
+
+
+@contextmanager
+def _at_most_a_warning() -> Iterator[None]:
+    """Whatever goes wrong with a report is a warning, for the run is as it is."""
+    try:
+        yield
     except Exception as fault:  # noqa: BLE001 (a git command, a file, a fault of ours)
         get_run_logger().warning("there is no report: %s: %s", type(fault).__name__, fault)
 

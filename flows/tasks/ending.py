@@ -28,7 +28,7 @@ def known_ending(
     """Gather what is known, while the run's directories are there; `run` is none where it was refused."""
     known = Ending(
         flow_run_id=str(runtime.flow_run.id),
-        deployment=_deployment_name(),
+        deployment=deployment_name(),
         steps=tuple(steps.values()),
         error=error,
     )
@@ -97,7 +97,8 @@ def _location(store: RunStore, name: str) -> str:
     return f"{str(base).rstrip('/')}/{path}" if base else path
 
 
-def _deployment_name() -> str:
+def deployment_name() -> str:
+    """Return the name of the run's deployment, without the flow's; empty where it has none, or nobody says."""
     try:
         return str(runtime.deployment.name or "")
     except Exception:  # noqa: BLE001 (Prefect asks its API, which may be away)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from deployments.local.scripted_model import Tool, Turn
@@ -41,6 +42,30 @@ def test_a_kept_change_is_pushed_when_it_is_allowed(world: World, kept: Run) -> 
     assert len(world.stack.model.asked) == asked
     # Again is no harm.
     assert delivering(kept, policy={"allow_ci_changes": True}) == commit
+
+
+def test_it_is_reported_as_the_run_that_made_it_would_have(world: World, kept: Run) -> None:
+    commit = delivering(kept, branch_name="other", policy={"allow_ci_changes": True})
+    mine = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
+    newest = httpx.post(f"{kept.api_url}/artifacts/filter", json=mine).json()[0]
+    report = newest["data"]
+    assert report.startswith("# Pushed 1 file\n")
+    assert newest["flow_run_id"] != kept.id
+    assert commit in report
+    assert "`other`" in report
+    assert "allow_ci_changes" in report
+    assert "+x" in report
+    assert "| push | Completed |" in report
+    tags = httpx.get(f"{kept.api_url}/flow_runs/{newest['flow_run_id']}").json()["tags"]
+    assert {"outcome:delivered", f"repo:{world.name}", "branch:other"} <= set(tags)
+
+
+def test_no_report_changes_no_delivery(world: World, kept: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise errors.GitFailed("the objects cannot be read")
+
+    monkeypatch.setattr("flows.tasks.conclude.patch", broken)
+    assert delivering(kept, policy={"allow_ci_changes": True}) == world.git("rev-parse", "the-branch")
 
 
 def test_it_may_go_to_another_branch(world: World, kept: Run) -> None:
