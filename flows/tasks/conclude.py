@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 
 from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Abort
 from prefect.states import Completed
 
 from flows.ending import Delivery, Ending, headline
@@ -20,6 +20,7 @@ from flows.steps import StepTime, note_steps
 from flows.store import RunStore
 from flows.tasks.begin import Run, begin, keep_secrets, run_store
 from flows.tasks.ending import deployment_name, known_ending
+from flows.tasks.execution import check_execution
 from flows.tasks.report import publish, set_tags
 from flows.tasks.transcript import keep_page
 from flows.workspace.collect import Change, patch
@@ -40,6 +41,8 @@ def concluded(given: Mapping[str, Any], workspace: Workspace) -> Iterator[Run]:
     except Exception as error:
         _conclude(run, given, steps, error)
         raise
+    except Abort:
+        raise  # a later execution of the run has taken over, and tells of it
     except BaseException as interruption:
         _conclude_soon(run, given, steps, interruption)
         raise
@@ -108,10 +111,15 @@ def _conclude_soon(
     run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], interruption: BaseException
 ) -> None:
     """Tell of a run that was interrupted in the moment that is left; its work is kept by now."""
-    if run:
-        run.store = run.store.in_haste
-    told = partial(copy_context().run, _conclude, run, given, steps, interruption)
-    thread = threading.Thread(target=told, name="conclusion", daemon=True)
+
+    def tell() -> None:
+        with _at_most_a_warning():
+            if run:
+                run.store = run.store.in_haste
+                check_execution(run.store)
+            _conclude(run, given, steps, interruption)
+
+    thread = threading.Thread(target=copy_context().run, args=(tell,), name="conclusion", daemon=True)
     thread.start()
     thread.join(_JOIN_SECONDS)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import psutil
 from prefect.filesystems import LocalFileSystem
 
@@ -95,6 +96,13 @@ class Scene:
             return False
         changed = set(self.world.git("diff", "--name-only", "main", BRANCH).splitlines())
         return self.commits() == self.world.git("rev-list", f"main..{BRANCH}").splitlines() and changed == WORK
+
+    def reports(self) -> list[str]:
+        """Return the titles of the run's reports, the newest first."""
+        mine = {"flow_runs": {"id": {"any_": [self.run.id]}}, "artifacts": {"key": {"like_": "%-report"}}}
+        url = f"{self.world.stack.prefect_api_url}/artifacts/filter"
+        rows = httpx.post(url, json={**mine, "sort": "CREATED_DESC"}).json()
+        return [row["data"].partition("\n")[0].removeprefix("# ") for row in rows]
 
     def left_behind(self) -> list[str]:
         """Return what the machines left: processes, directories, files, names of sockets, locks."""

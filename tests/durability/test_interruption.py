@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
-import httpx
 import psutil
 import pytest
 from prefect.client.orchestration import get_client
@@ -55,19 +54,6 @@ def at_turn(run: Scene, number: int, prefix: tuple[str, ...] = ()) -> Iterator[M
         yield machine
 
 
-def reports(run: Scene) -> list[str]:
-    """Return the titles of the run's reports, the newest first; it is also among the run's keepings."""
-    mine = {"flow_runs": {"id": {"any_": [run.run.id]}}, "artifacts": {"key": {"like_": "%-report"}}}
-    rows = httpx.post(f"{run.world.stack.prefect_api_url}/artifacts/filter", json=mine).json()
-    titles = [row["data"].partition("\n")[0].removeprefix("# ") for row in sorted(rows, key=_made, reverse=True)]
-    assert run.kept("report.md").read_text().startswith(f"# {titles[0]}\n")
-    return titles
-
-
-def _made(row: dict[str, str]) -> str:
-    return row["created"]
-
-
 @pytest.mark.parametrize(
     "prefix", [pytest.param((), id="as-any-process"), pytest.param(PID_1, id="as-pid-1", marks=needs_root)]
 )
@@ -81,12 +67,12 @@ def test_an_interrupted_run_is_handed_back_and_goes_on_elsewhere(the_run: Scene,
     found = the_run.keepings().checkpoint
     assert found
     assert found.spent["replies"] == 6
-    assert reports(the_run) == ["Interrupted"]
+    assert the_run.reports() == ["Interrupted"]
     with the_run.machine() as second:
         assert second.end() == 0, second.log()
     assert the_run.run.state == "Completed"
     assert the_run.is_delivered()
-    assert reports(the_run) == ["Pushed 11 files", "Interrupted"]
+    assert the_run.reports() == ["Pushed 11 files", "Interrupted"]
     assert the_run.turns_asked <= TURNS + 1
 
 
@@ -130,7 +116,7 @@ def test_a_cancelled_run_ends_soon_and_keeps_what_there_is(the_run: Scene) -> No
         assert not the_run.left_behind()
     assert BRANCH not in the_run.world.branches()
     assert the_run.kept("change.bundle").exists()
-    assert reports(the_run) == ["Interrupted"]
+    assert the_run.reports() == ["Interrupted"]
     found = the_run.keepings().checkpoint
     assert found
     assert found.spent["replies"] == 6

@@ -30,6 +30,7 @@ def check(run: Scene, *ended: Machine) -> None:
     assert [machine.process.returncode for machine in ended] == [0] * len(ended), said
     assert run.run.state == "Completed", said
     assert run.is_delivered(), said
+    assert run.reports() == ["Pushed 11 files"], said
     assert not run.left_behind()
 
 
