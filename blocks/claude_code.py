@@ -6,7 +6,7 @@ from prefect.blocks.core import Block
 from prefect_aws import AwsCredentials
 from pydantic import Field, SecretStr
 
-from flows.parameters import DEFAULT_REGION, DEFAULT_SETTINGS, ClaudeCodeOptions, Limits, Provider
+from flows.parameters.request import DEFAULT_REGION, DEFAULT_SETTINGS, ClaudeCodeOptions, Limits, Provider
 
 
 class ClaudeCode(Block):

@@ -4,8 +4,8 @@ from prefect.blocks.abstract import CredentialsBlock
 from prefect_aws import AwsCredentials
 from pydantic import Field, SecretStr
 
-from flows.credentials import DEFAULT_USERNAME
-from flows.credentials import GitCredentials as Resolved
+from flows.repository.credentials import DEFAULT_USERNAME
+from flows.repository.credentials import GitCredentials as Resolved
 
 
 class GitCredentials(CredentialsBlock):

@@ -1,9 +1,9 @@
 """`python -m deployments`: the set-up commands."""
 
-from deployments.automations import command as automations_command
 from deployments.aws import prefect_commands, run_command
 from deployments.aws.commands import app
-from deployments.keepings import command as keepings_command
+from deployments.prefect.automations import command as automations_command
+from deployments.runs import command as keepings_command
 
 __all__ = ["app", "automations_command", "keepings_command", "prefect_commands", "run_command"]
 

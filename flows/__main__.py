@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from flows import variables
 from flows.errors import RunError
+from flows.parameters import environment as variables
 from flows.redaction import redact
-from flows.start import end_without_heartbeats, importing, send_events
+from flows.runtime.startup import end_without_heartbeats, importing, send_events
 
 if TYPE_CHECKING:
-    from flows.ending import Delivery
+    from flows.outcome.result import Delivery
 
 COMPLETED: Final = 0
 FAILED: Final = 1
@@ -91,8 +91,8 @@ def _process_requirements() -> tuple[int, Outcome]:
         given = variables.parameters(os.environ)
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
-            from flows.tasks.begin import validate  # noqa: PLC0415
-            from flows.tasks.warm_up import warm_up  # noqa: PLC0415
+            from flows.run.preload import warm_up  # noqa: PLC0415
+            from flows.run.setup import validate  # noqa: PLC0415
 
         validate(given)
         warm_up()
@@ -104,7 +104,7 @@ def _process_requirements() -> tuple[int, Outcome]:
 def _run(flow: Callable[..., Any], given: dict[str, Any]) -> tuple[int, Outcome]:
     from rich.console import Console  # noqa: PLC0415 (the help does without)
 
-    from flows.terminal import RunId, is_interactive, rows_from_log  # noqa: PLC0415
+    from flows.reporting.terminal import RunId, is_interactive, rows_from_log  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False)
     end_without_heartbeats()

@@ -9,7 +9,8 @@ from prefect.results import get_default_result_storage
 from prefect.states import Completed
 
 from flows.errors import NothingKept
-from flows.form import (
+from flows.outcome.timing import note_steps
+from flows.parameters.form import (
     BranchField,
     DefaultBranchField,
     FlowRunIdField,
@@ -18,18 +19,17 @@ from flows.form import (
     RegionField,
     SecretIdField,
 )
-from flows.keepings import Keepings, Plan
-from flows.parameters import DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
-from flows.steps import note_steps
-from flows.store import FileSystem, RunStore
+from flows.parameters.request import DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
+from flows.reporting.log_filters import set_up_logs
+from flows.repository.clone import plan as plan_branch
+from flows.repository.collect import take_bundle
+from flows.run.lifecycle import delivered
+from flows.sandbox.workspace import workspace as run_workspace
+from flows.state.records import Keepings, Plan
+from flows.state.store import FileSystem, RunStore
 from flows.tasks.clone import clone_again, remote
-from flows.tasks.conclude import delivered
-from flows.tasks.logs import set_up_logs
 from flows.tasks.push import push
 from flows.tasks.secret import read_secret
-from flows.workspace.clone import plan as plan_branch
-from flows.workspace.collect import take_bundle
-from flows.workspace.directory import workspace as run_workspace
 
 
 @flow(flow_run_name="deliver {flow_run_id}")

@@ -7,9 +7,9 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Cancelled
 
-from flows.credentials import GitCredentials
-from flows.ending import Delivery
-from flows.form import (
+from flows.agent.session import new_agent
+from flows.outcome.result import Delivery
+from flows.parameters.form import (
     BaseBranchField,
     BranchField,
     ClaudeCodeBlockField,
@@ -29,8 +29,7 @@ from flows.form import (
     SecretIdField,
     SettingsField,
 )
-from flows.keepings import Keepings, Plan
-from flows.parameters import (
+from flows.parameters.request import (
     DEFAULT_CLONE_DEPTH,
     DEFAULT_COMMIT_MESSAGE,
     DEFAULT_REGION,
@@ -39,20 +38,21 @@ from flows.parameters import (
     ChangePolicy,
     Limits,
 )
-from flows.tasks.agent import new_agent
-from flows.tasks.announce import announce
-from flows.tasks.begin import Run, flow_run_name, scheduled_start
-from flows.tasks.cancellation import was_being_cancelled
+from flows.reporting.events import announce
+from flows.repository.credentials import GitCredentials
+from flows.run.cancellation import was_being_cancelled
+from flows.run.lease import newest_execution
+from flows.run.lifecycle import completed, concluded
+from flows.run.preload import warm_up
+from flows.run.setup import Run, flow_run_name, scheduled_start
+from flows.run.start import keep_start, take_up_instructions
+from flows.sandbox.workspace import workspace as run_workspace
+from flows.state.records import Keepings, Plan
 from flows.tasks.claude import Work, finished_work, run_claude, take_up
 from flows.tasks.clone import clone, clone_again
-from flows.tasks.conclude import completed, concluded
-from flows.tasks.execution import newest_execution
 from flows.tasks.instructions import fetch_instructions
-from flows.tasks.plan import keep_start, take_up_instructions
 from flows.tasks.push import push
 from flows.tasks.secret import read_secret
-from flows.tasks.warm_up import warm_up
-from flows.workspace.directory import workspace as run_workspace
 
 
 @flow(flow_run_name=flow_run_name, on_completion=[announce], on_failure=[announce])

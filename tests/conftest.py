@@ -35,8 +35,8 @@ import pytest
 
 from deployments.local.scripted_model import Script, Tool, Turn
 from deployments.local.stack import BUCKET, LocalStack, local_stack
-from flows.workspace.agent_user import MARK
-from tests.runs import Run
+from flows.sandbox.user import MARK
+from tests.support.runs import Run
 
 _TOUCHABLE = (".prefect", ".aws", ".gitconfig", ".config/git", ".git-credentials", ".claude.json")
 
@@ -167,7 +167,7 @@ def make_world(stack: LocalStack, tmp_path: Path) -> Callable[[dict[str, str]], 
 @pytest.fixture
 def run(world: World) -> "Callable[..., Run]":
     """Run the flow on the test's repository, with one instruction file where the test names none."""
-    from tests.runs import run_flow  # noqa: PLC0415 (Prefect reads its environment when it is imported)
+    from tests.support.runs import run_flow  # noqa: PLC0415 (Prefect reads its environment when it is imported)
 
     def call(**parameters: Any) -> Run:  # noqa: ANN401 (the flow's own)
         if not {"instructions", "instructions_s3_uri"} & parameters.keys():

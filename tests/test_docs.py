@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deployments.aws import errors as set_up_errors
+from deployments.cli import errors as set_up_errors
 from flows import errors as run_errors
-from flows import variables
 from flows.implement import implement
-from flows.parameters import ChangePolicy, Limits
+from flows.parameters import environment as variables
+from flows.parameters.request import ChangePolicy, Limits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -8,8 +8,8 @@ from typing import Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from deployments.aws.errors import AwsRefused, NoAwsCredentials
-from flows.aws import client_config
+from deployments.cli.errors import AwsRefused, NoAwsCredentials
+from flows.aws.session import client_config
 
 DEFAULT_PROJECT: Final = "claude-code-headless"
 DEFAULT_QUEUE: Final = "prefect-ecs-tasks-events"

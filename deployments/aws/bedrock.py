@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from deployments.aws.account import Account
-from deployments.aws.errors import UnknownModel
+from deployments.cli.errors import UnknownModel
 
 _GEOGRAPHIES: Final = {
     "us": "us-*",

@@ -2,14 +2,15 @@
 
 import typer
 
-from deployments.aws import infrastructure, options
+from deployments.aws import infrastructure
 from deployments.aws.account import open_account
 from deployments.aws.image import Image, commit_tag
 from deployments.aws.infrastructure import Access
 from deployments.aws.secret import Secret, git_secret
-from deployments.aws.step import carry_out
-from deployments.aws.terminal import console, read_token, refusals
-from flows.parameters import DEFAULT_MODEL_IDS
+from deployments.cli import options
+from deployments.cli.step import carry_out
+from deployments.cli.terminal import console, read_token, refusals
+from flows.parameters.request import DEFAULT_MODEL_IDS
 
 app = typer.Typer(
     help="Put claude-code-headless on AWS: secret, roles, image, pool, and then run; or up, which does the first four.",

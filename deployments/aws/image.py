@@ -15,9 +15,9 @@ from typing import Final, Protocol
 from botocore.exceptions import ClientError
 
 from deployments.aws.account import Account
-from deployments.aws.errors import BuilderMissing, BuildFailed, ImageMissing, ImageTagUnknown
-from deployments.aws.step import Change
-from flows.aws import client_config
+from deployments.cli.errors import BuilderMissing, BuildFailed, ImageMissing, ImageTagUnknown
+from deployments.cli.step import Change
+from flows.aws.session import client_config
 
 PROJECT: Final = Path(__file__).parents[2]
 _BUILDERS: Final = ("docker", "podman", "buildah")

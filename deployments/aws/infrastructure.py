@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from deployments.aws.account import PREFECT_SECRET, Account
 from deployments.aws.bedrock import model_parameters
 from deployments.aws.network import Network
-from deployments.aws.pool import ECS_POOL
 from deployments.aws.stack import Stack
-from flows.parameters import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
+from deployments.prefect.pool import ECS_POOL
+from flows.parameters.request import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deployments.aws.account import Account
-from deployments.aws.errors import UnknownNetwork
-from flows.aws import client_config
+from deployments.cli.errors import UnknownNetwork
+from flows.aws.session import client_config
 
 
 @dataclass(frozen=True)

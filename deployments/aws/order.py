@@ -6,16 +6,17 @@ from typing import Final
 
 from prefect.client.orchestration import SyncPrefectClient
 
-from deployments.aws import infrastructure, prefect_api
+from deployments.aws import infrastructure
 from deployments.aws.account import PREFECT_SECRET, Account
-from deployments.aws.deployed import Deployments
 from deployments.aws.image import Image
 from deployments.aws.infrastructure import Access
 from deployments.aws.network import Network
-from deployments.aws.pool import ECS_POOL, LOCAL_POOL, Pool, ecs_template, local_template
-from deployments.aws.results import ResultsBlock
 from deployments.aws.secret import Secret
-from deployments.aws.step import Step
+from deployments.cli import prefect_api
+from deployments.cli.step import Step
+from deployments.prefect.deployed import Deployments
+from deployments.prefect.pool import ECS_POOL, LOCAL_POOL, Pool, ecs_template, local_template
+from deployments.prefect.results import ResultsBlock
 
 _VARIABLES: Final = {"key": "prefect_api_key_secret_arn", "auth string": "prefect_api_auth_string_secret_arn"}
 

@@ -17,7 +17,7 @@ from prefect.settings import get_current_settings
 from prefect.utilities.templating import apply_values
 from prefect_aws.workers.ecs_worker import ECSJobConfiguration
 
-from deployments.aws.errors import OverridesTooLarge, ParametersTooLarge
+from deployments.cli.errors import OverridesTooLarge, ParametersTooLarge
 
 OVERRIDES_CHARACTERS: Final = 8192
 _OURS_ALREADY: Final = {

@@ -6,18 +6,19 @@ from typing import Annotated
 import typer
 from prefect.client.orchestration import SyncPrefectClient
 
-from deployments.aws import infrastructure, options, prefect_api, removal
+from deployments.aws import infrastructure, removal
 from deployments.aws.account import PREFECT_SECRET, Account, open_account
 from deployments.aws.commands import access_of, app
-from deployments.aws.errors import NoPrefectApi, TokenMissing
 from deployments.aws.image import Image, commit_tag
 from deployments.aws.network import Network, find_network
 from deployments.aws.order import Setup
-from deployments.aws.pool import current_network
 from deployments.aws.secret import Secret, git_secret
 from deployments.aws.status import table
-from deployments.aws.step import carry_out
-from deployments.aws.terminal import console, read_token, refusals
+from deployments.cli import options, prefect_api
+from deployments.cli.errors import NoPrefectApi, TokenMissing
+from deployments.cli.step import carry_out
+from deployments.cli.terminal import console, read_token, refusals
+from deployments.prefect.pool import current_network
 
 
 @app.command()

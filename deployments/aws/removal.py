@@ -8,14 +8,15 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
-from deployments.aws import deployed, template
+from deployments.aws import template
 from deployments.aws.account import Account
-from deployments.aws.pool import ECS_POOL, LOCAL_POOL
-from deployments.aws.results import ResultsBlock, block_slug
 from deployments.aws.secret import RECOVERY_DAYS, Secret
 from deployments.aws.stack import Stack
-from deployments.aws.step import Change, Step
-from flows.aws import client_config
+from deployments.cli.step import Change, Step
+from deployments.prefect import deployed
+from deployments.prefect.pool import ECS_POOL, LOCAL_POOL
+from deployments.prefect.results import ResultsBlock, block_slug
+from flows.aws.session import client_config
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.service_resource import Bucket

@@ -11,13 +11,13 @@ from prefect.utilities.urls import url_for
 from pydantic import ValidationError
 
 from deployments.aws.account import Account
-from deployments.aws.errors import DeploymentMissing, InvalidParameter, UnknownCluster
 from deployments.aws.overrides import check_overrides, check_parameters
-from deployments.aws.pool import ECS_POOL
-from flows.aws import client_config
+from deployments.cli.errors import DeploymentMissing, InvalidParameter, UnknownCluster
+from deployments.prefect.pool import ECS_POOL
+from flows.aws.session import client_config
 from flows.errors import RunError
 from flows.implement import implement
-from flows.tasks.begin import validate
+from flows.run.setup import validate
 
 ON_DEMAND = [{"capacityProvider": "FARGATE", "base": 0, "weight": 1}]
 

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from deployments.aws import options, prefect_api
 from deployments.aws.account import Account, open_account
 from deployments.aws.commands import app
 from deployments.aws.network import find_network
 from deployments.aws.run import ON_DEMAND, RunRequest, as_json, checked, pairs, start
-from deployments.aws.terminal import console, refusals
+from deployments.cli import options, prefect_api
+from deployments.cli.terminal import console, refusals
 
 _Parameters = Annotated[
     list[str] | None,

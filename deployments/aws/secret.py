@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from blocks.git_credentials import GitCredentials
 from deployments.aws.account import Account
-from deployments.aws.errors import TokenMissing
-from deployments.aws.step import Change
-from flows.aws import client_config
+from deployments.cli.errors import TokenMissing
+from deployments.cli.step import Change
+from flows.aws.session import client_config
 from flows.errors import InvalidGitSecret
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError, WaiterError
 
 from deployments.aws import template
 from deployments.aws.account import Account
-from deployments.aws.errors import StackBusy, StackFailed, StackMissing
-from deployments.aws.step import Change
-from flows.aws import client_config
+from deployments.cli.errors import StackBusy, StackFailed, StackMissing
+from deployments.cli.step import Change
+from flows.aws.session import client_config
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -6,12 +6,12 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 from rich.table import Table
 
-from deployments.aws import deployed
 from deployments.aws.account import PREFECT_SECRET, Account
-from deployments.aws.pool import ECS_POOL, LOCAL_POOL
 from deployments.aws.secret import Secret
 from deployments.aws.stack import Stack
-from flows.aws import client_config
+from deployments.prefect import deployed
+from deployments.prefect.pool import ECS_POOL, LOCAL_POOL
+from flows.aws.session import client_config
 
 STACKS = ("data", "registry", "cluster", "roles", "worker")
 

@@ -17,7 +17,7 @@ from deployments.local import scripts
 from deployments.local.outcome import Outcome
 from deployments.local.served import DemoFailed, run, served
 from deployments.local.stack import LocalStack, local_stack
-from flows.terminal import Progress, progress
+from flows.reporting.terminal import Progress, progress
 
 SAMPLE: Final = Path(__file__).parent / "sample"
 _PROJECT: Final = Path(__file__).parents[2]

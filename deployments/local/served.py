@@ -16,7 +16,7 @@ import httpx
 from rich.console import Console
 
 from deployments.local.prefect_server import ended
-from flows.terminal import Lines, Progress
+from flows.reporting.terminal import Lines, Progress
 
 _PROJECT: Final = Path(__file__).parents[2]
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
 
-from flows.claude.outcome import AgentReport, AgentRun, judge
-from flows.claude.transcript import portions
+from flows.agent.checkpoints import Checkpoints, write_session
+from flows.agent.outcome import AgentReport, AgentRun, judge
+from flows.agent.session import Agent, work
+from flows.agent.transcript import portions
+from flows.checks.leaks import check_credentials
 from flows.errors import (
     DISK_FULL,
     AgentCrashed,
@@ -20,20 +23,17 @@ from flows.errors import (
     StoreUnavailable,
     UnexpectedSubmodule,
 )
-from flows.keepings import Finished, Keepings, Plan, keep_finished, keep_usage
 from flows.redaction import SECRETS
-from flows.store import RunStore
-from flows.tasks.agent import Agent, work
-from flows.tasks.checkpoints import Checkpoints, write_session
-from flows.tasks.execution import check_execution
-from flows.tasks.policy import step
-from flows.workspace import snapshot
-from flows.workspace.collect import Change, CommitIdentity, bundle, collect, take_bundle
-from flows.workspace.directory import Workspace
-from flows.workspace.leaks import check_credentials
+from flows.repository import snapshot
+from flows.repository.collect import Change, CommitIdentity, bundle, collect, take_bundle
+from flows.run.lease import check_execution
+from flows.sandbox.workspace import Workspace
+from flows.state.records import Finished, Keepings, Plan, keep_finished, keep_usage
+from flows.state.store import RunStore
+from flows.tasks.task import step
 
 if TYPE_CHECKING:
-    from flows.claude.meter import Meter
+    from flows.model.meter import Meter
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from typing import Final
 from git import RemoteProgress
 from prefect import get_run_logger
 
-from flows.credentials import GitCredentials
-from flows.parameters import Request
-from flows.tasks.policy import step
-from flows.workspace.clone import Checkout
-from flows.workspace.clone import clone as clone_repository
-from flows.workspace.clone import clone_again as clone_known
-from flows.workspace.directory import Workspace
-from flows.workspace.remote import Remote
+from flows.parameters.request import Request
+from flows.repository.clone import Checkout
+from flows.repository.clone import clone as clone_repository
+from flows.repository.clone import clone_again as clone_known
+from flows.repository.credentials import GitCredentials
+from flows.repository.remote import Remote
+from flows.sandbox.workspace import Workspace
+from flows.tasks.task import step
 
 _PROGRESS_SECONDS: Final = 5
 

@@ -2,11 +2,11 @@
 
 from prefect import get_run_logger
 
-from flows.aws import client_config, new_session
-from flows.parameters import Request
-from flows.tasks.policy import step
-from flows.workspace.directory import Workspace
-from flows.workspace.instructions import PARALLEL, Instructions, from_s3, from_text
+from flows.aws.session import client_config, new_session
+from flows.instructions.files import PARALLEL, Instructions, from_s3, from_text
+from flows.parameters.request import Request
+from flows.sandbox.workspace import Workspace
+from flows.tasks.task import step
 
 
 @step("instructions")

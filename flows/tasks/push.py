@@ -2,17 +2,17 @@
 
 from prefect import get_run_logger
 
-from flows.credentials import GitCredentials
+from flows.checks.change import check_change
 from flows.errors import BranchConflict, PushRejected, RunError, Superseded
-from flows.parameters import Request
-from flows.store import RunStore
+from flows.parameters.request import Request
+from flows.repository.collect import Change
+from flows.repository.credentials import GitCredentials
+from flows.repository.remote import Remote
+from flows.run.lease import check_execution
+from flows.sandbox.workspace import Workspace
+from flows.state.store import RunStore
 from flows.tasks.clone import remote
-from flows.tasks.execution import check_execution
-from flows.tasks.policy import step
-from flows.workspace.collect import Change
-from flows.workspace.directory import Workspace
-from flows.workspace.policies import check_change
-from flows.workspace.remote import Remote
+from flows.tasks.task import step
 
 
 @step("push")

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from flows.aws import new_session
-from flows.credentials import GitCredentials
+from flows.aws.session import new_session
 from flows.errors import BlockNotFound
-from flows.parameters import Request
+from flows.parameters.request import Request
 from flows.redaction import SECRETS
-from flows.tasks.policy import step
+from flows.repository.credentials import GitCredentials
+from flows.tasks.task import step
 
 if TYPE_CHECKING:
     from blocks.git_credentials import GitCredentials as GitCredentialsBlock

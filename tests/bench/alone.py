@@ -17,20 +17,20 @@ from typing import Final
 from git import RemoteProgress
 from pydantic import SecretStr
 
-from flows.addresses import RepoUrl, S3Uri
-from flows.aws import client_config, new_session
-from flows.claude.events import Event
-from flows.claude.narration import Narrator
-from flows.claude.process import run_agent
-from flows.claude.transcript import portions
-from flows.credentials import DEFAULT_USERNAME
-from flows.parameters import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
+from flows.agent.events import Event
+from flows.agent.process import run_agent
+from flows.agent.transcript import portions
+from flows.aws.session import client_config, new_session
+from flows.instructions.files import PARALLEL, from_s3
+from flows.parameters.addresses import RepoUrl, S3Uri
+from flows.parameters.request import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
 from flows.redaction import SECRETS
-from flows.store import RunStore
-from flows.workspace.clone import clone
-from flows.workspace.directory import Workspace, workspace
-from flows.workspace.instructions import PARALLEL, from_s3
-from flows.workspace.remote import Remote
+from flows.reporting.activity import Narrator
+from flows.repository.clone import clone
+from flows.repository.credentials import DEFAULT_USERNAME
+from flows.repository.remote import Remote
+from flows.sandbox.workspace import Workspace, workspace
+from flows.state.store import RunStore
 
 TOKEN_VARIABLE: Final = "BENCH_GIT_TOKEN"
 

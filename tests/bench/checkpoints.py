@@ -23,19 +23,20 @@ import boto3
 from prefect.filesystems import LocalFileSystem
 from prefect.logging import disable_run_logger
 
-from flows.claude.meter import Meter
-from flows.claude.prices import ModelPrice
-from flows.claude.providers import Bedrock
-from flows.keepings import Plan
-from flows.parameters import DEFAULT_MODEL_IDS, ClaudeCodeOptions
-from flows.store import RunStore
-from flows.tasks.agent import Agent, session_id
-from flows.tasks.checkpoints import Checkpoints
-from flows.workspace import clone, git
-from flows.workspace.clone import Checkout
-from flows.workspace.directory import Workspace, workspace
-from flows.workspace.instructions import Instructions
-from flows.workspace.work_tree import cut_work_tree
+from flows.agent.checkpoints import Checkpoints
+from flows.agent.session import Agent, session_id
+from flows.instructions.files import Instructions
+from flows.model.meter import Meter
+from flows.model.prices import ModelPrice
+from flows.model.providers import Bedrock
+from flows.parameters.request import DEFAULT_MODEL_IDS, ClaudeCodeOptions
+from flows.repository import clone
+from flows.repository import git_commands as git
+from flows.repository.clone import Checkout
+from flows.repository.work_tree import cut_work_tree
+from flows.sandbox.workspace import Workspace, workspace
+from flows.state.records import Plan
+from flows.state.store import RunStore
 
 INTERVAL_SECONDS = 60
 """Between checkpoints, where a run says nothing else."""

@@ -12,12 +12,12 @@ from pydantic import SecretStr
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.scripted_model import _frame
-from flows.claude.command import GATEWAY_TOKEN_HEADER
-from flows.claude.gateway import gateway
-from flows.claude.meter import Meter
-from flows.claude.prices import ModelPrice
-from flows.claude.providers import Anthropic, Bedrock, ModelProvider
-from flows.parameters import DEFAULT_MODEL_IDS, Provider
+from flows.agent.command import GATEWAY_TOKEN_HEADER
+from flows.model.gateway import gateway
+from flows.model.meter import Meter
+from flows.model.prices import ModelPrice
+from flows.model.providers import Anthropic, Bedrock, ModelProvider
+from flows.parameters.request import DEFAULT_MODEL_IDS, Provider
 from tests.bench.measures import Measure, medians, ratio
 
 ROUNDS = 100

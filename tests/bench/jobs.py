@@ -31,7 +31,7 @@ def small(sides: Sides, count: int) -> Iterator[Measure]:
     times = pairs(
         {
             "plain": lambda: sides.plain(job),
-            "flows.execute": lambda: sides.execute(job),
+            "flows.runtime.execute": lambda: sides.execute(job),
             "python -m flows": lambda: sides.variables(job),
             "prefect flow-run execute": lambda: sides.prefect_execute(job),
             "claude alone": lambda: sides.claude(job),
@@ -39,12 +39,12 @@ def small(sides: Sides, count: int) -> Iterator[Measure]:
         },
         count,
     )
-    for entry in ("flows.execute", "python -m flows", "prefect flow-run execute"):
+    for entry in ("flows.runtime.execute", "python -m flows", "prefect flow-run execute"):
         both = {name: times[name] for name in ("plain", entry)}
         yield at_most(1, f"small job by `{entry}`", ratio(times, entry, "plain"), 1.6, "plain", shown(both))
     middle = medians(times)
-    over = middle["flows.execute"] - middle["claude alone"] - middle["empty flow"]
-    parts = {name: times[name] for name in ("flows.execute", "claude alone", "empty flow")}
+    over = middle["flows.runtime.execute"] - middle["claude alone"] - middle["empty flow"]
+    parts = {name: times[name] for name in ("flows.runtime.execute", "claude alone", "empty flow")}
     yield Measure(
         1, "its own overhead", f"{over:.2f} s", f"≤ {_OVERHEAD_SECONDS} s", over <= _OVERHEAD_SECONDS, shown(parts)
     )

@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from deployments.local.prefect_server import ended
-from flows.workspace.agent_user import FIRST_UID, UID_COUNT
+from flows.sandbox.user import FIRST_UID, UID_COUNT
 from tests.bench.jobs import small_job
 from tests.bench.measures import Measure, ratio, shown
 from tests.bench.sides import PROJECT, WHERE_IT_IS, Job, Sides, fewer
@@ -72,7 +72,7 @@ def worker(sides: Sides) -> Iterator[tuple[str, psutil.Process]]:
         variables = {
             "env": _given(sides),
             "working_dir": str(PROJECT),
-            "command": f"{sys.executable} -m flows.engine",
+            "command": f"{sys.executable} -m flows.runtime.engine",
         }
         made = {**WHERE_IT_IS, "work_pool_name": _POOL, "job_variables": variables}
         yield sides.deploy("implement", "by-worker", made), psutil.Process(process.pid)

@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from flows.claude.command import binary
+from flows.agent.command import binary
 from tests.bench.measures import Measure
 from tests.bench.sides import PROJECT
 

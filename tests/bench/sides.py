@@ -17,8 +17,8 @@ from typing import Any, Final
 import httpx
 
 from deployments.local.stack import API_KEY, GIT_TOKEN
-from flows.claude.command import binary
-from flows.parameters import DEFAULT_COMMIT_MESSAGE, DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID, DEFAULT_SETTINGS
+from flows.agent.command import binary
+from flows.parameters.request import DEFAULT_COMMIT_MESSAGE, DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID, DEFAULT_SETTINGS
 from tests.bench.region import Region
 
 HERE: Final = Path(__file__).parent
@@ -83,7 +83,7 @@ class Sides:
         parameters = {} if flow != "implement" else {**self.parameters(job, branch), **more}
         run_id = self.flow_run(flow, parameters)
         environment = {**self.environment(), "PREFECT__FLOW_RUN_ID": run_id}
-        return [sys.executable, "-m", "flows.execute"], environment
+        return [sys.executable, "-m", "flows.runtime.execute"], environment
 
     def prefect_execute(self, job: Job) -> float:
         """The same by Prefect's own command."""

@@ -20,7 +20,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Pending
 
-from flows.workspace.agent_user import FIRST_UID, UID_COUNT
+from flows.sandbox.user import FIRST_UID, UID_COUNT
 
 needs_root: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts disks and makes namespaces")
 PROJECT: Final = Path(__file__).parents[2]

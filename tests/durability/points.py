@@ -9,7 +9,7 @@ from typing import Final
 from deployments.local.scripted_model import Script
 from tests.durability.machines import Machine, matches
 from tests.durability.scene import Scene, steps
-from tests.fault_proxy import Cut
+from tests.support.fault_proxy import Cut
 
 _PATIENCE_SECONDS: Final = 240
 ASKING_SECONDS: Final = 0.5

@@ -12,12 +12,12 @@ import psutil
 from prefect.filesystems import LocalFileSystem
 
 from deployments.local.scripted_model import Script, Tool, Turn
-from flows.keepings import Keepings
-from flows.store import RunStore
+from flows.state.records import Keepings
+from flows.state.store import RunStore
 from tests.conftest import World
 from tests.durability.machines import FlowRun, Machine, create_flow_run, machine
 from tests.durability.slow_store import SlowStore
-from tests.fault_proxy import FaultProxy
+from tests.support.fault_proxy import FaultProxy
 
 TURNS: Final = 12
 WORK: Final = {f"step-{n}" for n in range(1, TURNS)}

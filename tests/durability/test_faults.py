@@ -19,7 +19,7 @@ from tests.conftest import World
 from tests.durability.machines import Machine, needs_root
 from tests.durability.points import WORKED, said, wait
 from tests.durability.scene import TURNS, WORK, Scene, described, scene, steps
-from tests.fault_proxy import FaultProxy, How
+from tests.support.fault_proxy import FaultProxy, How
 
 Record = Callable[[str, object], None]
 

@@ -40,7 +40,7 @@ def the_run(world: World, tmp_path: Path) -> Iterator[Scene]:
 
 def execute(run: Scene) -> tuple[str, ...]:
     """What ECS runs."""
-    return ("-m", "flows.execute", run.run.id)
+    return ("-m", "flows.runtime.execute", run.run.id)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import pytest
 from deployments.local.scripted_model import Tool, Turn
 from tests.conftest import World
 from tests.durability.scene import described
-from tests.fault_proxy import Cut, FaultProxy, How
-from tests.runs import Run
+from tests.support.fault_proxy import Cut, FaultProxy, How
+from tests.support.runs import Run
 
 HOWS: tuple[How, ...] = ("reset", "stall", "truncate")
 BUNDLE = "x" * 3000
@@ -30,8 +30,8 @@ class Network:
 @pytest.fixture
 def network(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
     # A server that says nothing is given up after minutes; here it is to be seconds.
-    monkeypatch.setattr("flows.workspace.remote.SILENCE_SECONDS", 3)
-    monkeypatch.setattr("flows.aws.READ_SECONDS", 3)
+    monkeypatch.setattr("flows.repository.remote.SILENCE_SECONDS", 3)
+    monkeypatch.setattr("flows.aws.session.READ_SECONDS", 3)
     stack = world.stack
     with ExitStack() as entered:
         git, s3, model = (

@@ -10,8 +10,8 @@ from prefect.filesystems import LocalFileSystem
 
 from deployments.local.loopback import Asked
 from deployments.local.scripted_model import Script
-from flows.keepings import keep_checkpoint
-from flows.store import RunStore
+from flows.state.records import keep_checkpoint
+from flows.state.store import RunStore
 from tests.conftest import World
 from tests.durability.points import Point, held, held_in_turn
 from tests.durability.scene import TURNS, Scene, described, scene, steps

@@ -15,7 +15,7 @@ import pytest
 from deployments.local.prefect_server import ended
 from deployments.local.scripted_model import Script
 from deployments.local.served import served
-from flows.workspace.agent_user import FIRST_UID, UID_COUNT
+from flows.sandbox.user import FIRST_UID, UID_COUNT
 from tests.conftest import World
 from tests.durability.machines import PROJECT, FlowRun
 from tests.durability.scene import BRANCH, steps

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from deployments.aws.pool import ECS_POOL
 from deployments.local.prefect_server import free_port
 from deployments.local.stack import LocalStack
+from deployments.prefect.pool import ECS_POOL
 from tests.deployments.aws.cloud import REGION, TOKEN, Cloud
 from tests.deployments.aws.conftest import aws, docker, make_cloud  # noqa: F401 (fixtures)
 from tests.ecs.fargate import secrets_of

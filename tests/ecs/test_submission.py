@@ -91,7 +91,7 @@ def test_the_api_key_goes_by_the_secrets_arn_and_is_in_nothing_that_ecs_received
 
 
 def test_its_command_is_ours_and_parameters_are_not_in_the_overrides(submitted: Submitted) -> None:
-    assert submitted.command == ["python", "-m", "flows.execute"]
+    assert submitted.command == ["python", "-m", "flows.runtime.execute"]
     assert submitted.variables["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
     assert "your-repo" not in json.dumps(submitted.request)
 

@@ -14,7 +14,7 @@ import trustme
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from flows.authorities import SharedContext, create_default_context
-from tests.tls import by_tls
+from tests.support.tls import by_tls
 
 CLIENTS_OF_PREFECT = """
 import ssl
@@ -22,7 +22,7 @@ import ssl
 loads, load = [], ssl.SSLContext.load_verify_locations
 ssl.SSLContext.load_verify_locations = lambda context, *files, **named: loads.append(load(context, *files, **named))
 
-from flows.start import importing
+from flows.runtime.startup import importing
 
 with importing():
     import prefect.flow_engine

@@ -13,7 +13,7 @@ from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.deliver import deliver
 from tests.conftest import World
-from tests.runs import Run
+from tests.support.runs import Run
 
 CI_CHANGE = "mkdir .circleci; echo x > .circleci/config.yml"
 
@@ -64,7 +64,7 @@ def test_no_report_changes_no_delivery(world: World, kept: Run, monkeypatch: pyt
     def broken(*_: object) -> str:
         raise errors.GitFailed("the objects cannot be read")
 
-    monkeypatch.setattr("flows.tasks.conclude.patch", broken)
+    monkeypatch.setattr("flows.run.lifecycle.patch", broken)
     assert delivering(kept, policy={"allow_ci_changes": True}) == world.git("rev-parse", "the-branch")
 
 

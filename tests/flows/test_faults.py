@@ -12,10 +12,10 @@ from deployments.local.git_remote import GitFault
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
-from flows.claude.command import environment
+from flows.agent.command import environment
 from flows.tasks.claude import run_claude
 from tests.conftest import World
-from tests.runs import Run
+from tests.support.runs import Run
 
 
 class BusyS3(LoopbackServer):
@@ -77,7 +77,7 @@ def test_a_model_that_stays_overloaded_is_named_and_the_work_kept(
 ) -> None:
     # Claude Code asks ten times, which takes three minutes, and the task has four attempts.
     monkeypatch.setattr(
-        "flows.tasks.agent.environment", lambda *given: {**environment(*given), "CLAUDE_CODE_MAX_RETRIES": "1"}
+        "flows.agent.session.environment", lambda *given: {**environment(*given), "CLAUDE_CODE_MAX_RETRIES": "1"}
     )
     monkeypatch.setattr(run_claude, "retry_delay_seconds", [0.1])
     steps = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),)) for n in range(1, 5)]

@@ -15,7 +15,7 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 from flows import __main__ as container
 from flows import errors
-from flows.variables import LIMITS, POLICY, VARIABLES
+from flows.parameters.environment import LIMITS, POLICY, VARIABLES
 from tests.conftest import World
 
 PROJECT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_L
 
 from flows.redaction import SECRETS as KNOWN
 from tests.conftest import World, flush
-from tests.runs import run_flow
-from tests.sightings import PATTERNS, holders, sampled_argv, seen_in
+from tests.support.runs import run_flow
+from tests.support.sightings import PATTERNS, holders, sampled_argv, seen_in
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the wall between two users needs root: run as root")
 

@@ -19,8 +19,8 @@ from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.stack import AWS_ACCESS_KEY_ID, LocalStack
 from flows.errors import RunError
 from tests.conftest import World, flush
-from tests.runs import Run, run_flow
-from tests.sightings import SECRETS, holders, sampled_argv, seen_in
+from tests.support.runs import Run, run_flow
+from tests.support.sightings import SECRETS, holders, sampled_argv, seen_in
 
 PREFECT_KEY = f"local-prefect-key-{uuid.uuid4().hex[:8]}"
 OTHER_SECRET = f"local-database-password-{uuid.uuid4().hex[:8]}"

@@ -9,13 +9,13 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
-from flows.parameters import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
+from flows.parameters.request import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
 from tests.conftest import World
 from tests.image.engine import Container, Engine
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 
-EXECUTE: Final = ("python", "-m", "flows.execute")
+EXECUTE: Final = ("python", "-m", "flows.runtime.execute")
 """The command of an ECS task; the flow run's id is in the environment."""
 
 RESCHEDULE: Final = {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"}

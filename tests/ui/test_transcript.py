@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
-from flows.transcript.page import page as transcript_page
+from flows.reporting.transcript.page import page as transcript_page
 from tests.ui.browser import PrefectPages, new_page
 
 HOSTILE = (

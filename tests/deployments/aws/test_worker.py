@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flows.store import RunStore
+from flows.state.store import RunStore
 from tests.deployments.aws.cloud import Made
 
 pytestmark = pytest.mark.xdist_group("aws")
@@ -70,7 +70,7 @@ def test_parameters_are_not_in_the_overrides_and_variables_are(submitted: dict[s
     variables = {pair["name"]: pair["value"] for pair in container["environment"]}
     assert variables["HTTPS_PROXY"] == "http://proxy.example:3128"
     assert variables["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
-    assert container["command"] == ["python", "-m", "flows.execute"]
+    assert container["command"] == ["python", "-m", "flows.runtime.execute"]
     assert "PREFECT_API_KEY" not in variables
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.terminals import terminal
+from tests.support.terminals import terminal
 
 PROJECT = Path(__file__).parents[3]
 

@@ -16,8 +16,8 @@ from prefect.states import Crashed, Pending, Running
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.served import Server, served
 from tests.conftest import World, flush
-from tests.deployments.automations.conftest import Receiver
-from tests.runs import Run
+from tests.deployments.prefect.automations.conftest import Receiver
+from tests.support.runs import Run
 
 SECONDS = 60
 

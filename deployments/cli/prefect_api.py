@@ -1,0 +1,47 @@
+"""The Prefect server that the commands work with: the one that Prefect's own settings name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import get_current_settings
+from pydantic import SecretStr
+
+from deployments.cli.errors import NoPrefectApi
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared with, not listened on)
+
+
+def api_url() -> str:
+    """Return the configured API's URL; raise `NoPrefectApi` where there is none."""
+    url = get_current_settings().api.url
+    if not url:
+        raise NoPrefectApi("no Prefect API is configured: set PREFECT_API_URL, or prefect cloud login")
+    return url
+
+
+def is_loopback(url: str) -> bool:
+    """Whether only this machine can reach it."""
+    return (urlsplit(url).hostname or "") in _LOOPBACK
+
+
+def credentials() -> tuple[str, SecretStr] | None:
+    """Return the setting and the value with which this client proves itself; None on a server that asks for nothing."""
+    settings = get_current_settings().api
+    if settings.key:
+        return "key", settings.key
+    return ("auth string", settings.auth_string) if settings.auth_string else None
+
+
+@contextmanager
+def prefect_api() -> Iterator[SyncPrefectClient]:
+    """Connect; raise `NoPrefectApi` where it does not answer."""
+    url = api_url()
+    with get_client(sync_client=True) as client:
+        try:
+            client.hello().raise_for_status()
+        except httpx.HTTPError as error:
+            raise NoPrefectApi(f"the Prefect API {url} does not answer: {str(error) or type(error).__name__}") from None
+        yield client

@@ -1,0 +1,1 @@
+"""What the commands put on a Prefect server: pools, deployments, blocks, automations."""

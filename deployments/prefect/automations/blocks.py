@@ -1,0 +1,76 @@
+"""Whom notifications go to: a webhook's address, kept in a block of ours, or a block that is there."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prefect.blocks.webhook import Webhook
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import BlockDocument
+from prefect.exceptions import ObjectNotFound
+from prefect.types import SecretDict
+from pydantic import SecretStr
+
+from deployments.cli.errors import NotificationBlockUnknown
+from deployments.cli.step import Change
+from deployments.prefect.automations.installed import Told
+
+BLOCK_NAME: Final = "claude-code-headless"
+_WEBHOOK: Final = "webhook"
+
+
+@dataclass(frozen=True)
+class WebhookBlock:
+    """The block with a webhook's address, which is often a secret."""
+
+    prefect: SyncPrefectClient
+    url: SecretStr
+
+    def plan(self) -> list[Change]:
+        """Compare its address with what is stored; show neither."""
+        what = f"block {_WEBHOOK}/{BLOCK_NAME}"
+        document = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
+        if not document:
+            return [Change("create", what)]
+        return [] if document.data.get("url") == self.url.get_secret_value() else [Change("update", what)]
+
+    def apply(self) -> None:
+        """Save it."""
+        block = Webhook(url=self.url, headers=SecretDict({"Content-Type": "application/json"}))
+        block.save(BLOCK_NAME, overwrite=True, _sync=True)  # type: ignore[call-arg]
+
+
+@dataclass(frozen=True)
+class RemovedWebhookBlock:
+    """The block of ours, not to be on the server."""
+
+    prefect: SyncPrefectClient
+
+    def plan(self) -> list[Change]:
+        """See whether it is there."""
+        is_there = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
+        return [Change("delete", f"block {_WEBHOOK}/{BLOCK_NAME}")] if is_there else []
+
+    def apply(self) -> None:
+        """Delete it."""
+        if document := _document(self.prefect, _WEBHOOK, BLOCK_NAME):
+            self.prefect.delete_block_document(document.id)
+
+
+def told(prefect: SyncPrefectClient, slug: str) -> Told:
+    """Return the block `type/name`; raise `NotificationBlockUnknown` where it is none or cannot be told a thing."""
+    kind, _, name = slug.partition("/")
+    document = _document(prefect, kind, name)
+    if document is None:
+        raise NotificationBlockUnknown(f"there is no block {slug}: make it in Prefect's UI under Blocks")
+    is_webhook = kind == _WEBHOOK
+    schema: Any = document.block_schema
+    if not is_webhook and "notify" not in (schema.capabilities if schema else ()):
+        raise NotificationBlockUnknown(f"the block {slug} cannot be notified: slack-webhook/… can, or webhook/…")
+    return Told(document.id, is_webhook)
+
+
+def _document(prefect: SyncPrefectClient, kind: str, name: str) -> BlockDocument | None:
+    try:
+        return prefect.read_block_document_by_name(name, kind)
+    except ObjectNotFound:
+        return None

@@ -1,0 +1,1 @@
+"""AWS sessions, and AWS errors as named errors."""

@@ -1,0 +1,1 @@
+"""Git hosts: the addresses of their pages."""

@@ -1,0 +1,1 @@
+"""A run's parameters: their types, checks, form and environment variables."""

@@ -1,0 +1,195 @@
+"""What a person at a terminal sees of a run: a row for each step, with what it does now, its end and its seconds."""
+
+import logging
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Self
+
+from rich import progress as bars
+from rich.console import Console
+from rich.progress import ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+from flows.outcome import timing as steps
+
+_BEFORE: Final = "prefect"
+"""The row of what comes before the first step: a Prefect server, where there is none, takes a while to start."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def is_interactive(console: Console) -> bool:
+    """Whether rows can be drawn anew there."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+class Rows:
+    """The rows, drawn anew while the context is open; they stay when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        now = TextColumn("{task.fields[now]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True))
+        name = TextColumn("{task.description}", markup=False, table_column=Column(min_width=12))
+        self._progress = bars.Progress(
+            _Mark(finished_text="[green]✓"), name, _Seconds(), now, console=console, expand=True
+        )
+        self._rows: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for row in self._open():
+            self._progress.update(row, failed=True)
+            self._progress.stop_task(row)
+        self._progress.stop()
+
+    def begin(self, step: str) -> None:
+        """Add a step's row; a step that begins again goes on in the row that it has."""
+        if step not in self._rows:
+            self._rows[step] = self._progress.add_task(step, total=1, now="", failed=False)
+
+    def complete(self, step: str, said: str = "") -> None:
+        """Tick a step off; its last words stay."""
+        if said:
+            self.say(step, said)
+        self.begin(step)
+        self._progress.update(self._rows[step], completed=1)
+
+    def say(self, step: str, text: str) -> None:
+        """Show what a step does now; what comes after its end, if anything does, is Prefect's."""
+        self.begin(step)
+        if self._rows[step] in self._open():
+            self._progress.update(self._rows[step], now=_one_line(text))
+
+    def warn(self, text: str) -> None:
+        """Print a line above the rows, which stays."""
+        self._progress.console.print(Text(f"! {_one_line(text)}", "yellow"), soft_wrap=True)
+
+    def _open(self) -> Iterator[TaskID]:
+        yield from (task.id for task in self._progress.tasks if not task.finished)
+
+
+class Lines:
+    """The same where nothing can be drawn anew: a line for each thing that is said, in the order in which it is."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began: dict[str, float] = {}
+        self._ended: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def begin(self, step: str) -> None:
+        """Note when."""
+        self._began.setdefault(step, time.monotonic())
+
+    def complete(self, step: str, said: str = "") -> None:
+        """Say that a step is done, once, and how long it took."""
+        self.begin(step)
+        if step not in self._ended:
+            self._ended.add(step)
+            self._line("✓", step, f"{time.monotonic() - self._began[step]:.1f} s  {said}".rstrip())
+
+    def say(self, step: str, text: str) -> None:
+        """Say what a step does."""
+        self.begin(step)
+        if step not in self._ended:
+            self._line(" ", step, text)
+
+    def warn(self, text: str) -> None:
+        """Say what a person should know."""
+        self._line("!", "", text)
+
+    def _line(self, mark: str, step: str, text: str) -> None:
+        self._console.print(Text(f"{mark} {step:<12}  {_one_line(text)}"), soft_wrap=True)
+
+
+Progress = Rows | Lines
+
+
+def progress(console: Console) -> Progress:
+    """Return rows where they can be drawn, and lines elsewhere."""
+    return Rows(console) if is_interactive(console) else Lines(console)
+
+
+class _Mark(SpinnerColumn):
+    def render(self, task: Task) -> Text:
+        if task.fields["failed"]:
+            return Text("✗", "red")
+        return Text.assemble(super().render(task))  # type: ignore[arg-type]
+
+
+class _Seconds(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        seconds = (task.finished_time if task.finished else task.elapsed) or 0.0
+        return Text(f"{seconds:6.1f} s", "cyan")
+
+
+def _one_line(text: str) -> str:
+    """Take out what would move the cursor or end the line: the text may be the agent's, or a server's."""
+    return _CONTROL.sub(" ", text).strip()
+
+
+class RowsFromLog(logging.Handler):
+    """Feeds the rows from the log records of the run that this process executes."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__()
+        self._rows = rows
+        rows.say(_BEFORE, "starts")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a record: a step's beginning, its end, or what it says; of what is no step's, warnings."""
+        step, text = getattr(record, "task_name", _BEFORE), record.getMessage()
+        if record.name == steps.LOGGER.name and text in {steps.BEGINS, steps.DONE}:
+            self._rows.complete(_BEFORE)
+            (self._rows.complete if text == steps.DONE else self._rows.begin)(step)
+        elif record.levelno == logging.WARNING:
+            self._rows.warn(text)
+        elif record.levelno < logging.WARNING:  # an error ends the run, and is said at its end
+            self._rows.say(step, text)
+
+
+@contextmanager
+def rows_from_log(console: Console) -> Iterator[None]:
+    """Show the log as rows, in place of lines, while the context is open."""
+    root, level = logging.getLogger(), steps.LOGGER.level
+    handlers = root.handlers[:]
+    with Rows(console) as rows:
+        root.handlers[:] = [RowsFromLog(rows)]
+        steps.LOGGER.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            root.handlers[:] = handlers
+            steps.LOGGER.setLevel(level)
+
+
+class RunId(logging.Handler):
+    """Hears the flow run's id, which Prefect's records carry, while the context is open; empty before there is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._id = ""
+
+    def __str__(self) -> str:
+        return self._id
+
+    def __enter__(self) -> Self:
+        logging.getLogger("prefect").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("prefect").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the id."""
+        self._id = self._id or str(getattr(record, "flow_run_id", ""))

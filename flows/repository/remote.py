@@ -1,0 +1,202 @@
+"""The git remote: the only place where the token is used.
+
+The token travels by a pipe that git's child, an askpass program of ours, reads: it is on no disk, no command line and
+in no environment. askpass answers for one scheme, host and port (gitcredentials(7) gives the form of its question).
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from git import RemoteProgress
+from pydantic import SecretStr
+
+from flows.errors import (
+    DISK_FULL,
+    DiskFull,
+    EmptyRepo,
+    GitAuthFailed,
+    GitFailed,
+    PushRejected,
+    RemoteUnavailable,
+    RepoNotFound,
+    RunError,
+)
+from flows.parameters.addresses import RepoUrl
+from flows.repository import git_commands as git
+
+_TIMEOUT_SECONDS: Final = 1800
+SILENCE_SECONDS: Final = 60
+"""How long a connection may carry nothing. A server at work says so every few seconds (git-config(1): keepAlive)."""
+
+_QUESTIONS: Final = 8
+"""How often git may ask for the password: once a connection, and a few to spare."""
+
+_HOST_NETWORK: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY")
+_HOST_CAS: Final = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+_ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
+    # First, because a rejection quotes what hooks of the remote say, and that may be anything.
+    (r"(?m)^!.*\[(remote )?rejected\]|remote unpack failed", PushRejected, "{url} refused the push: {reason}"),
+    (
+        r"Authentication failed|could not read (Username|Password)|HTTP Basic: Access denied|returned error: 401",
+        GitAuthFailed,
+        "{url} refused the token: check that it is not expired and may write to this repository, and store a new one "
+        "in the git credentials secret",
+    ),
+    (
+        r"returned error: 403|Permission to .* denied|Write access to repository not granted",
+        GitAuthFailed,
+        "{url} does not let the token do this: give it read and write access to the repository's contents",
+    ),
+    (
+        r"[Rr]epository '?.*'? not found|returned error: (404|410)|does not appear to be a git repository",
+        RepoNotFound,
+        "{url} is not a repository, or the token may not see it: check repo_url and what the token gives access to",
+    ),
+    (
+        r"unable to update url base from redirection|returned error: 30\d",
+        RepoNotFound,
+        "{url} redirects elsewhere, and the token is not taken along: give the address that it redirects to",
+    ),
+    (
+        r"Could not resolve host|Failed to connect|Connection (refused|reset|timed out)|early EOF|hung up|curl \d+|"
+        r"RPC failed|returned error: (408|429|5\d\d)|timed out|unexpected disconnect|invalid index-pack|"
+        r"Empty reply|expected flush|bad band|gnutls_handshake|SSL_ERROR|SSL_connect",
+        RemoteUnavailable,
+        "{url} did not answer as a git server: {reason}",
+    ),
+    (r"No space left on device|Disk quota exceeded", DiskFull, f"{DISK_FULL} ({{reason}})"),
+)
+
+
+@dataclass(frozen=True)
+class RemoteRefs:
+    """What the remote has: its branches by name, and the name of its default branch."""
+
+    branches: dict[str, str]
+    default_branch: str
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One repository on a git server, and the token that is for it alone."""
+
+    url: RepoUrl
+    token: SecretStr
+    username: str
+    trusted: Path
+    """A directory that the agent cannot read, for the askpass program."""
+
+    def refs(self) -> RemoteRefs:
+        """Ask for the branches; raise `EmptyRepo` where there is none."""
+        listing = self._run(["ls-remote", "--symref", self.url.url, "HEAD", "refs/heads/*"]).text.splitlines()
+        branches: dict[str, str] = {}
+        default = ""
+        for line in listing:
+            value, _, ref = line.partition("\t")
+            if value.startswith("ref: refs/heads/") and ref == "HEAD":
+                default = value.removeprefix("ref: refs/heads/")
+            elif ref.startswith("refs/heads/"):
+                branches[ref.removeprefix("refs/heads/")] = value
+        if not branches:
+            raise EmptyRepo(f"{self.url} has no commit: push a first one, a README is enough")
+        return RemoteRefs(branches, default)
+
+    def fetch(self, git_dir: Path, branch: str, depth: int, progress: RemoteProgress) -> None:
+        """Fetch one branch into `refs/remotes/origin/<branch>`, with `depth` commits (0: all of them)."""
+        refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
+        options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
+        try:
+            shallow = [f"--depth={depth}"] if depth else []
+            self._run(["fetch", *options, *shallow, self.url.url, refspec], git_dir=git_dir, progress=progress)
+        except GitFailed:
+            if not depth:
+                raise
+            # A server without shallow clones (dumb HTTP is one) says so in words of its own: ask for everything.
+            self._run(["fetch", *options, self.url.url, refspec], git_dir=git_dir, progress=progress)
+
+    def fetch_commit(self, git_dir: Path, commit: str, branch: str, depth: int, progress: RemoteProgress) -> None:
+        """Fetch a commit that was on `branch` once, into `refs/remotes/origin/<branch>`."""
+        ref = f"refs/remotes/origin/{branch}"
+        options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
+        shallow = [f"--depth={depth}"] if depth else []
+        try:
+            self._run(
+                ["fetch", *options, *shallow, self.url.url, f"+{commit}:{ref}"], git_dir=git_dir, progress=progress
+            )
+        except GitFailed:
+            # A server that gives out branches only: the commit is in the history of its branch.
+            self.fetch(git_dir, branch, 0, progress)
+            git.check(git.command(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=git_dir))
+
+    def push(self, git_dir: Path, commit: str, branch: str) -> None:
+        """Push one commit to one branch, never by force; the commit being there already is success."""
+        refspec = f"{commit}:refs/heads/{branch}"
+        try:
+            self._run(["push", "--no-verify", "--porcelain", self.url.url, refspec], git_dir=git_dir)
+        except RunError:
+            # A push whose connection broke may have landed all the same.
+            if self.refs().branches.get(branch) != commit:
+                raise
+
+    def _run(
+        self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
+    ) -> git.GitResult:
+        # Objects of a small fetch would otherwise lie in files of their own, each to be linked for the agent; and a git
+        # that knows the third option does not ask without the token first, to be refused.
+        config = [
+            f"protocol.{self.url.url.partition(':')[0]}.allow=always",
+            "fetch.unpackLimit=1",
+            "http.proactiveAuth=basic",
+            "http.lowSpeedLimit=1",
+            f"http.lowSpeedTime={SILENCE_SECONDS}",
+        ]
+        with self._askpass() as (environment, token_fd):
+            result = git.run(
+                git.command(arguments, config=config, git_dir=git_dir),
+                environment=environment,
+                progress=progress,
+                pass_fds=[token_fd],
+                timeout_seconds=_TIMEOUT_SECONDS,
+            )
+        if result.status != 0:
+            raise self._error(result)
+        return result
+
+    @contextmanager
+    def _askpass(self) -> Iterator[tuple[dict[str, str], int]]:
+        program = self.trusted / "askpass"
+        read_end, write_end = os.pipe()
+        try:
+            os.write(write_end, f"{self.token.get_secret_value()}\n".encode() * _QUESTIONS)
+            os.close(write_end)
+            program.write_text(_askpass_program(self.url.origin, self.username, read_end))
+            program.chmod(0o700)
+            host = {name: os.environ[name] for name in (*_HOST_NETWORK, *_HOST_CAS) if name in os.environ}
+            yield git.isolated_environment({"GIT_ASKPASS": str(program), **host}), read_end
+        finally:
+            os.close(read_end)
+
+    def _error(self, result: git.GitResult) -> RunError:
+        said = f"{result.stderr}\n{result.text}".replace(self.token.get_secret_value(), "***").strip()
+        reason = "; ".join(line for line in said.splitlines() if re.match(r"fatal|error|remote|!", line)) or said
+        for pattern, error, message in _ERRORS:
+            if re.search(pattern, said):
+                return error(message.format(url=self.url, reason=reason))
+        return GitFailed(f"git failed on {self.url} with status {result.status}: {reason or 'it said nothing'}")
+
+
+def _askpass_program(origin: str, username: str, token_fd: int) -> str:
+    scheme, _, host = origin.partition("://")
+    return f"""#!/bin/sh
+case "$1" in
+  "Username for '{scheme}://{host}'"*) echo '{username}' ;;
+  "Password for '{scheme}://{username}@{host}'"*) IFS= read -r token </dev/fd/{token_fd} && printf '%s\\n' "$token" ;;
+  *) exit 1 ;;
+esac
+"""

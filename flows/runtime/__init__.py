@@ -1,0 +1,1 @@
+"""What starts a process that executes a flow."""

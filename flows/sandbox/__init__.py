@@ -1,0 +1,1 @@
+"""The agent's user, its directories, and the processes that run as it."""

@@ -1,0 +1,1 @@
+"""What a run saves, so that another machine can resume it."""

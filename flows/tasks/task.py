@@ -1,0 +1,72 @@
+"""What the steps have in common: when a task is tried again, that nothing of it is stored, how a fault is named."""
+
+import errno
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+
+from flows.errors import DISK_FULL, DiskFull, RunError, Unexpected
+from flows.outcome.timing import noted
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State, TaskRun
+
+_DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+RETRIES: Final = 3
+RETRY_DELAYS_SECONDS: Final = [2.0, 8.0, 30.0]
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def step(name: str) -> Callable[[Callable[_Given, _Result]], Task[_Given, _Result]]:
+    """Make a function a step of the run, as a Prefect task."""
+
+    def decorate(function: Callable[_Given, _Result]) -> Task[_Given, _Result]:
+        return Task(
+            _named(name, function),
+            name=name,
+            task_run_name=name,  # without the characters that Prefect adds: a run has each step once
+            retries=RETRIES,
+            retry_delay_seconds=RETRY_DELAYS_SECONDS,
+            retry_jitter_factor=0.5,
+            retry_condition_fn=is_retryable,
+            # No input of a task may become a cache key, and no result a file: credentials are among both.
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+
+    return decorate
+
+
+def _named(name: str, function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Let nothing but named errors out: what an exception says goes into the run's state, and ours are redacted."""
+
+    @wraps(function)
+    def call(*args: _Given.args, **options: _Given.kwargs) -> _Result:
+        try:
+            with noted(name):
+                return function(*args, **options)
+        except RunError:
+            raise
+        except OSError as error:
+            if error.errno in _DISK_FULL:
+                raise DiskFull(f"{DISK_FULL} ({error})") from None
+            raise _unexpected(error) from error
+        except Exception as error:
+            raise _unexpected(error) from error
+
+    return call
+
+
+def _unexpected(error: Exception) -> Unexpected:
+    return Unexpected(f"{type(error).__name__}: {error}: please report it, with the log")
+
+
+def is_retryable(task: "Task[..., Any]", task_run: "TaskRun", state: "State[Any]") -> bool:
+    """Retry condition of every task: only what may pass by itself is tried again."""
+    del task, task_run
+    return isinstance(state.data, RunError) and state.data.retryable

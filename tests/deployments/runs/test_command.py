@@ -1,0 +1,194 @@
+"""The commands on runs' keepings, in a directory and in a bucket, as `python -m deployments keepings` gives them."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.local.stack import LocalStack
+from flows.state.records import keep_usage
+from flows.state.store import RunStore
+
+Give = Callable[..., str]
+BLOCKS = ("local-file-system", "s3-bucket")
+
+
+@pytest.fixture(scope="module")
+def give(stack: LocalStack) -> Give:
+    from typer.testing import CliRunner  # noqa: PLC0415 (Prefect reads its environment when it is imported)
+
+    from deployments.__main__ import app  # noqa: PLC0415
+
+    def call(*arguments: str, status: int = 0, stdin: str = "") -> str:
+        assert stack.prefect_api_url
+        result = CliRunner().invoke(app, ["keepings", *arguments], input=stdin)
+        assert result.exit_code == status, result.output + repr(result.exception)
+        return str(result.output)
+
+    return call
+
+
+class Place:
+    """A store of one test's own, with a block."""
+
+    def __init__(self, stack: LocalStack, kind: str, folder: Path) -> None:
+        from prefect.filesystems import LocalFileSystem  # noqa: PLC0415
+        from prefect_aws import S3Bucket  # noqa: PLC0415
+
+        name = f"place-{uuid.uuid4().hex[:8]}"
+        self.slug, self._folder, self._s3, self._bucket = f"{kind}/{name}", folder, stack.s3(), name
+        self.is_bucket = kind == "s3-bucket"
+        if self.is_bucket:
+            self._s3.create_bucket(Bucket=name)
+            self._s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        self._block = (
+            S3Bucket(bucket_name=name, bucket_folder="ours")
+            if self.is_bucket
+            else LocalFileSystem(basepath=str(folder))
+        )
+        self._block.save(name)
+
+    def keep(self, flow_run_id: str, cost: float = 0, **files: bytes) -> RunStore:
+        store = RunStore(self._block, flow_run_id, ())
+        for file, content in files.items():
+            store.keep(file.replace("_", "."), content)
+        if cost:
+            keep_usage(store, {"spent_usd": cost, "replies": 3})
+        return store
+
+    def files(self) -> set[str]:
+        """Return what is there, older versions of it as well."""
+        if not self.is_bucket:
+            return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
+        found = self._s3.list_object_versions(Bucket=self._bucket)
+        return {
+            one["Key"].removeprefix("ours/") for one in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
+        }
+
+    def age(self, seconds: float) -> None:
+        """Let what is there now be older; a bucket's things age by themselves."""
+        for path in self._folder.rglob("*"):
+            os.utime(path, (time.time() - seconds, time.time() - seconds))
+
+
+@pytest.fixture(params=BLOCKS)
+def place(stack: LocalStack, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return Place(stack, request.param, tmp_path)
+
+
+@pytest.fixture
+def flow_run(stack: LocalStack) -> Iterator[Callable[[str], str]]:
+    """Make a run in a state; return its id."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    from prefect.client.schemas.objects import State, StateType  # noqa: PLC0415
+
+    made = []
+
+    def make(state: str) -> str:
+        assert stack.prefect_api_url
+        from flows.implement import implement  # noqa: PLC0415
+
+        with get_client(sync_client=True) as client:
+            run = client.create_flow_run(implement, name=f"run-{state}", state=State(type=StateType(state)))
+        made.append(run.id)
+        return str(run.id)
+
+    yield make
+    with get_client(sync_client=True) as client:
+        for one in made:
+            client.delete_flow_run(one)
+
+
+def test_the_list_says_what_there_is_of_each_run(give: Give, place: Place, flow_run: Callable[[str], str]) -> None:
+    done, stranger = flow_run("COMPLETED"), str(uuid.uuid4())
+    place.keep(done, 1.25, change_bundle=b"x" * 2 * 2**20)
+    place.keep(stranger, 0.5, report_md=b"# Done")
+    rows = {
+        line.split("│")[1].strip(): line for line in give("list", "--block", place.slug).splitlines() if "│" in line
+    }
+    for part in ("run-COMPLETED", "Completed", "0 h", "2.0 MiB", "kept", "$1.25"):
+        assert part in rows[done]
+    assert "not known here" in rows[stranger]
+    assert "kept" not in rows[stranger]
+    assert "$1.75" in rows["2 runs"]
+
+
+def test_an_empty_store_is_an_empty_list(give: Give, place: Place) -> None:
+    assert "0 runs" in give("list", "--block", place.slug)
+    assert give("delete", "--older-than", "1d", "--block", place.slug) == "nothing to delete\n"
+
+
+def test_one_run_is_deleted_for_good_after_asking_and_no_other(give: Give, place: Place) -> None:
+    one, other = str(uuid.uuid4()), str(uuid.uuid4())
+    for _ in range(2):  # a second version of each object
+        place.keep(one, 1, report_md=b"1")
+        kept = place.keep(other, 1, report_md=b"1")
+    before = place.files()
+    assert "Aborted" in give("delete", one, "--block", place.slug, status=1, stdin="n\n")
+    assert place.files() == before
+    assert f"delete {one}" in give("delete", one, "--block", place.slug, stdin="y\n")
+    assert place.files() == {kept.path("report.md"), kept.path("usage.json")}
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING", "SCHEDULED", "PAUSED", "CANCELLING"])
+def test_a_run_that_is_not_over_keeps_what_it_has(
+    give: Give, stack: LocalStack, tmp_path: Path, flow_run: Callable[[str], str], state: str
+) -> None:
+    place = Place(stack, "local-file-system", tmp_path)
+    one = flow_run(state)
+    place.keep(one, 1)
+    assert f"RunsNotOver: {one} is not over" in give("delete", one, "--yes", "--block", place.slug, status=1)
+    place.age(86400 * 40)
+    said = give("delete", "--older-than", "30d", "--yes", "--block", place.slug)
+    assert f"left alone, as they are not over: {one}" in said
+    assert place.files()
+    give("delete", one, "--yes", "--force", "--block", place.slug)
+    assert not place.files()
+
+
+def test_old_ones_go_and_new_ones_stay(give: Give, stack: LocalStack, tmp_path: Path) -> None:
+    place = Place(stack, "local-file-system", tmp_path)
+    place.keep("old", 1, report_md=b"1", plan=b"2")
+    place.age(86400 * 31)
+    new = place.keep("new", 1)
+    touched = place.keep("touched", report_md=b"1")
+    assert "delete old" in give("delete", "--older-than", "30d", "--yes", "--block", place.slug)
+    assert place.files() == {new.path("usage.json"), touched.path("report.md")}
+
+
+def test_in_a_bucket_the_age_counts_too(give: Give, stack: LocalStack, tmp_path: Path) -> None:
+    place = Place(stack, "s3-bucket", tmp_path)
+    place.keep("new", 1)
+    assert give("delete", "--older-than", "1h", "--yes", "--block", place.slug) == "nothing to delete\n"
+    time.sleep(1.5)  # S3 counts seconds
+    assert "delete new" in give("delete", "--older-than", "0h", "--yes", "--block", place.slug)
+    assert not place.files()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "say which runs"),
+        (("a-run", "--older-than", "1d"), "say which runs"),
+        (("../../etc",), "nothing is kept of the run ../../etc"),
+        (("--older-than", "a month"), "is no time"),
+    ],
+)
+def test_what_is_unclear_deletes_nothing(
+    give: Give, stack: LocalStack, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    place = Place(stack, "local-file-system", tmp_path)
+    place.keep("a-run", 1)
+    assert said in give("delete", *arguments, "--yes", "--block", place.slug, status=1)
+    assert len(place.files()) == 1
+
+
+def test_without_a_block_it_is_prefects_result_storage(give: Give, stack: LocalStack) -> None:
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH  # noqa: PLC0415
+
+    assert stack.prefect_api_url
+    assert str(PREFECT_LOCAL_STORAGE_PATH.value())[:20] in give("list")
+    assert "StoreUnknown: there is no block s3-bucket/none" in give("list", "--block", "s3-bucket/none", status=1)

@@ -1,0 +1,91 @@
+"""Claude Code's event stream: lines whatever the chunks, events whatever the bytes."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.agent.events import LineFramer, last_words, parse
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("a\nb\x1b[31m"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def framed(framer: LineFramer, chunks: Iterable[bytes]) -> list[bytes]:
+    return [*(line for chunk in chunks for line in framer.feed(chunk)), framer.rest()]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.binary(max_size=20) | st.sampled_from([b"\n", b"\n\n", b"a\r\n", b"", b"\xc3", b"\xa9"]), max_size=20)
+)
+def test_lines_are_the_same_however_the_stream_is_cut(chunks: list[bytes]) -> None:
+    assert framed(LineFramer(), chunks) == b"".join(chunks).split(b"\n")
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ab\n", max_size=12).map(str.encode), max_size=20), st.integers(min_value=0, max_value=8))
+def test_a_line_over_the_limit_comes_out_empty_and_no_other_does(chunks: list[bytes], limit: int) -> None:
+    lines = b"".join(chunks).split(b"\n")
+    assert framed(LineFramer(limit), chunks) == [line if len(line) <= limit else b"" for line in lines]
+
+
+def test_an_over_long_line_is_not_kept_in_memory_while_it_comes() -> None:
+    framer = LineFramer(limit=1000)
+    for _ in range(5000):
+        assert list(framer.feed(b"x" * 500)) == []
+    assert sum(len(part) for part in framer._parts) <= 1000
+    assert list(framer.feed(b'\n{"type": "result"}\nrest')) == [b"", b'{"type": "result"}']
+    assert framer.rest() == b"rest"
+    assert framer.rest() == b""
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (b'{"type": "result"}', {"type": "result"}),
+        (b' {"type": "result"}\r', {"type": "result"}),
+        (b'{"type": "new_kind", "a": [1]}', {"type": "new_kind", "a": [1]}),
+        (b'{"text": "\xff\xc3"}', {"text": "\ufffd\ufffd"}),
+        (b'{"type": "resu', {}),
+        (b'{"type": "result"} trailing', {}),
+        (b"", {}),
+        (b"Debugger attached.", {}),
+        (b"[1]", {}),
+        (b'"text"', {}),
+        (b"null", {}),
+        (b"\x00\x01", {}),
+        (b"\xef\xbb\xbf{}", {}),
+        (b'{"n": ' + b"9" * 5000 + b"}", {}),
+        (b"[" * 100_000, {}),
+        (b'{"a":' * 100_000, {}),
+    ],
+    ids=range(16),
+)
+def test_a_line_is_an_event_or_nothing(line: bytes, event: dict[str, Any]) -> None:
+    assert parse(line) == event
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_line_is_an_event_or_nothing(line: bytes) -> None:
+    assert isinstance(parse(line), dict)
+
+
+def test_the_last_words_are_the_result_and_the_last_text_whatever_stands_beside_them() -> None:
+    def event(**fields: object) -> bytes:
+        return json.dumps(fields).encode() + b"\n"
+
+    first, last = ({"content": [{"type": "text", "text": text}]} for text in ("I begin.", "I am done."))
+    whole = (
+        event(type="assistant", message=first) + event(type="assistant", message=last) + event(type="user", message=3)
+    )
+    assert last_words(b'"cut in the middle"}\n' + whole) == ({}, "I am done.")
+    assert last_words(whole + event(type="result", num_turns=3)) == ({"type": "result", "num_turns": 3}, "I am done.")
+    assert last_words(b"") == ({}, "")

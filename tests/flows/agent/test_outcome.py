@@ -1,0 +1,197 @@
+"""How a run of the agent is judged, by what the real binary was seen to leave behind in each case."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from flows import errors
+from flows.agent.outcome import AgentReport, AgentRun, judge
+from flows.parameters.request import ClaudeCodeOptions, Limits
+
+OPTIONS = ClaudeCodeOptions(
+    claude_model_id="the-model",
+    aws_region="eu-west-1",
+    limits=Limits(max_turns=7, max_budget_usd=1.5, agent_timeout_seconds=60, stall_timeout_seconds=30),
+)
+SUCCESS: dict[str, Any] = {
+    "type": "result",
+    "subtype": "success",
+    "is_error": False,
+    "result": "All done.",
+    "num_turns": 4,
+    "session_id": "5985dfbc-f6b7-43dc-be5d-80fab5decab3",
+    "total_cost_usd": 0.0032,
+    "duration_ms": 1250,
+    "modelUsage": {"the-model": {"inputTokens": 400}},
+    "permission_denials": [],
+    "terminal_reason": "completed",
+    "api_error_status": None,
+    "stop_reason": "end_turn",
+}
+NOTHING_SAID = AgentRun({}, 1, "")
+
+
+def failed(status: int | None, said: str) -> dict[str, Any]:
+    """An API error: `subtype` says success all the same."""
+    return {**SUCCESS, "is_error": True, "api_error_status": status, "result": said, "terminal_reason": "api_error"}
+
+
+def ended(result: dict[str, Any], exit_status: int | None = 0) -> AgentRun:
+    return AgentRun(result, exit_status, "", spoke=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "error", "retryable"),
+    [
+        (401, "Not logged in · Please run /login", errors.ModelAccessDenied, False),
+        (403, "Failed to authenticate. API Error: 403 no", errors.ModelAccessDenied, False),
+        (
+            403,
+            "AWS authentication failed · refresh your AWS credentials · API Error: 403",
+            errors.ModelAccessDenied,
+            False,
+        ),
+        (404, "There's an issue with the selected model (x). It may not exist.", errors.ModelNotFound, False),
+        (None, "There's an issue with the selected model (x). It may not exist.", errors.ModelNotFound, False),
+        (404, "The model x is not available on your bedrock deployment.", errors.ModelNotFound, False),
+        (400, "API Error (x): 400 The provided model identifier is invalid..", errors.ModelNotFound, False),
+        (None, "model_not_found", errors.ModelNotFound, False),
+        (429, "API Error: Request rejected (429) · Too many", errors.ModelUnavailable, True),
+        (408, "API Error: 408", errors.ModelUnavailable, True),
+        (500, "API Error: 500 Internal.", errors.ModelUnavailable, True),
+        (503, "API Error: 503", errors.ModelUnavailable, True),
+        (529, "API Error: 529 Overloaded.", errors.ModelUnavailable, True),
+        (None, "API Error: Connection refused — a firewall may block it (ECONNREFUSED)", errors.ModelUnavailable, True),
+        (None, "API Error: Connection dropped (ECONNRESET).", errors.ModelUnavailable, True),
+        (None, "API Error: Request timed out.", errors.ModelUnavailable, True),
+        (400, "Prompt is too long · the request is ~300000 tokens", errors.PromptTooLong, False),
+        (None, "Prompt is too long", errors.PromptTooLong, False),
+        (400, "API Error: 400 other", errors.AgentFailed, False),
+        (402, "API Error: 402 credit", errors.AgentFailed, False),
+    ],
+)
+def test_an_api_error_has_a_name_though_its_subtype_is_success(
+    status: int | None, said: str, error: type[errors.RunError], retryable: bool
+) -> None:
+    with pytest.raises(errors.RunError) as caught:
+        judge(ended(failed(status, said), 1), OPTIONS)
+    assert type(caught.value) is error
+    assert caught.value.retryable is retryable
+    assert "bedrock model 'the-model'" in str(caught.value) or said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("run", "error", "retryable", "said"),
+    [
+        (ended({**SUCCESS, "subtype": "error_max_turns", "is_error": True}, 1),
+         errors.TurnLimitReached, False, "7 turns: raise limits.max_turns"),
+        (replace(ended(failed(403, "the run's budget is used up"), 1), over_budget=True, cost_usd=1.51),
+         errors.BudgetExceeded, False, r"\$1.51 of \$1.50: raise limits.max_budget_usd"),
+        (AgentRun({}, 1, "", over_budget=True, cost_usd=1.51), errors.BudgetExceeded, False, r"\$1.51 of \$1.50"),
+        (replace(ended(failed(403, "denied"), 1), cost_usd=1.4), errors.ModelAccessDenied, False, "denied"),
+        (ended({**SUCCESS, "subtype": "error_during_execution", "is_error": True, "result": "", "errors": ["broke"]}),
+         errors.AgentFailed, False, "broke"),
+        (ended({**SUCCESS, "subtype": "error_during_execution"}), errors.AgentFailed, False, "error"),
+        (ended({"type": "result"}, 0), errors.AgentFailed, False, "error"),
+        (AgentRun(SUCCESS, 0, "", spoke=False), errors.AgentFailed, False, "the model never answered"),
+        (AgentRun({}, 1, "Error: Input must be provided either through stdin or as a prompt argument"),
+         errors.AgentFailed, False, "Input must be provided"),
+        (AgentRun({}, 1, "error: unknown option '--x'"), errors.AgentFailed, False, "unknown option"),
+        (NOTHING_SAID, errors.AgentFailed, False, "it said nothing"),
+        (AgentRun({}, -9, "", spoke=True), errors.AgentCrashed, True, "exit status -9"),
+        (AgentRun({}, -11, "Segmentation fault"), errors.AgentCrashed, True, "Segmentation fault"),
+        (AgentRun({}, 0, "", spoke=True), errors.AgentCrashed, True, "without a result"),
+        (AgentRun({}, 143, "", spoke=True), errors.AgentCrashed, True, "143"),
+        (AgentRun({}, 1, "TypeError: x is not a function", spoke=True), errors.AgentCrashed, True, "without a result"),
+        (AgentRun({}, None, "", ended_for="timeout", spoke=True),
+         errors.AgentTimeout, False, "60 s: raise limits.agent_timeout_seconds"),
+        (AgentRun(SUCCESS, None, "", ended_for="timeout", spoke=True), errors.AgentTimeout, False, "60 s"),
+        (AgentRun({}, None, "", ended_for="stall"), errors.AgentStalled, True, "nothing for 30 s"),
+        (AgentRun(failed(500, "x"), None, "", ended_for="stall", spoke=True), errors.AgentStalled, True, "30 s"),
+    ],
+    ids=[
+        "max turns", "max budget", "budget without a result", "403 within the budget",
+        "SIGINT", "error without is_error", "bare result", "nothing spoken", "empty prompt",
+        "bad flag", "silent exit", "SIGKILL", "SIGSEGV", "exit 0 without result", "SIGTERM", "exit 1 in the middle",
+        "timeout", "timeout after a result", "stall", "stall after an error",
+    ],
+)  # fmt: skip
+def test_an_end_that_is_no_success_has_a_name(
+    run: AgentRun, error: type[errors.RunError], retryable: bool, said: str
+) -> None:
+    with pytest.raises(errors.RunError, match=said) as caught:
+        judge(run, OPTIONS)
+    assert type(caught.value) is error
+    assert caught.value.retryable is retryable
+
+
+def test_a_success_is_reported_with_what_it_took() -> None:
+    assert judge(replace(ended(SUCCESS), cost_usd=0.5), OPTIONS) == AgentReport(
+        summary="All done.",
+        turns=4,
+        cost_usd=0.5,
+        duration_seconds=1.25,
+        session_id="5985dfbc-f6b7-43dc-be5d-80fab5decab3",
+        model_usage={"the-model": {"inputTokens": 400}},
+        permission_denials=(),
+    )
+
+
+@pytest.mark.parametrize("exit_status", [0, 1, None, -9])
+def test_a_good_result_counts_whatever_became_of_the_process_after_it(exit_status: int | None) -> None:
+    assert judge(ended(SUCCESS, exit_status), OPTIONS).summary == "All done."
+
+
+def test_a_success_counts_though_a_request_beside_it_was_over_the_budget() -> None:
+    assert judge(replace(ended(SUCCESS), over_budget=True), OPTIONS).summary == "All done."
+
+
+def test_denied_tools_are_reported_with_a_success() -> None:
+    denials = [{"tool_name": "WebFetch", "tool_use_id": "1", "tool_input": {}}, {"tool_name": "Bash"}]
+    report = judge(ended({**SUCCESS, "permission_denials": denials}), OPTIONS)
+    assert report.permission_denials == ("WebFetch", "Bash")
+
+
+def test_a_success_without_its_other_fields_is_a_report_of_nothing() -> None:
+    bare = {"type": "result", "subtype": "success"}
+    assert judge(ended(bare), OPTIONS) == AgentReport("", 0, 0.0, 0.0, "", {}, ())
+
+
+def test_a_long_error_is_shown_in_part() -> None:
+    with pytest.raises(errors.AgentFailed) as caught:
+        judge(ended(failed(400, "x" * 10_000), 1), OPTIONS)
+    assert 400 < len(str(caught.value)) < 700
+    with pytest.raises(errors.AgentFailed) as caught:
+        judge(AgentRun({}, 1, "x" * 10_000 + "the end"), OPTIONS)
+    assert str(caught.value).endswith("the end")
+    assert len(str(caught.value)) < 700
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+RESULTS = st.fixed_dictionaries({}, optional=dict.fromkeys([*SUCCESS, "errors"], JSON_VALUES)).map(
+    lambda strange: {**SUCCESS, **strange, "type": "result"}
+)
+
+
+@settings(deadline=None)
+@given(RESULTS, st.booleans())
+@example({**SUCCESS, "num_turns": "four"}, True)  # noqa: FBT003 (Hypothesis takes positions)
+@example({**SUCCESS, "total_cost_usd": []}, True)  # noqa: FBT003 (as above)
+@example({**SUCCESS, "num_turns": float("inf")}, True)  # noqa: FBT003 (as above)
+@example({**failed(None, ""), "api_error_status": []}, True)  # noqa: FBT003 (as above)
+def test_fields_of_unexpected_types_give_a_report_or_a_named_error(result: dict[str, Any], spoke: bool) -> None:
+    # The agent's own children can write into this stream: they have its uid.
+    try:
+        report = judge(AgentRun(result, 0, "", spoke=spoke), OPTIONS)
+    except errors.RunError:
+        return
+    assert result["subtype"] == "success"
+    assert spoke
+    assert isinstance(report.turns, int)

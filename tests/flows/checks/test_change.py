@@ -1,0 +1,214 @@
+"""What a change may not hold, each on a commit that holds it, with the setting that allows it."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from flows import errors
+from flows.checks.change import check_change, leads_outside
+from flows.checks.leaks import looks_like_secret
+from flows.parameters.request import ChangePolicy
+from flows.redaction import SECRETS
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change
+from flows.repository.objects import changed_files, contents, in_portions, sizes
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    **{f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+GITHUB_TOKEN = "ghp_" + "a1B2" * 9
+AWS_KEY = "AKIA" + "Q2" * 8
+CI, AGENTS, LINKS = {"allow_ci_changes": True}, {"allow_agent_files": True}, {"allow_outside_links": True}
+
+
+class Repository:
+    """A repository with a first commit, and the change that a test makes to it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.git("init", "--quiet", "--initial-branch=main")
+        for number in range(20):
+            (root / f"{number}.txt").write_text(f"{number}\n" * 20)
+        self.shell("mkdir -p .github/workflows sub; echo a > .github/workflows/ci.yml; echo b > sub/b.txt")
+        self.base = self.commit()
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=self.root, env=ENVIRONMENT, check=True, capture_output=True)
+        return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+    def shell(self, command: str) -> None:
+        subprocess.run(["bash", "-ec", command], cwd=self.root, env=ENVIRONMENT, check=True)
+
+    def commit(self, message: str = "Implement") -> str:
+        self.git("add", "--all", "--force")
+        self.git("commit", "--quiet", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def check(self, message: str = "Implement", **policy: Any) -> None:  # noqa: ANN401 (any field of the policy)
+        change = Change(self.commit(message), Checkout("new", "main", self.base, ""))
+        check_change(self.root / ".git", change, ChangePolicy(**policy))
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "named", "allowed"),
+    [
+        ("echo x >> .github/workflows/ci.yml", errors.CiFilesChanged, "ci.yml", CI),
+        ("rm .github/workflows/ci.yml", errors.CiFilesChanged, "ci.yml", CI),
+        ("mv .github/workflows/ci.yml ci.yml", errors.CiFilesChanged, "ci.yml", CI),
+        ("chmod +x .github/workflows/ci.yml", errors.CiFilesChanged, "ci.yml", CI),
+        ("mkdir .GitHub/Workflows -p; echo > .GitHub/Workflows/x", errors.CiFilesChanged, "x", CI),
+        ("echo > .gitlab-ci.yml", errors.CiFilesChanged, ".gitlab-ci.yml", CI),
+        ("mkdir .circleci; echo > .circleci/config.yml", errors.CiFilesChanged, "config.yml", CI),
+        ("echo > Jenkinsfile", errors.CiFilesChanged, "Jenkinsfile", CI),
+        ("echo > sub/Jenkinsfile.deploy", errors.CiFilesChanged, "Jenkinsfile.deploy", CI),
+        ("echo > azure-pipelines.yml", errors.CiFilesChanged, "azure-pipelines", CI),
+        ("echo > bitbucket-pipelines.yml", errors.CiFilesChanged, "bitbucket", CI),
+        ("echo > sub/buildspec.yml", errors.CiFilesChanged, "buildspec", CI),
+        ("echo > .github/CODEOWNERS", errors.CiFilesChanged, "CODEOWNERS", CI),
+        ("mkdir .claude; echo > .claude/settings.json", errors.AgentFilesChanged, "settings", AGENTS),
+        ("echo > sub/.mcp.json", errors.AgentFilesChanged, ".mcp.json", AGENTS),
+        ("mkdir .vscode; echo > .vscode/tasks.json", errors.AgentFilesChanged, "tasks.json", AGENTS),
+        ("ln -s /etc/passwd l", errors.UnsafeSymlink, "'l'", LINKS),
+        ("ln -s ../../x sub/l", errors.UnsafeSymlink, "sub/l", LINKS),
+        ("ln -s .git/config l", errors.UnsafeSymlink, "'l'", LINKS),
+        ("ln -s .. sub/up; ln -s sub/up/.. l", errors.UnsafeSymlink, "'l'", LINKS),
+        ("ln -s l l", errors.UnsafeSymlink, "'l'", LINKS),
+        ("rm 0.txt; ln -s /etc/passwd 0.txt", errors.UnsafeSymlink, "0.txt", LINKS),
+        ("truncate -s 2000001 big.bin", errors.FileTooLarge, "big.bin", {"max_file_mb": 3}),
+        ("truncate -s 2000001 big.bin", errors.FileTooLarge, "big.bin", {"max_file_mb": 0}),
+        ("rm *.txt", errors.TooManyDeletions, "20 of 22 files", {"max_deleted_share": 1}),
+        ("git init -q nested; git -C nested commit -q --allow-empty -m x", errors.UnexpectedSubmodule, "nested",
+         {"allow_submodules": True}),
+        ("printf '[submodule \"x\"]\n path = x\n url = https://example.com/x\n' > .gitmodules",
+         errors.UnexpectedSubmodule, ".gitmodules", {"allow_submodules": True}),
+        (f"echo 'key = {AWS_KEY}' >> 0.txt", errors.SecretInChange, "AWS Access Key", {"allow_secrets_in": ("*.txt",)}),
+        (f"echo {GITHUB_TOKEN} > sub/t", errors.SecretInChange, "sub/t", {"allow_secrets_in": ("other", "sub/*")}),
+        ("echo '-----BEGIN RSA PRIVATE KEY-----' > k", errors.SecretInChange, "Private", {"allow_secrets_in": ("k",)}),
+        (f"echo sk-ant-api03-{'aB3_' * 20} > k", errors.SecretInChange, "'k'", {"allow_secrets_in": ("k",)}),
+    ],
+)  # fmt: skip
+def test_what_is_not_allowed_is_named_with_its_file_and_the_setting_that_allows_it(
+    repository: Repository, command: str, error: type[errors.RunError], named: str, allowed: dict[str, Any]
+) -> None:
+    repository.shell(command)
+    tight: dict[str, Any] = {"max_file_mb": 2} if "max_file_mb" in allowed else {}
+    with pytest.raises(errors.RunError) as caught:
+        repository.check(**tight)
+    assert type(caught.value) is error
+    assert named in str(caught.value)
+    assert f"policy.{next(iter(allowed))}" in str(caught.value)
+    repository.check(**allowed)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo x >> 0.txt; chmod +x 1.txt; rm 2.txt",
+        "ln -s 0.txt l; ln -s ../0.txt sub/l; ln -s l ll; ln -s nowhere dangling; ln -s .github/../sub/./b.txt m",
+        "mkdir moved; mv *.txt moved/",
+        "rm {0..9}.txt",
+        "printf '\\377\\376' > $'\\303\\050'; echo x > $'new\\nline'; echo x > ./-rf; echo x > 'a b'",
+        "mkdir -p docs/github/workflows; echo x > docs/github/workflows/ci.yml; echo x > myJenkinsfile.md",
+        "printf 'a\\r\\nb\\r\\n' > crlf",
+        "echo AKIAIOSFODNN7EXAMPLE > docs.md",
+        "echo 'postgres://postgres:postgres@localhost/db' > env; echo 'password = \"hunter2hunter2\"' > p.py",
+        "echo '{\"integrity\": \"sha512-'$(printf 'aB3/%.0s' {1..21})'\"}' > package-lock.json",
+    ],
+)
+def test_ordinary_work_is_allowed(repository: Repository, command: str) -> None:
+    repository.shell(command)
+    repository.check()
+
+
+def test_a_secret_that_was_there_before_does_not_stop_the_work_around_it(repository: Repository) -> None:
+    repository.shell(f"echo {GITHUB_TOKEN} > old.txt")
+    repository.base = repository.commit()
+    repository.shell("echo more >> old.txt; git mv old.txt new.txt")
+    repository.check()
+    repository.shell(f"echo x {GITHUB_TOKEN} >> new.txt")
+    with pytest.raises(errors.SecretInChange):
+        repository.check()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "echo {0} > f",
+        "printf 'x-access-token:%s' {0} | base64 -w0 > f",
+        "printf 'a\\0b%s' {0} > f",
+        "ln -s {0} f",
+        "mkdir -p {0}; echo > {0}/f",
+    ],
+)
+def test_the_runs_own_credentials_are_never_pushed(repository: Repository, write: str) -> None:
+    SECRETS.learn("the policies' test token", "a-token/of&the-run")
+    repository.shell(write.format("'a-token/of&the-run'"))
+    with pytest.raises(errors.CredentialExposed, match="the policies' test token") as caught:
+        repository.check(allow_secrets_in=("*",), allow_outside_links=True)
+    assert "a-token" not in str(caught.value)
+
+
+def test_the_message_is_looked_at_as_well(repository: Repository) -> None:
+    SECRETS.learn("the policies' test token", "a-token/of&the-run")
+    for message, error in (
+        (f"with {GITHUB_TOKEN}", errors.SecretInChange),
+        ("a-token/of&the-run", errors.CredentialExposed),
+    ):
+        with pytest.raises(error, match="the commit message"):
+            repository.check(message)
+
+
+def test_many_files_are_named_in_part(repository: Repository) -> None:
+    repository.shell("mkdir .circleci; for n in {10..30}; do echo > .circleci/$n; done")
+    with pytest.raises(errors.CiFilesChanged, match=r"'.circleci/14', and 16 more: set"):
+        repository.check()
+
+
+NAMES = st.sampled_from(["a", "b", "..", ".", "", "c", ".git"])
+PATHS = st.lists(NAMES, min_size=1, max_size=5).map("/".join)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c", "a/b", "c/a"]), PATHS, min_size=1, max_size=4))
+@example({"a/b": "..", "c": "a/b/.."})
+def test_a_link_that_is_let_through_stays_inside_on_a_real_file_system(
+    tmp_path_factory: pytest.TempPathFactory, targets: dict[str, str]
+) -> None:
+    links = {link: to for link, to in targets.items() if not any(link.startswith(f"{other}/") for other in targets)}
+    root = tmp_path_factory.mktemp("outside") / "tree"
+    root.mkdir()
+    for link, to in links.items():
+        (root / link).parent.mkdir(parents=True, exist_ok=True)
+        (root / link).symlink_to(to or ".")
+    for link in links:
+        if not leads_outside(link, links):
+            assert (root / link).resolve().is_relative_to(root)
+
+
+def test_contents_come_in_portions_that_fit_the_memory(repository: Repository) -> None:
+    repository.shell("for n in {1..5}; do head -c 20000000 /dev/urandom > $n.bin; done")
+    commit = repository.commit()
+    git_dir = repository.root / ".git"
+    files = changed_files(git_dir, repository.base, commit)
+    size_of = sizes(git_dir, {blob for file in files for blob in file.blobs})
+    portions = list(in_portions(files, size_of))
+    assert [file for portion in portions for file in portion] == list(files)
+    assert max(len(portion) for portion in portions) == 2
+    assert len(contents(git_dir, [files[0].blob, "0" * 40])[files[0].blob]) == 20_000_000
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_the_detectors(text: str) -> None:
+    assert isinstance(looks_like_secret(text), str)

@@ -1,0 +1,98 @@
+"""A secret on its way out, through the whole flow: it is stopped, the work is kept, and it is said nowhere."""
+
+import base64
+import gzip
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deployments.local.scripted_model import Tool, Turn
+from deployments.local.stack import API_KEY, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
+from flows import errors
+from tests.conftest import World, flush
+from tests.support.runs import Run
+
+SOMEBODYS_TOKEN = "ghp_" + "a1B2" * 9
+
+
+def database(world: World) -> bytes:
+    flush()
+    return b"".join(path.read_bytes() for path in (world.stack.home / "prefect-server").rglob("*.db*"))
+
+
+@pytest.mark.parametrize("secret", [GIT_TOKEN, API_KEY, AWS_SECRET_ACCESS_KEY], ids=["git", "anthropic", "aws"])
+def test_a_credential_that_the_agent_knows_stops_the_run_and_is_said_nowhere(
+    world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture, secret: str
+) -> None:
+    world.shell(f"echo {secret} > found.txt; sleep 4")  # so long that its progress is shown
+    stopped = run(provider="anthropic" if secret == API_KEY else "bedrock")
+    assert isinstance(stopped.error, errors.CredentialExposed)
+    assert "renew it" in str(stopped.error)
+    assert world.branches() == {"main"}
+    assert "runs echo *** > found.txt" in caplog.text
+    transcript = gzip.decompress(stopped.kept("transcript.jsonl.gz").read_bytes())
+    assert b"echo *** > found.txt" in transcript
+    said = caplog.text.encode() + transcript + database(world)
+    assert secret.encode() not in said
+    assert base64.b64encode(secret.encode()).rstrip(b"=") not in said
+    assert stopped.kept("change.bundle").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "policy"),
+    [
+        (f"echo {SOMEBODYS_TOKEN} > t.txt", errors.SecretInChange, {"allow_secrets_in": ["t.txt"]}),
+        ("mkdir .circleci; echo x > .circleci/config.yml", errors.CiFilesChanged, {"allow_ci_changes": True}),
+        ("ln -s /etc/hostname l", errors.UnsafeSymlink, {"allow_outside_links": True}),
+    ],
+)
+def test_a_change_that_may_not_leave_is_kept_and_the_agent_is_not_paid_twice(
+    world: World, run: Callable[..., Run], command: str, error: type[Exception], policy: dict[str, Any]
+) -> None:
+    world.shell(command)
+    stopped = run(branch_name="the-branch")
+    assert type(stopped.error) is error
+    assert f"policy.{next(iter(policy))}" in str(stopped.error)
+    assert f"change.bundle: the flow deliver pushes it later (flow_run_id={stopped.id})" in str(stopped.error)
+    assert (stopped.run_count("claude"), stopped.run_count("push")) == (1, 1)
+    assert world.branches() == {"main"}
+    world.git("fetch", "--quiet", str(stopped.kept("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
+    assert world.git("diff", "--name-only", "main", "kept")
+    assert run(branch_name="allowed", policy=policy).delivered().commit
+
+
+def test_what_looks_like_a_token_is_redacted_in_log_report_result_and_transcript(
+    world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    greets = Tool("Write", {"file_path": "{cwd}/hello.txt", "content": "hello\n"})
+    world.script(Turn(f"I use {SOMEBODYS_TOKEN}.", (greets,)), Turn(f"Done with {SOMEBODYS_TOKEN}."))
+    done = run()
+    assert done.delivered().summary == "Done with ***."
+    assert "Done with ***." in done.artifact()
+    assert "says: I use ***." in caplog.text
+    transcript = gzip.decompress(done.kept("transcript.jsonl.gz").read_bytes())
+    assert b"Done with ***." in transcript
+    said = caplog.text.encode() + transcript + database(world) + done.kept("report.md").read_bytes()
+    assert SOMEBODYS_TOKEN.encode() not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("rm -rf {cwd}/.git", errors.AgentRepoInvalid),
+        ("git init -q nested && echo x > nested/f", errors.UnexpectedSubmodule),
+        ("git init -q nested && git -C nested commit -q --allow-empty -m x", errors.UnexpectedSubmodule),
+    ],
+)
+def test_a_broken_or_a_nested_repository_is_named_and_the_work_is_kept(
+    world: World, run: Callable[..., Run], command: str, error: type[Exception]
+) -> None:
+    # A script, because Claude Code itself asks before a command that removes .git.
+    world.shell(f"echo work > work.txt; printf '%s' '{command}' > $HOME/plant; sh $HOME/plant")
+    stopped = run(branch_name="the-branch")
+    assert type(stopped.error) is error
+    assert stopped.run_count("claude") == 1
+    world.git("fetch", "--quiet", str(stopped.kept("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
+    assert world.content("kept", "work.txt") == "work"
+    assert world.branches() == {"main", "kept"}

@@ -1,0 +1,114 @@
+"""Links to a repository's pages: each host's own, and no guess for a host that is not known."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.errors import RunError
+from flows.forges.links import Links, Pushed, links
+from flows.parameters.addresses import RepoUrl, check_branch_name
+
+NEW = Pushed("feature/é #1", "c0ffee", "main")
+
+
+def made(url: str, pushed: Pushed = NEW) -> Links:
+    return links(RepoUrl.parse(url), pushed)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://github.com/o/r.git", Links(
+            "https://github.com/o/r",
+            "https://github.com/o/r/tree/feature/%C3%A9%20%231",
+            "https://github.com/o/r/commit/c0ffee",
+            "https://github.com/o/r/compare/main...feature/%C3%A9%20%231",
+            "https://github.com/o/r/compare/main...feature/%C3%A9%20%231?expand=1",
+        )),
+        ("https://gitlab.com/g/sub/r.git", Links(
+            "https://gitlab.com/g/sub/r",
+            "https://gitlab.com/g/sub/r/-/tree/feature/%C3%A9%20%231",
+            "https://gitlab.com/g/sub/r/-/commit/c0ffee",
+            "https://gitlab.com/g/sub/r/-/compare/main...feature/%C3%A9%20%231",
+            "https://gitlab.com/g/sub/r/-/merge_requests/new?merge_request%5Bsource_branch%5D=feature%2F%C3%A9%20%231"
+            "&merge_request%5Btarget_branch%5D=main",
+            "merge request",
+        )),
+        ("https://bitbucket.org/w/r.git", Links(
+            "https://bitbucket.org/w/r",
+            "https://bitbucket.org/w/r/branch/feature/%C3%A9%20%231",
+            "https://bitbucket.org/w/r/commits/c0ffee",
+            "https://bitbucket.org/w/r/branches/compare/feature%2F%C3%A9%20%231%0Dmain",
+            "https://bitbucket.org/w/r/pull-requests/new?source=feature%2F%C3%A9%20%231&dest=main",
+        )),
+        ("https://codeberg.org/o/r", Links(
+            "https://codeberg.org/o/r",
+            "https://codeberg.org/o/r/src/branch/feature/%C3%A9%20%231",
+            "https://codeberg.org/o/r/commit/c0ffee",
+            "https://codeberg.org/o/r/compare/main...feature/%C3%A9%20%231",
+            "https://codeberg.org/o/r/compare/main...feature/%C3%A9%20%231",
+        )),
+        ("https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/r", Links(
+            "https://eu-west-1.console.aws.amazon.com/codesuite/codecommit/repositories/r/browse?region=eu-west-1",
+            "https://eu-west-1.console.aws.amazon.com/codesuite/codecommit/repositories/r/browse/refs/heads/feature/"
+            "%C3%A9%20%231?region=eu-west-1",
+            "https://eu-west-1.console.aws.amazon.com/codesuite/codecommit/repositories/r/commit/c0ffee?region=eu-west-1",
+            "https://eu-west-1.console.aws.amazon.com/codesuite/codecommit/repositories/r/compare/refs/heads/main/.../"
+            "refs/heads/feature/%C3%A9%20%231?region=eu-west-1",
+            "https://eu-west-1.console.aws.amazon.com/codesuite/codecommit/repositories/r/pull-requests/new/refs/heads/"
+            "main/.../refs/heads/feature/%C3%A9%20%231?region=eu-west-1",
+        )),
+        ("https://git.example.com/o/r.git", Links("https://git.example.com/o/r.git")),
+        ("https://notgithub.com/o/r.git", Links("https://notgithub.com/o/r.git")),
+        ("http://127.0.0.1:8080/r.git", Links("http://127.0.0.1:8080/r.git")),
+    ],
+    ids=["github", "gitlab", "bitbucket", "forgejo", "codecommit", "unknown", "alike", "loopback"],
+)  # fmt: skip
+def test_each_host_has_its_own_pages(url: str, expected: Links) -> None:
+    assert made(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("https://github.example.com/o/r.git", "/tree/"),
+        ("https://acme.ghe.com/o/r.git", "/tree/"),
+        ("https://gitlab.example.com:8443/o/r.git", "/-/tree/"),
+        ("https://gitea.example.com/o/r.git", "/src/branch/"),
+        ("https://forgejo.example.com/o/r.git", "/src/branch/"),
+    ],
+)
+def test_an_own_installation_is_known_by_its_name(url: str, part: str) -> None:
+    page = made(url)
+    assert page.branch.startswith(f"{page.repository}{part}")
+    assert urlsplit(page.branch).netloc == urlsplit(url).netloc
+
+
+@pytest.mark.parametrize("host", ["github.com/o", "gitlab.com/g", "bitbucket.org/w", "codeberg.org/o"])
+def test_a_continued_branch_is_compared_with_nothing_but_what_the_host_knows(host: str) -> None:
+    page = made(f"https://{host}/r.git", Pushed("x", "c0ffee"))
+    assert page.branch.endswith("/x")
+    assert "main" not in f"{page.compare}{page.request}"
+    assert page.compare in {"", "https://github.com/o/r/compare/x"}
+
+
+@settings(deadline=None)
+@given(st.text("ab/&=?#%<>()[]\"' é", min_size=1, max_size=12))
+def test_no_branch_leads_elsewhere(name: str) -> None:
+    try:
+        check_branch_name(name)
+    except RunError:
+        return
+    for url in (
+        "https://github.com/o/r",
+        "https://gitlab.com/o/r",
+        "https://bitbucket.org/o/r",
+        "https://codeberg.org/o/r",
+    ):
+        page = made(url, Pushed(name, "c0ffee", name))
+        for address in (page.branch, page.compare, page.request):
+            assert not set(address) & set("<>\"' ()[]"), address
+            assert urlsplit(address).path.startswith("/o/r/")
+            assert not urlsplit(address).fragment

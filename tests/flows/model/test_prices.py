@@ -1,0 +1,58 @@
+"""List prices, by whatever name a provider gives a model."""
+
+import pytest
+
+from flows.model.prices import ModelPrice
+from flows.parameters.request import DEFAULT_MODEL_IDS, Provider
+
+MILLION = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
+
+
+@pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
+def test_the_default_models_have_a_price(provider: Provider) -> None:
+    price = ModelPrice.of(provider, DEFAULT_MODEL_IDS[provider])
+    assert price.is_known
+    assert price.usd(MILLION) > 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "model_id", "usd"),
+    [
+        ("anthropic", "claude-sonnet-4-5", 18.0),
+        ("anthropic", "claude-sonnet-4-5[1m]", 18.0),
+        ("anthropic", "claude-sonnet-4-5-20250929", 18.0),
+        ("bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", 18.0),
+        ("bedrock", "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", 19.8),
+        ("bedrock", "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-sonnet-4-5-20250929-v1:0", 19.8),
+    ],
+)
+def test_a_model_is_known_by_each_of_its_names(provider: Provider, model_id: str, usd: float) -> None:
+    price = ModelPrice.of(provider, model_id)
+    assert price.is_known
+    # Up to 200,000 tokens of input: above that it costs more.
+    fifth = price.usd({"input_tokens": 200_000, "output_tokens": 200_000})
+    assert fifth * 5 == pytest.approx(usd)
+
+
+def test_cached_tokens_are_priced_as_what_they_are() -> None:
+    price = ModelPrice.of("anthropic", "claude-sonnet-4-5")
+    usage = {
+        "input_tokens": 1000,
+        "output_tokens": 100,
+        "cache_read_input_tokens": 10_000,
+        "cache_creation_input_tokens": 3000,
+        "cache_creation": {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 2000},
+    }
+    expected = 1000 * 3 + 100 * 15 + 10_000 * 0.3 + 1000 * 3.75 + 2000 * 6
+    assert price.usd(usage) == pytest.approx(expected / 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model_id"),
+    [("anthropic", "gateway-model"), ("bedrock", "arn:aws:bedrock:eu-west-1:1:application-inference-profile/abc")],
+)
+def test_a_model_of_no_known_price_counts_as_the_dearest(provider: Provider, model_id: str) -> None:
+    price = ModelPrice.of(provider, model_id)
+    assert not price.is_known
+    for other in ("opus-4-1", "sonnet-4-5", "haiku-4-5"):
+        assert price.usd(MILLION) >= ModelPrice.of("anthropic", f"claude-{other}").usd(MILLION)

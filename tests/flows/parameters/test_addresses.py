@@ -1,0 +1,239 @@
+"""Repository URLs, S3 URIs and branch names: what is let through, what is refused, and by which errors."""
+
+import subprocess
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
+from flows.parameters.addresses import ALLOW_PRIVATE_HOSTS, RepoUrl, S3Uri, check_branch_name
+
+# Lone surrogates are included: they reach a parameter by way of JSON's \ud800.
+ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff")), max_size=60).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "origin", "name"),
+    [
+        ("https://github.com/owner/repo.git", "https://github.com/owner/repo.git", "https://github.com", "repo"),
+        ("https://github.com/owner/repo", "https://github.com/owner/repo", "https://github.com", "repo"),
+        ("https://github.com/owner/repo/", "https://github.com/owner/repo", "https://github.com", "repo"),
+        ("https://github.com/owner/repo.git//", "https://github.com/owner/repo.git", "https://github.com", "repo"),
+        ("https://a.example:8443/a/b.git", "https://a.example:8443/a/b.git", "https://a.example:8443", "b"),
+        ("https://gitlab.com/a/b/c/d.git", "https://gitlab.com/a/b/c/d.git", "https://gitlab.com", "d"),
+        ("http://127.0.0.1:8080/repo.git", "http://127.0.0.1:8080/repo.git", "http://127.0.0.1:8080", "repo"),
+        ("http://localhost/repo", "http://localhost/repo", "http://localhost", "repo"),
+        ("http://[::1]:3000/repo.git", "http://[::1]:3000/repo.git", "http://[::1]:3000", "repo"),
+        ("https://[::1]/repo", "https://[::1]/repo", "https://[::1]", "repo"),
+        ("https://8.8.8.8/repo", "https://8.8.8.8/repo", "https://8.8.8.8", "repo"),
+        ("https://example.com/%C3%A9.git", "https://example.com/%C3%A9.git", "https://example.com", "%C3%A9"),
+        ("https://example.com/a..b", "https://example.com/a..b", "https://example.com", "a..b"),
+    ],
+)  # fmt: skip
+def test_a_good_repository_url_is_split_into_what_git_needs(text: str, url: str, origin: str, name: str) -> None:
+    parsed = RepoUrl.parse(text)
+    assert (parsed.url, parsed.origin, parsed.name) == (url, origin, name)
+    assert str(parsed) == parsed.origin + parsed.path == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "ext::sh -c x", "ext::sh", "fd::3", "-oProxyCommand=x", "--upload-pack=x", "file:///etc",
+        "file://localhost/etc", "/srv/repo.git", "./repo", "repo", "C:\\repo", "git://example.com/repo",
+        "git@github.com:owner/repo.git", "ssh://git@github.com/owner/repo.git", "ssh://-oProxyCommand=x",
+        "https://-oProxyCommand=x/repo", "ftp://example.com/repo", "http://example.com/repo", "http://10.0.0.1/repo",
+        "http://127.0.0.1.example.com/repo", "https://token@example.com/repo",
+        "https://user:password@example.com/repo", "https://@example.com/repo", "https://example.com/a repo",
+        "https://example.com/repo\n", "https://example.com/repo\x00", "https://example.com/re\tpo",
+        "https://example.com/repo\r\nHost: other", "https://example.com\\repo", "https://example.com/%00",
+        "https://example.com/a%0ab", "https://example.com/a%20b", "https://example.com/a/../b",
+        "https://example.com/%2e%2e/b", "https://example.com/repo?ref=x", "https://example.com/repo?",
+        "https://example.com/repo#x", "https://example.com/repo#", "https://example.com", "https://example.com/",
+        "https:///repo", "https://:443/repo", "https:/example.com/repo", "https:example.com/repo",
+        "//example.com/repo", "https://example.com:0/repo", "https://example.com:99999/repo",
+        "https://example.com:port/repo", "https://exa_mple!.com/repo", "https://[::1/repo",
+        "https://[fe80::1%25eth0]/repo", "https://ho\u2100st/repo",
+    ],
+)  # fmt: skip
+def test_a_bad_repository_url_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRepoUrl, match="repo_url"):
+        RepoUrl.parse(text)
+
+
+PRIVATE_URLS = [
+    "https://10.0.0.1/repo", "https://172.16.0.1/repo", "https://192.168.1.1/repo", "https://169.254.169.254/repo",
+    "https://169.254.170.2/repo", "https://0.0.0.0/repo", "https://[fd00::1]/repo", "https://[fe80::1]/repo",
+    "https://[::ffff:169.254.169.254]/repo",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", PRIVATE_URLS)
+def test_a_private_host_is_refused_unless_the_operator_allows_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidRepoUrl, match="private"):
+        RepoUrl.parse(url)
+    monkeypatch.setenv(ALLOW_PRIVATE_HOSTS, "false")
+    with pytest.raises(InvalidRepoUrl, match="private"):
+        RepoUrl.parse(url)
+    monkeypatch.setenv(ALLOW_PRIVATE_HOSTS, "true")
+    assert RepoUrl.parse(url).url == url
+
+
+@pytest.mark.parametrize(
+    "host", ["2852039166", "0xa9fea9fe", "169.254.43518", "0251.0376.0251.0376", "0xa9.0xfe.0xa9.0xfe"]
+)
+def test_a_private_address_in_another_spelling_is_refused(host: str) -> None:
+    # libcurl and getaddrinfo(3) read all of these as 169.254.169.254.
+    with pytest.raises(InvalidRepoUrl):
+        RepoUrl.parse(f"https://{host}/repo")
+
+
+@pytest.mark.parametrize("host", ["[::1]example.com", "example.com[::1]", "[::1].example.com:80"])
+def test_text_around_a_bracketed_address_does_not_make_a_loopback_host(host: str) -> None:
+    with pytest.raises(InvalidRepoUrl):
+        RepoUrl.parse(f"http://{host}/repo")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter2@example.com/repo", "https://hunter2@example.com/repo",
+        "ssh://user:hunter2@example.com/repo", "https://user:hunter2 @example.com/repo",
+        "https://user:hunter2@example.com/repo\n", "https://user:hunter2@ho\u2100st/repo",
+        "https://user:hunter2/x@example.com/repo", "https://user:hunter2@example.com:port/repo",
+        "https://user:hunter2@[::1/repo", "https:/user:hunter2@example.com/repo", "user:hunter2@example.com/repo",
+    ],
+)  # fmt: skip
+def test_the_message_about_a_url_with_a_password_does_not_repeat_the_password(url: str) -> None:
+    with pytest.raises(InvalidRepoUrl) as caught:
+        RepoUrl.parse(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(
+        ANY_TEXT, st.from_regex(r"https?://[-a-z0-9.:\[\]@%_]{1,20}/[^\n]{0,20}"), ANY_TEXT.map("https://h/".__add__)
+    )
+)
+@example("https://h/\ud800")
+def test_any_text_is_a_repository_url_or_a_named_error(text: str) -> None:
+    try:
+        parsed = RepoUrl.parse(text)
+    except InvalidRepoUrl:
+        return
+    assert parsed.url.encode().startswith((b"https://", b"http://"))
+    assert "@" not in parsed.origin
+    assert not set(parsed.url) & set(" \t\r\n\x00\\?#")
+    assert RepoUrl.parse(parsed.url) == parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "bucket", "key", "is_folder", "shown"),
+    [
+        ("s3://bucket/file.md", "bucket", "file.md", False, "s3://bucket/file.md"),
+        ("s3://my.bucket-1/a/b/é.md", "my.bucket-1", "a/b/é.md", False, "s3://my.bucket-1/a/b/é.md"),
+        ("s3://bucket/a b.md", "bucket", "a b.md", False, "s3://bucket/a b.md"),
+        ("s3://bucket/folder/", "bucket", "folder/", True, "s3://bucket/folder/*"),
+        ("s3://bucket/folder/*", "bucket", "folder/", True, "s3://bucket/folder/*"),
+        ("s3://bucket/*", "bucket", "", True, "s3://bucket/*"),
+    ],
+)
+def test_a_good_s3_uri_names_an_object_or_a_folder(
+    text: str, bucket: str, key: str, is_folder: bool, shown: str
+) -> None:
+    parsed = S3Uri.parse(text)
+    assert (parsed.bucket, parsed.key, parsed.is_folder, str(parsed)) == (bucket, key, is_folder, shown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "bucket/key", "https://bucket.s3.amazonaws.com/key", "S3://bucket/key", "s3:/bucket/key",
+        " s3://bucket/key", "s3://", "s3:///key", "s3://bucket", "s3://ab/key", f"s3://{'a' * 64}/key",
+        "s3://Bucket/key", "s3://buck_et/key", "s3://-bucket/key", "s3://bucket-/key", "s3://buc..ket/key",
+        "s3://bucket\n/key", "s3://user@bucket/key", "s3://bucket/a*", "s3://bucket/*.md", "s3://bucket/*/a",
+        "s3://bucket/a/**", "s3://bucket/**", "s3://bucket/*/", "s3://bucket/a\x00b", "s3://bucket/a\nb",
+        "s3://bucket/a\x7fb",
+    ],
+)  # fmt: skip
+def test_a_bad_s3_uri_is_refused(text: str) -> None:
+    with pytest.raises(InvalidS3Uri, match="instructions_s3_uri"):
+        S3Uri.parse(text)
+
+
+@settings(deadline=None)
+@given(st.one_of(ANY_TEXT, ANY_TEXT.map("s3://bucket/".__add__), st.from_regex(r"s3://[a-zA-Z0-9._/*-]{0,30}")))
+@example("s3://bucket/\ud800")
+def test_any_text_is_an_s3_uri_or_a_named_error(text: str) -> None:
+    try:
+        parsed = S3Uri.parse(text)
+    except InvalidS3Uri:
+        return
+    assert parsed.is_folder == (parsed.key.encode() == b"" or parsed.key.endswith("/"))
+    assert "*" not in parsed.key
+    assert S3Uri.parse(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "main", "feature/todo-api", "é", "日本/語", "a.b", "a@b", "a/@", "a/HEAD", "head", "refs", "a`b|c$d", "a{b}",
+        "lock", "x.locked", "a" * 200, "é" * 100, "a/-b",
+    ],
+)  # fmt: skip
+def test_a_good_branch_name_is_returned_as_it_is(name: str) -> None:
+    assert check_branch_name(name) == name
+    assert git_accepts(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "-", "-a", "--force", "a..b", "..", "a b", " a", "a ", "a~b", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b",
+        "a.lock", "a.lock/b", ".lock", "@{", "a@{b", "@{-1}", "@", "HEAD", "refs/heads/x", "refs/x", ".a", "a/.b", "a.",
+        "/a", "a/", "a//b", "/", "a\0b", "a\nb", "a\tb", "a\x7fb", "a" * 201, "é" * 101, "a\ud800", "\udcff\ud800",
+    ],
+)  # fmt: skip
+def test_a_bad_branch_name_is_refused_with_the_parameters_name(name: str) -> None:
+    with pytest.raises(InvalidBranchName, match=r"^base_branch "):
+        check_branch_name(name, "base_branch")
+
+
+def git_accepts(name: str) -> bool:
+    argv = [b"git", b"check-ref-format", b"--branch", name.encode()]
+    return subprocess.run(argv, cwd="/", capture_output=True, check=False).returncode == 0
+
+
+def is_stricter_on_purpose(name: str) -> bool:
+    is_ours = name.startswith("refs/") or name in {"HEAD", "@"} or len(name.encode()) > 200
+    return is_ours or any(character.isspace() for character in name)
+
+
+BRANCH_PARTS = st.sampled_from(
+    ["a", "é", "/", ".", "..", "-", "@", "{", "@{", "~", "^", ":", "?", "*", "[", "]", "\\", " ", "\x7f", "\n", "lock",
+     ".lock", "HEAD", "refs/", "heads/", "a" * 99, "\u2028", "\x85"]
+)  # fmt: skip
+NAMES = st.lists(BRANCH_PARTS, min_size=1, max_size=5).map("".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.one_of(NAMES, NAMES, st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)))
+def test_branch_names_are_judged_as_git_judges_them_or_more_strictly_on_purpose(name: str) -> None:
+    try:
+        check_branch_name(name)
+    except InvalidBranchName:
+        assert is_stricter_on_purpose(name) or not git_accepts(name)
+    else:
+        assert git_accepts(name)
+        assert not is_stricter_on_purpose(name)
+
+
+@settings(deadline=None)
+@given(ANY_TEXT)
+def test_any_text_is_a_branch_name_or_a_named_error(name: str) -> None:
+    try:
+        assert check_branch_name(name).encode()
+    except InvalidBranchName as error:
+        assert str(error).startswith("branch_name ")  # noqa: PT017 (both outcomes are good ones)

@@ -1,0 +1,190 @@
+"""The form: what it shows for each parameter, and what it and Prefect's API refuse before there is a run."""
+
+import re
+import shutil
+import subprocess
+from inspect import signature
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prefect import Flow
+from prefect.types.entrypoint import EntrypointType
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import is_valid_schema, validate
+
+from deployments.local.stack import LocalStack
+from flows.deliver import deliver
+from flows.errors import RunError
+from flows.implement import implement
+from flows.parameters.addresses import RepoUrl, S3Uri, check_branch_name
+from flows.parameters.form import _shown
+from flows.parameters.request import DEFAULT_SECRET_ID, ChangePolicy, ClaudeCodeOptions, Limits, Request
+
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
+
+GIVEN = {"repo_url": "https://github.com/o/r.git", "instructions_s3_uri": "s3://bucket/main.md"}
+RUN_ID = "01a209bf-c200-70d0-8c32-6634ec7187d3"
+
+
+def form(flow: Flow[..., Any] = implement) -> dict[str, Any]:
+    """The schema, by the way that `prefect deploy`, `serve` and `to_deployment` take."""
+    return parameter_schema(flow).model_dump_for_openapi()
+
+
+def faults(**given: Any) -> list[str]:  # noqa: ANN401 (whatever a person types)
+    return [error.json_path for error in validate({**GIVEN, **given}, form())]
+
+
+def test_it_asks_what_then_where_then_how_then_the_rest() -> None:
+    properties = form()["properties"]
+    ordered = sorted(properties, key=lambda name: properties[name]["position"])
+    assert ordered[:9] == [
+        "repo_url", "instructions_s3_uri", "instructions",
+        "base_branch", "branch_name", "commit_message",
+        "provider", "claude_model_id", "limits",
+    ]  # fmt: skip
+    assert ordered[-1] == "policy"
+
+
+@pytest.mark.parametrize("flow", [implement, deliver], ids=["implement", "deliver"])
+def test_every_parameter_has_a_title_and_a_sentence_of_its_own(flow: Flow[..., Any]) -> None:
+    schema = form(flow)
+    is_valid_schema(schema)
+    assert len(schema["required"]) == 1
+    for name, field in schema["properties"].items():
+        assert re.fullmatch(r"[A-Z][\w ]+", field["title"])
+        assert field["title"] != name
+        assert len(field["description"]) > 15
+    for group in schema["definitions"].values():
+        assert all(field["title"] and field["description"] for field in group["properties"].values())
+
+
+def test_few_values_are_a_choice_and_settings_are_an_object() -> None:
+    properties = form()["properties"]
+    assert properties["provider"]["enum"] == ["bedrock", "anthropic"]
+    assert properties["claude_settings"]["type"] == "object"
+
+
+def test_a_parameter_has_the_same_default_in_the_form_as_in_the_check() -> None:
+    shown = {name: parameter.default for name, parameter in signature(implement.fn).parameters.items()}
+    checked = {**Request.model_fields, **ClaudeCodeOptions.model_fields}
+    assert shown.keys() - checked.keys() == {"claude_code_block"}
+    for name, field in checked.items():
+        assert field.is_required() or shown[name] == ("" if field.default is None else field.default)
+
+
+def test_the_two_fields_that_one_must_fill_in_are_enough() -> None:
+    assert not faults()
+    defaults = {name: field["default"] for name, field in form()["properties"].items() if "default" in field}
+    assert not faults(**defaults)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("repo_url", ""),
+        ("repo_url", "git@github.com:o/r.git"),
+        ("repo_url", "https://user:password@github.com/o/r.git"),
+        ("repo_url", "http://github.com/o/r.git"),
+        ("repo_url", "https://github.com"),
+        ("repo_url", "https://github.com/o/r.git?token=x"),
+        ("repo_url", "file:///tmp/x"),
+        ("instructions_s3_uri", "https://bucket.s3.amazonaws.com/x.md"),
+        ("instructions_s3_uri", "s3://Bucket/x.md"),
+        ("instructions_s3_uri", "s3://bucket/*.md"),
+        ("branch_name", "two words"),
+        ("branch_name", "-x"),
+        ("branch_name", "a..b"),
+        ("branch_name", "x.lock"),
+        ("base_branch", "refs/heads/x"),
+        ("commit_message", " \n"),
+        ("provider", "azure"),
+        ("claude_model_id", "--model"),
+        ("limits", {"max_turns": -1}),
+        ("limits", {"max_budget_usd": "much"}),
+        ("clone_depth", -1),
+        ("clone_depth", "all"),
+        ("git_credentials_secret_id", "no secret"),
+        ("aws_region", "Frankfurt"),
+        ("policy", {"max_deleted_share": 2}),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_field(name: str, value: object) -> None:
+    assert [path.split(".")[1] for path in faults(**{name: value})] == [name]
+
+
+REPO_URLS = ["https://github.com/o/r", "https://h:8443/r.git", "http://127.0.0.1:80/r", "http://localhost/r",
+             "http://[::1]:3000/r.git", "http://127.1.2.3/a/b/c", "https://git.example.com/~u/é.git"]  # fmt: skip
+S3_URIS = ["s3://bucket/", "s3://bucket/*", "s3://bucket/a/*", "s3://bucket/a/", "s3://bucket/a b/é.md", "s3://b-1/x"]
+BRANCHES = ["x", "feature/é", "a.b", "refs", "a-b_c/1", "HEADs", "a@b", "lock", "x.lockx", "a/-b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("repo_url", url) for url in REPO_URLS),
+        *(("instructions_s3_uri", uri) for uri in S3_URIS),
+        *(("branch_name", branch) for branch in BRANCHES),
+        *(("base_branch", branch) for branch in BRANCHES),
+        ("claude_model_id", "us.anthropic.claude-sonnet-5-5-20260101-v1:0[1m]"),
+        (
+            "git_credentials_secret_id",
+            f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{DEFAULT_SECRET_ID}-AbCdEf",
+        ),
+        ("aws_region", "us-gov-west-1"),
+    ],
+)
+def test_what_a_run_takes_the_form_takes(name: str, value: str) -> None:
+    Request(**{**GIVEN, "branch_name": "x", **({name: value} if name in Request.model_fields else {})})
+    assert not faults(**{name: value})
+
+
+TYPED = st.text("ab/.@-~*: \u00a0é{[", max_size=12)
+
+
+@settings(deadline=None, max_examples=300)
+@given(TYPED)
+def test_no_pattern_is_stricter_than_the_check(text: str) -> None:
+    for name, value, check in (
+        ("repo_url", f"https://h/{text}", RepoUrl.parse),
+        ("instructions_s3_uri", f"s3://bucket/{text}", S3Uri.parse),
+        ("branch_name", text, check_branch_name),
+    ):
+        try:
+            check(value)
+        except RunError:
+            continue
+        assert not faults(**{name: value})
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node, to read the patterns as a browser does")
+def test_a_browser_reads_the_patterns_as_the_server_does() -> None:
+    patterns = [field["pattern"] for field in form()["properties"].values() if "pattern" in field]
+    script = "process.argv.slice(1).forEach(pattern => new RegExp(pattern, 'u'))"
+    subprocess.run(["node", "-e", script, *patterns], check=True)
+
+
+def test_a_constraint_is_in_the_schema_alone() -> None:
+    # A flow's call must reach the check that gives the fault its name.
+    assert not _shown("Title", pattern="x").metadata
+    for model in (Limits, ChangePolicy):
+        assert all(field.title for field in model.model_fields.values())
+
+
+def test_the_api_refuses_a_bad_run_before_there_is_one(stack: LocalStack) -> None:
+    made = cast("RunnerDeployment", implement.to_deployment("form", entrypoint_type=EntrypointType.MODULE_PATH))
+    url = f"{stack.prefect_api_url}/deployments/{made.apply()}/create_flow_run"
+    refused = httpx.post(url, json={"parameters": {**GIVEN, "repo_url": "git@github.com:o/r.git"}})
+    assert refused.status_code == 409
+    assert "'repo_url'" in refused.json()["detail"]
+    assert "an https URL without user or token" in refused.json()["detail"]
+    assert httpx.post(url, json={"parameters": GIVEN}).status_code == 201
+
+
+def test_deliver_asks_for_the_id_of_a_run() -> None:
+    assert not validate({"flow_run_id": RUN_ID}, form(deliver))
+    assert validate({"flow_run_id": "todo @ feature/x"}, form(deliver))

@@ -1,0 +1,215 @@
+"""What the agent does, told in lines: one a step with what came of it, few however long the run is, and none forged."""
+
+import bisect
+import json
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from flows.agent.events import parse
+from flows.reporting.activity import Narrator
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("a\nb\x1b[31m"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+BLOCKS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "thinking", "tool_use", "tool_result", "image"]) | JSON_VALUES},
+    optional={
+        "text": JSON_VALUES,
+        "name": st.sampled_from(["Bash", "Read", "Write", "Edit", "NotebookEdit", "Task", "TodoWrite"]) | JSON_VALUES,
+        "id": st.just("toolu_1"),
+        "tool_use_id": st.just("toolu_1"),
+        "input": st.dictionaries(
+            st.sampled_from(["command", "file_path", "notebook_path", "content", "description", "todos"]), JSON_VALUES
+        )
+        | JSON_VALUES,
+        "content": st.lists(st.fixed_dictionaries({"text": JSON_VALUES})) | JSON_VALUES,
+        "is_error": JSON_VALUES,
+    },
+)
+EVENTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["system", "assistant", "user", "result"]) | JSON_VALUES},
+    optional={
+        "subtype": st.sampled_from(["init", "api_retry", "success"]) | JSON_VALUES,
+        "tool_use_result": st.fixed_dictionaries({"structuredPatch": JSON_VALUES}) | JSON_VALUES,
+        "message": st.fixed_dictionaries({"content": st.lists(BLOCKS, max_size=3) | JSON_VALUES}) | JSON_VALUES,
+        **dict.fromkeys(
+            ["model", "claude_code_version", "error_status", "error", "attempt", "num_turns", "total_cost_usd"],
+            JSON_VALUES,
+        ),
+    },
+)
+
+
+def said(*blocks: object, kind: str = "assistant", **fields: object) -> dict[str, Any]:
+    return {"type": kind, "message": {"role": kind, "content": list(blocks)}, **fields}
+
+
+def used(name: str, number: int = 1, **given_input: object) -> dict[str, Any]:
+    return said({"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": given_input})
+
+
+def came(content: object, result: object = None, number: int = 1, **fields: object) -> dict[str, Any]:
+    block = {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": content, **fields}
+    return said(block, kind="user", tool_use_result=result)
+
+
+def told(*events: dict[str, Any], seconds: float = 0) -> list[str]:
+    narrator = Narrator(("/w/", "/i/"))
+    return [line.text for number, event in enumerate(events) for line in narrator.tell(event, number * seconds)]
+
+
+PATCH = {"structuredPatch": [{"lines": [" a", "-b", "+c", "+d"]}, {"lines": ["+e"]}]}
+PYTEST = "Exit code 1\n....F\n=== 3 failed, 12 passed in 0.31s ==="
+
+
+@pytest.mark.parametrize(
+    ("events", "lines"),
+    [
+        ([used("Edit", file_path="/w/src/app.py"), came("ok", PATCH)], ["edits src/app.py (+3 \u22121)"]),
+        ([used("Edit", file_path="/w/a", new_string="1\n2"), came("ok", "text")], ["edits a (2 lines)"]),
+        ([used("NotebookEdit", notebook_path="/w/a.ipynb", new_source="x"), came("ok")], ["edits a.ipynb (1 line)"]),
+        ([used("Write", file_path="/w/a.py", content="1\n2\n3\n"), came("ok", {"structuredPatch": []})],
+         ["writes a.py (3 lines)"]),
+        ([used("Read", file_path="/i/spec.md"), came("the text")], ["reads spec.md"]),
+        ([used("Bash", command="pytest -q"), came(PYTEST, is_error=True)],
+         ["runs pytest -q \u2192 exit 1, 3 failed, 12 passed"]),
+        ([used("Bash", command="cat a |\n  sort"), came("fine")], ["runs cat a | sort \u2192 exit 0"]),
+        ([used("Bash", command="make"), came("Exit code 2\nmake: *** no rule\n", is_error=True)],
+         ["runs make \u2192 exit 2, make: *** no rule"]),
+        ([used("Bash", command="true"), came("Exit code 1", is_error=True)], ["runs true \u2192 exit 1"]),
+        ([used("Bash", command="python -m unittest"), came("....\nRan 4 tests in 0.1s\n\nOK")],
+         ["runs python -m unittest \u2192 exit 0, OK"]),
+        ([used("Bash", command="cargo test"), came("test result: ok. 5 passed; 0 failed; 0 ignored")],
+         ["runs cargo test \u2192 exit 0, 5 passed, 0 failed"]),
+        ([used("Bash", command="x"), came("This command requires approval", is_error=True)],
+         ["runs x \u2192 failed: This command requires approval"]),
+        ([used("Read", file_path="/w/b"), came([{"type": "text", "text": "a"}, {"text": "b"}], is_error=True)],
+         ["reads b \u2192 failed: a b"]),
+        ([used("Grep", pattern="def x"), came("none")], ["looks for def x"]),
+        ([used("WebFetch", url="https://example.com"), came("x")], ["looks up https://example.com"]),
+        ([used("Task", description="Look around", prompt="long"), came("x")], ["asks a subagent: Look around"]),
+        ([used("TodoWrite", todos=[{"status": "completed"}, {"status": "in_progress", "activeForm": "Testing"}]),
+          came("")],
+         ["plans: 1 of 2 done, now Testing"]),
+        ([used("Other", x=1), came("x")], ["uses Other"]),
+        ([came("x", number=7)], ["goes on"]),
+        ([said({"type": "text", "text": "All\n  done."})], ["says: All done."]),
+        ([said({"type": "text", "text": ""})], []),
+        ([said({"type": "thinking", "thinking": "secret thoughts"})] * 3, ["thinks"]),
+        ([said({"type": "text", "text": "a"}, {"type": "text", "text": "b"})], ["says: a", "says: b"]),
+        ([said({"type": "text", "text": "a"}, parent_tool_use_id="toolu_9")], ["a subagent says: a"]),
+        ([{"type": "user", "message": {"role": "user", "content": "plain text"}}], []),
+        ([{"type": "system", "subtype": "init", "model": "claude-opus-5-5", "claude_code_version": "2.1.330"}],
+         ["starts: model claude-opus-5-5, Claude Code 2.1.330"]),
+        ([{"type": "system", "subtype": "api_retry", "error_status": 529, "attempt": 3}],
+         ["waits: the model is overloaded, attempt 3"]),
+        ([{"type": "system", "subtype": "api_retry", "error_status": None, "error": "unknown", "attempt": 1}],
+         ["waits: the model answered unknown, attempt 1"]),
+        ([{"type": "system", "subtype": "status"}, {"type": "new_kind"}, {}], []),
+        ([{"type": "result", "subtype": "success", "num_turns": 4}], ["ends after 4 turns"]),
+        ([{"type": "result", "subtype": "error_max_turns", "num_turns": 9}], ["ends after 9 turns: error_max_turns"]),
+    ],
+    ids=range(31),
+)  # fmt: skip
+def test_each_step_is_one_line_with_what_came_of_it(events: list[dict[str, Any]], lines: list[str]) -> None:
+    assert told(*events) == lines
+
+
+def test_a_slow_step_says_how_long_it_took() -> None:
+    assert told(used("Bash", command="make"), came(""), seconds=61) == ["runs make \u2192 exit 0 (61 s)"]
+    assert told(used("Bash", command="make"), came(""), seconds=9) == ["runs make \u2192 exit 0"]
+
+
+def test_steps_that_overlap_are_told_apart() -> None:
+    events = used("Bash", 1, command="a"), used("Bash", 2, command="b"), came("", number=2), came("", number=1)
+    assert told(*events) == ["runs b \u2192 exit 0", "runs a \u2192 exit 0"]
+
+
+def test_what_the_agent_is_at_is_known_while_it_is() -> None:
+    narrator = Narrator(("/w/",))
+    assert narrator.doing == "starts"
+    list(narrator.tell(used("Bash", command="cat /w/a"), 0))
+    assert narrator.doing == "runs cat a"
+    list(narrator.tell(came(""), 1))
+    assert narrator.doing == "waits for the model"
+
+
+def test_a_long_text_is_cut_and_its_length_said() -> None:
+    assert told(said({"type": "text", "text": "x" * 1234})) == [f"says: {'x' * 160}… (1,234 characters)"]
+
+
+def test_a_run_of_twenty_thousand_events_is_told_in_a_few_hundred_lines_and_none_is_hidden() -> None:
+    narrator, lines = Narrator(in_detail=True), []
+    for number in range(10_000):
+        for event in (used("Bash", number, command=f"step {number}"), came("x" * 10_000, number=number)):
+            lines += list(narrator.tell(event, number))
+    lines += list(narrator.tell({"type": "result", "subtype": "success", "num_turns": 10_000}, 10_000))
+    info = [line.text for line in lines if line.level == logging.INFO]
+    assert 200 < len(info) < 400
+    assert sum(len(text) for text in info) < 40_000
+    left_out = sum(int(text[1:].partition(" ")[0].replace(",", "")) for text in info if text.startswith("("))
+    steps = [text for text in info if " step " in text]
+    assert len(steps) + left_out == 10_000
+    debug = [line.text for line in lines if line.level == logging.DEBUG]
+    assert all(f"runs step {number} \u2192" in "\n".join((*info, *debug)) for number in range(0, 10_000, 997))
+    assert max(len(text) for text in debug) < 2100
+
+
+def test_uses_without_a_result_are_not_kept_for_ever() -> None:
+    narrator = Narrator()
+    for number in range(5000):
+        list(narrator.tell(used("Bash", number, command="x"), 0))
+    assert len(narrator._under_way) == 1000
+
+
+def check_lines(*events: dict[str, Any]) -> None:
+    narrator = Narrator(in_detail=True)
+    for number, event in enumerate(events):
+        for line in narrator.tell(event, number):
+            assert line.text.splitlines() in ([line.text], [])
+            assert not [c for c in line.text if ord(c) < 32 or 127 <= ord(c) < 160]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(EVENTS, max_size=4))
+@example([{"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "mcp\n2026 | ERROR | forged"}]}}])
+@example([{"type": "system", "subtype": "init", "model": "\x1b[2J"}])
+@example([{"type": "result", "num_turns": "4\nforged"}])
+def test_the_lines_of_any_events_are_one_line_each_without_control_characters(events: list[dict[str, Any]]) -> None:
+    check_lines(*events)
+
+
+@pytest.mark.parametrize("turns", [b"1e999", b"NaN", b"1" + b"0" * 400, b"true", b'"1"', b"[]", b"null"])
+def test_a_strange_number_does_not_end_the_reading(turns: bytes) -> None:
+    check_lines(dict(parse(b'{"type": "result", "total_cost_usd": 1, "num_turns": ' + turns + b"}")))
+
+
+@pytest.mark.parametrize(("opened", "closed"), [(b"[", b"]"), (b'{"text":', b"}"), (b'[{"text":', b"}]")])
+@pytest.mark.parametrize(
+    "field", [b'"type": "tool_result", "is_error": true, "content": ', b'"type": "tool_use", "input": ']
+)
+def test_what_is_nested_as_deep_as_can_be_parsed_does_not_end_the_reading(
+    field: bytes, opened: bytes, closed: bytes
+) -> None:
+    head = b'{"type": "user", "message": {"content": [{' + field
+
+    def nested(depth: int) -> dict[str, Any]:
+        return dict(parse(head + opened * depth + b"1" + closed * depth + b"}]}}"))
+
+    deepest = bisect.bisect_left(range(100_000), key=lambda depth: not nested(depth), x=True) - 1
+    assert deepest > 100
+    for depth in range(deepest - 10, deepest + 1):
+        check_lines(nested(depth), came("x"))
+
+
+def test_a_detail_is_what_went_in_and_what_came_out() -> None:
+    narrator = Narrator(in_detail=True)
+    events = used("Bash", command="echo a"), came("a")
+    details = [line.text for event in events for line in narrator.tell(event, 0) if line.level == logging.DEBUG]
+    assert details == [f"{json.dumps({'command': 'echo a'})} \u2192 a"]

@@ -1,0 +1,222 @@
+"""The report of a run: what it says of each outcome, how it is cut, and that nothing in it can break its form."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from flows import errors
+from flows.agent.outcome import AgentReport
+from flows.instructions.files import InstructionFile, Instructions
+from flows.outcome.result import Ending, headline, title
+from flows.outcome.timing import StepTime
+from flows.parameters.addresses import RepoUrl
+from flows.parameters.request import ChangePolicy
+from flows.reporting.report import markdown
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change, FileChange
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+BASE = "fedcba9876543210fedcba9876543210fedcba98"
+CHECKOUT = Checkout("feature/x", "main", BASE, "")
+CHANGE = Change(COMMIT, CHECKOUT, (FileChange("a.py", 10, 2),))
+USAGE = {"claude-sonnet-5-5": {"inputTokens": 1200, "outputTokens": 30, "cacheReadInputTokens": 4000}}
+AGENT = AgentReport("I did it.", 3, 0.5, 61.25, "session", USAGE, ())
+RUN_ID = "01a209bf-c200-70d0-8c32-6634ec7187d3"
+BUNDLE = "s3://results/claude-code-headless/run/change.bundle"
+
+
+def taken(source: str, *files: InstructionFile) -> Instructions:
+    return Instructions(source, files, "", "")
+
+
+DELIVERED = Ending(
+    flow_run_id=RUN_ID,
+    deployment="ecs",
+    repo_url=RepoUrl.parse("https://github.com/o/r.git"),
+    model="claude-sonnet-5-5",
+    checkout=CHECKOUT,
+    instructions=taken("s3://b/p/*", InstructionFile("main.md", 1234, "etag", "version-1", "a1" * 32)),
+    change=CHANGE,
+    patch="+hello\n",
+    agent=AGENT,
+    steps=(StepTime("clone", "Completed", 1.23, 2),),
+)
+NOTHING = dataclasses.replace(
+    DELIVERED, change=Change("", CHECKOUT), patch="", agent=dataclasses.replace(AGENT, summary="", model_usage={})
+)
+STOPPED = dataclasses.replace(
+    DELIVERED,
+    error=errors.CiFilesChanged("the change touches CI: set policy.allow_ci_changes if that is wanted"),
+    kept={"change.bundle": BUNDLE, "plan": "s3://results/plan"},
+)
+REFUSED = Ending(RUN_ID, error=errors.InvalidRepoUrl("repo_url 'x' is not an https URL"))
+CANCELLED = dataclasses.replace(STOPPED, error=KeyboardInterrupt("not for people"))
+ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff`|<[\n")), max_size=40).map("".join)
+
+
+def changed(ending: Ending, **fields: Any) -> str:  # noqa: ANN401 (the ending's own)
+    return markdown(dataclasses.replace(ending, **fields))
+
+
+@pytest.mark.parametrize(
+    ("ending", "name", "first", "said"),
+    [
+        (DELIVERED, "delivered", "Pushed 1 file", "Pushed 1 file to feature/x as 0123456789ab"),
+        (NOTHING, "no-changes", "Nothing to change", "Nothing to change: feature/x was not pushed"),
+        (STOPPED, "failed", "Failed: CiFilesChanged", "Failed: CiFilesChanged"),
+        (REFUSED, "failed", "Failed: InvalidRepoUrl", "Failed: InvalidRepoUrl"),
+    ],
+)
+def test_the_outcome_is_its_first_line(ending: Ending, name: str, first: str, said: str) -> None:
+    assert (ending.name, title(ending), headline(ending)) == (name, first, said)
+    assert markdown(ending).startswith(f"# {first}\n")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| Repository | [https:\u2060//github.com/o/r](<https://github.com/o/r>) |",
+        "| Branch | [feature/x](<https://github.com/o/r/tree/feature/x>) |",
+        f"| Commit | [{COMMIT}](<https://github.com/o/r/commit/{COMMIT}>) |",
+        "| Started from | `main` at `fedcba987654` |",
+        "| Review | [Open a pull request](<https://github.com/o/r/compare/main...feature/x?expand=1>), "
+        "[compare](<https://github.com/o/r/compare/main...feature/x>) |",
+        "| Model | `claude-sonnet-5-5` |",
+        "| Turns, cost, time | 3, $0.5000, 61.2 s |",
+        "| Tokens | 1,200 in, 30 out, 4,000 read from the cache |",
+        "| Tools denied | none |",
+        f"| Flow run | `{RUN_ID}` |",
+        "| `a.py` | +10 | \u22122 |",
+        "| `main.md` | 1,234 | `version-1` | `a1a1a1a1a1a1a1a1` |",
+        "| clone | Completed | 1.2 | 2 |",
+        "> I did it.",
+        "+hello",
+    ],
+)
+def test_a_delivery_says_where_the_work_is_and_what_it_took(row: str) -> None:
+    assert row in markdown(DELIVERED).splitlines()
+
+
+def test_it_says_how_to_go_on_with_the_branch() -> None:
+    command = "prefect deployment run implement/ecs \\\n  -p repo_url=https://github.com/o/r.git"
+    assert command in markdown(DELIVERED)
+    assert "  -p branch_name=feature/x\n" in markdown(DELIVERED)
+    assert command in markdown(NOTHING)
+    assert "branch_name" not in markdown(NOTHING)
+
+
+def test_a_host_that_is_not_known_gets_no_link_but_its_own() -> None:
+    text = changed(DELIVERED, repo_url=RepoUrl.parse("https://git.example.com/o/r.git"))
+    assert text.count("](<") == 1
+    assert "| Branch | `feature/x` |" in text
+
+
+def test_nothing_to_change_has_no_diff_and_says_none() -> None:
+    text = markdown(NOTHING)
+    assert "| Commit | none |" in text
+    assert "/tree/" not in text
+    assert "## What Claude says\n\nNothing.\n" in text
+    assert "## Files\n\nNone changed.\n" in text
+    assert "## Diff" not in text
+
+
+def test_a_failure_says_what_happened_what_is_kept_and_what_to_do() -> None:
+    text = markdown(STOPPED)
+    assert "> the change touches CI: set policy.allow\\_ci\\_changes if that is wanted" in text
+    assert f"`git fetch {BUNDLE} feature/x && git show FETCH_HEAD`" in text
+    assert (
+        f"prefect deployment run deliver/ecs -p flow_run_id={RUN_ID} -p 'policy={{\"allow_ci_changes\": true}}'" in text
+    )
+    assert "*Retry*" not in text, "the policy would stop it again"
+    assert f"- `{BUNDLE}`" in text
+    assert "/tree/" not in text, "the branch is not there"
+    assert "+hello" in text
+
+
+def test_a_failure_that_may_pass_says_where_to_retry() -> None:
+    text = changed(STOPPED, error=errors.RemoteUnavailable("the remote did not answer"))
+    assert "*Retry* on this run's page goes on where it stopped" in text
+    assert f"`prefect deployment run deliver/ecs -p flow_run_id={RUN_ID}`" in text
+
+
+def test_a_failure_before_the_start_says_so_without_what_is_not_known() -> None:
+    text = markdown(REFUSED)
+    assert "> repo\\_url 'x' is not an https URL" in text
+    assert "To begin anew" in text
+    for part in ("Retry", "## Files", "## Diff", "## Steps", "## Kept", "| Branch", "deliver"):
+        assert part not in text
+
+
+def test_what_is_out_of_the_ordinary_is_said() -> None:
+    agent = dataclasses.replace(AGENT, permission_denials=("WebFetch", "Bash", "WebFetch"))
+    policy = ChangePolicy(allow_ci_changes=True)
+    text = changed(DELIVERED, agent=agent, policy=policy, warnings=("the wall is missing",))
+    assert "| Tools denied | `Bash` × 1, `WebFetch` × 2 |" in text  # noqa: RUF001
+    assert "| Policy | not as by default: `allow_ci_changes` |" in text
+    assert "| Warning | the wall is missing |" in text
+
+
+def test_a_binary_file_is_shown_as_such() -> None:
+    text = changed(DELIVERED, change=Change(COMMIT, CHECKOUT, (FileChange("logo.png", None, None),)))
+    assert "| `logo.png` | binary |  |" in text.splitlines()
+
+
+def test_long_lists_are_cut_and_say_how_many_are_missing() -> None:
+    files = tuple(FileChange(f"f{n}", 1, 0) for n in range(103))
+    instructions = taken("s3://b/p/*", *(InstructionFile(f"i{n}.md", 1, sha256="a" * 64) for n in range(52)))
+    lines = changed(DELIVERED, change=Change(COMMIT, CHECKOUT, files), instructions=instructions).splitlines()
+    assert sum(line.startswith("| `f") for line in lines) == 100
+    assert sum(line.startswith("| `i") for line in lines) == 50
+    assert "and 3 more" in lines
+    assert "and 2 more" in lines
+
+
+def test_a_long_diff_is_cut_and_the_rest_is_a_command_away() -> None:
+    patch = "".join(f"+line {n}\n" for n in range(10_000))
+    text = changed(DELIVERED, patch=patch)
+    assert "more characters: `git fetch https://github.com/o/r.git feature/x && git show FETCH_HEAD`" in text
+    assert f"`git fetch {BUNDLE} feature/x" in changed(STOPPED, patch=patch).rpartition("## Diff")[2]
+
+
+def test_the_largest_report_is_far_below_what_the_api_takes() -> None:
+    long = "\U0001f600" * 100_000
+    agent = dataclasses.replace(AGENT, summary=long, permission_denials=(long,), model_usage={long: {}})
+    files, files_taken = (FileChange(long, 1, 1),) * 1000, (InstructionFile(long, 1, "", "v" * 1024, "a" * 64),) * 1000
+    text = changed(
+        STOPPED, agent=agent, change=Change(COMMIT, CHECKOUT, files), instructions=taken(long, *files_taken),
+        patch=long, warnings=(long,), error=errors.AgentFailed(long),
+    )  # fmt: skip
+    assert len(text.encode()) < 700_000
+
+
+@settings(deadline=None)
+@given(summary=ANY_TEXT, path=ANY_TEXT, name=ANY_TEXT, model=ANY_TEXT, denied=ANY_TEXT, patch=ANY_TEXT, fault=ANY_TEXT)
+def test_a_report_of_any_text_has_its_form_and_can_be_written_as_utf_8(
+    summary: str, path: str, name: str, model: str, denied: str, patch: str, fault: str
+) -> None:
+    # A lone surrogate reaches a summary by way of JSON's \ud800, and a path by way of bytes that are no UTF-8.
+    agent = AgentReport(summary, 1, 0.1, 1.0, "", {model: {}}, (denied,))
+    change = Change(COMMIT, CHECKOUT, (FileChange(path, 1, 1),))
+    text = changed(
+        STOPPED, agent=agent, change=change, instructions=taken(name, InstructionFile(name, 1, "", name, "a" * 64)),
+        patch=f"{patch}+", error=errors.AgentFailed(fault), warnings=(fault,),
+    )  # fmt: skip
+    assert text.encode()
+    heads = [token for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text) if token.level == 0]
+    assert [token.tag for token in heads if token.type == "heading_open"] == ["h1"] + ["h2"] * 7
+
+
+def test_one_that_was_interrupted_says_so_and_how_it_goes_on() -> None:
+    report = markdown(CANCELLED)
+    assert (CANCELLED.name, title(CANCELLED), headline(CANCELLED)) == ("interrupted", "Interrupted", "Interrupted")
+    assert report.startswith("# Interrupted\n")
+    assert "not for people" not in report
+    assert f"-p flow_run_id={RUN_ID}" in report
+    assert "*Retry*" in report
+    assert "wrong" not in report
+    assert "mended" not in report
+    assert not CANCELLED.links.branch

@@ -1,0 +1,212 @@
+"""The git remote: who the token is given to, what the remote's answers are called, and what happens to pushes."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from git import RemoteProgress
+from pydantic import SecretStr
+
+from deployments.local.git_remote import GitFault, GitRemote
+from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from flows import errors
+from flows.parameters.addresses import RepoUrl
+from flows.repository import git_commands as git
+from flows.repository.remote import Remote
+
+TOKEN = "the-token-of-this-test"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitRemote]:
+    (tmp_path / "served").mkdir()
+    (tmp_path / "seed").mkdir()
+    (tmp_path / "seed" / "a").write_text("a\n")
+    with GitRemote(tmp_path / "served", TOKEN) as made:
+        made.create("r", tmp_path / "seed")
+        yield made
+
+
+def remote(url: str, tmp_path: Path, token: str = TOKEN) -> Remote:
+    return Remote(RepoUrl.parse(url), SecretStr(token), "x-access-token", tmp_path)
+
+
+@pytest.fixture
+def r(server: GitRemote, tmp_path: Path) -> Remote:
+    return remote(f"{server.url}/r.git", tmp_path)
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    path = tmp_path / "clean.git"
+    git.check(git.command(["init", "--quiet", "--bare", str(path)]))
+    return path
+
+
+def fetched(r: Remote, clean: Path, depth: int = 0) -> str:
+    r.fetch(clean, "main", depth, RemoteProgress())
+    return git.check(git.command(["rev-parse", "refs/remotes/origin/main"], git_dir=clean)).text
+
+
+def commit_on(clean: Path, parent: str, message: str = "next") -> str:
+    identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    arguments = ["commit-tree", f"{parent}^{{tree}}", "-p", parent, "-m", message]
+    environment = git.isolated_environment(
+        {**identity, "GIT_AUTHOR_DATE": "@1700000000 +0000", "GIT_COMMITTER_DATE": "@1700000000 +0000"}
+    )
+    return git.check(git.command(arguments, git_dir=clean), environment=environment).text
+
+
+def test_refs_are_the_branches_and_the_default(r: Remote, server: GitRemote) -> None:
+    server.git("r", "branch", "feature/x", "main")
+    refs = r.refs()
+    assert refs.default_branch == "main"
+    assert refs.branches == {"main": server.git("r", "rev-parse", "main"), "feature/x": refs.branches["main"]}
+
+
+def test_fetching_gets_the_depth_asked_for(r: Remote, server: GitRemote, clean: Path) -> None:
+    head = server.git("r", "rev-parse", "main")
+    for number in range(5):
+        head = commit_on(server.root / "r.git", head, str(number))
+    server.git("r", "update-ref", "refs/heads/main", head)
+    fetched(r, clean, depth=2)
+    count = git.check(git.command(["rev-list", "--count", "refs/remotes/origin/main"], git_dir=clean)).text
+    assert count == "2"
+    fetched(r, clean)
+
+
+class Dumb(LoopbackServer):
+    """A git server of plain files, which cannot make a shallow clone."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.root = root
+
+    def answer(self, asked: Asked, exchange: Exchange) -> None:
+        path = self.root / asked.path.partition("?")[0].lstrip("/")
+        if path.is_file():
+            exchange.reply(200, path.read_bytes(), {"content-type": "text/plain"})
+        else:
+            exchange.reply(404, b"")
+
+
+def test_a_server_that_refuses_shallow_clones_is_asked_for_everything(
+    server: GitRemote, clean: Path, tmp_path: Path
+) -> None:
+    server.git("r", "update-server-info")
+    with Dumb(server.root) as dumb:
+        head = fetched(remote(f"{dumb.url}/r.git", tmp_path), clean, depth=1)
+    assert head == server.git("r", "rev-parse", "main")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (GitFault("info/refs", 401), errors.GitAuthFailed),
+        (GitFault("info/refs", 403), errors.GitAuthFailed),
+        (GitFault("info/refs", 404), errors.RepoNotFound),
+        (GitFault("info/refs", 500), errors.RemoteUnavailable),
+        (GitFault("info/refs", 503), errors.RemoteUnavailable),
+        (GitFault("info/refs", 429), errors.RemoteUnavailable),
+        (GitFault("info/refs"), errors.RemoteUnavailable),
+    ],
+)
+def test_the_remotes_answers_have_names(
+    server: GitRemote, r: Remote, fault: GitFault, error: type[errors.RunError]
+) -> None:
+    server.faults.extend([fault] * 2)
+    with pytest.raises(error) as raised:
+        r.refs()
+    assert r.url.url in str(raised.value)
+    assert TOKEN not in str(raised.value)
+
+
+def test_a_wrong_token_is_named_and_not_said(server: GitRemote, tmp_path: Path) -> None:
+    with pytest.raises(errors.GitAuthFailed) as raised:
+        remote(f"{server.url}/r.git", tmp_path, token="a-wrong-token").refs()
+    assert "a-wrong-token" not in str(raised.value)
+
+
+def test_a_port_where_nothing_listens_is_no_server(tmp_path: Path) -> None:
+    with pytest.raises(errors.RemoteUnavailable):
+        remote("http://127.0.0.1:9/r.git", tmp_path).refs()
+
+
+class Redirect(LoopbackServer):
+    """Sends whoever asks to another server."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self.target = target
+
+    def answer(self, asked: Asked, exchange: Exchange) -> None:
+        exchange.reply(302, b"", {"location": self.target + asked.path})
+
+
+def test_a_redirection_is_not_followed_and_the_token_not_taken_along(server: GitRemote, tmp_path: Path) -> None:
+    with Redirect(server.url) as redirect:
+        with pytest.raises(errors.RepoNotFound):
+            remote(f"{redirect.url}/r.git", tmp_path).refs()
+        assert server.asked == []
+
+
+def test_askpass_answers_for_its_own_server_only(r: Remote) -> None:
+    with r._askpass() as (environment, descriptor):
+        origin = r.url.origin.replace("://", "://x-access-token@")
+
+        def ask(question: str) -> str:
+            done = subprocess.run(
+                [environment["GIT_ASKPASS"], question],
+                check=False,
+                capture_output=True,
+                text=True,
+                pass_fds=[descriptor],
+            )
+            return done.stdout.strip()
+
+        assert ask(f"Username for '{r.url.origin}': ") == "x-access-token"
+        assert ask(f"Password for '{origin}': ") == TOKEN
+        for other in ("https://example.com", f"{r.url.origin}0", r.url.origin.replace("http:", "https:")):
+            assert ask(f"Username for '{other}': ") == ""
+            assert ask(f"Password for '{other.replace('://', '://x-access-token@')}': ") == ""
+
+
+def test_the_token_is_on_no_disk_and_in_no_environment(r: Remote) -> None:
+    with r._askpass() as (environment, _):
+        assert TOKEN not in str(environment)
+        assert TOKEN not in Path(environment["GIT_ASKPASS"]).read_text()
+
+
+def test_pushing_the_same_commit_again_is_success(r: Remote, server: GitRemote, clean: Path) -> None:
+    commit = commit_on(clean, fetched(r, clean))
+    r.push(clean, commit, "new")
+    r.push(clean, commit, "new")
+    assert server.git("r", "rev-parse", "new") == commit
+
+
+def test_a_push_that_landed_before_its_connection_broke_is_success(r: Remote, server: GitRemote, clean: Path) -> None:
+    commit = commit_on(clean, fetched(r, clean))
+    server.git("r", "update-ref", "refs/heads/new", server.git("r", "rev-parse", "main"))
+    hook = server.root / "r.git" / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    # The ref has moved by the time this hook runs; the answer to the client never comes.
+    hook.write_text("#!/bin/sh\nkill -9 $(ps -o ppid= -p $PPID)\n")
+    hook.chmod(0o755)
+    r.push(clean, commit, "new")
+    assert server.git("r", "rev-parse", "new") == commit
+
+
+def test_a_branch_is_never_moved_back_or_aside(r: Remote, server: GitRemote, clean: Path) -> None:
+    base = fetched(r, clean)
+    theirs, ours = commit_on(clean, base, "theirs"), commit_on(clean, base, "ours")
+    r.push(clean, theirs, "new")
+    with pytest.raises(errors.PushRejected):
+        r.push(clean, ours, "new")
+    assert server.git("r", "rev-parse", "new") == theirs
+
+
+def test_no_setting_of_the_person_is_read(r: Remote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(f'[url "http://127.0.0.1:9/"]\n insteadOf = {r.url.origin}/\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    assert r.refs().default_branch == "main"

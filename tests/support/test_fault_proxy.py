@@ -1,0 +1,94 @@
+"""The proxy breaks connections off as it is told, and passes all others on as they are."""
+
+import http.client
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from tests.support.fault_proxy import FaultProxy, How
+
+SIZE = 300_000
+
+
+class Echo(LoopbackServer):
+    """Answers a POST with what it holds, and a GET with many bytes."""
+
+    def answer(self, asked: Asked, exchange: Exchange) -> None:
+        exchange.reply(200, asked.body or b"x" * SIZE)
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    with Echo() as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(echo: Echo) -> Iterator[FaultProxy]:
+    with FaultProxy(echo.url) as made:
+        yield made
+
+
+def test_bytes_pass_as_they_are_in_both_directions(proxy: FaultProxy) -> None:
+    with httpx.Client(base_url=proxy.url, trust_env=False) as client:
+        sent = bytes(range(256)) * 5000
+        assert client.post("/", content=sent).content == sent
+        assert len(client.get("/").content) == SIZE
+    assert proxy.connections == 1
+
+
+def test_each_request_waits_on_a_connection_that_stays_open(echo: Echo) -> None:
+    with FaultProxy(echo.url, delay_seconds=0.2) as proxy, httpx.Client(base_url=proxy.url, trust_env=False) as client:
+        for _ in range(3):
+            started = time.monotonic()
+            assert client.post("/", content=b"x" * SIZE).is_success
+            assert 0.2 <= time.monotonic() - started < 2
+        assert proxy.connections == 1
+
+
+def ask(connection: http.client.HTTPConnection) -> bytes:
+    connection.request("GET", "/")
+    return connection.getresponse().read()
+
+
+@pytest.mark.parametrize(("how", "error"), [("reset", httpx.ReadError), ("truncate", httpx.RemoteProtocolError)])
+def test_an_answer_breaks_off(proxy: FaultProxy, how: How, error: type[Exception]) -> None:
+    cut = proxy.cut(how, b"GET /the-one", after_bytes=1000)
+    with httpx.Client(base_url=proxy.url, trust_env=False) as client:
+        assert client.get("/another").is_success
+        assert not cut.happened.is_set()
+        with client.stream("GET", "/the-one") as answer, pytest.raises(error):
+            answer.read()
+        assert cut.happened.is_set()
+        assert client.get("/the-one").is_success
+
+
+def test_an_answer_falls_silent(proxy: FaultProxy) -> None:
+    cut = proxy.cut("stall")
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(proxy.url, timeout=0.5, trust_env=False)
+    assert cut.happened.is_set()
+    assert httpx.get(proxy.url, trust_env=False).is_success
+
+
+def test_a_request_breaks_off_before_the_server_has_it_whole(proxy: FaultProxy, echo: Echo) -> None:
+    cut = proxy.cut("reset", b"POST", after_bytes=100, of="request")
+    with pytest.raises(httpx.HTTPError):
+        httpx.post(proxy.url, content=b"x" * SIZE, trust_env=False)
+    assert cut.happened.is_set()
+    assert echo.asked == []
+
+
+def test_what_is_unreachable_refuses_and_comes_back_at_the_same_address(proxy: FaultProxy) -> None:
+    kept = http.client.HTTPConnection(proxy.url.removeprefix("http://"))
+    ask(kept)
+    url = proxy.url
+    with proxy.unreachable():
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url, trust_env=False)
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            ask(kept)
+    assert httpx.get(url, trust_env=False).is_success
