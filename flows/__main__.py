@@ -11,23 +11,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flows.errors import RunError
+from flows.outcome.result import COMPLETED, Failure, Outcome, RunResult
 from flows.parameters import environment as variables
 from flows.redaction import redact
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
-
-if TYPE_CHECKING:
-    from flows.outcome.result import Delivery
-
-COMPLETED: Final = 0
-FAILED: Final = 1
-INVALID: Final = 2
-_SIGNALLED: Final = 128
-"""A shell adds a signal's number to this."""
+from flows.state.files import FOLDER
 
 _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
@@ -48,60 +41,40 @@ Exit status:
 """
 
 
-@dataclass
-class Outcome:
-    """What `--json` prints; what is not known, or does not apply, is empty."""
-
-    outcome: str
-    """completed, no_changes, failed, invalid or interrupted."""
-    flow_run_id: str = ""
-    repo_url: str = ""
-    branch: str = ""
-    commit: str = ""
-    files: tuple[str, ...] = ()
-    cost_usd: float | None = None
-    turns: int | None = None
-    summary: str = ""
-    kept_in: str = ""
-    """Where the run's report, transcript and change are."""
-    error: dict[str, str] | None = None
-    """Name and message."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow in this process, or say how; return the exit status."""
     parser = argparse.ArgumentParser(
         "python -m flows", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object on standard output")
-    given = parser.parse_args(arguments)
-    if os.environ.get("PROCESS_REQUIREMENTS") != "true" and not given.json:
+    options = parser.parse_args(arguments)
+    if os.environ.get("PROCESS_REQUIREMENTS") != "true" and not options.json:
         parser.print_help()
         return COMPLETED
-    status, outcome = _process_requirements()
-    _print(outcome, as_json=given.json)
+    status, result = _process_requirements()
+    _print(result, as_json=options.json)
     return status
 
 
-def _process_requirements() -> tuple[int, Outcome]:
+def _process_requirements() -> tuple[int, RunResult]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
         if os.environ.get("PROCESS_REQUIREMENTS") != "true":
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
-        given = variables.parameters(os.environ)
+        parameters = variables.parameters(os.environ)
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
-            from flows.run.preload import warm_up  # noqa: PLC0415
+            from flows.run.preload import preload  # noqa: PLC0415
             from flows.run.setup import validate  # noqa: PLC0415
 
-        validate(given)
-        warm_up()
+        validate(parameters)
+        preload()
     except RunError as error:
-        return INVALID, _failure("invalid", error)
-    return _run(implement, given)
+        return _ended(RunResult(Outcome.INVALID, error=_failure(error)))
+    return _run(implement, parameters)
 
 
-def _run(flow: Callable[..., Any], given: dict[str, Any]) -> tuple[int, Outcome]:
+def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, RunResult]:
     from rich.console import Console  # noqa: PLC0415 (the help does without)
 
     from flows.reporting.terminal import RunId, is_interactive, rows_from_log  # noqa: PLC0415
@@ -112,34 +85,36 @@ def _run(flow: Callable[..., Any], given: dict[str, Any]) -> tuple[int, Outcome]
         try:
             with rows_from_log(console) if is_interactive(console) else nullcontext():
                 _start_server()
-                delivery: Delivery = flow(**given)
+                result: RunResult = flow(**parameters)
         except KeyboardInterrupt as interrupt:
-            number = interrupt.args[0] if interrupt.args else signal.SIGINT
-            return _SIGNALLED + number, Outcome("interrupted", str(run_id), kept_in=_kept_in(str(run_id)))
+            signal_number = interrupt.args[0] if interrupt.args else signal.SIGINT
+            return _ended(RunResult(Outcome.INTERRUPTED, str(run_id)), signal_number)
         except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
-            failure = _failure("failed", error)
-            failure.flow_run_id, failure.kept_in = str(run_id), _kept_in(str(run_id))
-            return FAILED, failure
+            return _ended(RunResult(Outcome.of_error(error), str(run_id), error=_failure(error)))
         finally:
             if str(run_id):
                 send_events()
-    name = "completed" if delivery.commit else "no_changes"
-    return COMPLETED, Outcome(name, str(run_id), **asdict(delivery), kept_in=_kept_in(str(run_id)))
+    return _ended(result)
+
+
+def _ended(result: RunResult, signal_number: int = 0) -> tuple[int, RunResult]:
+    """Return the exit status, and the result with the place of the run's files."""
+    return result.outcome.exit_status + signal_number, replace(result, saved_in=_saved_in(result.flow_run_id))
 
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Let Ctrl-C, or what stops a container, interrupt once: again would break off what keeps the agent's work."""
+    """Let Ctrl-C, or what stops a container, interrupt once: a second time would break off saving the agent's work."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del frame
         for each in before:
             signal.signal(each, signal.SIG_IGN)
         if number == signal.SIGINT:
-            print("\ninterrupted: ending the agent, and keeping what it did (Ctrl-\\ breaks this off)", file=sys.stderr)
+            print("\ninterrupted: ending the agent, and saving its work (Ctrl-\\ breaks this off)", file=sys.stderr)
         raise KeyboardInterrupt(number)
 
-    # While the flow runs Prefect takes SIGTERM itself, and hands it on when it has ended the run.
+    # While the flow runs Prefect handles SIGTERM itself, and passes it on when it has ended the run.
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -149,7 +124,7 @@ def _one_interrupt() -> Iterator[None]:
 
 
 def _start_server() -> None:
-    """Have Prefect start its own server where none is configured; it hears no Ctrl-C, for it is to hear of the end."""
+    """Have Prefect start its own server if none is configured; Ctrl-C does not reach it, so that it learns of the end."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -159,35 +134,36 @@ def _start_server() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _kept_in(flow_run_id: str) -> str:
-    """Return where the run's files are: below a local directory, or in the block that is Prefect's result storage."""
+def _saved_in(flow_run_id: str) -> str:
+    """Return the folder of the run's files: in a local directory, or in the block that is Prefect's result storage."""
+    if not flow_run_id:
+        return ""
     from prefect.settings import get_current_settings  # noqa: PLC0415
 
     results = get_current_settings().results
     place = results.default_storage_block or results.local_storage_path
-    return f"{place}/claude-code-headless/{flow_run_id}" if flow_run_id else ""
+    return f"{place}/{FOLDER}/{flow_run_id}"
 
 
-def _failure(outcome: str, error: Exception) -> Outcome:
-    message = redact(variables.with_variables(str(error)))
-    return Outcome(outcome, error={"name": type(error).__name__, "message": message})
+def _failure(error: Exception) -> Failure:
+    return Failure(type(error).__name__, redact(variables.with_variables(str(error))))
 
 
-def _print(outcome: Outcome, *, as_json: bool) -> None:
+def _print(result: RunResult, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(outcome)))
-    if outcome.error:
-        print(f"{outcome.error['name']}: {outcome.error['message']}", file=sys.stderr)
-    elif outcome.outcome == "interrupted":
+        print(json.dumps(result.as_json()))
+    if result.error:
+        print(f"{result.error.name}: {result.error.message}", file=sys.stderr)
+    elif result.outcome is Outcome.INTERRUPTED:
         print(
-            f"interrupted: the agent was ended; what it had changed, if anything, is in {outcome.kept_in}: git fetch "
-            f"its change.bundle, or have the flow deliver push it (flow_run_id={outcome.flow_run_id})",
+            f"interrupted: the agent was ended; what it had changed, if anything, is in {result.saved_in}: git fetch "
+            f"its change.bundle, or have the flow deliver push it (flow_run_id={result.flow_run_id})",
             file=sys.stderr,
         )
-    elif not as_json and outcome.commit:
-        print(f"completed: branch {outcome.branch} commit {outcome.commit}")
+    elif not as_json and result.commit:
+        print(f"completed: branch {result.branch} commit {result.commit}")
     elif not as_json:
-        print(f"completed: nothing to change, branch {outcome.branch} was not pushed")
+        print(f"completed: nothing to change, branch {result.branch} was not pushed")
 
 
 if __name__ == "__main__":

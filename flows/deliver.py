@@ -1,15 +1,9 @@
-"""The flow that delivers later: a change that a run kept and could not push, with fresh credentials, and no agent."""
-
-from dataclasses import replace
-from typing import cast
+"""The flow that delivers later: it pushes a change that a run saved, with fresh credentials and without an agent."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.results import get_default_result_storage
-from prefect.states import Completed
 
-from flows.errors import NothingKept
-from flows.outcome.timing import note_steps
+from flows.outcome.result import RunResult
 from flows.parameters.form import (
     BranchField,
     DefaultBranchField,
@@ -19,17 +13,12 @@ from flows.parameters.form import (
     RegionField,
     SecretIdField,
 )
-from flows.parameters.request import DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
-from flows.reporting.log_filters import set_up_logs
-from flows.repository.clone import plan as plan_branch
-from flows.repository.collect import take_bundle
-from flows.run.lifecycle import delivered
-from flows.sandbox.workspace import workspace as run_workspace
-from flows.state.records import Keepings, Plan
-from flows.state.store import FileSystem, RunStore
-from flows.tasks.clone import clone_again, remote
+from flows.parameters.request import DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy
+from flows.run.lifecycle import completed, open_saved_run
+from flows.tasks.claude import take_saved_change
+from flows.tasks.clone import clone
 from flows.tasks.push import push
-from flows.tasks.secret import read_secret
+from flows.tasks.secret import read_credentials
 
 
 @flow(flow_run_name="deliver {flow_run_id}")
@@ -41,7 +30,7 @@ def deliver(
     aws_region: RegionField = DEFAULT_REGION,
     allow_default_branch: DefaultBranchField = False,
     policy: PolicyField = ChangePolicy(),  # noqa: B008 (frozen)
-) -> State[str]:
+) -> State[RunResult]:
     """Push the change that a run of implement kept, where the run itself could not. No agent works for it.
 
     Args:
@@ -53,37 +42,16 @@ def deliver(
         allow_default_branch: Otherwise a push to the default branch is refused.
         policy: What the change may hold: allow here what the run was stopped for, if it is wanted.
     """
-    set_up_logs()
-    steps = note_steps()
-    store = RunStore(cast("FileSystem", get_default_result_storage()), flow_run_id)
-    plan, bundle = _kept(store)
-    checkout = replace(plan.checkout, branch=branch_name or plan.checkout.branch)
-    request = Request(
-        repo_url=plan.repo_url,
-        instructions="kept",
-        branch_name=checkout.branch,
-        git_credentials_secret_id=git_credentials_secret_id,
-        git_credentials_block=git_credentials_block,
-        aws_region=aws_region,
-        allow_default_branch=allow_default_branch,
-        policy=policy,
-    )
-    with run_workspace() as workspace:
-        credentials = read_secret(request)
-        refs = remote(request, credentials, workspace).refs()
-        plan_branch(refs, checkout.branch, "", allow_default_branch=allow_default_branch)
-        clone_again(request, credentials, workspace, checkout, work_tree=False)
-        change = replace(take_bundle(workspace.clean_git, plan.checkout, bundle), checkout=checkout)
-        push(request, credentials, workspace, change, store.path("change.bundle"), store)
-        delivered(request, workspace, plan, change, steps)
-    return Completed(message=f"Pushed {change.commit[:12]} to {checkout.branch}", data=change.commit)
-
-
-def _kept(store: RunStore) -> tuple[Plan, bytes]:
-    plan, bundle = Keepings.load(store).plan, store.read("change.bundle")
-    if plan is None or bundle is None:
-        raise NothingKept(
-            f"no change of the run {store.flow_run_id!r} is kept here: check the id, and that this process has the run "
-            "store of that one"
-        )
-    return plan, bundle
+    parameters = {
+        "git_credentials_secret_id": git_credentials_secret_id,
+        "git_credentials_block": git_credentials_block,
+        "aws_region": aws_region,
+        "allow_default_branch": allow_default_branch,
+        "policy": policy,
+    }
+    with open_saved_run(flow_run_id, branch_name, parameters) as run:
+        credentials = read_credentials(run)
+        clone(run, credentials)
+        change = take_saved_change(run)
+        push(run, credentials, change)
+    return completed(run, change)

@@ -5,6 +5,7 @@ A name is an outcome. A message says what was wrong, with which value (never a s
 reads it. Each class takes one message, so that every error pickles.
 """
 
+import re
 from typing import ClassVar, Final
 
 from flows.redaction import redact
@@ -137,7 +138,7 @@ class KeyCollision(RunError):
     """Two S3 keys would become the same file."""
 
 
-class NothingKept(RunError):
+class NoSavedChange(RunError):
     """The run store has no change of that run."""
 
 
@@ -154,6 +155,12 @@ DISK_FULL: Final = "the disk of this machine is full: give the run a larger one,
 
 class DiskFull(RunError):
     """The machine's disk, on which a run works, is full."""
+
+
+def disk_full_error(output: str) -> DiskFull | None:
+    """Return the error of a program whose output says that the disk is full."""
+    is_full = re.search(r"No space left on device|Disk quota exceeded", output)
+    return DiskFull(f"{DISK_FULL} ({output.strip()})") if is_full else None
 
 
 # The repository.
@@ -183,6 +190,10 @@ class RemoteUnavailable(RunError):
 
 class GitFailed(RunError):
     """git failed in a way that has no name here; its own words are in the message."""
+
+
+class CommandFailed(RunError):
+    """A command of this program that runs as the agent's user failed; its own output is in the message."""
 
 
 class ProtectedBranch(RunError):

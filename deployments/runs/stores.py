@@ -16,7 +16,8 @@ from prefect.results import get_default_result_storage
 
 from deployments.cli.errors import StoreUnknown
 from flows.errors import StoreUnavailable
-from flows.state.store import FOLDER, RunStore
+from flows.state.files import FOLDER
+from flows.state.store import RunStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

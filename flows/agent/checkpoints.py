@@ -1,108 +1,108 @@
-"""Checkpoints: the work so far, kept beside the agent's work and not in its way."""
+"""Checkpoints: the work so far, saved while the agent works, without getting in its way."""
 
 import threading
 from dataclasses import dataclass, field, replace
 from tempfile import TemporaryFile
 from typing import Final, Self
 
-from prefect import get_run_logger
-
-from flows.agent.session import Agent
+from flows.agent.session import Agent, Logger
 from flows.errors import RunError, StoreUnavailable, Superseded
 from flows.redaction import SECRETS
-from flows.repository import git_commands as git
 from flows.repository import snapshot
+from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
-from flows.state.records import Checkpoint, Plan, keep_checkpoint
-from flows.state.store import RunStore
+from flows.state.records import Checkpoint, Plan
+from flows.state.saved_run import SavedRun
 
 MAX_BYTES: Final = 512 * 2**20
-"""Of a checkpoint's bundle or session; a larger one is not kept."""
+"""The largest bundle or conversation that a checkpoint saves."""
 
-_LOOKS: Final = 3
-_WATCH_SECONDS: Final = 60
-"""How often to ask whether this is still the run's execution, where there are no checkpoints."""
+_ATTEMPTS: Final = 3
+_LEASE_CHECK_SECONDS: Final = 60
+"""How often to check the lease if no checkpoints are written."""
 
-_SESSION_PLACE: Final = ".claude/projects"
+_SESSION_FOLDER: Final = ".claude/projects"
 
 
 @dataclass
 class Checkpoints:
-    """The checkpoints of a run's work, as a context: written every few seconds while it lasts.
+    """Writes checkpoints of a run's work every few seconds while the context is open.
 
-    Where a later execution of the run takes over, the agent is ended.
+    If a later attempt of the run takes the lease, the agent is ended.
 
     Args:
-        interval_seconds: How often to look; 0 for not at all. Where nothing is new nothing is written.
+        interval_seconds: How often to look at the work; 0 for never. Nothing is written if nothing changed.
     """
 
     workspace: Workspace
-    store: RunStore
+    saved: SavedRun
     plan: Plan
     agent: Agent
     interval_seconds: float
+    logger: Logger
 
-    _over: threading.Event = field(default_factory=threading.Event)
-    _looks: threading.Lock = field(default_factory=threading.Lock)
+    _last: Checkpoint | None = None
+    """The newest checkpoint, with the conversation as it was read."""
+    _is_over: threading.Event = field(default_factory=threading.Event)
+    _is_looking: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
-        self._logger = get_run_logger()
-        self._thread = threading.Thread(target=self._write_again_and_again, name="checkpoints", daemon=True)
+        self._last = self.saved.checkpoint
+        self._thread = threading.Thread(target=self._write_until_over, name="checkpoints", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._looks.locked():
-            # The agent is done; what it left running could hold up a look at its tree.
+        self._is_over.set()
+        if self._is_looking.locked():
+            # The agent is done. A process that it left running could hold up a look at its tree.
             self.workspace.agent.end_processes()
         self._thread.join()
 
     def write(self) -> None:
-        """Keep the work as it is now, unless it is as the last checkpoint has it; a fault is a warning."""
+        """Save the work as it is now, unless the last checkpoint has it already; an error becomes a warning."""
         try:
             self._write()
         except (RunError, OSError) as error:
-            self._logger.warning("no checkpoint this time: %s", error)
+            self.logger.warning("no checkpoint this time: %s", error)
 
-    def _write_again_and_again(self) -> None:
-        while not self._over.wait(self.interval_seconds or _WATCH_SECONDS):
-            with self._looks:
-                if self._over.is_set():
+    def _write_until_over(self) -> None:
+        while not self._is_over.wait(self.interval_seconds or _LEASE_CHECK_SECONDS):
+            with self._is_looking:
+                if self._is_over.is_set():
                     return
                 try:
-                    self._look_once()
+                    self._check_and_write()
                 except Superseded:
                     self.workspace.agent.end_processes()
                     return
-                except Exception as error:  # noqa: BLE001 (whatever it is, the next one may do better)
-                    self._logger.warning("no checkpoint this time: %s", error)
+                except Exception as error:  # noqa: BLE001 (the next checkpoint may succeed, whatever went wrong)
+                    self.logger.warning("no checkpoint this time: %s", error)
 
-    def _look_once(self) -> None:
-        self.store.in_haste.check_execution()
+    def _check_and_write(self) -> None:
+        self.saved.store.without_retries.check_lease()
         if self.interval_seconds:
             self._write()
 
     def _write(self) -> None:
-        base, last = self.plan.checkout.base_commit, self.agent.checkpoint
-        commit, session = self._look(base)
+        base, last = self.plan.checkout.base_commit, self._last
+        commit, session = self._tree_and_conversation(base)
         if last and (last.commit, last.session) == (commit, session):
             return
         bundle = b"" if commit == base else snapshot.bundled(self.workspace, base)
         if max(len(bundle), len(session)) > MAX_BYTES:
-            raise StoreUnavailable(f"the work so far is over {MAX_BYTES >> 20} MiB, which is not kept while it goes on")
+            raise StoreUnavailable(f"the work so far is over {MAX_BYTES >> 20} MiB, the most that a checkpoint saves")
         number = last.number + 1 if last else 0
-        made = Checkpoint(number, commit, self.agent.meter.spending, self.agent.session_id, bundle, session)
-        # A store that is away is there for the next one, or not: nobody is to wait for it.
-        keep_checkpoint(self.store.in_haste, replace(made, session=SECRETS.redact_bytes(session)))
-        self.agent.checkpoint = made
+        checkpoint = Checkpoint(number, commit, self.agent.meter.spending, self.agent.session_id, bundle, session)
+        self.saved.save_checkpoint(replace(checkpoint, session=SECRETS.redact_bytes(session)))
+        self._last = checkpoint
 
-    def _look(self, base: str) -> tuple[str, bytes]:
-        """Return tree and conversation of one moment; if the agent is too quick, the tree is the newer of the two.
+    def _tree_and_conversation(self, base: str) -> tuple[str, bytes]:
+        """Return commit and conversation of one moment; if the agent is too quick, the tree is the newer of the two.
 
-        Then a step is done twice at worst, which the agent sees in the files; the other way it would be missing.
+        Then the agent at worst repeats a step, and sees its result in the files. The other way, a step would be missing.
         """
-        for _ in range(_LOOKS):
+        for _ in range(_ATTEMPTS):
             session = read_session(self.workspace, self.agent.session_id)
             commit = snapshot.take(self.workspace, base)
             if read_session(self.workspace, self.agent.session_id) == session:
@@ -111,18 +111,19 @@ class Checkpoints:
 
 
 def read_session(workspace: Workspace, session_id: str) -> bytes:
-    """Return Claude Code's record of the conversation, read as the agent, whose it is; empty where there is none."""
-    place = workspace.home / _SESSION_PLACE
-    find = ["find", str(place), "-name", f"{session_id}.jsonl", "-type", "f", "-size", f"-{MAX_BYTES}c"]
-    lines = git.run(workspace.agent.argv([*find, "-exec", "cat", "{}", "+"])).stdout
-    return lines[: lines.rfind(b"\n") + 1]  # the last one may still be being written
+    """Return Claude Code's record of the conversation, read as the agent, who owns it; empty if there is none."""
+    folder = workspace.home / _SESSION_FOLDER
+    find = ["find", str(folder), "-name", f"{session_id}.jsonl", "-type", "f", "-size", f"-{MAX_BYTES}c"]
+    lines = commands.run(workspace, [*find, "-exec", "cat", "{}", "+"], beside_agent=True).stdout
+    return lines[: lines.rfind(b"\n") + 1]  # Claude Code may still be writing the last one
 
 
 def write_session(workspace: Workspace, session_id: str, content: bytes) -> None:
-    """Put the record of a conversation where Claude Code looks for it."""
-    folder = workspace.home / _SESSION_PLACE / "-restored"
+    """Put the record of a conversation where Claude Code looks for it; raise `CommandFailed` if that fails."""
+    folder = workspace.home / _SESSION_FOLDER / "-restored"
     with TemporaryFile() as file:
         file.write(content)
         file.seek(0)
         script = 'mkdir -p "$1" && cat > "$1/$2.jsonl"'
-        git.check(workspace.agent.argv(["sh", "-c", script, "sh", str(folder), session_id]), stdin=file)
+        line = ["sh", "-c", script, "sh", str(folder), session_id]
+        commands.check(commands.run(workspace, line, stdin=file), "write the conversation back")

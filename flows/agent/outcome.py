@@ -6,7 +6,7 @@ Measured: an exit status of 0 and `subtype: success` both go together with failu
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from flows.agent.events import Event
 from flows.errors import (
@@ -23,6 +23,7 @@ from flows.errors import (
     TurnLimitReached,
 )
 from flows.parameters.request import ClaudeCodeOptions
+from flows.state.agent_report import AgentReport
 
 _SHOWN: Final = 500
 _DENIED: Final = {401, 403}
@@ -53,19 +54,6 @@ class AgentRun:
     """Whether the gateway refused a request because the budget was used up."""
     cost_usd: float = 0
     """What the gateway counted, over all attempts."""
-
-
-@dataclass(frozen=True)
-class AgentReport:
-    """What a finished agent says of itself."""
-
-    summary: str
-    turns: int
-    cost_usd: float
-    duration_seconds: float
-    session_id: str
-    model_usage: dict[str, Any]
-    permission_denials: tuple[str, ...]
 
 
 def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:

@@ -1,64 +1,19 @@
-"""Errors of AWS, by botocore's codes, as errors of ours."""
+"""AWS sessions and clients with the process's own credentials, and bounded waits."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from flows.errors import AwsCredentialsMissing, RunError
-
 if TYPE_CHECKING:
     from boto3 import Session
-    from botocore.exceptions import ClientError
     from botocore.loaders import Loader
 
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
 
-_MISSING: Final = {
-    "NoSuchKey",
-    "NoSuchBucket",
-    "404",
-    "NotFound",
-    "ResourceNotFoundException",
-    "InvalidRequestException",
-}
-_DENIED: Final = {"AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled", "DecryptionFailure"}
-_CREDENTIALS: Final = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "InvalidToken",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-}
-_PASSING: Final = {
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "RequestTimeout",
-    "RequestTimeTooSkewed",
-    "TooManyRequestsException",
-}
-_FIRST_SERVER_ERROR: Final = 500
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """The errors that one service's answers become; `what` is the thing asked for."""
-
-    what: str
-    missing: type[RunError]
-    denied: type[RunError]
-    unavailable: type[RunError]
-
 
 def new_session(region: str) -> "Session":
-    """Return a session with the process's own credentials: a role, a profile or keys."""
-    from boto3 import Session  # noqa: PLC0415 (here and below: a fifth of a second, for those who call AWS)
+    """Return a session with the credentials of this process: a role, a profile or keys."""
+    from boto3 import Session  # noqa: PLC0415 (here and below: the import takes a fifth of a second)
     from botocore.session import get_session  # noqa: PLC0415
 
     session = get_session()
@@ -68,7 +23,7 @@ def new_session(region: str) -> "Session":
 
 @cache
 def _models() -> "Loader":
-    """Return what loads the descriptions of AWS's services, and remembers them: a tenth of a second for two."""
+    """Return a loader of AWS service descriptions that caches them: loading two takes a tenth of a second."""
     from botocore.session import get_session  # noqa: PLC0415
 
     loader: Loader = get_session().get_component("data_loader")
@@ -76,7 +31,7 @@ def _models() -> "Loader":
 
 
 def load_models(*services: str) -> None:
-    """Load the descriptions of services before somebody waits for a client."""
+    """Load the descriptions of services ahead of the first client."""
     _models().load_data_with_path("endpoints")
     _models().load_data_with_path("partitions")
     for service in services:
@@ -94,52 +49,3 @@ def client_config(max_connections: int = 10) -> Any:  # noqa: ANN401 (botocore's
         max_pool_connections=max_connections,
         retries={"mode": "standard", "total_max_attempts": 3},
     )
-
-
-@contextmanager
-def named_errors(outcomes: Outcomes) -> Iterator[None]:
-    """Turn botocore's errors into the service's named ones."""
-    try:
-        yield
-    except Exception as error:
-        if named := _named(error, outcomes):
-            raise named from None
-        raise
-
-
-def _named(error: Exception, outcomes: Outcomes) -> RunError | None:
-    from botocore import exceptions as botocore  # noqa: PLC0415
-
-    credentials = (
-        botocore.NoCredentialsError,
-        botocore.PartialCredentialsError,
-        botocore.CredentialRetrievalError,
-        botocore.NoRegionError,
-        botocore.ProfileNotFound,
-    )
-    if isinstance(error, botocore.ClientError):
-        return _client_error(error, outcomes)
-    if isinstance(error, credentials):
-        return AwsCredentialsMissing(f"{outcomes.what}: {error}: give the process a role, a profile or keys")
-    if isinstance(error, botocore.BotoCoreError):
-        return outcomes.unavailable(f"{outcomes.what}: AWS did not answer: {error}")
-    return None
-
-
-def _client_error(error: "ClientError", outcomes: Outcomes) -> RunError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    said = str(error.response.get("Error", {}).get("Message", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _CREDENTIALS:
-        return AwsCredentialsMissing(f"{outcomes.what}: AWS refuses the credentials ({code}): renew them")
-    if code in _MISSING:
-        return outcomes.missing(
-            f"{outcomes.what} does not exist, as this account and region see it: check its name ({code})"
-        )
-    if code in _DENIED:
-        return outcomes.denied(
-            f"{outcomes.what}: this process's role may not read it: grant it the permission ({said})"
-        )
-    if code in _PASSING or status >= _FIRST_SERVER_ERROR:
-        return outcomes.unavailable(f"{outcomes.what}: AWS answered {status} {code}")
-    return outcomes.denied(f"{outcomes.what}: AWS refused the request with {status} {code}: {said}")

@@ -91,7 +91,7 @@ class Meter:
 
     @property
     def spending(self) -> dict[str, Any]:
-        """What is counted so far, for `go_on_from`."""
+        """What is counted so far, for `resume`."""
         return {
             "spent_usd": self.spent_usd,
             "replies": self.replies,
@@ -99,8 +99,8 @@ class Meter:
             "is_exact": self.is_exact,
         }
 
-    def go_on_from(self, spending: Mapping[str, Any]) -> None:
-        """Count on from what an earlier execution of the run had spent."""
+    def resume(self, spending: Mapping[str, Any]) -> None:
+        """Continue the count from what an earlier attempt of the run had spent."""
         self.spent_usd, self.replies = spending["spent_usd"], spending["replies"]
         self.tokens, self.is_exact = dict(spending["tokens"]), spending["is_exact"]
 

@@ -1,95 +1,98 @@
-"""How a run ended: what it returns, and all that there is to report of it. Pure."""
+"""How a run ended, and where its work is: what the flow returns, what `--json` prints and what its event carries."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
 
-from flows.agent.outcome import AgentReport
-from flows.forges.links import Links, Pushed, links
-from flows.instructions.files import Instructions
-from flows.outcome.timing import StepTime
-from flows.parameters.addresses import RepoUrl
-from flows.parameters.request import ChangePolicy
-from flows.repository.clone import Checkout
-from flows.repository.collect import Change
+from flows.errors import BudgetExceeded
+
+COMPLETED: Final = 0
+FAILED: Final = 1
+INVALID: Final = 2
+SIGNALLED: Final = 128
+"""A shell adds a signal's number to this."""
+
+
+class Outcome(StrEnum):
+    """How a run ended. The state's name, the tag, the event and the exit status derive from it."""
+
+    DELIVERED = "delivered"
+    NO_CHANGES = "no-changes"
+    BUDGET_EXCEEDED = "budget-exceeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """Stopped from outside: cancelled, suspended, or told to end with its machine."""
+    INVALID = "invalid"
+    """Refused before anything was started."""
+
+    @classmethod
+    def of_error(cls, error: object) -> "Outcome":
+        """Return the outcome of a run that raised this."""
+        if isinstance(error, BaseException) and not isinstance(error, Exception):
+            return cls.INTERRUPTED
+        return cls.BUDGET_EXCEEDED if isinstance(error, BudgetExceeded) else cls.FAILED
+
+    @classmethod
+    def of_commit(cls, commit: str) -> "Outcome":
+        """Return the outcome of a run that completed; an empty commit means that there was nothing to change."""
+        return cls.DELIVERED if commit else cls.NO_CHANGES
+
+    @property
+    def state_name(self) -> str:
+        """The name of the flow run's final state on the Prefect server."""
+        return _STATE_NAMES.get(self, "Failed")
+
+    @property
+    def tag(self) -> str:
+        """The tag of the flow run on the Prefect server."""
+        return f"outcome:{self}"
+
+    @property
+    def event(self) -> str:
+        """The name of the event that the Prefect server learns of."""
+        return f"claude-code.run.{self}"
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of `python -m flows`; an interrupted run adds its signal's number."""
+        return _EXIT_STATUSES.get(self, FAILED)
+
+
+_STATE_NAMES: Final = {Outcome.DELIVERED: "Completed", Outcome.NO_CHANGES: "NoChanges"}
+_EXIT_STATUSES: Final = {
+    Outcome.DELIVERED: COMPLETED,
+    Outcome.NO_CHANGES: COMPLETED,
+    Outcome.INVALID: INVALID,
+    Outcome.INTERRUPTED: SIGNALLED,
+}
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What a run returns: where the work is. `commit` is empty where there was nothing to change."""
+class Failure:
+    """The error of a run that failed."""
 
-    repo_url: str
-    branch: str
-    commit: str
-    files: tuple[str, ...]
-    cost_usd: float
-    turns: int
-    summary: str
+    name: str
+    message: str
 
 
 @dataclass(frozen=True)
-class Ending:
-    """All that is known of a run at its end; the earlier it failed the less that is."""
+class RunResult:
+    """The result of a run. A field that is not known, or does not apply, is empty."""
 
-    flow_run_id: str
-    deployment: str = ""
-    """Name of the deployment, without the flow's; empty where the run has none."""
-    repo_url: RepoUrl | None = None
-    model: str = ""
-    checkout: Checkout | None = None
-    instructions: Instructions | None = None
-    change: Change | None = None
-    patch: str = ""
-    agent: AgentReport | None = None
-    steps: tuple[StepTime, ...] = ()
-    kept: Mapping[str, str] = field(default_factory=dict)
-    """Where the run's keepings are, by name."""
-    policy: ChangePolicy = field(default_factory=ChangePolicy)
-    warnings: tuple[str, ...] = ()
-    error: BaseException | None = None
+    outcome: Outcome
+    flow_run_id: str = ""
+    repo_url: str = ""
+    branch: str = ""
+    commit: str = ""
+    files: tuple[str, ...] = ()
+    cost_usd: float | None = None
+    turns: int | None = None
+    summary: str = ""
+    """The agent's last words, redacted."""
+    saved_in: str = ""
+    """The folder of the run store that holds the run's report, transcript and change."""
+    error: Failure | None = None
 
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether it was stopped from outside: cancelled, suspended, or told to end with its machine."""
-        return self.error is not None and not isinstance(self.error, Exception)
-
-    @property
-    def commit(self) -> str:
-        """The commit that the agent's work is, pushed or not."""
-        return self.change.commit if self.change else ""
-
-    @property
-    def name(self) -> str:
-        """How it ended, in a word: `delivered`, `no-changes`, `failed` or `interrupted`."""
-        if self.is_interrupted:
-            return "interrupted"
-        return "failed" if self.error else "delivered" if self.commit else "no-changes"
-
-    @property
-    def links(self) -> Links:
-        """The repository's pages; of a branch that is there."""
-        if self.repo_url is None:
-            return Links("")
-        if self.checkout is None or self.name != "delivered":
-            return Links(links(self.repo_url, Pushed("", "")).repository)
-        base = "" if self.checkout.continues else self.checkout.base_branch
-        return links(self.repo_url, Pushed(self.checkout.branch, self.commit, base))
-
-
-def title(ending: Ending) -> str:
-    """Say the outcome in a few words."""
-    if ending.is_interrupted:
-        return "Interrupted"
-    if ending.error:
-        return f"Failed: {type(ending.error).__name__}"
-    if ending.change is None or not ending.commit:
-        return "Nothing to change"
-    count = len(ending.change.files)
-    return f"Pushed {count} file{'s' if count != 1 else ''}"
-
-
-def headline(ending: Ending) -> str:
-    """Say the outcome in one line, with the branch."""
-    branch = ending.checkout.branch if ending.checkout else ""
-    if ending.name == "delivered":
-        return f"{title(ending)} to {branch} as {ending.commit[:12]}"
-    return title(ending) if ending.error else f"{title(ending)}: {branch} was not pushed"
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as a JSON object."""
+        return asdict(self)

@@ -1,6 +1,6 @@
-"""How the steps of a run go, as they do: said to whoever shows them, and noted for the report.
+"""The times of a run's steps, recorded as they happen.
 
-Prefect's server learns of the last one a moment after the run's end, which is too late for both.
+Prefect's server learns of the last step a moment after the run's end: too late for the report and for a terminal.
 """
 
 import logging
@@ -11,16 +11,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-LOGGER: Final = logging.getLogger("flows.outcome.timing")
-"""Its records have the step's name as `task_name`, as Prefect's own have; what is neither of these two says what the
-step does now."""
+LOGGER: Final = logging.getLogger("flows.steps")
+"""Logs `BEGINS` and `DONE` of each step, and what a step does now. `task_name` of a record is the step's name, as in
+Prefect's own records."""
 BEGINS: Final = "begins"
 DONE: Final = "is done"
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """How one step went so far, over all its attempts."""
+    """The time of one step so far, over all its attempts in this process."""
 
     name: str
     state: str
@@ -32,18 +32,18 @@ class StepTime:
 _STEPS: Final[ContextVar[dict[str, StepTime] | None]] = ContextVar("steps", default=None)
 
 
-def note_steps() -> dict[str, StepTime]:
-    """Begin a run: return its steps by name, which those that are called in it, or in its threads, add to."""
+def record_steps() -> dict[str, StepTime]:
+    """Start to record; return the steps by name, to which `timed` adds in this context and in its threads."""
     steps = dict[str, StepTime]()
     _STEPS.set(steps)
     return steps
 
 
 @contextmanager
-def noted(name: str) -> Iterator[None]:
-    """One attempt of a step; one that fails is not done."""
-    began, state = time.monotonic(), "Failed"
-    steps = {} if (noted_so_far := _STEPS.get()) is None else noted_so_far
+def timed(name: str) -> Iterator[None]:
+    """Record one attempt of a step."""
+    start, state = time.monotonic(), "Failed"
+    steps = {} if (recorded := _STEPS.get()) is None else recorded
     before = steps.setdefault(name, StepTime(name, "Running", 0, 0))
     LOGGER.info(BEGINS, extra={"task_name": name})
     try:
@@ -51,4 +51,4 @@ def noted(name: str) -> Iterator[None]:
         state = "Completed"
         LOGGER.info(DONE, extra={"task_name": name})
     finally:
-        steps[name] = StepTime(name, state, before.seconds + time.monotonic() - began, before.attempts + 1)
+        steps[name] = StepTime(name, state, before.seconds + time.monotonic() - start, before.attempts + 1)

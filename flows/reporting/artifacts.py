@@ -1,7 +1,6 @@
-"""The report of a run, as Prefect's artifacts and among the run's keepings; and its tags.
+"""The report of a run, as Prefect's artifacts and in the run store; and its tags.
 
-None of it is worth a run: where Prefect's API or the run store does not take it, the run ends as it did, with a
-warning.
+A run does not depend on its report: if Prefect's API or the run store refuses it, the run ends as it did, with a warning.
 """
 
 import json
@@ -15,31 +14,32 @@ from uuid import UUID
 from prefect import get_client, get_run_logger, runtime
 from prefect.client.schemas.actions import ArtifactCreate
 
-from flows.outcome.result import Ending, headline
+from flows.outcome.summary import RunSummary, headline
 from flows.parameters.addresses import RepoUrl
 from flows.redaction import redact
 from flows.reporting.report import markdown
+from flows.state.files import StateFile
 from flows.state.store import RunStore
 
 if TYPE_CHECKING:
     import logging
 
 _TAG: Final = re.compile(r"(repo|branch|model|outcome):")
-"""Tags of ours; a run that is executed again gets them anew."""
+"""Tags that this program sets; each attempt of a run replaces them."""
 
 
-def publish(ending: Ending, store: RunStore | None, tags: Iterable[str]) -> None:
-    """Publish all that there is to see of a run, at the same time."""
-    text = redact(markdown(ending))
-    key = f"implement-{slug(ending.repo_url)}"
+def publish(summary: RunSummary, store: RunStore | None, tags: Iterable[str]) -> None:
+    """Publish the report, the table of steps, the link and the tags, all at the same time."""
+    text = redact(markdown(summary))
+    key = f"implement-{slug(summary.repo_url)}"
     calls: list[Callable[[], object]] = [
-        lambda: _artifact("markdown", f"{key}-report", headline(ending), text),
-        lambda: _artifact("table", f"{key}-steps", "How its steps went", json.dumps(_steps(ending))),
+        lambda: _artifact("markdown", f"{key}-report", headline(summary), text),
+        lambda: _artifact("table", f"{key}-steps", "How its steps went", json.dumps(_steps(summary))),
         lambda: set_tags(tags),
     ]
     if store:
-        calls.append(lambda: store.keep_report(text))
-    if url := ending.links.branch:
+        calls.append(lambda: store.save(StateFile.REPORT, text.encode()))
+    if url := summary.links.branch:
         calls.append(lambda: _artifact("markdown", f"{key}-branch", "Where the work is", f"[{url}]({url})"))
     logger = get_run_logger()
     with ThreadPoolExecutor(len(calls), "report") as pool:
@@ -48,7 +48,7 @@ def publish(ending: Ending, store: RunStore | None, tags: Iterable[str]) -> None
 
 
 def set_tags(tags: Iterable[str]) -> None:
-    """Give the run these tags of ours, before those that it has: of many Prefect shows the first ones."""
+    """Put these tags before the run's own: of many tags Prefect shows the first ones."""
     others = [tag for tag in runtime.flow_run.tags if not _TAG.match(tag)]
     get_client(sync_client=True).update_flow_run(UUID(str(runtime.flow_run.id)), tags=[*tags, *others])
 
@@ -56,7 +56,7 @@ def set_tags(tags: Iterable[str]) -> None:
 def _quietly(call: Callable[[], object], logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> None:
     try:
         call()
-    except Exception as error:  # noqa: BLE001 (whatever a client or a file system raises, the run is as it is)
+    except Exception as error:  # noqa: BLE001 (a client or a file system may raise anything)
         logger.warning("a part of the report is missing: %s: %s", type(error).__name__, error)
 
 
@@ -68,14 +68,14 @@ def _artifact(kind: str, key: str, description: str, content: str) -> None:
     get_client(sync_client=True).create_artifact(artifact)
 
 
-def _steps(ending: Ending) -> list[dict[str, object]]:
+def _steps(summary: RunSummary) -> list[dict[str, object]]:
     return [
         {"step": step.name, "state": step.state, "seconds": round(step.seconds, 1), "attempts": step.attempts}
-        for step in ending.steps
+        for step in summary.steps
     ]
 
 
 def slug(repo_url: RepoUrl | None) -> str:
-    """Return what the keys of one repository's artifacts have in common, so that Prefect shows their history."""
+    """Return the part that the keys of a repository's artifacts share, so that Prefect shows their history."""
     path = repo_url.path.removesuffix(".git") if repo_url else ""
     return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-")[:200] or "repository"

@@ -1,7 +1,8 @@
-"""The end of a run, as an event on the Prefect server: what automations, and whoever else listens, learn of it.
+"""The end of a run, as an event on the Prefect server: what automations and other listeners learn of it.
 
-claude-code.run.delivered, .no-changes, .failed and .budget-exceeded. The resource is `claude-code.run.<flow run id>`;
-the flow run, its deployment and the repository are related to it; the payload says what, where, and for how much.
+The event's name is that of the run's `Outcome`: claude-code.run.delivered, .no-changes, .budget-exceeded, .failed or
+.interrupted. The resource is `claude-code.run.<flow run id>`; the flow run, its deployment and the repository are
+related to it; the payload says what happened, where, and at what cost.
 """
 
 import json
@@ -13,9 +14,10 @@ from prefect.events import emit_event
 from prefect.results import get_default_result_storage
 from prefect.utilities.urls import url_for
 
-from flows.errors import BudgetExceeded, StoreUnavailable
-from flows.outcome.result import Delivery
+from flows.errors import StoreUnavailable
+from flows.outcome.result import Outcome, RunResult
 from flows.redaction import SECRETS
+from flows.state.files import StateFile
 from flows.state.store import FileSystem, RunStore
 
 if TYPE_CHECKING:
@@ -23,81 +25,79 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
 _NAMESPACE: Final = uuid.UUID("2f0e8f0a-7a0e-4a53-8f86-0c7d0b5f7a41")
-_REPOSITORY: Final = "claude-code.repository"
 _SUMMARY_CHARACTERS: Final = 1000
 
 
-def announce(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:  # noqa: ARG001 (Prefect's names)
+def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:  # noqa: ARG001 (Prefect's names)
     """Emit the event of a run that has just ended; a hook of the flow."""
-    outcome, facts = _outcome(flow_run, state)
-    facts |= {"flow_run_id": str(flow_run.id), "name": flow_run.name, "url": url_for(flow_run) or ""}
-    facts = orjson.loads(SECRETS.redact_bytes(orjson.dumps(facts)))
-    labels = {f"claude-code.{name}": str(facts[name]) for name in ("repository", "branch", "cost_usd", "turns")}
+    outcome, payload = _payload(flow_run, state)
+    payload |= {"flow_run_id": str(flow_run.id), "name": flow_run.name, "url": url_for(flow_run) or ""}
+    payload = orjson.loads(SECRETS.redact_bytes(orjson.dumps(payload)))
+    labels = {f"claude-code.{name}": str(payload[name]) for name in ("repository", "branch", "cost_usd", "turns")}
     emit_event(
-        event=f"claude-code.run.{outcome}",
+        event=outcome.event,
         resource={
             "prefect.resource.id": f"claude-code.run.{flow_run.id}",
-            "prefect.resource.name": facts["name"],
+            "prefect.resource.name": payload["name"],
             **labels,
         },
         related=[
             {
-                "prefect.resource.id": f"claude-code.repository.{facts['repository']}",
+                "prefect.resource.id": f"claude-code.repository.{payload['repository']}",
                 "prefect.resource.role": "repository",
             }
         ],
-        payload=facts,
-        id=_event_id(flow_run, outcome, facts),
+        payload=payload,
+        id=_event_id(flow_run, outcome, payload),
     )
 
 
-def _event_id(flow_run: "FlowRun", outcome: str, facts: dict[str, Any]) -> uuid.UUID:
-    """Return the same id for the same outcome: a delivery is one, whichever execution of the run saw its end."""
-    of = facts["commit"] or flow_run.run_count
-    return uuid.uuid5(_NAMESPACE, f"{flow_run.id} {outcome} {of}")
+def _event_id(flow_run: "FlowRun", outcome: Outcome, payload: dict[str, Any]) -> uuid.UUID:
+    """Return the same id for the same outcome, whichever attempt of the run reports it."""
+    name = payload["commit"] or flow_run.run_count
+    return uuid.uuid5(_NAMESPACE, f"{flow_run.id} {outcome} {name}")
 
 
-def _outcome(flow_run: "FlowRun", state: "State[Any]") -> tuple[str, dict[str, Any]]:
-    asked = flow_run.parameters
-    facts = {
-        "repository": str(asked.get("repo_url", "")),
-        "branch": str(asked.get("branch_name", "")),
+def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[str, Any]]:
+    parameters = flow_run.parameters
+    payload = {
+        "repository": str(parameters.get("repo_url", "")),
+        "branch": str(parameters.get("branch_name", "")),
         "commit": "",
         "message": state.message or "",
     }
     result = state.result(raise_on_failure=False)
-    if isinstance(result, Delivery):
-        return "delivered" if result.commit else "no-changes", facts | _delivered(result)
-    outcome = "budget-exceeded" if isinstance(result, BudgetExceeded) else "failed"
-    return outcome, facts | _failed(flow_run, result)
+    if isinstance(result, RunResult):
+        return result.outcome, payload | _completed(result)
+    return Outcome.of_error(result), payload | _failed(flow_run, result)
 
 
-def _delivered(delivery: Delivery) -> dict[str, Any]:
+def _completed(result: RunResult) -> dict[str, Any]:
     return {
-        "repository": delivery.repo_url,
-        "branch": delivery.branch,
-        "commit": delivery.commit,
-        "files": len(delivery.files),
-        "summary": delivery.summary[:_SUMMARY_CHARACTERS],
-        "cost_usd": round(delivery.cost_usd, 4),
-        "turns": delivery.turns,
+        "repository": result.repo_url,
+        "branch": result.branch,
+        "commit": result.commit,
+        "files": len(result.files),
+        "summary": result.summary[:_SUMMARY_CHARACTERS],
+        "cost_usd": round(result.cost_usd or 0.0, 4),
+        "turns": result.turns or 0,
     }
 
 
 def _failed(flow_run: "FlowRun", error: object) -> dict[str, Any]:
-    spent = _spent(flow_run)
+    usage = _usage(flow_run)
     return {
         "error": type(error).__name__,
         "message": str(error),
-        "cost_usd": round(float(spent.get("spent_usd", 0)), 4),
-        "turns": int(spent.get("replies", 0)),
+        "cost_usd": round(float(usage.get("spent_usd", 0)), 4),
+        "turns": int(usage.get("replies", 0)),
     }
 
 
-def _spent(flow_run: "FlowRun") -> dict[str, Any]:
-    """Return what the run has kept of its cost; nothing where it did not get as far, or its store does not answer."""
+def _usage(flow_run: "FlowRun") -> dict[str, Any]:
+    """Return what the run has saved of its cost; nothing if it did not get as far, or its store does not answer."""
     store = RunStore(cast("FileSystem", get_default_result_storage()), str(flow_run.id), ())
     try:
-        return dict(json.loads(store.read("usage.json") or b"{}"))
+        return dict(json.loads(store.read(StateFile.USAGE) or b"{}"))
     except StoreUnavailable:
         return {}

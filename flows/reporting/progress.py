@@ -37,7 +37,7 @@ _DOING_SHOWN: Final = 100
 
 
 @contextmanager
-def live(workspace: Workspace, meter: "Meter", limits: Limits) -> Iterator[Callable[[Event], None]]:
+def show_progress(workspace: Workspace, meter: "Meter", limits: Limits) -> Iterator[Callable[[Event], None]]:
     """Show the agent's work while the context lasts; yield what is to be called with each of its events."""
     logger = get_run_logger()
     prefixes = (f"{workspace.work_tree}/", f"{workspace.instructions}/")

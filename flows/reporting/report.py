@@ -8,12 +8,12 @@ API.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from flows.agent.outcome import AgentReport
-from flows.outcome.result import Ending, title
+from flows.outcome.summary import RunSummary, title
 from flows.parameters.request import ChangePolicy
 from flows.reporting.markdown import code, cut, fenced, line, link, prose, quoted, table
 from flows.reporting.next_steps import advice, fetch
 from flows.repository.collect import FileChange
+from flows.state.agent_report import AgentReport
 
 _DIFF_MAX_CHARACTERS: Final = 40_000
 _SUMMARY_MAX_CHARACTERS: Final = 20_000
@@ -29,57 +29,57 @@ _INTERRUPTED: Final = (
 )
 
 
-def markdown(ending: Ending) -> str:
+def markdown(summary: RunSummary) -> str:
     """Return the whole report."""
-    return "\n\n".join(part for part in _parts(ending) if part) + "\n"
+    return "\n\n".join(part for part in _parts(summary) if part) + "\n"
 
 
-def _parts(ending: Ending) -> Iterator[str]:
-    yield f"# {prose(title(ending))}"
-    if ending.error:
-        message = _INTERRUPTED if ending.is_interrupted else str(ending.error)
+def _parts(summary: RunSummary) -> Iterator[str]:
+    yield f"# {prose(title(summary))}"
+    if summary.error:
+        message = _INTERRUPTED if summary.is_interrupted else str(summary.error)
         yield quoted(prose(message[:_MESSAGE_MAX_CHARACTERS]))
-    first, *others = [[name, value] for name, value in _facts(ending) if value]
+    first, *others = [[name, value] for name, value in _facts(summary) if value]
     yield table(others, first)  # a head of empty cells would be shown as an empty bar
-    yield "## What to do now\n\n" + "\n\n".join(advice(ending))
-    if ending.agent:
-        said, note = cut(ending.agent.summary, _SUMMARY_MAX_CHARACTERS, "see the transcript")
+    yield "## What to do now\n\n" + "\n\n".join(advice(summary))
+    if summary.agent:
+        said, note = cut(summary.agent.summary, _SUMMARY_MAX_CHARACTERS, "see the transcript")
         yield f"## What Claude says\n\n{quoted(said) if said.strip() else 'Nothing.'}"
         yield note
-    if ending.change:
-        yield _files(ending.change.files)
-    yield _instructions(ending)
-    if ending.steps:
-        rows = [[step.name, step.state, f"{step.seconds:.1f}", str(step.attempts)] for step in ending.steps]
+    if summary.change:
+        yield _files(summary.change.files)
+    yield _instructions(summary)
+    if summary.steps:
+        rows = [[step.name, step.state, f"{step.seconds:.1f}", str(step.attempts)] for step in summary.steps]
         yield "## Steps\n\n" + table(rows, ["step", "state", "seconds", "attempts"])
-    if ending.kept:
-        yield "## Kept\n\n" + "\n".join(f"- {code(where)}" for where in ending.kept.values())
-    if ending.patch:
-        yield _diff(ending)
+    if summary.saved_files:
+        yield "## Kept\n\n" + "\n".join(f"- {code(where)}" for where in summary.saved_files.values())
+    if summary.patch:
+        yield _diff(summary)
 
 
-def _facts(ending: Ending) -> Iterator[tuple[str, str]]:
-    at, checkout = ending.links, ending.checkout
+def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    at, checkout = summary.links, summary.checkout
     yield "Repository", link(at.repository, at.repository) if at.repository else ""
     if checkout:
         yield "Branch", _linked(checkout.branch, at.branch)
-        yield "Commit", (_linked(ending.commit, at.commit) if ending.commit else "none")
+        yield "Commit", (_linked(summary.commit, at.commit) if summary.commit else "none")
         yield "Started from", f"{code(checkout.base_branch)} at {code(checkout.base_commit[:12])}"
     asked = [link(f"Open a {at.request_name}", at.request)] if at.request else []
     yield "Review", ", ".join([*asked, *([link("compare", at.compare)] if at.compare else [])])
-    yield from _spent(ending)
-    allowed = [name for name, value in ending.policy if value != ChangePolicy.model_fields[name].default]
+    yield from _spent(summary)
+    allowed = [name for name, value in summary.policy if value != ChangePolicy.model_fields[name].default]
     yield "Policy", f"not as by default: {', '.join(code(name) for name in allowed)}" if allowed else ""
-    for warning in ending.warnings:
+    for warning in summary.warnings:
         yield "Warning", prose(warning[:_MESSAGE_MAX_CHARACTERS])
-    yield "Flow run", code(ending.flow_run_id)
+    yield "Flow run", code(summary.flow_run_id)
 
 
-def _spent(ending: Ending) -> Iterator[tuple[str, str]]:
-    agent = ending.agent
+def _spent(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    agent = summary.agent
     if agent is None:
         return
-    models = list(agent.model_usage)[:_NAMES_SHOWN] or [ending.model]
+    models = list(agent.model_usage)[:_NAMES_SHOWN] or [summary.model]
     yield "Model", ", ".join(code(model[:_NAME_SHOWN]) for model in models)
     yield "Turns, cost, time", f"{agent.turns}, ${agent.cost_usd:.4f}, {agent.duration_seconds:.1f} s"
     yield "Tokens", _tokens(agent)
@@ -114,24 +114,24 @@ def _size(file: FileChange) -> list[str]:
     return ["binary", ""] if file.added is None else [f"+{file.added}", f"−{file.removed}"]  # noqa: RUF001
 
 
-def _instructions(ending: Ending) -> str:
-    if ending.instructions is None:
+def _instructions(summary: RunSummary) -> str:
+    if summary.instructions is None:
         return ""
-    taken = ending.instructions.files
+    taken = summary.instructions.files
     rows = [
         [code(file.path[:_PATH_SHOWN]), f"{file.size:,}", code(file.version_id or file.etag), code(file.sha256[:16])]
         for file in taken[:_INSTRUCTIONS_SHOWN]
     ]
     more = f"\n\nand {len(taken) - _INSTRUCTIONS_SHOWN} more" if len(taken) > _INSTRUCTIONS_SHOWN else ""
-    source = code(line(ending.instructions.source)[:_PATH_SHOWN])
+    source = code(line(summary.instructions.source)[:_PATH_SHOWN])
     return f"## Instructions\n\n{source}\n\n{table(rows, ['file', 'bytes', 'version', 'SHA-256'])}{more}"
 
 
-def _diff(ending: Ending) -> str:
-    branch = ending.checkout.branch if ending.checkout else ""
-    shown, note = cut(ending.patch, _DIFF_MAX_CHARACTERS, "")
+def _diff(summary: RunSummary) -> str:
+    branch = summary.checkout.branch if summary.checkout else ""
+    shown, note = cut(summary.patch, _DIFF_MAX_CHARACTERS, "")
     if note:
-        url = ending.repo_url.url if ending.repo_url else ""
-        where = ending.kept.get("change.bundle", url) if ending.error else url
+        url = summary.repo_url.url if summary.repo_url else ""
+        where = summary.saved_files.get("change.bundle", url) if summary.error else url
         note = f"\n\n{note}{code(fetch(where, branch))}"
     return f"## Diff\n\n{fenced(shown, 'diff')}{note}"

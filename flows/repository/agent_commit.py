@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from flows.repository.agent_git import git_line, run_as_agent
 from flows.sandbox.workspace import Workspace
 
 _SCRIPT: Final = """
@@ -56,8 +57,9 @@ def commit_work_tree(
     into = repository or workspace.work_tree / ".git"
     may_fail = "--ignore-errors" if despite_faults else ""
     given = (str(into), str(index or into / "index"), base, ref, ref.rpartition("/")[2], may_fail)
-    return workspace.as_agent(
-        ["sh", "-c", _SCRIPT, "sh", *given, *workspace.git_of_agent(into)],
+    return run_as_agent(
+        workspace,
+        ["sh", "-c", _SCRIPT, "sh", *given, *git_line(workspace, into)],
         environment={**({"GIT_INDEX_FILE": str(index)} if index else {}), **(environment or {})},
         beside_agent=beside_agent,
     ).text

@@ -7,7 +7,7 @@ from pathlib import Path
 from git import RemoteProgress
 
 from flows.errors import BaseRefNotFound, BranchConflict, ProtectedBranch
-from flows.repository import git_commands as git
+from flows.repository.git_commands import run_git
 from flows.repository.remote import Remote, RemoteRefs
 from flows.repository.work_tree import cut_work_tree
 from flows.sandbox.workspace import Workspace
@@ -69,24 +69,24 @@ def clone(
     start = plan(remote.refs(), branch, base_branch, allow_default_branch=allow_default_branch)
     clean = _empty_repository(workspace, branch)
     remote.fetch(clean, start, depth, progress)
-    base = git.check(git.command(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=clean)).text
+    base = run_git(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=clean).text
     _start_at(clean, branch, base)
     cut_work_tree(workspace, remote.url.url, branch, base)
     return Checkout(branch, start, base, _project_memory(workspace, base))
 
 
-def clone_again(
+def fetch_base(
     workspace: Workspace, remote: Remote, checkout: Checkout, *, depth: int, progress: RemoteProgress, work_tree: bool
 ) -> None:
-    """Fetch what an earlier execution of the run started from, wherever its branch is by now.
+    """Fetch the base that an earlier attempt of the run started from, wherever its branch is by now.
 
     Args:
-        workspace: Where to.
-        remote: Where from.
-        checkout: What the work started from.
-        depth: How many commits of the history; 0 for all.
-        progress: Told what git says of its progress.
-        work_tree: Whether an agent is to go on, and needs one.
+        workspace: The run's directories.
+        remote: The repository.
+        checkout: Where the work started from.
+        depth: How many commits of history to fetch; 0 fetches all.
+        progress: Receives git's progress.
+        work_tree: Whether to cut a work tree for the agent.
     """
     clean = _empty_repository(workspace, checkout.branch)
     remote.fetch_commit(clean, checkout.base_commit, checkout.base_branch, depth, progress)
@@ -98,18 +98,18 @@ def clone_again(
 def _empty_repository(workspace: Workspace, branch: str) -> Path:
     clean = workspace.clean_git
     arguments = ["init", "--quiet", "--bare", "--template=", f"--initial-branch={branch}", str(clean)]
-    git.check(git.command(arguments))
+    run_git(arguments)
     return clean
 
 
 def _start_at(clean: Path, branch: str, base: str) -> None:
-    git.check(git.command(["update-ref", f"refs/heads/{branch}", base], git_dir=clean))
+    run_git(["update-ref", f"refs/heads/{branch}", base], git_dir=clean)
 
 
 def _project_memory(workspace: Workspace, commit: str) -> str:
     """Read from the objects, not from the work tree: a link there could name any file of ours."""
     arguments = ["ls-tree", "-z", commit, "--", *PROJECT_MEMORY]
-    listing = git.check(git.command(arguments, git_dir=workspace.clean_git)).text.split("\0")
+    listing = run_git(arguments, git_dir=workspace.clean_git).text.split("\0")
     entries = (entry.partition("\t") for entry in listing if entry)
     modes = {path: head.partition(" ")[0] for head, _, path in entries}
     texts = (_blob_text(workspace, commit, path, modes) for path in PROJECT_MEMORY if path in modes)
@@ -119,7 +119,7 @@ def _project_memory(workspace: Workspace, commit: str) -> str:
 def _blob_text(workspace: Workspace, commit: str, path: str, modes: Mapping[str, str], *, follow: bool = True) -> str:
     if modes.get(path, _DIRECTORY) == _DIRECTORY:
         return ""
-    blob = git.check(git.command(["cat-file", "blob", f"{commit}:{path}"], git_dir=workspace.clean_git))
+    blob = run_git(["cat-file", "blob", f"{commit}:{path}"], git_dir=workspace.clean_git)
     if modes[path] == _SYMLINK:
         return _blob_text(workspace, commit, blob.text, modes, follow=False) if follow else ""
     return blob.stdout[:_MEMORY_MAX_BYTES].decode("utf-8", "replace")

@@ -12,9 +12,10 @@ from tempfile import NamedTemporaryFile, TemporaryFile, mkdtemp
 from typing import Final
 
 from flows.errors import GitFailed
-from flows.repository import git_commands as git
 from flows.repository.agent_commit import commit_work_tree
+from flows.repository.agent_git import git_as_agent
 from flows.repository.clone import Checkout
+from flows.repository.git_commands import isolated_environment, run_git
 from flows.sandbox.workspace import Workspace
 
 _RESULT_REF: Final = "refs/claude-code-headless/result"
@@ -82,51 +83,48 @@ def _take_despite_faults(workspace: Workspace, base: str) -> None:
     """Take the files by way of a repository that the agent never saw: to be kept for a human, never to be pushed."""
     place = Path(mkdtemp(dir=workspace.root))
     source = ["--quiet", "--bare", "--no-local", "--template=", str(workspace.clean_git), str(place)]
-    git.check(git.command(["clone", *source], config=["protocol.file.allow=always"]))
+    run_git(["clone", *source], config=["protocol.file.allow=always"])
     # These attributes go before the work tree's, of which one that cannot be met would end `git add` for all files.
     (place / "info").mkdir(exist_ok=True)
     (place / "info" / "attributes").write_text("* !filter !working-tree-encoding\n")
     workspace.agent.give(place)
-    workspace.git_as_agent("read-tree", base, git_dir=place)
+    git_as_agent(workspace, "read-tree", base, git_dir=place)
     _take(workspace, base, place, despite_faults=True)
 
 
 def fetch_objects(workspace: Workspace, repository: Path, ref: str, *, check: bool = True) -> None:
     """Fetch what a ref of the agent's repository names into `clean.git`, by an upload-pack that runs as the agent."""
-    environment = git.isolated_environment(workspace.agent_mark)
+    environment = isolated_environment(workspace.agent_mark)
     upload_pack = workspace.agent.argv(
         ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "git-upload-pack"]
     )
     options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--quiet"]
     safe = ["protocol.file.allow=always", f"transfer.fsckObjects={str(check).lower()}"]
     fetch = [*options, f"--upload-pack={shlex.join(upload_pack)}", str(repository), f"+{ref}:{ref}"]
-    git.check(
-        git.command(["fetch", *fetch], config=safe, git_dir=workspace.clean_git), timeout_seconds=_TIMEOUT_SECONDS
-    )
+    run_git(["fetch", *fetch], config=safe, git_dir=workspace.clean_git, timeout_seconds=_TIMEOUT_SECONDS)
 
 
 def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) -> Change:
     clean, base = workspace.clean_git, checkout.base_commit
-    trees = git.check(git.command(["rev-parse", f"{_RESULT_REF}^{{tree}}", f"{base}^{{tree}}"], git_dir=clean)).text
+    trees = run_git(["rev-parse", f"{_RESULT_REF}^{{tree}}", f"{base}^{{tree}}"], git_dir=clean).text
     ours, before = trees.split("\n")
     if ours == before:
         return Change("", checkout)
     with TemporaryFile() as message:
         message.write(identity.message.encode())
         message.seek(0)
-        commit = git.check(
-            git.command(["commit-tree", ours, "-p", base, "-F", "-"], git_dir=clean),
-            environment=git.isolated_environment(identity.environment),
+        commit = run_git(
+            ["commit-tree", ours, "-p", base, "-F", "-"],
+            git_dir=clean,
+            environment=isolated_environment(identity.environment),
             stdin=message,
         ).text
-    git.check(git.command(["update-ref", f"refs/heads/{checkout.branch}", commit], git_dir=clean))
+    run_git(["update-ref", f"refs/heads/{checkout.branch}", commit], git_dir=clean)
     return Change(commit, checkout, _files(clean, base, commit))
 
 
 def _files(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...]:
-    listing = git.check(
-        git.command(["diff-tree", "-r", "-z", "--numstat", "--no-renames", base, commit], git_dir=git_dir)
-    )
+    listing = run_git(["diff-tree", "-r", "-z", "--numstat", "--no-renames", base, commit], git_dir=git_dir)
     rows = (row.split("\t", 2) for row in listing.text.split("\0") if row)
     return tuple(FileChange(path, _count(added), _count(removed)) for added, removed, path in rows)
 
@@ -148,7 +146,7 @@ def patch(git_dir: Path, change: Change) -> str:
         change.checkout.base_commit,
         change.commit,
     ]
-    return git.check(git.command(arguments, git_dir=git_dir)).stdout.decode("utf-8", "replace")
+    return run_git(arguments, git_dir=git_dir).stdout.decode("utf-8", "replace")
 
 
 def bundle(git_dir: Path, change: Change) -> bytes:
@@ -161,7 +159,7 @@ def bundle(git_dir: Path, change: Change) -> bytes:
 def bundle_of(git_dir: Path, ref: str, base: str) -> bytes:
     """Return what a ref has on top of a base as a git bundle."""
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
-        git.check(git.command(["bundle", "create", "--quiet", file.name, ref, f"^{base}"], git_dir=git_dir))
+        run_git(["bundle", "create", "--quiet", file.name, ref, f"^{base}"], git_dir=git_dir)
         return Path(file.name).read_bytes()
 
 
@@ -173,14 +171,14 @@ def take_bundle(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
         ref = f"refs/heads/{checkout.branch}"
         safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
         arguments = ["fetch", "--no-write-fetch-head", "--quiet", "--update-head-ok", file.name, f"+{ref}:{ref}"]
-        git.check(git.command(arguments, config=safe, git_dir=git_dir))
+        run_git(arguments, config=safe, git_dir=git_dir)
     return collected(git_dir, checkout)
 
 
 def collected(git_dir: Path, checkout: Checkout) -> Change:
     """Return the change that `clean.git` has on its branch by now."""
     ref = f"refs/heads/{checkout.branch}"
-    commit = git.check(git.command(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir)).text
+    commit = run_git(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir).text
     if commit == checkout.base_commit:
         return Change("", checkout)
     return Change(commit, checkout, _files(git_dir, checkout.base_commit, commit))

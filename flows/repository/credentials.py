@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
 
-from flows.aws.session import Outcomes, client_config, named_errors
+from flows.aws.errors import ServiceErrors, named_errors
+from flows.aws.session import client_config
 from flows.errors import InvalidGitSecret, SecretAccessDenied, SecretNotFound, SecretUnavailable
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class GitCredentials:
         """
         # At DEBUG this logger writes whole answers, and this answer is the secret.
         logging.getLogger("botocore.parsers").setLevel(logging.INFO)
-        outcomes = Outcomes(f"secret {secret_id!r}", SecretNotFound, SecretAccessDenied, SecretUnavailable)
-        with named_errors(outcomes):
+        errors = ServiceErrors(f"secret {secret_id!r}", SecretNotFound, SecretAccessDenied, SecretUnavailable)
+        with named_errors(errors):
             client = session.client("secretsmanager", region_name=region, config=client_config())
             answer = client.get_secret_value(SecretId=secret_id)
         fields = _parse(answer.get("SecretString") or answer.get("SecretBinary", b""), secret_id)

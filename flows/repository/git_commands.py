@@ -1,26 +1,21 @@
 """The one door to git.
 
-GitPython starts every git of ours, with an environment built from nothing: it adds what it is given to our own, so the
-command is `env -u …`, which takes all else away without a value on a command line. No configuration but what stands
-here is read, because the repository's is not ours to trust.
+GitPython starts every git of the trusted side, with an environment built from nothing: GitPython adds variables to this
+process's own, so the command is `env -u …`, which removes all others without a value on a command line. The only
+configuration that git reads is the one here, because the repository's own cannot be trusted.
 """
 
 import os
-import re
-import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Final, cast
 
 from git import Git, RemoteProgress
 from git.cmd import handle_process_output
 
-from flows.errors import DISK_FULL, DiskFull, GitFailed
+from flows.errors import GitFailed, disk_full_error
+from flows.sandbox.processes import CommandResult, ended_with_run
 
 _ISOLATED: Final = {
     "HOME": "/nonexistent",
@@ -39,61 +34,77 @@ _SAFE_CONFIG: Final = (
     "protocol.allow=never",
 )
 _STDERR_LIMIT: Final = 2000
-_RUNNING: Final[ContextVar["set[subprocess.Popen[bytes]]"]] = ContextVar("running")
-
-
-@dataclass(frozen=True)
-class GitResult:
-    """What one git process said. `stdout` is bytes, because paths and contents are."""
-
-    status: int
-    stdout: bytes
-    stderr: str
-
-    @property
-    def text(self) -> str:
-        """`stdout` as text, without the final newline."""
-        return self.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+_TIMEOUT_SECONDS: Final = 3600
 
 
 def isolated_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the whole environment that a git of ours gets."""
+    """Return the whole environment of a git process."""
     return {"PATH": os.environ.get("PATH", os.defpath), **_ISOLATED, **(extra or {})}
 
 
-def command(arguments: Sequence[str], *, config: Sequence[str] = (), git_dir: Path | None = None) -> list[str]:
+def command_line(arguments: Sequence[str], *, config: Sequence[str] = (), git_dir: Path | None = None) -> list[str]:
     """Return a git command line with the safe configuration, then `config`, before `arguments`."""
     options = [part for item in (*_SAFE_CONFIG, *config) for part in ("-c", item)]
     return ["git", *options, *([f"--git-dir={git_dir}"] if git_dir else []), *arguments]
 
 
-def run(
-    argv: Sequence[str],
+def run_git(
+    arguments: Sequence[str],
+    *,
+    config: Sequence[str] = (),
+    git_dir: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | None = None,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
+) -> CommandResult:
+    """Run git as this process's own user, to its end; raise `GitFailed` or `DiskFull` if it fails.
+
+    Args:
+        arguments: git's arguments.
+        config: Settings beside the safe ones.
+        git_dir: The repository; none, when None.
+        environment: The whole environment; the isolated one, when None.
+        stdin: The file to read from; nothing, when None.
+        timeout_seconds: The longest that it may take.
+    """
+    line = command_line(arguments, config=config, git_dir=git_dir)
+    return check_git(start_git(line, environment=environment, stdin=stdin, timeout_seconds=timeout_seconds))
+
+
+def start_git(
+    line: Sequence[str],
     *,
     environment: Mapping[str, str] | None = None,
     stdin: IO[bytes] | None = None,
     progress: RemoteProgress | None = None,
     pass_fds: Sequence[int] = (),
-    timeout_seconds: float = 3600,
-    on_exit: Callable[[], None] | None = None,
-) -> GitResult:
-    """Run a command with exactly `environment` (ours, when None), in a session of its own, to its end.
+    timeout_seconds: float = _TIMEOUT_SECONDS,
+) -> CommandResult:
+    """Run a git command line with exactly `environment`, in a session of its own; return its result, even if it failed.
 
-    `on_exit` is called when its process ended, although what that left behind may hold the output open.
+    Args:
+        line: The command line.
+        environment: The whole environment; the isolated one, when None.
+        stdin: The file to read from; nothing, when None.
+        progress: Receives git's progress lines. Standard output is then not returned.
+        pass_fds: File descriptors that the process inherits.
+        timeout_seconds: The longest that it may take.
     """
     exact = isolated_environment() if environment is None else environment
-    started = Git(os.sep).execute(
-        ["env", *(part for name in os.environ if name not in exact for part in ("-u", name)), *argv],
-        env=exact,
-        istream=stdin if stdin is not None else subprocess.DEVNULL,  # type: ignore[arg-type]
-        as_process=True,
-        pass_fds=tuple(pass_fds),
-        start_new_session=True,
-        # Only a text stream is cut at the carriage returns that git's progress lines end in.
-        universal_newlines=progress is not None,
-        errors="replace" if progress is not None else None,
+    process = cast(
+        "Git.AutoInterrupt",
+        Git(os.sep).execute(
+            ["env", *(part for name in os.environ if name not in exact for part in ("-u", name)), *line],
+            env=exact,
+            istream=stdin if stdin is not None else subprocess.DEVNULL,  # type: ignore[arg-type]
+            as_process=True,
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+            # Only a text stream is cut at the carriage returns that git's progress lines end in.
+            universal_newlines=progress is not None,
+            errors="replace" if progress is not None else None,
+        ),
     )
-    process = cast("Git.AutoInterrupt", started)
     stdout: list[bytes] = []
     stderr: list[str] = []
     report = progress.new_message_handler() if progress is not None else None
@@ -104,7 +115,7 @@ def run(
         if report is not None:
             report(text)
 
-    with _noted(process), _at_exit(process, on_exit):
+    with ended_with_run(process.proc):
         handle_process_output(
             process,
             None if progress is not None else stdout.append,
@@ -113,55 +124,12 @@ def run(
             kill_after_timeout=timeout_seconds,
         )
     status = process.proc.wait() if process.proc is not None else process.status or 0
-    return GitResult(status, b"".join(stdout), "\n".join(stderr)[-_STDERR_LIMIT:])
+    return CommandResult(status, b"".join(stdout), "\n".join(stderr)[-_STDERR_LIMIT:])
 
 
-@contextmanager
-def _at_exit(process: Git.AutoInterrupt, call: Callable[[], None] | None) -> Iterator[None]:
-    if call is None or (child := process.proc) is None:
-        yield
-        return
-
-    def wait() -> None:
-        child.wait()
-        call()
-
-    thread = threading.Thread(target=wait, name="git-exit", daemon=True)
-    thread.start()
-    yield
-    thread.join()
-
-
-@contextmanager
-def ended_with_context() -> Iterator[None]:
-    """End, when the context ends, what other threads started in it and still wait for, such as a silent server."""
-    running: set[subprocess.Popen[bytes]] = set()
-    token = _RUNNING.set(running)
-    try:
-        yield
-    finally:
-        _RUNNING.reset(token)
-        for process in tuple(running):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextmanager
-def _noted(process: Git.AutoInterrupt) -> Iterator[None]:
-    running = _RUNNING.get(set())
-    if process.proc is not None:
-        running.add(process.proc)
-    try:
-        yield
-    finally:
-        running.discard(process.proc)
-
-
-def check(argv: Sequence[str], **options: Any) -> GitResult:  # noqa: ANN401 (run's own)
-    """`run`, raising `GitFailed` on any status but 0."""
-    result = run(argv, **options)
-    if result.status != 0:
-        if re.search(r"No space left on device|Disk quota exceeded", result.stderr):
-            raise DiskFull(f"{DISK_FULL} ({result.stderr.strip()})")
-        raise GitFailed(f"git ended with status {result.status}: {result.stderr.strip() or 'it said nothing'}")
-    return result
+def check_git(result: CommandResult) -> CommandResult:
+    """Return the result of a git that succeeded; raise `GitFailed` or `DiskFull` for one that failed."""
+    if result.status == 0 and not result.is_timed_out:
+        return result
+    reason = result.stderr.strip()[-_STDERR_LIMIT:]
+    raise disk_full_error(reason) or GitFailed(f"git ended with status {result.status}: {reason or 'no output'}")

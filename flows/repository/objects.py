@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
-from flows.repository import git_commands as git
+from flows.repository.git_commands import run_git
 
 SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
@@ -44,7 +44,7 @@ class ChangedFile:
 def changed_files(git_dir: Path, base: str, commit: str) -> tuple[ChangedFile, ...]:
     """List what `commit` changed since `base`; a file that moved is one entry."""
     arguments = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--find-renames", base, commit]
-    fields = iter(git.check(git.command(arguments, git_dir=git_dir)).text.split("\0"))
+    fields = iter(run_git(arguments, git_dir=git_dir).text.split("\0"))
     return tuple(_entries(fields))
 
 
@@ -93,21 +93,21 @@ def _batch(git_dir: Path, kind: str, blobs: Iterable[str]) -> bytes:
     with TemporaryFile() as names:
         names.write("".join(f"{blob}\n" for blob in blobs).encode())
         names.seek(0)
-        return git.check(git.command(["cat-file", kind], git_dir=git_dir), stdin=names).stdout
+        return run_git(["cat-file", kind], git_dir=git_dir, stdin=names).stdout
 
 
 def links(git_dir: Path, commit: str) -> dict[str, str]:
     """Return each symbolic link of a commit, with the blob that holds where it leads."""
-    listing = git.check(git.command(["ls-tree", "-r", "-z", commit], git_dir=git_dir)).text.split("\0")
+    listing = run_git(["ls-tree", "-r", "-z", commit], git_dir=git_dir).text.split("\0")
     entries = (row.partition("\t") for row in listing if row.startswith(SYMLINK))
     return {path: head.split(" ")[2] for head, _, path in entries}
 
 
 def message(git_dir: Path, commit: str) -> str:
     """Return a commit's message."""
-    return git.check(git.command(["cat-file", "commit", commit], git_dir=git_dir)).text.partition("\n\n")[2]
+    return run_git(["cat-file", "commit", commit], git_dir=git_dir).text.partition("\n\n")[2]
 
 
 def file_count(git_dir: Path, commit: str) -> int:
     """Return how many files a commit has."""
-    return git.check(git.command(["ls-tree", "-r", "-z", "--name-only", commit], git_dir=git_dir)).stdout.count(b"\0")
+    return run_git(["ls-tree", "-r", "-z", "--name-only", commit], git_dir=git_dir).stdout.count(b"\0")

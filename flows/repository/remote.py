@@ -27,7 +27,8 @@ from flows.errors import (
     RunError,
 )
 from flows.parameters.addresses import RepoUrl
-from flows.repository import git_commands as git
+from flows.repository.git_commands import command_line, isolated_environment, run_git, start_git
+from flows.sandbox.processes import CommandResult
 
 _TIMEOUT_SECONDS: Final = 1800
 SILENCE_SECONDS: Final = 60
@@ -132,7 +133,7 @@ class Remote:
         except GitFailed:
             # A server that gives out branches only: the commit is in the history of its branch.
             self.fetch(git_dir, branch, 0, progress)
-            git.check(git.command(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=git_dir))
+            run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=git_dir)
 
     def push(self, git_dir: Path, commit: str, branch: str) -> None:
         """Push one commit to one branch, never by force; the commit being there already is success."""
@@ -146,7 +147,7 @@ class Remote:
 
     def _run(
         self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
-    ) -> git.GitResult:
+    ) -> CommandResult:
         # Objects of a small fetch would otherwise lie in files of their own, each to be linked for the agent; and a git
         # that knows the third option does not ask without the token first, to be refused.
         config = [
@@ -157,8 +158,8 @@ class Remote:
             f"http.lowSpeedTime={SILENCE_SECONDS}",
         ]
         with self._askpass() as (environment, token_fd):
-            result = git.run(
-                git.command(arguments, config=config, git_dir=git_dir),
+            result = start_git(
+                command_line(arguments, config=config, git_dir=git_dir),
                 environment=environment,
                 progress=progress,
                 pass_fds=[token_fd],
@@ -178,11 +179,11 @@ class Remote:
             program.write_text(_askpass_program(self.url.origin, self.username, read_end))
             program.chmod(0o700)
             host = {name: os.environ[name] for name in (*_HOST_NETWORK, *_HOST_CAS) if name in os.environ}
-            yield git.isolated_environment({"GIT_ASKPASS": str(program), **host}), read_end
+            yield isolated_environment({"GIT_ASKPASS": str(program), **host}), read_end
         finally:
             os.close(read_end)
 
-    def _error(self, result: git.GitResult) -> RunError:
+    def _error(self, result: CommandResult) -> RunError:
         said = f"{result.stderr}\n{result.text}".replace(self.token.get_secret_value(), "***").strip()
         reason = "; ".join(line for line in said.splitlines() if re.match(r"fatal|error|remote|!", line)) or said
         for pattern, error, message in _ERRORS:

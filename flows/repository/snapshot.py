@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from flows.errors import AgentRepoInvalid, RunError
-from flows.repository import git_commands as git
 from flows.repository.agent_commit import commit_work_tree
+from flows.repository.agent_git import git_as_agent
 from flows.repository.collect import bundle_of, fetch_objects
+from flows.repository.git_commands import run_git
+from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
 
 _REF = "refs/claude-code-headless/checkpoint"
@@ -22,7 +24,7 @@ def take(workspace: Workspace, base: str) -> str:
         return _take(workspace, base, workspace.tmp / "checkpoint.index")
     except RunError:
         # Whatever is wrong with it, the next look shall not meet it again.
-        git.run(workspace.agent.argv(["rm", "-f", str(workspace.tmp / "checkpoint.index")]))
+        commands.run(workspace, ["rm", "-f", str(workspace.tmp / "checkpoint.index")], beside_agent=True)
         raise
 
 
@@ -32,10 +34,10 @@ def _take(workspace: Workspace, base: str, index: Path) -> str:
     tree = commit_work_tree(
         workspace, base, _REF, index=index, environment=dates, despite_faults=True, beside_agent=True
     )
-    if tree == git.check(git.command(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git)).text:
+    if tree == run_git(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git).text:
         return base
     fetch_objects(workspace, workspace.work_tree / ".git", _REF)
-    return git.check(git.command(["rev-parse", _REF], git_dir=workspace.clean_git)).text
+    return run_git(["rev-parse", _REF], git_dir=workspace.clean_git).text
 
 
 def bundled(workspace: Workspace, base: str) -> bytes:
@@ -50,8 +52,8 @@ def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None
         AgentRepoInvalid: The bundle does not hold the commit.
     """
     file = workspace.lend(workspace.config / "checkpoint.bundle", bundle)
-    workspace.git_as_agent(*_ALLOW_BUNDLE, "fetch", "--quiet", "--no-write-fetch-head", str(file), f"+{_REF}:{_REF}")
-    if workspace.git_as_agent("rev-parse", _REF).text != commit:
+    git_as_agent(workspace, *_ALLOW_BUNDLE, "fetch", "--quiet", "--no-write-fetch-head", str(file), f"+{_REF}:{_REF}")
+    if git_as_agent(workspace, "rev-parse", _REF).text != commit:
         raise AgentRepoInvalid(f"the checkpoint does not hold {commit}")
-    workspace.git_as_agent("read-tree", "--reset", "-u", commit)
-    workspace.git_as_agent("reset", "--quiet", base)
+    git_as_agent(workspace, "read-tree", "--reset", "-u", commit)
+    git_as_agent(workspace, "reset", "--quiet", base)

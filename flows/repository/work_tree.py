@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from flows.repository import git_commands as git
+from flows.repository.agent_git import git_as_agent
+from flows.repository.git_commands import run_git
 from flows.sandbox.workspace import Workspace
 
 _READ_ONLY: Final = 0o444
@@ -21,7 +22,7 @@ def cut_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str) -
     repository = workspace.work_tree / ".git"
     shutil.rmtree(repository, ignore_errors=True)  # of a try before this one
     arguments = ["init", "--quiet", "--template=", f"--initial-branch={branch}", str(workspace.work_tree)]
-    git.check(git.command(arguments))
+    run_git(arguments)
     with (repository / "config").open("a", encoding="utf-8") as config:
         config.write(_config(repo_url, branch))
     origin = f"refs/remotes/origin/{branch}"
@@ -37,7 +38,7 @@ def cut_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str) -
         _put_objects(ours, theirs, are_linked=workspace.agent.uid is not None)
     # Nothing of the repository's runs here, since its configuration is the one above: there is nothing to end.
     checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
-    workspace.git_as_agent(*checkout, beside_agent=True)
+    git_as_agent(workspace, *checkout, beside_agent=True)
 
 
 def _config(repo_url: str, branch: str) -> str:

@@ -1,4 +1,4 @@
-"""One execution of a flow run at a time: Prefect may start a second one while the first still goes on somewhere."""
+"""One attempt of a flow run at a time: Prefect may start a second one while the first still works somewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,35 +11,35 @@ from flows.state.store import RunStore
 
 
 @contextmanager
-def newest_execution(store: RunStore) -> Iterator[None]:
-    """Take the run over from whatever executes it, and end without a word to Prefect when that happens to this one.
+def newest_attempt(store: RunStore) -> Iterator[None]:
+    """Hold the run's lease. If a later attempt takes it, end without reporting anything to Prefect.
 
-    The later execution decides on the run's state; what goes wrong in this one from then on is of no account.
+    The later attempt decides on the run's state; an error of this one no longer matters.
     """
-    store.take_over()
+    store.take_lease()
     try:
         yield
-        check_execution(store)
+        check_lease(store)
     except Exception as error:
         if not _is_superseded(store, error):
             raise
-        get_run_logger().warning("a later execution of this run has taken over: this one ends here")
-        raise Abort("a later execution has taken over") from error
+        get_run_logger().warning("a later attempt of this run has taken over: this one ends here")
+        raise Abort("a later attempt has taken over") from error
 
 
-def check_execution(store: RunStore) -> None:
-    """Raise `Superseded` where a later execution has taken over; where the store does not say, this one goes on."""
+def check_lease(store: RunStore) -> None:
+    """Raise `Superseded` if a later attempt has taken the lease; if the store does not answer, this attempt goes on."""
     try:
-        store.check_execution()
+        store.check_lease()
     except StoreUnavailable as error:
-        get_run_logger().warning("%s: this execution goes on", error)
+        get_run_logger().warning("%s: this attempt goes on", error)
 
 
 def _is_superseded(store: RunStore, error: Exception) -> bool:
     if isinstance(error, Superseded):
         return True
     try:
-        store.in_haste.check_execution()
+        store.without_retries.check_lease()
     except Superseded:
         return True
     except StoreUnavailable:

@@ -1,163 +1,188 @@
-"""The end of a run: here, and nowhere else, it is known what became of it, and told."""
+"""Opening and closing a run: from the check of its parameters to its report, however it ends."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort
+from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
 
-from flows.outcome.result import Delivery, Ending, headline
-from flows.outcome.timing import StepTime, note_steps
+from flows.errors import NoSavedChange
+from flows.outcome.result import RunResult
+from flows.outcome.summary import RunSummary, headline
+from flows.outcome.timing import StepTime, record_steps
 from flows.parameters.request import Request
-from flows.redaction import redact
 from flows.reporting.artifacts import publish, set_tags
-from flows.repository.collect import Change, patch
-from flows.run.lease import check_execution
-from flows.run.setup import Run, begin, keep_secrets, run_store
-from flows.run.summary import deployment_name, known_ending
-from flows.run.transcript_page import keep_page
-from flows.sandbox.workspace import Workspace
-from flows.state.records import Plan
+from flows.repository.collect import Change
+from flows.run.lease import check_lease, newest_attempt
+from flows.run.preload import preload
+from flows.run.run import ImplementRun, Run
+from flows.run.setup import redact_secrets, run_store, set_up
+from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page
+from flows.sandbox.workspace import workspace
+from flows.state.files import StateFile
+from flows.state.records import FinishedWork
+from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 
 _JOIN_SECONDS: Final = 5
+_First = TypeVar("_First")
+_Second = TypeVar("_Second")
 
 
 @contextmanager
-def concluded(given: Mapping[str, Any], workspace: Workspace) -> Iterator[Run]:
-    """A run from the check of its parameters to its report, whatever becomes of it."""
-    keep_secrets()
-    steps, run = note_steps(), None
-    try:
-        run = begin(given, workspace)
-        introduction = _introduce(run)
-        yield run
-    except Exception as error:
-        _conclude(run, given, steps, error)
-        raise
-    except Abort:
-        raise  # a later execution of the run has taken over, and tells of it
-    except BaseException as interruption:
-        _conclude_soon(run, given, steps, interruption)
-        raise
-    introduction.join(_JOIN_SECONDS)
-    _conclude(run, given, steps)
+def open_run(parameters: Mapping[str, Any]) -> Iterator[ImplementRun]:
+    """Open a run of `implement`, with what earlier attempts of it saved.
+
+    Raises:
+        RunError: A parameter is wrong, or a credential is missing: the named error says which.
+    """
+    redact_secrets()
+    steps = record_steps()
+    with workspace() as directories:
+        with _reported(partial(_report_refusal, parameters, steps), is_over=False):
+            run = set_up(parameters, directories, steps)
+        with _reported(partial(_report, run)), newest_attempt(run.saved.store), _introduced(run):
+            run.saved.load(get_run_logger())
+            preload()
+            yield run
 
 
-def completed(run: Run) -> State[Delivery]:
-    """Return the state of a run that came to its end."""
-    assert run.work is not None  # noqa: S101 (it is, where nothing was raised)
-    change, agent = run.work.change, run.work.report
-    delivery = Delivery(
-        repo_url=run.request.repo_url.url,
-        branch=change.checkout.branch,
-        commit=change.commit,
-        files=tuple(file.path for file in change.files),
-        cost_usd=agent.cost_usd,
-        turns=agent.turns,
-        summary=redact(agent.summary),
-    )
-    said = headline(Ending(run.store.flow_run_id, checkout=change.checkout, change=change))
-    return Completed(name="Completed" if change.commit else "NoChanges", message=said, data=delivery)
+@contextmanager
+def open_saved_run(flow_run_id: str, branch_name: str, parameters: Mapping[str, Any]) -> Iterator[Run]:
+    """Open the saved state of another run, to deliver its change.
 
+    Args:
+        flow_run_id: The run that saved the change.
+        branch_name: The branch to push; empty for the branch of that run.
+        parameters: The other parameters, as `Request` takes them.
 
-def delivered(
-    request: Request, workspace: Workspace, plan: Plan, change: Change, steps: Mapping[str, StepTime]
-) -> None:
-    """Tell of a kept change that was pushed later, as the run that made it would have."""
-    with _at_most_a_warning():
-        ending = Ending(
-            flow_run_id=str(runtime.flow_run.id),
-            deployment=deployment_name(),
-            repo_url=request.repo_url,
-            checkout=change.checkout,
-            instructions=plan.instructions,
-            change=change,
-            patch=patch(workspace.clean_git, change),
-            steps=tuple(steps.values()),
-            policy=request.policy,
+    Raises:
+        NoSavedChange: That run has saved no change here.
+    """
+    redact_secrets()
+    steps = record_steps()
+    saved = SavedRun(run_store(flow_run_id))
+    saved.load(get_run_logger())
+    bundle = saved.store.read(StateFile.BUNDLE)
+    if saved.plan is None or bundle is None:
+        raise NoSavedChange(
+            f"the run {flow_run_id!r} has saved no change here: check the id, and that this process uses the run "
+            "store of that run"
         )
-        tags = [f"outcome:{ending.name}", f"repo:{request.repo_url.name}", f"branch:{request.branch_name}"]
-        publish(ending, None, tags)
+    # Also the change of a run that failed after its agent had finished.
+    saved.finished = replace(saved.finished or FinishedWork("", None), bundle=bundle)
+    branch = branch_name or saved.plan.checkout.branch
+    request = Request(repo_url=saved.plan.repo_url, instructions="saved", branch_name=branch, **parameters)
+    with workspace() as directories:
+        run = Run(request, directories, saved, steps)
+        yield run
+        with _at_most_a_warning():
+            summary = run_summary(run)
+            tags = [summary.outcome.tag, f"repo:{request.repo_url.name}", f"branch:{branch}"]
+            publish(summary, None, tags)
 
 
-def _conclude(
-    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None = None
-) -> None:
-    """Tell what became of the run."""
-    with _at_most_a_warning():
-        if run:
-            _keep_page(run)
-        ending = known_ending(run, given, steps, error)
-        publish(ending, run.store if run else _store(), [f"outcome:{ending.name}", *_tags(run)])
+def completed(run: Run, change: Change) -> State[RunResult]:
+    """Return the state of a run that came to its end."""
+    report = run.saved.finished.report if run.saved.finished else None
+    summary = RunSummary(
+        str(runtime.flow_run.id), repo_url=run.request.repo_url, checkout=change.checkout, change=change, agent=report
+    )
+    return Completed(name=summary.outcome.state_name, message=headline(summary), data=summary.result)
+
+
+def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) -> tuple[_First, _Second]:
+    """Wait until both steps have ended, since neither may outlive the directories; return their results."""
+    futures: list[PrefectFuture[Any]] = [first, second]
+    wait(futures)
+    return first.result(), second.result()
 
 
 @contextmanager
-def _at_most_a_warning() -> Iterator[None]:
-    """Whatever goes wrong with a report is a warning, for the run is as it is."""
+def _reported(report: Callable[[BaseException | None], None], *, is_over: bool = True) -> Iterator[None]:
+    """Report how the context ended.
+
+    Args:
+        report: Reports the end, with the error if there was one.
+        is_over: Whether to report a context without an error, too.
+    """
     try:
         yield
-    except Exception as fault:  # noqa: BLE001 (a git command, a file, a fault of ours)
-        get_run_logger().warning("there is no report: %s: %s", type(fault).__name__, fault)
+    except Abort:
+        raise  # a later attempt of the run has taken over, and reports
+    except Exception as error:
+        report(error)
+        raise
+    except BaseException as interruption:
+        _in_the_moment_left(partial(report, interruption))
+        raise
+    if is_over:
+        report(None)
 
 
-def _conclude_soon(
-    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], interruption: BaseException
-) -> None:
-    """Tell of a run that was interrupted in the moment that is left; its work is kept by now."""
+def _report_refusal(parameters: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None) -> None:
+    with _at_most_a_warning():
+        summary = refusal_summary(parameters, steps, error)
+        publish(summary, _store_of_refused_run(), [summary.outcome.tag])
 
-    def tell() -> None:
-        with _at_most_a_warning():
-            if run:
-                run.store = run.store.in_haste
-                check_execution(run.store)
-            _conclude(run, given, steps, interruption)
 
-    thread = threading.Thread(target=copy_context().run, args=(tell,), name="conclusion", daemon=True)
+def _report(run: ImplementRun, error: BaseException | None) -> None:
+    with _at_most_a_warning():
+        if error is not None and not isinstance(error, Exception):
+            run = replace(run, saved=run.saved.without_retries)
+            check_lease(run.saved.store)
+        save_transcript_page(run)
+        summary = run_summary(run, error)
+        publish(summary, run.saved.store, [summary.outcome.tag, *_tags(run)])
+
+
+def _in_the_moment_left(report: Callable[[], None]) -> None:
+    """Report a run that was interrupted; its work is saved by now."""
+    thread = threading.Thread(target=copy_context().run, args=(report,), name="report", daemon=True)
     thread.start()
     thread.join(_JOIN_SECONDS)
 
 
-def _keep_page(run: Run) -> None:
-    meter, instructions = run.agent and run.agent.meter, run.plan and run.plan.instructions
-    facts = {
-        "Repository": run.request.repo_url.url,
-        "Run": run.store.flow_run_id,
-        "Cost": str(meter or ""),
-    }
-    title = f"{run.request.repo_url.name} @ {run.request.branch_name}"
-    keep_page(run.workspace, run.store, title, facts, instructions.main_text if instructions else "")
+@contextmanager
+def _at_most_a_warning() -> Iterator[None]:
+    """Turn any error of a report into a warning: the run's outcome does not depend on it."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (a git command, a file, a fault of this program)
+        get_run_logger().warning("there is no report: %s: %s", type(error).__name__, error)
 
 
-def _introduce(run: Run) -> threading.Thread:
-    """Tag the run while it works, and learn its deployment's name, beside its work."""
+@contextmanager
+def _introduced(run: ImplementRun) -> Iterator[None]:
+    """Tag the run, and look up its deployment's name, while it works."""
 
     def introduce() -> None:
-        with suppress(Exception):  # the end of the run does both again, and warns
+        with suppress(Exception):  # the report does both again, and warns
             set_tags(_tags(run))
-            str(runtime.deployment.name)  # which Prefect asks its API for, and remembers
+            deployment_name()  # which Prefect remembers
 
     thread = threading.Thread(target=copy_context().run, args=(introduce,), name="tags", daemon=True)
     thread.start()
-    return thread
+    yield
+    thread.join(_JOIN_SECONDS)
 
 
-def _tags(run: Run | None) -> list[str]:
-    if run is None:
-        return []
-    asked = runtime.flow_run.parameters.get("branch_name")
-    branch = [f"branch:{run.request.branch_name}"] if asked else []
-    return [f"model:{run.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
+def _tags(run: ImplementRun) -> list[str]:
+    is_named = runtime.flow_run.parameters.get("branch_name")
+    branch = [f"branch:{run.request.branch_name}"] if is_named else []
+    return [f"model:{run.agent.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
 
 
-def _store() -> RunStore | None:
+def _store_of_refused_run() -> RunStore | None:
     try:
-        return replace(run_store(), execution="")  # an execution that came this far has taken nothing over
-    except Exception:  # noqa: BLE001 (a run can fail because of it; the report of that is published all the same)
+        return run_store(str(runtime.flow_run.id))
+    except Exception:  # noqa: BLE001 (the store may be the reason for the refusal; the report is published anyway)
         return None

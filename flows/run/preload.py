@@ -1,4 +1,4 @@
-"""What a run needs a moment later, loaded while it waits for a server or a program: a second on two processors."""
+"""Loads what a run needs a moment later, while it waits for a server or a program: saves a second on two processors."""
 
 import importlib
 import os
@@ -17,24 +17,24 @@ _FOR_THE_AGENT: Final = ("flows.model.meter", "genai_prices.data", "flows.model.
 
 
 @cache
-def warm_up() -> None:
-    """Start to load what the run needs up to its agent, and the claude binary; a second call changes nothing."""
-    _beside(_load_binary, *_imports(_FOR_THE_TASKS), _load_aws, *_imports(_FOR_THE_AGENT), _load_authorities)
+def preload() -> None:
+    """Start to load what the run needs until its agent starts, and the claude binary; a second call does nothing."""
+    _beside(_load_binary, *_imports(_FOR_THE_TASKS), _load_aws, *_imports(_FOR_THE_AGENT), _load_ca_certificates)
 
 
 @cache
-def warm_up_for_the_end() -> None:
-    """Start to load what the run needs when its agent is done; a second call changes nothing."""
+def preload_end() -> None:
+    """Start to load what the run needs when its agent is done; a second call does nothing."""
     _beside(_load_detectors, _load_page)
 
 
 def _beside(*loads: Callable[[], object]) -> None:
     def load() -> None:
         for each in loads:
-            with suppress(Exception):  # whoever needs it says what is wrong
+            with suppress(Exception):  # the caller that needs it gets the error
                 each()
 
-    Thread(target=load, name="warm-up", daemon=True).start()
+    Thread(target=load, name="preload", daemon=True).start()
 
 
 def _imports(names: Iterable[str]) -> Iterator[Callable[[], object]]:
@@ -53,8 +53,8 @@ def _load_aws() -> None:
     load_models("secretsmanager", "s3")
 
 
-def _load_authorities() -> None:
-    from flows.model.upstream import authorities  # noqa: PLC0415 (here and below: that is the point)
+def _load_ca_certificates() -> None:
+    from flows.model.upstream import authorities  # noqa: PLC0415 (here and below: the import is the point)
 
     authorities()
 

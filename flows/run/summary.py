@@ -1,105 +1,119 @@
-"""What is known of a run at its end, however it came to that, for whoever tells of it."""
+"""What is known of a run at its end, gathered while its directories are there."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 
 from flows.agent.events import last_words
-from flows.agent.outcome import AgentReport, report
+from flows.agent.outcome import report
 from flows.errors import RunError
-from flows.outcome.result import Ending
+from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
-from flows.repository.collect import collected, patch
-from flows.run.setup import Run
-from flows.state.store import RunStore
+from flows.repository.collect import Change, collected, patch
+from flows.run.run import ImplementRun, Run
+from flows.state.agent_report import AgentReport
+from flows.state.files import StateFile
 
 _TAIL_BYTES: Final = 2**20
-_SHOWN: Final = ("change.bundle", "transcript.html", "transcript.jsonl.gz", "plan")
-"""What of the run store a report names."""
+_REPORTED: Final = (StateFile.BUNDLE, StateFile.TRANSCRIPT_PAGE, StateFile.TRANSCRIPT, StateFile.PLAN)
+"""The files of the run store that a report names."""
 
 
-def known_ending(
-    run: Run | None, given: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None = None
-) -> Ending:
-    """Gather what is known, while the run's directories are there; `run` is none where it was refused."""
-    known = Ending(
+def refusal_summary(
+    parameters: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None
+) -> RunSummary:
+    """Return what is known of a run that was refused before it started."""
+    repo_url = None
+    with suppress(RunError):
+        repo_url = RepoUrl.parse(str(parameters.get("repo_url", "")))
+    return RunSummary(str(runtime.flow_run.id), deployment_name(), repo_url, steps=tuple(steps.values()), error=error)
+
+
+def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
+    """Return what is known of a run that started."""
+    summary = RunSummary(
         flow_run_id=str(runtime.flow_run.id),
         deployment=deployment_name(),
-        steps=tuple(steps.values()),
+        repo_url=run.request.repo_url,
+        steps=tuple(run.steps.values()),
+        policy=run.request.policy,
         error=error,
     )
-    if run is None:
-        with suppress(RunError):
-            known = replace(known, repo_url=RepoUrl.parse(str(given["repo_url"])))
-        return known
-    known = replace(
-        known,
-        repo_url=run.request.repo_url,
-        model=run.options.model_id,
-        policy=run.request.policy,
-        agent=_agent_report(run),
-        kept={name: _location(run.store, name) for name in _kept(run)},
-        warnings=tuple(_warnings(run)),
-    )
-    if run.plan is None:
-        return known
-    change = run.work.change if run.work else None
-    with suppress(RunError):
-        change = change or collected(run.workspace.clean_git, run.plan.checkout)
+    if isinstance(run, ImplementRun):
+        summary = replace(
+            summary,
+            model=run.agent.options.model_id,
+            agent=_agent_report(run),
+            saved_files={name: run.saved.store.location(name) for name in _REPORTED if name in run.saved.names},
+            warnings=tuple(_warnings(run)),
+        )
+    if run.saved.plan is None:
+        return summary
+    change = _change(run)
     return replace(
-        known,
-        checkout=run.plan.checkout,
-        instructions=run.plan.instructions,
+        summary,
+        checkout=replace(run.saved.plan.checkout, branch=run.request.branch_name),
+        instructions=run.saved.plan.instructions,
         change=change,
         patch=patch(run.workspace.clean_git, change) if change else "",
     )
 
 
-def _agent_report(run: Run) -> AgentReport | None:
-    """Return what the agent says of itself, or, where it did not come to that, its last words."""
-    if run.work:
-        return run.work.report
-    if run.agent is None or not run.workspace.transcript.exists():
+def _change(run: Run) -> Change | None:
+    """Return the change that is in the trusted repository by now; None if the repository is not there yet."""
+    if run.saved.plan:
+        with suppress(RunError):
+            return collected(run.workspace.clean_git, run.saved.plan.checkout)
+    return None
+
+
+def _agent_report(run: ImplementRun) -> AgentReport | None:
+    """Return the agent's report or, if it did not finish, its last words."""
+    if run.saved.finished:
+        return run.saved.finished.report
+    if not run.agent.session_id or not run.workspace.transcript.exists():
         return None
     with run.workspace.transcript.open("rb") as file:
         file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
-        result, said = last_words(file.read())
-    told, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
-    return replace(told, summary=told.summary or said, turns=told.turns or meter.replies)
+        result, text = last_words(file.read())
+    unfinished, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
+    return replace(unfinished, summary=unfinished.summary or text, turns=unfinished.turns or meter.replies)
 
 
-def _warnings(run: Run) -> Iterator[str]:
+def _warnings(run: ImplementRun) -> Iterator[str]:
     if reason := run.workspace.agent.missing_wall:
-        yield f"the wall between the agent and the flow's process is missing: {reason}"
-    if run.agent and not run.agent.meter.is_exact:
+        yield f"the agent was not isolated from the flow's process: {reason}"
+    if run.agent.session_id and not run.agent.meter.is_exact:
         yield "the cost is an upper bound: the model's price is not known, or a reply broke off"
 
 
-def _kept(run: Run) -> Iterator[str]:
-    """Name what is in the run store, by this execution of the run or by an earlier one."""
-    earlier = {"plan"} if run.kept.plan else set()
-    if run.kept.finished and run.kept.finished.commit:
-        earlier.add("change.bundle")
-    yield from (name for name in _SHOWN if name in earlier | run.store.kept)
+def save_transcript_page(run: ImplementRun) -> None:
+    """Save the transcript as a page for a browser; a run can do without it, so an error becomes a warning."""
+    from flows.reporting.transcript.page import page  # noqa: PLC0415 (the template engine is needed here only)
 
-
-def _location(store: RunStore, name: str) -> str:
-    """Return where a person finds a file of the run store, as far as its file system says."""
-    files, path = store.files, store.path(name)
-    if bucket := getattr(files, "bucket_name", ""):
-        folder = getattr(files, "bucket_folder", "").strip("/")
-        return f"s3://{bucket}/{folder}/{path}" if folder else f"s3://{bucket}/{path}"
-    base = getattr(files, "basepath", "")
-    return f"{str(base).rstrip('/')}/{path}" if base else path
+    if not run.workspace.transcript.exists():
+        return
+    plan = run.saved.plan
+    facts = {
+        "Repository": run.request.repo_url.url,
+        "Run": run.saved.store.flow_run_id,
+        "Cost": str(run.agent.meter) if run.agent.session_id else "",
+    }
+    title = f"{run.request.repo_url.name} @ {run.request.branch_name}"
+    try:
+        html = page(run.workspace.transcript, title, facts, plan.instructions.main_text if plan else "")
+        run.saved.store.without_retries.save(StateFile.TRANSCRIPT_PAGE, html)
+    except Exception as error:  # noqa: BLE001 (whatever goes wrong, the run is not worse for it)
+        get_run_logger().warning("there is no page of the transcript: %s: %s", type(error).__name__, error)
 
 
 def deployment_name() -> str:
-    """Return the name of the run's deployment, without the flow's; empty where it has none, or nobody says."""
+    """Return the name of the run's deployment, without the flow's; empty if it has none, or the API does not answer."""
     try:
         return str(runtime.deployment.name or "")
-    except Exception:  # noqa: BLE001 (Prefect asks its API, which may be away)
+    except Exception:  # noqa: BLE001 (Prefect asks its API, which may not answer)
         return ""

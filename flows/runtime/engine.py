@@ -13,9 +13,9 @@ def load() -> None:
     """Load the flow, and begin to load what it needs next."""
     with importing():
         import flows.implement  # noqa: F401, PLC0415 (the whole of Prefect)
-    from flows.run.preload import warm_up  # noqa: PLC0415
+    from flows.run.preload import preload  # noqa: PLC0415
 
-    warm_up()
+    preload()
     end_without_heartbeats()
 
 

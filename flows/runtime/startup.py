@@ -8,8 +8,6 @@ from functools import partial
 from threading import Thread
 from typing import Final
 
-from flows import authorities
-
 _EVENTS_SECONDS: Final = 2
 
 
@@ -22,8 +20,7 @@ def importing() -> Iterator[None]:
     """
     gc.disable()
     try:
-        with authorities.loaded_once():
-            yield
+        yield
     finally:
         gc.freeze()
         gc.enable()

@@ -10,16 +10,15 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flows.repository import git_commands as git
+from flows.sandbox.processes import no_process_outlives
 from flows.sandbox.user import MARK, AgentUser, agent_user
 
-_GIT_TIMEOUT_SECONDS: Final = 900
 _RESERVE_BYTES: Final = 32 * 2**20
 _FULL_BYTES: Final = 2**20
 
@@ -71,29 +70,6 @@ class Workspace:
         """The agent's directory for temporary files."""
         return self.root / "agent" / "tmp"
 
-    def git_of_agent(self, git_dir: Path | None = None) -> list[str]:
-        """Return the start of a git command line for the work tree, in its own repository or in another."""
-        return git.command([f"--git-dir={git_dir or self.work_tree / '.git'}", f"--work-tree={self.work_tree}"])
-
-    def git_as_agent(self, *arguments: str, git_dir: Path | None = None, beside_agent: bool = False) -> git.GitResult:
-        """Run git in the work tree as the agent: what that tree makes git run, the agent could run anyway."""
-        return self.as_agent([*self.git_of_agent(git_dir), *arguments], beside_agent=beside_agent)
-
-    def as_agent(
-        self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, beside_agent: bool = False
-    ) -> git.GitResult:
-        """Run a command as the agent, with git's isolated environment; raise `GitFailed` where it fails.
-
-        Nothing outlives it, unless the agent goes on `beside` it: what a filter leaves running could hold git's output
-        open, or change what comes next.
-        """
-        return git.check(
-            self.agent.argv(command),
-            environment=git.isolated_environment({**self.agent_mark, **(environment or {})}),
-            timeout_seconds=_GIT_TIMEOUT_SECONDS,
-            on_exit=None if beside_agent else self.agent.end_processes,
-        )
-
     @property
     def agent_mark(self) -> dict[str, str]:
         """What every process of the agent has in its environment."""
@@ -134,7 +110,7 @@ def workspace() -> Iterator[Workspace]:
     """Make the directories of a run; at the end, whatever happened, end the agent's processes and remove them."""
     root = Path(tempfile.mkdtemp(prefix="claude-code-headless-"))
     try:
-        with agent_user(mark=str(root)) as user, git.ended_with_context():
+        with agent_user(mark=str(root)) as user, no_process_outlives():
             made = Workspace(root, user)
             try:
                 _make_directories(made)

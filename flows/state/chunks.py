@@ -1,7 +1,7 @@
-"""A long stream of bytes in the run store: kept in parts of bounded size, so that nobody ever holds the whole of it.
+"""A long stream of bytes in the run store, saved in chunks of bounded size, so that memory never holds all of it.
 
-Parts are compressed and named by number. Their digests say which bytes belong together; whoever keeps the digests, in a
-file that is written last, makes the parts count.
+Chunks are compressed and numbered. Their digests say which bytes belong together: the file that holds the digests is
+written last, and makes the chunks valid.
 """
 
 import hashlib
@@ -11,42 +11,42 @@ from typing import Final
 
 from flows.state.store import RunStore
 
-PART_BYTES: Final = 16 * 2**20
-"""Of the stream in one part, before compression, and at most one chunk more."""
+CHUNK_BYTES: Final = 16 * 2**20
+"""The size of a chunk before compression; it may be exceeded by one block of the stream."""
 
 _FASTEST: Final = 1
 
 
-class Damaged(Exception):
-    """A part is missing, or is not the one that was kept."""
+class DamagedChunk(Exception):
+    """A chunk is missing, or differs from the one that was saved."""
 
 
-def keep_parts(store: RunStore, name: str, chunks: Iterable[bytes]) -> tuple[str, ...]:
-    """Keep a stream under `<name>-0`, `<name>-1`, …; return the parts' digests."""
-    return tuple(_keep(store, f"{name}-{number}", part) for number, part in enumerate(_cut(chunks)))
+def save_chunks(store: RunStore, name: str, blocks: Iterable[bytes]) -> tuple[str, ...]:
+    """Save a stream as `<name>-0`, `<name>-1`, …; return the chunks' digests."""
+    return tuple(_save(store, f"{name}-{number}", chunk) for number, chunk in enumerate(_compressed(blocks)))
 
 
-def read_parts(store: RunStore, name: str, digests: Iterable[str]) -> Iterator[bytes]:
-    """Yield the stream, a part at a time; raise `Damaged` before anything of a part that is not whole."""
+def read_chunks(store: RunStore, name: str, digests: Iterable[str]) -> Iterator[bytes]:
+    """Yield the stream, one chunk at a time; raise `DamagedChunk` before yielding anything of a damaged one."""
     for number, digest in enumerate(digests):
-        part = store.read(f"{name}-{number}")
-        if part is None or hashlib.sha256(part).hexdigest() != digest:
-            raise Damaged(f"{store.path(f'{name}-{number}')} is missing or not as it was kept")
-        yield zlib.decompress(part)
+        chunk = store.read(f"{name}-{number}")
+        if chunk is None or hashlib.sha256(chunk).hexdigest() != digest:
+            raise DamagedChunk(f"{store.path(f'{name}-{number}')} is missing or differs from what was saved")
+        yield zlib.decompress(chunk)
 
 
-def _keep(store: RunStore, name: str, part: bytes) -> str:
-    store.keep(name, part)
-    return hashlib.sha256(part).hexdigest()
+def _save(store: RunStore, name: str, chunk: bytes) -> str:
+    store.save(name, chunk)
+    return hashlib.sha256(chunk).hexdigest()
 
 
-def _cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    packer, packed, size = zlib.compressobj(_FASTEST), bytearray(), 0
-    for chunk in chunks:
-        packed += packer.compress(chunk)
-        size += len(chunk)
-        if size >= PART_BYTES:
-            yield bytes(packed + packer.flush())
-            packer, packed, size = zlib.compressobj(_FASTEST), bytearray(), 0
+def _compressed(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    compressor, compressed, size = zlib.compressobj(_FASTEST), bytearray(), 0
+    for block in blocks:
+        compressed += compressor.compress(block)
+        size += len(block)
+        if size >= CHUNK_BYTES:
+            yield bytes(compressed + compressor.flush())
+            compressor, compressed, size = zlib.compressobj(_FASTEST), bytearray(), 0
     if size:
-        yield bytes(packed + packer.flush())
+        yield bytes(compressed + compressor.flush())

@@ -1,1 +1,1 @@
-"""The five steps as Prefect tasks: each file holds one step's retry and persistence policy, and calls its work."""
+"""The steps of a run as Prefect tasks, one file each. A step does only what no earlier attempt of the run has done."""

@@ -1,13 +1,13 @@
-"""claude: the paid step. What the agent did is taken and kept first, and judged after that."""
+"""claude: the paid step. What the agent did is collected and saved first, and judged after that."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from prefect import get_run_logger
 
 from flows.agent.checkpoints import Checkpoints, write_session
-from flows.agent.outcome import AgentReport, AgentRun, judge
-from flows.agent.session import Agent, work
+from flows.agent.outcome import AgentRun, judge
 from flows.agent.transcript import portions
 from flows.checks.leaks import check_credentials
 from flows.errors import (
@@ -16,95 +16,151 @@ from flows.errors import (
     AgentDenied,
     AgentFailed,
     AgentRepoInvalid,
+    CommandFailed,
     DiskFull,
     GitFailed,
     ModelUnavailable,
+    NoSavedChange,
     RunError,
-    StoreUnavailable,
     UnexpectedSubmodule,
 )
+from flows.instructions.files import Instructions
 from flows.redaction import SECRETS
+from flows.reporting.progress import show_progress
 from flows.repository import snapshot
+from flows.repository.clone import Checkout
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, take_bundle
-from flows.run.lease import check_execution
-from flows.sandbox.workspace import Workspace
-from flows.state.records import Finished, Keepings, Plan, keep_finished, keep_usage
-from flows.state.store import RunStore
+from flows.repository.credentials import GitCredentials
+from flows.run.lease import check_lease
+from flows.run.preload import preload_end
+from flows.run.run import ImplementRun, Run
+from flows.run.start import start_work
+from flows.state.agent_report import AgentReport
+from flows.state.records import FinishedWork, Plan
 from flows.tasks.task import step
 
-if TYPE_CHECKING:
-    from flows.model.meter import Meter
-
-
-@dataclass(frozen=True)
-class Work:
-    """What the agent did: the change, what it says of it, and where the change is kept."""
-
-    change: Change
-    report: AgentReport
-    kept: str
+_MAY_BE_FULL_DISK: Final = (
+    AgentCrashed,
+    AgentFailed,
+    AgentRepoInvalid,
+    CommandFailed,
+    GitFailed,
+    ModelUnavailable,
+)
 
 
 @step("claude")
-def run_claude(agent: Agent, workspace: Workspace, plan: Plan, identity: CommitIdentity, store: RunStore) -> Work:
-    """Let Claude Code work; return the change, which is kept by then."""
-    checkpoints = Checkpoints(workspace, store, plan, agent, agent.options.limits.checkpoint_seconds)
-    try:
-        with checkpoints:
-            run = work(agent, workspace, plan, store.flow_run_id)
-    except BaseException:
-        # By a signal, a cancellation, a limit, a full disk. What was done is paid for, and another machine may go on.
-        _keep_interrupted(workspace, checkpoints, identity)
-        raise
-    check_execution(store)
-    is_full = workspace.disk_is_full
-    workspace.release_reserve()
-    kept, bundled = "", b""
-    try:
-        change = collect(workspace, plan.checkout, identity)
-        bundled = bundle(workspace.clean_git, change)
-        kept = _keep(workspace, store, bundled, agent.meter)
-        report = _judge(run, agent, workspace, change, kept)
-        if is_full:
-            raise DiskFull(f"{DISK_FULL}; what the agent says that it did may be missing")
-    except RunError as error:
-        checkpoints.write()  # for whoever tries this run again, later and elsewhere
-        raise _with_what_is_kept(_disk_full(error) if is_full else error, kept) from None
-    _keep_finished(store, Finished(change.commit, report, bundled))
-    return Work(change, report, kept)
+def run_claude(
+    run: ImplementRun, credentials: GitCredentials, checkout: Checkout, instructions: Instructions
+) -> Change:
+    """Return the change: the one that an earlier attempt finished, or the one that Claude Code makes now."""
+    plan = start_work(run, checkout, instructions)
+    if finished := run.saved.finished:
+        get_run_logger().info("an earlier attempt finished and saved the agent's work: nothing is spent again")
+        return _take(run, plan, finished)
+    if run.saved.checkpoint and not run.agent.session_id:
+        _restore_checkpoint(run, plan)
+    return _work(run, plan, _identity(run, plan, credentials.email))
 
 
-def take_up(workspace: Workspace, agent: Agent, kept: Keepings) -> None:
-    """Put the work of an earlier execution of the run back where the agent goes on with it."""
-    assert kept.plan is not None  # noqa: S101 (without one there is no checkpoint)
-    checkpoint, base = kept.checkpoint, kept.plan.checkout.base_commit
+def take_saved_change(run: Run) -> Change:
+    """Return the change that another run saved, for the branch that this run pushes.
+
+    Raises:
+        NoSavedChange: The run has not saved one.
+    """
+    if run.saved.plan is None or run.saved.finished is None:
+        raise NoSavedChange(f"the run {run.saved.store.flow_run_id} has saved no change")
+    change = _take(run, run.saved.plan, run.saved.finished)
+    return replace(change, checkout=replace(change.checkout, branch=run.request.branch_name))
+
+
+def _take(run: Run, plan: Plan, finished: FinishedWork) -> Change:
+    """Return the change of finished work, which is then in the trusted repository."""
+    if not finished.bundle:
+        return Change("", plan.checkout)
+    return take_bundle(run.workspace.clean_git, plan.checkout, finished.bundle)
+
+
+def _restore_checkpoint(run: ImplementRun, plan: Plan) -> None:
+    """Put the work of an earlier attempt back where the agent resumes it."""
+    checkpoint = run.saved.checkpoint
     if checkpoint is None:
         return
-    agent.checkpoint, agent.session_id = checkpoint, checkpoint.session_id
-    agent.meter.go_on_from(checkpoint.spent)
     if checkpoint.bundle:
-        snapshot.restore(workspace, checkpoint.bundle, checkpoint.commit, base)
+        snapshot.restore(run.workspace, checkpoint.bundle, checkpoint.commit, plan.checkout.base_commit)
     if checkpoint.session:
-        write_session(workspace, checkpoint.session_id, checkpoint.session)
-    get_run_logger().info("an earlier execution had spent %s: the work goes on from there", agent.meter)
+        write_session(run.workspace, checkpoint.session_id, checkpoint.session)
+    run.agent.resume(checkpoint)
+    get_run_logger().info("an earlier attempt had spent %s: the work resumes from there", run.agent.meter)
 
 
-def finished_work(workspace: Workspace, plan: Plan, finished: Finished, store: RunStore) -> Work:
-    """Return the work that an earlier execution of the run finished: no agent is started for it again."""
-    get_run_logger().info("the agent's work was done and kept by an earlier execution: nothing is spent again")
-    if not finished.commit:
-        return Work(Change("", plan.checkout), finished.report, "")
-    change = take_bundle(workspace.clean_git, plan.checkout, finished.bundle)
-    return Work(change, finished.report, store.path("change.bundle"))
+def _work(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Change:
+    workspace, agent, logger = run.workspace, run.agent, get_run_logger()
+    observer = partial(show_progress, workspace, agent.meter, agent.options.limits)
+    interval = agent.options.limits.checkpoint_seconds
+    checkpoints = Checkpoints(workspace, run.saved, plan, agent, interval, logger)
+    preload_end()
+    try:
+        with checkpoints:
+            is_continued = run.saved.checkpoint is not None
+            flow_run_id = run.saved.store.flow_run_id
+            result = agent.work(workspace, plan, flow_run_id, observer, logger, is_continued=is_continued)
+    except BaseException:
+        # By a signal, a cancellation, a limit, a full disk. The work is paid for, and another machine may resume it.
+        _save_interrupted(run, checkpoints, identity)
+        raise
+    check_lease(run.saved.store)
+    is_full = workspace.disk_is_full
+    workspace.release_reserve()
+    try:
+        return _collect_and_judge(run, plan, identity, result, is_full=is_full)
+    except RunError as error:
+        checkpoints.write()  # for a later attempt of this run, on this machine or another
+        raise _with_saved_path(_disk_full(error) if is_full else error, run.saved.bundle_path) from None
 
 
-def _judge(run: AgentRun, agent: Agent, workspace: Workspace, change: Change, kept: str) -> AgentReport:
-    """Return the report of work that may be pushed; raise the named error of what may not."""
-    for portion in portions(workspace.transcript):
+def _collect_and_judge(
+    run: ImplementRun, plan: Plan, identity: CommitIdentity, result: AgentRun, *, is_full: bool
+) -> Change:
+    change = collect(run.workspace, plan.checkout, identity)
+    bundled = bundle(run.workspace.clean_git, change)
+    _save(run, bundled)
+    report = _judge(run, result, change)
+    if is_full:
+        raise DiskFull(f"{DISK_FULL}; part of what the agent reports may be missing")
+    run.saved.save_finished(FinishedWork(change.commit, report, bundled), get_run_logger())
+    return change
+
+
+def _save(run: ImplementRun, bundled: bytes, *, without_retries: bool = False) -> None:
+    transcript = (SECRETS.redact_bytes(portion) for portion in portions(run.workspace.transcript))
+    run.saved.save_result(
+        bundled, transcript, run.agent.meter.spending, get_run_logger(), without_retries=without_retries
+    )
+
+
+def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: CommitIdentity) -> None:
+    """Save what there is, soon. An error becomes a warning, because the interruption is what the run reports."""
+    run.workspace.agent.end_processes()
+    run.workspace.release_reserve()
+    checkpoints.write()
+    try:
+        change = collect(run.workspace, checkpoints.plan.checkout, identity)
+        _save(run, bundle(run.workspace.clean_git, change), without_retries=True)
+        if path := run.saved.bundle_path:
+            get_run_logger().info("the work so far is saved as %s", path)
+    except (RunError, OSError) as error:
+        get_run_logger().warning("the work so far is saved in the last checkpoint at most: %s", error)
+
+
+def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
+    """Return the report of work that may be pushed; raise the named error of work that may not."""
+    for portion in portions(run.workspace.transcript):
         check_credentials("the transcript", portion.decode("latin-1"))
-    report = judge(run, agent.options)
+    report = judge(result, run.agent.options)
     if change.fault:
-        raise _fault(change, kept)
+        raise _fault(change, run.saved.bundle_path)
     if report.permission_denials and not change.commit:
         denied = ", ".join(sorted(set(report.permission_denials)))
         raise AgentDenied(
@@ -113,53 +169,23 @@ def _judge(run: AgentRun, agent: Agent, workspace: Workspace, change: Change, ke
     return report
 
 
-def _disk_full(error: RunError) -> RunError:
-    """Return the cause of an error where it can only be the full disk."""
-    if isinstance(error, AgentCrashed | AgentFailed | AgentRepoInvalid | GitFailed | ModelUnavailable):
-        return DiskFull(f"{DISK_FULL} ({error})")
-    return error
-
-
-def _with_what_is_kept(error: RunError, kept: str) -> RunError:
-    return type(error)(f"{error}; the work so far is kept as {kept}") if kept and kept not in str(error) else error
-
-
-def _keep_interrupted(workspace: Workspace, checkpoints: Checkpoints, identity: CommitIdentity) -> None:
-    """Keep what there is, soon, and whatever goes wrong with that: the interruption is what counts."""
-    workspace.agent.end_processes()
-    workspace.release_reserve()
-    checkpoints.write()
-    try:
-        change = collect(workspace, checkpoints.plan.checkout, identity)
-        bundled = bundle(workspace.clean_git, change)
-        if kept := _keep(workspace, checkpoints.store.in_haste, bundled, checkpoints.agent.meter):
-            get_run_logger().info("the work so far is kept as %s", kept)
-    except (RunError, OSError) as error:
-        get_run_logger().warning("the work so far is kept in the last checkpoint at most: %s", error)
-
-
-def _keep(workspace: Workspace, store: RunStore, bundled: bytes, meter: "Meter") -> str:
-    """Store the cost, the redacted transcript, and the change as it is; return where that is, or "" if nowhere."""
-    try:
-        keep_usage(store, meter.spending)
-        if workspace.transcript.exists():
-            store.keep_transcript(SECRETS.redact_bytes(portion) for portion in portions(workspace.transcript))
-        return store.keep_change(bundled) if bundled else ""
-    except StoreUnavailable as error:
-        get_run_logger().error("%s: the change is on this machine only", error)
-        return ""
-
-
-def _keep_finished(store: RunStore, finished: Finished) -> None:
-    try:
-        keep_finished(store, finished)
-    except StoreUnavailable as error:
-        # The work is here: to push it is the best that can be done for it.
-        get_run_logger().error("%s: the push goes on without", error)
-
-
-def _fault(change: Change, kept: str) -> RunError:
-    """Return the error of a work tree that is no longer a repository as we gave it."""
-    what = f"its files as they are, less what git could not take, are kept as {kept}" if kept else "nothing is changed"
+def _fault(change: Change, path: str) -> RunError:
+    """Return the error of a work tree that is no longer a usable repository."""
+    what = f"its files, without those that git could not read, are saved as {path}" if path else "nothing is changed"
     error = UnexpectedSubmodule if "does not have a commit checked out" in change.fault else AgentRepoInvalid
     return error(f"the agent left a work tree from which no change can be taken: {change.fault}; {what}")
+
+
+def _disk_full(error: RunError) -> RunError:
+    """Return the cause of an error that can only come from the full disk."""
+    return DiskFull(f"{DISK_FULL} ({error})") if isinstance(error, _MAY_BE_FULL_DISK) else error
+
+
+def _with_saved_path(error: RunError, path: str) -> RunError:
+    return type(error)(f"{error}; the work so far is saved as {path}") if path and path not in str(error) else error
+
+
+def _identity(run: ImplementRun, plan: Plan, email: str) -> CommitIdentity:
+    """Return author, date and message of the run's commit: the same for each attempt."""
+    message = f"{run.request.commit_message}\n\nPrefect-Flow-Run: {run.saved.store.flow_run_id}\n"
+    return CommitIdentity(email, plan.started_at, message)

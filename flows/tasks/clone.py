@@ -7,25 +7,27 @@ from typing import Final
 from git import RemoteProgress
 from prefect import get_run_logger
 
-from flows.parameters.request import Request
-from flows.repository.clone import Checkout
+from flows.repository.clone import Checkout, fetch_base
 from flows.repository.clone import clone as clone_repository
-from flows.repository.clone import clone_again as clone_known
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
-from flows.sandbox.workspace import Workspace
+from flows.run.run import Run
 from flows.tasks.task import step
 
 _PROGRESS_SECONDS: Final = 5
 
 
 @step("clone")
-def clone(request: Request, credentials: GitCredentials, workspace: Workspace) -> Checkout:
-    """Return where the work starts from."""
-    logger = get_run_logger()
+def clone(run: Run, credentials: GitCredentials) -> Checkout:
+    """Return where the work starts from: what an earlier attempt started from, or what the branch is now."""
+    return _fetch_again(run, credentials, run.saved.plan.checkout) if run.saved.plan else _clone(run, credentials)
+
+
+def _clone(run: Run, credentials: GitCredentials) -> Checkout:
+    request, logger = run.request, get_run_logger()
     checkout = clone_repository(
-        workspace,
-        remote(request, credentials, workspace),
+        run.workspace,
+        remote(run, credentials),
         branch=request.branch_name,
         base_branch=request.base_branch,
         depth=request.clone_depth,
@@ -37,30 +39,30 @@ def clone(request: Request, credentials: GitCredentials, workspace: Workspace) -
     return checkout
 
 
-@step("clone")
-def clone_again(
-    request: Request, credentials: GitCredentials, workspace: Workspace, checkout: Checkout, *, work_tree: bool
-) -> None:
-    """Fetch what an earlier execution of the run started from, with a work tree where an agent is to go on."""
+def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> Checkout:
+    """Fetch the same base again, with a work tree if an agent has work left to do."""
     logger = get_run_logger()
-    clone_known(
-        workspace,
-        remote(request, credentials, workspace),
+    fetch_base(
+        run.workspace,
+        remote(run, credentials),
         checkout,
-        depth=request.clone_depth,
+        depth=run.request.clone_depth,
         progress=LoggedProgress(logger.info),
-        work_tree=work_tree,
+        work_tree=run.saved.finished is None,
     )
-    logger.info("%s: the work goes on from %s at %s", request.repo_url, checkout.base_branch, checkout.base_commit[:12])
+    logger.info(
+        "%s: the work resumes from %s at %s", run.request.repo_url, checkout.base_branch, checkout.base_commit[:12]
+    )
+    return checkout
 
 
-def remote(request: Request, credentials: GitCredentials, workspace: Workspace) -> Remote:
+def remote(run: Run, credentials: GitCredentials) -> Remote:
     """Return the run's repository with the token for it."""
-    return Remote(request.repo_url, credentials.token, credentials.username, workspace.trusted)
+    return Remote(run.request.repo_url, credentials.token, credentials.username, run.workspace.trusted)
 
 
 class LoggedProgress(RemoteProgress):
-    """git's progress, as a line for each stage that ends and one every few seconds of a long one."""
+    """git's progress: a line for each stage that ends, and one every few seconds of a long stage."""
 
     def __init__(self, log: Callable[..., None]) -> None:
         super().__init__()
@@ -68,12 +70,12 @@ class LoggedProgress(RemoteProgress):
         self._next = time.monotonic() + _PROGRESS_SECONDS
 
     def line_dropped(self, line: str) -> None:
-        """Pass over what is not progress."""
+        """Ignore what is not progress."""
 
     def update(
         self, op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = ""
     ) -> None:
-        """Log one line of progress where it is due."""
+        """Log one line of progress, if one is due."""
         now = time.monotonic()
         if not op_code & self.END and now < self._next:
             return

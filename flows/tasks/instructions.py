@@ -3,22 +3,45 @@
 from prefect import get_run_logger
 
 from flows.aws.session import client_config, new_session
-from flows.instructions.files import PARALLEL, Instructions, from_s3, from_text
-from flows.parameters.request import Request
-from flows.sandbox.workspace import Workspace
+from flows.instructions.files import Instructions, from_text, restore
+from flows.instructions.s3 import PARALLEL, from_s3
+from flows.run.run import Run
+from flows.state.chunks import DamagedChunk, read_chunks
+from flows.state.files import StateFile
+from flows.state.records import Plan
 from flows.tasks.task import step
 
 
 @step("instructions")
-def fetch_instructions(request: Request, workspace: Workspace) -> Instructions:
-    """Return the files, and which of them to begin with."""
+def fetch_instructions(run: Run) -> Instructions:
+    """Return the instructions: those that an earlier attempt saved, or those that S3 or the parameter holds now."""
+    if plan := run.saved.plan:
+        if not run.saved.finished and not _restore(run, plan):
+            _fetch(run)
+        return plan.instructions
+    return _fetch(run)
+
+
+def _restore(run: Run, plan: Plan) -> bool:
+    """Write the files again as they were; return False, with a warning, if the run store no longer has all of them."""
+    chunks = read_chunks(run.saved.store, StateFile.INSTRUCTIONS, plan.chunks)
+    try:
+        restore(run.workspace, plan.instructions.files, chunks)
+    except DamagedChunk as damage:
+        get_run_logger().warning("the instructions are read again from %s: %s", plan.instructions.source, damage)
+        return False
+    return True
+
+
+def _fetch(run: Run) -> Instructions:
+    request = run.request
     if request.instructions_s3_uri is None:
-        return from_text(workspace, request.instructions)
+        return from_text(run.workspace, request.instructions)
     client = new_session(request.aws_region).client("s3", config=client_config(PARALLEL))
-    found = from_s3(workspace, client, request.instructions_s3_uri)
+    instructions = from_s3(run.workspace, client, request.instructions_s3_uri)
     logger = get_run_logger()
-    count = f"{len(found.files)} file{'s' if len(found.files) != 1 else ''}"
-    logger.info("%s: %s, begins with %s", found.source, count, found.main or "none in particular")
-    for file in found.files:
+    count = f"{len(instructions.files)} file{'s' if len(instructions.files) != 1 else ''}"
+    logger.info("%s: %s, begins with %s", instructions.source, count, instructions.main or "none in particular")
+    for file in instructions.files:
         logger.debug("%s: %d bytes, ETag %s, version %s", file.path, file.size, file.etag, file.version_id or "none")
-    return found
+    return instructions

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from flows.aws.session import new_session
 from flows.errors import BlockNotFound
-from flows.parameters.request import Request
 from flows.redaction import SECRETS
 from flows.repository.credentials import GitCredentials
+from flows.run.run import Run
 from flows.tasks.task import step
 
 if TYPE_CHECKING:
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 @step("secret")
-def read_secret(request: Request) -> GitCredentials:
+def read_credentials(run: Run) -> GitCredentials:
     """Return the credentials for the repository."""
-    region = request.aws_region
-    if name := request.git_credentials_block:
+    region = run.request.aws_region
+    if name := run.request.git_credentials_block:
         credentials = load_git_credentials(name).resolve(region)
     else:
-        credentials = GitCredentials.from_secret(request.git_credentials_secret_id, new_session(region), region)
+        credentials = GitCredentials.from_secret(run.request.git_credentials_secret_id, new_session(region), region)
     SECRETS.learn("the git token", credentials.token.get_secret_value())
     return credentials
 
 
 def load_git_credentials(name: str) -> "GitCredentialsBlock":
-    """Load the block document; raise `BlockNotFound` where there is none."""
+    """Load the block document; raise `BlockNotFound` if there is none."""
     from blocks.git_credentials import GitCredentials as Block  # noqa: PLC0415 (its import takes a second)
 
     try:

@@ -1,4 +1,4 @@
-"""What the steps have in common: when a task is tried again, that nothing of it is stored, how a fault is named."""
+"""What the steps share: when a task is retried, that nothing of it is stored, and how a fault is named."""
 
 import errno
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
 from flows.errors import DISK_FULL, DiskFull, RunError, Unexpected
-from flows.outcome.timing import noted
+from flows.outcome.timing import timed
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun
@@ -18,18 +18,18 @@ _DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 RETRIES: Final = 3
 RETRY_DELAYS_SECONDS: Final = [2.0, 8.0, 30.0]
 
-_Given = ParamSpec("_Given")
+_Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 
-def step(name: str) -> Callable[[Callable[_Given, _Result]], Task[_Given, _Result]]:
+def step(name: str) -> Callable[[Callable[_Parameters, _Result]], Task[_Parameters, _Result]]:
     """Make a function a step of the run, as a Prefect task."""
 
-    def decorate(function: Callable[_Given, _Result]) -> Task[_Given, _Result]:
+    def decorate(function: Callable[_Parameters, _Result]) -> Task[_Parameters, _Result]:
         return Task(
-            _named(name, function),
+            _with_named_errors(name, function),
             name=name,
-            task_run_name=name,  # without the characters that Prefect adds: a run has each step once
+            task_run_name=name,  # without the suffix that Prefect adds: a run has each step once
             retries=RETRIES,
             retry_delay_seconds=RETRY_DELAYS_SECONDS,
             retry_jitter_factor=0.5,
@@ -42,13 +42,13 @@ def step(name: str) -> Callable[[Callable[_Given, _Result]], Task[_Given, _Resul
     return decorate
 
 
-def _named(name: str, function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """Let nothing but named errors out: what an exception says goes into the run's state, and ours are redacted."""
+def _with_named_errors(name: str, function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Let only named errors out: an exception's text goes into the run's state, and a named error redacts it."""
 
     @wraps(function)
-    def call(*args: _Given.args, **options: _Given.kwargs) -> _Result:
+    def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
         try:
-            with noted(name):
+            with timed(name):
                 return function(*args, **options)
         except RunError:
             raise
@@ -67,6 +67,6 @@ def _unexpected(error: Exception) -> Unexpected:
 
 
 def is_retryable(task: "Task[..., Any]", task_run: "TaskRun", state: "State[Any]") -> bool:
-    """Retry condition of every task: only what may pass by itself is tried again."""
+    """Retry condition of every task: only an error that may pass by itself is tried again."""
     del task, task_run
     return isinstance(state.data, RunError) and state.data.retryable

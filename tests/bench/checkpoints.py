@@ -31,8 +31,8 @@ from flows.model.prices import ModelPrice
 from flows.model.providers import Bedrock
 from flows.parameters.request import DEFAULT_MODEL_IDS, ClaudeCodeOptions
 from flows.repository import clone
-from flows.repository import git_commands as git
 from flows.repository.clone import Checkout
+from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.work_tree import cut_work_tree
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.records import Plan
@@ -64,7 +64,7 @@ def prepared(seed: Path) -> Iterator[tuple[Workspace, Plan]]:
     """Cut an agent's work tree from it, as a run does once it has fetched."""
     with workspace() as place:
         subprocess.run(["git", "clone", "-q", "--bare", str(seed), str(place.clean_git)], check=True)
-        base = git.check(git.command(["rev-parse", "main"], git_dir=place.clean_git)).text
+        base = run_git(["rev-parse", "main"], git_dir=place.clean_git).text
         clone._start_at(place.clean_git, "new", base)
         cut_work_tree(place, "https://example.com/a/b", "new", base)
         instructions = Instructions("inline", (), "", "")
@@ -86,7 +86,7 @@ def turn(place: Workspace, number: int, wait_seconds: float) -> float:
     edit = f'mkdir -p "$HOME/.claude/projects/p"; echo \'{said}\' >> "$HOME/.claude/projects/p/{SESSION}.jsonl"; '
     edit += f"for n in 1 2 3; do head -c 20000 /dev/urandom > src-001/new-{number}-$n; done; {_WORK}"
     begun = time.monotonic()
-    variables = {**git.isolated_environment(place.agent_mark)}
+    variables = {**isolated_environment(place.agent_mark)}
     subprocess.run(place.agent.argv(["sh", "-c", edit]), cwd=place.work_tree, env=variables, check=True)
     return time.monotonic() - begun
 

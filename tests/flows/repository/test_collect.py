@@ -12,10 +12,12 @@ from pydantic import SecretStr
 
 from deployments.local.git_remote import GitRemote
 from flows.parameters.addresses import RepoUrl
-from flows.repository import git_commands as git
+from flows.repository.agent_git import git_as_agent
 from flows.repository.clone import Checkout, clone
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, patch
+from flows.repository.git_commands import run_git
 from flows.repository.remote import Remote
+from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace, workspace
 
 IDENTITY = CommitIdentity(
@@ -53,7 +55,8 @@ def checked_out(made: Workspace, server: GitRemote) -> Checkout:
 
 def as_agent(made: Workspace, script: str) -> None:
     environment = {"PATH": os.environ["PATH"], **made.agent_mark, "PWD": str(made.work_tree)}
-    git.check(made.agent.argv(["sh", "-c", f"cd {made.work_tree} && {script}"]), environment=environment)
+    line = ["sh", "-c", f"cd {made.work_tree} && {script}"]
+    commands.check(commands.run(made, line, environment=environment, beside_agent=True), "act as the agent")
 
 
 def files(change: Change) -> dict[str, tuple[int | None, int | None]]:
@@ -66,9 +69,9 @@ def test_the_work_tree_is_the_agents_and_names_the_public_remote(
     made, checkout = run
     owner = made.work_tree.stat().st_uid
     assert owner == (made.agent.uid if made.agent.uid is not None else os.geteuid())
-    assert made.git_as_agent("remote", "get-url", "origin").text == f"{server.url}/r.git"
-    assert made.git_as_agent("branch", "--show-current").text == "new"
-    assert made.git_as_agent("status", "--porcelain").text == ""
+    assert git_as_agent(made, "remote", "get-url", "origin").text == f"{server.url}/r.git"
+    assert git_as_agent(made, "branch", "--show-current").text == "new"
+    assert git_as_agent(made, "status", "--porcelain").text == ""
     assert checkout.base_branch == "main"
 
 
@@ -107,7 +110,7 @@ def test_author_date_and_message_are_ours(run: tuple[Workspace, Checkout]) -> No
     made, checkout = run
     as_agent(made, "git -c user.name=Mallory -c user.email=m@m commit -q --allow-empty -m evil; echo 2 >> a.txt")
     commit = collect(made, checkout, IDENTITY).commit
-    shown = git.check(git.command(["cat-file", "commit", commit], git_dir=made.clean_git)).text
+    shown = run_git(["cat-file", "commit", commit], git_dir=made.clean_git).text
     assert f"parent {checkout.base_commit}\nauthor bot <bot@example.com> 1795435200 +0000\n" in shown
     assert shown.endswith("Implement\n\nPrefect-Flow-Run: x")
     assert "Mallory" not in shown

@@ -12,7 +12,7 @@ from deployments.local.git_remote import GitFault, GitRemote
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from flows import errors
 from flows.parameters.addresses import RepoUrl
-from flows.repository import git_commands as git
+from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.remote import Remote
 
 TOKEN = "the-token-of-this-test"
@@ -40,22 +40,22 @@ def r(server: GitRemote, tmp_path: Path) -> Remote:
 @pytest.fixture
 def clean(tmp_path: Path) -> Path:
     path = tmp_path / "clean.git"
-    git.check(git.command(["init", "--quiet", "--bare", str(path)]))
+    run_git(["init", "--quiet", "--bare", str(path)])
     return path
 
 
 def fetched(r: Remote, clean: Path, depth: int = 0) -> str:
     r.fetch(clean, "main", depth, RemoteProgress())
-    return git.check(git.command(["rev-parse", "refs/remotes/origin/main"], git_dir=clean)).text
+    return run_git(["rev-parse", "refs/remotes/origin/main"], git_dir=clean).text
 
 
 def commit_on(clean: Path, parent: str, message: str = "next") -> str:
     identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     arguments = ["commit-tree", f"{parent}^{{tree}}", "-p", parent, "-m", message]
-    environment = git.isolated_environment(
+    environment = isolated_environment(
         {**identity, "GIT_AUTHOR_DATE": "@1700000000 +0000", "GIT_COMMITTER_DATE": "@1700000000 +0000"}
     )
-    return git.check(git.command(arguments, git_dir=clean), environment=environment).text
+    return run_git(arguments, git_dir=clean, environment=environment).text
 
 
 def test_refs_are_the_branches_and_the_default(r: Remote, server: GitRemote) -> None:
@@ -71,7 +71,7 @@ def test_fetching_gets_the_depth_asked_for(r: Remote, server: GitRemote, clean: 
         head = commit_on(server.root / "r.git", head, str(number))
     server.git("r", "update-ref", "refs/heads/main", head)
     fetched(r, clean, depth=2)
-    count = git.check(git.command(["rev-list", "--count", "refs/remotes/origin/main"], git_dir=clean)).text
+    count = run_git(["rev-list", "--count", "refs/remotes/origin/main"], git_dir=clean).text
     assert count == "2"
     fetched(r, clean)
 

@@ -10,10 +10,11 @@ from pydantic import SecretStr
 from deployments.local.git_remote import GitRemote
 from flows.errors import GitFailed
 from flows.parameters.addresses import RepoUrl
-from flows.repository import git_commands as git
 from flows.repository import snapshot
+from flows.repository.agent_git import git_as_agent
 from flows.repository.clone import Checkout, clone
 from flows.repository.remote import Remote
+from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace, workspace
 
 
@@ -36,7 +37,8 @@ def checked_out(made: Workspace, server: GitRemote) -> Checkout:
 
 
 def as_agent(made: Workspace, script: str) -> None:
-    git.check(made.agent.argv(["sh", "-c", f"cd {made.work_tree} && {script}"]))
+    line = ["sh", "-c", f"cd {made.work_tree} && {script}"]
+    commands.check(commands.run(made, line, beside_agent=True), "act as the agent")
 
 
 def test_a_snapshot_is_put_back_as_changes_that_nobody_committed(server: GitRemote) -> None:
@@ -45,14 +47,14 @@ def test_a_snapshot_is_put_back_as_changes_that_nobody_committed(server: GitRemo
         as_agent(made, "echo 2 >> a.txt; rm b.txt; mkdir d; echo n > d/n.txt; chmod +x a.txt")
         commit = snapshot.take(made, base)
         bundle = snapshot.bundled(made, base)
-        assert made.git_as_agent("diff", "--cached", "--name-only").text == "", "the agent's own index is its own"
+        assert git_as_agent(made, "diff", "--cached", "--name-only").text == "", "the agent's own index is its own"
     with workspace() as other:
         checked_out(other, server)
         snapshot.restore(other, bundle, commit, base)
         assert (other.work_tree / "a.txt").read_text() == "a\n2\n"
-        status = other.git_as_agent("status", "--porcelain", "--untracked-files=all").text
+        status = git_as_agent(other, "status", "--porcelain", "--untracked-files=all").text
         assert status.splitlines() == [" M a.txt", " D b.txt", "?? d/n.txt"]
-        assert other.git_as_agent("rev-parse", "HEAD").text == base
+        assert git_as_agent(other, "rev-parse", "HEAD").text == base
         assert snapshot.take(other, base) == commit
 
 

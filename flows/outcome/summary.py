@@ -1,0 +1,102 @@
+"""Everything that is known of a run at its end, for the report. The earlier a run failed, the less that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flows.forges.links import Links, Pushed, links
+from flows.instructions.files import Instructions
+from flows.outcome.result import Failure, Outcome, RunResult
+from flows.outcome.timing import StepTime
+from flows.parameters.addresses import RepoUrl
+from flows.parameters.request import ChangePolicy
+from flows.redaction import redact
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change
+from flows.state.agent_report import AgentReport
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a report shows of a run."""
+
+    flow_run_id: str
+    deployment: str = ""
+    """The deployment's name, without the flow's; empty if the run has none."""
+    repo_url: RepoUrl | None = None
+    model: str = ""
+    checkout: Checkout | None = None
+    instructions: Instructions | None = None
+    change: Change | None = None
+    patch: str = ""
+    agent: AgentReport | None = None
+    steps: tuple[StepTime, ...] = ()
+    saved_files: Mapping[str, str] = field(default_factory=dict)
+    """Where the run's saved files are, by name."""
+    policy: ChangePolicy = field(default_factory=ChangePolicy)
+    warnings: tuple[str, ...] = ()
+    error: BaseException | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended."""
+        return Outcome.of_error(self.error) if self.error else Outcome.of_commit(self.commit)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the run was stopped from outside."""
+        return self.outcome is Outcome.INTERRUPTED
+
+    @property
+    def commit(self) -> str:
+        """The commit of the agent's work, pushed or not; empty if there is none."""
+        return self.change.commit if self.change else ""
+
+    @property
+    def branch(self) -> str:
+        """The branch to push; empty if it is not known."""
+        return self.checkout.branch if self.checkout else ""
+
+    @property
+    def links(self) -> Links:
+        """The repository's pages, those of the branch if it was pushed."""
+        if self.repo_url is None:
+            return Links("")
+        if self.checkout is None or self.outcome is not Outcome.DELIVERED:
+            return Links(links(self.repo_url, Pushed("", "")).repository)
+        base = "" if self.checkout.continues else self.checkout.base_branch
+        return links(self.repo_url, Pushed(self.checkout.branch, self.commit, base))
+
+    @property
+    def result(self) -> RunResult:
+        """The part that the flow returns."""
+        return RunResult(
+            outcome=self.outcome,
+            flow_run_id=self.flow_run_id,
+            repo_url=self.repo_url.url if self.repo_url else "",
+            branch=self.branch,
+            commit=self.commit,
+            files=tuple(file.path for file in self.change.files) if self.change else (),
+            cost_usd=self.agent.cost_usd if self.agent else None,
+            turns=self.agent.turns if self.agent else None,
+            summary=redact(self.agent.summary) if self.agent else "",
+            error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
+        )
+
+
+def title(summary: RunSummary) -> str:
+    """Return the outcome in a few words."""
+    if summary.is_interrupted:
+        return "Interrupted"
+    if summary.error:
+        return f"Failed: {type(summary.error).__name__}"
+    if summary.change is None or not summary.commit:
+        return "Nothing to change"
+    count = len(summary.change.files)
+    return f"Pushed {count} file{'s' if count != 1 else ''}"
+
+
+def headline(summary: RunSummary) -> str:
+    """Return the outcome in one line, with the branch."""
+    if summary.outcome is Outcome.DELIVERED:
+        return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}"
+    return title(summary) if summary.error else f"{title(summary)}: {summary.branch} was not pushed"

@@ -1,0 +1,39 @@
+"""git in the agent's work tree, as the agent's user: whatever the tree makes git run, the agent could run anyway."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flows.repository.git_commands import check_git, command_line, isolated_environment
+from flows.sandbox import commands
+from flows.sandbox.processes import CommandResult
+from flows.sandbox.workspace import Workspace
+
+
+def git_line(workspace: Workspace, git_dir: Path | None = None) -> list[str]:
+    """Return the start of a git command line for the work tree, in its own repository or in `git_dir`."""
+    return command_line([f"--git-dir={git_dir or workspace.work_tree / '.git'}", f"--work-tree={workspace.work_tree}"])
+
+
+def git_as_agent(
+    workspace: Workspace, *arguments: str, git_dir: Path | None = None, beside_agent: bool = False
+) -> CommandResult:
+    """Run git in the work tree; raise `GitFailed` or `DiskFull` if it fails."""
+    return run_as_agent(workspace, [*git_line(workspace, git_dir), *arguments], beside_agent=beside_agent)
+
+
+def run_as_agent(
+    workspace: Workspace,
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    beside_agent: bool = False,
+) -> CommandResult:
+    """Run a command that runs git, with git's isolated environment; raise `GitFailed` or `DiskFull` if it fails."""
+    return check_git(
+        commands.run(
+            workspace,
+            command,
+            environment={**isolated_environment(workspace.agent_mark), **(environment or {})},
+            beside_agent=beside_agent,
+        )
+    )

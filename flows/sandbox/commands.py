@@ -1,0 +1,62 @@
+"""The one way to run a command as the agent's user. git in the work tree is one such command."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import IO, Final
+
+from flows.errors import CommandFailed, disk_full_error
+from flows.sandbox.processes import CommandResult, run_process
+from flows.sandbox.workspace import Workspace
+
+TIMEOUT_SECONDS: Final = 900
+OUTPUT_LIMIT_BYTES: Final = 2**31
+
+
+def run(
+    workspace: Workspace,
+    command: Sequence[str],
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+    environment: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | None = None,
+    beside_agent: bool = False,
+) -> CommandResult:
+    """Run a command as the agent's user, with none of this process's environment, and return its result.
+
+    Args:
+        workspace: The run's directories, and its agent's user.
+        command: The command line.
+        timeout_seconds: The longest that the command may take.
+        output_limit_bytes: How much of its output to return; the rest is dropped.
+        environment: Variables beside PATH and the agent's own.
+        stdin: The file to read from; nothing, when None.
+        beside_agent: Whether the agent works on meanwhile. If not, nothing outlives the command: a process that it
+            leaves behind could hold its output open, or change what comes next.
+    """
+    base = {"PATH": os.environ.get("PATH", os.defpath), **workspace.agent_mark}
+    return run_process(
+        workspace.agent.argv(command),
+        environment={**base, **(environment or {})},
+        stdin=stdin,
+        timeout_seconds=timeout_seconds,
+        output_limit_bytes=output_limit_bytes,
+        on_exit=None if beside_agent else workspace.agent.end_processes,
+    )
+
+
+def check(result: CommandResult, what: str) -> CommandResult:
+    """Return the result of a command that succeeded.
+
+    Args:
+        result: The command's result.
+        what: What the command was to do, for the message of the error.
+
+    Raises:
+        DiskFull: The disk is full.
+        CommandFailed: The command failed for another reason, or took too long.
+    """
+    if result.status == 0 and not result.is_timed_out:
+        return result
+    reason = result.stderr.strip() or "no output"
+    raise disk_full_error(reason) or CommandFailed(f"could not {what}: exit status {result.status}: {reason[-2000:]}")

@@ -1,0 +1,35 @@
+"""The names of the files that a run saves below `claude-code-headless/<flow run id>/` of the run store."""
+
+from enum import StrEnum
+from typing import Final
+
+FOLDER: Final = "claude-code-headless"
+"""The folder of the run store that holds a folder for each run."""
+
+
+class StateFile(StrEnum):
+    """One file of a run."""
+
+    REQUEST = "request.json"
+    """The run's parameters, redacted."""
+    INSTRUCTIONS = "instructions"
+    """The instruction files as they were downloaded, in chunks: instructions-0, instructions-1, …"""
+    PLAN = "plan"
+    """Where the work starts from, and which instructions belong to it."""
+    CHECKPOINT_0 = "checkpoint-0"
+    """The work so far. Two files take turns; the newer one that is whole counts."""
+    CHECKPOINT_1 = "checkpoint-1"
+    CHANGE = "change"
+    """The finished change, and the agent's report of it."""
+    BUNDLE = "change.bundle"
+    """The change as a git bundle, for `git fetch`; a failed run has one too."""
+    TRANSCRIPT = "transcript.jsonl.gz"
+    """The agent's event stream, redacted."""
+    TRANSCRIPT_PAGE = "transcript.html"
+    """The transcript as a page for a browser."""
+    USAGE = "usage.json"
+    """What the model cost so far: tokens, replies, US dollars."""
+    REPORT = "report.md"
+    """The report of the run."""
+    LEASE = "lease"
+    """The id of the newest attempt of the run, which alone may write."""

@@ -1,0 +1,141 @@
+"""What a run has saved so far: by this attempt or by an earlier one, on this machine or on another."""
+
+import gzip
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from copy import copy
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any, Final, Protocol, Self, TypeVar
+
+from flows.errors import StoreUnavailable
+from flows.state.files import StateFile
+from flows.state.records import Checkpoint, FinishedWork, Plan
+from flows.state.store import RunStore
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+_CHECKPOINTS: Final = (StateFile.CHECKPOINT_0, StateFile.CHECKPOINT_1)
+_GZIP_LEVEL: Final = 3
+
+
+class _Record(Protocol):
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self: ...
+
+
+_R = TypeVar("_R", bound=_Record)
+
+
+class SavedRun:
+    """The saved state of one run. Each step reads here what is done already, and saves here what it did."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.plan: Plan | None = None
+        self.checkpoint: Checkpoint | None = None
+        self.finished: FinishedWork | None = None
+        self._earlier: set[str] = set()
+
+    def load(self, logger: Logger) -> None:
+        """Read what earlier attempts saved; nothing, if another version of this program saved it.
+
+        Raises:
+            StoreUnavailable: The run store does not answer.
+        """
+        self.plan = _read(self.store, StateFile.PLAN, Plan)
+        if self.plan is None:
+            if version := self.store.other_version(StateFile.PLAN):
+                logger.warning("version %s of the saved state cannot be resumed: this run starts again", version)
+            return
+        checkpoints = [checkpoint for name in _CHECKPOINTS if (checkpoint := _read(self.store, name, Checkpoint))]
+        self.checkpoint = max(checkpoints, key=lambda checkpoint: checkpoint.number, default=None)
+        self.finished = _read(self.store, StateFile.CHANGE, FinishedWork)
+        self._earlier = {StateFile.PLAN} | ({StateFile.BUNDLE} if self.finished and self.finished.commit else set())
+
+    @property
+    def without_retries(self) -> Self:
+        """The same state for a caller that cannot wait: a store that does not answer is asked only once."""
+        hasty = copy(self)
+        hasty.store = self.store.without_retries
+        return hasty
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the files that a report can point to: saved by this attempt, or by an earlier one."""
+        return self._earlier | self.store.saved_names
+
+    @property
+    def bundle_path(self) -> str:
+        """The path of the saved change in the run store; empty if none was saved."""
+        return self.store.path(StateFile.BUNDLE) if StateFile.BUNDLE in self.names else ""
+
+    def save_plan(self, plan: Plan) -> None:
+        """Save where the work starts from; its instructions are saved by then."""
+        self.store.save_sealed(StateFile.PLAN, plan.pack())
+        self.plan = plan
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Save the work so far, in place of the checkpoint before the last one, without retries."""
+        store = self.store.without_retries
+        store.save_sealed(_CHECKPOINTS[checkpoint.number % len(_CHECKPOINTS)], checkpoint.pack())
+        _save_usage(store, checkpoint.spending)
+        self.checkpoint = checkpoint
+
+    def save_finished(self, finished: FinishedWork, logger: Logger) -> None:
+        """Save the finished work; if the store does not answer, the run goes on to the push without it."""
+        self.finished = finished
+        try:
+            self.store.save_sealed(StateFile.CHANGE, finished.pack())
+        except StoreUnavailable as error:
+            logger.error("%s: the finished work is not saved, and will be pushed", error)  # noqa: TRY400 (its text says all)
+
+    def save_result(
+        self,
+        bundle: bytes,
+        transcript: Iterable[bytes],
+        spending: Mapping[str, Any],
+        logger: Logger,
+        *,
+        without_retries: bool = False,
+    ) -> None:
+        """Save what the agent did, whatever is thought of it: the cost, the transcript, and the change if there is one.
+
+        Args:
+            bundle: The change as a git bundle; empty if there is none.
+            transcript: The agent's event stream in portions, redacted.
+            spending: What the model cost, as `Meter.spending` gives it.
+            logger: Receives an error if the store does not answer.
+            without_retries: Whether there is no time to ask the store again.
+        """
+        store = self.store.without_retries if without_retries else self.store
+        store.saved_names.discard(StateFile.BUNDLE)  # the change of an attempt before this one
+        try:
+            _save_usage(store, spending)
+            if compressed := _compressed(transcript):
+                store.save(StateFile.TRANSCRIPT, compressed)
+            if bundle:
+                store.save(StateFile.BUNDLE, bundle)
+        except StoreUnavailable as error:
+            logger.error("%s: the change is on this machine only", error)  # noqa: TRY400 (its text says all)
+
+
+def _read(store: RunStore, name: str, record: type[_R]) -> _R | None:
+    content = store.read_sealed(name)
+    return record.unpack(content) if content is not None else None
+
+
+def _save_usage(store: RunStore, spending: Mapping[str, Any]) -> None:
+    usage = {**spending, "updated_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    store.save(StateFile.USAGE, json.dumps(usage, indent=2).encode() + b"\n")
+
+
+def _compressed(portions: Iterable[bytes]) -> bytes:
+    """Return the portions as one gzip file; empty if there are none."""
+    packed, is_empty = BytesIO(), True
+    with gzip.GzipFile("", "wb", compresslevel=_GZIP_LEVEL, fileobj=packed, mtime=0) as file:
+        for portion in portions:
+            file.write(portion)
+            is_empty = False
+    return b"" if is_empty else packed.getvalue()
