@@ -124,7 +124,7 @@ def _one_interrupt() -> Iterator[None]:
 
 
 def _start_server() -> None:
-    """Have Prefect start its own server if none is configured; Ctrl-C does not reach it, so that it learns of the end."""
+    """Have Prefect start its own server if none is configured. Ctrl-C does not reach it: it has to learn of the end."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -100,7 +100,7 @@ class Checkpoints:
     def _tree_and_conversation(self, base: str) -> tuple[str, bytes]:
         """Return commit and conversation of one moment; if the agent is too quick, the tree is the newer of the two.
 
-        Then the agent at worst repeats a step, and sees its result in the files. The other way, a step would be missing.
+        Then the agent at worst repeats a step, and sees its result in the files. Otherwise a step would be missing.
         """
         for _ in range(_ATTEMPTS):
             session = read_session(self.workspace, self.agent.session_id)

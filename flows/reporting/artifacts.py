@@ -1,6 +1,6 @@
 """The report of a run, as Prefect's artifacts and in the run store; and its tags.
 
-A run does not depend on its report: if Prefect's API or the run store refuses it, the run ends as it did, with a warning.
+A run does not depend on its report: if Prefect's API or the run store refuses it, that is a warning.
 """
 
 import json

@@ -21,7 +21,7 @@ from flows.agent.events import Event
 from flows.agent.process import run_agent
 from flows.agent.transcript import portions
 from flows.aws.session import client_config, new_session
-from flows.instructions.files import PARALLEL, from_s3
+from flows.instructions.s3 import PARALLEL, from_s3
 from flows.parameters.addresses import RepoUrl, S3Uri
 from flows.parameters.request import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
 from flows.redaction import SECRETS
@@ -30,6 +30,7 @@ from flows.repository.clone import clone
 from flows.repository.credentials import DEFAULT_USERNAME
 from flows.repository.remote import Remote
 from flows.sandbox.workspace import Workspace, workspace
+from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 
 TOKEN_VARIABLE: Final = "BENCH_GIT_TOKEN"
@@ -79,8 +80,8 @@ class _Folder:
 
 
 def _keep(place: Workspace) -> None:
-    store = RunStore(_Folder(), "bench")
-    store.keep_transcript(SECRETS.redact_bytes(portion) for portion in portions(place.transcript))
+    transcript = (SECRETS.redact_bytes(portion) for portion in portions(place.transcript))
+    SavedRun(RunStore(_Folder(), "bench")).save_result(b"", transcript, {}, logging.getLogger("bench"))
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ checkpoint every 60 s, so that a minute of measuring holds as many looks as five
 
 import argparse
 import json
+import logging
 import os
 import resource
 import statistics
@@ -24,10 +25,8 @@ from prefect.filesystems import LocalFileSystem
 from prefect.logging import disable_run_logger
 
 from flows.agent.checkpoints import Checkpoints
-from flows.agent.session import Agent, session_id
+from flows.agent.session import Agent, _session_id
 from flows.instructions.files import Instructions
-from flows.model.meter import Meter
-from flows.model.prices import ModelPrice
 from flows.model.providers import Bedrock
 from flows.parameters.request import DEFAULT_MODEL_IDS, ClaudeCodeOptions
 from flows.repository import clone
@@ -36,13 +35,14 @@ from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.work_tree import cut_work_tree
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.records import Plan
+from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 
 INTERVAL_SECONDS = 60
 """Between checkpoints, where a run says nothing else."""
 
 RUN = "bench"
-SESSION = session_id(RUN)
+SESSION = _session_id(RUN)
 _WORK = "cat src-0*/*.bin | sha256sum > /dev/null; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
 
 
@@ -73,10 +73,10 @@ def prepared(seed: Path) -> Iterator[tuple[Workspace, Plan]]:
 
 def checkpoints(place: Workspace, plan: Plan, store: Path, interval: float) -> Checkpoints:
     """Return those of a run; an interval of 0 writes none by itself."""
-    meter = Meter(ModelPrice.of("bedrock", DEFAULT_MODEL_IDS["bedrock"]))
-    agent = Agent(ClaudeCodeOptions(), Bedrock(boto3.Session(), "us-east-1", DEFAULT_MODEL_IDS["bedrock"]), meter)
-    agent.session_id = SESSION
-    return Checkpoints(place, RunStore(LocalFileSystem(basepath=str(store)), RUN), plan, agent, interval)
+    provider = Bedrock(boto3.Session(), "us-east-1", DEFAULT_MODEL_IDS["bedrock"])
+    agent = Agent(ClaudeCodeOptions(), provider, SESSION)
+    saved = SavedRun(RunStore(LocalFileSystem(basepath=str(store)), RUN))
+    return Checkpoints(place, saved, plan, agent, interval, logging.getLogger("bench"))
 
 
 def turn(place: Workspace, number: int, wait_seconds: float) -> float:
@@ -139,7 +139,7 @@ def main() -> int:
             without = run(place, None, options)
             made = checkpoints(place, plan, store, options.interval)
             beside = run(place, made, options)
-            last = made.agent.checkpoint
+            last = made.saved.checkpoint
             count, size = (last.number + 1, len(last.bundle)) if last else (0, 0)
             print(f"  {options.turns} turns of {options.turn_seconds} s and work, a look every {options.interval} s")
             print(f"  without checkpoints      {without[0]:6.2f} s, {without[1]:5.2f} s of work a turn")

@@ -1,6 +1,7 @@
 """One run of twelve turns, with what stands between it and its servers; and what became of it."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import psutil
 from prefect.filesystems import LocalFileSystem
 
 from deployments.local.scripted_model import Script, Tool, Turn
-from flows.state.records import Keepings
+from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 from tests.conftest import World
 from tests.durability.machines import FlowRun, Machine, create_flow_run, machine
@@ -74,12 +75,14 @@ class Scene:
             yield made
 
     def kept(self, name: str) -> Path:
-        """Return the path of one of the run's keepings."""
+        """Return the path of one of the run's saved files."""
         return self.store / "claude-code-headless" / self.run.id / name
 
-    def keepings(self) -> Keepings:
+    def saved_run(self) -> SavedRun:
         """Return what another machine would find."""
-        return Keepings.load(RunStore(LocalFileSystem(basepath=str(self.store)), self.run.id, ()))
+        saved = SavedRun(RunStore(LocalFileSystem(basepath=str(self.store)), self.run.id, ()))
+        saved.load(logging.getLogger("test"))
+        return saved
 
     @property
     def turns_asked(self) -> int:

@@ -64,9 +64,9 @@ def test_an_interrupted_run_is_handed_back_and_goes_on_elsewhere(the_run: Scene,
         assert the_run.run.state == "AwaitingRetry", first.log()
         assert not the_run.left_behind()
         first.lose()
-    found = the_run.keepings().checkpoint
+    found = the_run.saved_run().checkpoint
     assert found
-    assert found.spent["replies"] == 6
+    assert found.spending["replies"] == 6
     assert the_run.reports() == ["Interrupted"]
     with the_run.machine() as second:
         assert second.end() == 0, second.log()
@@ -117,9 +117,9 @@ def test_a_cancelled_run_ends_soon_and_keeps_what_there_is(the_run: Scene) -> No
     assert BRANCH not in the_run.world.branches()
     assert the_run.kept("change.bundle").exists()
     assert the_run.reports() == ["Interrupted"]
-    found = the_run.keepings().checkpoint
+    found = the_run.saved_run().checkpoint
     assert found
-    assert found.spent["replies"] == 6
+    assert found.spending["replies"] == 6
 
 
 def agents_processes(machine: Machine) -> list[str]:

@@ -25,8 +25,8 @@ def the_run(world: World, tmp_path: Path) -> Iterator[Scene]:
 
 def go_on(lost: Scene, point: str, record: Record, losses: int = 1) -> None:
     """Have another machine go on with a run whose machines were lost, and check what becomes of it."""
-    asked, found = lost.turns_asked, lost.keepings()
-    done = int(found.checkpoint.spent["replies"]) if found.checkpoint else 0
+    asked, found = lost.turns_asked, lost.saved_run()
+    done = int(found.checkpoint.spending["replies"]) if found.checkpoint else 0
     started = time.monotonic()
     with lost.machine() as second:
         status = second.end()

@@ -10,7 +10,7 @@ from prefect.filesystems import LocalFileSystem
 
 from deployments.local.loopback import Asked
 from deployments.local.scripted_model import Script
-from flows.state.records import keep_checkpoint
+from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 from tests.conftest import World
 from tests.durability.points import Point, held, held_in_turn
@@ -33,10 +33,10 @@ def lose_in_turn(run: Scene, number: int) -> None:
 
 def spoil(run: Scene, session: bytes) -> None:
     """Have the newest checkpoint hold another conversation."""
-    found = run.keepings().checkpoint
+    found = run.saved_run().checkpoint
     assert found
     store = RunStore(LocalFileSystem(basepath=str(run.store)), run.run.id)
-    keep_checkpoint(store, replace(found, session=session))
+    SavedRun(store).save_checkpoint(replace(found, session=session))
 
 
 @pytest.mark.parametrize("session", [b"", b"no conversation\n", b'{"type": "user"}\n'], ids=["none", "text", "half"])
@@ -62,10 +62,10 @@ def test_turns_count_over_all_executions(world: World, tmp_path: Path) -> None:
             second.end()
             assert run.run.state == "Failed", second.log()
             assert "TurnLimitReached" in second.log()
-        found = run.keepings().checkpoint
+        found = run.saved_run().checkpoint
         assert found
         # What came after the last checkpoint is not known to anybody.
-        assert 9 <= found.spent["replies"] <= 10
+        assert 9 <= found.spending["replies"] <= 10
         assert run.turns_asked <= 9 + 7
 
 
@@ -73,21 +73,22 @@ def test_money_counts_over_all_executions(world: World, tmp_path: Path) -> None:
     with scene(world, tmp_path / "store", limits={"checkpoint_seconds": 1}) as run:
         with run.machine() as whole:
             assert whole.end() == 0, whole.log()
-        finished = run.keepings().finished
+        finished = run.saved_run().finished
         assert finished
+        assert finished.report
         cost = finished.report.cost_usd
     limits = {"checkpoint_seconds": 1, "max_budget_usd": cost * 0.75}
     with scene(world, tmp_path / "store", limits=limits, branch_name="other") as run:
         lose_in_turn(run, 7)
-        before = run.keepings().checkpoint
+        before = run.saved_run().checkpoint
         assert before
         with run.machine() as second:
             second.end()
             assert run.run.state == "Failed", second.log()
             assert "BudgetExceeded" in second.log()
-        after = run.keepings().checkpoint
+        after = run.saved_run().checkpoint
         assert after
-        assert before.spent["spent_usd"] < after.spent["spent_usd"] <= cost * 0.75 + cost / TURNS
+        assert before.spending["spent_usd"] < after.spending["spent_usd"] <= cost * 0.75 + cost / TURNS
 
 
 def tokens(asked: list[Asked]) -> int:

@@ -107,4 +107,4 @@ def test_what_the_policy_forbids_stays(world: World, kept: Run) -> None:
 
 def test_what_was_never_kept_is_named(world: World, run: Callable[..., Run]) -> None:
     refused = run(repo_url=f"{world.repo_url}-missing")
-    assert isinstance(delivering(refused), errors.NothingKept)
+    assert isinstance(delivering(refused), errors.NoSavedChange)

@@ -26,7 +26,7 @@ def test_no_log_database_storage_argv_or_commit_holds_a_credential(
         done = run_flow(
             world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Look around", provider=provider
         )
-        done.delivered() if done.delivery else None
+        done.delivered() if done.result else None
     flush()
     said = capfd.readouterr()
     everything = (caplog.text + said.out + said.err).encode() + b"\0".join(argv)

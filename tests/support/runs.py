@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
 from flows.implement import implement
-from flows.outcome.result import Delivery
+from flows.outcome.result import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ class Run:
 
     state: State[Any]
     error: BaseException | None
-    delivery: Delivery | None
+    result: RunResult | None
     api_url: str
 
     @property
@@ -42,7 +42,7 @@ class Run:
         raise AssertionError(f"no finished task run {step!r}")
 
     def kept(self, name: str) -> Path:
-        """Return the path of one of the run's keepings."""
+        """Return the path of one of the run's saved files."""
         return Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / self.id / name
 
     def artifact(self) -> str:
@@ -52,11 +52,11 @@ class Run:
         [report] = [row["data"] for row in rows if (row["key"] or "").endswith("-report")]
         return str(report)
 
-    def delivered(self) -> Delivery:
-        """Return the delivery of a run that completed."""
+    def delivered(self) -> RunResult:
+        """Return the result of a run that completed."""
         assert self.error is None, self.error
-        assert self.delivery is not None
-        return self.delivery
+        assert self.result is not None
+        return self.result
 
 
 def run_flow(api_url: str, **parameters: Any) -> Run:  # noqa: ANN401 (the flow's own)
@@ -64,7 +64,7 @@ def run_flow(api_url: str, **parameters: Any) -> Run:  # noqa: ANN401 (the flow'
     call: Callable[..., State[Any]] = implement
     state = call(**parameters, return_state=True)
     result = state.result(raise_on_failure=False)
-    if isinstance(result, Delivery):
+    if isinstance(result, RunResult):
         return Run(state, None, result, api_url)
     return Run(state, result, None, api_url)
 

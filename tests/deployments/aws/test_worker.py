@@ -83,7 +83,7 @@ def test_the_task_keeps_its_run_in_the_results_bucket(submitted: dict[str, Any],
     bucket = f"{made.cloud.project}-results-123456789012-us-east-1"
     with temporary_settings({PREFECT_DEFAULT_RESULT_STORAGE_BLOCK: variables["PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"]}):
         storage: Any = get_default_result_storage()
-    path = RunStore(storage, "the-run").seal("plan", b"x")
+    path = RunStore(storage, "the-run").save_sealed("plan", b"x")
     assert storage.credentials.model_dump(exclude_unset=True)["aws_secret_access_key"] is None
     assert b"x" in made.cloud.client("s3").get_object(Bucket=bucket, Key=path)["Body"].read()
     made.cloud.client("s3").delete_object(Bucket=bucket, Key=path)

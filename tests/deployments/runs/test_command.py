@@ -1,5 +1,6 @@
 """The commands on runs' keepings, in a directory and in a bucket, as `python -m deployments keepings` gives them."""
 
+import logging
 import os
 import time
 import uuid
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployments.local.stack import LocalStack
-from flows.state.records import keep_usage
+from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 
 Give = Callable[..., str]
@@ -54,9 +55,9 @@ class Place:
     def keep(self, flow_run_id: str, cost: float = 0, **files: bytes) -> RunStore:
         store = RunStore(self._block, flow_run_id, ())
         for file, content in files.items():
-            store.keep(file.replace("_", "."), content)
+            store.save(file.replace("_", "."), content)
         if cost:
-            keep_usage(store, {"spent_usd": cost, "replies": 3})
+            SavedRun(store).save_result(b"", [], {"spent_usd": cost, "replies": 3}, logging.getLogger("test"))
         return store
 
     def files(self) -> set[str]:

@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flows import errors
-from flows.agent.outcome import AgentReport, AgentRun, judge
+from flows.agent.outcome import AgentRun, judge
+from flows.state.agent_report import AgentReport
 from flows.parameters.request import ClaudeCodeOptions, Limits
 
 OPTIONS = ClaudeCodeOptions(

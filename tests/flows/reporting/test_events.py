@@ -36,7 +36,7 @@ def test_a_delivery(world: World, run: Callable[..., Run], caplog: pytest.LogCap
     assert payload["commit"] == world.git("rev-parse", "new")
     assert (payload["repository"], payload["branch"], payload["files"]) == (world.repo_url, "new", 1)
     assert payload["turns"] == 2
-    assert payload["cost_usd"] == round(done.delivered().cost_usd, 4) > 0
+    assert payload["cost_usd"] == round(done.delivered().cost_usd or 0, 4) > 0
     assert payload["url"].endswith(done.id)
     assert event["resource"]["claude-code.branch"] == "new"
     related = {(one["prefect.resource.role"], one["prefect.resource.id"]) for one in event["related"]}

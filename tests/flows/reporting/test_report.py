@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from flows import errors
-from flows.agent.outcome import AgentReport
 from flows.instructions.files import InstructionFile, Instructions
-from flows.outcome.result import Ending, headline, title
+from flows.outcome.summary import RunSummary, headline, title
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.request import ChangePolicy
 from flows.reporting.report import markdown
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change, FileChange
+from flows.state.agent_report import AgentReport
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BASE = "fedcba9876543210fedcba9876543210fedcba98"
@@ -33,7 +33,7 @@ def taken(source: str, *files: InstructionFile) -> Instructions:
     return Instructions(source, files, "", "")
 
 
-DELIVERED = Ending(
+DELIVERED = RunSummary(
     flow_run_id=RUN_ID,
     deployment="ecs",
     repo_url=RepoUrl.parse("https://github.com/o/r.git"),
@@ -51,14 +51,14 @@ NOTHING = dataclasses.replace(
 STOPPED = dataclasses.replace(
     DELIVERED,
     error=errors.CiFilesChanged("the change touches CI: set policy.allow_ci_changes if that is wanted"),
-    kept={"change.bundle": BUNDLE, "plan": "s3://results/plan"},
+    saved_files={"change.bundle": BUNDLE, "plan": "s3://results/plan"},
 )
-REFUSED = Ending(RUN_ID, error=errors.InvalidRepoUrl("repo_url 'x' is not an https URL"))
+REFUSED = RunSummary(RUN_ID, error=errors.InvalidRepoUrl("repo_url 'x' is not an https URL"))
 CANCELLED = dataclasses.replace(STOPPED, error=KeyboardInterrupt("not for people"))
 ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff`|<[\n")), max_size=40).map("".join)
 
 
-def changed(ending: Ending, **fields: Any) -> str:  # noqa: ANN401 (the ending's own)
+def changed(ending: RunSummary, **fields: Any) -> str:  # noqa: ANN401 (the ending's own)
     return markdown(dataclasses.replace(ending, **fields))
 
 
@@ -71,8 +71,8 @@ def changed(ending: Ending, **fields: Any) -> str:  # noqa: ANN401 (the ending's
         (REFUSED, "failed", "Failed: InvalidRepoUrl", "Failed: InvalidRepoUrl"),
     ],
 )
-def test_the_outcome_is_its_first_line(ending: Ending, name: str, first: str, said: str) -> None:
-    assert (ending.name, title(ending), headline(ending)) == (name, first, said)
+def test_the_outcome_is_its_first_line(ending: RunSummary, name: str, first: str, said: str) -> None:
+    assert (ending.outcome, title(ending), headline(ending)) == (name, first, said)
     assert markdown(ending).startswith(f"# {first}\n")
 
 
@@ -212,7 +212,7 @@ def test_a_report_of_any_text_has_its_form_and_can_be_written_as_utf_8(
 
 def test_one_that_was_interrupted_says_so_and_how_it_goes_on() -> None:
     report = markdown(CANCELLED)
-    assert (CANCELLED.name, title(CANCELLED), headline(CANCELLED)) == ("interrupted", "Interrupted", "Interrupted")
+    assert (CANCELLED.outcome, title(CANCELLED), headline(CANCELLED)) == ("interrupted", "Interrupted", "Interrupted")
     assert report.startswith("# Interrupted\n")
     assert "not for people" not in report
     assert f"-p flow_run_id={RUN_ID}" in report

@@ -1,16 +1,20 @@
-"""What a later machine reads back is what was kept, and of two checkpoints the newer one that is whole."""
+"""The saved state of a run: a later attempt reads what an earlier one saved, and the newer of two whole checkpoints."""
 
+import gzip
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from prefect.filesystems import LocalFileSystem
 
-from flows.agent.outcome import AgentReport
 from flows.instructions.files import InstructionFile, Instructions
 from flows.repository.clone import Checkout
-from flows.state.records import Checkpoint, Finished, Keepings, Plan, keep_checkpoint, keep_finished, keep_plan
-from flows.state.store import RunStore
+from flows.state.agent_report import AgentReport
+from flows.state.files import StateFile
+from flows.state.records import Checkpoint, FinishedWork, Plan
+from flows.state.saved_run import SavedRun
+from flows.state.store import VERSION, RunStore
 
 FILES = (InstructionFile("main.md", 4, "etag", "v1"), InstructionFile("a/ü.bin", 2))
 PLAN = Plan(
@@ -20,42 +24,107 @@ PLAN = Plan(
     datetime(2026, 11, 23, 12, tzinfo=UTC),
     ("0" * 64, "1" * 64),
 )
-SPENT = {"spent_usd": 0.5, "replies": 3, "tokens": {"input_tokens": 7}, "is_exact": True}
+SPENDING = {"spent_usd": 0.5, "replies": 3, "tokens": {"input_tokens": 7}, "is_exact": True}
 REPORT = AgentReport("Done.", 4, 0.5, 1.5, "the-session", {"model": {}}, ("Bash",))
+FINISHED = FinishedWork("2" * 40, REPORT, b"bundle")
+LOGGER = logging.getLogger("test")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> RunStore:
-    return RunStore(LocalFileSystem(basepath=str(tmp_path)), "the-run", ())
+def saved(tmp_path: Path) -> SavedRun:
+    return SavedRun(RunStore(LocalFileSystem(basepath=str(tmp_path)), "the-run", ()))
 
 
 def checkpoint(number: int) -> Checkpoint:
-    return Checkpoint(number, "1" * 40, SPENT, "the-session", b"bundle %d" % number, b"{}\n")
+    return Checkpoint(number, "1" * 40, SPENDING, "the-session", b"bundle %d" % number, b"{}\n")
 
 
-def test_nothing_kept_is_nothing(store: RunStore) -> None:
-    assert Keepings.load(store) == Keepings()
+def loaded(saved: SavedRun) -> SavedRun:
+    """Return what another attempt finds."""
+    another = SavedRun(RunStore(saved.store.files, "the-run", ()))
+    another.load(LOGGER)
+    return another
 
 
-def test_all_that_is_kept_comes_back(store: RunStore) -> None:
-    keep_plan(store, PLAN)
-    keep_checkpoint(store, checkpoint(0))
-    keep_finished(store, Finished("2" * 40, REPORT, b"bundle"))
-    assert Keepings.load(store) == Keepings(PLAN, checkpoint(0), Finished("2" * 40, REPORT, b"bundle"))
+def records(saved: SavedRun) -> tuple[Plan | None, Checkpoint | None, FinishedWork | None]:
+    return saved.plan, saved.checkpoint, saved.finished
 
 
-def test_without_a_plan_the_rest_has_no_ground(store: RunStore) -> None:
-    keep_checkpoint(store, checkpoint(0))
-    assert Keepings.load(store) == Keepings()
+def test_a_run_that_saved_nothing_has_no_state(saved: SavedRun) -> None:
+    assert records(loaded(saved)) == (None, None, None)
+    assert loaded(saved).names == set()
+
+
+def test_another_attempt_reads_everything(saved: SavedRun) -> None:
+    saved.save_plan(PLAN)
+    saved.save_checkpoint(checkpoint(0))
+    saved.save_finished(FINISHED, LOGGER)
+    assert records(saved) == records(loaded(saved)) == (PLAN, checkpoint(0), FINISHED)
+
+
+def test_work_that_changed_nothing_is_finished_too(saved: SavedRun) -> None:
+    saved.save_plan(PLAN)
+    saved.save_finished(FinishedWork("", REPORT), LOGGER)
+    assert loaded(saved).finished == FinishedWork("", REPORT)
+    assert loaded(saved).bundle_path == ""
+
+
+def test_without_a_plan_nothing_else_counts(saved: SavedRun) -> None:
+    saved.save_checkpoint(checkpoint(0))
+    assert records(loaded(saved)) == (None, None, None)
 
 
 @pytest.mark.parametrize("torn", [0, 1, 2, 3])
-def test_of_the_checkpoints_the_newest_whole_one_counts(store: RunStore, tmp_path: Path, torn: int) -> None:
-    keep_plan(store, PLAN)
+def test_the_newest_whole_checkpoint_counts(saved: SavedRun, tmp_path: Path, torn: int) -> None:
+    saved.save_plan(PLAN)
     for number in range(4):
-        keep_checkpoint(store, checkpoint(number))
-    newest = tmp_path / store.path("checkpoint-1")
+        saved.save_checkpoint(checkpoint(number))
+    newest = tmp_path / saved.store.path(StateFile.CHECKPOINT_1)
     newest.write_bytes(newest.read_bytes()[: torn * 50])
-    found = Keepings.load(store).checkpoint
+    found = loaded(saved).checkpoint
     assert found is not None
     assert found.number == 2
+
+
+def test_state_of_another_version_is_not_resumed_and_a_log_line_says_so(
+    saved: SavedRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved.save_plan(PLAN)
+    saved.save_finished(FINISHED, LOGGER)
+    for name in (StateFile.PLAN, StateFile.CHANGE):
+        path = tmp_path / saved.store.path(name)
+        path.write_bytes(path.read_bytes().replace(b" %d " % VERSION, b" 1 ", 1))
+    assert records(loaded(saved)) == (None, None, None)
+    assert "version 1 of the saved state cannot be resumed: this run starts again" in caplog.text
+
+
+@pytest.mark.parametrize("events", [b'{"type": "result"}\n', b"\xff\x00\n" * 5000])
+def test_a_transcript_is_saved_compressed_and_the_same_each_time(
+    saved: SavedRun, tmp_path: Path, events: bytes
+) -> None:
+    path = tmp_path / saved.store.path(StateFile.TRANSCRIPT)
+    saved.save_result(b"", [events], SPENDING, LOGGER)
+    first = path.read_bytes()
+    saved.save_result(b"", [events], SPENDING, LOGGER)
+    assert gzip.decompress(first) == events
+    assert path.read_bytes() == first
+    assert first[4:8] == bytes(4)  # gzip's time stamp, which would change with the second
+    assert len(first) < 300
+
+
+def test_the_path_of_the_change_is_that_of_the_newest_one(saved: SavedRun) -> None:
+    saved.save_result(b"bundle", [], SPENDING, LOGGER)
+    assert saved.bundle_path == "claude-code-headless/the-run/change.bundle"
+    saved.save_result(b"", [], SPENDING, LOGGER)
+    assert saved.bundle_path == ""
+
+
+def test_a_store_that_does_not_answer_keeps_no_work_from_the_push(
+    saved: SavedRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "claude-code-headless").write_text("a file where the folder should be")
+    saved.save_result(b"bundle", [b"{}\n"], SPENDING, LOGGER)
+    saved.save_finished(FINISHED, LOGGER)
+    assert saved.finished == FINISHED
+    assert saved.bundle_path == ""
+    assert caplog.text.count("the run store could not read or write") == 2

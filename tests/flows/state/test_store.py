@@ -1,6 +1,5 @@
-"""What a run keeps is where its path says, whole, and apart from other runs' keepings."""
+"""A run's saved file is where its path says, whole, and apart from the files of other runs."""
 
-import gzip
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.errors import StoreUnavailable
-from flows.state.store import RunStore
+from flows.state.files import StateFile
+from flows.state.store import VERSION, RunStore
 
 
 class Folder:
@@ -63,70 +63,63 @@ def store(tmp_path: Path) -> RunStore:
     return RunStore(Folder(tmp_path), RUN)
 
 
-@pytest.mark.parametrize("events", [b"", b'{"type": "result"}\n', b"\xff\x00\n" * 5000])
-def test_a_transcript_is_kept_compressed_as_it_came(store: RunStore, tmp_path: Path, events: bytes) -> None:
-    path = store.keep_transcript([events])
-    assert path == f"claude-code-headless/{RUN}/transcript.jsonl.gz"
-    assert gzip.decompress((tmp_path / path).read_bytes()) == events
-
-
-def test_the_same_transcript_is_kept_as_the_same_bytes(store: RunStore, tmp_path: Path) -> None:
-    path = tmp_path / store.keep_transcript([b"{}\n"] * 1000)
-    first = path.read_bytes()
-    store.keep_transcript([b"{}\n"] * 1000)
-    assert path.read_bytes() == first
-    assert first[4:8] == bytes(4)  # gzip's time stamp, which would change with the second
-    assert len(first) < 300
-
-
-def test_a_change_is_kept_byte_by_byte(store: RunStore, tmp_path: Path) -> None:
-    path = store.keep_change(b"# v2 git bundle\n\x00\xff")
+def test_a_file_is_saved_byte_by_byte(store: RunStore, tmp_path: Path) -> None:
+    path = store.save(StateFile.BUNDLE, b"# v2 git bundle\n\x00\xff")
     assert path == f"claude-code-headless/{RUN}/change.bundle"
     assert (tmp_path / path).read_bytes() == b"# v2 git bundle\n\x00\xff"
 
 
-def test_a_report_is_kept_as_utf_8(store: RunStore, tmp_path: Path) -> None:
-    path = store.keep_report("# Été\r\n")
-    assert path == f"claude-code-headless/{RUN}/report.md"
-    assert (tmp_path / path).read_bytes() == b"# \xc3\x89t\xc3\xa9\r\n"
+def test_a_file_that_is_saved_again_is_replaced(store: RunStore, tmp_path: Path) -> None:
+    store.save("report.md", b"a long first report")
+    assert (tmp_path / store.save("report.md", b"second")).read_text() == "second"
 
 
-def test_a_second_keeping_replaces_the_first(store: RunStore, tmp_path: Path) -> None:
-    store.keep_report("a long first report")
-    assert (tmp_path / store.keep_report("second")).read_text() == "second"
-
-
-def test_two_runs_keep_their_things_apart(tmp_path: Path) -> None:
+def test_two_runs_have_files_of_their_own(tmp_path: Path) -> None:
     one, other = RunStore(Folder(tmp_path), "one"), RunStore(Folder(tmp_path), "other")
-    paths = [one.keep_report("1"), other.keep_report("2")]
+    paths = [one.save("report.md", b"1"), other.save("report.md", b"2")]
     assert [(tmp_path / path).read_text() for path in paths] == ["1", "2"]
     assert one.path("x") != other.path("x")
 
 
-def test_a_failure_to_keep_is_not_swallowed(tmp_path: Path) -> None:
+def test_a_failure_to_save_is_raised(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="No space left"):
-        RunStore(FullDisk(tmp_path), RUN, (0.0,)).keep_report("x")
+        RunStore(FullDisk(tmp_path), RUN, (0.0,)).save("report.md", b"x")
 
 
 def test_a_file_system_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
-    RunStore(Faulty(tmp_path, faults=2), RUN, (0.0, 0.0)).seal("plan", b"x")
-    assert RunStore(Faulty(tmp_path, faults=2), RUN, (0.0, 0.0)).unseal("plan") == b"x"
+    RunStore(Faulty(tmp_path, faults=2), RUN, (0.0, 0.0)).save_sealed("plan", b"x")
+    assert RunStore(Faulty(tmp_path, faults=2), RUN, (0.0, 0.0)).read_sealed("plan") == b"x"
     with pytest.raises(StoreUnavailable, match="try later"):
-        RunStore(Faulty(tmp_path, faults=3), RUN, (0.0, 0.0)).unseal("plan")
+        RunStore(Faulty(tmp_path, faults=3), RUN, (0.0, 0.0)).read_sealed("plan")
 
 
-def test_what_was_never_kept_is_none_at_once(store: RunStore) -> None:
-    assert store.unseal("plan") is None
+def test_a_file_that_was_never_saved_is_none_at_once(store: RunStore) -> None:
+    assert store.read_sealed("plan") is None
 
 
 @given(st.binary(max_size=200), st.data())
-def test_what_is_torn_or_changed_is_as_good_as_none(content: bytes, data: st.DataObject) -> None:
+def test_a_file_that_is_torn_or_changed_is_none(content: bytes, data: st.DataObject) -> None:
     with TemporaryDirectory() as root:
         store = RunStore(Folder(Path(root)), RUN)
-        file = Path(root) / store.seal("change", content)
-        assert store.unseal("change") == content
+        file = Path(root) / store.save_sealed("change", content)
+        assert store.read_sealed("change") == content
         whole = file.read_bytes()
         at = data.draw(st.integers(0, len(whole) - 1))
         for torn in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
             file.write_bytes(torn)
-            assert store.unseal("change") is None
+            assert store.read_sealed("change") is None
+
+
+@pytest.mark.parametrize("version", ["1", "3", "10", "x"])
+def test_a_file_of_another_version_is_none_and_tells_its_version(store: RunStore, tmp_path: Path, version: str) -> None:
+    path = tmp_path / store.save_sealed("plan", b"content")
+    assert store.other_version("plan") == ""
+    path.write_bytes(path.read_bytes().replace(b" %d " % VERSION, f" {version} ".encode(), 1))
+    assert store.read_sealed("plan") is None
+    assert store.other_version("plan") == version
+
+
+@pytest.mark.parametrize("content", [b"", b"claude-code-headless", b"another-program 1 x\n", b"\xff\n", b"\n"])
+def test_a_file_of_another_program_has_no_version(store: RunStore, content: bytes) -> None:
+    store.save("plan", content)
+    assert store.other_version("plan") == ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from deployments.local.scripted_model import Tool, Turn
 from flows import errors
-from flows.state.records import Keepings
+from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 from tests.conftest import World
 from tests.support.runs import Run
@@ -80,29 +81,31 @@ def test_a_kept_change_is_delivered_from_there(world: World, bucket: str, run: C
 
 def test_what_was_never_kept_is_none_at_once(store: RunStore) -> None:
     assert store.read("plan") is None
-    assert Keepings.load(store) == Keepings()
+    saved = SavedRun(store)
+    saved.load(logging.getLogger("test"))
+    assert (saved.plan, saved.checkpoint, saved.finished) == (None, None, None)
 
 
 def test_what_is_torn_there_is_as_good_as_none(world: World, bucket: str, store: RunStore) -> None:
-    path = store.seal("change", b"the change")
-    assert store.unseal("change") == b"the change"
+    path = store.save_sealed("change", b"the change")
+    assert store.read_sealed("change") == b"the change"
     world.stack.s3().put_object(Bucket=bucket, Key=path, Body=store.files.read_path(path)[:-1])
-    assert store.unseal("change") is None
+    assert store.read_sealed("change") is None
 
 
 def test_a_bucket_that_is_not_there_takes_nothing() -> None:
     from prefect_aws import S3Bucket  # noqa: PLC0415
 
     with pytest.raises(errors.StoreUnavailable, match="NoSuchBucket"):
-        RunStore(S3Bucket(bucket_name="nobody-has-this-one"), "the-run", ()).seal("plan", b"x")
+        RunStore(S3Bucket(bucket_name="nobody-has-this-one"), "the-run", ()).save_sealed("plan", b"x")
 
 
 def test_it_is_the_same_from_a_thread_and_beside_an_event_loop(store: RunStore) -> None:
     found: list[bytes | None] = []
 
     def keep_and_read() -> None:
-        store.seal("change", b"x" * 10**7)  # large enough for S3's multipart upload
-        found.append(store.unseal("change"))
+        store.save_sealed("change", b"x" * 10**7)  # large enough for S3's multipart upload
+        found.append(store.read_sealed("change"))
 
     thread = threading.Thread(target=keep_and_read)
     thread.start()
@@ -118,7 +121,7 @@ def test_it_is_the_same_from_a_thread_and_beside_an_event_loop(store: RunStore) 
 def test_prefects_own_block_and_ours_agree_on_where_it_is(bucket: str, store: RunStore, tmp_path: Path) -> None:
     from prefect.results import get_default_result_storage  # noqa: PLC0415
 
-    store.keep("report.md", b"# Done\n")
+    store.save("report.md", b"# Done\n")
     storage: Any = get_default_result_storage()
     assert storage.bucket_name == bucket
     storage.get_directory(store.path(""), str(tmp_path))
