@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from flows import variables
+from flows.credential_values import check_environment, strip_environment
 from flows.errors import RunError
 from flows.redaction import redact
 from flows.start import end_without_heartbeats, importing, send_events
@@ -89,6 +90,9 @@ def _process_requirements() -> tuple[int, Outcome]:
         if os.environ.get("PROCESS_REQUIREMENTS") != "true":
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
         given = variables.parameters(os.environ)
+        # Before Prefect reads its own.
+        strip_environment(os.environ)
+        check_environment(os.environ)
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
             from flows.tasks.begin import validate  # noqa: PLC0415

@@ -96,6 +96,23 @@ def client_config(max_connections: int = 10) -> Any:  # noqa: ANN401 (botocore's
     )
 
 
+def passes(error: Exception) -> bool:
+    """Whether an error in getting credentials may pass by itself."""
+    from botocore import exceptions as botocore  # noqa: PLC0415
+
+    if isinstance(error, botocore.ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return code in _PASSING or status >= _FIRST_SERVER_ERROR
+    network = (
+        botocore.ConnectionError,
+        botocore.HTTPClientError,
+        botocore.CredentialRetrievalError,
+        botocore.MetadataRetrievalError,
+    )
+    return isinstance(error, network) or not isinstance(error, botocore.BotoCoreError)
+
+
 @contextmanager
 def named_errors(outcomes: Outcomes) -> Iterator[None]:
     """Turn botocore's errors into the service's named ones."""

@@ -1,13 +1,13 @@
 """The flow that delivers later: a change that a run kept and could not push, with fresh credentials, and no agent."""
 
+import os
 from dataclasses import replace
-from typing import cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.results import get_default_result_storage
 from prefect.states import Completed
 
+from flows.credential_values import check_environment
 from flows.errors import NothingKept
 from flows.form import (
     BranchField,
@@ -21,10 +21,10 @@ from flows.form import (
 from flows.keepings import Keepings, Plan
 from flows.parameters import DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
 from flows.steps import note_steps
-from flows.store import FileSystem, RunStore
+from flows.store import RunStore
+from flows.tasks.begin import keep_secrets, result_storage
 from flows.tasks.clone import clone_again, remote
 from flows.tasks.conclude import delivered
-from flows.tasks.logs import set_up_logs
 from flows.tasks.push import push
 from flows.tasks.secret import read_secret
 from flows.workspace.clone import plan as plan_branch
@@ -53,9 +53,10 @@ def deliver(
         allow_default_branch: Otherwise a push to the default branch is refused.
         policy: What the change may hold: allow here what the run was stopped for, if it is wanted.
     """
-    set_up_logs()
+    keep_secrets()
+    check_environment(os.environ)
     steps = note_steps()
-    store = RunStore(cast("FileSystem", get_default_result_storage()), flow_run_id)
+    store = RunStore(result_storage(), flow_run_id)
     plan, bundle = _kept(store)
     checkout = replace(plan.checkout, branch=branch_name or plan.checkout.branch)
     request = Request(

@@ -3,14 +3,30 @@
 The flow is loaded first, and what it needs next while the engine asks the Prefect server about the run.
 """
 
+import os
 import runpy
 import sys
 
+from flows.credential_values import PREFECT_VARIABLES, check_environment, strip_environment
+from flows.errors import InvalidCredential
 from flows.start import end_without_heartbeats, importing, send_events
+
+
+def prepare_environment() -> None:
+    """Have Prefect read credentials that can be sent, or end this process with the named error: nothing else is told.
+
+    What the flow itself uses it checks itself, so that its run ends by that name.
+    """
+    strip_environment(os.environ)
+    try:
+        check_environment(os.environ, PREFECT_VARIABLES)
+    except InvalidCredential as error:
+        sys.exit(f"InvalidCredential: {error}")
 
 
 def load() -> None:
     """Load the flow, and begin to load what it needs next."""
+    prepare_environment()
     with importing():
         import flows.implement  # noqa: F401, PLC0415 (the whole of Prefect)
     from flows.tasks.warm_up import warm_up  # noqa: PLC0415

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Final
 from prefect import get_run_logger
 from pydantic import SecretStr
 
-from flows.aws import new_session
+from flows.aws_credentials import block_session, new_session
 from flows.claude.command import Session, argv, binary, environment
 from flows.claude.outcome import AgentRun
 from flows.claude.process import run_agent
 from flows.claude.prompt import LOST_CONVERSATION, continuation, prompt, system_prompt
 from flows.claude.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
 from flows.claude.settings import settings_file
+from flows.credential_values import usable
 from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound, TurnLimitReached
 from flows.keepings import Checkpoint, Plan
 from flows.parameters import ClaudeCodeOptions
+from flows.redaction import SECRETS, strip
 from flows.tasks.live import live
 from flows.tasks.warm_up import warm_up_for_the_end
 from flows.workspace.directory import Workspace
@@ -55,17 +57,27 @@ def load_claude_code(name: str) -> "ClaudeCode":
 def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> ModelProvider:
     """Return the provider with its credentials; raise the named error of those that are missing."""
     if options.provider == "anthropic":
-        key = block.api_key if block and block.api_key else SecretStr(os.environ.get("ANTHROPIC_API_KEY", ""))
-        if not key.get_secret_value():
+        key = _api_key(block)
+        if not key:
             raise ApiKeyMissing(
                 "no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one"
             )
-        return Anthropic(key, options.model_id, os.environ.get("ANTHROPIC_BASE_URL", ANTHROPIC_URL).rstrip("/"))
-    given = block and block.aws_credentials
-    session = given.get_boto3_session() if given else new_session(options.aws_region)
+        address = strip(os.environ.get("ANTHROPIC_BASE_URL", "")) or ANTHROPIC_URL
+        return Anthropic(SecretStr(key), options.model_id, address.rstrip("/"))
+    keys = block and block.aws_credentials
+    session = block_session(keys, "the Claude Code block") if keys else new_session(options.aws_region)
     if session.get_credentials() is None:
         raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
     return Bedrock(session, options.aws_region, options.model_id)
+
+
+def _api_key(block: "ClaudeCode | None") -> str:
+    """Return Anthropic's API key, of the block or else of the environment; raise `InvalidCredential`."""
+    name, variable = "the Anthropic API key", "ANTHROPIC_API_KEY"
+    value = block.api_key.get_secret_value() if block and block.api_key else ""
+    SECRETS.learn(name, value)
+    in_block = usable(value, name, "the Claude Code block")
+    return in_block or usable(os.environ.get(variable, ""), name, f"the environment variable {variable}")
 
 
 def new_agent(options: ClaudeCodeOptions, provider: ModelProvider) -> Agent:

@@ -11,8 +11,10 @@ from prefect import get_run_logger, runtime
 from prefect.results import get_default_result_storage
 from prefect.settings import get_current_settings
 
+from flows.aws_credentials import AwsBlock, usable_block
 from flows.claude.providers import ModelProvider
 from flows.claude.settings import check_settings
+from flows.credential_values import check_environment, strip_environment
 from flows.keepings import Keepings, Plan
 from flows.parameters import ClaudeCodeOptions, Request, default_branch_name
 from flows.redaction import SECRETS
@@ -48,6 +50,7 @@ class Run:
 
 def begin(given: Mapping[str, Any], workspace: Workspace) -> Run:
     """Check everything that can be checked without a server; raise the named error of the first that is wrong."""
+    check_environment(os.environ)
     request, options = validate(given)
     block = load_claude_code(name) if (name := given["claude_code_block"]) else None
     if block:
@@ -91,11 +94,21 @@ def keep_secrets() -> None:
     """Know the secrets of this process, and have none of them logged."""
     set_up_logs()
     SECRETS.learn_environment({**os.environ, **_prefect_credentials()})
+    strip_environment(os.environ)
+
+
+def result_storage() -> FileSystem:
+    """Return Prefect's result storage, with credentials that can be sent; raise `InvalidCredential`."""
+    files: Any = get_default_result_storage()
+    keys = getattr(files, "credentials", None)
+    if isinstance(keys, AwsBlock):
+        files.credentials = usable_block(keys, "the block of Prefect's result storage")
+    return cast("FileSystem", files)
 
 
 def run_store() -> RunStore:
     """Return what this run keeps, in Prefect's result storage."""
-    files = cast("FileSystem", get_default_result_storage())
+    files = result_storage()
     return RunStore(files, str(runtime.flow_run.id), execution=uuid4().hex)
 
 

@@ -2,7 +2,8 @@
 
 from prefect import get_run_logger
 
-from flows.aws import client_config, new_session
+from flows.aws import client_config
+from flows.aws_credentials import new_session
 from flows.parameters import Request
 from flows.tasks.policy import step
 from flows.workspace.directory import Workspace

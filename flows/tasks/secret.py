@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from flows.aws import new_session
+from flows.aws_credentials import new_session
 from flows.credentials import GitCredentials
 from flows.errors import BlockNotFound
 from flows.parameters import Request
