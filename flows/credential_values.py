@@ -76,9 +76,7 @@ def _credentials(environment: Mapping[str, str]) -> list[str]:
     return [name for name in environment if name in known or is_proxy(name)]
 
 
-def _check(
-    value: str, name: str, source: str, faults: tuple[tuple[re.Pattern[str], str], ...], advice: str
-) -> None:
+def _check(value: str, name: str, source: str, faults: tuple[tuple[re.Pattern[str], str], ...], advice: str) -> None:
     for pattern, fault in faults:
         if pattern.search(value):
             raise InvalidCredential(f"{name} from {source} holds {fault}: {advice}")

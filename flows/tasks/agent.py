@@ -133,7 +133,11 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
     asked.write_text(_words(workspace, plan, session, is_continued=is_continued), encoding="utf-8")
     program = workspace.reachable_by_agent(binary())
     warm_up_for_the_end()
-    with gateway(agent.provider, agent.meter) as server, live(workspace, agent.meter, options.limits) as on_event:
+    logger = get_run_logger()
+    with (
+        gateway(agent.provider, agent.meter, logger.warning) as server,
+        live(workspace, agent.meter, options.limits) as on_event,
+    ):
         run = run_agent(
             workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
             environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
@@ -143,8 +147,8 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
             limits=options.limits,
             on_event=on_event,
         )
-    get_run_logger().info("the model cost %s", agent.meter)
-    return run
+    logger.info("the model cost %s", agent.meter)
+    return replace(run, credentials_error=server.error)
 
 
 def _words(workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> str:
