@@ -4,6 +4,7 @@ from prefect.blocks.abstract import CredentialsBlock
 from prefect_aws import AwsCredentials
 from pydantic import Field, SecretStr
 
+from flows.aws.credentials import block_session
 from flows.repository.credentials import DEFAULT_USERNAME
 from flows.repository.credentials import GitCredentials as Resolved
 
@@ -51,7 +52,7 @@ class GitCredentials(CredentialsBlock):
         """
         if self.secret_id:
             keys = self.aws_credentials or AwsCredentials(region_name=region)
-            session = keys.get_boto3_session()
+            session = block_session(keys, "the git credentials block")
             return Resolved.from_secret(self.secret_id, session, keys.region_name or region, self.username)
         token = self.token.get_secret_value() if self.token else ""
         fields = {"token": token, "email": self.email, "username": self.username}

@@ -15,6 +15,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
 
+from flows.credential_values import check_environment, strip_environment
 from flows.errors import RunError
 from flows.outcome.result import COMPLETED, Failure, Outcome, RunResult
 from flows.parameters import environment as variables
@@ -62,6 +63,9 @@ def _process_requirements() -> tuple[int, RunResult]:
         if os.environ.get("PROCESS_REQUIREMENTS") != "true":
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
         parameters = variables.parameters(os.environ)
+        # Before Prefect reads its own.
+        strip_environment(os.environ)
+        check_environment(os.environ)
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
             from flows.run.preload import preload  # noqa: PLC0415

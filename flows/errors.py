@@ -79,6 +79,10 @@ class AwsCredentialsMissing(RunError):
     """The trusted side has no AWS credentials, or expired ones."""
 
 
+class InvalidCredential(RunError):
+    """A credential holds a character that it cannot be sent with."""
+
+
 class SecretNotFound(RunError):
     """AWS Secrets Manager has no secret of that id in that region."""
 

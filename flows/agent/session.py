@@ -85,17 +85,24 @@ class Agent:
             )
         self.session_id = self.session_id or _session_id(flow_run_id)
         session = _session(workspace, self.session_id)
-        result = self._run(workspace, plan, session, observer, is_continued=is_continued)
+        result = self._run(workspace, plan, session, observer, logger, is_continued=is_continued)
         if session.resumes and _is_without_conversation(result):
             logger.warning("the conversation cannot be resumed, a new one starts: %s", result.stderr.strip())
             self.session_id = _session_id(self.session_id)
             session = Session(self.session_id, resumes=False)
-            result = self._run(workspace, plan, session, observer, is_continued=True)
+            result = self._run(workspace, plan, session, observer, logger, is_continued=True)
         logger.info("the model cost %s", self.meter)
         return replace(result, over_budget=self.meter.has_refused, cost_usd=self.meter.spent_usd)
 
     def _run(
-        self, workspace: Workspace, plan: Plan, session: Session, observer: Observer, *, is_continued: bool
+        self,
+        workspace: Workspace,
+        plan: Plan,
+        session: Session,
+        observer: Observer,
+        logger: Logger,
+        *,
+        is_continued: bool,
     ) -> AgentRun:
         from flows.model.gateway import gateway  # noqa: PLC0415 (the web server is needed here only)
 
@@ -105,8 +112,8 @@ class Agent:
         prompt_file = workspace.trusted / "prompt.md"
         prompt_file.write_text(_prompt(workspace, plan, session, is_continued=is_continued), encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
-        with gateway(self.provider, self.meter) as server, observer() as on_event:
-            return run_agent(
+        with gateway(self.provider, self.meter, logger.warning) as server, observer() as on_event:
+            result = run_agent(
                 workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
                 environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
                 cwd=workspace.work_tree,
@@ -115,6 +122,7 @@ class Agent:
                 limits=options.limits,
                 on_event=on_event,
             )
+        return replace(result, credentials_error=server.error)
 
     def _options_for_one_process(self) -> ClaudeCodeOptions:
         """Return the options with the turns that are left: Claude Code counts the turns of one process."""

@@ -50,6 +50,23 @@ class ServiceErrors:
     unavailable: type[RunError]
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether an error in getting credentials may pass by itself."""
+    from botocore import exceptions as botocore  # noqa: PLC0415
+
+    if isinstance(error, botocore.ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return code in _TRANSIENT or status >= _FIRST_SERVER_ERROR
+    network = (
+        botocore.ConnectionError,
+        botocore.HTTPClientError,
+        botocore.CredentialRetrievalError,
+        botocore.MetadataRetrievalError,
+    )
+    return isinstance(error, network) or not isinstance(error, botocore.BotoCoreError)
+
+
 @contextmanager
 def named_errors(errors: ServiceErrors) -> Iterator[None]:
     """Turn botocore's errors into the service's named ones."""

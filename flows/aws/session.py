@@ -11,7 +11,7 @@ CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
 
 
-def new_session(region: str) -> "Session":
+def new_boto3_session(region: str) -> "Session":
     """Return a session with the credentials of this process: a role, a profile or keys."""
     from boto3 import Session  # noqa: PLC0415 (here and below: the import takes a fifth of a second)
     from botocore.session import get_session  # noqa: PLC0415

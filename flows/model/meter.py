@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +12,9 @@ from flows.model.usage import Usage, UsageReader
 _BYTES_A_TOKEN: Final = 4
 _TOKENS_A_SECOND: Final = 200
 """Faster than a model writes, also what it does not show."""
+
+_MOST_TOKENS: Final = 10**9
+"""More than any reply takes: a larger number is damage."""
 
 _FIRST_ERROR: Final = 400
 _COUNTED: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -82,12 +86,20 @@ class Meter:
         self._in_flight.remove(asked)
         if reader is None or status >= _FIRST_ERROR:
             return
-        usage = reader.usage if reader.is_final else asked.least_known_usage(reader)
-        self.is_exact = self.is_exact and reader.is_final
-        self.spent_usd += self.price.usd(usage)
+        usage, usd, is_exact = self._count(asked, reader)
+        self.is_exact = self.is_exact and is_exact
+        self.spent_usd += usd
         self.replies += 1
         for name in _COUNTED:
-            self.tokens[name] += int(usage.get(name) or 0)
+            self.tokens[name] += usage.get(name) or 0
+
+    def _count(self, asked: Asked, reader: UsageReader) -> tuple[Usage, float, bool]:
+        """Return what a reply took, its price, and whether both are exact: of what makes no sense, the most it can."""
+        usage = reader.usage if reader.is_final else asked.least_known_usage(reader)
+        if all(_is_count(usage.get(name) or 0) for name in _COUNTED):
+            with suppress(Exception):  # the price list's own, for numbers that contradict each other
+                return usage, self.price.usd(usage), reader.is_final
+        return asked.worst_usage, self.price.usd(asked.worst_usage), False
 
     @property
     def spending(self) -> dict[str, Any]:
@@ -108,3 +120,7 @@ class Meter:
         count = sum(self.tokens.values())
         about = "" if self.is_exact else "at most "
         return f"{about}${self.spent_usd:.4f}, {self.replies} replies, {count:,} tokens"
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value <= _MOST_TOKENS

@@ -7,10 +7,11 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference, signed with AWS Signatu
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote
 
-from flows.errors import AwsCredentialsMissing
+from flows.aws.credentials import AwsKeys
 from flows.redaction import SECRETS
 
 if TYPE_CHECKING:
@@ -50,7 +51,12 @@ class ModelProvider(Protocol):
         """Return why a run may not make this request, and "" if it may; `path` is as on the wire, without a query."""
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
-        """Return the headers that prove who asks."""
+        """Return the headers that prove who asks.
+
+        Raises:
+            RunError: The credentials cannot be used, and another try would not help.
+            Exception: Another try may succeed.
+        """
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,10 @@ class Bedrock:
         client = self.session.client("bedrock-runtime", region_name=self.region)
         return str(client.meta.endpoint_url).rstrip("/")
 
+    @cached_property
+    def _keys(self) -> AwsKeys:
+        return AwsKeys(self.session)
+
     def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
         """Let invocations of the run's own model through, and nothing else."""
         asked = _BEDROCK_PATH.fullmatch(path)
@@ -100,12 +110,7 @@ class Bedrock:
         from botocore.auth import SigV4Auth  # noqa: PLC0415 (only Bedrock runs pay for botocore)
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
 
-        credentials = self.session.get_credentials()
-        if credentials is None:
-            raise AwsCredentialsMissing("no AWS credentials for Bedrock")
-        frozen = credentials.get_frozen_credentials()
-        SECRETS.learn("the AWS secret access key", frozen.secret_key)
-        SECRETS.learn("the AWS session token", frozen.token)
+        frozen = self._keys.frozen()
         request = AWSRequest(method=method, url=url, data=body, headers={"content-type": content_type})
         SigV4Auth(frozen, "bedrock", self.region).add_auth(request)
         return dict(request.headers.items())

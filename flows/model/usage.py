@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 from zlib import crc32
 
-from flows.agent.events import MAX_LINE_BYTES
+MAX_LINE_BYTES: Final = 64 * 2**20
+"""A longer line is not read: no event is as large."""
 
 _USAGE: Final = b'"usage"'
 _MAX_JSON_BYTES: Final = 64 * 2**20
@@ -34,6 +35,7 @@ class UsageReader:
     def __init__(self, events: "_Events") -> None:
         self._events = events
         self._usage: dict[str, Any] = {}
+        self._is_damaged = False
         self.is_final = False
         """Whether the reply said its last word on it."""
         self.size = 0
@@ -45,10 +47,15 @@ class UsageReader:
         return self._usage
 
     def feed(self, part: bytes) -> None:
-        """Take the next part of the reply."""
+        """Take the next part of the reply. One that is damaged ends the count, and not the reply."""
         self.size += len(part)
-        for event in self._events.feed(part):
-            self._take(event)
+        if self._is_damaged:
+            return
+        try:
+            for event in self._events.feed(part):
+                self._take(event)
+        except Exception:  # noqa: BLE001 (whatever a reply holds, the agent gets it as it is)
+            self._is_damaged, self.is_final = True, False
 
     def _take(self, text: bytes) -> None:
         # Most events are pieces of text; a quotation mark in those is escaped, so this passes over them.

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from flows.aws.errors import ServiceErrors, named_errors
 from flows.aws.session import client_config
 from flows.errors import InvalidGitSecret, SecretAccessDenied, SecretNotFound, SecretUnavailable
+from flows.redaction import strip
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -48,7 +49,10 @@ class GitCredentials:
     @classmethod
     def checked(cls, fields: Mapping[str, object], where: str) -> Self:
         """Return what `fields` holds; raise `InvalidGitSecret`, which names `where`, where it cannot be used."""
-        token, email, username = fields.get("token"), fields.get("email"), fields.get("username", DEFAULT_USERNAME)
+        token, email, username = (
+            strip(value) if isinstance(value, str) else value
+            for value in (fields.get("token"), fields.get("email"), fields.get("username", DEFAULT_USERNAME))
+        )
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise InvalidGitSecret(f"{where} has no usable token (one line, no spaces): {_FORM}")
         if not isinstance(email, str) or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", email):

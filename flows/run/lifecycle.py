@@ -1,5 +1,6 @@
 """Opening and closing a run: from the check of its parameters to its report, however it ends."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from prefect.exceptions import Abort
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
 
+from flows.credential_values import check_environment
 from flows.errors import NoSavedChange
 from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary, headline
@@ -68,6 +70,7 @@ def open_saved_run(flow_run_id: str, branch_name: str, parameters: Mapping[str, 
         NoSavedChange: That run has saved no change here.
     """
     redact_secrets()
+    check_environment(os.environ)
     steps = record_steps()
     saved = SavedRun(run_store(flow_run_id))
     saved.load(get_run_logger())

@@ -11,13 +11,14 @@ from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
 from flows.agent.session import Agent
-from flows.aws.session import new_session
+from flows.aws.credentials import AwsBlock, block_session, new_session, usable_block
+from flows.credential_values import check_environment, strip_environment, usable
 from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound
 from flows.model.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
 from flows.outcome.timing import StepTime
 from flows.parameters.claude_settings import check_settings
 from flows.parameters.request import ClaudeCodeOptions, Request
-from flows.redaction import SECRETS
+from flows.redaction import SECRETS, strip
 from flows.reporting.log_filters import set_up_logs
 from flows.run.run import ImplementRun, default_branch
 from flows.sandbox.workspace import Workspace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 def set_up(parameters: Mapping[str, Any], workspace: Workspace, steps: Mapping[str, StepTime]) -> ImplementRun:
     """Check everything that can be checked without a server; raise the named error of the first thing that is wrong."""
+    check_environment(os.environ)
     request, options = validate(parameters)
     block = load_claude_code(name) if (name := parameters["claude_code_block"]) else None
     if block:
@@ -66,29 +68,43 @@ def load_claude_code(name: str) -> "ClaudeCode":
 def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> ModelProvider:
     """Return the provider with its credentials; raise the named error of those that are missing."""
     if options.provider == "anthropic":
-        key = block.api_key if block and block.api_key else SecretStr(os.environ.get("ANTHROPIC_API_KEY", ""))
-        if not key.get_secret_value():
+        key = _api_key(block)
+        if not key:
             raise ApiKeyMissing(
                 "no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one"
             )
-        return Anthropic(key, options.model_id, os.environ.get("ANTHROPIC_BASE_URL", ANTHROPIC_URL).rstrip("/"))
-    credentials = block and block.aws_credentials
-    session = credentials.get_boto3_session() if credentials else new_session(options.aws_region)
+        address = strip(os.environ.get("ANTHROPIC_BASE_URL", "")) or ANTHROPIC_URL
+        return Anthropic(SecretStr(key), options.model_id, address.rstrip("/"))
+    keys = block and block.aws_credentials
+    session = block_session(keys, "the Claude Code block") if keys else new_session(options.aws_region)
     if session.get_credentials() is None:
         raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
     return Bedrock(session, options.aws_region, options.model_id)
+
+
+def _api_key(block: "ClaudeCode | None") -> str:
+    """Return Anthropic's API key, from the block or else the environment; raise `InvalidCredential`."""
+    name, variable = "the Anthropic API key", "ANTHROPIC_API_KEY"
+    value = block.api_key.get_secret_value() if block and block.api_key else ""
+    SECRETS.learn(name, value)
+    in_block = usable(value, name, "the Claude Code block")
+    return in_block or usable(os.environ.get(variable, ""), name, f"the environment variable {variable}")
 
 
 def redact_secrets() -> None:
     """Have the secrets of this process redacted from all that it logs and publishes."""
     set_up_logs()
     SECRETS.learn_environment({**os.environ, **_prefect_credentials()})
+    strip_environment(os.environ)
 
 
 def run_store(flow_run_id: str, attempt: str = "") -> RunStore:
-    """Return the store of a run, in Prefect's result storage."""
-    files = cast("FileSystem", get_default_result_storage())
-    return RunStore(files, flow_run_id, attempt=attempt)
+    """Return the store of a run, in Prefect's result storage; raise `InvalidCredential`."""
+    files: Any = get_default_result_storage()
+    keys = getattr(files, "credentials", None)
+    if isinstance(keys, AwsBlock):
+        files.credentials = usable_block(keys, "the block of Prefect's result storage")
+    return RunStore(cast("FileSystem", files), flow_run_id, attempt=attempt)
 
 
 def _prefect_credentials() -> dict[str, str]:

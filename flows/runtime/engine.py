@@ -3,14 +3,30 @@
 The flow is loaded first, and what it needs next while the engine asks the Prefect server about the run.
 """
 
+import os
 import runpy
 import sys
 
+from flows.credential_values import PREFECT_VARIABLES, check_environment, strip_environment
+from flows.errors import InvalidCredential
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
+
+
+def prepare_environment() -> None:
+    """Strip the credentials that Prefect reads; end this process with the named error if one cannot be sent.
+
+    The flow checks the credentials that it uses itself, so that its run ends with that error.
+    """
+    strip_environment(os.environ)
+    try:
+        check_environment(os.environ, PREFECT_VARIABLES)
+    except InvalidCredential as error:
+        sys.exit(f"InvalidCredential: {error}")
 
 
 def load() -> None:
     """Load the flow, and begin to load what it needs next."""
+    prepare_environment()
     with importing():
         import flows.implement  # noqa: F401, PLC0415 (the whole of Prefect)
     from flows.run.preload import preload  # noqa: PLC0415

@@ -84,6 +84,7 @@ def main() -> None:
     """Fork the engine of the run that the argument or PREFECT__FLOW_RUN_ID names, and supervise it."""
     if len(sys.argv) > 1:
         os.environ["PREFECT__FLOW_RUN_ID"] = sys.argv[1]
+    engine.prepare_environment()
     with importing():  # for both processes; what is not collected they go on to share
         import prefect.flow_engine  # noqa: F401, PLC0415
     ours, theirs = socket.socketpair()

@@ -2,7 +2,8 @@
 
 from prefect import get_run_logger
 
-from flows.aws.session import client_config, new_session
+from flows.aws.credentials import new_session
+from flows.aws.session import client_config
 from flows.instructions.files import Instructions, from_text, restore
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.run.run import Run

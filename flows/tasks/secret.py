@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from flows.aws.session import new_session
+from flows.aws.credentials import new_session
 from flows.errors import BlockNotFound
 from flows.redaction import SECRETS
 from flows.repository.credentials import GitCredentials

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from flows.agent.events import Event
 from flows.agent.process import run_agent
 from flows.agent.transcript import portions
-from flows.aws.session import client_config, new_session
+from flows.aws.session import client_config, new_boto3_session
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.parameters.addresses import RepoUrl, S3Uri
 from flows.parameters.request import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
@@ -37,7 +37,7 @@ TOKEN_VARIABLE: Final = "BENCH_GIT_TOKEN"
 
 
 def _instructions(place: Workspace, uri: str) -> None:
-    client = new_session(DEFAULT_REGION).client("s3", config=client_config(PARALLEL))
+    client = new_boto3_session(DEFAULT_REGION).client("s3", config=client_config(PARALLEL))
     from_s3(place, client, S3Uri.parse(uri))
 
 

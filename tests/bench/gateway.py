@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.scripted_model import _frame
-from flows.agent.command import GATEWAY_TOKEN_HEADER
 from flows.model.gateway import gateway
+from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter
 from flows.model.prices import ModelPrice
 from flows.model.providers import Anthropic, Bedrock, ModelProvider

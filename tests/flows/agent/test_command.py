@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from flows.agent.command import GATEWAY_TOKEN_HEADER, PASSED_ON, TOOLS, Session, argv, binary, environment
+from flows.agent.command import PASSED_ON, TOOLS, Session, argv, binary, environment
+from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.parameters.request import ClaudeCodeOptions, Limits, Provider
 
 SESSION = Session("5985dfbc-f6b7-43dc-be5d-80fab5decab3", resumes=False)

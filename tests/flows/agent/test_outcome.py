@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from flows import errors
 from flows.agent.outcome import AgentRun, judge
-from flows.state.agent_report import AgentReport
 from flows.parameters.request import ClaudeCodeOptions, Limits
+from flows.state.agent_report import AgentReport
 
 OPTIONS = ClaudeCodeOptions(
     claude_model_id="the-model",

@@ -14,8 +14,8 @@ import trustme
 from pydantic import SecretStr
 
 from deployments.local.scripted_model import ScriptedModel
-from flows.agent.command import GATEWAY_TOKEN_HEADER
 from flows.model.gateway import gateway
+from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter
 from flows.model.prices import ModelPrice
 from flows.model.providers import Anthropic

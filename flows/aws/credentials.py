@@ -1,0 +1,141 @@
+"""AWS credentials: found as boto3 finds them, usable before anything is signed with them, and known as secrets."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
+
+from flows.aws.errors import may_pass
+from flows.aws.session import new_boto3_session
+from flows.credential_values import usable
+from flows.errors import AwsCredentialsMissing, RunError
+from flows.redaction import SECRETS
+
+if TYPE_CHECKING:
+    from boto3 import Session
+    from botocore.credentials import ReadOnlyCredentials
+    from pydantic import SecretStr
+
+PATIENCE_SECONDS: Final = 30
+"""How long AWS may fail to renew credentials before a run takes them for lost."""
+
+_PROCESS: Final = "the flow's process"
+_KEY: Final = "the AWS access key id"
+_SECRET: Final = "the AWS secret access key"  # noqa: S105 (its name)
+_TOKEN: Final = "the AWS session token"  # noqa: S105 (its name)
+
+
+@runtime_checkable
+class AwsBlock(Protocol):
+    """Prefect's block AwsCredentials, as far as it is used here."""
+
+    aws_access_key_id: str | None
+    aws_secret_access_key: "SecretStr | None"
+    aws_session_token: str | None
+
+    def model_copy(self, *, update: dict[str, object]) -> Self:
+        """Return a copy with other values."""
+
+    def get_boto3_session(self) -> "Session":
+        """Return a session; with a role to assume, this calls AWS."""
+
+
+def new_session(region: str) -> "Session":
+    """Return a session with the process's own credentials: a role, a profile or keys.
+
+    Raises:
+        AwsCredentialsMissing: boto3 cannot read them.
+        InvalidCredential: They hold a character that no HTTP header can carry.
+    """
+    return _session(lambda: new_boto3_session(region), _PROCESS)
+
+
+def block_session(block: AwsBlock, source: str) -> "Session":
+    """Return a session with a block's credentials; raise as `new_session` does.
+
+    Args:
+        block: The block.
+        source: What holds it, for messages.
+    """
+    return _session(usable_block(block, source).get_boto3_session, source)
+
+
+def usable_block(block: AwsBlock, source: str) -> AwsBlock:
+    """Return a block with its keys stripped, which are known as secrets from now on; raise `InvalidCredential`."""
+    key, secret, token = block.aws_access_key_id, block.aws_secret_access_key, block.aws_session_token
+    changes: dict[str, object] = {}
+    if key:
+        changes["aws_access_key_id"] = usable(key, _KEY, source)
+    if secret:
+        SECRETS.learn(_SECRET, secret.get_secret_value())
+        changes["aws_secret_access_key"] = type(secret)(usable(secret.get_secret_value(), _SECRET, source))
+    if token:
+        SECRETS.learn(_TOKEN, token)
+        changes["aws_session_token"] = usable(token, _TOKEN, source)
+    return block.model_copy(update=changes)
+
+
+class AwsKeys:
+    """The credentials of a session that lives as long as a run, and renews them by itself."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._fails_since: float | None = None
+
+    def frozen(self) -> "ReadOnlyCredentials":
+        """Return the keys of this moment.
+
+        Raises:
+            AwsCredentialsMissing: There are none, or they could not be renewed for `PATIENCE_SECONDS`.
+            Exception: What boto3 raises where the next call may succeed.
+        """
+        try:
+            credentials = self._session.get_credentials()
+            frozen = credentials.get_frozen_credentials() if credentials else None
+        except RunError:
+            raise
+        except Exception as error:
+            self._fails_since = self._fails_since or time.monotonic()
+            if may_pass(error) and time.monotonic() - self._fails_since < PATIENCE_SECONDS:
+                raise
+            raise _missing(_PROCESS, error) from None
+        if frozen is None:
+            raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
+        self._fails_since = None
+        return _usable(frozen, _PROCESS)
+
+
+def _session(make: Callable[[], "Session"], source: str) -> "Session":
+    """Return a session whose clients, and whose renewals, get credentials that are stripped and checked."""
+    from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 (for those who call AWS)
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        session = make()
+        credentials = session.get_credentials()
+    except (BotoCoreError, ClientError) as error:
+        raise _missing(source, error) from None
+    if credentials is None:
+        return session  # a client says so, with what it was needed for
+    read = credentials.get_frozen_credentials
+    credentials.get_frozen_credentials = lambda: _usable(read(), source)  # type: ignore[method-assign]
+    # Those of a role are fetched when they are first needed.
+    if not isinstance(credentials, RefreshableCredentials):
+        credentials.get_frozen_credentials()
+    return session
+
+
+def _usable(keys: "ReadOnlyCredentials", source: str) -> "ReadOnlyCredentials":
+    SECRETS.learn(_SECRET, keys.secret_key)
+    SECRETS.learn(_TOKEN, keys.token)
+    return keys._replace(
+        access_key=usable(keys.access_key or "", _KEY, source),
+        secret_key=usable(keys.secret_key or "", _SECRET, source),
+        token=usable(keys.token, _TOKEN, source) if keys.token else keys.token,
+    )
+
+
+def _missing(source: str, error: Exception) -> AwsCredentialsMissing:
+    return AwsCredentialsMissing(
+        f"the AWS credentials of {source} cannot be used: {type(error).__name__}: {error}: give it a role, a profile "
+        "or keys"
+    )
