@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from flows.aws_credentials import block_session, new_session
 from flows.claude.command import Session, argv, binary, environment
+from flows.claude.events import Event
 from flows.claude.outcome import AgentRun
 from flows.claude.process import run_agent
 from flows.claude.prompt import LOST_CONVERSATION, continuation, prompt, system_prompt
@@ -136,8 +137,15 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
     logger = get_run_logger()
     with (
         gateway(agent.provider, agent.meter, logger.warning) as server,
-        live(workspace, agent.meter, options.limits) as on_event,
+        live(workspace, agent.meter, options.limits) as show,
     ):
+
+        def on_event(event: Event) -> None:
+            show(event)
+            # On Bedrock Claude Code tries a refused request again for three minutes.
+            if server.error:
+                raise server.error
+
         run = run_agent(
             workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
             environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
@@ -148,7 +156,7 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
             on_event=on_event,
         )
     logger.info("the model cost %s", agent.meter)
-    return replace(run, credentials_error=server.error)
+    return run
 
 
 def _words(workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> str:
