@@ -27,7 +27,7 @@ from flows.tasks.conclude import delivered
 from flows.tasks.logs import set_up_logs
 from flows.tasks.push import push
 from flows.tasks.secret import read_secret
-from flows.workspace.clone import plan as plan_branch
+from flows.workspace.clone import check_target
 from flows.workspace.collect import take_bundle
 from flows.workspace.directory import workspace as run_workspace
 
@@ -71,7 +71,7 @@ def deliver(
     with run_workspace() as workspace:
         credentials = read_secret(request)
         refs = remote(request, credentials, workspace).refs()
-        plan_branch(refs, checkout.branch, "", allow_default_branch=allow_default_branch)
+        check_target(refs, checkout.branch, allow_default_branch=allow_default_branch)
         clone_again(request, credentials, workspace, checkout, work_tree=False)
         change = replace(take_bundle(workspace.clean_git, plan.checkout, bundle), checkout=checkout)
         push(request, credentials, workspace, change, store.path("change.bundle"), store)

@@ -186,7 +186,7 @@ class GitFailed(RunError):
 
 
 class ProtectedBranch(RunError):
-    """The branch to push is the repository's default branch."""
+    """The branch to push is, or may be, the repository's default branch."""
 
 
 class BranchConflict(RunError):

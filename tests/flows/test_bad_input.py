@@ -133,3 +133,16 @@ def test_missing_instructions_stop_the_run_before_the_agent(world: World, run: C
     assert isinstance(refused.error, errors.InstructionsNotFound)
     assert refused.run_count("instructions") == 1
     assert not world.stack.model.asked
+
+
+def test_where_the_default_branch_is_unknown_a_run_pushes_to_a_new_branch_from_a_named_start_only(
+    world: World, run: Callable[..., Run]
+) -> None:
+    world.git("symbolic-ref", "HEAD", "refs/heads/not-there")
+    first = world.git("rev-parse", "main")
+    assert isinstance(run(branch_name="main").error, errors.ProtectedBranch)
+    assert isinstance(run(branch_name="new").error, errors.BaseRefNotFound)
+    assert not world.stack.model.asked
+    delivery = run(branch_name="new", base_branch="main").delivered()
+    assert world.git("rev-parse", "new") == delivery.commit
+    assert world.git("rev-parse", "main") == first

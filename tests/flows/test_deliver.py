@@ -108,3 +108,29 @@ def test_what_the_policy_forbids_stays(world: World, kept: Run) -> None:
 def test_what_was_never_kept_is_named(world: World, run: Callable[..., Run]) -> None:
     refused = run(repo_url=f"{world.repo_url}-missing")
     assert isinstance(delivering(refused), errors.NothingKept)
+
+
+@pytest.mark.parametrize("head", ["refs/heads/the-branch", "refs/heads/not-there"])
+def test_a_default_branch_that_changed_while_the_agent_worked_is_not_pushed_to(
+    world: World, run: Callable[..., Run], head: str
+) -> None:
+    world.git("branch", "the-branch", "main")
+    world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 1 > one"}),), seconds=1.5), Turn("Done."))
+
+    def move_head() -> None:
+        while not world.stack.model.asked:
+            time.sleep(0.01)
+        world.git("symbolic-ref", "HEAD", head)
+
+    thread = threading.Thread(target=move_head)
+    thread.start()
+    refused = run(branch_name="the-branch")
+    thread.join()
+    assert isinstance(refused.error, errors.ProtectedBranch)
+    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
+    assert isinstance(delivering(refused), errors.ProtectedBranch)
+    assert world.git("rev-parse", "the-branch") == world.git("rev-parse", "main")
+    commit = delivering(refused, allow_default_branch=True)
+    assert world.git("rev-parse", "the-branch") == commit
+    # The commit is there: a repeated delivery pushes nothing, and has nothing to refuse.
+    assert delivering(refused, allow_default_branch=True) == commit
