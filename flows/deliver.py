@@ -75,7 +75,7 @@ def deliver(
         clone_again(request, credentials, workspace, checkout, work_tree=False)
         change = replace(take_bundle(workspace.clean_git, plan.checkout, bundle), checkout=checkout)
         push(request, credentials, workspace, change, store.path("change.bundle"), store)
-        delivered(request, workspace, plan, change, steps)
+        delivered(request, credentials, workspace, plan, change, steps)
     return Completed(message=f"Pushed {change.commit[:12]} to {checkout.branch}", data=change.commit)
 
 

@@ -96,6 +96,10 @@ class InvalidGitSecret(RunError):
     """The secret does not hold `{"token": …, "email": …}`."""
 
 
+class RepositoryNotAllowed(RunError):
+    """The git token is bound to other hosts or repositories."""
+
+
 class ApiKeyMissing(RunError):
     """The Anthropic provider was chosen, and there is no API key for it."""
 

@@ -13,6 +13,7 @@ from prefect.settings import get_current_settings
 
 from flows.claude.providers import ModelProvider
 from flows.claude.settings import check_settings
+from flows.credentials import GitCredentials
 from flows.keepings import Keepings, Plan
 from flows.parameters import ClaudeCodeOptions, Request, default_branch_name
 from flows.redaction import SECRETS
@@ -38,6 +39,7 @@ class Run:
     plan: Plan | None = None
     agent: Agent | None = None
     work: Work | None = None
+    credentials: GitCredentials | None = None
 
     def identity(self, email: str) -> CommitIdentity:
         """Return who and when its commit says it is from."""

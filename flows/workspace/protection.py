@@ -1,4 +1,4 @@
-"""Which branches a run may not push to unless `allow_default_branch` is set: the default branch, and any that may be it."""
+"""Which branches need `allow_default_branch` to be pushed to: the default branch, and any that may be it."""
 
 from typing import Final
 
@@ -16,20 +16,17 @@ def check_protection(refs: RemoteRefs, branch: str, *, allow_default_branch: boo
 
 
 def _reason(refs: RemoteRefs, branch: str) -> str:
+    """Return why the branch is protected; empty if it is not."""
     default = refs.default_branch
-    if branch == default:
-        return f"{branch!r} is the default branch"
-    if refs.aliases.get(branch, branch) == default:
-        return f"{branch!r} is another name of the default branch {default!r} on the remote"
-    # On a case-insensitive file system the server writes both to the same file.
-    if branch.casefold() == default.casefold():
-        return f"{branch!r} differs from the default branch {default!r} only in case"
-    if refs.default_is_known:
-        return ""
-    if branch in refs.branches:
-        return f"the remote does not say which branch is its default branch, and {branch!r} may be it"
-    if branch.casefold() in _USUAL_DEFAULTS:
-        return (
-            f"the remote does not say which branch is its default branch, and {branch!r} may become it when it is created"
-        )
-    return ""
+    unknown = "the remote does not say which branch is its default branch, and"
+    reasons = {
+        f"{branch!r} is the default branch": branch == default,
+        f"{branch!r} is another name of the default branch {default!r} on the remote": default
+        and refs.aliases.get(branch) == default,
+        # On a case-insensitive file system the server writes both to the same file.
+        f"{branch!r} differs from the default branch {default!r} only in case": branch.casefold() == default.casefold(),
+        f"{unknown} {branch!r} may be it": not refs.default_is_known and branch in refs.branches,
+        f"{unknown} {branch!r} may become it when it is created": not refs.default_is_known
+        and branch.casefold() in _USUAL_DEFAULTS,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")

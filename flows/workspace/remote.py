@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from git import RemoteProgress
-from pydantic import SecretStr
 
 from flows.addresses import RepoUrl
+from flows.credentials import GitCredentials
 from flows.errors import (
     DISK_FULL,
     DiskFull,
@@ -93,13 +93,19 @@ class RemoteRefs:
 
 @dataclass(frozen=True)
 class Remote:
-    """One repository on a git server, and the token that is for it alone."""
+    """One repository on a git server, and the credentials for it.
+
+    Raises:
+        RepositoryNotAllowed: The credentials are for other hosts or repositories.
+    """
 
     url: RepoUrl
-    token: SecretStr
-    username: str
+    credentials: GitCredentials
     trusted: Path
     """A directory that the agent cannot read, for the askpass program."""
+
+    def __post_init__(self) -> None:
+        self.credentials.check_repository(self.url)
 
     def refs(self) -> RemoteRefs:
         """Ask for the branches; raise `EmptyRepo` where there is none."""
@@ -179,9 +185,9 @@ class Remote:
         program = self.trusted / "askpass"
         read_end, write_end = os.pipe()
         try:
-            os.write(write_end, f"{self.token.get_secret_value()}\n".encode() * _QUESTIONS)
+            os.write(write_end, f"{self.credentials.token.get_secret_value()}\n".encode() * _QUESTIONS)
             os.close(write_end)
-            program.write_text(_askpass_program(self.url.origin, self.username, read_end))
+            program.write_text(_askpass_program(self.url.origin, self.credentials.username, read_end))
             program.chmod(0o700)
             host = {name: os.environ[name] for name in (*_HOST_NETWORK, *_HOST_CAS) if name in os.environ}
             yield git.isolated_environment({"GIT_ASKPASS": str(program), **host}), read_end
@@ -189,7 +195,7 @@ class Remote:
             os.close(read_end)
 
     def _error(self, result: git.GitResult) -> RunError:
-        said = f"{result.stderr}\n{result.text}".replace(self.token.get_secret_value(), "***").strip()
+        said = f"{result.stderr}\n{result.text}".replace(self.credentials.token.get_secret_value(), "***").strip()
         reason = "; ".join(line for line in said.splitlines() if re.match(r"fatal|error|remote|!", line)) or said
         for pattern, error, message in _ERRORS:
             if re.search(pattern, said):

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from deployments.local.git_remote import GitRemote
 from deployments.local.loopback import Asked
 from flows.addresses import RepoUrl
+from flows.credentials import GitCredentials
 from flows.errors import BaseRefNotFound, ProtectedBranch
 from flows.workspace.clone import plan
 from flows.workspace.protection import check_protection
@@ -49,7 +50,7 @@ def old_server(tmp_path: Path) -> Iterator[GitRemote]:
 
 
 def refs_of(url: str, tmp_path: Path) -> RemoteRefs:
-    return Remote(RepoUrl.parse(f"{url}/r.git"), SecretStr(TOKEN), "x-access-token", tmp_path).refs()
+    return Remote(RepoUrl.parse(f"{url}/r.git"), GitCredentials(SecretStr(TOKEN), "bot@example.com"), tmp_path).refs()
 
 
 def dangling(server: GitRemote) -> None:
@@ -130,9 +131,7 @@ def test_a_server_of_plain_files_says_its_default_branch(server: GitRemote, tmp_
 
 
 @pytest.mark.parametrize("branch", ["master", "trunk", "MASTER"])
-def test_a_new_branch_that_head_may_be_waiting_for_is_protected(
-    server: GitRemote, tmp_path: Path, branch: str
-) -> None:
+def test_a_new_branch_that_head_may_be_waiting_for_is_protected(server: GitRemote, tmp_path: Path, branch: str) -> None:
     dangling(server)
     refs = refs_of(server.url, tmp_path)
     with pytest.raises(ProtectedBranch, match="may become it when it is created"):

@@ -12,6 +12,7 @@ from deployments.local.git_remote import GitFault, GitRemote
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from flows import errors
 from flows.addresses import RepoUrl
+from flows.credentials import GitCredentials
 from flows.workspace import git
 from flows.workspace.remote import Remote
 
@@ -29,7 +30,7 @@ def server(tmp_path: Path) -> Iterator[GitRemote]:
 
 
 def remote(url: str, tmp_path: Path, token: str = TOKEN) -> Remote:
-    return Remote(RepoUrl.parse(url), SecretStr(token), "x-access-token", tmp_path)
+    return Remote(RepoUrl.parse(url), GitCredentials(SecretStr(token), "bot@example.com"), tmp_path)
 
 
 @pytest.fixture
