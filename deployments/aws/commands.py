@@ -71,7 +71,7 @@ def image(
 
 
 def git_secret_value(token: str, email: str, hosts: list[str] | None, repositories: list[str] | None) -> Value:
-    """Return what makes the git secret's value. The token is not asked for where only its hosts or repositories are set."""
+    """Return what makes the git secret's value; the token is not asked for if only hosts or repositories are set."""
     only_binding = (hosts or repositories) and not token and not email
     return git_secret(None if only_binding else read_token(token), email, hosts or (), repositories or ())
 

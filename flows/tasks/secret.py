@@ -6,7 +6,7 @@ from prefect import get_run_logger
 
 from flows.aws import new_session
 from flows.credentials import UNBOUND, GitCredentials
-from flows.errors import BlockNotFound
+from flows.errors import BlockNotFound, InvalidGitSecret
 from flows.parameters import Request
 from flows.redaction import SECRETS
 from flows.tasks.policy import step
@@ -39,4 +39,9 @@ def load_git_credentials(name: str) -> "GitCredentialsBlock":
     except ValueError:
         raise BlockNotFound(
             f"there is no Git Credentials block {name!r}: make it in Prefect's UI under Blocks"
+        ) from None
+    except RuntimeError:  # its reason quotes the block's fields
+        raise InvalidGitSecret(
+            f"the Git Credentials block {name!r} holds values of another kind than its form asks for: save it again "
+            "in Prefect's UI under Blocks"
         ) from None

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from deployments.local.scripted_model import Tool, Turn
+from deployments.local.stack import GIT_TOKEN
 from flows import errors
 from flows.deliver import deliver
 from tests.conftest import World
@@ -134,3 +135,29 @@ def test_a_default_branch_that_changed_while_the_agent_worked_is_not_pushed_to(
     assert world.git("rev-parse", "the-branch") == commit
     # The commit is there: a repeated delivery pushes nothing, and has nothing to refuse.
     assert delivering(refused, allow_default_branch=True) == commit
+
+
+def test_a_kept_change_is_not_delivered_with_a_token_for_other_repositories(world: World, kept: Run) -> None:
+    bound = {"token": GIT_TOKEN, "email": "a@example.com", "repositories": ["https://github.com/your-org/*"]}
+    world.stack.put_secret(json.dumps(bound), world.name)
+    world.stack.git.asked.clear()
+    refused = delivering(kept, policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name)
+    assert isinstance(refused, errors.RepositoryNotAllowed)
+    assert world.repo_url in str(refused)
+    assert world.stack.git.asked == []
+
+
+def test_a_delivery_with_a_token_that_is_not_bound_says_so(world: World, kept: Run) -> None:
+    delivering(kept, branch_name="unbound", policy={"allow_ci_changes": True})
+    assert "| Warning | the git token is not bound to a host" in newest_report(world, kept)
+    own = {"token": GIT_TOKEN, "email": "a@example.com", "hosts": [world.stack.git.url.removeprefix("http://")]}
+    world.stack.put_secret(json.dumps(own), world.name)
+    delivering(kept, branch_name="bound", policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name)
+    report = newest_report(world, kept)
+    assert "`bound`" in report
+    assert "not bound" not in report
+
+
+def newest_report(world: World, kept: Run) -> str:
+    of_repository = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
+    return str(httpx.post(f"{kept.api_url}/artifacts/filter", json=of_repository).json()[0]["data"])
