@@ -31,18 +31,19 @@ Value = Callable[[str], str]
 def git_secret(
     token: SecretStr | None, email: str = "", hosts: Sequence[str] = (), repositories: Sequence[str] = ()
 ) -> Value:
-    """Return what makes the git secret's value: what is given here is set, and all else that is stored stays.
+    """Return what makes the git secret's value: the arguments are set, and every other stored field stays.
 
     Calling it raises:
         TokenMissing: There is no usable token or e-mail address.
         InvalidParameter: A host or repository is malformed.
     """
-    options = {"email": email, HOSTS: list(hosts), REPOSITORIES: list(repositories)}
-    given = {name: value for name, value in options.items() if value}
+    candidates = {"email": email, HOSTS: list(hosts), REPOSITORIES: list(repositories)}
+    options: dict[str, object] = {name: value for name, value in candidates.items() if value}
+    if token is not None:
+        options["token"] = token.get_secret_value()
 
     def value(stored: str) -> str:
-        set_token = {} if token is None else {"token": token.get_secret_value()}
-        fields = {**_fields(stored), **set_token, **given}
+        fields = {**_fields(stored), **options}
         try:
             Binding.parse(fields, "the git secret")
         except InvalidGitSecret as error:
