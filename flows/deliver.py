@@ -27,7 +27,7 @@ from flows.tasks.clone import clone_again, remote
 from flows.tasks.conclude import delivered
 from flows.tasks.push import push
 from flows.tasks.secret import read_secret
-from flows.workspace.clone import plan as plan_branch
+from flows.workspace.clone import check_target
 from flows.workspace.collect import take_bundle
 from flows.workspace.directory import workspace as run_workspace
 
@@ -72,11 +72,11 @@ def deliver(
     with run_workspace() as workspace:
         credentials = read_secret(request)
         refs = remote(request, credentials, workspace).refs()
-        plan_branch(refs, checkout.branch, "", allow_default_branch=allow_default_branch)
+        check_target(refs, checkout.branch, allow_default_branch=allow_default_branch)
         clone_again(request, credentials, workspace, checkout, work_tree=False)
         change = replace(take_bundle(workspace.clean_git, plan.checkout, bundle), checkout=checkout)
         push(request, credentials, workspace, change, store.path("change.bundle"), store)
-        delivered(request, workspace, plan, change, steps)
+        delivered(request, credentials, workspace, plan, change, steps)
     return Completed(message=f"Pushed {change.commit[:12]} to {checkout.branch}", data=change.commit)
 
 

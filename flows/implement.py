@@ -120,7 +120,7 @@ def _start(run: Run, reading: PrefectFuture[GitCredentials]) -> Work:
     cloning = clone.submit(run.request, cast("GitCredentials", reading), run.workspace)
     run.agent = new_agent(run.options, run.provider)
     _wait(reading, cloning, fetching)  # none may outlive the directory that it writes to
-    credentials = reading.result()
+    run.credentials = credentials = reading.result()
     plan = Plan(run.request.repo_url.url, cloning.result(), fetching.result(), scheduled_start())
     run.plan = keep_start(run.store, plan, run.workspace, runtime.flow_run.parameters)
     return run_claude(run.agent, run.workspace, run.plan, run.identity(credentials.email), run.store)
@@ -128,7 +128,8 @@ def _start(run: Run, reading: PrefectFuture[GitCredentials]) -> Work:
 
 def _go_on(run: Run, reading: PrefectFuture[GitCredentials], plan: Plan) -> Work:
     """The work of a run that began elsewhere: the same start, the same instructions, nothing done twice."""
-    run.plan, credentials = plan, reading.result()
+    run.plan = plan
+    run.credentials = credentials = reading.result()
     clone_again(run.request, credentials, run.workspace, plan.checkout, work_tree=run.kept.finished is None)
     if run.kept.finished:
         return finished_work(run.workspace, plan, run.kept.finished, run.store)

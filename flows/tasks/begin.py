@@ -15,6 +15,7 @@ from flows.aws_credentials import AwsBlock, usable_block
 from flows.claude.providers import ModelProvider
 from flows.claude.settings import check_settings
 from flows.credential_values import check_environment, strip_environment
+from flows.credentials import GitCredentials
 from flows.keepings import Keepings, Plan
 from flows.parameters import ClaudeCodeOptions, Request, default_branch_name
 from flows.redaction import SECRETS
@@ -40,6 +41,7 @@ class Run:
     plan: Plan | None = None
     agent: Agent | None = None
     work: Work | None = None
+    credentials: GitCredentials | None = None
 
     def identity(self, email: str) -> CommitIdentity:
         """Return who and when its commit says it is from."""

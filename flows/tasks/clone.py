@@ -55,8 +55,8 @@ def clone_again(
 
 
 def remote(request: Request, credentials: GitCredentials, workspace: Workspace) -> Remote:
-    """Return the run's repository with the token for it."""
-    return Remote(request.repo_url, credentials.token, credentials.username, workspace.trusted)
+    """Return the run's repository with its credentials; raise `RepositoryNotAllowed` if they are not for it."""
+    return Remote(request.repo_url, credentials, workspace.trusted)
 
 
 class LoggedProgress(RemoteProgress):

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort
 from prefect.states import Completed
 
+from flows.credentials import UNBOUND, GitCredentials
 from flows.ending import Delivery, Ending, headline
 from flows.keepings import Plan
 from flows.parameters import Request
@@ -68,7 +69,12 @@ def completed(run: Run) -> State[Delivery]:
 
 
 def delivered(
-    request: Request, workspace: Workspace, plan: Plan, change: Change, steps: Mapping[str, StepTime]
+    request: Request,
+    credentials: GitCredentials,
+    workspace: Workspace,
+    plan: Plan,
+    change: Change,
+    steps: Mapping[str, StepTime],
 ) -> None:
     """Tell of a kept change that was pushed later, as the run that made it would have."""
     with _at_most_a_warning():
@@ -82,6 +88,7 @@ def delivered(
             patch=patch(workspace.clean_git, change),
             steps=tuple(steps.values()),
             policy=request.policy,
+            warnings=() if credentials.is_bound else (UNBOUND,),
         )
         tags = [f"outcome:{ending.name}", f"repo:{request.repo_url.name}", f"branch:{request.branch_name}"]
         publish(ending, None, tags)

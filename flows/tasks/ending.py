@@ -10,6 +10,7 @@ from prefect import runtime
 from flows.addresses import RepoUrl
 from flows.claude.events import last_words
 from flows.claude.outcome import AgentReport, report
+from flows.credentials import UNBOUND
 from flows.ending import Ending
 from flows.errors import RunError
 from flows.steps import StepTime
@@ -75,6 +76,8 @@ def _agent_report(run: Run) -> AgentReport | None:
 def _warnings(run: Run) -> Iterator[str]:
     if reason := run.workspace.agent.missing_wall:
         yield f"the wall between the agent and the flow's process is missing: {reason}"
+    if run.credentials and not run.credentials.is_bound:
+        yield UNBOUND
     if run.agent and not run.agent.meter.is_exact:
         yield "the cost is an upper bound: the model's price is not known, or a reply broke off"
 

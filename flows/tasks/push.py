@@ -12,6 +12,7 @@ from flows.tasks.policy import step
 from flows.workspace.collect import Change
 from flows.workspace.directory import Workspace
 from flows.workspace.policies import check_change
+from flows.workspace.protection import check_protection
 from flows.workspace.remote import Remote
 
 
@@ -36,7 +37,8 @@ def push(
     try:
         check_change(workspace.clean_git, change, request.policy)
         check_execution(store)
-        _push(remote(request, credentials, workspace), workspace, change)
+        target = remote(request, credentials, workspace)
+        _push(target, workspace, change, allow_default_branch=request.allow_default_branch)
     except Superseded:
         raise
     except RunError as error:
@@ -51,8 +53,13 @@ def _how_to_get_it(change: Change, kept: str, flow_run_id: str) -> str:
     return f"the change is kept as {kept}: the flow deliver pushes it later (flow_run_id={flow_run_id}), and {fetch}"
 
 
-def _push(target: Remote, workspace: Workspace, change: Change) -> None:
+def _push(target: Remote, workspace: Workspace, change: Change, *, allow_default_branch: bool) -> None:
     branch = change.checkout.branch
+    # Hours may have passed since the clone, and the remote's default branch may be another one.
+    refs = target.refs()
+    if refs.branches.get(branch) == change.commit:
+        return
+    check_protection(refs, branch, allow_default_branch=allow_default_branch)
     try:
         target.push(workspace.clean_git, change.commit, branch)
     except PushRejected:

@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from prefect import get_run_logger
+
 from flows.aws_credentials import new_session
-from flows.credentials import GitCredentials
-from flows.errors import BlockNotFound
+from flows.credentials import UNBOUND, GitCredentials
+from flows.errors import BlockNotFound, InvalidGitSecret
 from flows.parameters import Request
 from flows.redaction import SECRETS
 from flows.tasks.policy import step
@@ -15,13 +17,16 @@ if TYPE_CHECKING:
 
 @step("secret")
 def read_secret(request: Request) -> GitCredentials:
-    """Return the credentials for the repository."""
+    """Return the credentials for the repository; raise `RepositoryNotAllowed` if they are for other ones."""
     region = request.aws_region
     if name := request.git_credentials_block:
         credentials = load_git_credentials(name).resolve(region)
     else:
         credentials = GitCredentials.from_secret(request.git_credentials_secret_id, new_session(region), region)
     SECRETS.learn("the git token", credentials.token.get_secret_value())
+    credentials.check_repository(request.repo_url)
+    if not credentials.is_bound:
+        get_run_logger().warning(UNBOUND)
     return credentials
 
 
@@ -34,4 +39,9 @@ def load_git_credentials(name: str) -> "GitCredentialsBlock":
     except ValueError:
         raise BlockNotFound(
             f"there is no Git Credentials block {name!r}: make it in Prefect's UI under Blocks"
+        ) from None
+    except RuntimeError:  # its reason quotes the block's fields
+        raise InvalidGitSecret(
+            f"the Git Credentials block {name!r} holds values of another kind than its form asks for: save it again "
+            "in Prefect's UI under Blocks"
         ) from None

@@ -23,7 +23,7 @@ from flows.claude.events import Event
 from flows.claude.narration import Narrator
 from flows.claude.process import run_agent
 from flows.claude.transcript import portions
-from flows.credentials import DEFAULT_USERNAME
+from flows.credentials import GitCredentials
 from flows.parameters import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
 from flows.redaction import SECRETS
 from flows.store import RunStore
@@ -41,7 +41,8 @@ def _instructions(place: Workspace, uri: str) -> None:
 
 
 def _clone(place: Workspace, url: str) -> None:
-    remote = Remote(RepoUrl.parse(url), SecretStr(os.environ[TOKEN_VARIABLE]), DEFAULT_USERNAME, place.trusted)
+    credentials = GitCredentials(SecretStr(os.environ[TOKEN_VARIABLE]), "bench@example.com")
+    remote = Remote(RepoUrl.parse(url), credentials, place.trusted)
     branch = f"bench/{datetime.now(UTC):%H%M%S}"
     clone(
         place, remote, branch=branch, base_branch="", depth=DEFAULT_CLONE_DEPTH, allow_default_branch=False,

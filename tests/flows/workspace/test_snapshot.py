@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from deployments.local.git_remote import GitRemote
 from flows.addresses import RepoUrl
+from flows.credentials import GitCredentials
 from flows.errors import GitFailed
 from flows.workspace import git, snapshot
 from flows.workspace.clone import Checkout, clone
@@ -28,7 +29,9 @@ def server(tmp_path: Path) -> Iterator[GitRemote]:
 
 
 def checked_out(made: Workspace, server: GitRemote) -> Checkout:
-    remote = Remote(RepoUrl.parse(f"{server.url}/r.git"), SecretStr("token"), "u", made.trusted)
+    remote = Remote(
+        RepoUrl.parse(f"{server.url}/r.git"), GitCredentials(SecretStr("token"), "bot@example.com", "u"), made.trusted
+    )
     return clone(
         made, remote, branch="new", base_branch="", depth=50, allow_default_branch=False, progress=RemoteProgress()
     )
