@@ -1,10 +1,13 @@
 """The git token and e-mail, as a Prefect block: kept in the block, or in AWS Secrets Manager."""
 
+from dataclasses import replace
+
 from prefect.blocks.abstract import CredentialsBlock
 from prefect_aws import AwsCredentials
 from pydantic import Field, SecretStr
 
 from flows.aws.credentials import block_session
+from flows.repository.binding import Binding
 from flows.repository.credentials import DEFAULT_USERNAME
 from flows.repository.credentials import GitCredentials as Resolved
 
@@ -39,6 +42,16 @@ class GitCredentials(CredentialsBlock):
         title="AWS secret",
         description='In place of a token here: name or ARN of a secret that holds {"token": …, "email": …}.',
     )
+    hosts: list[str] | None = Field(
+        default=None,
+        title="Hosts",
+        description="The only hosts that the token is sent to, such as github.com or git.example.com:8443.",
+    )
+    repositories: list[str] | None = Field(
+        default=None,
+        title="Repositories",
+        description="The only repositories that the token is for, such as https://github.com/your-org/*.",
+    )
     aws_credentials: AwsCredentials | None = Field(
         default=None, title="AWS credentials", description="For the AWS secret. Empty: the role or keys of the process."
     )
@@ -48,15 +61,20 @@ class GitCredentials(CredentialsBlock):
 
         Raises:
             SecretNotFound, SecretAccessDenied, SecretUnavailable: What AWS says.
-            InvalidGitSecret: There is no usable token or e-mail in it.
+            InvalidGitSecret: There is no usable token or e-mail in it, or a list of hosts or repositories is malformed.
         """
+        where = "the git credentials block"
+        lists = {"hosts": self.hosts, "repositories": self.repositories}
+        binding = {name: entries for name, entries in lists.items() if entries is not None}
         if self.secret_id:
+            own = Binding.parse(binding, where)
             keys = self.aws_credentials or AwsCredentials(region_name=region)
-            session = block_session(keys, "the git credentials block")
-            return Resolved.from_secret(self.secret_id, session, keys.region_name or region, self.username)
+            session = block_session(keys, where)
+            stored = Resolved.from_secret(self.secret_id, session, keys.region_name or region, self.username)
+            return replace(stored, bindings=(*stored.bindings, own))
         token = self.token.get_secret_value() if self.token else ""
-        fields = {"token": token, "email": self.email, "username": self.username}
-        return Resolved.checked(fields, "the git credentials block")
+        fields = {"token": token, "email": self.email, "username": self.username, **binding}
+        return Resolved.checked(fields, where)
 
     def get_client(self) -> None:
         """Not offered: the token is for git alone."""

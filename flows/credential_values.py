@@ -5,15 +5,13 @@ refuses such a header quotes it, with the key, in its error.
 """
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 from flows.errors import InvalidCredential
 from flows.redaction import ENVIRONMENT, is_proxy, strip
 
-PREFECT_VARIABLES: Final = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
-"""What Prefect itself reads and sends, before a flow can say what is wrong with it."""
-
+_AUTH: Final = "PREFECT_API_AUTH_STRING"
 _AWS_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _ADDRESSES: Final = ("ANTHROPIC_BASE_URL",)
 """Variables that can hold a user and a password within a URL."""
@@ -49,26 +47,30 @@ def strip_environment(environment: MutableMapping[str, str]) -> None:
     for name in _credentials(environment):
         value = environment[name]
         # A password may end in a space; no password ends in a line break.
-        stripped = value.strip("\r\n") if name == "PREFECT_API_AUTH_STRING" else strip(value)
+        stripped = value.strip("\r\n") if name == _AUTH else strip(value)
         if stripped != value:
             environment[name] = stripped
 
 
-def check_environment(environment: Mapping[str, str], names: Iterable[str] = ()) -> None:
-    """Raise `InvalidCredential` for the first credential in `environment` that cannot be sent.
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Raise `InvalidCredential` for the first credential in `environment`, already stripped, that cannot be sent."""
+    check_connection(environment)
+    for name in _AWS_VARIABLES:
+        usable(environment.get(name, ""), "the credential", _variable(name))
 
-    Args:
-        environment: Variables, already stripped.
-        names: The variables to check; none for all that every run can use.
-    """
-    for name in names or (*PREFECT_VARIABLES, *_AWS_VARIABLES, *filter(is_proxy, environment)):
-        value, source = environment.get(name, ""), f"the environment variable {name}"
-        if is_proxy(name):
-            _check(value, "the address of the proxy", source, _FAULTS, "percent-encode it, a space as %20")
-        elif name == "PREFECT_API_AUTH_STRING":
-            _check(value, "Prefect's user and password", source, _BASE64_FAULTS, "store it again, in one line")
-        else:
-            usable(value, "the credential", source)
+
+def check_connection(environment: Mapping[str, str]) -> None:
+    """`check_environment` for what Prefect itself sends before a flow can say what is wrong with it."""
+    usable(environment.get("PREFECT_API_KEY", ""), "the Prefect API key", _variable("PREFECT_API_KEY"))
+    user_and_password = environment.get(_AUTH, "")
+    _check(user_and_password, "the credential", _variable(_AUTH), _BASE64_FAULTS, "store it again, in one line")
+    for name in filter(is_proxy, environment):
+        advice = "percent-encode it, a space as %20"
+        _check(environment[name], "the address of the proxy", _variable(name), _FAULTS, advice)
+
+
+def _variable(name: str) -> str:
+    return f"the environment variable {name}"
 
 
 def _credentials(environment: Mapping[str, str]) -> list[str]:

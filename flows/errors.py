@@ -101,6 +101,10 @@ class InvalidGitSecret(RunError):
     """The secret does not hold `{"token": …, "email": …}`."""
 
 
+class RepositoryNotAllowed(RunError):
+    """The git token is bound to other hosts or repositories."""
+
+
 class ApiKeyMissing(RunError):
     """The Anthropic provider was chosen, and there is no API key for it."""
 
@@ -201,7 +205,7 @@ class CommandFailed(RunError):
 
 
 class ProtectedBranch(RunError):
-    """The branch to push is the repository's default branch."""
+    """The branch to push is, or may be, the repository's default branch."""
 
 
 class BranchConflict(RunError):

@@ -6,7 +6,7 @@ from deployments.aws import infrastructure
 from deployments.aws.account import open_account
 from deployments.aws.image import Image, commit_tag
 from deployments.aws.infrastructure import Access
-from deployments.aws.secret import Secret, git_secret
+from deployments.aws.secret import Secret, Value, git_secret
 from deployments.cli import options
 from deployments.cli.step import carry_out
 from deployments.cli.terminal import console, read_token, refusals
@@ -24,15 +24,17 @@ app = typer.Typer(
 def secret(
     token: options.Token = "",
     email: options.Email = "",
+    host: options.Hosts = None,
+    repository: options.Repositories = None,
     secret_name: options.SecretName = options.SECRET_NAME,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
     dry_run: options.DryRun = False,
 ) -> None:
-    """1. Store the git token and e-mail in AWS Secrets Manager."""
+    """1. Store the git token, the e-mail, and what the token is for, in AWS Secrets Manager."""
     with refusals():
         account = open_account(project, region)
-        step = Secret(account, secret_name, git_secret(read_token(token), email))
+        step = Secret(account, secret_name, git_secret_value(token, email, host, repository))
         carry_out([step], console(), dry_run=dry_run)
 
 
@@ -67,6 +69,12 @@ def image(
         carry_out([infrastructure.registry(account), pushed], console(), dry_run=dry_run)
         if not dry_run:
             console().print(pushed.pinned(), soft_wrap=True)
+
+
+def git_secret_value(token: str, email: str, hosts: list[str] | None, repositories: list[str] | None) -> Value:
+    """Return what makes the git secret's value; the token is not asked for if only hosts or repositories are set."""
+    only_binding = (hosts or repositories) and not token and not email
+    return git_secret(None if only_binding else read_token(token), email, hosts or (), repositories or ())
 
 
 def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix: str) -> Access:

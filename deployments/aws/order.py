@@ -48,7 +48,7 @@ class Setup:
         yield infrastructure.data(self.account, self.results_days)
         yield infrastructure.cluster(self.account)
         opens = prefect_api.credentials()
-        secret = Secret(self.account, PREFECT_SECRET, opens[1] if opens else None)
+        secret = Secret(self.account, PREFECT_SECRET, (lambda _: opens[1].get_secret_value()) if opens else None)
         yield secret
         api_secret = (_VARIABLES[opens[0]], secret.arn() or "<its ARN, once made>") if opens else None
         yield ResultsBlock(self.account, self.prefect)

@@ -8,16 +8,16 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.aws import infrastructure, removal
 from deployments.aws.account import PREFECT_SECRET, Account, open_account
-from deployments.aws.commands import access_of, app
+from deployments.aws.commands import access_of, app, git_secret_value
 from deployments.aws.image import Image, commit_tag
 from deployments.aws.network import Network, find_network
 from deployments.aws.order import Setup
-from deployments.aws.secret import Secret, git_secret
+from deployments.aws.secret import Secret
 from deployments.aws.status import table
 from deployments.cli import options, prefect_api
 from deployments.cli.errors import NoPrefectApi, TokenMissing
 from deployments.cli.step import carry_out
-from deployments.cli.terminal import console, read_token, refusals
+from deployments.cli.terminal import console, refusals
 from deployments.prefect.pool import current_network
 
 
@@ -54,6 +54,8 @@ def up(
     assign_public_ip: options.PublicIp = False,
     token: options.Token = "",
     email: options.Email = "",
+    host: options.Hosts = None,
+    repository: options.Repositories = None,
     secret_name: options.SecretName = options.SECRET_NAME,
     model_id: options.ModelIds = None,
     instructions_bucket: options.InstructionsBucket = "",
@@ -72,7 +74,7 @@ def up(
         access = access_of(secret_name, model_id, instructions_bucket, instructions_prefix)
         image = Image(account, tag or commit_tag())
         setup = Setup(account, prefect, network, image, access, results_days, worker=not no_worker, dry_run=dry_run)
-        stored = git_secret_step(account, secret_name, token, email)
+        stored = git_secret_step(account, secret_name, token, email, host, repository)
         warn_of_loopback()
         carry_out(setup.up(stored), console(), dry_run=dry_run)
 
@@ -91,10 +93,12 @@ def network_of(
     return network
 
 
-def git_secret_step(account: Account, name: str, token: str, email: str) -> Secret:
+def git_secret_step(
+    account: Account, name: str, token: str, email: str, hosts: list[str] | None, repositories: list[str] | None
+) -> Secret:
     """Return the secret with what was given; without anything given, one that is there will do."""
-    if token or email:
-        return Secret(account, name, git_secret(read_token(token), email))
+    if token or email or hosts or repositories:
+        return Secret(account, name, git_secret_value(token, email, hosts, repositories))
     if not Secret(account, name).arn():
         raise TokenMissing(f"there is no secret {name}: give --email, and the token with --token - or at the terminal")
     return Secret(account, name)

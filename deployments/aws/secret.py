@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
-from blocks.git_credentials import GitCredentials
 from deployments.aws.account import Account
-from deployments.cli.errors import TokenMissing
+from deployments.cli.errors import InvalidParameter, TokenMissing
 from deployments.cli.step import Change
 from flows.aws.session import client_config
 from flows.errors import InvalidGitSecret
+from flows.repository.binding import HOSTS, REPOSITORIES, Binding
+from flows.repository.credentials import GitCredentials
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -22,13 +24,46 @@ if TYPE_CHECKING:
 RECOVERY_DAYS = 7
 
 
-def git_secret(token: SecretStr, email: str) -> SecretStr:
-    """Return what the git secret holds; raise `TokenMissing` where a run could not use it."""
+Value = Callable[[str], str]
+"""Returns the value that a secret should have, from the one that is stored: empty where there is none to be read."""
+
+
+def git_secret(
+    token: SecretStr | None, email: str = "", hosts: Sequence[str] = (), repositories: Sequence[str] = ()
+) -> Value:
+    """Return what makes the git secret's value: the arguments are set, and every other stored field stays.
+
+    Calling it raises:
+        TokenMissing: There is no usable token or e-mail address.
+        InvalidParameter: A host or repository is malformed.
+    """
+    candidates = {"email": email, HOSTS: list(hosts), REPOSITORIES: list(repositories)}
+    options: dict[str, object] = {name: value for name, value in candidates.items() if value}
+    if token is not None:
+        options["token"] = token.get_secret_value()
+
+    def value(stored: str) -> str:
+        fields = {**_fields(stored), **options}
+        try:
+            Binding.parse(fields, "the git secret")
+        except InvalidGitSecret as error:
+            raise InvalidParameter(f"{error}; --host and --repository set them") from None
+        try:
+            GitCredentials.checked(fields, "what was given")
+        except InvalidGitSecret as error:
+            raise TokenMissing(str(error)) from None
+        return json.dumps(fields)
+
+    return value
+
+
+def _fields(stored: str) -> dict[str, object]:
+    """Return what the git secret holds; nothing where it is not a JSON object, which no run could read."""
     try:
-        GitCredentials(token=token, email=email).resolve("")
-    except InvalidGitSecret as error:
-        raise TokenMissing(str(error).replace("the git credentials block", "what was given")) from None
-    return SecretStr(json.dumps({"token": token.get_secret_value(), "email": email}))
+        fields = json.loads(stored)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -37,7 +72,7 @@ class Secret:
 
     account: Account
     name: str
-    value: SecretStr | None = None
+    value: Value | None = None
 
     @cached_property
     def _client(self) -> "SecretsManagerClient":
@@ -72,27 +107,30 @@ class Secret:
         if self.value is None:
             return []
         if not self.arn():
+            self.value("")
             return [Change("restore and update" if self._being_deleted() else "create", f"secret {self.name}")]
-        return [] if self._stored() == self.value.get_secret_value() else [Change("update", f"secret {self.name}")]
+        stored = self._stored()
+        return [] if stored == self.value(stored) else [Change("update", f"secret {self.name}")]
 
     def _stored(self) -> str:
         try:
-            return self._client.get_secret_value(SecretId=self.name).get("SecretString", "")
+            answer = self._client.get_secret_value(SecretId=self.name)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ResourceNotFoundException":  # made, and never given a value
                 return ""
             raise
+        return answer.get("SecretString") or answer.get("SecretBinary", b"").decode("utf-8", "replace")
 
     def apply(self) -> None:
         """Create it, or give it the value."""
-        value = (self.value or SecretStr("")).get_secret_value()
+        value = self.value or str
         if self._being_deleted():
             self._client.restore_secret(SecretId=self.name)
         if self.arn():
-            self._client.put_secret_value(SecretId=self.name, SecretString=value)
+            self._client.put_secret_value(SecretId=self.name, SecretString=value(self._stored()))
         else:
             tags = [{"Key": "project", "Value": self.account.project}]
-            self._client.create_secret(Name=self.name, SecretString=value, Tags=tags)  # type: ignore[arg-type]
+            self._client.create_secret(Name=self.name, SecretString=value(""), Tags=tags)  # type: ignore[arg-type]
 
     def remove(self) -> None:
         """Delete it; for a week AWS can give it back."""

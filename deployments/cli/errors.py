@@ -70,7 +70,7 @@ class UnknownModel(Refused):
 
 
 class InvalidParameter(Refused):
-    """A run's parameter or variable cannot be read."""
+    """A run's parameter or variable, or a command's option, cannot be read."""
 
 
 class OverridesTooLarge(Refused):

@@ -25,6 +25,22 @@ Token = Annotated[
     ),
 ]
 Email = Annotated[str, typer.Option("--email", help="The author's e-mail address of the commits.")]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        help="A host that the token may be sent to, such as github.com. May be repeated; the hosts given replace those "
+        "that are stored. Left out, they stay.",
+    ),
+]
+Repositories = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--repository",
+        help="Repositories that the token is for, such as 'https://github.com/your-org/*'. May be repeated; the ones "
+        "given replace those that are stored. Left out, they stay.",
+    ),
+]
 Subnets = Annotated[
     list[str] | None, typer.Option("--subnet", help="A private subnet for runs. May be given more than once.")
 ]

@@ -16,7 +16,7 @@ from rich.text import Text
 from deployments.local import scripts
 from deployments.local.outcome import Outcome
 from deployments.local.served import DemoFailed, run, served
-from deployments.local.stack import LocalStack, local_stack
+from deployments.local.stack import GIT_EMAIL, GIT_TOKEN, LocalStack, local_stack
 from flows.reporting.terminal import Progress, progress
 
 SAMPLE: Final = Path(__file__).parent / "sample"
@@ -101,6 +101,7 @@ def model_provider(options: Options) -> str:
 def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
     """Put the repository and the instructions in place; return the repository's name and the run's parameters."""
     name, url = repository(stack, options.repo)
+    stack.put_secret(json.dumps({"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": [url]}))
     folder, script = ("overview", scripts.overview()) if options.repo else ("instructions", scripts.todo_api())
     stack.model.script = script
     return name, {"repo_url": url, "instructions_s3_uri": stack.upload(SAMPLE / folder, name)}

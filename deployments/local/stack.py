@@ -65,9 +65,12 @@ class LocalStack:
         return _session().client("s3", endpoint_url=self.aws_url)
 
     def put_secret(self, value: str, name: str = DEFAULT_SECRET_ID) -> str:
-        """Create a secret; return its ARN."""
+        """Create a secret, or change its value; return its ARN."""
         client = _session().client("secretsmanager", endpoint_url=self.aws_url)
-        return client.create_secret(Name=name, SecretString=value)["ARN"]
+        try:
+            return client.create_secret(Name=name, SecretString=value)["ARN"]
+        except client.exceptions.ResourceExistsException:
+            return client.put_secret_value(SecretId=name, SecretString=value)["ARN"]
 
     def upload(self, folder: Path, prefix: str) -> str:
         """Upload a folder's files; return the S3 URI of all of them."""

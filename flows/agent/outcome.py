@@ -54,8 +54,6 @@ class AgentRun:
     """Whether the gateway refused a request because the budget was used up."""
     cost_usd: float = 0
     """What the gateway counted, over all attempts."""
-    credentials_error: RunError | None = None
-    """Why the gateway refused the last request, where the run's credentials for the model cannot be used."""
 
 
 def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
@@ -70,8 +68,6 @@ def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
             f"the model cost ${run.cost_usd:.2f} of ${limits.max_budget_usd:.2f}: raise limits.max_budget_usd, or ask "
             "for less"
         )
-    if run.credentials_error and (not result or result.get("is_error")):
-        raise run.credentials_error
     if not result:
         raise _no_result(run)
     if result.get("subtype") == "error_max_turns":

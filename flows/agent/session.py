@@ -112,8 +112,15 @@ class Agent:
         prompt_file = workspace.trusted / "prompt.md"
         prompt_file.write_text(_prompt(workspace, plan, session, is_continued=is_continued), encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
-        with gateway(self.provider, self.meter, logger.warning) as server, observer() as on_event:
-            result = run_agent(
+        with gateway(self.provider, self.meter, logger.warning) as server, observer() as observe:
+
+            def on_event(event: Event) -> None:
+                observe(event)
+                # On Bedrock, Claude Code retries a refused request for three minutes.
+                if server.error:
+                    raise server.error
+
+            return run_agent(
                 workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
                 environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
                 cwd=workspace.work_tree,
@@ -122,7 +129,6 @@ class Agent:
                 limits=options.limits,
                 on_event=on_event,
             )
-        return replace(result, credentials_error=server.error)
 
     def _options_for_one_process(self) -> ClaudeCodeOptions:
         """Return the options with the turns that are left: Claude Code counts the turns of one process."""

@@ -76,7 +76,8 @@ class Forwarder:
     def _fault(self, error: Exception) -> Response:
         """Report what failed to the run's log; return what the agent is told, which holds no text of an exception.
 
-        Claude Code tries a status of 5xx again, for three minutes; and no 400 or 403.
+        Claude Code tries a status of 5xx again, for three minutes, and no 400. A 403 it tries again on Bedrock: the run
+        ends it before that, for `error` is set.
         """
         if isinstance(error, ClientDisconnect):
             return refusal(400, "the request broke off")

@@ -13,7 +13,7 @@ _BYTES_A_TOKEN: Final = 4
 _TOKENS_A_SECOND: Final = 200
 """Faster than a model writes, also what it does not show."""
 
-_MOST_TOKENS: Final = 10**9
+_MOST_TOKENS: Final = 10**7
 """More than any reply takes: a larger number is damage."""
 
 _FIRST_ERROR: Final = 400

@@ -22,7 +22,7 @@ BRANCH_PATTERN: Final = r"(?!-|/|refs/)(?!.*(\.\.|//|@\{|/\.|/$|\.$|\.lock$))[^\
 """What the form asks for, in what JavaScript and Python agree on; all that the checks here let through matches."""
 
 _UNPRINTABLE = re.compile(r"[\s\x00-\x20\x7f\\]")
-_NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_]([0-9a-z._-]*[0-9a-z_.])?)(:\d+)?", re.IGNORECASE)
+_NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_]([0-9a-z._-]*[0-9a-z_.])?)(:\d+)?", re.IGNORECASE | re.ASCII)
 _BUCKET = re.compile(_BUCKET_PATTERN)
 _BRANCH_FORBIDDEN = re.compile(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 _BRANCH_MAX_BYTES = 200

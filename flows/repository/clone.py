@@ -6,8 +6,9 @@ from pathlib import Path
 
 from git import RemoteProgress
 
-from flows.errors import BaseRefNotFound, BranchConflict, ProtectedBranch
+from flows.errors import BaseRefNotFound, BranchConflict
 from flows.repository.git_commands import run_git
+from flows.repository.protection import check_protection
 from flows.repository.remote import Remote, RemoteRefs
 from flows.repository.work_tree import cut_work_tree
 from flows.sandbox.workspace import Workspace
@@ -39,20 +40,29 @@ class Checkout:
 
 def plan(refs: RemoteRefs, branch: str, base_branch: str, *, allow_default_branch: bool) -> str:
     """Return the branch to start from; raise the named error of a branch that could not be pushed at the end."""
-    if branch == refs.default_branch and not allow_default_branch:
-        raise ProtectedBranch(
-            f"{branch!r} is the default branch: choose another branch_name, or set allow_default_branch"
-        )
+    check_target(refs, branch, allow_default_branch=allow_default_branch)
     if branch in refs.branches:
         return branch
+    start = base_branch or refs.default_branch
+    known = ", ".join(sorted(refs.branches)[:10])
+    if not base_branch and not refs.default_is_known:
+        raise BaseRefNotFound(
+            "the remote does not say which branch is its default branch: name the branch to start from as base_branch; "
+            f"it has {known}"
+        )
+    if start not in refs.branches:
+        raise BaseRefNotFound(f"base_branch {start!r} is not on the remote; it has {known}")
+    return start
+
+
+def check_target(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -> None:
+    """Raise `ProtectedBranch` or `BranchConflict` for a branch that could not be pushed."""
+    check_protection(refs, branch, allow_default_branch=allow_default_branch)
+    if branch in refs.branches:
+        return
     for other in refs.branches:
         if other.startswith(f"{branch}/") or branch.startswith(f"{other}/"):
             raise BranchConflict(f"branch {branch!r} cannot exist beside {other!r}: choose another branch_name")
-    start = base_branch or refs.default_branch
-    if start not in refs.branches:
-        known = ", ".join(sorted(refs.branches)[:10])
-        raise BaseRefNotFound(f"base_branch {start!r} is not on the remote; it has {known}")
-    return start
 
 
 def clone(

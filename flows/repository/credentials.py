@@ -11,13 +11,26 @@ from pydantic import SecretStr
 
 from flows.aws.errors import ServiceErrors, named_errors
 from flows.aws.session import client_config
-from flows.errors import InvalidGitSecret, SecretAccessDenied, SecretNotFound, SecretUnavailable
+from flows.errors import (
+    InvalidGitSecret,
+    RepositoryNotAllowed,
+    SecretAccessDenied,
+    SecretNotFound,
+    SecretUnavailable,
+)
+from flows.parameters.addresses import RepoUrl
 from flows.redaction import strip
+from flows.repository.binding import Binding
 
 if TYPE_CHECKING:
     from boto3 import Session
 
 DEFAULT_USERNAME: Final = "x-access-token"
+UNBOUND: Final = (
+    "the git token is not bound to a host: anyone who can start a run can have it sent to a server of their choice. "
+    "Bind it: python -m deployments secret --repository 'https://github.com/your-org/*', or fill in Repositories in "
+    "the Git Credentials block"
+)
 _FORM: Final = 'it must be {"token": "…", "email": "you@example.com"}'
 
 
@@ -28,6 +41,22 @@ class GitCredentials:
     token: SecretStr
     email: str
     username: str = DEFAULT_USERNAME
+    bindings: tuple[Binding, ...] = ()
+    """What the token is for: each of them has to allow a repository. The block and its AWS secret have one each."""
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether anything says which hosts or repositories the token is for."""
+        return not all(binding.is_empty for binding in self.bindings)
+
+    def check_repository(self, url: RepoUrl) -> None:
+        """Raise `RepositoryNotAllowed` if the token is not for this repository."""
+        for binding in self.bindings:
+            if not binding.allows(url):
+                raise RepositoryNotAllowed(
+                    f"the git token is not for {url}: its secret or block allows {binding}. Start the run with "
+                    "credentials for this repository, or have the owner of the token add it there"
+                )
 
     @classmethod
     def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = DEFAULT_USERNAME) -> Self:
@@ -35,7 +64,7 @@ class GitCredentials:
 
         Raises:
             SecretNotFound, SecretAccessDenied, SecretUnavailable: What AWS says.
-            InvalidGitSecret: There is no usable token or e-mail in it.
+            InvalidGitSecret: There is no usable token or e-mail in it, or a list of hosts or repositories is malformed.
         """
         # At DEBUG this logger writes whole answers, and this answer is the secret.
         logging.getLogger("botocore.parsers").setLevel(logging.INFO)
@@ -59,7 +88,7 @@ class GitCredentials:
             raise InvalidGitSecret(f"{where} has no usable e-mail address: {_FORM}")
         if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]+", username, re.ASCII):
             raise InvalidGitSecret(f"{where} has an impossible user name: leave it out; {_FORM}")
-        return cls(SecretStr(token), email, username)
+        return cls(SecretStr(token), email, username, (Binding.parse(fields, where),))
 
 
 def _parse(secret: str | bytes, secret_id: str) -> dict[str, object]:

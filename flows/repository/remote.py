@@ -8,12 +8,11 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from git import RemoteProgress
-from pydantic import SecretStr
 
 from flows.errors import (
     DISK_FULL,
@@ -27,6 +26,7 @@ from flows.errors import (
     RunError,
 )
 from flows.parameters.addresses import RepoUrl
+from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import command_line, isolated_environment, run_git, start_git
 from flows.sandbox.processes import CommandResult
 
@@ -77,36 +77,48 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
 
 @dataclass(frozen=True)
 class RemoteRefs:
-    """What the remote has: its branches by name, and the name of its default branch."""
+    """The remote's branches, and what it says of its default branch."""
 
     branches: dict[str, str]
+    """Commit by name of the branch."""
     default_branch: str
+    """Where the remote's HEAD points; empty if the remote does not say, or HEAD is not on a branch."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Branches that are symbolic refs: the branch that a push to each of them changes. Protocol 2 lists them."""
+
+    @property
+    def default_is_known(self) -> bool:
+        """Whether HEAD names a branch that exists."""
+        return self.default_branch in self.branches
 
 
 @dataclass(frozen=True)
 class Remote:
-    """One repository on a git server, and the token that is for it alone."""
+    """One repository on a git server, and the credentials for it.
+
+    Raises:
+        RepositoryNotAllowed: The credentials are for other hosts or repositories.
+    """
 
     url: RepoUrl
-    token: SecretStr
-    username: str
+    credentials: GitCredentials
     trusted: Path
     """A directory that the agent cannot read, for the askpass program."""
+
+    def __post_init__(self) -> None:
+        self.credentials.check_repository(self.url)
 
     def refs(self) -> RemoteRefs:
         """Ask for the branches; raise `EmptyRepo` where there is none."""
         listing = self._run(["ls-remote", "--symref", self.url.url, "HEAD", "refs/heads/*"]).text.splitlines()
-        branches: dict[str, str] = {}
-        default = ""
-        for line in listing:
-            value, _, ref = line.partition("\t")
-            if value.startswith("ref: refs/heads/") and ref == "HEAD":
-                default = value.removeprefix("ref: refs/heads/")
-            elif ref.startswith("refs/heads/"):
-                branches[ref.removeprefix("refs/heads/")] = value
+        lines = [line.partition("\t") for line in listing]
+        targets = {ref: value.removeprefix("ref: ") for value, _, ref in lines if value.startswith("ref: ")}
+        commits = {ref: value for value, _, ref in lines if not value.startswith("ref: ")}
+        branches = {_branch(ref): commit for ref, commit in commits.items() if _branch(ref)}
         if not branches:
             raise EmptyRepo(f"{self.url} has no commit: push a first one, a README is enough")
-        return RemoteRefs(branches, default)
+        aliases = {_branch(ref): _branch(target) for ref, target in targets.items() if _branch(ref)}
+        return RemoteRefs(branches, _branch(targets.get("HEAD", "")), aliases)
 
     def fetch(self, git_dir: Path, branch: str, depth: int, progress: RemoteProgress) -> None:
         """Fetch one branch into `refs/remotes/origin/<branch>`, with `depth` commits (0: all of them)."""
@@ -174,9 +186,9 @@ class Remote:
         program = self.trusted / "askpass"
         read_end, write_end = os.pipe()
         try:
-            os.write(write_end, f"{self.token.get_secret_value()}\n".encode() * _QUESTIONS)
+            os.write(write_end, f"{self.credentials.token.get_secret_value()}\n".encode() * _QUESTIONS)
             os.close(write_end)
-            program.write_text(_askpass_program(self.url.origin, self.username, read_end))
+            program.write_text(_askpass_program(self.url.origin, self.credentials.username, read_end))
             program.chmod(0o700)
             host = {name: os.environ[name] for name in (*_HOST_NETWORK, *_HOST_CAS) if name in os.environ}
             yield isolated_environment({"GIT_ASKPASS": str(program), **host}), read_end
@@ -184,12 +196,17 @@ class Remote:
             os.close(read_end)
 
     def _error(self, result: CommandResult) -> RunError:
-        said = f"{result.stderr}\n{result.text}".replace(self.token.get_secret_value(), "***").strip()
+        said = f"{result.stderr}\n{result.text}".replace(self.credentials.token.get_secret_value(), "***").strip()
         reason = "; ".join(line for line in said.splitlines() if re.match(r"fatal|error|remote|!", line)) or said
         for pattern, error, message in _ERRORS:
             if re.search(pattern, said):
                 return error(message.format(url=self.url, reason=reason))
         return GitFailed(f"git failed on {self.url} with status {result.status}: {reason or 'it said nothing'}")
+
+
+def _branch(ref: str) -> str:
+    """Return the branch's name; empty for any other ref."""
+    return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
 
 
 def _askpass_program(origin: str, username: str, token_fd: int) -> str:

@@ -85,7 +85,7 @@ def open_saved_run(flow_run_id: str, branch_name: str, parameters: Mapping[str, 
     branch = branch_name or saved.plan.checkout.branch
     request = Request(repo_url=saved.plan.repo_url, instructions="saved", branch_name=branch, **parameters)
     with workspace() as directories:
-        run = Run(request, directories, saved, steps)
+        run = Run(request, directories, saved, steps, [])
         yield run
         with _at_most_a_warning():
             summary = run_summary(run)

@@ -22,6 +22,8 @@ class Run:
     saved: SavedRun
     steps: Mapping[str, StepTime]
     """The times of the steps so far."""
+    warnings: list[str]
+    """What the report should warn of, added by the steps."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def set_up(parameters: Mapping[str, Any], workspace: Workspace, steps: Mapping[s
             "the isolation of the agent from this process is missing: %s", workspace.agent.missing_wall
         )
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
-    return ImplementRun(request, workspace, SavedRun(store), steps, agent)
+    return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
 
 
 def validate(parameters: Mapping[str, Any]) -> tuple[Request, ClaudeCodeOptions]:

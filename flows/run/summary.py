@@ -41,6 +41,7 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
         repo_url=run.request.repo_url,
         steps=tuple(run.steps.values()),
         policy=run.request.policy,
+        warnings=tuple(_warnings(run)),
         error=error,
     )
     if isinstance(run, ImplementRun):
@@ -49,7 +50,6 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
             model=run.agent.options.model_id,
             agent=_agent_report(run),
             saved_files={name: run.saved.store.location(name) for name in _REPORTED if name in run.saved.names},
-            warnings=tuple(_warnings(run)),
         )
     if run.saved.plan is None:
         return summary
@@ -84,7 +84,10 @@ def _agent_report(run: ImplementRun) -> AgentReport | None:
     return replace(unfinished, summary=unfinished.summary or text, turns=unfinished.turns or meter.replies)
 
 
-def _warnings(run: ImplementRun) -> Iterator[str]:
+def _warnings(run: Run) -> Iterator[str]:
+    yield from run.warnings
+    if not isinstance(run, ImplementRun):
+        return
     if reason := run.workspace.agent.missing_wall:
         yield f"the agent was not isolated from the flow's process: {reason}"
     if run.agent.session_id and not run.agent.meter.is_exact:

@@ -7,7 +7,7 @@ import os
 import runpy
 import sys
 
-from flows.credential_values import PREFECT_VARIABLES, check_environment, strip_environment
+from flows.credential_values import check_connection, strip_environment
 from flows.errors import InvalidCredential
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
 
@@ -19,7 +19,7 @@ def prepare_environment() -> None:
     """
     strip_environment(os.environ)
     try:
-        check_environment(os.environ, PREFECT_VARIABLES)
+        check_connection(os.environ)
     except InvalidCredential as error:
         sys.exit(f"InvalidCredential: {error}")
 

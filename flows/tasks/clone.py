@@ -57,8 +57,8 @@ def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> C
 
 
 def remote(run: Run, credentials: GitCredentials) -> Remote:
-    """Return the run's repository with the token for it."""
-    return Remote(run.request.repo_url, credentials.token, credentials.username, run.workspace.trusted)
+    """Return the run's repository with its credentials; raise `RepositoryNotAllowed` if they are not for it."""
+    return Remote(run.request.repo_url, credentials, run.workspace.trusted)
 
 
 class LoggedProgress(RemoteProgress):

@@ -4,6 +4,7 @@ from prefect import get_run_logger
 
 from flows.checks.change import check_change
 from flows.errors import BranchConflict, PushRejected, RunError, Superseded
+from flows.repository.clone import check_target
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
@@ -41,6 +42,11 @@ def _how_to_get_it(run: Run, change: Change) -> str:
 
 def _push(target: Remote, run: Run, change: Change) -> None:
     branch = change.checkout.branch
+    # Hours may have passed since the clone, and the remote's default branch may be another one.
+    refs = target.refs()
+    if refs.branches.get(branch) == change.commit:
+        return
+    check_target(refs, branch, allow_default_branch=run.request.allow_default_branch)
     try:
         target.push(run.workspace.clean_git, change.commit, branch)
     except PushRejected:

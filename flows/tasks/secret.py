@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from prefect import get_run_logger
+
 from flows.aws.credentials import new_session
-from flows.errors import BlockNotFound
+from flows.errors import BlockNotFound, InvalidGitSecret
 from flows.redaction import SECRETS
-from flows.repository.credentials import GitCredentials
+from flows.repository.credentials import UNBOUND, GitCredentials
 from flows.run.run import Run
 from flows.tasks.task import step
 
@@ -15,18 +17,22 @@ if TYPE_CHECKING:
 
 @step("secret")
 def read_credentials(run: Run) -> GitCredentials:
-    """Return the credentials for the repository."""
+    """Return the credentials for the repository; raise `RepositoryNotAllowed` if they are for other repositories."""
     region = run.request.aws_region
     if name := run.request.git_credentials_block:
         credentials = load_git_credentials(name).resolve(region)
     else:
         credentials = GitCredentials.from_secret(run.request.git_credentials_secret_id, new_session(region), region)
     SECRETS.learn("the git token", credentials.token.get_secret_value())
+    credentials.check_repository(run.request.repo_url)
+    if not credentials.is_bound:
+        get_run_logger().warning(UNBOUND)
+        run.warnings.append(UNBOUND)
     return credentials
 
 
 def load_git_credentials(name: str) -> "GitCredentialsBlock":
-    """Load the block document; raise `BlockNotFound` if there is none."""
+    """Load the block document; raise `BlockNotFound` if there is none, `InvalidGitSecret` if it is damaged."""
     from blocks.git_credentials import GitCredentials as Block  # noqa: PLC0415 (its import takes a second)
 
     try:
@@ -34,4 +40,9 @@ def load_git_credentials(name: str) -> "GitCredentialsBlock":
     except ValueError:
         raise BlockNotFound(
             f"there is no Git Credentials block {name!r}: make it in Prefect's UI under Blocks"
+        ) from None
+    except RuntimeError:  # its reason quotes the block's fields
+        raise InvalidGitSecret(
+            f"the Git Credentials block {name!r} holds values of another type than its form asks for: save it again "
+            "in Prefect's UI under Blocks"
         ) from None

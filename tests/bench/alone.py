@@ -27,7 +27,7 @@ from flows.parameters.request import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
 from flows.redaction import SECRETS
 from flows.reporting.activity import Narrator
 from flows.repository.clone import clone
-from flows.repository.credentials import DEFAULT_USERNAME
+from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.saved_run import SavedRun
@@ -42,7 +42,8 @@ def _instructions(place: Workspace, uri: str) -> None:
 
 
 def _clone(place: Workspace, url: str) -> None:
-    remote = Remote(RepoUrl.parse(url), SecretStr(os.environ[TOKEN_VARIABLE]), DEFAULT_USERNAME, place.trusted)
+    credentials = GitCredentials(SecretStr(os.environ[TOKEN_VARIABLE]), "bench@example.com")
+    remote = Remote(RepoUrl.parse(url), credentials, place.trusted)
     branch = f"bench/{datetime.now(UTC):%H%M%S}"
     clone(
         place, remote, branch=branch, base_branch="", depth=DEFAULT_CLONE_DEPTH, allow_default_branch=False,

@@ -17,7 +17,10 @@ from pydantic import SecretStr
 from blocks import ClaudeCode, GitCredentials
 from deployments.local.stack import LocalStack
 from flows import errors
+from flows.parameters.addresses import RepoUrl
 from flows.parameters.request import Limits
+from flows.repository.credentials import GitCredentials as Resolved
+from flows.tasks.secret import load_git_credentials
 
 BLOCKS: list[type[Block]] = [ClaudeCode, GitCredentials]
 
@@ -143,3 +146,59 @@ def test_make_blocks_registers_the_types(stack: LocalStack) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     types = httpx.post(f"{stack.prefect_api_url}/block_types/filter", json={}).json()
     assert {"claude-code", "git-credentials"} <= {row["slug"] for row in types}
+
+
+def allowed(credentials: Resolved, url: str) -> bool:
+    try:
+        credentials.check_repository(RepoUrl.parse(url))
+    except errors.RepositoryNotAllowed:
+        return False
+    return True
+
+
+def test_a_block_binds_its_token() -> None:
+    block = GitCredentials(token=SecretStr("t"), email="a@b.c", repositories=["https://github.com/your-org/*"])
+    resolved = block.resolve("us-east-1")
+    assert resolved.is_bound
+    assert allowed(resolved, "https://github.com/your-org/x.git")
+    assert not allowed(resolved, "https://github.com/other/x.git")
+    assert not GitCredentials(token=SecretStr("t"), email="a@b.c").resolve("us-east-1").is_bound
+
+
+def test_a_block_and_its_aws_secret_both_have_to_allow_a_repository(secret: Any) -> None:  # noqa: ANN401
+    block = secret(json.dumps({"token": "t", "email": "a@b.c", "hosts": ["github.com", "gitlab.com"]}))
+    assert block.resolve("us-east-1").is_bound
+    block.repositories = ["https://github.com/your-org/*", "https://git.example.com/x"]
+    resolved = block.resolve("us-east-1")
+    assert allowed(resolved, "https://github.com/your-org/x")
+    for url in ("https://gitlab.com/your-org/x", "https://git.example.com/x", "https://github.com/other/x"):
+        assert not allowed(resolved, url)
+
+
+def test_a_block_binds_the_token_of_a_secret_that_does_not(secret: Any) -> None:  # noqa: ANN401
+    block = secret('{"token": "t", "email": "a@b.c"}')
+    assert not block.resolve("us-east-1").is_bound
+    block.hosts = ["github.com"]
+    assert not allowed(block.resolve("us-east-1"), "https://evil.example/x")
+
+
+@pytest.mark.parametrize("fields", [{"hosts": []}, {"hosts": [""]}, {"repositories": []}, {"repositories": ["*"]}])
+def test_a_block_whose_lists_mean_nothing_is_refused(secret: Any, fields: dict[str, list[str]]) -> None:  # noqa: ANN401
+    with pytest.raises(errors.InvalidGitSecret):
+        GitCredentials(token=SecretStr("t"), email="a@b.c", **fields).resolve("us-east-1")
+    of_secret = secret('{"token": "t", "email": "a@b.c"}').model_copy(update=fields)
+    with pytest.raises(errors.InvalidGitSecret):
+        of_secret.resolve("us-east-1")
+
+
+@pytest.mark.parametrize("hosts", ["github.com", {"github.com": 1}, [1], [None]])
+def test_a_stored_block_whose_hosts_are_no_list_of_strings_is_named(stack: LocalStack, hosts: object) -> None:
+    GitCredentials(token=SecretStr("hush-hush"), email="a@b.c", hosts=["github.com"]).save("malformed", overwrite=True)
+    name = f"{stack.prefect_api_url}/block_types/slug/git-credentials/block_documents/name/malformed"
+    found = httpx.get(name, params={"include_secrets": True}).json()
+    data = {**found["data"], "hosts": hosts}
+    changed = {"data": data, "merge_existing_data": False}
+    httpx.patch(f"{stack.prefect_api_url}/block_documents/{found['id']}", json=changed).raise_for_status()
+    with pytest.raises(errors.InvalidGitSecret) as raised:
+        load_git_credentials("malformed").resolve("us-east-1")
+    assert "hush-hush" not in str(raised.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.local.stack import BUCKET, GIT_EMAIL
+from deployments.local.stack import BUCKET, GIT_EMAIL, GIT_TOKEN
 from flows import errors
 from tests.conftest import World
 from tests.support.runs import Run, steps_started
@@ -133,3 +133,45 @@ def test_missing_instructions_stop_the_run_before_the_agent(world: World, run: C
     assert isinstance(refused.error, errors.InstructionsNotFound)
     assert refused.run_count("instructions") == 1
     assert not world.stack.model.asked
+
+
+def test_where_the_default_branch_is_unknown_a_run_pushes_to_a_new_branch_from_a_named_start_only(
+    world: World, run: Callable[..., Run]
+) -> None:
+    world.git("symbolic-ref", "HEAD", "refs/heads/not-there")
+    first = world.git("rev-parse", "main")
+    assert isinstance(run(branch_name="main").error, errors.ProtectedBranch)
+    assert isinstance(run(branch_name="new").error, errors.BaseRefNotFound)
+    assert not world.stack.model.asked
+    delivery = run(branch_name="new", base_branch="main").delivered()
+    assert world.git("rev-parse", "new") == delivery.commit
+    assert world.git("rev-parse", "main") == first
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"hosts": ["127.0.0.1"]}, errors.RepositoryNotAllowed),
+        ({"hosts": ["github.com"]}, errors.RepositoryNotAllowed),
+        ({"repositories": ["{server}/other-*"]}, errors.RepositoryNotAllowed),
+        ({"hosts": ["{host}"], "repositories": ["https://{host}/*"]}, errors.RepositoryNotAllowed),
+        ({"hosts": []}, errors.InvalidGitSecret),
+        ({"hosts": "{host}"}, errors.InvalidGitSecret),
+        ({"repositories": [""]}, errors.InvalidGitSecret),
+        ({"repository": "{server}/*"}, errors.InvalidGitSecret),
+    ],
+)
+def test_a_token_for_other_repositories_goes_nowhere(
+    world: World, run: Callable[..., Run], fields: dict[str, Any], error: type[Exception]
+) -> None:
+    server = world.stack.git.url
+    lists = json.dumps(fields).replace("{server}", server).replace("{host}", server.removeprefix("http://"))
+    secret = {"token": GIT_TOKEN, "email": GIT_EMAIL, **json.loads(lists)}
+    world.stack.put_secret(json.dumps(secret), world.name)
+    refused = run(git_credentials_secret_id=world.name)
+    assert isinstance(refused.error, error)
+    assert refused.run_count("secret") == 1
+    assert not world.stack.git.asked
+    assert not world.stack.model.asked
+    if error is errors.RepositoryNotAllowed:
+        assert world.repo_url in str(refused.error)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from deployments.local.scripted_model import Tool, Turn
+from deployments.local.stack import GIT_TOKEN
 from flows import errors
 from flows.deliver import deliver
 from tests.conftest import World
@@ -108,3 +109,55 @@ def test_what_the_policy_forbids_stays(world: World, kept: Run) -> None:
 def test_what_was_never_kept_is_named(world: World, run: Callable[..., Run]) -> None:
     refused = run(repo_url=f"{world.repo_url}-missing")
     assert isinstance(delivering(refused), errors.NoSavedChange)
+
+
+@pytest.mark.parametrize("head", ["refs/heads/the-branch", "refs/heads/not-there"])
+def test_a_default_branch_that_changed_while_the_agent_worked_is_not_pushed_to(
+    world: World, run: Callable[..., Run], head: str
+) -> None:
+    world.git("branch", "the-branch", "main")
+    world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 1 > one"}),), seconds=1.5), Turn("Done."))
+
+    def move_head() -> None:
+        while not world.stack.model.asked:
+            time.sleep(0.01)
+        world.git("symbolic-ref", "HEAD", head)
+
+    thread = threading.Thread(target=move_head)
+    thread.start()
+    refused = run(branch_name="the-branch")
+    thread.join()
+    assert isinstance(refused.error, errors.ProtectedBranch)
+    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
+    assert isinstance(delivering(refused), errors.ProtectedBranch)
+    assert world.git("rev-parse", "the-branch") == world.git("rev-parse", "main")
+    commit = delivering(refused, allow_default_branch=True)
+    assert world.git("rev-parse", "the-branch") == commit
+    # The commit is there: a repeated delivery pushes nothing, and has nothing to refuse.
+    assert delivering(refused, allow_default_branch=True) == commit
+
+
+def test_a_kept_change_is_not_delivered_with_a_token_for_other_repositories(world: World, kept: Run) -> None:
+    bound = {"token": GIT_TOKEN, "email": "a@example.com", "repositories": ["https://github.com/your-org/*"]}
+    world.stack.put_secret(json.dumps(bound), world.name)
+    world.stack.git.asked.clear()
+    refused = delivering(kept, policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name)
+    assert isinstance(refused, errors.RepositoryNotAllowed)
+    assert world.repo_url in str(refused)
+    assert world.stack.git.asked == []
+
+
+def test_a_delivery_with_a_token_that_is_not_bound_says_so(world: World, kept: Run) -> None:
+    delivering(kept, branch_name="unbound", policy={"allow_ci_changes": True})
+    assert "| Warning | the git token is not bound to a host" in newest_report(world, kept)
+    own = {"token": GIT_TOKEN, "email": "a@example.com", "hosts": [world.stack.git.url.removeprefix("http://")]}
+    world.stack.put_secret(json.dumps(own), world.name)
+    delivering(kept, branch_name="bound", policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name)
+    report = newest_report(world, kept)
+    assert "`bound`" in report
+    assert "not bound" not in report
+
+
+def newest_report(world: World, kept: Run) -> str:
+    of_repository = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
+    return str(httpx.post(f"{kept.api_url}/artifacts/filter", json=of_repository).json()[0]["data"])

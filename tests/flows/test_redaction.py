@@ -2,8 +2,11 @@
 
 import base64
 import json
+import re
 import threading
-from urllib.parse import quote, quote_plus
+from collections.abc import Callable
+from html import escape
+from urllib.parse import quote, quote_plus, unquote
 
 import pytest
 from hypothesis import given
@@ -34,21 +37,92 @@ def test_base64_hides_no_secret_wherever_it_stands_in_what_was_encoded(value: st
         assert knowing(value).found_in(encode(before + value.encode() + after).decode()) == {"it"}
 
 
+VALUE = 'a/secret+with "marks" & <signs>% \'é\\ü'
+
+
+@pytest.mark.parametrize("around", ["", "\n", "\r\n", " ", "\t", "\xa0", "\ufeff", "\u200b"])
 @pytest.mark.parametrize(
     "form",
     [
+        str,
         lambda v: quote(v, safe=""),
         quote,
         quote_plus,
+        lambda v: re.sub("%..", lambda code: code[0].lower(), quote(v, safe="")),
         lambda v: json.dumps({"token": v}),
+        lambda v: json.dumps({"token": v}, ensure_ascii=False),
+        lambda v: json.dumps({"event": json.dumps({"token": v})}),
+        lambda v: json.dumps({"token": v}).replace("/", "\\/"),
+        lambda v: json.dumps({"token": v}).replace("\\u00e9", "\\u00E9").replace("\\u00fc", "\\u00FC"),
+        lambda v: re.sub("[<>&]", lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(v, ensure_ascii=False)),
+        repr,
+        ascii,
+        lambda v: repr({"key": [v]}),
+        lambda v: repr(v.encode()),
+        lambda v: str(ValueError(f"Illegal header value {v.encode()!r}")),
+        lambda v: json.dumps(repr(v.encode())),
+        escape,
         lambda v: v.encode().hex(),
+        lambda v: v.encode().decode("latin-1"),
         lambda v: base64.b64encode(f"x-access-token:{v}".encode()).decode(),
     ],
 )
-def test_other_forms_hide_it_neither(form: "object") -> None:
-    value = 'a/secret+with "marks" & signs%'
-    assert callable(form)
-    assert knowing(value).found_in(f"see {form(value)} there") == {"it"}
+def test_other_forms_hide_it_neither(form: Callable[[str], str], around: str) -> None:
+    for secrets, value in ((knowing(VALUE), f"{VALUE}{around}"), (knowing(f"{around}{VALUE}{around}"), VALUE)):
+        text = f"see {form(value)} there"
+        assert secrets.found_in(text) == {"it"}
+        assert "secret" not in secrets.redact(text)
+
+
+def test_bytes_in_utf_8_hide_it_neither() -> None:
+    assert knowing(VALUE).redact_bytes(f"see {VALUE} there".encode()) == b"see *** there"
+
+
+def test_a_variable_that_is_not_utf_8_is_known_too() -> None:
+    secrets = Secrets()
+    secrets.learn_environment({"ANTHROPIC_API_KEY": b"a-secret-\xff\xfe".decode("utf-8", "surrogateescape")})
+    assert secrets.redact_bytes(b"see a-secret-\xff\xfe there") == b"see *** there"
+
+
+@pytest.mark.parametrize(
+    "name", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy", "Http_Proxy", "wss_proxy"]
+)
+@pytest.mark.parametrize("url", ["http://team:{}@proxy:3128", "socks5h://team:{}@[::1]:1080/\n", "team:{}@proxy:3128"])
+@pytest.mark.parametrize("password", ["pass-word", "p%40ss-w%C3%B6rd", "p@ss/wo:rd"])
+def test_the_password_of_a_proxy_is_known_as_it_is_written_and_as_it_is_meant(
+    name: str, url: str, password: str
+) -> None:
+    secrets = Secrets()
+    secrets.learn_environment({name: url.format(password)})
+    basic = base64.b64encode(f"team:{unquote(password)}".encode()).decode()
+    for text in (password, unquote(password), quote(unquote(password), safe=""), basic):
+        assert secrets.found_in(f"see {text} there") == {f"the password in {name}"}, text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANTHROPIC_BASE_URL", "https://team:pass-word@gateway.example.com"),
+        ("PREFECT_API_DATABASE_CONNECTION_URL", "postgresql+asyncpg://prefect:pass-word@db/prefect"),
+        ("PREFECT_API_AUTH_STRING", "admin:pass-word\n"),
+    ],
+)
+def test_the_password_within_another_variable_is_known(name: str, value: str) -> None:
+    secrets = Secrets()
+    secrets.learn_environment({name: value})
+    assert secrets.found_in("see pass-word there") == {f"the password in {name}"}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://proxy:3128", "http://[::1]:3128/", "", "\n", "http://user@proxy", "http://:@proxy"]
+)
+def test_a_proxy_without_a_password_hides_nothing(url: str) -> None:
+    secrets = Secrets()
+    secrets.learn_environment({"HTTPS_PROXY": url, "NO_PROXY": "user:password@host"})
+    assert (
+        secrets.redact("http://proxy:3128 http://[::1]:3128/a user host")
+        == "http://proxy:3128 http://[::1]:3128/a user host"
+    )
 
 
 def test_what_is_short_or_empty_is_not_known() -> None:

@@ -15,10 +15,11 @@ pytestmark = pytest.mark.xdist_group("aws")
 
 TOKEN = "ghp-a-token-nobody-may-see"
 PROJECT = Path(__file__).parents[3]
+ORG = "https://github.com/your-org/*"
 
 
-def stored(cloud: Cloud) -> dict[str, str]:
-    found: dict[str, str] = json.loads(
+def stored(cloud: Cloud) -> dict[str, object]:
+    found: dict[str, object] = json.loads(
         cloud.client("secretsmanager").get_secret_value(SecretId=cloud.git)["SecretString"]
     )
     return found
@@ -89,3 +90,80 @@ def test_down_leaves_a_secret_that_somebody_made_by_hand(cloud: Cloud) -> None:
     ours = f"{cloud.project}/ours"
     cloud.done("secret", "--secret-name", ours, "--token", "-", "--email", EMAIL, stdin=TOKEN)
     assert f"delete secret {ours}" in cloud.done("down", "--yes", "--aws-only", "--secret-name", ours)
+
+
+def test_what_the_token_is_for_is_set_and_stays_when_the_token_is_renewed(cloud: Cloud) -> None:
+    secret = ("secret", "--secret-name", cloud.git)
+    token = (*secret, "--token", "-", "--email", EMAIL)
+    bound = ("--repository", ORG, "--repository", "https://git.example.com/team/app", "--host", "github.com")
+    cloud.done(*token, *bound, stdin=TOKEN)
+    fields = {
+        "token": TOKEN, "email": EMAIL, "hosts": ["github.com"],
+        "repositories": [ORG, "https://git.example.com/team/app"],
+    }  # fmt: skip
+    assert stored(cloud) == fields
+    assert cloud.done(*token, *bound, stdin=TOKEN) == "nothing to change\n"
+    assert cloud.done(*token, stdin=TOKEN) == "nothing to change\n"
+    cloud.done(*token, stdin=f"{TOKEN}-2")
+    assert stored(cloud) == {**fields, "token": f"{TOKEN}-2"}
+    cloud.done(*secret, "--token", "-", stdin=TOKEN)
+    assert stored(cloud) == fields
+    cloud.done(*secret, "--repository", ORG)
+    assert stored(cloud) == {**fields, "repositories": [ORG]}
+    up = ("up", *cloud.network, "--tag", "v1", "--secret-name", cloud.git, "--dry-run")
+    assert f"secret {cloud.git}" not in cloud.done(*up, "--host", "github.com")
+    assert f"would update secret {cloud.git}" in cloud.done(*up, "--host", "example.com")
+    assert stored(cloud) == {**fields, "repositories": [ORG]}
+
+
+def test_what_somebody_stored_by_hand_stays_when_the_token_is_renewed(cloud: Cloud) -> None:
+    by_hand = {"token": "old", "email": EMAIL, "username": "x-token-auth", "repositories": [ORG]}
+    cloud.client("secretsmanager").create_secret(Name=cloud.git, SecretBinary=json.dumps(by_hand).encode())
+    cloud.done("secret", "--secret-name", cloud.git, "--token", "-", stdin=TOKEN)
+    assert stored(cloud) == {**by_hand, "token": TOKEN}
+
+
+def test_what_the_token_is_for_survives_a_deletion_that_is_taken_back(cloud: Cloud) -> None:
+    given = ("secret", "--secret-name", cloud.git, "--token", "-", "--email", EMAIL)
+    cloud.done(*given, "--host", "github.com", stdin=TOKEN)
+    cloud.client("secretsmanager").delete_secret(SecretId=cloud.git, RecoveryWindowInDays=7)
+    assert cloud.done(*given, stdin=f"{TOKEN}-2") == f"restore and update secret {cloud.git}\n"
+    assert stored(cloud) == {"token": f"{TOKEN}-2", "email": EMAIL, "hosts": ["github.com"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--host", ""), "entry 1 of hosts is not a host"),
+        (("--host", "github.com", "--host", "https://github.com"), "entry 2 of hosts is not a host"),
+        (("--host", "*.example.com"), "entry 1 of hosts is not a host"),
+        (("--repository", "your-org/*"), "entry 1 of repositories is not like https://github.com/your-org/*"),
+        (("--repository", "https://github.com/your-org/"), "end it with /* or /**"),
+    ],
+)
+def test_a_binding_that_means_nothing_is_refused_and_the_stored_one_stays(
+    cloud: Cloud, arguments: tuple[str, ...], reason: str
+) -> None:
+    given = ("secret", "--secret-name", cloud.git)
+    cloud.done(*given, "--token", "-", "--email", EMAIL, "--host", "git.example.com", stdin=TOKEN)
+    said = cloud.refused(*given, *arguments)
+    assert "InvalidParameter" in said
+    assert reason in said
+    assert TOKEN not in said
+    assert stored(cloud)["hosts"] == ["git.example.com"]
+
+
+def test_an_empty_token_does_not_pass_for_the_stored_one(cloud: Cloud) -> None:
+    given = ("secret", "--secret-name", cloud.git, "--token", "-", "--email", EMAIL)
+    cloud.done(*given, stdin=TOKEN)
+    assert "no usable token" in cloud.refused(*given, "--host", "github.com", stdin="")
+    assert stored(cloud) == {"token": TOKEN, "email": EMAIL}
+
+
+def test_a_stored_binding_that_is_malformed_is_not_taken_for_none(cloud: Cloud) -> None:
+    broken = json.dumps({"token": "old", "email": EMAIL, "hosts": []})
+    cloud.client("secretsmanager").create_secret(Name=cloud.git, SecretString=broken)
+    given = ("secret", "--secret-name", cloud.git, "--token", "-")
+    assert "hosts is not a list with entries" in cloud.refused(*given, stdin=TOKEN)
+    cloud.done(*given, "--host", "github.com", stdin=TOKEN)
+    assert stored(cloud) == {"token": TOKEN, "email": EMAIL, "hosts": ["github.com"]}

@@ -15,6 +15,7 @@ from flows.parameters.addresses import RepoUrl
 from flows.repository.agent_git import git_as_agent
 from flows.repository.clone import Checkout, clone
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, patch
+from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.remote import Remote
 from flows.sandbox import commands
@@ -47,7 +48,9 @@ def run(server: GitRemote) -> Iterator[tuple[Workspace, Checkout]]:
 
 
 def checked_out(made: Workspace, server: GitRemote) -> Checkout:
-    remote = Remote(RepoUrl.parse(f"{server.url}/r.git"), SecretStr("token"), "u", made.trusted)
+    remote = Remote(
+        RepoUrl.parse(f"{server.url}/r.git"), GitCredentials(SecretStr("token"), "bot@example.com", "u"), made.trusted
+    )
     return clone(
         made, remote, branch="new", base_branch="", depth=50, allow_default_branch=False, progress=RemoteProgress()
     )
@@ -243,7 +246,7 @@ def test_submodules_and_large_file_pointers_stay_as_they_are(server: GitRemote) 
     with_link = server.git("lfs", *identity, "commit-tree", server.git("lfs", "write-tree"), "-p", base, "-m", "lib")
     server.git("lfs", "update-ref", "refs/heads/main", with_link)
     with workspace() as made:
-        remote = Remote(RepoUrl.parse(url), SecretStr("token"), "u", made.trusted)
+        remote = Remote(RepoUrl.parse(url), GitCredentials(SecretStr("token"), "bot@example.com", "u"), made.trusted)
         checkout = clone(
             made, remote, branch="new", base_branch="", depth=1, allow_default_branch=False, progress=RemoteProgress()
         )

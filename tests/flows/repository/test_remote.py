@@ -12,6 +12,7 @@ from deployments.local.git_remote import GitFault, GitRemote
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from flows import errors
 from flows.parameters.addresses import RepoUrl
+from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.remote import Remote
 
@@ -29,7 +30,7 @@ def server(tmp_path: Path) -> Iterator[GitRemote]:
 
 
 def remote(url: str, tmp_path: Path, token: str = TOKEN) -> Remote:
-    return Remote(RepoUrl.parse(url), SecretStr(token), "x-access-token", tmp_path)
+    return Remote(RepoUrl.parse(url), GitCredentials(SecretStr(token), "bot@example.com"), tmp_path)
 
 
 @pytest.fixture
@@ -210,3 +211,17 @@ def test_no_setting_of_the_person_is_read(r: Remote, monkeypatch: pytest.MonkeyP
     (tmp_path / "config").write_text(f'[url "http://127.0.0.1:9/"]\n insteadOf = {r.url.origin}/\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
     assert r.refs().default_branch == "main"
+
+
+def test_a_repository_that_the_token_is_not_for_cannot_even_be_made_a_remote(server: GitRemote, tmp_path: Path) -> None:
+    """So no path, of a first run, a resumed one or a delivery, can forget to check."""
+    bound = GitCredentials.checked({"token": TOKEN, "email": "a@b.c", "hosts": ["github.com"]}, "the secret")
+    with pytest.raises(errors.RepositoryNotAllowed) as raised:
+        Remote(RepoUrl.parse(f"{server.url}/r.git"), bound, tmp_path)
+    for words in (f"{server.url}/r.git", "hosts github.com", "credentials for this repository"):
+        assert words in str(raised.value)
+    assert not raised.value.retryable
+    assert server.asked == []
+    own = {"hosts": [server.url.removeprefix("http://")], "repositories": [f"{server.url}/*"]}
+    allowed = GitCredentials.checked({"token": TOKEN, "email": "a@b.c", **own}, "the secret")
+    assert Remote(RepoUrl.parse(f"{server.url}/r.git"), allowed, tmp_path).refs().default_branch == "main"

@@ -13,6 +13,7 @@ from flows.parameters.addresses import RepoUrl
 from flows.repository import snapshot
 from flows.repository.agent_git import git_as_agent
 from flows.repository.clone import Checkout, clone
+from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace, workspace
@@ -30,7 +31,9 @@ def server(tmp_path: Path) -> Iterator[GitRemote]:
 
 
 def checked_out(made: Workspace, server: GitRemote) -> Checkout:
-    remote = Remote(RepoUrl.parse(f"{server.url}/r.git"), SecretStr("token"), "u", made.trusted)
+    remote = Remote(
+        RepoUrl.parse(f"{server.url}/r.git"), GitCredentials(SecretStr("token"), "bot@example.com", "u"), made.trusted
+    )
     return clone(
         made, remote, branch="new", base_branch="", depth=50, allow_default_branch=False, progress=RemoteProgress()
     )

@@ -10,6 +10,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.local.scripted_model import Tool, Turn
+from deployments.local.stack import GIT_EMAIL, GIT_TOKEN
 from flows import errors
 from tests.conftest import World
 from tests.support.runs import Run
@@ -145,3 +146,19 @@ def test_the_agents_steps_are_in_the_log_with_what_came_of_them(
         "says: Done.",
     ):
         assert line in said
+
+
+def test_a_token_that_is_not_bound_is_said_in_the_report_and_once_in_the_log(
+    world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    done = run()
+    assert "| Warning | the git token is not bound to a host: anyone who can start a run" in done.artifact()
+    assert "python -m deployments secret --repository" in done.artifact()
+    assert caplog.text.count("the git token is not bound to a host") == 1
+    caplog.clear()
+    server = world.stack.git.url
+    own = {"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": [f"{server}/{world.name}"]}
+    world.stack.put_secret(json.dumps(own), world.name)
+    bound = run(git_credentials_secret_id=world.name)
+    bound.delivered()
+    assert "not bound" not in bound.artifact() + caplog.text

@@ -1,0 +1,179 @@
+"""The hosts and repositories that a git token is for: the fields `hosts` and `repositories` beside the token.
+
+A host is `github.com` or `git.example.com:8443`; without a port it stands for the scheme's default port. A repository
+is a URL in whose path `*` stands for any characters of one part, and `**`, as the last part, for one or more parts.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import unquote
+
+from flows.errors import InvalidGitSecret
+from flows.parameters.addresses import RepoUrl
+
+HOSTS: Final = "hosts"
+REPOSITORIES: Final = "repositories"
+_MISNAMED: Final = {"host": HOSTS, "repo": REPOSITORIES, "repos": REPOSITORIES, "repository": REPOSITORIES}
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_HOST: Final = re.compile(
+    r"(\[[0-9a-f:.]+\]|[0-9a-z_](?:[0-9a-z._-]*[0-9a-z_.])?)(?::([0-9]+))?", re.IGNORECASE | re.ASCII
+)
+_URL: Final = re.compile(r"(https?)://([^/\\@?#*\s]+)/([^\\?#\s]+)")
+_SHOWN: Final = 10
+
+Endpoint = tuple[str, int]
+"""Host in its normal form, and port."""
+
+
+@dataclass(frozen=True)
+class _Host:
+    name: str
+    port: int | None
+    """None: the default port of the URL's scheme."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `host` or `host:port`; raise `ValueError` with the reason."""
+        match = _HOST.fullmatch(text)
+        port = int(match[2]) if match and match[2] else None
+        if match is None or (port is not None and not 0 < port < 2**16):
+            raise ValueError("is not a host or host:port (no scheme, no path, no *; a name outside ASCII as xn--…)")
+        return cls(_normal_host(match[1]), port)
+
+    def endpoint(self, scheme: str) -> Endpoint:
+        return self.name, self.port or _DEFAULT_PORTS[scheme]
+
+
+@dataclass(frozen=True)
+class _Repositories:
+    """The repositories that one pattern allows."""
+
+    scheme: str
+    endpoint: Endpoint
+    path: re.Pattern[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a pattern; raise `ValueError` with the reason."""
+        match = _URL.fullmatch(text)
+        if match is None:
+            raise ValueError("is not like https://github.com/your-org/* (for all that is on a host, use hosts)")
+        parts = match[3].removesuffix(".git").split("/")
+        if not all(map(_is_plain, parts)):
+            raise ValueError("has an empty part, or one that is written in an unusual way: end it with /* or /**")
+        *folders, last = parts
+        if any("**" in part for part in folders) or ("**" in last and last != "**"):
+            raise ValueError("has a ** that is not its last part")
+        tail = "[^/]+(/[^/]+)*" if last == "**" else _part_pattern(last)
+        path = re.compile("/".join([*map(_part_pattern, folders), tail]))
+        return cls(match[1], _Host.parse(match[2]).endpoint(match[1]), path)
+
+    def allow(self, scheme: str, endpoint: Endpoint, path: str) -> bool:
+        return (scheme, endpoint) == (self.scheme, self.endpoint) and self.path.fullmatch(path) is not None
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What a token is for. A repository has to be on one of the hosts, and match one of the patterns."""
+
+    hosts: tuple[str, ...] | None = None
+    """None: any."""
+    repositories: tuple[str, ...] | None = None
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, object], where: str) -> Self:
+        """Read `hosts` and `repositories`; raise `InvalidGitSecret`, which names `where` and quotes nothing."""
+        for name in fields:
+            if (right := _right_name(name)) and right != name:
+                raise InvalidGitSecret(f"{where} has a field named like {right!r}: name it {right!r}, with a list")
+        return cls(
+            _entries(fields, HOSTS, where, _Host.parse), _entries(fields, REPOSITORIES, where, _Repositories.parse)
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it allows every repository on every host."""
+        return self.hosts is None and self.repositories is None
+
+    def allows(self, url: RepoUrl) -> bool:
+        """Whether the token may be sent to this repository's server."""
+        scheme, _, netloc = url.origin.partition("://")
+        try:
+            endpoint = _Host.parse(netloc).endpoint(scheme)
+        except ValueError:
+            return self.is_empty
+        path = _normal_path(url)
+        return (self.hosts is None or any(_Host.parse(host).endpoint(scheme) == endpoint for host in self.hosts)) and (
+            self.repositories is None
+            or any(_Repositories.parse(pattern).allow(scheme, endpoint, path) for pattern in self.repositories)
+        )
+
+    def __str__(self) -> str:
+        lists = ((HOSTS, self.hosts), (REPOSITORIES, self.repositories))
+        return " and ".join(f"{name} {_shown(entries)}" for name, entries in lists if entries is not None)
+
+
+def _entries(
+    fields: Mapping[str, object], name: str, where: str, parse: Callable[[str], object]
+) -> tuple[str, ...] | None:
+    if name not in fields:
+        return None
+    entries = fields[name]
+    if not isinstance(entries, list) or not entries:
+        raise InvalidGitSecret(f"{where}: {name} is not a list with entries: correct it, or leave it out")
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, str):
+            raise InvalidGitSecret(f"{where}: entry {number} of {name} is not a string")
+        try:
+            parse(entry)
+        except ValueError as error:
+            raise InvalidGitSecret(f"{where}: entry {number} of {name} {error}") from None
+    return tuple(entries)
+
+
+def _right_name(name: str) -> str:
+    """Return the field that a name stands for, or nearly does; empty for every other name."""
+    plain = name.strip().casefold()
+    return plain if plain in {HOSTS, REPOSITORIES} else _MISNAMED.get(plain, "")
+
+
+def _normal_host(text: str) -> str:
+    """Return the one spelling that all spellings of a host have in common."""
+    host = text.lower().removesuffix(".")
+    try:
+        return ipaddress.ip_address(host.strip("[]")).compressed
+    except ValueError:
+        if host.startswith("["):
+            raise ValueError("is not an IPv6 address") from None
+        return host
+
+
+def _normal_path(url: RepoUrl) -> str:
+    """Return the path without escapes; empty where servers could differ over which repository it is."""
+    raw = url.path.removeprefix("/").removesuffix(".git").split("/")
+    return "/".join(map(unquote, raw)) if all(map(_is_plain, raw)) else ""
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a part of a path, decoded once, means the same to every server.
+
+    Not so: empty or dots; a slash or an escape that was escaped; `..;`, which some Java servers read as `..`; and bytes
+    that are not UTF-8, among which lenient decoders find dots and slashes.
+    """
+    try:
+        decoded = unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return bool(decoded.strip(".")) and not re.search(r"[/\\%;\x00-\x1f\x7f]", decoded)
+
+
+def _part_pattern(part: str) -> str:
+    return "[^/]+".join(re.escape(unquote(piece)) for piece in part.split("*"))
+
+
+def _shown(entries: tuple[str, ...]) -> str:
+    more = f" and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
+    return ", ".join(entries[:_SHOWN]) + more

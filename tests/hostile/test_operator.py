@@ -1,0 +1,221 @@
+"""Beside hostile agents, an unlucky operator: credentials as people store them, and a provider of them that fails."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployments.local.scripted_model import Tool, Turn
+from deployments.local.stack import API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, GIT_EMAIL, GIT_TOKEN
+from flows.aws import credentials as aws_credentials
+from flows.errors import AwsCredentialsMissing, InvalidCredential, InvalidGitSecret, RunError
+from flows.parameters.request import Limits
+from tests.conftest import World
+from tests.hostile.conftest import Attack
+from tests.support.runs import Run, steps_started
+from tests.support.sightings import PATTERNS, seen_in
+
+LOOKS = (
+    f'grep -rlsaE \'{PATTERNS}\' "$HOME" "$TMPDIR" /proc/self/environ /proc/[0-9]*/cmdline > found.txt; '
+    "env >> found.txt"
+)
+EVERY_SECOND = Limits(checkpoint_seconds=1, max_budget_usd=1)
+PASSWORD = f"proxy-password-{uuid.uuid4().hex[:8]}"
+
+
+def check_ran(done: Attack) -> None:
+    """Assert that the run did its work, and that no credential was seen in it, nor by its agent."""
+    assert done.sightings() == []
+    assert done.second.given() == []
+    delivery = done.done.delivered()
+    assert set(delivery.files) == {"hello.txt", "found.txt"}
+    found = done.world.content(delivery.branch, "found.txt")
+    assert "HOME=" in found
+    assert "/" not in found.partition("=")[0]
+    assert seen_in(found.encode(), [API_KEY, GIT_TOKEN, AWS_SECRET_ACCESS_KEY, PASSWORD]) == []
+
+
+def check_refused(
+    done: Attack, error: type[RunError], parts: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Assert that the run ended by that name before its agent began, and showed no part of the credential."""
+    assert type(done.done.error) is error, done.done.error
+    assert done.world.stack.model.asked == []
+    assert {"Task run 'clone'", "Task run 'claude'"}.isdisjoint(steps_started(caplog))
+    shown = f"{done.done.error}{done.done.state!r}{done.done.artifact()}".encode() + done.said + done.argv
+    assert seen_in(shown, parts) == []
+    files = [path for path in done.done.kept("").rglob("*") if path.is_file()]
+    assert not [path for path in files if seen_in(path.read_bytes(), parts)]
+
+
+@pytest.mark.parametrize("around", ["\n", "\r\n", " ", "\u00a0", "\ufeff"])
+@pytest.mark.parametrize("provider", ["anthropic", "bedrock"])
+def test_white_space_around_every_credential_changes_nothing(
+    attack: Callable[..., Attack], monkeypatch: pytest.MonkeyPatch, around: str, provider: str
+) -> None:
+    for name, value in {
+        "ANTHROPIC_API_KEY": API_KEY,
+        "AWS_ACCESS_KEY_ID": AWS_ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": AWS_SECRET_ACCESS_KEY,
+    }.items():
+        monkeypatch.setenv(name, f"{value}{around}")
+    done = attack(LOOKS, provider=provider, limits=EVERY_SECOND)
+    check_ran(done)
+
+
+def test_white_space_around_the_git_token_changes_nothing(attack: Callable[..., Attack], world: World) -> None:
+    name = f"spaced/{world.name}"
+    fields = {"token": f"\n{GIT_TOKEN}\r\n", "email": f"{GIT_EMAIL}\n"}
+    world.stack.put_secret(json.dumps(fields) + "\n", name)
+    check_ran(attack(LOOKS, git_credentials_secret_id=name))
+
+
+@pytest.mark.parametrize("within", ["\n", "\r\n", " ", "\x1b", "é", "\u200b", "\udcff"])
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("ANTHROPIC_API_KEY", "anthropic"),
+        ("AWS_SECRET_ACCESS_KEY", "bedrock"),
+        ("AWS_SESSION_TOKEN", "bedrock"),
+        ("PREFECT_API_KEY", "bedrock"),
+    ],
+)
+def test_what_no_header_can_carry_is_refused_by_name(
+    attack: Callable[..., Attack],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    provider: str,
+    within: str,
+) -> None:
+    parts = (f"first-{uuid.uuid4().hex}", f"second-{uuid.uuid4().hex}")
+    value = within.join(parts)
+    monkeypatch.setenv(name, value)
+    done = attack(LOOKS, provider=provider)
+    check_refused(done, InvalidCredential, parts, caplog)
+    assert name in str(done.done.error)
+    assert steps_started(caplog) == []
+
+
+def test_a_git_token_of_two_lines_is_refused_by_name(
+    attack: Callable[..., Attack], world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = (f"first-{uuid.uuid4().hex}", f"second-{uuid.uuid4().hex}")
+    world.stack.put_secret(json.dumps({"token": "\n".join(parts), "email": GIT_EMAIL}), f"two/{world.name}")
+    check_refused(attack(LOOKS, git_credentials_secret_id=f"two/{world.name}"), InvalidGitSecret, parts, caplog)
+
+
+def start(world: World, module: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a way in to the flow as a process of its own, as a container does."""
+    given = {"PROCESS_REQUIREMENTS": "true", "REPO_URL": world.repo_url, "INSTRUCTIONS": "Say hello"}
+    return subprocess.run(
+        [sys.executable, "-m", module],
+        env={**os.environ, **given, **variables},
+        cwd=Path(__file__).parents[2],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+
+
+def test_white_space_around_what_prefect_sends_changes_nothing(world: World) -> None:
+    proxy = f"http://team:{PASSWORD}@127.0.0.1:9\r\n"
+    spaced = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "ALL_PROXY": proxy, "PREFECT_API_KEY": f"{PASSWORD}\n"}
+    done = start(world, "flows", **spaced)
+    assert done.returncode == 0, done.stderr
+    assert seen_in((done.stdout + done.stderr).encode(), [PASSWORD]) == []
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"])
+@pytest.mark.parametrize(
+    ("module", "status"), [("flows", 2), ("flows.runtime.execute", 1), ("flows.runtime.engine", 1)]
+)
+def test_what_prefect_cannot_send_is_refused_before_prefect_begins(
+    world: World, name: str, module: str, status: int
+) -> None:
+    parts = (f"first-{uuid.uuid4().hex}", f"second-{uuid.uuid4().hex}")
+    refused = start(world, module, PREFECT__FLOW_RUN_ID=str(uuid.uuid4()), **{name: "\n".join(parts)})
+    assert refused.returncode == status
+    assert "InvalidCredential" in refused.stderr
+    assert name in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert seen_in((refused.stdout + refused.stderr).encode(), parts) == []
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Have a program hand out the AWS keys, for a few minutes, so that boto3 calls it for each signature."""
+
+    def make(before: str) -> None:
+        answer = {"Version": 1, "AccessKeyId": AWS_ACCESS_KEY_ID, "SecretAccessKey": AWS_SECRET_ACCESS_KEY}
+        (tmp_path / "keys.json").write_text(json.dumps({**answer, "Expiration": "EXPIRES"}))
+        expires = "$(date -u -d '+5 minutes' +%Y-%m-%dT%H:%M:%SZ)"
+        program = tmp_path / "keys.sh"
+        program.write_text(f'#!/bin/sh\ncd {tmp_path}\n{before}\nsed "s/EXPIRES/{expires}/" keys.json\n')
+        program.chmod(0o700)
+        (tmp_path / "config").write_text(f"[default]\ncredential_process = {program}\n")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+    return make
+
+
+def fails(tmp_path: Path, *, once: bool) -> str:
+    """Return commands that fail when the agent has used a tool, and say a secret in doing so."""
+    end = "rm fail" if once else ":"
+    return f"[ -e fail ] && {end} && echo '{AWS_SECRET_ACCESS_KEY} is not accepted by {tmp_path}' >&2 && exit 1"
+
+
+def two_turns(world: World, tmp_path: Path) -> None:
+    """Let the agent write a file, after which the keys fail, and then another."""
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents[:-1]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    first = Tool("Bash", {"command": f"echo 1 > {{cwd}}/first.txt; touch {tmp_path}/fail"})
+    second = Tool("Bash", {"command": "echo 2 > {cwd}/second.txt"})
+    world.script(Turn("One.", (first,)), Turn("Two.", (second,)), Turn("Done."))
+
+
+def test_a_signature_that_fails_once_is_tried_again_and_the_run_completes(
+    world: World,
+    run: Callable[..., Run],
+    keys: Callable[[str], None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keys(fails(tmp_path, once=True))
+    two_turns(world, tmp_path)
+    done = run(limits=EVERY_SECOND)
+    assert set(done.delivered().files) == {"first.txt", "second.txt"}
+    assert "the model gateway: CredentialRetrievalError" in caplog.text
+    assert AWS_SECRET_ACCESS_KEY not in caplog.text
+    assert seen_in(b"".join(asked.body for asked in world.stack.model.asked)) == []
+
+
+def test_keys_that_are_lost_for_good_end_the_run_soon_and_by_name_and_its_work_is_kept(
+    world: World,
+    run: Callable[..., Run],
+    keys: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(aws_credentials, "PATIENCE_SECONDS", 1)
+    keys(fails(tmp_path, once=False))
+    two_turns(world, tmp_path)
+    began = time.monotonic()
+    done = run(limits=EVERY_SECOND)
+    assert time.monotonic() - began < 60
+    assert type(done.error) is AwsCredentialsMissing
+    assert done.kept("change.bundle").exists()
+    assert done.run_count("claude") == 1
+    assert AWS_SECRET_ACCESS_KEY not in caplog.text
+    assert 1 < len([record for record in caplog.records if "the model gateway" in record.getMessage()]) < 5
