@@ -1,14 +1,12 @@
 """The AWS account and region that a command works on, and the names of everything there."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from deployments.cli.errors import AwsRefused, NoAwsCredentials
+from deployments.cli.errors import NoAwsCredentials
 from flows.aws.session import client_config
 
 DEFAULT_PROJECT: Final = "claude-code-headless"
@@ -67,15 +65,3 @@ def open_account(project: str, region: str) -> Account:
     except (BotoCoreError, ClientError) as error:
         raise NoAwsCredentials(f"AWS does not accept the credentials: {error}") from None
     return Account(session, project, identity["Arn"].split(":")[1], identity["Account"], region)
-
-
-@contextmanager
-def aws_refusals() -> Iterator[None]:
-    """Turn an error of AWS that nobody has foreseen into one sentence."""
-    try:
-        yield
-    except ClientError as error:
-        said = error.response["Error"].get("Message", error)
-        raise AwsRefused(f"AWS refused {error.operation_name}: {said}") from None
-    except BotoCoreError as error:
-        raise AwsRefused(f"AWS did not answer: {error}") from None

@@ -16,10 +16,10 @@ from botocore.exceptions import ClientError
 
 from deployments.aws.account import Account
 from deployments.cli.errors import BuilderMissing, BuildFailed, ImageMissing, ImageTagUnknown
+from deployments.cli.project import PROJECT_DIRECTORY
 from deployments.cli.step import Change
 from flows.aws.session import client_config
 
-PROJECT: Final = Path(__file__).parents[2]
 _BUILDERS: Final = ("docker", "podman", "buildah")
 _PROBE_SECONDS: Final = 20
 
@@ -43,7 +43,7 @@ class CommandLineBuilder:
     def build(self, uri: str) -> None:
         """Build for the platform that Fargate runs by default."""
         options = [f"IMAGE={uri}", f"BUILDER={self.program}", "BUILD_FLAGS=--platform linux/amd64"]
-        _run(["make", "--no-print-directory", "-C", str(PROJECT), "image", *options], {})
+        _run(["make", "--no-print-directory", "-C", str(PROJECT_DIRECTORY), "image", *options], {})
 
     def push(self, uri: str, registry: str, login: str) -> None:
         """Push with the login in a file of this moment: on no command line, in no configuration that stays."""
@@ -90,7 +90,7 @@ def commit_tag() -> str:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(PROJECT), *arguments], capture_output=True, check=True, text=True
+        ["git", "-C", str(PROJECT_DIRECTORY), *arguments], capture_output=True, check=True, text=True
     ).stdout.strip()
 
 

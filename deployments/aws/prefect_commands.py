@@ -6,19 +6,22 @@ from typing import Annotated
 import typer
 from prefect.client.orchestration import SyncPrefectClient
 
-from deployments.aws import infrastructure, removal
+from deployments.aws import infrastructure, options, removal
 from deployments.aws.account import PREFECT_SECRET, Account, open_account
-from deployments.aws.commands import access_of, app
+from deployments.aws.commands import access_of, read_token
+from deployments.aws.ecs_pool import current_network
 from deployments.aws.image import Image, commit_tag
 from deployments.aws.network import Network, find_network
-from deployments.aws.order import Setup
 from deployments.aws.secret import Secret, git_secret
+from deployments.aws.setup_plan import Setup
 from deployments.aws.status import table
-from deployments.cli import options, prefect_api
+from deployments.cli import prefect_api
+from deployments.cli.app import app
 from deployments.cli.errors import NoPrefectApi, TokenMissing
+from deployments.cli.options import DryRun
+from deployments.cli.refusals import refusals
 from deployments.cli.step import carry_out
-from deployments.cli.terminal import console, read_token, refusals
-from deployments.prefect.pool import current_network
+from deployments.cli.terminal import console
 
 
 @app.command()
@@ -31,7 +34,7 @@ def pool(
     results_days: options.ResultsDays = 0,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """4. Make the cluster and the buckets, the Prefect work pools and deployments, and the worker's service."""
     with refusals(), prefect_api.prefect_api() as prefect:
@@ -63,7 +66,7 @@ def up(
     results_days: options.ResultsDays = 0,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Do all four steps: secret, roles, image, pool. Again with other options, it changes what differs."""
     with refusals(), prefect_api.prefect_api() as prefect:
@@ -132,7 +135,7 @@ def down(
     secret_name: options.SecretName = options.SECRET_NAME,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove everything that up made."""
     with refusals():

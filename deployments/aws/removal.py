@@ -10,6 +10,7 @@ from prefect.exceptions import ObjectNotFound
 
 from deployments.aws import template
 from deployments.aws.account import Account
+from deployments.aws.ecs_pool import results_block
 from deployments.aws.secret import RECOVERY_DAYS, Secret
 from deployments.aws.stack import Stack
 from deployments.cli.step import Change, Step
@@ -92,7 +93,7 @@ class RemoveResultsBlock:
 
     def plan(self) -> list[Change]:
         """See whether it is there."""
-        return [Change("delete", f"block {block_slug(self.block.account)}")] if self.block.document() else []
+        return [Change("delete", f"block {block_slug(self.block.name)}")] if self.block.document() else []
 
     def apply(self) -> None:
         """Delete it."""
@@ -155,7 +156,7 @@ def removal(
     yield RemoveStack(Stack(account, "worker"))
     if prefect:
         yield RemoveFromPrefect(prefect)
-        yield RemoveResultsBlock(ResultsBlock(account, prefect))
+        yield RemoveResultsBlock(results_block(account, prefect))
     yield RemoveTaskDefinitions(account)
     for name in secrets:
         yield RemoveSecret(Secret(account, name))

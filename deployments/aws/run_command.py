@@ -4,12 +4,15 @@ from typing import Annotated, Any
 
 import typer
 
+from deployments.aws import options
 from deployments.aws.account import Account, open_account
-from deployments.aws.commands import app
 from deployments.aws.network import find_network
 from deployments.aws.run import ON_DEMAND, RunRequest, as_json, checked, pairs, start
-from deployments.cli import options, prefect_api
-from deployments.cli.terminal import console, refusals
+from deployments.cli import prefect_api
+from deployments.cli.app import app
+from deployments.cli.options import DryRun
+from deployments.cli.refusals import refusals
+from deployments.cli.terminal import console
 
 _Parameters = Annotated[
     list[str] | None,
@@ -37,7 +40,7 @@ def run(
     deployment: Annotated[str, typer.Option("--deployment", help="Which one to run.")] = "implement/ecs",
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """5. Start a run, and print its address in Prefect's UI."""
     with refusals(), prefect_api.prefect_api() as prefect:

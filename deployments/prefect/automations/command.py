@@ -8,10 +8,12 @@ import typer
 from prefect.client.orchestration import SyncPrefectClient
 from pydantic import SecretStr
 
-from deployments.aws.commands import app
-from deployments.cli import options, prefect_api
+from deployments.cli import prefect_api
+from deployments.cli.app import app
+from deployments.cli.options import DryRun
+from deployments.cli.refusals import refusals
 from deployments.cli.step import Step, carry_out
-from deployments.cli.terminal import console, refusals
+from deployments.cli.terminal import console
 from deployments.prefect.automations import installed
 from deployments.prefect.automations.blocks import BLOCK_NAME, RemovedWebhookBlock, WebhookBlock, told
 
@@ -46,7 +48,7 @@ def automations(
         ),
     ] = SILENCE_SECONDS,
     remove: Annotated[bool, typer.Option("--remove", help="Take all of them away.")] = False,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Have the Prefect server find lost runs, run them again, and tell people how runs ended."""
     if webhook and block:

@@ -89,7 +89,7 @@ def test_an_image_without_a_builder(cloud: Cloud, monkeypatch: pytest.MonkeyPatc
 def test_an_image_that_no_commit_names(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: bool, said: str
 ) -> None:
-    monkeypatch.setattr("deployments.aws.image.PROJECT", tmp_path)
+    monkeypatch.setattr("deployments.aws.image.PROJECT_DIRECTORY", tmp_path)
     if commit:
         git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
         for arguments in (["init", "-q"], ["commit", "-qm", "first", "--allow-empty"]):
