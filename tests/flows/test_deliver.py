@@ -12,8 +12,8 @@ import pytest
 from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.deliver import deliver
-from tests.conftest import World
 from tests.support.runs import Run
+from tests.support.world import World
 
 CI_CHANGE = "mkdir .circleci; echo x > .circleci/config.yml"
 

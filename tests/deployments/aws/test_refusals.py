@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.aws.cloud import Cloud, Made
+from tests.support.cloud import Cloud, Made
 
 pytestmark = pytest.mark.xdist_group("aws")
 

@@ -11,24 +11,14 @@ import pytest
 from deployments.local.stack import LocalStack
 from flows.state.records import keep_usage
 from flows.state.store import RunStore
+from tests.support.commands import Give, set_up_command
 
-Give = Callable[..., str]
 BLOCKS = ("local-file-system", "s3-bucket")
 
 
 @pytest.fixture(scope="module")
 def give(stack: LocalStack) -> Give:
-    from typer.testing import CliRunner  # noqa: PLC0415 (Prefect reads its environment when it is imported)
-
-    from deployments.__main__ import app  # noqa: PLC0415
-
-    def call(*arguments: str, status: int = 0, stdin: str = "") -> str:
-        assert stack.prefect_api_url
-        result = CliRunner().invoke(app, ["runs", *arguments], input=stdin)
-        assert result.exit_code == status, result.output + repr(result.exception)
-        return str(result.output)
-
-    return call
+    return set_up_command(stack, "runs")
 
 
 class Place:

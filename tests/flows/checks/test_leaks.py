@@ -10,8 +10,9 @@ import pytest
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import API_KEY, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 from flows import errors
-from tests.conftest import World, flush
+from tests.support.prefect_workers import flush
 from tests.support.runs import Run
+from tests.support.world import World
 
 SOMEBODYS_TOKEN = "ghp_" + "a1B2" * 9
 

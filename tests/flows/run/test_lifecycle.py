@@ -11,8 +11,8 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.local.scripted_model import Tool, Turn
 from flows import errors
-from tests.conftest import World
 from tests.support.runs import Run
+from tests.support.world import World
 
 TAGS = {"repo", "model", "outcome"}
 
