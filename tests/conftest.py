@@ -1,4 +1,4 @@
-"""The fixtures of all tests: the local stack, a repository on it, a way to run the flow, and a check that nothing is left."""
+"""The fixtures of all tests: the local stack, a repository on it, a way to run the flow, and checks for leftovers."""
 
 from tests.support.environment import PREFECT_PORT, REAL_HOME, isolate, remove_home
 
