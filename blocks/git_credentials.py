@@ -4,7 +4,6 @@ from prefect.blocks.abstract import CredentialsBlock
 from prefect_aws import AwsCredentials
 from pydantic import Field, SecretStr
 
-from flows.repository.credentials import DEFAULT_USERNAME
 from flows.repository.credentials import GitCredentials as Resolved
 
 
@@ -29,9 +28,9 @@ class GitCredentials(CredentialsBlock):
     )
     email: str = Field(default="", title="E-mail", description="The author of the commits.")
     username: str = Field(
-        default=DEFAULT_USERNAME,
+        default="",
         title="User name",
-        description="What the git host wants beside the token. Bitbucket wants x-token-auth; others take any.",
+        description="The user name that git sends with the token. Leave it empty: the repository's host decides it.",
     )
     secret_id: str = Field(
         default="",

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flows.agent.outcome import AgentReport
-from flows.forges.links import Links, Pushed, links
+from flows.forges import table as forges
+from flows.forges.base import Links, Pushed
 from flows.instructions.files import Instructions
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
@@ -70,9 +71,9 @@ class Ending:
         if self.repo_url is None:
             return Links("")
         if self.checkout is None or self.name != "delivered":
-            return Links(links(self.repo_url, Pushed("", "")).repository)
+            return Links(forges.links(self.repo_url.url, Pushed("", "")).repository)
         base = "" if self.checkout.continues else self.checkout.base_branch
-        return links(self.repo_url, Pushed(self.checkout.branch, self.commit, base))
+        return forges.links(self.repo_url.url, Pushed(self.checkout.branch, self.commit, base))
 
 
 def title(ending: Ending) -> str:

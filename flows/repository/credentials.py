@@ -15,20 +15,20 @@ from flows.errors import InvalidGitSecret, SecretAccessDenied, SecretNotFound, S
 if TYPE_CHECKING:
     from boto3 import Session
 
-DEFAULT_USERNAME: Final = "x-access-token"
 _FORM: Final = 'it must be {"token": "…", "email": "you@example.com"}'
 
 
 @dataclass(frozen=True)
 class GitCredentials:
-    """What opens one repository, and who its commits are from."""
+    """The token for a repository, and the author of its commits."""
 
     token: SecretStr
     email: str
-    username: str = DEFAULT_USERNAME
+    username: str = ""
+    """The user name to send with the token; empty for the name that the repository's forge expects."""
 
     @classmethod
-    def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = DEFAULT_USERNAME) -> Self:
+    def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = "") -> Self:
         """Read them from AWS Secrets Manager.
 
         Raises:
@@ -47,12 +47,12 @@ class GitCredentials:
     @classmethod
     def checked(cls, fields: Mapping[str, object], where: str) -> Self:
         """Return what `fields` holds; raise `InvalidGitSecret`, which names `where`, where it cannot be used."""
-        token, email, username = fields.get("token"), fields.get("email"), fields.get("username", DEFAULT_USERNAME)
+        token, email, username = fields.get("token"), fields.get("email"), fields.get("username", "")
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise InvalidGitSecret(f"{where} has no usable token (one line, no spaces): {_FORM}")
         if not isinstance(email, str) or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", email):
             raise InvalidGitSecret(f"{where} has no usable e-mail address: {_FORM}")
-        if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]+", username, re.ASCII):
+        if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]*", username, re.ASCII):
             raise InvalidGitSecret(f"{where} has an impossible user name: leave it out; {_FORM}")
         return cls(SecretStr(token), email, username)
 

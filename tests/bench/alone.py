@@ -27,7 +27,6 @@ from flows.parameters.request import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
 from flows.redaction import SECRETS
 from flows.reporting.activity import Narrator
 from flows.repository.clone import clone
-from flows.repository.credentials import DEFAULT_USERNAME
 from flows.repository.remote import Remote
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.store import RunStore
@@ -41,7 +40,7 @@ def _instructions(place: Workspace, uri: str) -> None:
 
 
 def _clone(place: Workspace, url: str) -> None:
-    remote = Remote(RepoUrl.parse(url), SecretStr(os.environ[TOKEN_VARIABLE]), DEFAULT_USERNAME, place.trusted)
+    remote = Remote(RepoUrl.parse(url), SecretStr(os.environ[TOKEN_VARIABLE]), "", place.trusted)
     branch = f"bench/{datetime.now(UTC):%H%M%S}"
     clone(
         place, remote, branch=branch, base_branch="", depth=DEFAULT_CLONE_DEPTH, allow_default_branch=False,
