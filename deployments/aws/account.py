@@ -1,4 +1,4 @@
-"""The AWS account and region that a command works on, and the names of everything there."""
+"""The AWS account and region of a command, and the names of this project's resources there."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ PREFECT_SECRET: Final = "claude-headless/prefect-api"  # noqa: S105 (the name of
 
 @dataclass(frozen=True)
 class Account:
-    """Credentials that AWS has accepted, and what things are called in their account and region."""
+    """Credentials that AWS has accepted, and the names of resources in their account and region."""
 
     session: boto3.Session
     project: str
@@ -25,7 +25,7 @@ class Account:
     region: str
 
     def stack(self, kind: str) -> str:
-        """Return the name of the stack that deployments/cloudformation/<kind>.yaml makes."""
+        """Return the name of the stack of deployments/cloudformation/<kind>.yaml."""
         return f"{self.project}-{kind}"
 
     def bucket(self, kind: str) -> str:
@@ -38,7 +38,7 @@ class Account:
 
     @property
     def queue(self) -> str:
-        """The worker's queue: under prefect-aws's own name, but for a second project in the account."""
+        """The worker's queue: prefect-aws's default name, except for a second project in the account."""
         return DEFAULT_QUEUE if self.project == DEFAULT_PROJECT else f"{self.project}-tasks-events"
 
     @property
@@ -49,12 +49,12 @@ class Account:
 
     @property
     def repository_uri(self) -> str:
-        """Where the image is pushed to."""
+        """The image's repository in the registry."""
         return f"{self.registry}/{self.project}"
 
 
 def open_account(project: str, region: str) -> Account:
-    """Ask AWS whose credentials these are; raise `NoAwsCredentials` where there are none that it accepts."""
+    """Ask AWS for the account of the credentials; raise `NoAwsCredentials` if there are none, or AWS rejects them."""
     session = boto3.Session(region_name=region)
     try:
         identity = session.client("sts", config=client_config()).get_caller_identity()

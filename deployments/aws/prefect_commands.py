@@ -1,4 +1,4 @@
-"""The commands that need a Prefect API too: pool, up, status, down."""
+"""The commands that need AWS and a Prefect API: pool, up, status, down."""
 
 from contextlib import nullcontext
 from typing import Annotated
@@ -88,23 +88,23 @@ def network_of(
     *,
     public_ip: bool,
 ) -> Network:
-    """Return the network that was named, or, where none was, the one that the work pool has."""
+    """Return the network of the options; without options, the network of the work pool on the server."""
     if subnets or security_groups or (network := current_network(prefect)) is None:
         return find_network(account, subnets or [], security_groups or [], public_ip=public_ip)
     return network
 
 
 def git_secret_step(account: Account, name: str, token: str, email: str) -> Secret:
-    """Return the secret with what was given; without anything given, one that is there will do."""
+    """Return the secret with its new value; without options, the secret that exists."""
     if token or email:
         return Secret(account, name, git_secret(read_token(token), email))
     if not Secret(account, name).arn():
-        raise TokenMissing(f"there is no secret {name}: give --email, and the token with --token - or at the terminal")
+        raise TokenMissing(f"there is no secret {name}: set --email, and the token with --token - or at the terminal")
     return Secret(account, name)
 
 
 def warn_of_loopback() -> None:
-    """Say that tasks will not find a Prefect API on this machine."""
+    """Warn if the Prefect API is on this machine, where tasks on AWS cannot reach it."""
     if prefect_api.is_loopback(url := prefect_api.api_url()):
         console().print(f"[yellow]{url} is this machine's own address: tasks on AWS cannot reach it[/yellow]")
 
@@ -115,7 +115,7 @@ def status(
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
 ) -> None:
-    """Show what is there."""
+    """Show what exists on AWS and on the Prefect server."""
     with refusals():
         account = open_account(project, region)
         try:

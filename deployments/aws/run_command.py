@@ -16,7 +16,7 @@ from deployments.cli.terminal import console
 
 _Parameters = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", help="Any other parameter of the flow, as NAME=VALUE; JSON where it is some."),
+    typer.Option("--param", "-p", help="Any other parameter of the flow, as NAME=VALUE; the value may be JSON."),
 ]
 _Variables = Annotated[
     list[str] | None, typer.Option("--env", help="A variable for the run's process, as NAME=VALUE; never a secret.")
@@ -63,9 +63,9 @@ def run(
 
 
 def _parameters(named: dict[str, str], others: list[str] | None) -> dict[str, Any]:
-    """Return what was given; the flow's own defaults stay its own."""
-    given = {name: as_json(value) for name, value in pairs(others or [], "--param").items()}
-    return {name: value for name, value in named.items() if value} | given
+    """Return the parameters that were set; for the others the flow has defaults."""
+    parsed = {name: as_json(value) for name, value in pairs(others or [], "--param").items()}
+    return {name: value for name, value in named.items() if value} | parsed
 
 
 def _variables(env: list[str] | None, *, on_demand: bool) -> dict[str, Any]:

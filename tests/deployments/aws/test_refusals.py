@@ -84,7 +84,7 @@ def test_an_image_without_a_builder(cloud: Cloud, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("commit", "said"), [(False, "this is no git checkout"), (True, "there are changes that no commit holds")]
+    ("commit", "said"), [(False, "this is not a git checkout"), (True, "there are uncommitted changes")]
 )
 def test_an_image_that_no_commit_names(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: bool, said: str
