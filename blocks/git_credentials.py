@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr
 
 from flows.aws.credentials import block_session
 from flows.repository.binding import Binding
-from flows.repository.credentials import DEFAULT_USERNAME
 from flows.repository.credentials import GitCredentials as Resolved
 
 
@@ -33,9 +32,9 @@ class GitCredentials(CredentialsBlock):
     )
     email: str = Field(default="", title="E-mail", description="The author of the commits.")
     username: str = Field(
-        default=DEFAULT_USERNAME,
+        default="",
         title="User name",
-        description="What the git host wants beside the token. Bitbucket wants x-token-auth; others take any.",
+        description="The user name that git sends with the token. Leave it empty: the repository's host decides it.",
     )
     secret_id: str = Field(
         default="",

@@ -1,14 +1,12 @@
-"""The AWS account and region that a command works on, and the names of everything there."""
+"""The AWS account and region of a command, and the names of this project's resources there."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from deployments.cli.errors import AwsRefused, NoAwsCredentials
+from deployments.cli.errors import NoAwsCredentials
 from flows.aws.session import client_config
 
 DEFAULT_PROJECT: Final = "claude-code-headless"
@@ -18,7 +16,7 @@ PREFECT_SECRET: Final = "claude-headless/prefect-api"  # noqa: S105 (the name of
 
 @dataclass(frozen=True)
 class Account:
-    """Credentials that AWS has accepted, and what things are called in their account and region."""
+    """Credentials that AWS has accepted, and the names of resources in their account and region."""
 
     session: boto3.Session
     project: str
@@ -27,7 +25,7 @@ class Account:
     region: str
 
     def stack(self, kind: str) -> str:
-        """Return the name of the stack that deployments/cloudformation/<kind>.yaml makes."""
+        """Return the name of the stack of deployments/cloudformation/<kind>.yaml."""
         return f"{self.project}-{kind}"
 
     def bucket(self, kind: str) -> str:
@@ -40,7 +38,7 @@ class Account:
 
     @property
     def queue(self) -> str:
-        """The worker's queue: under prefect-aws's own name, but for a second project in the account."""
+        """The worker's queue: prefect-aws's default name, except for a second project in the account."""
         return DEFAULT_QUEUE if self.project == DEFAULT_PROJECT else f"{self.project}-tasks-events"
 
     @property
@@ -51,12 +49,12 @@ class Account:
 
     @property
     def repository_uri(self) -> str:
-        """Where the image is pushed to."""
+        """The image's repository in the registry."""
         return f"{self.registry}/{self.project}"
 
 
 def open_account(project: str, region: str) -> Account:
-    """Ask AWS whose credentials these are; raise `NoAwsCredentials` where there are none that it accepts."""
+    """Ask AWS for the account of the credentials; raise `NoAwsCredentials` if there are none, or AWS rejects them."""
     session = boto3.Session(region_name=region)
     try:
         identity = session.client("sts", config=client_config()).get_caller_identity()
@@ -67,15 +65,3 @@ def open_account(project: str, region: str) -> Account:
     except (BotoCoreError, ClientError) as error:
         raise NoAwsCredentials(f"AWS does not accept the credentials: {error}") from None
     return Account(session, project, identity["Arn"].split(":")[1], identity["Account"], region)
-
-
-@contextmanager
-def aws_refusals() -> Iterator[None]:
-    """Turn an error of AWS that nobody has foreseen into one sentence."""
-    try:
-        yield
-    except ClientError as error:
-        said = error.response["Error"].get("Message", error)
-        raise AwsRefused(f"AWS refused {error.operation_name}: {said}") from None
-    except BotoCoreError as error:
-        raise AwsRefused(f"AWS did not answer: {error}") from None

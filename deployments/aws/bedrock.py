@@ -1,4 +1,4 @@
-"""The ARNs behind a Bedrock model id: what a role must be allowed so that it can call that model and no other.
+"""The ARNs of a Bedrock model id: a role that is allowed these can call this model and no other.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
 """
@@ -20,14 +20,14 @@ _GEOGRAPHIES: Final = {
     "ca": "ca-*",
     "global": "*",
 }
-"""Where an inference profile of each geography may route a call: AWS adds regions to them without a word."""
+"""The regions to which an inference profile of each geography may route a call; AWS adds regions without notice."""
 
 
 def model_parameters(account: Account, model_ids: Iterable[str]) -> dict[str, str]:
     """Return the parameters of roles.yaml that admit these models."""
     profiles, behind, models = [], [], []
-    for given in model_ids:
-        model = given.removesuffix("[1m]")  # Claude Code's way to ask for the long context; the model is the same
+    for model_id in model_ids:
+        model = model_id.removesuffix("[1m]")  # for Claude Code it selects the long context; the model is the same
         geography, _, rest = model.partition(".")
         if model.startswith("arn:"):
             models.append(_checked(model, rf"arn:{account.partition}:bedrock:[\w-]+:\d*:[\w-]+/[\w.:/-]+"))
@@ -49,5 +49,5 @@ def _foundation_model(account: Account, region: str, model: str) -> str:
 
 def _checked(model: str, pattern: str) -> str:
     if not re.fullmatch(pattern, model):
-        raise UnknownModel(f"{model!r} is no Bedrock model id: us.anthropic.claude-sonnet-5-5 is one")
+        raise UnknownModel(f"{model!r} is not a Bedrock model id (example: us.anthropic.claude-sonnet-5-5)")
     return model

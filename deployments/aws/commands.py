@@ -1,23 +1,22 @@
 """The commands that need AWS alone: secret, roles, image."""
 
-import typer
+import sys
 
-from deployments.aws import infrastructure
+import typer
+from pydantic import SecretStr
+
+from deployments.aws import infrastructure, options
 from deployments.aws.account import open_account
 from deployments.aws.image import Image, commit_tag
 from deployments.aws.infrastructure import Access
 from deployments.aws.secret import Secret, Value, git_secret
-from deployments.cli import options
+from deployments.cli.app import app
+from deployments.cli.errors import TokenMissing
+from deployments.cli.options import DryRun
+from deployments.cli.refusals import refusals
 from deployments.cli.step import carry_out
-from deployments.cli.terminal import console, read_token, refusals
+from deployments.cli.terminal import console
 from flows.parameters.request import DEFAULT_MODEL_IDS
-
-app = typer.Typer(
-    help="Put claude-code-headless on AWS: secret, roles, image, pool, and then run; or up, which does the first four.",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-    add_completion=False,
-)
 
 
 @app.command()
@@ -29,7 +28,7 @@ def secret(
     secret_name: options.SecretName = options.SECRET_NAME,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """1. Store the git token, the e-mail, and what the token is for, in AWS Secrets Manager."""
     with refusals():
@@ -46,7 +45,7 @@ def roles(
     instructions_prefix: options.InstructionsPrefix = "",
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """2. Make the three IAM roles: for ECS to start tasks, for runs, and for the Prefect worker."""
     with refusals():
@@ -60,7 +59,7 @@ def image(
     tag: options.Tag = "",
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """3. Make the image's repository in ECR, build the image, and push it."""
     with refusals():
@@ -80,3 +79,14 @@ def git_secret_value(token: str, email: str, hosts: list[str] | None, repositori
 def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix: str) -> Access:
     """Return what runs may reach."""
     return Access(secret_name, tuple(model_ids or (DEFAULT_MODEL_IDS["bedrock"],)), bucket, prefix)
+
+
+def read_token(option: str) -> SecretStr:
+    """Return the token from the option, from standard input if it is "-", or from a prompt at a terminal."""
+    if option == "-":
+        return SecretStr(sys.stdin.readline().strip())
+    if option:
+        return SecretStr(option)
+    if not sys.stdin.isatty():
+        raise TokenMissing("there is no git token: pipe it in with --token -, or start the command at a terminal")
+    return SecretStr(typer.prompt("git token", hide_input=True))

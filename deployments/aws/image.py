@@ -1,4 +1,4 @@
-"""The container image in ECR: built by whichever builder works here, pushed once for each tag, used by its digest."""
+"""The container image in ECR: built by docker, podman or buildah, pushed once for each tag, used by its digest."""
 
 import base64
 import json
@@ -16,16 +16,16 @@ from botocore.exceptions import ClientError
 
 from deployments.aws.account import Account
 from deployments.cli.errors import BuilderMissing, BuildFailed, ImageMissing, ImageTagUnknown
+from deployments.cli.project import PROJECT_DIRECTORY
 from deployments.cli.step import Change
 from flows.aws.session import client_config
 
-PROJECT: Final = Path(__file__).parents[2]
 _BUILDERS: Final = ("docker", "podman", "buildah")
 _PROBE_SECONDS: Final = 20
 
 
 class Builder(Protocol):
-    """What can build an image and push it."""
+    """A program that builds and pushes images."""
 
     def build(self, uri: str) -> None:
         """Build the project's image under that name."""
@@ -43,10 +43,10 @@ class CommandLineBuilder:
     def build(self, uri: str) -> None:
         """Build for the platform that Fargate runs by default."""
         options = [f"IMAGE={uri}", f"BUILDER={self.program}", "BUILD_FLAGS=--platform linux/amd64"]
-        _run(["make", "--no-print-directory", "-C", str(PROJECT), "image", *options], {})
+        _run(["make", "--no-print-directory", "-C", str(PROJECT_DIRECTORY), "image", *options], {})
 
     def push(self, uri: str, registry: str, login: str) -> None:
-        """Push with the login in a file of this moment: on no command line, in no configuration that stays."""
+        """Push with the login in a temporary file, so that it is on no command line and in no lasting configuration."""
         with tempfile.TemporaryDirectory(prefix="registry-login-") as folder:
             file = Path(folder) / "config.json"
             file.touch(mode=0o600)
@@ -61,7 +61,7 @@ def _run(command: list[str], variables: Mapping[str, str]) -> None:
 
 
 def find_builder() -> Builder:
-    """Return the first that is installed and works: a docker client without its engine does not."""
+    """Return the first installed builder that works; a docker client without its engine does not."""
     for program in _BUILDERS:
         if shutil.which(program) and _works(program):
             return CommandLineBuilder(program)
@@ -78,19 +78,19 @@ def _works(program: str) -> bool:
 
 
 def commit_tag() -> str:
-    """Return the commit that the files are of: a tag that cannot change should name what is in the image."""
+    """Return the commit of the files, as the tag: tags in the registry cannot change, so a tag names one content."""
     try:
         status, commit = _git("status", "--porcelain"), _git("rev-parse", "--short=12", "HEAD")
     except (OSError, subprocess.CalledProcessError):
-        raise ImageTagUnknown("this is no git checkout that could name the image's tag: say it with --tag") from None
+        raise ImageTagUnknown("this is not a git checkout with a commit for the image's tag: set --tag") from None
     if status:
-        raise ImageTagUnknown("there are changes that no commit holds: commit them, or say the image's tag with --tag")
+        raise ImageTagUnknown("there are uncommitted changes: commit them, or set the image's tag with --tag")
     return commit
 
 
 def _git(*arguments: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(PROJECT), *arguments], capture_output=True, check=True, text=True
+        ["git", "-C", str(PROJECT_DIRECTORY), *arguments], capture_output=True, check=True, text=True
     ).stdout.strip()
 
 
@@ -104,11 +104,11 @@ class Image:
 
     @property
     def uri(self) -> str:
-        """Where it is pushed to."""
+        """The image's address in the registry."""
         return f"{self.account.repository_uri}:{self.tag}"
 
     def digest(self) -> str:
-        """Return the digest that the registry knows it by; empty where it does not hold it."""
+        """Return the image's digest; empty if it is not in the registry."""
         client = self.account.session.client("ecr", config=client_config())
         try:
             found = client.describe_images(repositoryName=self.account.project, imageIds=[{"imageTag": self.tag}])
@@ -119,13 +119,13 @@ class Image:
         return found["imageDetails"][0]["imageDigest"]
 
     def pinned(self) -> str:
-        """Return it by tag and digest; raise `ImageMissing` where the registry does not hold it."""
+        """Return the address with tag and digest; raise `ImageMissing` if the image is not in the registry."""
         if digest := self.digest():
             return f"{self.uri}@{digest}"
         raise ImageMissing(f"{self.uri} is not in the registry: python -m deployments image --tag {self.tag}")
 
     def plan(self) -> list[Change]:
-        """Look whether the tag is there; what is there cannot change."""
+        """Look for the tag in the registry; a tag cannot change."""
         return [] if self.digest() else [Change("build and push", f"image {self.uri}")]
 
     def apply(self) -> None:

@@ -1,4 +1,4 @@
-"""The stacks, each with its parameters, and the order in which they build on one another."""
+"""The stacks, each with its parameters."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from flows.parameters.request import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
 
 @dataclass(frozen=True)
 class Access:
-    """What runs may reach."""
+    """What the role of runs may read and call."""
 
     git_secret: str = DEFAULT_SECRET_ID
     model_ids: tuple[str, ...] = (DEFAULT_MODEL_IDS["bedrock"],)
@@ -21,23 +21,23 @@ class Access:
 
 
 def data(account: Account, results_days: int = 0) -> Stack:
-    """The buckets for instructions and results; without days, the results' are as they are."""
+    """Return the stack of the buckets; without days, the retention of results does not change."""
     days = {"ResultsDays": str(results_days)} if results_days else {}
     return Stack(account, "data", {"ProjectName": account.project, **days})
 
 
 def registry(account: Account) -> Stack:
-    """The image's repository."""
+    """Return the stack of the image's repository."""
     return Stack(account, "registry", {"ProjectName": account.project})
 
 
 def cluster(account: Account) -> Stack:
-    """The cluster, its logs, and the queue of the worker."""
+    """Return the stack of the cluster, its logs, and the worker's queue."""
     return Stack(account, "cluster", {"ProjectName": account.project, "QueueName": account.queue})
 
 
 def roles(account: Account, access: Access) -> Stack:
-    """The three roles; they name what they reach, so that they can be made before it."""
+    """Return the stack of the three roles; they name resources that need not exist yet."""
     parameters = {
         "ProjectName": account.project,
         "GitSecretName": access.git_secret,
@@ -51,7 +51,7 @@ def roles(account: Account, access: Access) -> Stack:
 
 
 def worker(account: Account, network: Network, image: str, api_url: str, api_secret: tuple[str, str] | None) -> Stack:
-    """The Prefect worker's service."""
+    """Return the stack of the Prefect worker's service."""
     variable, arn = api_secret or ("", "")
     parameters = {
         "ProjectName": account.project,

@@ -1,4 +1,4 @@
-"""Where in the account's network runs and the worker are."""
+"""The part of the account's network in which runs and the worker are."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class Network:
 
     @property
     def public_ip(self) -> str:
-        """As ECS spells it."""
+        """The setting in ECS's spelling."""
         return "ENABLED" if self.assign_public_ip else "DISABLED"
 
     def job_variables(self) -> dict[str, Any]:
@@ -35,18 +35,18 @@ class Network:
 
 
 def find_network(account: Account, subnets: list[str], security_groups: list[str], *, public_ip: bool) -> Network:
-    """Look them up; raise `UnknownNetwork` where one is missing or they are in more than one VPC."""
+    """Look up the VPC; raise `UnknownNetwork` if a subnet or group does not exist, or they are in several VPCs."""
     if not subnets or not security_groups:
-        raise UnknownNetwork("say where runs are to be: --subnet and --security-group")
+        raise UnknownNetwork("name the network for runs: --subnet and --security-group")
     ec2 = account.session.client("ec2", config=client_config())
     try:
-        found = [s["VpcId"] for s in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]]
-        found += [g["VpcId"] for g in ec2.describe_security_groups(GroupIds=security_groups)["SecurityGroups"]]
+        vpc_ids = [s["VpcId"] for s in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]]
+        vpc_ids += [g["VpcId"] for g in ec2.describe_security_groups(GroupIds=security_groups)["SecurityGroups"]]
     except ClientError as error:
         if "NotFound" not in error.response["Error"]["Code"] and "Malformed" not in error.response["Error"]["Code"]:
             raise
-        said = error.response["Error"]["Message"]
-        raise UnknownNetwork(f"{said} in {account.region}: check --subnet and --security-group") from None
-    if len(vpcs := sorted(set(found))) != 1:
+        message = error.response["Error"]["Message"]
+        raise UnknownNetwork(f"{message} in {account.region}: check --subnet and --security-group") from None
+    if len(vpcs := sorted(set(vpc_ids))) != 1:
         raise UnknownNetwork(f"the subnets and security groups are in {len(vpcs)} VPCs: {', '.join(vpcs)}; choose one")
     return Network(vpcs[0], tuple(subnets), tuple(security_groups), public_ip)

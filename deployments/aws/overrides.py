@@ -1,4 +1,4 @@
-"""Whether ECS will take a task's overrides, asked before a run is submitted rather than after.
+"""Whether ECS accepts a task's overrides, checked before a run is submitted rather than after.
 
 The worker puts a run's environment variables and command into RunTask's `overrides`: AWS takes 8,192 characters
 (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html). The flow's parameters are not among them:
@@ -47,10 +47,10 @@ def check_overrides(
 def _overrides(
     prefect: SyncPrefectClient, deployment: DeploymentResponse, job_variables: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what the worker would send, were its settings ours."""
+    """Return what a worker with the settings of this process would send."""
     pool = prefect.read_work_pool(str(deployment.work_pool_name))
-    given = _merged(pool, deployment, job_variables)
-    job = apply_values(pool.base_job_template["job_configuration"], given)
+    variables = _merged(pool, deployment, job_variables)
+    job = apply_values(pool.base_job_template["job_configuration"], variables)
     overrides = job["task_run_request"]["overrides"]
     container = overrides["containerOverrides"][0]
     configuration = _prepared(deployment, pool, job)
@@ -68,7 +68,7 @@ def _merged(pool: WorkPool, deployment: DeploymentResponse, job_variables: Mappi
 
 
 def _prepared(deployment: DeploymentResponse, pool: WorkPool, job: dict[str, Any]) -> ECSJobConfiguration:
-    """Let Prefect add what it adds: the run's id, the API's address, who started what."""
+    """Let Prefect add its own variables: the run's id, the API's address and more."""
     configuration = ECSJobConfiguration(
         env=job.get("env", {}), task_definition={"containerDefinitions": [{"name": "prefect"}]}
     )
@@ -80,7 +80,7 @@ def _prepared(deployment: DeploymentResponse, pool: WorkPool, job: dict[str, Any
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Raise `ParametersTooLarge`, which names the parameter to put into S3, where Prefect would not take them."""
+    """Raise `ParametersTooLarge`, with the name of the largest parameter, if Prefect would not accept them."""
     limit = get_current_settings().server.api.max_parameter_size
     sizes = {name: len(json.dumps(value).encode()) for name, value in parameters.items()}
     if not limit or sum(sizes.values()) <= limit:

@@ -1,4 +1,4 @@
-"""The commands that need a Prefect API too: pool, up, status, down."""
+"""The commands that need AWS and a Prefect API: pool, up, status, down."""
 
 from contextlib import nullcontext
 from typing import Annotated
@@ -6,19 +6,22 @@ from typing import Annotated
 import typer
 from prefect.client.orchestration import SyncPrefectClient
 
-from deployments.aws import infrastructure, removal
+from deployments.aws import infrastructure, options, removal
 from deployments.aws.account import PREFECT_SECRET, Account, open_account
-from deployments.aws.commands import access_of, app, git_secret_value
+from deployments.aws.commands import access_of, git_secret_value
+from deployments.aws.ecs_pool import current_network
 from deployments.aws.image import Image, commit_tag
 from deployments.aws.network import Network, find_network
-from deployments.aws.order import Setup
 from deployments.aws.secret import Secret
+from deployments.aws.setup_plan import Setup
 from deployments.aws.status import table
-from deployments.cli import options, prefect_api
+from deployments.cli import prefect_api
+from deployments.cli.app import app
 from deployments.cli.errors import NoPrefectApi, TokenMissing
+from deployments.cli.options import DryRun
+from deployments.cli.refusals import refusals
 from deployments.cli.step import carry_out
-from deployments.cli.terminal import console, refusals
-from deployments.prefect.pool import current_network
+from deployments.cli.terminal import console
 
 
 @app.command()
@@ -31,7 +34,7 @@ def pool(
     results_days: options.ResultsDays = 0,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """4. Make the cluster and the buckets, the Prefect work pools and deployments, and the worker's service."""
     with refusals(), prefect_api.prefect_api() as prefect:
@@ -65,7 +68,7 @@ def up(
     results_days: options.ResultsDays = 0,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Do all four steps: secret, roles, image, pool. Again with other options, it changes what differs."""
     with refusals(), prefect_api.prefect_api() as prefect:
@@ -87,7 +90,7 @@ def network_of(
     *,
     public_ip: bool,
 ) -> Network:
-    """Return the network that was named, or, where none was, the one that the work pool has."""
+    """Return the network of the options; without options, the network of the work pool on the server."""
     if subnets or security_groups or (network := current_network(prefect)) is None:
         return find_network(account, subnets or [], security_groups or [], public_ip=public_ip)
     return network
@@ -96,16 +99,16 @@ def network_of(
 def git_secret_step(
     account: Account, name: str, token: str, email: str, hosts: list[str] | None, repositories: list[str] | None
 ) -> Secret:
-    """Return the secret with what was given; without anything given, one that is there will do."""
+    """Return the secret with its new value; without options, the secret that exists."""
     if token or email or hosts or repositories:
         return Secret(account, name, git_secret_value(token, email, hosts, repositories))
     if not Secret(account, name).arn():
-        raise TokenMissing(f"there is no secret {name}: give --email, and the token with --token - or at the terminal")
+        raise TokenMissing(f"there is no secret {name}: set --email, and the token with --token - or at the terminal")
     return Secret(account, name)
 
 
 def warn_of_loopback() -> None:
-    """Say that tasks will not find a Prefect API on this machine."""
+    """Warn if the Prefect API is on this machine, where tasks on AWS cannot reach it."""
     if prefect_api.is_loopback(url := prefect_api.api_url()):
         console().print(f"[yellow]{url} is this machine's own address: tasks on AWS cannot reach it[/yellow]")
 
@@ -116,7 +119,7 @@ def status(
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
 ) -> None:
-    """Show what is there."""
+    """Show what exists on AWS and on the Prefect server."""
     with refusals():
         account = open_account(project, region)
         try:
@@ -136,7 +139,7 @@ def down(
     secret_name: options.SecretName = options.SECRET_NAME,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove everything that up made."""
     with refusals():

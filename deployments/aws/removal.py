@@ -1,4 +1,4 @@
-"""What `down` does: each thing that `up` made is taken away, the last made first."""
+"""The steps of `down`: they remove what `up` made, in reverse order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from prefect.exceptions import ObjectNotFound
 
 from deployments.aws import template
 from deployments.aws.account import Account
+from deployments.aws.ecs_pool import results_block
 from deployments.aws.secret import RECOVERY_DAYS, Secret
 from deployments.aws.stack import Stack
 from deployments.cli.step import Change, Step
@@ -40,14 +41,14 @@ class RemoveStack:
 
 @dataclass(frozen=True)
 class RemoveSecret:
-    """Deletes a secret that was made here; one that somebody made by hand stays theirs."""
+    """Deletes a secret that these commands made; a secret that a person made stays."""
 
     secret: Secret
 
     def plan(self) -> list[Change]:
         """See whether it is there."""
-        kept = f"AWS can restore it for {RECOVERY_DAYS} days"
-        return [Change("delete", f"secret {self.secret.name}", (kept,))] if self.secret.made_here() else []
+        note = f"AWS can restore it for {RECOVERY_DAYS} days"
+        return [Change("delete", f"secret {self.secret.name}", (note,))] if self.secret.made_here() else []
 
     def apply(self) -> None:
         """Delete it."""
@@ -56,7 +57,7 @@ class RemoveSecret:
 
 @dataclass(frozen=True)
 class RemoveFromPrefect:
-    """Deletes the deployments and the work pools; what ran stays in the server's history."""
+    """Deletes the deployments and the work pools; past runs stay on the server."""
 
     prefect: SyncPrefectClient
 
@@ -92,7 +93,7 @@ class RemoveResultsBlock:
 
     def plan(self) -> list[Change]:
         """See whether it is there."""
-        return [Change("delete", f"block {block_slug(self.block.account)}")] if self.block.document() else []
+        return [Change("delete", f"block {block_slug(self.block.name)}")] if self.block.document() else []
 
     def apply(self) -> None:
         """Delete it."""
@@ -101,7 +102,7 @@ class RemoveResultsBlock:
 
 @dataclass(frozen=True)
 class RemoveTaskDefinitions:
-    """Deregisters what the worker registered for runs."""
+    """Deregisters the task definitions that the worker registered for runs."""
 
     account: Account
 
@@ -117,7 +118,7 @@ class RemoveTaskDefinitions:
         return [Change("deregister", f"task definitions of {self.account.project}", tuple(arns))] if arns else []
 
     def apply(self) -> None:
-        """Deregister them; AWS forgets them by itself."""
+        """Deregister them; AWS deletes them later."""
         client = self.account.session.client("ecs", config=client_config())
         for arn in self._arns():
             client.deregister_task_definition(taskDefinition=arn)
@@ -151,11 +152,11 @@ class EmptyBuckets:
 def removal(
     account: Account, prefect: SyncPrefectClient | None, secrets: list[str], *, delete_data: bool
 ) -> Iterator[Step]:
-    """Everything, in order: the worker before its pool, the roles after those who use them."""
+    """Yield all steps, in order: the worker before its pool, the roles after everything that uses them."""
     yield RemoveStack(Stack(account, "worker"))
     if prefect:
         yield RemoveFromPrefect(prefect)
-        yield RemoveResultsBlock(ResultsBlock(account, prefect))
+        yield RemoveResultsBlock(results_block(account, prefect))
     yield RemoveTaskDefinitions(account)
     for name in secrets:
         yield RemoveSecret(Secret(account, name))

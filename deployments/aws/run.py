@@ -1,4 +1,4 @@
-"""A run of the deployment `implement/ecs`, checked in full before it is asked for."""
+"""A run of the deployment `implement/ecs`, checked in full before it is submitted."""
 
 import json
 from dataclasses import dataclass, field
@@ -24,24 +24,24 @@ ON_DEMAND = [{"capacityProvider": "FARGATE", "base": 0, "weight": 1}]
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What to run, and what is different about where."""
+    """The deployment to run, its parameters, and its changes to the job variables."""
 
     deployment: str
     parameters: dict[str, Any]
     job_variables: dict[str, Any] = field(default_factory=dict)
 
 
-def pairs(given: list[str], option: str) -> dict[str, str]:
-    """Split NAME=VALUE; raise `InvalidParameter` where that is not what was given."""
-    split = [text.partition("=") for text in given]
+def pairs(texts: list[str], option: str) -> dict[str, str]:
+    """Split NAME=VALUE; raise `InvalidParameter` for anything else."""
+    split = [text.partition("=") for text in texts]
     for name, equals, _ in split:
         if not name or not equals:
             raise InvalidParameter(f"{option} {name!r} is not NAME=VALUE")
     return {name: value for name, _, value in split}
 
 
-def as_json(text: str) -> Any:  # noqa: ANN401 (whatever the parameter is)
-    """Read a value as JSON where it is some, as `prefect deployment run` does."""
+def as_json(text: str) -> Any:  # noqa: ANN401 (any JSON)
+    """Parse a value as JSON; keep the text if it is not JSON, as `prefect deployment run` does."""
     try:
         return json.loads(text)
     except ValueError:
@@ -49,7 +49,7 @@ def as_json(text: str) -> Any:  # noqa: ANN401 (whatever the parameter is)
 
 
 def checked(prefect: SyncPrefectClient, account: Account, request: RunRequest) -> tuple[DeploymentResponse, int]:
-    """Return the deployment and the overrides' length; raise by name what would make the run fail at its start."""
+    """Return the deployment and the length of the overrides; raise the named error of a run that could not start."""
     check_parameters(request.parameters)
     _check_against_the_flow(request.parameters)
     try:
@@ -84,7 +84,7 @@ def _check_cluster(account: Account) -> None:
 
 
 def start(prefect: SyncPrefectClient, deployment: DeploymentResponse, request: RunRequest) -> tuple[str, str]:
-    """Ask Prefect for the run; return its name and its address in Prefect's UI."""
+    """Create the run on the Prefect server; return its name and its address in Prefect's UI."""
     run = prefect.create_flow_run_from_deployment(
         deployment.id, parameters=request.parameters, job_variables=request.job_variables
     )

@@ -4,16 +4,19 @@ from typing import Annotated, Any
 
 import typer
 
+from deployments.aws import options
 from deployments.aws.account import Account, open_account
-from deployments.aws.commands import app
 from deployments.aws.network import find_network
 from deployments.aws.run import ON_DEMAND, RunRequest, as_json, checked, pairs, start
-from deployments.cli import options, prefect_api
-from deployments.cli.terminal import console, refusals
+from deployments.cli import prefect_api
+from deployments.cli.app import app
+from deployments.cli.options import DryRun
+from deployments.cli.refusals import refusals
+from deployments.cli.terminal import console
 
 _Parameters = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", help="Any other parameter of the flow, as NAME=VALUE; JSON where it is some."),
+    typer.Option("--param", "-p", help="Any other parameter of the flow, as NAME=VALUE; the value may be JSON."),
 ]
 _Variables = Annotated[
     list[str] | None, typer.Option("--env", help="A variable for the run's process, as NAME=VALUE; never a secret.")
@@ -37,7 +40,7 @@ def run(
     deployment: Annotated[str, typer.Option("--deployment", help="Which one to run.")] = "implement/ecs",
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
-    dry_run: options.DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """5. Start a run, and print its address in Prefect's UI."""
     with refusals(), prefect_api.prefect_api() as prefect:
@@ -60,9 +63,9 @@ def run(
 
 
 def _parameters(named: dict[str, str], others: list[str] | None) -> dict[str, Any]:
-    """Return what was given; the flow's own defaults stay its own."""
-    given = {name: as_json(value) for name, value in pairs(others or [], "--param").items()}
-    return {name: value for name, value in named.items() if value} | given
+    """Return the parameters that were set; for the others the flow has defaults."""
+    parsed = {name: as_json(value) for name, value in pairs(others or [], "--param").items()}
+    return {name: value for name, value in named.items() if value} | parsed
 
 
 def _variables(env: list[str] | None, *, on_demand: bool) -> dict[str, Any]:

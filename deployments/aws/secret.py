@@ -1,4 +1,4 @@
-"""A secret in AWS Secrets Manager: made and changed through its API, so that no template and no output holds it."""
+"""A secret in AWS Secrets Manager. It is written through the API, so that no template and no output holds it."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ def git_secret(
         except InvalidGitSecret as error:
             raise InvalidParameter(f"{error}; --host and --repository set them") from None
         try:
-            GitCredentials.checked(fields, "what was given")
+            GitCredentials.checked(fields, "the input")
         except InvalidGitSecret as error:
             raise TokenMissing(str(error)) from None
         return json.dumps(fields)
@@ -68,7 +68,7 @@ def _fields(stored: str) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret, and the value that it should have; without one, only that it is there matters."""
+    """A secret, and the value that it should have; without a value, it only has to exist."""
 
     account: Account
     name: str
@@ -82,7 +82,7 @@ class Secret:
         return self.account.session.client("secretsmanager", config=client_config())
 
     def arn(self) -> str:
-        """Return its ARN, with the ending that AWS gave it; empty where there is none, or it is being deleted."""
+        """Return the ARN with AWS's random suffix; empty if the secret does not exist, or its deletion is scheduled."""
         try:
             found = self._client.describe_secret(SecretId=self.name)
         except ClientError as error:
@@ -92,7 +92,7 @@ class Secret:
         return "" if found.get("DeletedDate") is not None else found["ARN"]
 
     def made_here(self) -> bool:
-        """Whether it is there, and was created by these commands for this project."""
+        """Whether the secret exists, and these commands created it for this project."""
         tag = {"Key": "project", "Value": self.account.project}
         return bool(self.arn()) and tag in self._client.describe_secret(SecretId=self.name).get("Tags", [])
 
@@ -103,7 +103,7 @@ class Secret:
             return False
 
     def plan(self) -> list[Change]:
-        """Compare the value with what is stored; show neither."""
+        """Compare the value with the stored one; show neither."""
         if self.value is None:
             return []
         if not self.arn():
@@ -116,13 +116,13 @@ class Secret:
         try:
             answer = self._client.get_secret_value(SecretId=self.name)
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":  # made, and never given a value
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":  # created, without a value
                 return ""
             raise
         return answer.get("SecretString") or answer.get("SecretBinary", b"").decode("utf-8", "replace")
 
     def apply(self) -> None:
-        """Create it, or give it the value."""
+        """Create the secret, or store its new value."""
         value = self.value or str
         if self._being_deleted():
             self._client.restore_secret(SecretId=self.name)
@@ -133,5 +133,5 @@ class Secret:
             self._client.create_secret(Name=self.name, SecretString=value(""), Tags=tags)  # type: ignore[arg-type]
 
     def remove(self) -> None:
-        """Delete it; for a week AWS can give it back."""
+        """Delete the secret; AWS can restore it for a week."""
         self._client.delete_secret(SecretId=self.name, RecoveryWindowInDays=RECOVERY_DAYS)

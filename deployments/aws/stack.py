@@ -1,4 +1,4 @@
-"""A CloudFormation stack: made, changed or removed only where it is not as the template and parameters say."""
+"""A CloudFormation stack: created or updated if it differs from the template and the parameters, and deleted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class Stack:
         return self.account.session.client("cloudformation", config=client_config())
 
     def describe(self) -> "StackTypeDef | None":
-        """Return what CloudFormation says of it; None where there is no such stack."""
+        """Return CloudFormation's description of the stack; None if it does not exist."""
         try:
             return self._client.describe_stacks(StackName=self.name)["Stacks"][0]
         except ClientError as error:
@@ -50,7 +50,7 @@ class Stack:
             raise
 
     def require(self, command: str) -> None:
-        """Raise `StackMissing` where it is not there."""
+        """Raise `StackMissing` if the stack does not exist; `command` makes it."""
         if self.describe() is None:
             where = f"stack {self.name} is missing in {self.account.region}"
             raise StackMissing(f"{where}: python -m deployments {command}")
@@ -61,7 +61,9 @@ class Stack:
         if stack is None:
             return [Change("create", f"stack {self.name}", template.resources(template.text(self.kind)))]
         if stack["StackStatus"] not in _SETTLED:
-            raise StackBusy(f"stack {self.name} is {stack['StackStatus']}: wait for it, or delete it, and come again")
+            raise StackBusy(
+                f"stack {self.name} is {stack['StackStatus']}: wait for it, or delete it, and repeat the command"
+            )
         deployed = str(self._client.get_template(StackName=self.name)["TemplateBody"])
         details = (*template.differences(deployed, template.text(self.kind)), *self._changed_parameters(stack))
         return [Change("update", f"stack {self.name}", details)] if details else []
@@ -75,12 +77,12 @@ class Stack:
         ]
 
     def apply(self) -> None:
-        """Create or update it, and wait until CloudFormation is done."""
+        """Create or update the stack, and wait until CloudFormation is done."""
         stack, body = self.describe(), template.text(self.kind)
         parameters = self._parameters(stack)
         tags = [{"Key": "project", "Value": self.account.project}]
         if stack is None:
-            made = self._client.create_stack(
+            created = self._client.create_stack(
                 StackName=self.name,
                 TemplateBody=body,
                 Parameters=parameters,
@@ -88,7 +90,7 @@ class Stack:
                 OnFailure="DELETE",  # so that the next attempt finds nothing in its way
                 Tags=tags,  # type: ignore[arg-type]
             )
-            self._wait("stack_create_complete", made["StackId"])
+            self._wait("stack_create_complete", created["StackId"])
         else:
             self._client.update_stack(
                 StackName=self.name, TemplateBody=body, Parameters=parameters, Capabilities=["CAPABILITY_NAMED_IAM"]
@@ -96,18 +98,18 @@ class Stack:
             self._wait("stack_update_complete", stack["StackId"])
 
     def _parameters(self, stack: "StackTypeDef | None") -> "list[ParameterTypeDef]":
-        """Return ours, and, of those that we leave alone, what somebody has set."""
-        ours: list[ParameterTypeDef] = [
+        """Return our parameters, and keep the current values of the template's other parameters."""
+        parameters: list[ParameterTypeDef] = [
             {"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()
         ]
         known = template.parse(template.text(self.kind))["Parameters"]
-        kept = {
+        unchanged = {
             p["ParameterKey"] for p in (stack.get("Parameters", []) if stack else [])
         } & known.keys() - self.parameters.keys()
-        return ours + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)]
+        return parameters + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(unchanged)]
 
     def remove(self) -> None:
-        """Delete it, and wait until it is gone."""
+        """Delete the stack, and wait until it no longer exists."""
         if stack := self.describe():
             self._client.delete_stack(StackName=self.name)
             self._wait("stack_delete_complete", stack["StackId"])

@@ -1,4 +1,4 @@
-"""What is there, in one table."""
+"""The state of the set-up, in one table."""
 
 from collections.abc import Iterator
 
@@ -18,15 +18,17 @@ STACKS = ("data", "registry", "cluster", "roles", "worker")
 
 def table(account: Account, prefect: SyncPrefectClient | None, git_secret: str) -> Table:
     """Return a row for each thing that `up` makes."""
-    shown = Table("", "is", title=f"{account.project} in {account.account_id}, {account.region}", title_justify="left")
+    rows = Table(
+        "resource", "state", title=f"{account.project} in {account.account_id}, {account.region}", title_justify="left"
+    )
     for name, state in (*_aws(account, git_secret), *_prefect(prefect)):
-        shown.add_row(name, state or "[yellow]missing[/yellow]")
-    return shown
+        rows.add_row(name, state or "[yellow]missing[/yellow]")
+    return rows
 
 
 def _aws(account: Account, git_secret: str) -> Iterator[tuple[str, str]]:
-    yield f"secret {git_secret}", "there" if Secret(account, git_secret).arn() else ""
-    yield f"secret {PREFECT_SECRET}", "there" if Secret(account, PREFECT_SECRET).arn() else "not there, or not needed"
+    yield f"secret {git_secret}", "exists" if Secret(account, git_secret).arn() else ""
+    yield f"secret {PREFECT_SECRET}", "exists" if Secret(account, PREFECT_SECRET).arn() else "missing, or not needed"
     for kind in STACKS:
         stack = Stack(account, kind)
         found = stack.describe()
@@ -59,7 +61,7 @@ def _prefect(prefect: SyncPrefectClient | None) -> Iterator[tuple[str, str]]:
     for name in (ECS_POOL, LOCAL_POOL):
         try:
             status = prefect.read_work_pool(name).status
-            yield f"work pool {name}", status.value.replace("_", " ").lower() if status else "there"
+            yield f"work pool {name}", status.value.replace("_", " ").lower() if status else "exists"
         except ObjectNotFound:
             yield f"work pool {name}", ""
     for name in deployed.names():

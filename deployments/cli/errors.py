@@ -1,8 +1,8 @@
-"""Every reason for which a set-up command refuses, by name; each message is one sentence that says what to do."""
+"""The errors of the set-up commands; each message is one sentence that says what to do."""
 
 
 class Refused(Exception):
-    """A command cannot go on, and has changed nothing since it said so last."""
+    """A command cannot continue. It has changed nothing since its last line of output."""
 
 
 class NoAwsCredentials(Refused):
@@ -18,15 +18,15 @@ class NoPrefectApi(Refused):
 
 
 class StackMissing(Refused):
-    """A stack that this command builds on is not there."""
+    """A stack that this command needs does not exist."""
 
 
 class StackBusy(Refused):
-    """A stack is being changed by somebody else, or an earlier change of it failed half-way."""
+    """Another change of the stack is in progress, or an earlier change failed half-way."""
 
 
 class StackFailed(Refused):
-    """CloudFormation could not make, change or remove a stack."""
+    """CloudFormation could not create, update or delete a stack."""
 
 
 class ImageMissing(Refused):
@@ -34,7 +34,7 @@ class ImageMissing(Refused):
 
 
 class ImageTagUnknown(Refused):
-    """The image's tag is to be the commit's, and there is none that describes the files."""
+    """The image has no tag: none was named, and no commit holds exactly these files."""
 
 
 class BuilderMissing(Refused):
@@ -62,11 +62,11 @@ class DeployFailed(Refused):
 
 
 class TokenMissing(Refused):
-    """No git token was given."""
+    """There is no git token, or a run could not use it."""
 
 
 class UnknownModel(Refused):
-    """A model's id is not one of Bedrock's."""
+    """The model id is not one of Bedrock's."""
 
 
 class InvalidParameter(Refused):
@@ -86,8 +86,8 @@ class NotificationBlockUnknown(Refused):
 
 
 class StoreUnknown(Refused):
-    """Runs' keepings cannot be listed where they are."""
+    """The saved state of runs cannot be listed in this storage."""
 
 
 class RunsNotOver(Refused):
-    """What a run keeps would be deleted while it may need it."""
+    """The saved state of an unfinished run would be deleted."""

@@ -1,4 +1,4 @@
-"""The Prefect server that the commands work with: the one that Prefect's own settings name."""
+"""The Prefect server of the commands: the one in Prefect's own settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared
 
 
 def api_url() -> str:
-    """Return the configured API's URL; raise `NoPrefectApi` where there is none."""
+    """Return the configured API's URL; raise `NoPrefectApi` if there is none."""
     url = get_current_settings().api.url
     if not url:
         raise NoPrefectApi("no Prefect API is configured: set PREFECT_API_URL, or prefect cloud login")
@@ -28,7 +28,7 @@ def is_loopback(url: str) -> bool:
 
 
 def credentials() -> tuple[str, SecretStr] | None:
-    """Return the setting and the value with which this client proves itself; None on a server that asks for nothing."""
+    """Return name and value of the setting that authenticates this client; None without authentication."""
     settings = get_current_settings().api
     if settings.key:
         return "key", settings.key
@@ -37,7 +37,7 @@ def credentials() -> tuple[str, SecretStr] | None:
 
 @contextmanager
 def prefect_api() -> Iterator[SyncPrefectClient]:
-    """Connect; raise `NoPrefectApi` where it does not answer."""
+    """Connect; raise `NoPrefectApi` if the server does not answer."""
     url = api_url()
     with get_client(sync_client=True) as client:
         try:

@@ -1,4 +1,4 @@
-"""A step of the set-up: it can say what it would change, and then change it."""
+"""A step of the set-up: it plans its changes, and then applies them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from rich.markup import escape
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that a step makes, changes or removes."""
+    """One resource that a step creates, updates or deletes."""
 
     verb: str
     what: str
@@ -18,17 +18,17 @@ class Change:
 
 
 class Step(Protocol):
-    """`plan` only reads, so that a dry run, which calls nothing else, cannot change anything."""
+    """A step. A dry run calls only `plan`, which only reads."""
 
     def plan(self) -> list[Change]:
-        """Say what `apply` would change; nothing where all is as it should be."""
+        """Return what `apply` would change; nothing if everything is as it should be."""
 
     def apply(self) -> None:
-        """Change it."""
+        """Make the changes."""
 
 
 def carry_out(steps: Iterable[Step], console: Console, *, dry_run: bool) -> int:
-    """Do the steps one after the other, or only say what they would do; return the number of changes."""
+    """Apply the steps in order, or only print what they would change; return the number of changes."""
     count = 0
     for step in steps:
         changes = step.plan()

@@ -1,49 +1,54 @@
 """The deployments of prefect.yaml on the Prefect server, put there by `prefect deploy`."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
+from prefect.flows import Flow, load_flow_from_entrypoint
 
-from deployments.aws.image import PROJECT
 from deployments.cli.errors import DeployFailed
+from deployments.cli.project import PROJECT_DIRECTORY
 from deployments.cli.step import Change
 
-_DEFINITION: Final = PROJECT / "prefect.yaml"
-_SHAPES_THE_FORM: Final = (
-    "flows/implement.py",
-    "flows/deliver.py",
-    "flows/parameters/form.py",
-    "flows/parameters/request.py",
-)
+_DEFINITION: Final = PROJECT_DIRECTORY / "prefect.yaml"
 
 
 def names() -> list[str]:
     """Return the full names of the deployments that prefect.yaml describes."""
-    described = yaml.safe_load(_DEFINITION.read_text())["deployments"]
-    return [f"{d['entrypoint'].rpartition('.')[2]}/{d['name']}" for d in described]
+    return [f"{d['entrypoint'].rpartition('.')[2]}/{d['name']}" for d in _described()]
+
+
+def _described() -> list[dict[str, Any]]:
+    return list(yaml.safe_load(_DEFINITION.read_text())["deployments"])
+
+
+def _form(entrypoint: str) -> str:
+    """Return what the server stores of the flow itself: its description and the schema of its parameters."""
+    flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint)
+    return json.dumps([flow.description, flow.parameters.model_dump(mode="json")], sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Deployments:
-    """All that prefect.yaml describes, with one image."""
+    """All deployments of prefect.yaml, with one image."""
 
     prefect: SyncPrefectClient
     image: str
 
-    @property
+    @cached_property
     def version(self) -> str:
-        """What the deployments were made of: other files or another image, another version."""
-        digest = hashlib.sha256(self.image.encode())
-        for path in (_DEFINITION, *(PROJECT / name for name in _SHAPES_THE_FORM)):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()[:12]
+        """A digest of prefect.yaml, the image, and the forms of the flows."""
+        forms = [_form(entrypoint) for entrypoint in sorted({d["entrypoint"] for d in _described()})]
+        content = "\n".join([self.image, _DEFINITION.read_text(), *forms])
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def plan(self) -> list[Change]:
         """Compare their versions with the server's."""
@@ -60,16 +65,16 @@ class Deployments:
             return ""
 
     def apply(self) -> None:
-        """Run `prefect deploy` as a person would, with no question asked."""
+        """Run `prefect deploy` without its questions."""
         variables = {
             "CLAUDE_CODE_IMAGE": self.image,
             "CLAUDE_CODE_VERSION": self.version,
             "CLAUDE_CODE_PYTHON": sys.executable,
-            "PWD": str(PROJECT),
+            "PWD": str(PROJECT_DIRECTORY),
         }
         done = subprocess.run(
             [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-            cwd=PROJECT,
+            cwd=PROJECT_DIRECTORY,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -1,9 +1,10 @@
-"""The Prefect work pools: where runs go, and what all runs there have in common.
+"""The Prefect work pools: where runs execute, and what all runs there have in common.
 
-The ECS pool's base job template is prefect-aws's own, with the account's cluster, roles, network and logs as defaults,
-and what it lacks: a task's stop timeout, and a root file system that is read-only but for a volume at /tmp.
+The ECS pool's base job template is prefect-aws's own, with the account's values as defaults. Added to it are a stop
+timeout of a task, and a root file system that is read-only except for a volume at /tmp.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,10 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 from prefect_aws.workers import ECSWorker
 
-from deployments.aws.account import Account
-from deployments.aws.network import Network
 from deployments.cli.step import Change
-from deployments.prefect.results import block_slug
 
 ECS_POOL: Final = "claude-code-ecs"
 LOCAL_POOL: Final = "claude-code-local"
@@ -25,14 +23,8 @@ _MAX_STOP_TIMEOUT_SECONDS: Final = 120
 _SCRATCH: Final = {"name": "scratch"}  # the image makes its mode 1777
 
 
-def ecs_template(account: Account, network: Network, api_secret: tuple[str, str] | None) -> dict[str, Any]:
-    """Return the ECS pool's base job template.
-
-    Args:
-        account: Where the runs are.
-        network: Where in its network.
-        api_secret: The variable for the secret that opens the Prefect API, and the secret's ARN.
-    """
+def ecs_template(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ECS pool's base job template, with these defaults of its variables by name."""
     template = ECSWorker.get_default_base_job_template()
     properties = template["variables"]["properties"]
     properties["stop_timeout"] = {
@@ -43,8 +35,7 @@ def ecs_template(account: Account, network: Network, api_secret: tuple[str, str]
         "maximum": _MAX_STOP_TIMEOUT_SECONDS,
     }
     _harden(template["job_configuration"]["task_definition"])
-    secret = dict([api_secret] if api_secret else [])
-    for name, value in (_defaults(account) | network.job_variables() | secret).items():
+    for name, value in defaults.items():
         properties[name]["default"] = value
     return template
 
@@ -57,35 +48,6 @@ def _harden(definition: dict[str, Any]) -> None:
         "readonlyRootFilesystem": True,
         "mountPoints": [{"sourceVolume": _SCRATCH["name"], "containerPath": "/tmp", "readOnly": False}],  # noqa: S108
     }
-
-
-def _defaults(account: Account) -> dict[str, Any]:
-    return {
-        "cluster": account.project,
-        "family": account.project,
-        "execution_role_arn": account.role("execution"),
-        "task_role_arn": account.role("task"),
-        # A job variable's own variables are added to these.
-        "env": {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": block_slug(account)},
-        "match_latest_revision_in_family": True,  # or each restart of the worker would register one more
-        "configure_cloudwatch_logs": True,
-        "cloudwatch_logs_prefix": "run",
-        # The group is CloudFormation's, with its retention; the role may not make another.
-        "cloudwatch_logs_options": {"awslogs-group": account.project, "awslogs-create-group": "false"},
-    }
-
-
-def current_network(prefect: SyncPrefectClient) -> Network | None:
-    """Return the network of the ECS pool that is there."""
-    try:
-        properties = prefect.read_work_pool(ECS_POOL).base_job_template["variables"]["properties"]
-    except ObjectNotFound:
-        return None
-    vpc_id, network = (properties[name].get("default") for name in ("vpc_id", "network_configuration"))
-    if not vpc_id or not network:
-        return None
-    public_ip = network["assignPublicIp"] == "ENABLED"
-    return Network(vpc_id, tuple(network["subnets"]), tuple(network["securityGroups"]), public_ip)
 
 
 def local_template() -> dict[str, Any]:

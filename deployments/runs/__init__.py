@@ -1,1 +1,1 @@
-"""What runs have left in the run store, to be listed and deleted by whoever operates it."""
+"""The saved state of runs: list it, delete it."""

@@ -1,122 +1,93 @@
-"""The commands that list and delete what runs have left."""
+"""The commands `runs list` and `runs delete`."""
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 from prefect.client.schemas.objects import FlowRun
-from rich.table import Table
 
-from deployments.aws.commands import app
 from deployments.cli import prefect_api
+from deployments.cli.app import app
 from deployments.cli.errors import InvalidParameter, RunsNotOver
-from deployments.cli.terminal import console, refusals
-from deployments.runs.prefect_runs import is_over, known
-from deployments.runs.stores import Kept, Store, open_store
+from deployments.cli.refusals import refusals
+from deployments.cli.terminal import console
+from deployments.runs.ages import parse_age
+from deployments.runs.flow_runs import flow_runs_by_id, is_finished
+from deployments.runs.stores import SavedRun, open_store
+from deployments.runs.table import format_size, runs_table
 
-keepings = typer.Typer(help="What runs have left in the run store: list, delete.", no_args_is_help=True)
-app.add_typer(keepings, name="keepings")
+runs = typer.Typer(help="The saved state of runs: list, delete.", no_args_is_help=True)
+app.add_typer(runs, name="runs")
 
-_UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _Block = Annotated[
     str,
-    typer.Option("--block", help="Its block, such as s3-bucket/claude-code-headless; Prefect's result storage if not."),
+    typer.Option(
+        "--block",
+        help="The storage block, such as s3-bucket/claude-code-headless. The default is Prefect's result storage.",
+    ),
 ]
 
 
-@keepings.command("list")
+@runs.command("list")
 def list_(block: _Block = "") -> None:
-    """List the runs that have left something: name, state, age, size, whether a change is kept, and cost."""
+    """List the runs with saved state: name, state, age, size, whether it holds a change, and cost."""
     with refusals(), prefect_api.prefect_api() as prefect:
         store = open_store(block)
-        runs = store.runs()
-        console().print(_table(store, runs, known(prefect, (kept.flow_run_id for kept in runs))))
+        saved_runs = store.runs()
+        flow_runs = flow_runs_by_id(prefect, (saved.flow_run_id for saved in saved_runs))
+        console().print(runs_table(store, saved_runs, flow_runs))
 
 
-@keepings.command()
+@runs.command()
 def delete(
-    flow_run_id: Annotated[list[str] | None, typer.Argument(help="Of which runs.")] = None,
+    flow_run_id: Annotated[list[str] | None, typer.Argument(help="The ids of the flow runs.")] = None,
     older_than: Annotated[
-        str, typer.Option("--older-than", help="Of runs that left nothing newer: 30d, 12h, 8w.")
+        str, typer.Option("--older-than", help="All runs that have saved nothing since then: 30d, 12h, 8w.")
     ] = "",
     block: _Block = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also of runs that are not over, and may need it.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also delete the state of unfinished runs, which may need it.")
+    ] = False,
 ) -> None:
-    """Delete for good what runs have left: by their ids, or by age."""
+    """Delete the saved state of runs for good: by id, or by age."""
     with refusals(), prefect_api.prefect_api() as prefect:
         store = open_store(block)
-        chosen = _chosen(store.runs(), flow_run_id or [], older_than)
-        runs = known(prefect, (kept.flow_run_id for kept in chosen))
+        selected = _select(store.runs(), flow_run_id or [], older_than)
+        flow_runs = flow_runs_by_id(prefect, (saved.flow_run_id for saved in selected))
         if not force:
-            chosen = _over(chosen, runs, is_named=bool(flow_run_id))
-        if not chosen:
+            selected = _finished(selected, flow_runs, by_id=bool(flow_run_id))
+        if not selected:
             console().print("nothing to delete")
             return
         if not yes:
-            console().print(_table(store, chosen, runs))
-            typer.confirm(f"delete all of this from {store.place()}?", abort=True)
-        for kept in chosen:
-            store.delete(kept.flow_run_id)
-            console().print(f"[bold]delete[/bold] {kept.flow_run_id}, {_size(kept.size)}")
+            console().print(runs_table(store, selected, flow_runs))
+            typer.confirm(f"delete all of this from {store.location()}?", abort=True)
+        for saved in selected:
+            store.delete(saved.flow_run_id)
+            console().print(f"[bold]delete[/bold] {saved.flow_run_id}, {format_size(saved.size)}")
 
 
-def _chosen(runs: Sequence[Kept], flow_run_ids: Sequence[str], older_than: str) -> list[Kept]:
-    """Return what was asked for; raise `InvalidParameter` where that is unclear, or not there."""
+def _select(saved_runs: Sequence[SavedRun], flow_run_ids: Sequence[str], older_than: str) -> list[SavedRun]:
+    """Return the runs with these ids, or of this age; raise `InvalidParameter` for both, neither or an unknown id."""
     if bool(flow_run_ids) == bool(older_than):
         raise InvalidParameter("say which runs: their ids, or --older-than")
     if older_than:
-        before = datetime.now(UTC) - _duration(older_than)
-        return [kept for kept in runs if kept.newest < before]
-    if missing := set(flow_run_ids) - {kept.flow_run_id for kept in runs}:
-        raise InvalidParameter(f"nothing is kept of the run {', '.join(sorted(missing))}")
-    return [kept for kept in runs if kept.flow_run_id in flow_run_ids]
+        before = datetime.now(UTC) - parse_age(older_than)
+        return [saved for saved in saved_runs if saved.newest < before]
+    if missing := set(flow_run_ids) - {saved.flow_run_id for saved in saved_runs}:
+        raise InvalidParameter(f"there is no saved state of the run {', '.join(sorted(missing))}")
+    return [saved for saved in saved_runs if saved.flow_run_id in flow_run_ids]
 
 
-def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,4})([hdw])", text)
-    if not found:
-        raise InvalidParameter(f"--older-than {text!r} is no time: 30d, 12h and 8w are")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-def _over(chosen: Sequence[Kept], runs: Mapping[str, FlowRun], *, is_named: bool) -> list[Kept]:
-    """Return those of runs that are over; raise `RunsNotOver` where another was named, and say so where it was not."""
-    others = [kept.flow_run_id for kept in chosen if not is_over(runs.get(kept.flow_run_id))]
-    if others and is_named:
-        raise RunsNotOver(f"{', '.join(others)} is not over and may need what it keeps: cancel it first, or --force")
-    if others:
-        console().print(f"left alone, as they are not over: {', '.join(others)}", soft_wrap=True)
-    return [kept for kept in chosen if kept.flow_run_id not in others]
-
-
-def _table(store: Store, chosen: Sequence[Kept], runs: Mapping[str, FlowRun]) -> Table:
-    table = Table("flow run", "", "state", "age", "size", "change", "cost", title=store.place(), title_justify="left")
-    total = 0.0
-    for kept in chosen:
-        run, spent = runs.get(kept.flow_run_id), store.spent(kept)
-        total += float(spent.get("spent_usd", 0))
-        table.add_row(
-            kept.flow_run_id,
-            run.name if run else "[dim]not known here[/dim]",
-            run.state_name if run else "",
-            _age(datetime.now(UTC) - kept.newest),
-            _size(kept.size),
-            "kept" if kept.has_change else "",
-            f"${spent['spent_usd']:.2f}" if spent else "",
+def _finished(selected: Sequence[SavedRun], flow_runs: Mapping[str, FlowRun], *, by_id: bool) -> list[SavedRun]:
+    """Return the finished runs; raise `RunsNotOver` if an unfinished run was selected by its id."""
+    unfinished = [saved.flow_run_id for saved in selected if not is_finished(flow_runs.get(saved.flow_run_id))]
+    if unfinished and by_id:
+        raise RunsNotOver(
+            f"{', '.join(unfinished)} is not finished and may need its saved state: cancel it first, or use --force"
         )
-    size = sum(kept.size for kept in chosen)
-    table.add_section()
-    table.add_row(f"{len(chosen)} run{'' if len(chosen) == 1 else 's'}", "", "", "", _size(size), "", f"${total:.2f}")
-    return table
-
-
-def _age(age: timedelta) -> str:
-    hours = int(age.total_seconds() // 3600)
-    return f"{hours // 24} d" if hours >= 48 else f"{hours} h"  # noqa: PLR2004 (two days)
-
-
-def _size(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
+    if unfinished:
+        console().print(f"not deleted, because the run is not finished: {', '.join(unfinished)}", soft_wrap=True)
+    return [saved for saved in selected if saved.flow_run_id not in unfinished]

@@ -1,4 +1,4 @@
-"""Prefect's result storage as far as runs' keepings lie there: a local directory, or a bucket."""
+"""The saved state of runs in Prefect's result storage: a local directory, or a bucket."""
 
 import json
 import shutil
@@ -28,65 +28,66 @@ _USAGE: Final = "usage.json"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What one run has left."""
+class SavedRun:
+    """The saved state of one run."""
 
     flow_run_id: str
     names: frozenset[str]
     size: int
     """In bytes."""
     newest: datetime
+    """When the newest file was written."""
 
     @property
     def has_change(self) -> bool:
-        """Whether a change is kept that `deliver` could push."""
+        """Whether it holds a change that `deliver` could push."""
         return "change.bundle" in self.names
 
 
 @dataclass(frozen=True)
 class Store(ABC):
-    """The keepings of all runs in one place."""
+    """The saved state of all runs in one storage block."""
 
     block: Any
 
     @abstractmethod
-    def place(self) -> str:
-        """Say where it is."""
+    def location(self) -> str:
+        """Return the directory, or the bucket and prefix."""
 
     @abstractmethod
     def delete(self, flow_run_id: str) -> None:
-        """Delete everything of a run, for good."""
+        """Delete everything of a run for good, also older versions."""
 
     @abstractmethod
     def _files(self) -> Iterator[tuple[str, int, datetime]]:
-        """Yield path below the folder, size and time of each file."""
+        """Yield the path below the folder, the size in bytes and the time of each file."""
 
-    def runs(self) -> list[Kept]:
-        """Return what there is, the newest first."""
+    def runs(self) -> list[SavedRun]:
+        """Return all runs with saved state, the newest first."""
         files: dict[str, list[tuple[str, int, datetime]]] = {}
         for path, size, time in self._files():
             flow_run_id, _, name = path.partition("/")
             files.setdefault(flow_run_id, []).append((name, size, time))
-        found = [_kept(flow_run_id, of_run) for flow_run_id, of_run in files.items()]
-        return sorted(found, key=lambda kept: kept.newest, reverse=True)
+        saved_runs = [_saved_run(flow_run_id, of_run) for flow_run_id, of_run in files.items()]
+        return sorted(saved_runs, key=lambda saved: saved.newest, reverse=True)
 
-    def spent(self, kept: Kept) -> dict[str, Any]:
-        """Return what the run's model cost; nothing where it kept none."""
-        if _USAGE not in kept.names:
+    def usage(self, saved: SavedRun) -> dict[str, Any]:
+        """Return the run's model usage (`spent_usd` and more); empty if it saved none, or it cannot be read."""
+        if _USAGE not in saved.names:
             return {}
         try:
-            return dict(json.loads(RunStore(self.block, kept.flow_run_id, ()).read(_USAGE) or b"{}"))
+            return dict(json.loads(RunStore(self.block, saved.flow_run_id, ()).read(_USAGE) or b"{}"))
         except (StoreUnavailable, ValueError):
             return {}
 
 
-def _kept(flow_run_id: str, files: Iterable[tuple[str, int, datetime]]) -> Kept:
+def _saved_run(flow_run_id: str, files: Iterable[tuple[str, int, datetime]]) -> SavedRun:
     names, sizes, times = zip(*files, strict=True)
-    return Kept(flow_run_id, frozenset(names), sum(sizes), max(times))
+    return SavedRun(flow_run_id, frozenset(names), sum(sizes), max(times))
 
 
 class LocalStore(Store):
-    """In a directory of this machine."""
+    """Saved state in a directory of this machine."""
 
     block: LocalFileSystem
 
@@ -94,7 +95,7 @@ class LocalStore(Store):
     def _folder(self) -> Path:
         return Path(self.block.basepath or ".").expanduser() / FOLDER
 
-    def place(self) -> str:
+    def location(self) -> str:
         """Return the directory."""
         return str(self._folder)
 
@@ -104,12 +105,12 @@ class LocalStore(Store):
 
     def _files(self) -> Iterator[tuple[str, int, datetime]]:
         for path in self._folder.glob("*/*"):
-            of = path.stat()
-            yield path.relative_to(self._folder).as_posix(), of.st_size, datetime.fromtimestamp(of.st_mtime, UTC)
+            stat = path.stat()
+            yield path.relative_to(self._folder).as_posix(), stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)
 
 
 class BucketStore(Store):
-    """In a bucket. What is deleted there is deleted in all its versions."""
+    """Saved state in an S3 bucket."""
 
     block: "S3Bucket"
 
@@ -122,7 +123,7 @@ class BucketStore(Store):
         folder = self.block.bucket_folder.strip("/")
         return f"{folder}/{FOLDER}/" if folder else f"{FOLDER}/"
 
-    def place(self) -> str:
+    def location(self) -> str:
         """Return the bucket and the prefix."""
         return f"s3://{self.block.bucket_name}/{self._prefix}"
 
@@ -130,9 +131,9 @@ class BucketStore(Store):
         """Delete every version of its objects."""
         pages = self._client.get_paginator("list_object_versions")
         for page in pages.paginate(Bucket=self.block.bucket_name, Prefix=f"{self._prefix}{flow_run_id}/"):
-            there = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             objects: list[ObjectIdentifierTypeDef] = [
-                {"Key": one["Key"], "VersionId": one["VersionId"]} for one in there
+                {"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions
             ]
             if objects:
                 self._client.delete_objects(Bucket=self.block.bucket_name, Delete={"Objects": objects, "Quiet": True})
@@ -140,15 +141,15 @@ class BucketStore(Store):
     def _files(self) -> Iterator[tuple[str, int, datetime]]:
         pages = self._client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self.block.bucket_name, Prefix=self._prefix):
-            for one in page.get("Contents", []):
-                yield one["Key"].removeprefix(self._prefix), one["Size"], one["LastModified"]
+            for item in page.get("Contents", []):
+                yield item["Key"].removeprefix(self._prefix), item["Size"], item["LastModified"]
 
 
 def open_store(slug: str) -> Store:
-    """Return the store in the block `type/name`, or, without one, in Prefect's default result storage.
+    """Return the store in the block `type/name`; without a name, in Prefect's default result storage.
 
     Raises:
-        StoreUnknown: There is no such block, or what it stores cannot be listed.
+        StoreUnknown: There is no such block, or it is neither a bucket nor a local directory.
     """
     try:
         block: Any = Block.load(slug, _sync=True) if slug else get_default_result_storage(_sync=True)  # type: ignore[call-arg]
@@ -158,4 +159,6 @@ def open_store(slug: str) -> Store:
         return LocalStore(block)
     if hasattr(block, "bucket_name") and hasattr(block, "credentials"):
         return BucketStore(block)
-    raise StoreUnknown(f"the runs' keepings in a {type(block).__name__} cannot be listed: S3 and local directories can")
+    raise StoreUnknown(
+        f"saved state in a {type(block).__name__} cannot be listed: use an S3 bucket or a local directory"
+    )

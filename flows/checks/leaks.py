@@ -1,7 +1,7 @@
-"""Secrets in a change: the run's own, in any form, and what looks like somebody's.
+"""No secrets in files: neither the run's own, in any form, nor texts that look like other people's.
 
-What looks like a secret is what the token detectors of https://github.com/Yelp/detect-secrets say, on the lines that
-the change adds. Its guesses by entropy or by a variable's name are left out: they stop ordinary work.
+The token detectors of https://github.com/Yelp/detect-secrets decide what looks like a secret, on the lines that the
+change adds. Its guesses by entropy or by the name of a variable are not used: they stop ordinary work.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from flows.checks.base import Inspection
 from flows.errors import CredentialExposed, SecretInChange
 from flows.redaction import GATEWAY_TOKEN, SECRETS, TOKEN_SHAPES
-from flows.repository import objects as git_objects
+from flows.repository import objects
 from flows.repository.objects import ChangedFile
 
 _GUESSES: Final = {
@@ -24,34 +25,40 @@ _GUESSES: Final = {
     "Secret Keyword",
 }
 _EXAMPLE: Final = "EXAMPLE"
-"""How AWS's documentation marks the keys in it, which open nothing."""
+"""The mark of the keys in AWS's documentation, which are not valid."""
 
 
-def check_message(message: str) -> None:
-    """Raise the named error of a secret in a commit's message; only its kind is said."""
-    check_credentials("the commit message", message)
-    if kind := looks_like_secret(message):
-        raise SecretInChange(f"the commit message holds what looks like a secret ({kind}): write it without")
+def check_leaks(inspection: Inspection) -> None:
+    """Raise `CredentialExposed` or `SecretInChange` for the first secret in the changed files or their names.
+
+    Their messages name the kind of secret, not the secret.
+    """
+    for portion in objects.in_portions(inspection.files, inspection.sizes):
+        _check_files(inspection.git_dir, portion, inspection.policy.allow_secrets_in)
 
 
-def check_secrets(git_dir: Path, files: Sequence[ChangedFile], allowed_in: Sequence[str]) -> None:
-    """Raise the named error of the first secret that the files hold and did not hold before; only its kind is said."""
+def _check_files(git_dir: Path, files: Sequence[ChangedFile], allowed_in: Sequence[str]) -> None:
     check_credentials("the name of a file", "\n".join(file.path for file in files))
-    held = git_objects.contents(git_dir, {blob for file in files for blob in file.blobs})
+    contents = objects.contents(git_dir, {blob for file in files for blob in file.blobs})
     for file in files:
-        new, added = _texts(held.get(file.blob, b""), held.get(file.old_blob, b""))
+        new, added = _texts(contents.get(file.blob, b""), contents.get(file.old_blob, b""))
         check_credentials(repr(file.path), new)
         if any(fnmatchcase(file.path, pattern) for pattern in allowed_in) or "\0" in new:
             continue
         if kind := looks_like_secret(added):
             raise SecretInChange(
                 f"{file.path!r} holds what looks like a secret ({kind}): have the agent read it from the environment, "
-                "or name the file in policy.allow_secrets_in if it is none"
+                "or name the file in policy.allow_secrets_in if it is not a secret"
             )
 
 
 def check_credentials(where: str, text: str) -> None:
-    """Raise `CredentialExposed` if `text` holds one of the run's own credentials."""
+    """Raise `CredentialExposed` if `text` holds one of the run's own credentials.
+
+    Args:
+        where: What the text is, for the message.
+        text: Any text.
+    """
     if exposed := SECRETS.found_in(text) - {GATEWAY_TOKEN}:
         raise CredentialExposed(
             f"{where} holds {', '.join(sorted(exposed))} of this run: renew it, and find out how it got there"
@@ -59,19 +66,19 @@ def check_credentials(where: str, text: str) -> None:
 
 
 def looks_like_secret(text: str) -> str:
-    """Return the kind of secret that `text` seems to hold, and "" if none."""
-    return next((kind for kind, found in _suspects(text) if _EXAMPLE not in found), "")
+    """Return the kind of secret that `text` seems to hold; "" for none."""
+    return next((kind for kind, match in _suspects(text) if _EXAMPLE not in match), "")
 
 
 def _suspects(text: str) -> Iterator[tuple[str, str]]:
     for kind, detector in _detectors().items():
-        yield from ((kind, str(found)) for found in detector.analyze_string(text))
+        yield from ((kind, str(match)) for match in detector.analyze_string(text))
     for shape in TOKEN_SHAPES:
-        yield from (("a token", found[0]) for found in shape.finditer(text))
+        yield from (("a token", match[0]) for match in shape.finditer(text))
 
 
 def _texts(new: bytes, old: bytes) -> tuple[str, str]:
-    """Return a file's content, and the lines of it that were not there before."""
+    """Return a file's content, and its lines that the old content does not have."""
     text, before = new.decode("latin-1"), set(old.decode("latin-1").splitlines())
     return text, "\n".join(line for line in text.splitlines() if line not in before) if before else text
 
@@ -83,5 +90,7 @@ def _detectors() -> dict[str, Any]:
 
     classes: dict[str, Any] = get_mapping_from_secret_type_to_class()
     return {
-        kind: made() for kind, made in classes.items() if kind not in _GUESSES and issubclass(made, RegexBasedDetector)
+        kind: detector()
+        for kind, detector in classes.items()
+        if kind not in _GUESSES and issubclass(detector, RegexBasedDetector)
     }

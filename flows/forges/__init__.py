@@ -1,1 +1,1 @@
-"""Git hosts: the addresses of their pages."""
+"""The hosts of git repositories: each forge is one file, and one line in `table.py`."""

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flows.forges.links import Links, Pushed, links
+from flows.forges import table as forges
+from flows.forges.base import Links, Pushed
 from flows.instructions.files import Instructions
 from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.timing import StepTime
@@ -62,9 +63,9 @@ class RunSummary:
         if self.repo_url is None:
             return Links("")
         if self.checkout is None or self.outcome is not Outcome.DELIVERED:
-            return Links(links(self.repo_url, Pushed("", "")).repository)
+            return Links(forges.links(self.repo_url.url, Pushed("", "")).repository)
         base = "" if self.checkout.continues else self.checkout.base_branch
-        return links(self.repo_url, Pushed(self.checkout.branch, self.commit, base))
+        return forges.links(self.repo_url.url, Pushed(self.checkout.branch, self.commit, base))
 
     @property
     def result(self) -> RunResult:

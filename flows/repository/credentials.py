@@ -25,7 +25,6 @@ from flows.repository.binding import Binding
 if TYPE_CHECKING:
     from boto3 import Session
 
-DEFAULT_USERNAME: Final = "x-access-token"
 UNBOUND: Final = (
     "the git token is not bound to a host: anyone who can start a run can have it sent to a server of their choice. "
     "Bind it: python -m deployments secret --repository 'https://github.com/your-org/*', or fill in Repositories in "
@@ -36,11 +35,12 @@ _FORM: Final = 'it must be {"token": "…", "email": "you@example.com"}'
 
 @dataclass(frozen=True)
 class GitCredentials:
-    """What opens one repository, and who its commits are from."""
+    """The token for a repository, and the author of its commits."""
 
     token: SecretStr
     email: str
-    username: str = DEFAULT_USERNAME
+    username: str = ""
+    """The user name to send with the token; empty for the name that the repository's forge expects."""
     bindings: tuple[Binding, ...] = ()
     """What the token is for: each of them has to allow a repository. The block and its AWS secret have one each."""
 
@@ -59,7 +59,7 @@ class GitCredentials:
                 )
 
     @classmethod
-    def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = DEFAULT_USERNAME) -> Self:
+    def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = "") -> Self:
         """Read them from AWS Secrets Manager.
 
         Raises:
@@ -80,13 +80,13 @@ class GitCredentials:
         """Return what `fields` holds; raise `InvalidGitSecret`, which names `where`, where it cannot be used."""
         token, email, username = (
             strip(value) if isinstance(value, str) else value
-            for value in (fields.get("token"), fields.get("email"), fields.get("username", DEFAULT_USERNAME))
+            for value in (fields.get("token"), fields.get("email"), fields.get("username", ""))
         )
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise InvalidGitSecret(f"{where} has no usable token (one line, no spaces): {_FORM}")
         if not isinstance(email, str) or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", email):
             raise InvalidGitSecret(f"{where} has no usable e-mail address: {_FORM}")
-        if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]+", username, re.ASCII):
+        if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]*", username, re.ASCII):
             raise InvalidGitSecret(f"{where} has an impossible user name: leave it out; {_FORM}")
         return cls(SecretStr(token), email, username, (Binding.parse(fields, where),))
 

@@ -25,6 +25,7 @@ from flows.errors import (
     RepoNotFound,
     RunError,
 )
+from flows.forges.table import git_username
 from flows.parameters.addresses import RepoUrl
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import command_line, isolated_environment, run_git, start_git
@@ -188,7 +189,8 @@ class Remote:
         try:
             os.write(write_end, f"{self.credentials.token.get_secret_value()}\n".encode() * _QUESTIONS)
             os.close(write_end)
-            program.write_text(_askpass_program(self.url.origin, self.credentials.username, read_end))
+            username = self.credentials.username or git_username(self.url.url)
+            program.write_text(_askpass_program(self.url.origin, username, read_end))
             program.chmod(0o700)
             host = {name: os.environ[name] for name in (*_HOST_NETWORK, *_HOST_CAS) if name in os.environ}
             yield isolated_environment({"GIT_ASKPASS": str(program), **host}), read_end

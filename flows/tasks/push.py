@@ -2,7 +2,7 @@
 
 from prefect import get_run_logger
 
-from flows.checks.change import check_change
+from flows.checks.table import check_change
 from flows.errors import BranchConflict, PushRejected, RunError, Superseded
 from flows.repository.clone import check_target
 from flows.repository.collect import Change

@@ -17,7 +17,7 @@ from tests.bench.jobs import small_job
 from tests.bench.measures import Curve, Measure
 from tests.bench.region import JOB
 from tests.bench.sides import PROJECT, Sides
-from tests.postgres.postgresql import postgresql
+from tests.support.postgresql import postgresql
 
 _TURNS: Final = (10, 100, 1_000)
 _MEGABYTES: Final = (1, 10, 100, 1_000)

@@ -15,10 +15,10 @@ from prefect.filesystems import LocalFileSystem
 from deployments.local.scripted_model import Script, Tool, Turn
 from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
-from tests.conftest import World
 from tests.durability.machines import FlowRun, Machine, create_flow_run, machine
 from tests.durability.slow_store import SlowStore
 from tests.support.fault_proxy import FaultProxy
+from tests.support.world import World
 
 TURNS: Final = 12
 WORK: Final = {f"step-{n}" for n in range(1, TURNS)}

@@ -15,11 +15,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments.local.git_remote import GitFault
 from deployments.local.prefect_server import free_port, prefect_server
 from deployments.local.scripted_model import ModelFault, Script, Tool, Turn
-from tests.conftest import World
 from tests.durability.machines import Machine, needs_root
 from tests.durability.points import WORKED, said, wait
 from tests.durability.scene import TURNS, WORK, Scene, described, scene, steps
 from tests.support.fault_proxy import FaultProxy, How
+from tests.support.world import World
 
 Record = Callable[[str, object], None]
 

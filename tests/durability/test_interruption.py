@@ -17,10 +17,10 @@ from prefect.states import Cancelling
 
 from deployments.local.scripted_model import Script
 from flows.deliver import deliver
-from tests.conftest import World
 from tests.durability.machines import Machine, needs_root
 from tests.durability.points import ASKING_SECONDS, in_clone, wait
 from tests.durability.scene import BRANCH, TURNS, Scene, scene, steps
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

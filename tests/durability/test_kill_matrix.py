@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from deployments.local.scripted_model import Script
-from tests.conftest import World
 from tests.durability.points import POINTS, Point, held, held_in_turn, wait
 from tests.durability.scene import TURNS, Scene, described, scene, steps
+from tests.support.world import World
 
 RANDOM_KILLS = 30
 Record = Callable[[str, object], None]

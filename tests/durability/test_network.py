@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from deployments.local.scripted_model import Tool, Turn
-from tests.conftest import World
 from tests.durability.scene import described
 from tests.support.fault_proxy import Cut, FaultProxy, How
 from tests.support.runs import Run
+from tests.support.world import World
 
 HOWS: tuple[How, ...] = ("reset", "stall", "truncate")
 BUNDLE = "x" * 3000

@@ -5,8 +5,8 @@ import uuid
 from pathlib import Path
 
 from deployments.local.scripted_model import Tool, Turn
-from tests.conftest import World
 from tests.durability.machines import create_flow_run, machine, matches
+from tests.support.world import World
 
 STEPS = tuple(
     Turn(f"Step {n}.", (Tool("Bash", {"command": f"cat ../../instructions/deep/{n} > step-{n}"}),), seconds=0.5)

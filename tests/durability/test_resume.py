@@ -12,9 +12,9 @@ from deployments.local.loopback import Asked
 from deployments.local.scripted_model import Script
 from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
-from tests.conftest import World
 from tests.durability.points import Point, held, held_in_turn
 from tests.durability.scene import TURNS, Scene, described, scene, steps
+from tests.support.world import World
 
 Record = Callable[[str, object], None]
 BYTES_A_TOKEN = 4

@@ -16,9 +16,9 @@ from deployments.local.prefect_server import ended
 from deployments.local.scripted_model import Script
 from deployments.local.served import served
 from flows.sandbox.user import FIRST_UID, UID_COUNT
-from tests.conftest import World
 from tests.durability.machines import PROJECT, FlowRun
 from tests.durability.scene import BRANCH, steps
+from tests.support.world import World
 
 CANCELLED_SECONDS = 10
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from deployments.local.scripted_model import Script
-from tests.conftest import World
 from tests.durability.machines import Machine
 from tests.durability.points import wait
 from tests.durability.scene import Scene, scene, steps
+from tests.support.world import World
 
 TAKEN_OVER = "a later execution of this run has taken over"
 

@@ -1,21 +1,19 @@
 """A team's set-up on AWS (moto), with the real worker in the real image; `make test-ecs` builds that."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from deployments.local.prefect_server import free_port
 from deployments.local.stack import LocalStack
 from deployments.prefect.pool import ECS_POOL
-from tests.deployments.aws.cloud import REGION, TOKEN, Cloud
-from tests.deployments.aws.conftest import aws, docker, make_cloud  # noqa: F401 (fixtures)
 from tests.ecs.fargate import secrets_of
 from tests.ecs.recorded_aws import RecordedAws
-from tests.ecs.team import Team
-from tests.image.conftest import engine  # noqa: F401 (a fixture)
-from tests.image.engine import Container, Engine
-
-PREFECT_API_KEY = "pnu_a_key_that_nobody_else_may_see"
+from tests.ecs.team import PREFECT_API_KEY, Team
+from tests.support.aws_account import docker_stand_in, moto_account, new_cloud
+from tests.support.cloud import REGION, TOKEN, Cloud
+from tests.support.container_engine import Container, Engine
 
 
 @pytest.fixture(scope="session")
@@ -27,28 +25,48 @@ def prefect_settings() -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The container engine that `make test-ecs` names."""
+    return Engine.from_environment()
+
+
 @pytest.fixture(scope="package")
-def cloud(engine: Engine, make_cloud: Callable[[], Cloud]) -> Cloud:  # noqa: F811
+def aws(stack: LocalStack) -> Iterator[LocalStack]:
+    """The stack, with all services of AWS at its address."""
+    with moto_account(stack) as account:
+        yield account
+
+
+@pytest.fixture(scope="package")
+def docker(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file in which the docker that pushes to moto records its arguments."""
+    assert engine.program.startswith("/"), "or the stand-in would run the containers"
+    with docker_stand_in(tmp_path_factory.mktemp("docker")) as recorded_in:
+        yield recorded_in
+
+
+@pytest.fixture(scope="package")
+def cloud(aws: LocalStack, docker: Path) -> Cloud:
     """What `up` made for a team whose Prefect asks for an API key; `prefect deploy --all` is its last step but one."""
     from prefect.settings import PREFECT_API_KEY as SETTING  # noqa: PLC0415
     from prefect.settings import temporary_settings  # noqa: PLC0415
 
-    assert engine.program.startswith("/"), "or it could be the docker that plays a part in make_cloud"
-    made = make_cloud()
+    made = new_cloud(aws, docker)
     with temporary_settings({SETTING: PREFECT_API_KEY}):
         made.done(*made.up, stdin=f"{TOKEN}\n")
     return made
 
 
 @pytest.fixture(scope="package")
-def recorded(aws: LocalStack) -> Iterator[RecordedAws]:  # noqa: F811
+def recorded(aws: LocalStack) -> Iterator[RecordedAws]:
     """AWS, as the worker reaches it."""
     with RecordedAws(aws.aws_url) as made:
         yield made
 
 
 @pytest.fixture(scope="package")
-def worker(cloud: Cloud, engine: Engine, recorded: RecordedAws, stack: LocalStack) -> Iterator[Container]:  # noqa: F811
+def worker(cloud: Cloud, engine: Engine, recorded: RecordedAws, stack: LocalStack) -> Iterator[Container]:
     """The worker's service: its task definition's command, variables and secrets, in the image."""
     ecs = cloud.client("ecs")
     definition = ecs.describe_task_definition(taskDefinition=f"{cloud.project}-worker")["taskDefinition"]
@@ -70,6 +88,6 @@ def worker(cloud: Cloud, engine: Engine, recorded: RecordedAws, stack: LocalStac
 
 
 @pytest.fixture(scope="package")
-def team(cloud: Cloud, engine: Engine, recorded: RecordedAws, worker: Container) -> Team:  # noqa: F811
+def team(cloud: Cloud, engine: Engine, recorded: RecordedAws, worker: Container) -> Team:
     """All of it, working."""
     return Team(cloud, engine, recorded, worker)

@@ -8,8 +8,8 @@ from typing import Any
 
 import boto3
 
-from tests.deployments.aws.cloud import REGION
-from tests.image.engine import Container, Engine
+from tests.support.cloud import REGION
+from tests.support.container_engine import Container, Engine
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from tests.conftest import World
-from tests.deployments.aws.cloud import Cloud
 from tests.ecs.fargate import Submitted, started
 from tests.ecs.recorded_aws import RecordedAws
-from tests.image.engine import Container, Engine
+from tests.support.cloud import Cloud
+from tests.support.container_engine import Container, Engine
+from tests.support.world import World
 
 Found = TypeVar("Found")
 
+PREFECT_API_KEY: Final = "pnu_a_key_that_nobody_else_may_see"
 RUN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

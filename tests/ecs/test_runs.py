@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.conftest import World
 from tests.ecs.fargate import stopped_event
 from tests.ecs.team import Team, first_task_start, prefect, state, states, wait_for
-from tests.image.engine import Container
+from tests.support.container_engine import Container
+from tests.support.world import World
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 

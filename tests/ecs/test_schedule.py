@@ -9,8 +9,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import IntervalSchedule
 
-from tests.conftest import World
 from tests.ecs.team import Team, state, wait_for
+from tests.support.world import World
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 

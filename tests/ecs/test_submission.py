@@ -5,9 +5,8 @@ import json
 import pytest
 
 from deployments.aws.account import PREFECT_SECRET
-from tests.ecs.conftest import PREFECT_API_KEY
 from tests.ecs.fargate import Submitted
-from tests.ecs.team import Team, prefect
+from tests.ecs.team import PREFECT_API_KEY, Team, prefect
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 

@@ -8,8 +8,8 @@ import pytest
 
 from deployments.local.stack import BUCKET, GIT_EMAIL, GIT_TOKEN
 from flows import errors
-from tests.conftest import World
 from tests.support.runs import Run, steps_started
+from tests.support.world import World
 
 
 def test_the_default_branch_is_protected_unless_allowed(world: World, run: Callable[..., Run]) -> None:

@@ -7,8 +7,8 @@ import pytest
 from deployments.local.scripted_model import Tool, Turn
 from flows.errors import BudgetExceeded
 from flows.parameters.request import DEFAULT_MODEL_IDS, Limits, Provider
-from tests.conftest import World
 from tests.support.runs import Run
+from tests.support.world import World
 
 WRITES = tuple(
     Turn(f"I write {n}.", (Tool("Write", {"file_path": f"{{cwd}}/{n}.txt", "content": f"{n}\n"}),)) for n in range(5)

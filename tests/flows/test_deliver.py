@@ -13,8 +13,8 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import GIT_TOKEN
 from flows import errors
 from flows.deliver import deliver
-from tests.conftest import World
 from tests.support.runs import Run
+from tests.support.world import World
 
 CI_CHANGE = "mkdir .circleci; echo x > .circleci/config.yml"
 

@@ -14,8 +14,8 @@ from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
 from flows.agent.command import environment
 from flows.tasks.claude import run_claude
-from tests.conftest import World
 from tests.support.runs import Run
+from tests.support.world import World
 
 
 class BusyS3(LoopbackServer):

@@ -3,9 +3,7 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import boto3
 import psutil
@@ -16,22 +14,10 @@ from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, GI
 from flows import __main__ as container
 from flows import errors
 from flows.parameters.environment import LIMITS, POLICY, VARIABLES
-from tests.conftest import World
+from tests.support.flows_command import last_line, start
+from tests.support.world import World
 
-PROJECT = Path(__file__).parents[2]
 Container = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def start(
-    variables: dict[str, str], prefix: tuple[str, ...] = (), options: tuple[str, ...] = ()
-) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PROCESS_REQUIREMENTS": "true", **variables}
-    command = [*prefix, sys.executable, "-m", "flows", *options]
-    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
-
-
-def last_line(text: str) -> str:
-    return text.strip().splitlines()[-1]
 
 
 def test_help_names_every_variable_and_is_no_failure() -> None:

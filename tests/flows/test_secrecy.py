@@ -9,9 +9,10 @@ import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from flows.redaction import SECRETS as KNOWN
-from tests.conftest import World, flush
+from tests.support.prefect_workers import flush
 from tests.support.runs import run_flow
 from tests.support.sightings import PATTERNS, holders, sampled_argv, seen_in
+from tests.support.world import World
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the wall between two users needs root: run as root")
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
-from tests.conftest import REAL_HOME, World
-from tests.hostile.conftest import Attack, Markers, SecondServer
+from tests.support.attack import Attack, Markers, SecondServer
+from tests.support.environment import REAL_HOME
 from tests.support.runs import run_flow
+from tests.support.world import World
 
 READ_PROCESSES = r"""
 for pid in 1 {pid}; do for f in environ mem maps auxv io fd cwd root stack; do

@@ -16,10 +16,10 @@ from deployments.local.stack import API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCES
 from flows.aws import credentials as aws_credentials
 from flows.errors import AwsCredentialsMissing, InvalidCredential, InvalidGitSecret, RunError
 from flows.parameters.request import Limits
-from tests.conftest import World
-from tests.hostile.conftest import Attack
+from tests.support.attack import Attack
 from tests.support.runs import Run, steps_started
 from tests.support.sightings import PATTERNS, seen_in
+from tests.support.world import World
 
 LOOKS = (
     f'grep -rlsaE \'{PATTERNS}\' "$HOME" "$TMPDIR" /proc/self/environ /proc/[0-9]*/cmdline > found.txt; '

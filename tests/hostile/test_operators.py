@@ -10,9 +10,9 @@ from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN
 from flows import errors
 from flows.deliver import deliver
-from tests.conftest import World
-from tests.hostile.conftest import SecondServer
+from tests.support.attack import SecondServer
 from tests.support.runs import Run
+from tests.support.world import World
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from flows.errors import AgentFilesChanged, RunError
-from tests.hostile.conftest import Attack, Markers, SecondServer
 from tests.hostile.outcomes import BESIDE_THE_TREE, IN_THE_TREE, REFUSED, TAKEN
+from tests.support.attack import Attack, Markers, SecondServer
 
 
 @pytest.mark.parametrize(("script", "error"), REFUSED.values(), ids=REFUSED.keys())

@@ -9,8 +9,8 @@ import pytest
 
 from deployments.local.git_remote import GitRemote
 from deployments.local.stack import GIT_TOKEN
-from tests.hostile.conftest import Attack, Markers, SecondServer
 from tests.hostile.plants import CONFIG, DAEMONS, HOOKS, NOT_IN_THE_PLAIN_WAY, PLAIN_WAY, REPLANTING
+from tests.support.attack import Attack, Markers, SecondServer
 
 ADDED = {
     ".gitattributes",

@@ -1,11 +1,11 @@
-"""The engine, for all tests of the image."""
+"""The container engine, for all tests of the image."""
 
 import pytest
 
-from tests.image.engine import Engine
+from tests.support.container_engine import Engine
 
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    """The engine that `make test-image` found."""
+    """The container engine that `make test-image` names."""
     return Engine.from_environment()

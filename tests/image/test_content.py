@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.image.engine import Engine
+from tests.support.container_engine import Engine
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 

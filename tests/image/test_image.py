@@ -10,8 +10,8 @@ from prefect.client.orchestration import get_client
 
 from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 from flows.parameters.request import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
-from tests.conftest import World
-from tests.image.engine import Container, Engine
+from tests.support.container_engine import Container, Engine
+from tests.support.world import World
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 

@@ -12,8 +12,8 @@ import pytest
 
 from deployments.local.prefect_server import client_environment, free_port, prefect_server
 from deployments.local.served import run, served
-from tests.conftest import World
-from tests.postgres.postgresql import PostgreSQL, postgresql
+from tests.support.postgresql import PostgreSQL, postgresql
+from tests.support.world import World
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 

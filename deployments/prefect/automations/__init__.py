@@ -1,1 +1,1 @@
-"""What the Prefect server does by itself about runs: mark lost ones as crashed, run them again, tell people."""
+"""Automations on the Prefect server: they mark lost runs as crashed, run them again, and notify people."""

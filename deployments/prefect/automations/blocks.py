@@ -1,4 +1,4 @@
-"""Whom notifications go to: a webhook's address, kept in a block of ours, or a block that is there."""
+"""The recipient of notifications: a webhook, whose address is stored in a block, or an existing block."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from deployments.cli.errors import NotificationBlockUnknown
 from deployments.cli.step import Change
-from deployments.prefect.automations.installed import Told
+from deployments.prefect.automations.installed import Recipient
 
 BLOCK_NAME: Final = "claude-code-headless"
 _WEBHOOK: Final = "webhook"
@@ -26,7 +26,7 @@ class WebhookBlock:
     url: SecretStr
 
     def plan(self) -> list[Change]:
-        """Compare its address with what is stored; show neither."""
+        """Compare its address with the stored one; show neither."""
         what = f"block {_WEBHOOK}/{BLOCK_NAME}"
         document = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
         if not document:
@@ -34,21 +34,21 @@ class WebhookBlock:
         return [] if document.data.get("url") == self.url.get_secret_value() else [Change("update", what)]
 
     def apply(self) -> None:
-        """Save it."""
+        """Save the block."""
         block = Webhook(url=self.url, headers=SecretDict({"Content-Type": "application/json"}))
         block.save(BLOCK_NAME, overwrite=True, _sync=True)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
 class RemovedWebhookBlock:
-    """The block of ours, not to be on the server."""
+    """The webhook's block, which should not be on the server."""
 
     prefect: SyncPrefectClient
 
     def plan(self) -> list[Change]:
-        """See whether it is there."""
-        is_there = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
-        return [Change("delete", f"block {_WEBHOOK}/{BLOCK_NAME}")] if is_there else []
+        """Look for it on the server."""
+        exists = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
+        return [Change("delete", f"block {_WEBHOOK}/{BLOCK_NAME}")] if exists else []
 
     def apply(self) -> None:
         """Delete it."""
@@ -56,8 +56,8 @@ class RemovedWebhookBlock:
             self.prefect.delete_block_document(document.id)
 
 
-def told(prefect: SyncPrefectClient, slug: str) -> Told:
-    """Return the block `type/name`; raise `NotificationBlockUnknown` where it is none or cannot be told a thing."""
+def find_recipient(prefect: SyncPrefectClient, slug: str) -> Recipient:
+    """Return the block `type/name`; raise `NotificationBlockUnknown` if it does not exist or cannot be notified."""
     kind, _, name = slug.partition("/")
     document = _document(prefect, kind, name)
     if document is None:
@@ -66,7 +66,7 @@ def told(prefect: SyncPrefectClient, slug: str) -> Told:
     schema: Any = document.block_schema
     if not is_webhook and "notify" not in (schema.capabilities if schema else ()):
         raise NotificationBlockUnknown(f"the block {slug} cannot be notified: slack-webhook/… can, or webhook/…")
-    return Told(document.id, is_webhook)
+    return Recipient(document.id, is_webhook)
 
 
 def _document(prefect: SyncPrefectClient, kind: str, name: str) -> BlockDocument | None:

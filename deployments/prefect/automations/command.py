@@ -1,4 +1,4 @@
-"""The command that puts the automations on a Prefect server, changes them, or takes them away."""
+"""The command that creates, updates or removes the automations on a Prefect server."""
 
 import sys
 from collections.abc import Iterator
@@ -8,12 +8,14 @@ import typer
 from prefect.client.orchestration import SyncPrefectClient
 from pydantic import SecretStr
 
-from deployments.aws.commands import app
-from deployments.cli import options, prefect_api
+from deployments.cli import prefect_api
+from deployments.cli.app import app
+from deployments.cli.options import DryRun
+from deployments.cli.refusals import refusals
 from deployments.cli.step import Step, carry_out
-from deployments.cli.terminal import console, refusals
+from deployments.cli.terminal import console
 from deployments.prefect.automations import installed
-from deployments.prefect.automations.blocks import BLOCK_NAME, RemovedWebhookBlock, WebhookBlock, told
+from deployments.prefect.automations.blocks import BLOCK_NAME, RemovedWebhookBlock, WebhookBlock, find_recipient
 
 MAX_RUNS: Final = 4
 SILENCE_SECONDS: Final = 90
@@ -35,20 +37,20 @@ def automations(
     ] = "",
     max_runs: Annotated[
         int,
-        typer.Option("--max-runs", min=2, help="How often a run that crashes is executed, the first included."),
+        typer.Option("--max-runs", min=2, help="How often a run that crashes is executed, including the first time."),
     ] = MAX_RUNS,
     silence_seconds: Annotated[
         int,
         typer.Option(
             "--silence-seconds",
             min=_HEARTBEAT_SECONDS + 5,
-            help="How long nothing is heard of a run that counts as lost.",
+            help="After how many seconds without a heartbeat a run counts as lost.",
         ),
     ] = SILENCE_SECONDS,
-    remove: Annotated[bool, typer.Option("--remove", help="Take all of them away.")] = False,
-    dry_run: options.DryRun = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove all of them.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """Have the Prefect server find lost runs, run them again, and tell people how runs ended."""
+    """Have the Prefect server find lost runs, run them again, and notify people of outcomes."""
     if webhook and block:
         raise typer.BadParameter("give --webhook or --block, not both")
     url = SecretStr(sys.stdin.readline().strip() if webhook == "-" else webhook)
@@ -60,12 +62,12 @@ def automations(
 def _installation(
     prefect: SyncPrefectClient, url: SecretStr, block: str, max_runs: int, silence_seconds: int, dry_run: bool
 ) -> Iterator[Step]:
-    """Yield the block before what names it; without anybody to tell, notifications that are there stay."""
+    """Yield the block before the automations that name it; without a recipient, existing notifications stay."""
     if url.get_secret_value():
-        yield (made := WebhookBlock(prefect, url))
-        block = "" if dry_run and made.plan() else f"webhook/{BLOCK_NAME}"
-    receiver = told(prefect, block) if block else None
-    for wanted in installed.automations(max_runs, silence_seconds, receiver):
+        yield (webhook := WebhookBlock(prefect, url))
+        block = "" if dry_run and webhook.plan() else f"webhook/{BLOCK_NAME}"
+    recipient = find_recipient(prefect, block) if block else None
+    for wanted in installed.automations(max_runs, silence_seconds, recipient):
         yield installed.Installed(prefect, wanted)
 
 

@@ -1,4 +1,4 @@
-"""Automations on the Prefect server: as the files here have them, made or changed where they differ, known by name."""
+"""Automations on the Prefect server, identified by name: created from the files here, and updated if they differ."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ _FILES: Final = ("crash-detection", "run-again", "cancellation", NOTIFICATIONS)
 
 
 @dataclass(frozen=True)
-class Told:
-    """Whom notifications go to: a block document on the server, which is called or notified."""
+class Recipient:
+    """The block document on the server that notifications are sent to."""
 
     block_id: UUID
     is_webhook: bool
@@ -36,18 +36,18 @@ class Told:
         return {"type": "call-webhook", "block_document_id": str(self.block_id), "payload": payload}
 
 
-def automations(max_runs: int, silence_seconds: int, told: Told | None) -> Iterator[AutomationCore]:
-    """Yield the automations of the files, with what the command was told in them; no notifications to nobody."""
+def automations(max_runs: int, silence_seconds: int, recipient: Recipient | None) -> Iterator[AutomationCore]:
+    """Yield the automations of the files, with the options of the command; without a recipient, no notifications."""
     [lost] = _read("crash-detection")
     lost["trigger"]["within"] = silence_seconds
     [again] = _read("run-again")
     again["trigger"]["match"]["prefect.run-count"] = [str(count) for count in range(1, max_runs)]
     again["description"] = f"Executes a run of implement again after a crash, {max_runs} times in all."
     [cancelled] = _read("cancellation")
-    told_of = _read(NOTIFICATIONS) if told else []
-    for one in told_of:
-        one["actions"] = [told.action(written) for written in one["actions"]] if told else []
-    yield from map(AutomationCore.model_validate, (lost, again, cancelled, *told_of))
+    notifications = _read(NOTIFICATIONS) if recipient else []
+    for notification in notifications:
+        notification["actions"] = [recipient.action(action) for action in notification["actions"]] if recipient else []
+    yield from map(AutomationCore.model_validate, (lost, again, cancelled, *notifications))
 
 
 def names() -> list[str]:
@@ -63,7 +63,7 @@ def _read(file: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Installed:
-    """One automation, as it should be on the server. Whether it is paused there is somebody else's matter."""
+    """One automation, as it should be on the server. If a person paused it there, it stays paused."""
 
     prefect: SyncPrefectClient
     wanted: AutomationCore
@@ -88,19 +88,19 @@ class Installed:
 
 @dataclass(frozen=True)
 class Removed:
-    """One automation, not to be on the server."""
+    """One automation that should not be on the server."""
 
     prefect: SyncPrefectClient
     name: str
 
     def plan(self) -> list[Change]:
-        """See whether it is there."""
+        """Look for it on the server."""
         return [Change("delete", f"automation {self.name!r}")] if _found(self.prefect, self.name) else []
 
     def apply(self) -> None:
         """Delete it."""
-        for one in _found(self.prefect, self.name):
-            self.prefect.delete_automation(one.id)
+        for automation in _found(self.prefect, self.name):
+            self.prefect.delete_automation(automation.id)
 
 
 def _found(prefect: SyncPrefectClient, name: str) -> list[Automation]:

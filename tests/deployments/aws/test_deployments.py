@@ -7,7 +7,7 @@ import yaml
 
 from deployments.aws.template import FOLDER
 from flows.implement import implement
-from tests.deployments.aws.cloud import Made
+from tests.support.cloud import Made
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse

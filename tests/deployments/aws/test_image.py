@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.deployments.aws.cloud import Cloud, noted
+from tests.support.cloud import Cloud, noted
 
 pytestmark = pytest.mark.xdist_group("aws")
 

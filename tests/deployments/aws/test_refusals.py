@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.aws.cloud import Cloud, Made
+from tests.support.cloud import Cloud, Made
 
 pytestmark = pytest.mark.xdist_group("aws")
 
@@ -84,12 +84,12 @@ def test_an_image_without_a_builder(cloud: Cloud, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("commit", "said"), [(False, "this is no git checkout"), (True, "there are changes that no commit holds")]
+    ("commit", "said"), [(False, "this is not a git checkout"), (True, "there are uncommitted changes")]
 )
 def test_an_image_that_no_commit_names(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: bool, said: str
 ) -> None:
-    monkeypatch.setattr("deployments.aws.image.PROJECT", tmp_path)
+    monkeypatch.setattr("deployments.aws.image.PROJECT_DIRECTORY", tmp_path)
     if commit:
         git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
         for arguments in (["init", "-q"], ["commit", "-qm", "first", "--allow-empty"]):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.aws.cloud import Made
+from tests.support.cloud import Made
 
 pytestmark = pytest.mark.xdist_group("aws")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.aws.cloud import EMAIL, Cloud
+from tests.support.cloud import EMAIL, Cloud
 
 pytestmark = pytest.mark.xdist_group("aws")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.deployments.aws.cloud import TOKEN, Cloud, Made
+from tests.support.cloud import TOKEN, Cloud, Made
 
 pytestmark = pytest.mark.xdist_group("aws")
 

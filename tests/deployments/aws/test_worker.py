@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.state.store import RunStore
-from tests.deployments.aws.cloud import Made
+from tests.support.cloud import Made
 
 pytestmark = pytest.mark.xdist_group("aws")
 

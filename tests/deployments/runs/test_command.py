@@ -1,4 +1,4 @@
-"""The commands on runs' keepings, in a directory and in a bucket, as `python -m deployments keepings` gives them."""
+"""`python -m deployments runs`: saved state in a directory and in a bucket, listed and deleted."""
 
 import logging
 import os
@@ -12,28 +12,18 @@ import pytest
 from deployments.local.stack import LocalStack
 from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
+from tests.support.commands import Give, set_up_command
 
-Give = Callable[..., str]
 BLOCKS = ("local-file-system", "s3-bucket")
 
 
 @pytest.fixture(scope="module")
 def give(stack: LocalStack) -> Give:
-    from typer.testing import CliRunner  # noqa: PLC0415 (Prefect reads its environment when it is imported)
-
-    from deployments.__main__ import app  # noqa: PLC0415
-
-    def call(*arguments: str, status: int = 0, stdin: str = "") -> str:
-        assert stack.prefect_api_url
-        result = CliRunner().invoke(app, ["keepings", *arguments], input=stdin)
-        assert result.exit_code == status, result.output + repr(result.exception)
-        return str(result.output)
-
-    return call
+    return set_up_command(stack, "runs")
 
 
 class Place:
-    """A store of one test's own, with a block."""
+    """A store for one test, with its block."""
 
     def __init__(self, stack: LocalStack, kind: str, folder: Path) -> None:
         from prefect.filesystems import LocalFileSystem  # noqa: PLC0415
@@ -52,7 +42,7 @@ class Place:
         )
         self._block.save(name)
 
-    def keep(self, flow_run_id: str, cost: float = 0, **files: bytes) -> RunStore:
+    def save(self, flow_run_id: str, cost: float = 0, **files: bytes) -> RunStore:
         store = RunStore(self._block, flow_run_id, ())
         for file, content in files.items():
             store.save(file.replace("_", "."), content)
@@ -61,7 +51,7 @@ class Place:
         return store
 
     def files(self) -> set[str]:
-        """Return what is there, older versions of it as well."""
+        """Return all files, also those of which only older versions are left."""
         if not self.is_bucket:
             return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
         found = self._s3.list_object_versions(Bucket=self._bucket)
@@ -105,15 +95,15 @@ def flow_run(stack: LocalStack) -> Iterator[Callable[[str], str]]:
 
 def test_the_list_says_what_there_is_of_each_run(give: Give, place: Place, flow_run: Callable[[str], str]) -> None:
     done, stranger = flow_run("COMPLETED"), str(uuid.uuid4())
-    place.keep(done, 1.25, change_bundle=b"x" * 2 * 2**20)
-    place.keep(stranger, 0.5, report_md=b"# Done")
+    place.save(done, 1.25, change_bundle=b"x" * 2 * 2**20)
+    place.save(stranger, 0.5, report_md=b"# Done")
     rows = {
         line.split("│")[1].strip(): line for line in give("list", "--block", place.slug).splitlines() if "│" in line
     }
-    for part in ("run-COMPLETED", "Completed", "0 h", "2.0 MiB", "kept", "$1.25"):
+    for part in ("run-COMPLETED", "Completed", "0 h", "2.0 MiB", "saved", "$1.25"):
         assert part in rows[done]
-    assert "not known here" in rows[stranger]
-    assert "kept" not in rows[stranger]
+    assert "unknown to this server" in rows[stranger]
+    assert "saved" not in rows[stranger]
     assert "$1.75" in rows["2 runs"]
 
 
@@ -125,26 +115,26 @@ def test_an_empty_store_is_an_empty_list(give: Give, place: Place) -> None:
 def test_one_run_is_deleted_for_good_after_asking_and_no_other(give: Give, place: Place) -> None:
     one, other = str(uuid.uuid4()), str(uuid.uuid4())
     for _ in range(2):  # a second version of each object
-        place.keep(one, 1, report_md=b"1")
-        kept = place.keep(other, 1, report_md=b"1")
+        place.save(one, 1, report_md=b"1")
+        saved = place.save(other, 1, report_md=b"1")
     before = place.files()
     assert "Aborted" in give("delete", one, "--block", place.slug, status=1, stdin="n\n")
     assert place.files() == before
     assert f"delete {one}" in give("delete", one, "--block", place.slug, stdin="y\n")
-    assert place.files() == {kept.path("report.md"), kept.path("usage.json")}
+    assert place.files() == {saved.path("report.md"), saved.path("usage.json")}
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "PENDING", "SCHEDULED", "PAUSED", "CANCELLING"])
-def test_a_run_that_is_not_over_keeps_what_it_has(
+def test_an_unfinished_run_keeps_its_saved_state(
     give: Give, stack: LocalStack, tmp_path: Path, flow_run: Callable[[str], str], state: str
 ) -> None:
     place = Place(stack, "local-file-system", tmp_path)
     one = flow_run(state)
-    place.keep(one, 1)
-    assert f"RunsNotOver: {one} is not over" in give("delete", one, "--yes", "--block", place.slug, status=1)
+    place.save(one, 1)
+    assert f"RunsNotOver: {one} is not finished" in give("delete", one, "--yes", "--block", place.slug, status=1)
     place.age(86400 * 40)
     said = give("delete", "--older-than", "30d", "--yes", "--block", place.slug)
-    assert f"left alone, as they are not over: {one}" in said
+    assert f"not deleted, because the run is not finished: {one}" in said
     assert place.files()
     give("delete", one, "--yes", "--force", "--block", place.slug)
     assert not place.files()
@@ -152,17 +142,17 @@ def test_a_run_that_is_not_over_keeps_what_it_has(
 
 def test_old_ones_go_and_new_ones_stay(give: Give, stack: LocalStack, tmp_path: Path) -> None:
     place = Place(stack, "local-file-system", tmp_path)
-    place.keep("old", 1, report_md=b"1", plan=b"2")
+    place.save("old", 1, report_md=b"1", plan=b"2")
     place.age(86400 * 31)
-    new = place.keep("new", 1)
-    touched = place.keep("touched", report_md=b"1")
+    new = place.save("new", 1)
+    touched = place.save("touched", report_md=b"1")
     assert "delete old" in give("delete", "--older-than", "30d", "--yes", "--block", place.slug)
     assert place.files() == {new.path("usage.json"), touched.path("report.md")}
 
 
 def test_in_a_bucket_the_age_counts_too(give: Give, stack: LocalStack, tmp_path: Path) -> None:
     place = Place(stack, "s3-bucket", tmp_path)
-    place.keep("new", 1)
+    place.save("new", 1)
     assert give("delete", "--older-than", "1h", "--yes", "--block", place.slug) == "nothing to delete\n"
     time.sleep(1.5)  # S3 counts seconds
     assert "delete new" in give("delete", "--older-than", "0h", "--yes", "--block", place.slug)
@@ -174,15 +164,15 @@ def test_in_a_bucket_the_age_counts_too(give: Give, stack: LocalStack, tmp_path:
     [
         ((), "say which runs"),
         (("a-run", "--older-than", "1d"), "say which runs"),
-        (("../../etc",), "nothing is kept of the run ../../etc"),
-        (("--older-than", "a month"), "is no time"),
+        (("../../etc",), "there is no saved state of the run ../../etc"),
+        (("--older-than", "a month"), "is not an age"),
     ],
 )
 def test_what_is_unclear_deletes_nothing(
     give: Give, stack: LocalStack, tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     place = Place(stack, "local-file-system", tmp_path)
-    place.keep("a-run", 1)
+    place.save("a-run", 1)
     assert said in give("delete", *arguments, "--yes", "--block", place.slug, status=1)
     assert len(place.files()) == 1
 

@@ -15,9 +15,10 @@ from prefect.states import Crashed, Pending, Running
 
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.served import Server, served
-from tests.conftest import World, flush
-from tests.deployments.prefect.automations.conftest import Receiver
+from tests.support.prefect_workers import flush
+from tests.support.receiver import Receiver
 from tests.support.runs import Run
+from tests.support.world import World
 
 SECONDS = 60
 

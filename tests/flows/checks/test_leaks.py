@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import API_KEY, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 from flows import errors
-from tests.conftest import World, flush
+from flows.checks.leaks import looks_like_secret
+from tests.support.prefect_workers import flush
 from tests.support.runs import Run
+from tests.support.world import World
 
 SOMEBODYS_TOKEN = "ghp_" + "a1B2" * 9
 
@@ -96,3 +100,8 @@ def test_a_broken_or_a_nested_repository_is_named_and_the_work_is_kept(
     world.git("fetch", "--quiet", str(stopped.kept("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
     assert world.content("kept", "work.txt") == "work"
     assert world.branches() == {"main", "kept"}
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_the_detectors(text: str) -> None:
+    assert isinstance(looks_like_secret(text), str)

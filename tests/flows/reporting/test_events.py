@@ -11,8 +11,9 @@ import pytest
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import GIT_TOKEN
 from flows import errors
-from tests.conftest import World, flush
+from tests.support.prefect_workers import flush
 from tests.support.runs import Run
+from tests.support.world import World
 
 
 def announced(run: Run) -> list[dict[str, Any]]:

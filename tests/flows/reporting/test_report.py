@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from flows import errors
+from flows.forges import table
+from flows.forges.base import Forge, Links, Pushed
 from flows.instructions.files import InstructionFile, Instructions
 from flows.outcome.summary import RunSummary, headline, title
 from flows.outcome.timing import StepTime
@@ -220,3 +222,17 @@ def test_one_that_was_interrupted_says_so_and_how_it_goes_on() -> None:
     assert "wrong" not in report
     assert "mended" not in report
     assert not CANCELLED.links.branch
+
+
+class MadeUpForge(Forge):
+    hosts = r"forge\.example"
+
+    def links(self, page: str, pushed: Pushed) -> Links:
+        return Links(page, f"{page}/b/{pushed.branch}", f"{page}/c/{pushed.commit}")
+
+
+def test_a_forge_that_is_new_in_the_table_has_its_links_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "FORGES", (*table.FORGES, MadeUpForge()))
+    lines = changed(DELIVERED, repo_url=RepoUrl.parse("https://forge.example/o/r.git")).splitlines()
+    assert "| Branch | [feature/x](<https://forge.example/o/r/b/feature/x>) |" in lines
+    assert f"| Commit | [{COMMIT}](<https://forge.example/o/r/c/{COMMIT}>) |" in lines

@@ -5,9 +5,9 @@ import re
 import time
 from pathlib import Path
 
-from tests.conftest import World
-from tests.flows.test_main import last_line, start
+from tests.support.flows_command import last_line, start
 from tests.support.terminals import terminal
+from tests.support.world import World
 
 ALONE = {"PREFECT_API_URL": "", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
 

@@ -19,8 +19,8 @@ from flows.redaction import SECRETS
 from flows.reporting.transcript import page as pages
 from flows.reporting.transcript.entries import Entry, clean, entries
 from flows.reporting.transcript.page import page
-from tests.conftest import World
 from tests.support.runs import Run
+from tests.support.world import World
 
 HOSTILE = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)> [x](javascript:alert(3)) & \"'"
 TAGS = frozenset(

@@ -12,8 +12,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN
 from flows import errors
-from tests.conftest import World
 from tests.support.runs import Run
+from tests.support.world import World
 
 TAGS = {"repo", "model", "outcome"}
 

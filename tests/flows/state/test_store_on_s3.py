@@ -15,8 +15,8 @@ from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
-from tests.conftest import World
 from tests.support.runs import Run
+from tests.support.world import World
 
 KEPT = {
     "request.json", "instructions-0", "plan", "checkpoint-0", "change", "change.bundle", "transcript.jsonl.gz",

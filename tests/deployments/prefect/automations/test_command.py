@@ -8,7 +8,8 @@ from prefect.client.orchestration import get_client
 from prefect.events.schemas.automations import Automation
 
 from deployments.prefect.automations.installed import FOLDER, names
-from tests.deployments.prefect.automations.conftest import Give, Receiver
+from tests.support.commands import Give
+from tests.support.receiver import Receiver
 
 
 def there() -> dict[str, Automation]:

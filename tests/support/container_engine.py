@@ -13,7 +13,7 @@ from typing import Final, Self
 
 import pytest
 
-from tests.conftest import REAL_HOME
+from tests.support.environment import REAL_HOME
 
 # podman adds writable places that docker and Fargate do not have.
 _READ_ONLY: Final = {"docker": ("--read-only",), "podman": ("--read-only", "--read-only-tmpfs=false")}

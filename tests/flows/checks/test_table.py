@@ -2,21 +2,23 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from flows import errors
-from flows.checks.change import check_change, leads_outside
-from flows.checks.leaks import looks_like_secret
+from flows.checks import table
+from flows.checks.base import Inspection
+from flows.checks.table import check_change
 from flows.parameters.request import ChangePolicy
 from flows.redaction import SECRETS
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.repository.objects import changed_files, contents, in_portions, sizes
+from tests.support.runs import Run
+from tests.support.world import World
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -177,26 +179,6 @@ def test_many_files_are_named_in_part(repository: Repository) -> None:
         repository.check()
 
 
-NAMES = st.sampled_from(["a", "b", "..", ".", "", "c", ".git"])
-PATHS = st.lists(NAMES, min_size=1, max_size=5).map("/".join)
-
-
-@given(st.dictionaries(st.sampled_from(["a", "b", "c", "a/b", "c/a"]), PATHS, min_size=1, max_size=4))
-@example({"a/b": "..", "c": "a/b/.."})
-def test_a_link_that_is_let_through_stays_inside_on_a_real_file_system(
-    tmp_path_factory: pytest.TempPathFactory, targets: dict[str, str]
-) -> None:
-    links = {link: to for link, to in targets.items() if not any(link.startswith(f"{other}/") for other in targets)}
-    root = tmp_path_factory.mktemp("outside") / "tree"
-    root.mkdir()
-    for link, to in links.items():
-        (root / link).parent.mkdir(parents=True, exist_ok=True)
-        (root / link).symlink_to(to or ".")
-    for link in links:
-        if not leads_outside(link, links):
-            assert (root / link).resolve().is_relative_to(root)
-
-
 def test_contents_come_in_portions_that_fit_the_memory(repository: Repository) -> None:
     repository.shell("for n in {1..5}; do head -c 20000000 /dev/urandom > $n.bin; done")
     commit = repository.commit()
@@ -209,6 +191,20 @@ def test_contents_come_in_portions_that_fit_the_memory(repository: Repository) -
     assert len(contents(git_dir, [files[0].blob, "0" * 40])[files[0].blob]) == 20_000_000
 
 
-@given(st.text(max_size=300))
-def test_no_text_breaks_the_detectors(text: str) -> None:
-    assert isinstance(looks_like_secret(text), str)
+class Sealed(errors.RunError):
+    """The made-up check's error."""
+
+
+def check_seal(inspection: Inspection) -> None:
+    if files := inspection.name_files(lambda file: file.path == "hello.txt"):
+        raise Sealed(f"{files} is sealed")
+
+
+def test_a_check_that_is_new_in_the_table_refuses_a_run(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "CHECKS", (*table.CHECKS, check_seal))
+    refused = run()
+    assert type(refused.error) is Sealed
+    assert "'hello.txt' is sealed" in str(refused.error)
+    assert world.branches() == {"main"}

@@ -1,20 +1,26 @@
-"""Links to a repository's pages: each host's own, and no guess for a host that is not known."""
+"""Each forge has its own pages and git user name; for an unknown host there is no guess."""
 
+import subprocess
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from flows.errors import RunError
-from flows.forges.links import Links, Pushed, links
+from flows.forges import table
+from flows.forges.base import Links, Pushed
 from flows.parameters.addresses import RepoUrl, check_branch_name
+from flows.repository.credentials import GitCredentials
+from flows.repository.remote import Remote
 
 NEW = Pushed("feature/é #1", "c0ffee", "main")
 
 
-def made(url: str, pushed: Pushed = NEW) -> Links:
-    return links(RepoUrl.parse(url), pushed)
+def pages(url: str, pushed: Pushed = NEW) -> Links:
+    return table.links(RepoUrl.parse(url).url, pushed)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +73,7 @@ def made(url: str, pushed: Pushed = NEW) -> Links:
     ids=["github", "gitlab", "bitbucket", "forgejo", "codecommit", "unknown", "alike", "loopback"],
 )  # fmt: skip
 def test_each_host_has_its_own_pages(url: str, expected: Links) -> None:
-    assert made(url) == expected
+    assert pages(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,14 +87,14 @@ def test_each_host_has_its_own_pages(url: str, expected: Links) -> None:
     ],
 )
 def test_an_own_installation_is_known_by_its_name(url: str, part: str) -> None:
-    page = made(url)
+    page = pages(url)
     assert page.branch.startswith(f"{page.repository}{part}")
     assert urlsplit(page.branch).netloc == urlsplit(url).netloc
 
 
 @pytest.mark.parametrize("host", ["github.com/o", "gitlab.com/g", "bitbucket.org/w", "codeberg.org/o"])
 def test_a_continued_branch_is_compared_with_nothing_but_what_the_host_knows(host: str) -> None:
-    page = made(f"https://{host}/r.git", Pushed("x", "c0ffee"))
+    page = pages(f"https://{host}/r.git", Pushed("x", "c0ffee"))
     assert page.branch.endswith("/x")
     assert "main" not in f"{page.compare}{page.request}"
     assert page.compare in {"", "https://github.com/o/r/compare/x"}
@@ -107,8 +113,30 @@ def test_no_branch_leads_elsewhere(name: str) -> None:
         "https://bitbucket.org/o/r",
         "https://codeberg.org/o/r",
     ):
-        page = made(url, Pushed(name, "c0ffee", name))
+        page = pages(url, Pushed(name, "c0ffee", name))
         for address in (page.branch, page.compare, page.request):
             assert not set(address) & set("<>\"' ()[]"), address
             assert urlsplit(address).path.startswith("/o/r/")
             assert not urlsplit(address).fragment
+
+
+@pytest.mark.parametrize(
+    ("url", "in_the_secret", "sent"),
+    [
+        ("https://github.com/o/r.git", "", "x-access-token"),
+        ("https://git.example.com/o/r.git", "", "x-access-token"),
+        ("https://bitbucket.org/w/r.git", "", "x-token-auth"),
+        ("https://bitbucket.org/w/r.git", "a-person", "a-person"),
+    ],
+)
+def test_git_sends_the_user_name_of_the_secret_or_of_the_forge(
+    tmp_path: Path, url: str, in_the_secret: str, sent: str
+) -> None:
+    credentials = GitCredentials(SecretStr("a-token"), "a@example.com", in_the_secret)
+    remote = Remote(RepoUrl.parse(url), credentials, tmp_path)
+    with remote._askpass() as (environment, descriptor):
+        question = f"Username for '{remote.url.origin}': "
+        answer = subprocess.run(
+            [environment["GIT_ASKPASS"], question], check=True, capture_output=True, text=True, pass_fds=[descriptor]
+        )
+    assert answer.stdout == f"{sent}\n"

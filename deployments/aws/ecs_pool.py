@@ -1,0 +1,54 @@
+"""The account's values in what is on the Prefect server for ECS: the work pool, and the block of the results bucket."""
+
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
+
+from deployments.aws.account import Account
+from deployments.aws.network import Network
+from deployments.prefect.pool import ECS_POOL
+from deployments.prefect.results import ResultsBlock, block_slug
+
+
+def pool_defaults(account: Account, network: Network, api_secret: tuple[str, str] | None) -> dict[str, Any]:
+    """Return the defaults of the pool's variables.
+
+    Args:
+        account: Where the runs are.
+        network: Where in its network.
+        api_secret: The variable for the secret that opens the Prefect API, and the secret's ARN.
+    """
+    return {
+        "cluster": account.project,
+        "family": account.project,
+        "execution_role_arn": account.role("execution"),
+        "task_role_arn": account.role("task"),
+        # Prefect merges the variables of a deployment and of a run into these.
+        "env": {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": block_slug(account.project)},
+        "match_latest_revision_in_family": True,  # or each restart of the worker would register one more
+        "configure_cloudwatch_logs": True,
+        "cloudwatch_logs_prefix": "run",
+        # CloudFormation makes the group, with its retention; the role may not make another.
+        "cloudwatch_logs_options": {"awslogs-group": account.project, "awslogs-create-group": "false"},
+        **network.job_variables(),
+        **dict([api_secret] if api_secret else []),
+    }
+
+
+def results_block(account: Account, prefect: SyncPrefectClient) -> ResultsBlock:
+    """Return the block of the account's results bucket."""
+    return ResultsBlock(prefect, account.project, account.bucket("results"), account.region)
+
+
+def current_network(prefect: SyncPrefectClient) -> Network | None:
+    """Return the network of the ECS pool on the server; None if there is no pool, or it has no network."""
+    try:
+        properties = prefect.read_work_pool(ECS_POOL).base_job_template["variables"]["properties"]
+    except ObjectNotFound:
+        return None
+    vpc_id, network = (properties[name].get("default") for name in ("vpc_id", "network_configuration"))
+    if not vpc_id or not network:
+        return None
+    public_ip = network["assignPublicIp"] == "ENABLED"
+    return Network(vpc_id, tuple(network["subnets"]), tuple(network["securityGroups"]), public_ip)

@@ -1,0 +1,35 @@
+"""How a command ends that cannot continue: exit status 1, and one sentence that names the error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
+
+from deployments.cli.errors import AwsRefused, Refused
+from deployments.cli.terminal import error_console
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Print a `Refused`, or an error of AWS that has no name of its own, and exit with status 1."""
+    try:
+        with _aws_refusals():
+            yield
+    except Refused as refused:
+        sentence = f"[red]{type(refused).__name__}[/red]: {escape(str(refused))}"
+        error_console().print(sentence, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _aws_refusals() -> Iterator[None]:
+    """Raise `AwsRefused` for an error of AWS that no command handles."""
+    try:
+        yield
+    except ClientError as error:
+        message = error.response["Error"].get("Message", error)
+        raise AwsRefused(f"AWS refused {error.operation_name}: {message}") from None
+    except BotoCoreError as error:
+        raise AwsRefused(f"AWS did not answer: {error}") from None

@@ -1,0 +1,32 @@
+"""The flow runs that have saved state, as the Prefect API knows them."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun
+
+_PAGE = 200
+
+
+def flow_runs_by_id(prefect: SyncPrefectClient, flow_run_ids: Iterable[str]) -> dict[str, FlowRun]:
+    """Return the runs that the server knows, by id."""
+    ids = [uuid for flow_run_id in flow_run_ids if (uuid := _uuid(flow_run_id))]
+    flow_runs: dict[str, FlowRun] = {}
+    for start in range(0, len(ids), _PAGE):
+        by_id = FlowRunFilter(id=FlowRunFilterId(any_=ids[start : start + _PAGE]))
+        flow_runs |= {str(run.id): run for run in prefect.read_flow_runs(flow_run_filter=by_id, limit=_PAGE)}
+    return flow_runs
+
+
+def is_finished(run: FlowRun | None) -> bool:
+    """Whether the run will not execute any more; a run that the server does not know counts as finished."""
+    return run is None or run.state is None or run.state.is_final()
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,14 @@
+"""No secret in the commit message."""
+
+from flows.checks.base import Inspection
+from flows.checks.leaks import check_credentials, looks_like_secret
+from flows.errors import SecretInChange
+from flows.repository import objects
+
+
+def check_commit_message(inspection: Inspection) -> None:
+    """Raise `CredentialExposed` or `SecretInChange`, which name the kind of secret, not the secret."""
+    message = objects.message(inspection.git_dir, inspection.change.commit)
+    check_credentials("the commit message", message)
+    if kind := looks_like_secret(message):
+        raise SecretInChange(f"the commit message holds what looks like a secret ({kind}): write it without")

@@ -1,0 +1,15 @@
+"""No submodules, and no repositories inside the repository."""
+
+from flows.checks.base import Inspection
+from flows.errors import UnexpectedSubmodule
+from flows.repository.objects import SUBMODULE
+
+
+def check_submodules(inspection: Inspection) -> None:
+    """Raise `UnexpectedSubmodule` if the change adds, changes or removes one, unless `allow_submodules` is set."""
+    files = inspection.name_files(lambda file: SUBMODULE in {file.mode, file.old_mode} or file.path == ".gitmodules")
+    if files and not inspection.policy.allow_submodules:
+        raise UnexpectedSubmodule(
+            f"the change touches submodules, or holds another repository: {files}: set policy.allow_submodules if that "
+            "is wanted"
+        )

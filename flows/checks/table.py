@@ -1,0 +1,40 @@
+"""The checks of a change before it is pushed, in order."""
+
+from pathlib import Path
+from typing import Final
+
+from flows.checks.agent_files import check_agent_files
+from flows.checks.base import Check, Inspection
+from flows.checks.ci_files import check_ci_files
+from flows.checks.commit_message import check_commit_message
+from flows.checks.deletions import check_deletions
+from flows.checks.leaks import check_leaks
+from flows.checks.sizes import check_sizes
+from flows.checks.submodules import check_submodules
+from flows.checks.symlinks import check_symlinks
+from flows.parameters.request import ChangePolicy
+from flows.repository.collect import Change
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_submodules,
+    check_ci_files,
+    check_agent_files,
+    check_sizes,
+    check_symlinks,
+    check_deletions,
+    check_commit_message,
+    check_leaks,
+)
+
+
+def check_change(git_dir: Path, change: Change, policy: ChangePolicy) -> None:
+    """Raise the named error of the first check that does not allow the change.
+
+    Args:
+        git_dir: The trusted bare repository that holds the change. The checks read its objects, and no other file.
+        change: The change.
+        policy: What the change may hold.
+    """
+    inspection = Inspection(git_dir, change, policy)
+    for check in CHECKS:
+        check(inspection)

@@ -1,0 +1,47 @@
+"""What a forge has to say about its repositories. Pure."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+DEFAULT_GIT_USERNAME: Final = "x-access-token"
+
+
+@dataclass(frozen=True)
+class Links:
+    """Addresses of pages; empty if the forge has no such page, or its address is not documented."""
+
+    repository: str
+    branch: str = ""
+    commit: str = ""
+    compare: str = ""
+    request: str = ""
+    """The page on which a person opens a pull request for the branch."""
+    request_name: str = "pull request"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A pushed commit. `base` is the branch that it started from; empty if that is `branch` itself."""
+
+    branch: str
+    commit: str
+    base: str = ""
+
+
+class Forge(ABC):
+    """A kind of git host."""
+
+    hosts: ClassVar[str]
+    """A regular expression that matches the whole of a host name."""
+    git_username: ClassVar[str] = DEFAULT_GIT_USERNAME
+    """The user name that the forge's git server expects with an access token."""
+
+    @abstractmethod
+    def links(self, page: str, pushed: Pushed) -> Links:
+        """Return the pages of a pushed commit.
+
+        Args:
+            page: The repository's URL without ".git".
+            pushed: The commit.
+        """

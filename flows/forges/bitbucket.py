@@ -1,0 +1,27 @@
+"""Bitbucket Cloud."""
+
+from urllib.parse import quote
+
+from flows.forges.base import Forge, Links, Pushed
+
+
+class Bitbucket(Forge):
+    """Bitbucket Cloud takes the access token of a repository, project or workspace with one user name only.
+
+    https://support.atlassian.com/bitbucket-cloud/docs/using-access-tokens/
+    """
+
+    hosts = r"bitbucket\.org"
+    git_username = "x-token-auth"
+
+    def links(self, page: str, pushed: Pushed) -> Links:
+        """Return the pages of a pushed commit."""
+        branch = quote(pushed.branch, safe="")
+        target = f"&dest={quote(pushed.base, safe='')}" if pushed.base else ""
+        return Links(
+            page,
+            f"{page}/branch/{quote(pushed.branch)}",
+            f"{page}/commits/{pushed.commit}",
+            f"{page}/branches/compare/{branch}%0D{quote(pushed.base, safe='')}" if pushed.base else "",
+            f"{page}/pull-requests/new?source={branch}{target}",
+        )

@@ -1,0 +1,26 @@
+"""AWS CodeCommit."""
+
+from urllib.parse import quote, urlsplit
+
+from flows.forges.base import Forge, Links, Pushed
+
+
+class CodeCommit(Forge):
+    """The pages of CodeCommit are in the AWS console. Its git credentials have a user name of their own."""
+
+    hosts = r"git-codecommit\.[a-z0-9-]+\.amazonaws\.com"
+
+    def links(self, page: str, pushed: Pushed) -> Links:
+        """Return the pages of a pushed commit."""
+        url = urlsplit(page)
+        region, name = (url.hostname or "").split(".")[1], url.path.rpartition("/")[2]
+        console = f"https://{region}.console.aws.amazon.com/codesuite/codecommit/repositories/{name}"
+        query, branch = f"?region={region}", f"refs/heads/{quote(pushed.branch)}"
+        between = f"refs/heads/{quote(pushed.base)}/.../{branch}{query}" if pushed.base else ""
+        return Links(
+            f"{console}/browse{query}",
+            f"{console}/browse/{branch}{query}",
+            f"{console}/commit/{pushed.commit}{query}",
+            f"{console}/compare/{between}" if between else "",
+            f"{console}/pull-requests/new/{between}" if between else "",
+        )

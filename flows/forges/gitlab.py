@@ -1,0 +1,24 @@
+"""GitLab: gitlab.com and self-managed."""
+
+from urllib.parse import quote
+
+from flows.forges.base import Forge, Links, Pushed
+
+
+class GitLab(Forge):
+    """GitLab takes any user name with a token."""
+
+    hosts = r"gitlab\.com|gitlab\..+"
+
+    def links(self, page: str, pushed: Pushed) -> Links:
+        """Return the pages of a pushed commit."""
+        branch = quote(pushed.branch)
+        target = f"&merge_request%5Btarget_branch%5D={quote(pushed.base, safe='')}" if pushed.base else ""
+        return Links(
+            page,
+            f"{page}/-/tree/{branch}",
+            f"{page}/-/commit/{pushed.commit}",
+            f"{page}/-/compare/{quote(pushed.base)}...{branch}" if pushed.base else "",
+            f"{page}/-/merge_requests/new?merge_request%5Bsource_branch%5D={quote(pushed.branch, safe='')}{target}",
+            "merge request",
+        )

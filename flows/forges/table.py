@@ -1,0 +1,41 @@
+"""The known forges, and what the forge of a repository says about it.
+
+A forge is known by the host in the repository's URL. An installation of your own is known by the product's name at the
+beginning of its host name, such as gitlab.example.com.
+"""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from flows.forges.base import DEFAULT_GIT_USERNAME, Forge, Links, Pushed
+from flows.forges.bitbucket import Bitbucket
+from flows.forges.codecommit import CodeCommit
+from flows.forges.gitea import Gitea
+from flows.forges.github import GitHub
+from flows.forges.gitlab import GitLab
+
+FORGES: Final[tuple[Forge, ...]] = (
+    GitHub(),
+    GitLab(),
+    Bitbucket(),
+    Gitea(),
+    CodeCommit(),
+)
+
+
+def links(url: str, pushed: Pushed) -> Links:
+    """Return the pages of a pushed commit; for an unknown forge only the repository itself."""
+    forge = _forge(url)
+    return forge.links(url.removesuffix(".git"), pushed) if forge else Links(url)
+
+
+def git_username(url: str) -> str:
+    """Return the user name that the repository's git server expects with an access token."""
+    forge = _forge(url)
+    return forge.git_username if forge else DEFAULT_GIT_USERNAME
+
+
+def _forge(url: str) -> Forge | None:
+    host = urlsplit(url).hostname or ""
+    return next((forge for forge in FORGES if re.fullmatch(forge.hosts, host)), None)

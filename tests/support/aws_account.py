@@ -1,0 +1,65 @@
+"""An AWS account (moto), and projects in it for the set-up commands."""
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import pytest
+
+from deployments.local.stack import LocalStack
+from tests.support.cloud import REGION, Cloud
+from tests.support.moto_repairs import repair
+
+# Stands in for docker: "pushes" by registering an image, and records its arguments.
+_DOCKER = """#!{python}
+import json, os, sys, pathlib
+noted = pathlib.Path(os.environ["NOTED"])
+with noted.open("a") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+if sys.argv[1] == "push":
+    import boto3
+    host, _, rest = sys.argv[2].partition("/")
+    login = json.loads((pathlib.Path(os.environ["DOCKER_CONFIG"]) / "config.json").read_text())["auths"][host]["auth"]
+    name, _, tag = rest.rpartition(":")
+    ecr = boto3.client("ecr")
+    assert login == ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    config = {{"digest": "sha256:" + "0" * 64, "size": 1, "mediaType": "application/vnd.oci.image.config.v1+json"}}
+    manifest = {{"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [], "annotations": {{"tag": tag}}}}
+    ecr.put_image(repositoryName=name, imageTag=tag, imageManifest=json.dumps(manifest), imageManifestMediaType=kind)
+"""
+
+
+@contextmanager
+def moto_account(stack: LocalStack) -> Iterator[LocalStack]:
+    """Send the calls to all services of AWS to the stack's moto."""
+    with pytest.MonkeyPatch.context() as patch:
+        repair(patch)
+        patch.setenv("AWS_ENDPOINT_URL", stack.aws_url)
+        yield stack
+
+
+@contextmanager
+def docker_stand_in(folder: Path) -> Iterator[Path]:
+    """Put a docker that pushes to moto first on PATH; return the file in which it records its arguments."""
+    program, recorded_in = folder / "docker", folder / "noted"
+    program.write_text(_DOCKER.format(python=sys.executable))
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("NOTED", str(recorded_in))
+        yield recorded_in
+
+
+def new_cloud(aws: LocalStack, docker: Path) -> Cloud:
+    """Return a project that has nothing in the account yet."""
+    ec2 = boto3.client("ec2", region_name=REGION, endpoint_url=aws.aws_url)
+    vpc = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    in_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
+    subnet = ec2.describe_subnets(Filters=in_vpc)["Subnets"][0]["SubnetId"]
+    group = ec2.describe_security_groups(Filters=in_vpc)["SecurityGroups"][0]["GroupId"]
+    return Cloud(f"p-{uuid.uuid4().hex[:8]}", subnet, group, docker)

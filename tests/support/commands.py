@@ -1,0 +1,26 @@
+"""The set-up commands, called in this process."""
+
+from collections.abc import Callable
+
+from deployments.local.stack import LocalStack
+
+Give = Callable[..., str]
+
+
+def set_up_command(stack: LocalStack, name: str) -> Give:
+    """Return a function that calls `python -m deployments <name>` on the stack's Prefect server.
+
+    It takes the command's arguments, and as keywords `status` (the exit status to expect) and `stdin`; it returns what
+    the command prints.
+    """
+    from typer.testing import CliRunner  # noqa: PLC0415 (Prefect reads its environment when it is imported)
+
+    from deployments.__main__ import app  # noqa: PLC0415
+
+    def call(*arguments: str, status: int = 0, stdin: str = "") -> str:
+        assert stack.prefect_api_url
+        result = CliRunner().invoke(app, [name, *arguments], input=stdin)
+        assert result.exit_code == status, result.output + repr(result.exception)
+        return str(result.output)
+
+    return call

@@ -1,0 +1,38 @@
+"""The environment of the tests: a home directory and a Prefect profile of their own, and no credentials.
+
+Prefect reads its settings when it is imported, so `isolate` is called before anything imports Prefect.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from deployments.local.prefect_server import free_port
+
+REAL_HOME: Final = Path.home()
+PREFECT_PORT: Final = free_port()
+_HOME: Final = tempfile.TemporaryDirectory(prefix="claude-code-headless-tests-")
+_REMOVED: Final = ("PREFECT_", "AWS_", "ANTHROPIC_", "CLAUDE_")
+
+
+def isolate() -> None:
+    """Remove the variables of this machine's accounts, and set a new home directory."""
+    for name in [name for name in os.environ if name.startswith(_REMOVED) and name != "AWS_CA_BUNDLE"]:
+        del os.environ[name]
+    os.environ.update(
+        {
+            "HOME": _HOME.name,
+            "PREFECT_HOME": f"{_HOME.name}/.prefect",
+            "PREFECT_API_URL": f"http://127.0.0.1:{PREFECT_PORT}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+    )
+
+
+def remove_home() -> None:
+    """Remove the tests' home directory."""
+    _HOME.cleanup()

@@ -1,0 +1,10 @@
+"""The threads with which Prefect sends logs and events to its server."""
+
+
+def flush() -> None:
+    """Send what the threads still hold, while there is a server to send it to."""
+    from prefect.events.worker import EventsWorker  # noqa: PLC0415 (Prefect reads its environment when it is imported)
+    from prefect.logging.handlers import APILogWorker  # noqa: PLC0415
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=10)

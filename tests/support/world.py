@@ -1,0 +1,60 @@
+"""The surroundings of one test's runs: a repository, instructions, and a script for the model."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployments.local.scripted_model import Script, Tool, Turn
+from deployments.local.stack import BUCKET, LocalStack
+
+
+@dataclass
+class World:
+    """The stack, with a repository and instructions that no other test uses."""
+
+    stack: LocalStack
+    name: str
+    repo_url: str
+
+    def instructions(self, files: dict[str, bytes] | None = None) -> str:
+        """Upload files below this test's prefix; return the prefix's URI, with a slash at its end."""
+        for path, content in (files or {"main.md": b"# Say hello\n"}).items():
+            self.stack.s3().put_object(Bucket=BUCKET, Key=f"{self.name}/{path}", Body=content)
+        return f"s3://{BUCKET}/{self.name}/"
+
+    def script(self, *turns: Turn) -> Script:
+        """Set what the model does: by default it writes a file."""
+        hello = Turn("I write.", (Tool("Write", {"file_path": "{cwd}/hello.txt", "content": "hello\n"}),))
+        self.stack.model.asked.clear()
+        self.stack.git.asked.clear()
+        self.stack.model.script = Script(turns or (hello, Turn("Done.")))
+        return self.stack.model.script
+
+    def shell(self, command: str) -> Script:
+        """Let the model run one shell command."""
+        return self.script(Turn("I run.", (Tool("Bash", {"command": command}),)), Turn("Done."))
+
+    def git(self, *arguments: str) -> str:
+        """Run git on this test's repository at the remote."""
+        return self.stack.git.git(self.name, *arguments)
+
+    def branches(self) -> set[str]:
+        """Return the remote's branches."""
+        return set(self.git("branch", "--format=%(refname:short)").splitlines())
+
+    def content(self, branch: str, path: str) -> str:
+        """Return a file of a branch at the remote."""
+        return self.git("show", f"{branch}:{path}")
+
+
+def new_world(stack: LocalStack, folder: Path, files: Mapping[str, str]) -> World:
+    """Serve a repository whose first commit holds these files; the model writes hello.txt."""
+    seed = folder / "seed"
+    for path, content in files.items():
+        (seed / path).parent.mkdir(parents=True, exist_ok=True)
+        (seed / path).write_text(content)
+    name = f"repo-{uuid.uuid4().hex[:8]}"
+    world = World(stack, name, stack.git.create(name, seed))
+    world.script()
+    return world
