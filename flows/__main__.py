@@ -92,9 +92,7 @@ def _process_requirements() -> tuple[int, Outcome]:
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
             from flows.run.preload import warm_up  # noqa: PLC0415
-            from flows.run.setup import validate  # noqa: PLC0415
 
-        validate(given)
         warm_up()
     except RunError as error:
         return INVALID, _failure("invalid", error)

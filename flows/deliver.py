@@ -10,16 +10,9 @@ from prefect.states import Completed
 
 from flows.errors import NothingKept
 from flows.outcome.timing import note_steps
-from flows.parameters.form import (
-    BranchField,
-    DefaultBranchField,
-    FlowRunIdField,
-    GitCredentialsBlockField,
-    PolicyField,
-    RegionField,
-    SecretIdField,
-)
-from flows.parameters.request import DEFAULT_REGION, DEFAULT_SECRET_ID, ChangePolicy, Request
+from flows.parameters.deliver import DeliverParameters
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.signature import RawParameters, flow_parameters
 from flows.reporting.log_filters import set_up_logs
 from flows.repository.clone import plan as plan_branch
 from flows.repository.collect import take_bundle
@@ -33,45 +26,29 @@ from flows.tasks.secret import read_secret
 
 
 @flow(flow_run_name="deliver {flow_run_id}")
-def deliver(
-    flow_run_id: FlowRunIdField,
-    branch_name: BranchField = "",
-    git_credentials_secret_id: SecretIdField = DEFAULT_SECRET_ID,
-    git_credentials_block: GitCredentialsBlockField = "",
-    aws_region: RegionField = DEFAULT_REGION,
-    allow_default_branch: DefaultBranchField = False,
-    policy: PolicyField = ChangePolicy(),  # noqa: B008 (frozen)
-) -> State[str]:
-    """Push the change that a run of implement kept, where the run itself could not. No agent works for it.
-
-    Args:
-        flow_run_id: Of the run of implement; its report says it, and so does the address of its page.
-        branch_name: Where the change goes. Empty: the branch that the run was to push.
-        git_credentials_secret_id: Name or ARN of the secret in AWS Secrets Manager that holds {"token", "email"}.
-        git_credentials_block: Name of a block that holds the token, in place of the secret.
-        aws_region: Where the secret is.
-        allow_default_branch: Otherwise a push to the default branch is refused.
-        policy: What the change may hold: allow here what the run was stopped for, if it is wanted.
-    """
+@flow_parameters
+def deliver(parameters: RawParameters[DeliverParameters]) -> State[str]:
+    """Push the change that a run of implement saved but could not push. No agent works for it."""
     set_up_logs()
     steps = note_steps()
-    store = RunStore(cast("FileSystem", get_default_result_storage()), flow_run_id)
+    wanted = parameters.checked()
+    store = RunStore(cast("FileSystem", get_default_result_storage()), wanted.flow_run_id)
     plan, bundle = _kept(store)
-    checkout = replace(plan.checkout, branch=branch_name or plan.checkout.branch)
-    request = Request(
+    checkout = replace(plan.checkout, branch=wanted.branch_name or plan.checkout.branch)
+    request = ImplementParameters(
         repo_url=plan.repo_url,
         instructions="kept",
         branch_name=checkout.branch,
-        git_credentials_secret_id=git_credentials_secret_id,
-        git_credentials_block=git_credentials_block,
-        aws_region=aws_region,
-        allow_default_branch=allow_default_branch,
-        policy=policy,
+        git_credentials_secret_id=wanted.git_credentials_secret_id,
+        git_credentials_block=wanted.git_credentials_block,
+        aws_region=wanted.aws_region,
+        allow_default_branch=wanted.allow_default_branch,
+        policy=wanted.policy,
     )
     with run_workspace() as workspace:
         credentials = read_secret(request)
         refs = remote(request, credentials, workspace).refs()
-        plan_branch(refs, checkout.branch, "", allow_default_branch=allow_default_branch)
+        plan_branch(refs, checkout.branch, "", allow_default_branch=wanted.allow_default_branch)
         clone_again(request, credentials, workspace, checkout, work_tree=False)
         change = replace(take_bundle(workspace.clean_git, plan.checkout, bundle), checkout=checkout)
         push(request, credentials, workspace, change, store.path("change.bundle"), store)

@@ -12,7 +12,8 @@ from deployments.cli import errors as set_up_errors
 from flows import errors as run_errors
 from flows.implement import implement
 from flows.parameters import environment as variables
-from flows.parameters.request import ChangePolicy, Limits
+from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.limits import Limits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -10,7 +10,7 @@ from deployments.aws.secret import Secret, git_secret
 from deployments.cli import options
 from deployments.cli.step import carry_out
 from deployments.cli.terminal import console, read_token, refusals
-from flows.parameters.request import DEFAULT_MODEL_IDS
+from flows.parameters.provider import DEFAULT_MODEL_IDS
 
 app = typer.Typer(
     help="Put claude-code-headless on AWS: secret, roles, image, pool, and then run; or up, which does the first four.",

@@ -1,33 +1,44 @@
 """The deployments of prefect.yaml on the Prefect server, put there by `prefect deploy`."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
+from prefect.flows import load_flow_from_entrypoint
 
 from deployments.aws.image import PROJECT
 from deployments.cli.errors import DeployFailed
 from deployments.cli.step import Change
 
 _DEFINITION: Final = PROJECT / "prefect.yaml"
-_SHAPES_THE_FORM: Final = (
-    "flows/implement.py",
-    "flows/deliver.py",
-    "flows/parameters/form.py",
-    "flows/parameters/request.py",
-)
 
 
 def names() -> list[str]:
     """Return the full names of the deployments that prefect.yaml describes."""
-    described = yaml.safe_load(_DEFINITION.read_text())["deployments"]
-    return [f"{d['entrypoint'].rpartition('.')[2]}/{d['name']}" for d in described]
+    return [f"{entrypoint.rpartition('.')[2]}/{name}" for entrypoint, name in _described()]
+
+
+def _described() -> list[tuple[str, str]]:
+    """Return the entrypoint and the name of each deployment that prefect.yaml describes."""
+    deployments = yaml.safe_load(_DEFINITION.read_text())["deployments"]
+    return [(deployment["entrypoint"], deployment["name"]) for deployment in deployments]
+
+
+def _forms() -> dict[str, Any]:
+    """Return the parameter schema of each flow that is deployed, by its entrypoint."""
+    entrypoints = sorted({entrypoint for entrypoint, _ in _described()})
+    return {
+        entrypoint: load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False).parameters.model_dump()
+        for entrypoint in entrypoints
+    }
 
 
 @dataclass(frozen=True)
@@ -37,12 +48,11 @@ class Deployments:
     prefect: SyncPrefectClient
     image: str
 
-    @property
+    @cached_property
     def version(self) -> str:
-        """What the deployments were made of: other files or another image, another version."""
-        digest = hashlib.sha256(self.image.encode())
-        for path in (_DEFINITION, *(PROJECT / name for name in _SHAPES_THE_FORM)):
-            digest.update(path.read_bytes())
+        """A hash of all that the deployments are made of: the image, prefect.yaml and the flows' forms."""
+        digest = hashlib.sha256(self.image.encode() + _DEFINITION.read_bytes())
+        digest.update(json.dumps(_forms(), sort_keys=True).encode())
         return digest.hexdigest()[:12]
 
     def plan(self) -> list[Change]:

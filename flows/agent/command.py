@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from flows.parameters.claude_settings import permission_mode
-from flows.parameters.request import ClaudeCodeOptions
+from flows.agent.settings import permission_mode
+from flows.parameters.claude_code import ClaudeCodeOptions
 
 GATEWAY_TOKEN_HEADER: Final = "x-gateway-token"  # noqa: S105 (a header's name)
 

@@ -22,7 +22,7 @@ from flows.errors import (
     RunError,
     TurnLimitReached,
 )
-from flows.parameters.request import ClaudeCodeOptions
+from flows.parameters.claude_code import ClaudeCodeOptions
 
 _SHOWN: Final = 500
 _DENIED: Final = {401, 403}

@@ -12,11 +12,11 @@ from flows.agent.command import Session, argv, binary, environment
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
 from flows.agent.prompt import LOST_CONVERSATION, continuation, prompt, system_prompt
+from flows.agent.settings import settings_file
 from flows.aws.session import new_session
 from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound, TurnLimitReached
 from flows.model.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
-from flows.parameters.claude_settings import settings_file
-from flows.parameters.request import ClaudeCodeOptions
+from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.reporting.progress import live
 from flows.run.preload import warm_up_for_the_end
 from flows.sandbox.workspace import Workspace

@@ -17,7 +17,7 @@ from flows.errors import (
     UnexpectedSubmodule,
     UnsafeSymlink,
 )
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.repository import objects as git_objects
 from flows.repository.collect import Change
 from flows.repository.objects import SUBMODULE, SYMLINK, ChangedFile

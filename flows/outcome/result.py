@@ -8,7 +8,7 @@ from flows.forges.links import Links, Pushed, links
 from flows.instructions.files import Instructions
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 

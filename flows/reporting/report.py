@@ -10,7 +10,7 @@ from typing import Final
 
 from flows.agent.outcome import AgentReport
 from flows.outcome.result import Ending, title
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, cut, fenced, line, link, prose, quoted, table
 from flows.reporting.next_steps import advice, fetch
 from flows.repository.collect import FileChange

@@ -14,7 +14,7 @@ from prefect.states import Completed
 
 from flows.outcome.result import Delivery, Ending, headline
 from flows.outcome.timing import StepTime, note_steps
-from flows.parameters.request import Request
+from flows.parameters.implement import ImplementParameters
 from flows.redaction import redact
 from flows.reporting.artifacts import publish, set_tags
 from flows.repository.collect import Change, patch
@@ -68,7 +68,7 @@ def completed(run: Run) -> State[Delivery]:
 
 
 def delivered(
-    request: Request, workspace: Workspace, plan: Plan, change: Change, steps: Mapping[str, StepTime]
+    request: ImplementParameters, workspace: Workspace, plan: Plan, change: Change, steps: Mapping[str, StepTime]
 ) -> None:
     """Tell of a kept change that was pushed later, as the run that made it would have."""
     with _at_most_a_warning():

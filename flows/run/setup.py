@@ -13,8 +13,9 @@ from prefect.settings import get_current_settings
 
 from flows.agent.session import Agent, load_claude_code, model_provider
 from flows.model.providers import ModelProvider
-from flows.parameters.claude_settings import check_settings
-from flows.parameters.request import ClaudeCodeOptions, Request, default_branch_name
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.implement import ImplementParameters, default_branch_name
+from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
 from flows.repository.collect import CommitIdentity
@@ -28,7 +29,7 @@ from flows.tasks.claude import Work
 class Run:
     """A flow run whose parameters and provider are in order, and what is known of it so far."""
 
-    request: Request
+    request: ImplementParameters
     options: ClaudeCodeOptions
     provider: ModelProvider
     store: RunStore
@@ -48,26 +49,15 @@ class Run:
 
 def begin(given: Mapping[str, Any], workspace: Workspace) -> Run:
     """Check everything that can be checked without a server; raise the named error of the first that is wrong."""
-    request, options = validate(given)
-    block = load_claude_code(name) if (name := given["claude_code_block"]) else None
-    if block:
-        options = options.over(block.options())
-        check_settings(options.claude_settings)
+    request = RawParameters(ImplementParameters, dict(given)).checked(branch_name=default_branch())
+    block = load_claude_code(request.claude_code_block) if request.claude_code_block else None
+    options = request.claude_code_options(block.options() if block else None)
     provider = model_provider(options, block)
     if workspace.agent.missing_wall:
         get_run_logger().warning(
             "the wall between the agent and this process is missing: %s", workspace.agent.missing_wall
         )
     return Run(request, options, provider, run_store(), workspace)
-
-
-def validate(given: Mapping[str, Any]) -> tuple[Request, ClaudeCodeOptions]:
-    """Check a run's parameters, those left out at their defaults; raise the named error of the first that is wrong."""
-    named = {**given, "branch_name": given.get("branch_name") or default_branch()}
-    request = Request(**{name: named[name] for name in Request.model_fields if name in named})
-    options = ClaudeCodeOptions(**{name: named[name] for name in ClaudeCodeOptions.model_fields if name in named})
-    check_settings(options.claude_settings)
-    return request, options
 
 
 def flow_run_name() -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from git import RemoteProgress
 from prefect import get_run_logger
 
-from flows.parameters.request import Request
+from flows.parameters.implement import ImplementParameters
 from flows.repository.clone import Checkout
 from flows.repository.clone import clone as clone_repository
 from flows.repository.clone import clone_again as clone_known
@@ -20,7 +20,7 @@ _PROGRESS_SECONDS: Final = 5
 
 
 @step("clone")
-def clone(request: Request, credentials: GitCredentials, workspace: Workspace) -> Checkout:
+def clone(request: ImplementParameters, credentials: GitCredentials, workspace: Workspace) -> Checkout:
     """Return where the work starts from."""
     logger = get_run_logger()
     checkout = clone_repository(
@@ -39,7 +39,12 @@ def clone(request: Request, credentials: GitCredentials, workspace: Workspace) -
 
 @step("clone")
 def clone_again(
-    request: Request, credentials: GitCredentials, workspace: Workspace, checkout: Checkout, *, work_tree: bool
+    request: ImplementParameters,
+    credentials: GitCredentials,
+    workspace: Workspace,
+    checkout: Checkout,
+    *,
+    work_tree: bool,
 ) -> None:
     """Fetch what an earlier execution of the run started from, with a work tree where an agent is to go on."""
     logger = get_run_logger()
@@ -54,7 +59,7 @@ def clone_again(
     logger.info("%s: the work goes on from %s at %s", request.repo_url, checkout.base_branch, checkout.base_commit[:12])
 
 
-def remote(request: Request, credentials: GitCredentials, workspace: Workspace) -> Remote:
+def remote(request: ImplementParameters, credentials: GitCredentials, workspace: Workspace) -> Remote:
     """Return the run's repository with the token for it."""
     return Remote(request.repo_url, credentials.token, credentials.username, workspace.trusted)
 

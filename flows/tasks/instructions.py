@@ -4,13 +4,13 @@ from prefect import get_run_logger
 
 from flows.aws.session import client_config, new_session
 from flows.instructions.files import PARALLEL, Instructions, from_s3, from_text
-from flows.parameters.request import Request
+from flows.parameters.implement import ImplementParameters
 from flows.sandbox.workspace import Workspace
 from flows.tasks.task import step
 
 
 @step("instructions")
-def fetch_instructions(request: Request, workspace: Workspace) -> Instructions:
+def fetch_instructions(request: ImplementParameters, workspace: Workspace) -> Instructions:
     """Return the files, and which of them to begin with."""
     if request.instructions_s3_uri is None:
         return from_text(workspace, request.instructions)

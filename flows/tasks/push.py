@@ -4,7 +4,7 @@ from prefect import get_run_logger
 
 from flows.checks.change import check_change
 from flows.errors import BranchConflict, PushRejected, RunError, Superseded
-from flows.parameters.request import Request
+from flows.parameters.implement import ImplementParameters
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
@@ -17,7 +17,12 @@ from flows.tasks.task import step
 
 @step("push")
 def push(
-    request: Request, credentials: GitCredentials, workspace: Workspace, change: Change, kept: str, store: RunStore
+    request: ImplementParameters,
+    credentials: GitCredentials,
+    workspace: Workspace,
+    change: Change,
+    kept: str,
+    store: RunStore,
 ) -> None:
     """Put the commit on the remote, if the policies allow; nothing happens where there is nothing to change.
 

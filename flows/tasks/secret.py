@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from flows.aws.session import new_session
 from flows.errors import BlockNotFound
-from flows.parameters.request import Request
+from flows.parameters.implement import ImplementParameters
 from flows.redaction import SECRETS
 from flows.repository.credentials import GitCredentials
 from flows.tasks.task import step
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @step("secret")
-def read_secret(request: Request) -> GitCredentials:
+def read_secret(request: ImplementParameters) -> GitCredentials:
     """Return the credentials for the repository."""
     region = request.aws_region
     if name := request.git_credentials_block:

@@ -29,7 +29,8 @@ from flows.instructions.files import Instructions
 from flows.model.meter import Meter
 from flows.model.prices import ModelPrice
 from flows.model.providers import Bedrock
-from flows.parameters.request import DEFAULT_MODEL_IDS, ClaudeCodeOptions
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.provider import DEFAULT_MODEL_IDS
 from flows.repository import clone
 from flows.repository import git_commands as git
 from flows.repository.clone import Checkout

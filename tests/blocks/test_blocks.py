@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from blocks import ClaudeCode, GitCredentials
 from deployments.local.stack import LocalStack
 from flows import errors
-from flows.parameters.request import Limits
+from flows.parameters.limits import Limits
 
 BLOCKS: list[type[Block]] = [ClaudeCode, GitCredentials]
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from flows.agent.command import GATEWAY_TOKEN_HEADER, PASSED_ON, TOOLS, Session, argv, binary, environment
-from flows.parameters.request import ClaudeCodeOptions, Limits, Provider
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.limits import Limits
+from flows.parameters.provider import Provider
 
 SESSION = Session("5985dfbc-f6b7-43dc-be5d-80fab5decab3", resumes=False)
 BASE = {"HOME": "/run/agent/home", "TMPDIR": "/run/agent/tmp", "CLAUDE_CODE_HEADLESS_RUN": "/run"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flows import errors
 from flows.checks.change import check_change, leads_outside
 from flows.checks.leaks import looks_like_secret
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.redaction import SECRETS
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from flows.errors import InvalidSettings
 from flows.parameters.claude_settings import (
     ALLOWED_KEYS_VARIABLE,
+    DEFAULT_SETTINGS,
     check_settings,
     parse_settings,
     permission_mode,
     settings_file,
 )
-from flows.parameters.request import DEFAULT_SETTINGS
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

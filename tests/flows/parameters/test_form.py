@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
+from flows.parameters.form import _shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect import Flow
@@ -20,8 +21,11 @@ from flows.deliver import deliver
 from flows.errors import RunError
 from flows.implement import implement
 from flows.parameters.addresses import RepoUrl, S3Uri, check_branch_name
-from flows.parameters.form import _shown
-from flows.parameters.request import DEFAULT_SECRET_ID, ChangePolicy, ClaudeCodeOptions, Limits, Request
+from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.limits import Limits
+from flows.parameters.shared import DEFAULT_SECRET_ID
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -139,7 +143,7 @@ BRANCHES = ["x", "feature/é", "a.b", "refs", "a-b_c/1", "HEADs", "a@b", "lock",
     ],
 )
 def test_what_a_run_takes_the_form_takes(name: str, value: str) -> None:
-    Request(**{**GIVEN, "branch_name": "x", **({name: value} if name in Request.model_fields else {})})
+    ImplementParameters(**{**GIVEN, "branch_name": "x", **({name: value} if name in Request.model_fields else {})})
     assert not faults(**{name: value})
 
 

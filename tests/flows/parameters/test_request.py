@@ -10,7 +10,11 @@ from pydantic import ValidationError
 
 from flows import errors
 from flows.parameters.addresses import S3Uri, check_branch_name
-from flows.parameters.request import ChangePolicy, ClaudeCodeOptions, Limits, Provider, Request, default_branch_name
+from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.implement import ImplementParameters, default_branch_name
+from flows.parameters.limits import Limits
+from flows.parameters.provider import Provider
 
 START = datetime(2026, 3, 1, 23, 30, 5, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -30,7 +34,9 @@ GOOD: dict[str, Any] = {
 
 
 def test_good_parameters_become_checked_values() -> None:
-    request = Request(**{**GOOD, "instructions": "", "instructions_s3_uri": "s3://bucket/a/*", "base_branch": "main"})
+    request = ImplementParameters(
+        **{**GOOD, "instructions": "", "instructions_s3_uri": "s3://bucket/a/*", "base_branch": "main"}
+    )
     assert request.repo_url.name == "repo"
     assert request.instructions_s3_uri == S3Uri("bucket", "a/", is_folder=True)
     assert (request.branch_name, request.base_branch) == ("feature/x", "main")
@@ -63,41 +69,44 @@ def test_good_parameters_become_checked_values() -> None:
     ],
 )
 def test_a_wrong_parameter_raises_its_named_error(wrong: dict[str, Any], error: type[errors.RunError]) -> None:
-    Request(**GOOD)  # so that the one wrong value is why
+    ImplementParameters(**GOOD)  # so that the one wrong value is why
     with pytest.raises(error) as caught:
-        Request(**{**GOOD, **wrong})
+        ImplementParameters(**{**GOOD, **wrong})
     assert len(str(caught.value)) > 20
 
 
 def test_the_error_of_a_base_branch_names_that_parameter() -> None:
     with pytest.raises(errors.InvalidBranchName, match=r"^base_branch '-x'"):
-        Request(**{**GOOD, "base_branch": "-x"})
+        ImplementParameters(**{**GOOD, "base_branch": "-x"})
 
 
 @pytest.mark.parametrize("depth", [0, 1, 10_000])
 def test_a_clone_depth_may_be_zero_for_the_whole_history(depth: int) -> None:
-    assert Request(**{**GOOD, "clone_depth": depth}).clone_depth == depth
+    assert ImplementParameters(**{**GOOD, "clone_depth": depth}).clone_depth == depth
 
 
 @pytest.mark.parametrize("region", ["eu-west-2", "us-gov-west-1", "ap-southeast-4", "us-iso-east-1"])
 def test_regions_of_every_partition_are_taken(region: str) -> None:
-    assert Request(**{**GOOD, "aws_region": region}).aws_region == region
+    assert ImplementParameters(**{**GOOD, "aws_region": region}).aws_region == region
 
 
 @pytest.mark.parametrize(
     "secret", ["name", "a/b_c+d=e.f@g-h", "arn:aws:secretsmanager:us-east-1:123456789012:secret:claude/git-AbCdEf"]
 )
 def test_a_secret_is_named_by_name_or_arn(secret: str) -> None:
-    assert Request(**{**GOOD, "git_credentials_secret_id": secret}).git_credentials_secret_id == secret
+    assert ImplementParameters(**{**GOOD, "git_credentials_secret_id": secret}).git_credentials_secret_id == secret
 
 
 def test_a_commit_message_loses_the_white_space_around_it_only() -> None:
-    assert Request(**{**GOOD, "commit_message": "\n Greet\n\nAt  length.\n"}).commit_message == "Greet\n\nAt  length."
+    assert (
+        ImplementParameters(**{**GOOD, "commit_message": "\n Greet\n\nAt  length.\n"}).commit_message
+        == "Greet\n\nAt  length."
+    )
 
 
 def test_an_unknown_parameter_is_refused() -> None:
     with pytest.raises(ValidationError):
-        Request(**{**GOOD, "depth": 1})
+        ImplementParameters(**{**GOOD, "depth": 1})
 
 
 @settings(deadline=None)
