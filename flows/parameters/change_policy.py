@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ChangePolicy(BaseModel):
-    """What a change may contain. A change that contains more is saved, but not pushed."""
+    """Which changes may be pushed. Each one that is not allowed here is saved instead."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +30,8 @@ class ChangePolicy(BaseModel):
     allow_secrets_in: tuple[str, ...] = Field(
         default=(),
         title="Files that may hold secrets",
-        description="Patterns of paths, such as tests/fixtures/*. The run's own credentials are never pushed.",
+        description="Patterns of paths that may hold secrets, such as tests/fixtures/*. "
+        "The run's own credentials are never pushed.",
     )
     max_file_mb: int = Field(
         default=100,

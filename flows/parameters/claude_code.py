@@ -44,7 +44,7 @@ DisablePromptCache = Annotated[
     bool,
     Field(
         title="No prompt cache",
-        description="Let the provider cache none of the conversation. This costs more.",
+        description="Switch off the provider's prompt cache. This costs more.",
     ),
 ]
 

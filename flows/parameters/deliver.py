@@ -24,19 +24,22 @@ class DeliverParameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    flow_run_id: Annotated[str, form_pattern("the id of a flow run", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")] = (
-        Field(
-            title="Flow run id",
-            description="Id of the run of implement whose change to push. It is in the run's report, and in the address "
-            "of the run's page.",
-        )
+    flow_run_id: Annotated[
+        str,
+        form_pattern("the id of a flow run", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    ] = Field(
+        title="Flow run id",
+        description="Id of the run of implement whose change to push. It is in the run's report, and in the address "
+        "of the run's page.",
     )
-    branch_name: Annotated[str, AfterValidator(lambda name: check_branch_name(name) if name else name), BRANCH_RULE] = (
-        Field(
-            default="",
-            title="Branch to push",
-            description="Branch to push to. Empty: the branch that the run was meant to push.",
-        )
+    branch_name: Annotated[
+        str,
+        AfterValidator(lambda name: check_branch_name(name) if name else name),
+        BRANCH_RULE,
+    ] = Field(
+        default="",
+        title="Branch to push",
+        description="Branch to push to. Empty: the branch that the run was meant to push.",
     )
     git_credentials_secret_id: GitCredentialsSecretId = DEFAULT_SECRET_ID
     git_credentials_block: GitCredentialsBlock = ""

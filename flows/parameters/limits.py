@@ -15,20 +15,22 @@ class Limits(BaseModel):
         default=20.0,
         ge=0,
         title="Budget in US dollars",
-        description="How much the model may cost at list prices; 0 for no limit. No request starts once it is spent.",
+        description="How many US dollars the model may cost, at list prices; 0 for no limit. "
+        "Once they are spent, no request starts.",
     )
     agent_timeout_seconds: int = Field(
-        default=7200, ge=0, title="Seconds of work", description="How long the agent may work; 0 for no limit."
+        default=7200, ge=0, title="Seconds of work", description="How many seconds the agent may work; 0 for no limit."
     )
     stall_timeout_seconds: int = Field(
         default=900,
         ge=0,
         title="Seconds of silence",
-        description="How long the agent may be silent; 0 for no limit. One of its shell commands may take ten minutes.",
+        description="How many seconds the agent may be silent; 0 for no limit. A shell command may take ten minutes.",
     )
     checkpoint_seconds: int = Field(
         default=60,
         ge=0,
         title="Seconds between checkpoints",
-        description="How often the work so far is saved, so that another machine can continue it; 0 for never.",
+        description="How many seconds pass before the work is saved again, so that another machine can continue it; "
+        "0 for no checkpoints.",
     )
