@@ -69,9 +69,7 @@ def _process_requirements() -> tuple[int, RunResult]:
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
             from flows.run.preload import preload  # noqa: PLC0415
-            from flows.run.setup import validate  # noqa: PLC0415
 
-        validate(parameters)
         preload()
     except RunError as error:
         return _ended(RunResult(Outcome.INVALID, error=_failure(error)))

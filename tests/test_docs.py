@@ -4,18 +4,14 @@ import inspect
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import pytest
 
 from deployments.cli import errors as set_up_errors
 from flows import errors as run_errors
-from flows.implement import implement
-from flows.parameters import environment as variables
-from flows.parameters.request import ChangePolicy, Limits
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from flows.parameters.fields import leaves_of
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.page import with_tables
 
 PROJECT = Path(__file__).parents[1]
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")))
@@ -37,16 +33,12 @@ def test_every_error_has_its_heading_and_every_heading_its_error() -> None:
     assert set(headings) == errors(run_errors) | errors(set_up_errors) | {"InvalidVariable"}
 
 
-def test_the_table_of_parameters_is_the_flows_own() -> None:
-    groups: dict[str, type[BaseModel]] = {"limits": Limits, "policy": ChangePolicy}
-    flat = [name for name in inspect.signature(implement.fn).parameters if name not in groups]
-    expected = {*flat, *(f"{group}.{field}" for group, model in groups.items() for field in model.model_fields)}
-    rows = re.findall(
-        r"^\| `([a-z_.0-9]+)` \| `([A-Z0-9_]+)`", (PROJECT / "docs/parameters.md").read_text(), re.MULTILINE
-    )
-    assert {parameter for parameter, _ in rows} == expected
-    tables = {"": variables.VARIABLES, "limits.": variables.LIMITS, "policy.": variables.POLICY}
-    assert dict(rows) == {f"{group}{one.parameter}": one.name for group, table in tables.items() for one in table}
+def test_the_tables_of_parameters_are_those_of_the_flows() -> None:
+    page = (PROJECT / "docs/parameters.md").read_text()
+    assert with_tables(page) == page, "make parameters-page writes the tables"
+    rows = re.findall(r"^\| `([a-z_.0-9]+)` \| `([A-Z][A-Z0-9_]*)` \|", page, re.MULTILINE)
+    assert rows == [(leaf.path, leaf.variable) for leaf in leaves_of(ImplementParameters)]
+    assert page.count("| `git_credentials_block` |") == 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -16,7 +16,7 @@ from deployments.cli.options import DryRun
 from deployments.cli.refusals import refusals
 from deployments.cli.step import carry_out
 from deployments.cli.terminal import console
-from flows.parameters.request import DEFAULT_MODEL_IDS
+from flows.parameters.provider import DEFAULT_MODEL_IDS
 
 
 @app.command()

@@ -7,7 +7,8 @@ from deployments.aws.bedrock import model_parameters
 from deployments.aws.network import Network
 from deployments.aws.stack import Stack
 from deployments.prefect.pool import ECS_POOL
-from flows.parameters.request import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
+from flows.parameters.provider import DEFAULT_MODEL_IDS
+from flows.parameters.shared import DEFAULT_SECRET_ID
 
 
 @dataclass(frozen=True)

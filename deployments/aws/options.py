@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from deployments.aws.account import DEFAULT_PROJECT
-from flows.parameters.request import DEFAULT_REGION, DEFAULT_SECRET_ID
+from flows.parameters.shared import DEFAULT_REGION, DEFAULT_SECRET_ID
 
 REGION: Final = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
 PROJECT: Final = DEFAULT_PROJECT

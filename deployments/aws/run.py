@@ -17,7 +17,7 @@ from deployments.prefect.pool import ECS_POOL
 from flows.aws.session import client_config
 from flows.errors import RunError
 from flows.implement import implement
-from flows.run.setup import validate
+from flows.parameters.implement import check_before_run
 
 ON_DEMAND = [{"capacityProvider": "FARGATE", "base": 0, "weight": 1}]
 
@@ -66,7 +66,7 @@ def _check_against_the_flow(parameters: dict[str, Any]) -> None:
     if unknown := parameters.keys() - implement.parameters.properties.keys():
         raise InvalidParameter(f"the flow has no parameter {min(unknown)!r}")
     try:
-        validate(parameters)
+        check_before_run(parameters)
     except RunError as error:
         raise InvalidParameter(f"{type(error).__name__}: {error}") from None
     except ValidationError as error:

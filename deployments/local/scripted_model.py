@@ -23,7 +23,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
-from flows.parameters.request import DEFAULT_MODEL_IDS
+from flows.parameters.provider import DEFAULT_MODEL_IDS
 
 _INTERRUPTED: Final = re.compile(r"\[Tool call interrupted|Exit code 137")
 _FILLED_IN: Final = "No response requested."

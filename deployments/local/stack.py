@@ -16,7 +16,7 @@ import boto3
 from deployments.local.git_remote import GitRemote
 from deployments.local.prefect_server import client_environment, free_port, prefect_server
 from deployments.local.scripted_model import ScriptedModel
-from flows.parameters.request import DEFAULT_REGION, DEFAULT_SECRET_ID
+from flows.parameters.shared import DEFAULT_REGION, DEFAULT_SECRET_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

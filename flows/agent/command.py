@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from flows.agent.settings import permission_mode
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
-from flows.parameters.claude_settings import permission_mode
-from flows.parameters.request import ClaudeCodeOptions
+from flows.parameters.claude_code import ClaudeCodeOptions
 
 TOOLS: Final = (
     "Bash", "Edit", "Glob", "Grep", "NotebookEdit", "Read", "Skill", "Task", "TaskStop", "TodoWrite", "WebFetch",

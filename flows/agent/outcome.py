@@ -22,7 +22,7 @@ from flows.errors import (
     RunError,
     TurnLimitReached,
 )
-from flows.parameters.request import ClaudeCodeOptions
+from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.state.agent_report import AgentReport
 
 _SHOWN: Final = 500

@@ -17,7 +17,7 @@ from typing import Final
 
 from flows.agent.events import Event, LineFramer, parse
 from flows.agent.outcome import AgentRun
-from flows.parameters.request import Limits
+from flows.parameters.limits import Limits
 
 _CHUNK_BYTES: Final = 2**18
 _TICK_SECONDS: Final = 0.5

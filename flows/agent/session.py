@@ -14,10 +14,10 @@ from flows.agent.events import Event
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
 from flows.agent.prompt import LOST_CONVERSATION, continuation, prompt, system_prompt
+from flows.agent.settings import settings_file
 from flows.errors import TurnLimitReached
 from flows.model.providers import ModelProvider
-from flows.parameters.claude_settings import settings_file
-from flows.parameters.request import ClaudeCodeOptions
+from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.sandbox.workspace import Workspace
 from flows.state.records import Checkpoint, Plan
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
 
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.repository import objects
 from flows.repository.collect import Change
 from flows.repository.objects import ChangedFile

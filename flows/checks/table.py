@@ -12,7 +12,7 @@ from flows.checks.leaks import check_leaks
 from flows.checks.sizes import check_sizes
 from flows.checks.submodules import check_submodules
 from flows.checks.symlinks import check_symlinks
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.repository.collect import Change
 
 CHECKS: Final[tuple[Check, ...]] = (

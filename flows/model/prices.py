@@ -7,7 +7,7 @@ from genai_prices import calc_price, data_snapshot
 from genai_prices.types import Provider as PriceList
 
 from flows.model.usage import Usage
-from flows.parameters.request import Provider
+from flows.parameters.provider import Provider
 
 _PROVIDER_IDS: Final[dict[Provider, str]] = {"anthropic": "anthropic", "bedrock": "aws"}
 _MILLION: Final = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}

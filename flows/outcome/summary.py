@@ -9,7 +9,7 @@ from flows.instructions.files import Instructions
 from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.redaction import redact
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change

@@ -1,6 +1,7 @@
-"""Where things are: repository URLs, S3 URIs and branch names, parsed and checked before anything is started.
+"""Repository URLs, S3 URIs and branch names, parsed and checked before anything is started.
 
-The rules are stricter than git's and S3's on purpose: whatever reaches a command line or a request was parsed here.
+The rules are stricter than git's and S3's on purpose: only text that was parsed here reaches a command line or a
+request.
 """
 
 import ipaddress
@@ -13,13 +14,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
 
 ALLOW_PRIVATE_HOSTS: Final = "ALLOW_PRIVATE_GIT_HOSTS"
-"""Environment variable of the trusted side; `true` lets `repo_url` name a private or link-local address."""
+"""Environment variable of the flow's process; `true` lets `repo_url` name a private or link-local address."""
 
 REPO_URL_PATTERN: Final = r"http(s|(?=://(localhost|127\.|\[::1\])))://[^\s/@?#]+/[^\s?#]+"
 _BUCKET_PATTERN: Final = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 S3_URI_PATTERN: Final = rf"s3://{_BUCKET_PATTERN}/([^*]*|([^*]*/)?\*)"
 BRANCH_PATTERN: Final = r"(?!-|/|refs/)(?!.*(\.\.|//|@\{|/\.|/$|\.$|\.lock$))[^\s~^:?*\[\\]+"
-"""What the form asks for, in what JavaScript and Python agree on; all that the checks here let through matches."""
+"""Patterns for the form. They mean the same in JavaScript and in Python, and match all text that passes the checks."""
 
 _UNPRINTABLE = re.compile(r"[\s\x00-\x20\x7f\\]")
 _NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_]([0-9a-z._-]*[0-9a-z_.])?)(:\d+)?", re.IGNORECASE | re.ASCII)
@@ -34,7 +35,7 @@ class RepoUrl:
 
     url: str
     origin: str
-    """Scheme, host and port: all that the token is ever given to."""
+    """Scheme, host and port, the only ones that get the token."""
     path: str
 
     @classmethod
@@ -49,13 +50,15 @@ class RepoUrl:
         path = parts.path.rstrip("/")
         decoded = unquote(path)
         if not path or _UNPRINTABLE.search(decoded) or ".." in decoded.split("/"):
-            raise InvalidRepoUrl(f"repo_url {_shown(text)} names no repository: give https://host/owner/repository.git")
+            raise InvalidRepoUrl(
+                f"repo_url {_shown(text)} does not name a repository: give https://host/owner/repository.git"
+            )
         origin = f"{parts.scheme}://{parts.netloc}"
         return cls(url=origin + path, origin=origin, path=path)
 
     @property
     def name(self) -> str:
-        """The repository's name, as people say it."""
+        """The repository's short name, without `.git`."""
         return self.path.rsplit("/", 1)[-1].removesuffix(".git")
 
     def __str__(self) -> str:
@@ -64,23 +67,25 @@ class RepoUrl:
 
 def _split_url(text: str) -> SplitResult:
     if _UNPRINTABLE.search(text) or not _is_encodable(text):
-        raise InvalidRepoUrl(f"repo_url {_shown(text)} holds white space or control characters: give a plain https URL")
+        raise InvalidRepoUrl(f"repo_url {_shown(text)} has white space or control characters: give a plain https URL")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
         raise InvalidRepoUrl(f"repo_url {_shown(text)} is not a URL: give https://host/owner/repository.git") from None
     if "@" in parts.netloc:
-        raise InvalidRepoUrl("repo_url holds a user name or a password: put the token into the git credentials secret")
+        raise InvalidRepoUrl("repo_url has a user name or a password: put the token into the git credentials secret")
     if parts.scheme not in {"https", "http"} or not text.startswith(f"{parts.scheme}://"):
         raise InvalidRepoUrl(f"repo_url {_shown(text)} is not an https URL; ssh, git, file and local paths are refused")
     if not _NETLOC.fullmatch(parts.netloc) or port == 0:
-        raise InvalidRepoUrl(f"repo_url {_shown(text)} names no possible host: give https://host/owner/repository.git")
+        raise InvalidRepoUrl(
+            f"repo_url {_shown(text)} does not name a valid host: give https://host/owner/repository.git"
+        )
     return parts
 
 
 def _shown(text: str) -> str:
-    """Return a URL for a message; what stands before an @ or after a ? may be a password or a token."""
+    """Return a URL for a message, unless an @ or a ? shows that it may contain a password or a token."""
     return "(not shown, it may hold a password)" if re.search("[@?#]", text) else repr(text)
 
 
@@ -91,9 +96,9 @@ def _is_encodable(text: str) -> bool:
 def _check_host(text: str, parts: SplitResult) -> None:
     host = parts.hostname or ""
     address = _address(host)
-    # curl reads 2852039166 and 0xa9.0xfe.0xa9.0xfe as 169.254.169.254: a host that ends in a number is dotted, or none.
+    # curl reads 2852039166 and 0xa9.0xfe.0xa9.0xfe as 169.254.169.254, so a host that ends in a number must be dotted.
     if address is None and re.fullmatch(r"\d+|0x[0-9a-f]*", host.rstrip(".").rpartition(".")[2]):
-        raise InvalidRepoUrl(f"repo_url {_shown(text)} names an address in an odd spelling: use a host name")
+        raise InvalidRepoUrl(f"repo_url {_shown(text)} has an IP address in an unusual notation: use a host name")
     if host == "localhost" or (address is not None and address.is_loopback):
         return
     if parts.scheme == "http":
@@ -101,7 +106,7 @@ def _check_host(text: str, parts: SplitResult) -> None:
     internal = address is not None and not address.is_global
     if internal and os.environ.get(ALLOW_PRIVATE_HOSTS, "").lower() != "true":
         raise InvalidRepoUrl(
-            f"repo_url {_shown(text)} names a private address: use a host name, or have the operator set "
+            f"repo_url {_shown(text)} has a private address: use a host name, or have the operator set "
             f"{ALLOW_PRIVATE_HOSTS}=true"
         )
 
@@ -134,11 +139,11 @@ class S3Uri:
         is_folder = key == "*" or key.endswith("/*") or text.endswith("/")
         key = key.removesuffix("*") if is_folder else key
         if not key and not is_folder:
-            raise InvalidS3Uri(f"instructions_s3_uri {text!r} names no object: {example}")
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r} does not name an object: {example}")
         if "*" in key:
-            raise InvalidS3Uri(f"instructions_s3_uri {text!r}: a * may only stand at the end, after a slash: {example}")
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r}: a * may stand only at the end, after a slash: {example}")
         if any(ord(c) < ord(" ") or c == "\x7f" for c in key) or not _is_encodable(key):
-            raise InvalidS3Uri(f"instructions_s3_uri {text!r} holds control characters: {example}")
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r} has control characters: {example}")
         return cls(bucket, key, is_folder)
 
     def __str__(self) -> str:
@@ -148,12 +153,12 @@ class S3Uri:
 def check_branch_name(name: str, parameter: str = "branch_name") -> str:
     """Return `name` if it can be a branch; raise `InvalidBranchName` with the reason.
 
-    The rules of `git check-ref-format --branch`, and five of our own: no `refs/…`, no `HEAD`, no `@`, no white space
-    that git would take, and at most 200 bytes of UTF-8.
+    The rules are those of `git check-ref-format --branch` and five more: no `refs/…`, no `HEAD`, no `@`, no white
+    space even if git allows it, and at most 200 bytes of UTF-8.
     """
     reason = _branch_fault(name)
     if reason:
-        raise InvalidBranchName(f"{parameter} {name!r} {reason}; for example feature/todo-api is one")
+        raise InvalidBranchName(f"{parameter} {name!r} {reason} (example: feature/todo-api)")
     return name
 
 
@@ -162,10 +167,10 @@ def _branch_fault(name: str) -> str:
     forbidden = _BRANCH_FORBIDDEN.search(name)
     faults = {
         "is empty": not name,
-        "is not text that UTF-8 can hold": not _is_encodable(name),
+        "cannot be encoded as UTF-8": not _is_encodable(name),
         f"is longer than {_BRANCH_MAX_BYTES} bytes": len(name.encode("utf-8", "replace")) > _BRANCH_MAX_BYTES,
-        "is a name that git keeps for itself": name in {"@", "HEAD"} or name.startswith(("-", "refs/")),
-        f"holds {forbidden.group()!r}, which git does not allow" if forbidden else "": forbidden is not None,
+        "is a name that git reserves": name in {"@", "HEAD"} or name.startswith(("-", "refs/")),
+        f"has {forbidden.group()!r}, which git does not allow" if forbidden else "": forbidden is not None,
         "has a part that is empty, starts with a dot, or ends in a dot or .lock": name.endswith(".")
         or any(not c or c.startswith(".") or c.endswith(".lock") for c in components),
     }

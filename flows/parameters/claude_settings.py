@@ -1,7 +1,7 @@
-"""`claude_settings`, checked: what may stand in the settings file that we hand to Claude Code.
+"""The check of `claude_settings`: which of Claude Code's settings a run may use.
 
-The keys are those of https://docs.claude.com/en/docs/claude-code/settings. Only the ones that say how the agent works
-are let through; those that name a program to run, an address or an environment are the operator's to allow.
+The keys are those of https://docs.claude.com/en/docs/claude-code/settings. A run may use those that say how the agent
+works. Those that name a program to run, an address or an environment need the operator's permission.
 """
 
 import json
@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from flows.errors import InvalidSettings
 
+DEFAULT_SETTINGS: Final[dict[str, Any]] = {"permissions": {"allow": ["Bash(*)"]}}
+
 ALLOWED_KEYS_VARIABLE: Final = "CLAUDE_SETTINGS_ALLOWED_KEYS"
-"""Environment variable of the trusted side: more keys that runs may set, separated by commas."""
+"""Environment variable of the flow's process: more keys that runs may use, separated by commas."""
 
 ALLOWED_KEYS: Final = frozenset(
     {
@@ -35,11 +37,10 @@ ALLOWED_KEYS: Final = frozenset(
 )
 _PERMISSION_LISTS: Final = ("allow", "deny", "ask", "additionalDirectories")
 _PERMISSION_MODES: Final = ("default", "acceptEdits", "plan", "bypassPermissions", "dontAsk")
-DEFAULT_MODE: Final = "acceptEdits"
 
 
 def check_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return `settings` if a run may use them; raise `InvalidSettings` naming the key that is wrong."""
+    """Return `settings` if a run may use them; raise `InvalidSettings` with the key that is wrong."""
     allowed = ALLOWED_KEYS | set(os.environ.get(ALLOWED_KEYS_VARIABLE, "").replace(",", " ").split())
     for key in settings:
         if key not in allowed:
@@ -60,15 +61,16 @@ def _check_permissions(permissions: object) -> None:
                 raise InvalidSettings(f'claude_settings: "permissions.{key}" is not a list of rules such as "Bash(*)"')
         elif key == "defaultMode":
             if value not in _PERMISSION_MODES:
-                raise InvalidSettings(f"claude_settings: permissions.defaultMode is none of {_PERMISSION_MODES}")
+                modes = ", ".join(_PERMISSION_MODES)
+                raise InvalidSettings(f'claude_settings: "permissions.defaultMode" is not one of {modes}')
         else:
             raise InvalidSettings(f'claude_settings: "permissions.{key}" is not a setting that a run may use')
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Read the settings from JSON text, as an environment variable holds them."""
+    """Read the settings from JSON text, as an environment variable holds them; raise `InvalidSettings`."""
     try:
-        settings = json.loads(text, parse_constant=_no_number)
+        settings = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidSettings(f"claude_settings is not JSON: {error}") from None
     if not isinstance(settings, dict):
@@ -76,15 +78,5 @@ def parse_settings(text: str) -> dict[str, Any]:
     return settings
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON number")
-
-
-def settings_file(settings: dict[str, Any]) -> bytes:
-    """Return the content of the file for `--settings`; commits are ours to sign, so Claude adds no attribution."""
-    return json.dumps({"attribution": {"commit": "", "pr": ""}, **settings}, indent=1).encode()
-
-
-def permission_mode(settings: dict[str, Any]) -> str:
-    """Return the permission mode that the settings ask for."""
-    return str(settings.get("permissions", {}).get("defaultMode", DEFAULT_MODE))
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a JSON number")

@@ -1,124 +1,124 @@
-"""The environment variables of `python -m flows`: which parameter of the flow each one sets, and how it is read."""
+"""The environment variables of `python -m flows`: how they set the parameters of the flow `implement`."""
 
+import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Final, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from flows.errors import RunError
-from flows.parameters.claude_settings import parse_settings
-from flows.parameters.request import DEFAULT_SECRET_ID, DEFAULT_SETTINGS, ChangePolicy, Limits
+from flows.parameters.fields import Parameter, leaves_of, parameters_of
+from flows.parameters.implement import ImplementParameters, check_before_run
+
+_NAME_WIDTH: Final = 26
+_LINE_WIDTH: Final = 120
 
 
 class InvalidVariable(RunError):
     """An environment variable is missing, or its value cannot be read."""
 
 
-def _flag(text: str) -> bool:
-    if text.lower() not in {"true", "false", ""}:
-        raise ValueError("it must be true or false")
-    return text.lower() == "true"
+def table(model: type[BaseModel] = ImplementParameters) -> str:
+    """Return the variables with their help, in lines of at most 120 characters."""
+    return "\n".join(_row(parameter) for parameter in leaves_of(model))
 
 
-def _provider(text: str) -> str:
-    if text not in {"bedrock", "anthropic"}:
-        raise ValueError("it must be bedrock or anthropic")
-    return text
+def _row(parameter: Parameter) -> str:
+    facts = "; ".join(fact for fact in (_form_of_text(parameter), _default_text(parameter)) if fact)
+    text = f"{parameter.help} ({facts})" if facts else parameter.help
+    return textwrap.fill(
+        text,
+        _LINE_WIDTH,
+        initial_indent=f"  {parameter.variable:<{_NAME_WIDTH}} ",
+        subsequent_indent=" " * (_NAME_WIDTH + 3),
+        break_on_hyphens=False,
+    )
 
 
-def _patterns(text: str) -> tuple[str, ...]:
-    return tuple(pattern.strip() for pattern in text.split(",") if pattern.strip())
+def _form_of_text(parameter: Parameter) -> str:
+    if parameter.value_type is bool:
+        return "true or false"
+    if get_origin(parameter.value_type) is tuple:
+        return "separated by commas"
+    return "JSON" if get_origin(parameter.value_type) is dict else " or ".join(parameter.choices)
 
 
-@dataclass(frozen=True)
-class Variable:
-    """An environment variable, and the parameter of the flow that it sets."""
-
-    name: str
-    parameter: str
-    read: Callable[[str], Any]
-    help: str
+def _default_text(parameter: Parameter) -> str:
+    if parameter.is_required:
+        return "required"
+    return f"default {text}" if (text := default_as_text(parameter)) else ""
 
 
-VARIABLES: Final = (
-    Variable("REPO_URL", "repo_url", str, "https URL of the git repository. Required"),
-    Variable(
-        "INSTRUCTIONS_S3_URI", "instructions_s3_uri", str, "s3://bucket/file.md or s3://bucket/folder/*. Required"
-    ),
-    Variable("INSTRUCTIONS", "instructions", str, "The instructions' text, in place of INSTRUCTIONS_S3_URI"),
-    Variable("BRANCH_NAME", "branch_name", str, "Branch to push [feature/claude-implementation-{timestamp}-{run}]"),
-    Variable("BASE_BRANCH", "base_branch", str, "Branch to start from [the default branch]"),
-    Variable("COMMIT_MESSAGE", "commit_message", str, "[Implement requirements using Claude Code]"),
-    Variable("GIT_CREDENTIALS_SECRET_ID", "git_credentials_secret_id", str, f"AWS secret [{DEFAULT_SECRET_ID}]"),
-    Variable("GIT_CREDENTIALS_BLOCK", "git_credentials_block", str, "Prefect block, in place of the secret"),
-    Variable("CLAUDE_PROVIDER", "provider", _provider, "bedrock or anthropic [bedrock]"),
-    Variable("CLAUDE_MODEL_ID", "claude_model_id", str, "Model id [the current Sonnet]"),
-    Variable("DISABLE_PROMPT_CACHE", "disable_prompt_cache", _flag, "true or false [false]"),
-    Variable("AWS_REGION", "aws_region", str, "AWS region [us-east-1]"),
-    Variable("CLAUDE_SETTINGS", "claude_settings", parse_settings, f"JSON [{DEFAULT_SETTINGS}]".replace("'", '"')),
-    Variable("CLAUDE_CODE_BLOCK", "claude_code_block", str, "Prefect block with provider, model and limits"),
-    Variable("CLONE_DEPTH", "clone_depth", int, "Commits of history, 0 for all [50]"),
-    Variable("ALLOW_DEFAULT_BRANCH", "allow_default_branch", _flag, "true or false [false]"),
-)
-LIMITS: Final = (
-    Variable("MAX_TURNS", "max_turns", int, "Replies of the model, 0 for no limit [200]"),
-    Variable("MAX_BUDGET_USD", "max_budget_usd", float, "US dollars, 0 for no limit [20]"),
-    Variable("AGENT_TIMEOUT_SECONDS", "agent_timeout_seconds", int, "Seconds of work, 0 for no limit [7200]"),
-    Variable("STALL_TIMEOUT_SECONDS", "stall_timeout_seconds", int, "Seconds of silence, 0 for no limit [900]"),
-    Variable("CHECKPOINT_SECONDS", "checkpoint_seconds", int, "Seconds between checkpoints, 0 for none [60]"),
-)
-POLICY: Final = (
-    Variable("ALLOW_CI_CHANGES", "allow_ci_changes", _flag, "Push changes to CI files: true or false [false]"),
-    Variable("ALLOW_AGENT_FILES", "allow_agent_files", _flag, "Push .claude/, .mcp.json…: true or false [false]"),
-    Variable("ALLOW_SUBMODULES", "allow_submodules", _flag, "Push changes to submodules: true or false [false]"),
-    Variable("ALLOW_OUTSIDE_LINKS", "allow_outside_links", _flag, "Push links that lead out: true or false [false]"),
-    Variable("ALLOW_SECRETS_IN", "allow_secrets_in", _patterns, "Paths that may hold secrets, a comma between [none]"),
-    Variable("MAX_FILE_MB", "max_file_mb", int, "Megabytes of a file, 0 for no limit [100]"),
-    Variable("MAX_DELETED_SHARE", "max_deleted_share", float, "Share of the files that may be deleted [0.5]"),
-)
-
-
-def table() -> str:
-    """Return the variables with a line of help each."""
-    return "\n".join(f"  {variable.name:<26} {variable.help}" for variable in (*VARIABLES, *LIMITS, *POLICY))
+def default_as_text(parameter: Parameter) -> str:
+    """Return the text of a variable that sets the parameter to its default."""
+    value = parameter.default
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Read the flow's parameters; raise `InvalidVariable` naming the first variable that is missing or wrong."""
-    given = _read(VARIABLES, environment)
-    if "repo_url" not in given:
-        raise InvalidVariable("REPO_URL is not set: give the https URL of the git repository")
-    if "instructions_s3_uri" not in given and "instructions" not in given:
+    """Read and check the flow's parameters.
+
+    Raises:
+        InvalidVariable: The first variable that is missing or cannot be read.
+        RunError: The named error of the first parameter that is wrong.
+    """
+    values = read(environment)
+    if not values.keys() & {"instructions", "instructions_s3_uri"}:
         raise InvalidVariable("INSTRUCTIONS_S3_URI is not set: give s3://bucket/file.md or s3://bucket/folder/*")
-    groups = {"limits": _group(Limits, LIMITS, environment), "policy": _group(ChangePolicy, POLICY, environment)}
-    return {**given, **groups}
-
-
-def _group(model: type[BaseModel], variables: tuple[Variable, ...], environment: Mapping[str, str]) -> BaseModel:
-    try:
-        return model(**_read(variables, environment))
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise InvalidVariable(f"{str(wrong['loc'][0]).upper()} cannot be used: {wrong['msg']}") from None
-
-
-def _read(variables: tuple[Variable, ...], environment: Mapping[str, str]) -> dict[str, Any]:
-    values = {}
-    for variable in variables:
-        if text := environment.get(variable.name, ""):
-            try:
-                values[variable.parameter] = variable.read(text)
-            except (ValueError, RunError) as error:
-                raise InvalidVariable(f"{variable.name} cannot be used: {error}") from None
+    check_before_run(values)
     return values
 
 
+def read(environment: Mapping[str, str], model: type[BaseModel] = ImplementParameters) -> dict[str, Any]:
+    """Return the parameters whose variables are set, and all groups. An empty variable counts as not set."""
+    values = {}
+    for parameter in parameters_of(model):
+        if parameter.group_model:
+            values[parameter.name] = _read_group(parameter.name, parameter.group_model, environment)
+        elif text := environment.get(parameter.variable):
+            values[parameter.name] = _read(parameter, text)
+        elif parameter.is_required:
+            raise InvalidVariable(f"{parameter.variable} is not set: {parameter.help}")
+    return values
+
+
+def _read_group(name: str, model: type[BaseModel], environment: Mapping[str, str]) -> BaseModel:
+    leaves = {leaf.name: leaf for leaf in parameters_of(model, name)}
+    texts = {leaf.name: environment.get(leaf.variable, "") for leaf in leaves.values()}
+    try:
+        return model(**{name: _read(leaves[name], text) for name, text in texts.items() if text})
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        raise InvalidVariable(f"{leaves[str(first['loc'][0])].variable} cannot be used: {first['msg']}") from None
+
+
+def _read(parameter: Parameter, text: str) -> Any:  # noqa: ANN401 (of the parameter's own type)
+    try:
+        return _value(parameter, text)
+    except ValidationError as error:
+        raise InvalidVariable(f"{parameter.variable} cannot be used: {error.errors()[0]['msg']}") from None
+    except RunError as error:
+        raise InvalidVariable(f"{parameter.variable} cannot be used: {error}") from None
+
+
+def _value(parameter: Parameter, text: str) -> Any:  # noqa: ANN401 (of the parameter's own type)
+    if parameter.reader:
+        return parameter.reader(text)
+    if parameter.value_type is bool and text.lower() not in {"true", "false"}:
+        raise InvalidVariable("it must be true or false")
+    if get_origin(parameter.value_type) is tuple:
+        return tuple(entry.strip() for entry in text.split(",") if entry.strip())
+    return TypeAdapter(parameter.value_type).validate_python(text)
+
+
 def with_variables(message: str) -> str:
-    """Name the variable where a message names the parameter: that is what this caller has set."""
-    for group, variables in (("limits.", LIMITS), ("policy.", POLICY), ("", VARIABLES)):
-        for variable in variables:
-            if group or "_" in variable.parameter:
-                message = re.sub(rf"\b{re.escape(group)}{variable.parameter}\b", variable.name, message)
+    """Replace the parameters' names in a message by their variables' names, which this caller knows them by."""
+    leaves = leaves_of(ImplementParameters)
+    for leaf in sorted(leaves, key=lambda leaf: not leaf.group):
+        if "_" in leaf.path or leaf.group:  # `provider` and `instructions` are words of ordinary sentences as well
+            message = re.sub(rf"\b{re.escape(leaf.path)}\b", leaf.variable, message)
     return message

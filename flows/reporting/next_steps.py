@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from flows.outcome.summary import RunSummary
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, fenced
 
 _NAMED: Final = re.compile(r"\bpolicy\.(allow_(?!secrets)\w+)")

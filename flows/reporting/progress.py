@@ -19,7 +19,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows.agent.events import Event
 from flows.outcome.timing import LOGGER
-from flows.parameters.request import Limits
+from flows.parameters.limits import Limits
 from flows.redaction import redact
 from flows.reporting.activity import Narrator
 from flows.reporting.tool_calls import short

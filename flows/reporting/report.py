@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from flows.outcome.summary import RunSummary, title
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, cut, fenced, line, link, prose, quoted, table
 from flows.reporting.next_steps import advice, fetch
 from flows.repository.collect import FileChange

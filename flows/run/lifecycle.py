@@ -20,7 +20,9 @@ from flows.errors import NoSavedChange
 from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary, headline
 from flows.outcome.timing import StepTime, record_steps
-from flows.parameters.request import Request
+from flows.parameters.deliver import DeliverParameters
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.signature import RawParameters
 from flows.reporting.artifacts import publish, set_tags
 from flows.repository.collect import Change
 from flows.run.lease import check_lease, newest_attempt
@@ -40,7 +42,7 @@ _Second = TypeVar("_Second")
 
 
 @contextmanager
-def open_run(parameters: Mapping[str, Any]) -> Iterator[ImplementRun]:
+def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[ImplementRun]:
     """Open a run of `implement`, with what earlier attempts of it saved.
 
     Raises:
@@ -58,13 +60,8 @@ def open_run(parameters: Mapping[str, Any]) -> Iterator[ImplementRun]:
 
 
 @contextmanager
-def open_saved_run(flow_run_id: str, branch_name: str, parameters: Mapping[str, Any]) -> Iterator[Run]:
+def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Run]:
     """Open the saved state of another run, to deliver its change.
-
-    Args:
-        flow_run_id: The run that saved the change.
-        branch_name: The branch to push; empty for the branch of that run.
-        parameters: The other parameters, as `Request` takes them.
 
     Raises:
         NoSavedChange: That run has saved no change here.
@@ -72,24 +69,33 @@ def open_saved_run(flow_run_id: str, branch_name: str, parameters: Mapping[str, 
     redact_secrets()
     check_environment(os.environ)
     steps = record_steps()
-    saved = SavedRun(run_store(flow_run_id))
+    checked = parameters.checked()
+    saved = SavedRun(run_store(checked.flow_run_id))
     saved.load(get_run_logger())
     bundle = saved.store.read(StateFile.BUNDLE)
     if saved.plan is None or bundle is None:
         raise NoSavedChange(
-            f"the run {flow_run_id!r} has saved no change here: check the id, and that this process uses the run "
-            "store of that run"
+            f"the run {checked.flow_run_id!r} has saved no change here: check the id, and that this process uses the "
+            "run store of that run"
         )
     # Also the change of a run that failed after its agent had finished.
     saved.finished = replace(saved.finished or FinishedWork("", None), bundle=bundle)
-    branch = branch_name or saved.plan.checkout.branch
-    request = Request(repo_url=saved.plan.repo_url, instructions="saved", branch_name=branch, **parameters)
+    request = ImplementParameters(
+        repo_url=saved.plan.repo_url,
+        instructions="saved",
+        branch_name=checked.branch_name or saved.plan.checkout.branch,
+        git_credentials_secret_id=checked.git_credentials_secret_id,
+        git_credentials_block=checked.git_credentials_block,
+        aws_region=checked.aws_region,
+        allow_default_branch=checked.allow_default_branch,
+        policy=checked.policy,
+    )
     with workspace() as directories:
         run = Run(request, directories, saved, steps, [])
         yield run
         with _at_most_a_warning():
             summary = run_summary(run)
-            tags = [summary.outcome.tag, f"repo:{request.repo_url.name}", f"branch:{branch}"]
+            tags = [summary.outcome.tag, f"repo:{request.repo_url.name}", f"branch:{request.branch_name}"]
             publish(summary, None, tags)
 
 
@@ -131,9 +137,11 @@ def _reported(report: Callable[[BaseException | None], None], *, is_over: bool =
         report(None)
 
 
-def _report_refusal(parameters: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None) -> None:
+def _report_refusal(
+    parameters: RawParameters[ImplementParameters], steps: Mapping[str, StepTime], error: BaseException | None
+) -> None:
     with _at_most_a_warning():
-        summary = refusal_summary(parameters, steps, error)
+        summary = refusal_summary(parameters.raw, steps, error)
         publish(summary, _store_of_refused_run(), [summary.outcome.tag])
 
 

@@ -8,7 +8,7 @@ from prefect import runtime
 
 from flows.agent.session import Agent
 from flows.outcome.timing import StepTime
-from flows.parameters.request import Request, default_branch_name
+from flows.parameters.implement import ImplementParameters, default_branch_name
 from flows.sandbox.workspace import Workspace
 from flows.state.saved_run import SavedRun
 
@@ -17,7 +17,7 @@ from flows.state.saved_run import SavedRun
 class Run:
     """An open run of either flow: its checked parameters, its directories and its saved state."""
 
-    request: Request
+    request: ImplementParameters
     workspace: Workspace
     saved: SavedRun
     steps: Mapping[str, StepTime]

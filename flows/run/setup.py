@@ -16,8 +16,9 @@ from flows.credential_values import check_environment, strip_environment, usable
 from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound
 from flows.model.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
 from flows.outcome.timing import StepTime
-from flows.parameters.claude_settings import check_settings
-from flows.parameters.request import ClaudeCodeOptions, Request
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS, strip
 from flows.reporting.log_filters import set_up_logs
 from flows.run.run import ImplementRun, default_branch
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
     from blocks.claude_code import ClaudeCode
 
 
-def set_up(parameters: Mapping[str, Any], workspace: Workspace, steps: Mapping[str, StepTime]) -> ImplementRun:
+def set_up(
+    parameters: RawParameters[ImplementParameters], workspace: Workspace, steps: Mapping[str, StepTime]
+) -> ImplementRun:
     """Check everything that can be checked without a server; raise the named error of the first thing that is wrong."""
     check_environment(os.environ)
-    request, options = validate(parameters)
-    block = load_claude_code(name) if (name := parameters["claude_code_block"]) else None
-    if block:
-        options = options.over(block.options())
-        check_settings(options.claude_settings)
+    request = parameters.checked(branch_name=default_branch())
+    block = load_claude_code(request.claude_code_block) if request.claude_code_block else None
+    options = request.claude_code_options(block.options() if block else None)
     agent = Agent(options, model_provider(options, block))
     if workspace.agent.missing_wall:
         get_run_logger().warning(
@@ -44,15 +45,6 @@ def set_up(parameters: Mapping[str, Any], workspace: Workspace, steps: Mapping[s
         )
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
     return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
-
-
-def validate(parameters: Mapping[str, Any]) -> tuple[Request, ClaudeCodeOptions]:
-    """Check a run's parameters, with defaults for those left out; raise the named error of the first that is wrong."""
-    named = {**parameters, "branch_name": parameters.get("branch_name") or default_branch()}
-    request = Request(**{name: named[name] for name in Request.model_fields if name in named})
-    options = ClaudeCodeOptions(**{name: named[name] for name in ClaudeCodeOptions.model_fields if name in named})
-    check_settings(options.claude_settings)
-    return request, options
 
 
 def load_claude_code(name: str) -> "ClaudeCode":

@@ -23,7 +23,9 @@ from flows.agent.transcript import portions
 from flows.aws.session import client_config, new_boto3_session
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.parameters.addresses import RepoUrl, S3Uri
-from flows.parameters.request import DEFAULT_CLONE_DEPTH, DEFAULT_REGION, Limits
+from flows.parameters.implement import DEFAULT_CLONE_DEPTH
+from flows.parameters.limits import Limits
+from flows.parameters.shared import DEFAULT_REGION
 from flows.redaction import SECRETS
 from flows.reporting.activity import Narrator
 from flows.repository.clone import clone

@@ -18,7 +18,9 @@ from blocks import ClaudeCode, GitCredentials
 from deployments.local.stack import LocalStack
 from flows import errors
 from flows.parameters.addresses import RepoUrl
-from flows.parameters.request import Limits
+from flows.parameters.claude_code import ClaudeCodeDefaults
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.limits import Limits
 from flows.repository.credentials import GitCredentials as Resolved
 from flows.tasks.secret import load_git_credentials
 
@@ -138,6 +140,40 @@ def test_claude_code_gives_its_options() -> None:
     block = ClaudeCode(provider="anthropic", claude_model_id="claude-opus-5-5", limits=Limits(max_turns=7))
     options = block.options()
     assert (options.provider, options.model_id, options.limits.max_turns) == ("anthropic", "claude-opus-5-5", 7)
+
+
+def test_claude_codes_fields_are_as_they_were_recorded_but_for_title_and_help() -> None:
+    recorded = json.loads(Path(__file__).with_name("claude_code.json").read_text())
+    properties = ClaudeCode.model_json_schema()["properties"]
+    for name, schema in recorded.items():
+        without_words = {key: value for key, value in properties[name].items() if key not in {"title", "description"}}
+        assert {**without_words, "position": schema["position"]} == schema
+    assert [name for name in properties if name in recorded] == list(recorded)
+
+
+def test_claude_code_has_the_words_of_the_runs_form() -> None:
+    for name in ClaudeCodeDefaults.model_fields:
+        field, parameter = ClaudeCode.model_fields[name], ImplementParameters.model_fields[name]
+        assert field.title == parameter.title
+        assert field.description == parameter.description or name == "aws_region"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [({"aws_region": "here"}, errors.InvalidRegion), ({"claude_model_id": "-x"}, errors.InvalidModelId)],
+)
+def test_a_wrong_value_of_claude_code_is_named(wrong: dict[str, str], error: type[errors.RunError]) -> None:
+    with pytest.raises(error):
+        ClaudeCode(**wrong)
+
+
+def test_settings_that_only_the_operator_can_allow_are_checked_where_the_run_is() -> None:
+    options = ClaudeCode(claude_settings={"hooks": {}}).options()
+    given = {"repo_url": "https://github.com/o/r.git", "instructions": "x", "branch_name": "b"}
+    with pytest.raises(errors.InvalidSettings, match="hooks"):
+        ImplementParameters(**given).claude_code_options(options)
+    own = ImplementParameters(**given, claude_settings={"language": "de"})
+    assert own.claude_code_options(options).claude_settings == {"language": "de"}
 
 
 def test_make_blocks_registers_the_types(stack: LocalStack) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 from uuid import UUID
 
 import psutil
@@ -21,9 +21,6 @@ from tests.durability.machines import Machine, needs_root
 from tests.durability.points import ASKING_SECONDS, in_clone, wait
 from tests.durability.scene import BRANCH, TURNS, Scene, scene, steps
 from tests.support.world import World
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
 
 HANDED_BACK_SECONDS: Final = 20
 CANCELLED_SECONDS: Final = 10
@@ -175,6 +172,6 @@ def test_a_container_that_is_stopped_says_what_is_kept_and_how_to_go_on(
     assert the_run.world.content("kept", "step-6") == "6"
     assert BRANCH not in the_run.world.branches()
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: the_run.store}):
-        state = cast("State[str]", deliver(found[2], return_state=True))
+        state = deliver(flow_run_id=found[2], return_state=True)
     assert state.is_completed()
     assert the_run.world.content(BRANCH, "step-6") == "6"

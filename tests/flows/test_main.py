@@ -13,7 +13,8 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 from flows import __main__ as container
 from flows import errors
-from flows.parameters.environment import LIMITS, POLICY, VARIABLES
+from flows.parameters.fields import leaves_of
+from flows.parameters.implement import ImplementParameters
 from tests.support.flows_command import last_line, start
 from tests.support.world import World
 
@@ -23,8 +24,8 @@ Container = Callable[..., "subprocess.CompletedProcess[str]"]
 def test_help_names_every_variable_and_is_no_failure() -> None:
     done = start({"PROCESS_REQUIREMENTS": ""})
     assert done.returncode == 0
-    for variable in (*VARIABLES, *LIMITS, *POLICY):
-        assert variable.name in done.stdout
+    for parameter in leaves_of(ImplementParameters):
+        assert f"\n  {parameter.variable} " in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, GIT_EMAIL, GIT_TOKEN
 from flows.aws import credentials as aws_credentials
 from flows.errors import AwsCredentialsMissing, InvalidCredential, InvalidGitSecret, RunError
-from flows.parameters.request import Limits
+from flows.parameters.limits import Limits
 from tests.support.attack import Attack
 from tests.support.runs import Run, steps_started
 from tests.support.sightings import PATTERNS, seen_in

@@ -4,8 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.aws.template import FOLDER
+from deployments.prefect.deployed import Deployments
+from flows.deliver import deliver
 from flows.implement import implement
 from tests.support.cloud import Made
 
@@ -77,6 +80,16 @@ def test_what_was_kept_can_be_delivered_where_runs_are_done(made: Made) -> None:
             assert schema is not None
             assert schema["required"] == ["flow_run_id"]
             assert "branch_name" in schema["properties"]
+
+
+def test_another_image_or_another_form_is_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    prefect = SyncPrefectClient("http://127.0.0.1:1/api")
+    version = Deployments(prefect, "image:a").version
+    assert Deployments(prefect, "image:a").version == version
+    assert Deployments(prefect, "image:b").version != version
+    properties = {**deliver.parameters.properties, "new": {"type": "string"}}
+    monkeypatch.setattr(deliver, "parameters", deliver.parameters.model_copy(update={"properties": properties}))
+    assert Deployments(prefect, "image:a").version != version
 
 
 def test_they_wait_for_one_another(deployed: "dict[str, DeploymentResponse]") -> None:

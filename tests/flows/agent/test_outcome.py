@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from flows import errors
 from flows.agent.outcome import AgentRun, judge
-from flows.parameters.request import ClaudeCodeOptions, Limits
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.limits import Limits
 from flows.state.agent_report import AgentReport
 
 OPTIONS = ClaudeCodeOptions(

@@ -10,7 +10,7 @@ import pytest
 
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
-from flows.parameters.request import Limits
+from flows.parameters.limits import Limits
 
 if TYPE_CHECKING:
     from flows.agent.events import Event

@@ -12,7 +12,7 @@ from flows import errors
 from flows.checks import table
 from flows.checks.base import Inspection
 from flows.checks.table import check_change
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.redaction import SECRETS
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change

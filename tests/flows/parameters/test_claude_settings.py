@@ -7,15 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flows.agent.settings import permission_mode, settings_file
 from flows.errors import InvalidSettings
 from flows.parameters.claude_settings import (
     ALLOWED_KEYS_VARIABLE,
+    DEFAULT_SETTINGS,
     check_settings,
     parse_settings,
-    permission_mode,
-    settings_file,
 )
-from flows.parameters.request import DEFAULT_SETTINGS
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -178,22 +177,3 @@ def test_any_json_object_is_settings_that_can_be_used_or_the_named_error(given_s
         return
     assert permission_mode(checked) in {"default", "acceptEdits", "plan", "bypassPermissions", "dontAsk"}
     assert json.loads(settings_file(checked)).keys() == {"attribution", *checked}
-
-
-def test_the_settings_file_leaves_commits_unattributed_unless_the_settings_say_otherwise() -> None:
-    assert json.loads(settings_file(DEFAULT_SETTINGS)) == {"attribution": {"commit": "", "pr": ""}, **DEFAULT_SETTINGS}
-    own = {"attribution": {"commit": "By Claude", "pr": ""}}
-    assert json.loads(settings_file(own)) == own
-
-
-@pytest.mark.parametrize(
-    ("given_settings", "mode"),
-    [
-        ({}, "acceptEdits"),
-        (DEFAULT_SETTINGS, "acceptEdits"),
-        ({"permissions": {"defaultMode": "plan"}}, "plan"),
-        ({"permissions": {"defaultMode": "bypassPermissions"}}, "bypassPermissions"),
-    ],
-)
-def test_edits_are_accepted_unless_the_settings_ask_for_another_mode(given_settings: dict[str, Any], mode: str) -> None:
-    assert permission_mode(given_settings) == mode

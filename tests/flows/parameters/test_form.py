@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
@@ -20,8 +19,8 @@ from flows.deliver import deliver
 from flows.errors import RunError
 from flows.implement import implement
 from flows.parameters.addresses import RepoUrl, S3Uri, check_branch_name
-from flows.parameters.form import _shown
-from flows.parameters.request import DEFAULT_SECRET_ID, ChangePolicy, ClaudeCodeOptions, Limits, Request
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.shared import DEFAULT_SECRET_ID
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -67,14 +66,6 @@ def test_few_values_are_a_choice_and_settings_are_an_object() -> None:
     properties = form()["properties"]
     assert properties["provider"]["enum"] == ["bedrock", "anthropic"]
     assert properties["claude_settings"]["type"] == "object"
-
-
-def test_a_parameter_has_the_same_default_in_the_form_as_in_the_check() -> None:
-    shown = {name: parameter.default for name, parameter in signature(implement.fn).parameters.items()}
-    checked = {**Request.model_fields, **ClaudeCodeOptions.model_fields}
-    assert shown.keys() - checked.keys() == {"claude_code_block"}
-    for name, field in checked.items():
-        assert field.is_required() or shown[name] == ("" if field.default is None else field.default)
 
 
 def test_the_two_fields_that_one_must_fill_in_are_enough() -> None:
@@ -139,7 +130,9 @@ BRANCHES = ["x", "feature/é", "a.b", "refs", "a-b_c/1", "HEADs", "a@b", "lock",
     ],
 )
 def test_what_a_run_takes_the_form_takes(name: str, value: str) -> None:
-    Request(**{**GIVEN, "branch_name": "x", **({name: value} if name in Request.model_fields else {})})
+    ImplementParameters(
+        **{**GIVEN, "branch_name": "x", **({name: value} if name in ImplementParameters.model_fields else {})}
+    )
     assert not faults(**{name: value})
 
 
@@ -166,13 +159,6 @@ def test_a_browser_reads_the_patterns_as_the_server_does() -> None:
     patterns = [field["pattern"] for field in form()["properties"].values() if "pattern" in field]
     script = "process.argv.slice(1).forEach(pattern => new RegExp(pattern, 'u'))"
     subprocess.run(["node", "-e", script, *patterns], check=True)
-
-
-def test_a_constraint_is_in_the_schema_alone() -> None:
-    # A flow's call must reach the check that gives the fault its name.
-    assert not _shown("Title", pattern="x").metadata
-    for model in (Limits, ChangePolicy):
-        assert all(field.title for field in model.model_fields.values())
 
 
 def test_the_api_refuses_a_bad_run_before_there_is_one(stack: LocalStack) -> None:

@@ -15,7 +15,7 @@ from flows.instructions.files import InstructionFile, Instructions
 from flows.outcome.summary import RunSummary, headline, title
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
-from flows.parameters.request import ChangePolicy
+from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.report import markdown
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change, FileChange

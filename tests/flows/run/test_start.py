@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from flows.parameters.request import DEFAULT_SETTINGS, Limits
+from flows.parameters.claude_settings import DEFAULT_SETTINGS
+from flows.parameters.limits import Limits
 from flows.redaction import SECRETS
 from flows.run.start import _request
 

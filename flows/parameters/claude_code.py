@@ -1,0 +1,77 @@
+"""How Claude Code works: the parameters that a run and a `ClaudeCode` block share."""
+
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.errors import InvalidModelId
+from flows.parameters.claude_settings import DEFAULT_SETTINGS, parse_settings
+from flows.parameters.fields import Variable, form_pattern
+from flows.parameters.limits import Limits
+from flows.parameters.provider import DEFAULT_MODEL_IDS, DEFAULT_PROVIDER, Provider
+from flows.parameters.shared import DEFAULT_REGION, AwsRegion, matches
+
+_MODEL_ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.:/\[\]-]{0,2047}"
+
+ModelProvider = Annotated[
+    Provider,
+    Variable("CLAUDE_PROVIDER"),
+    Field(
+        title="Model provider",
+        description="Service that runs the model: Amazon Bedrock, or Anthropic's own API.",
+    ),
+]
+ModelId = Annotated[
+    str,
+    matches(
+        f"|{_MODEL_ID_PATTERN}",
+        InvalidModelId,
+        "claude_model_id {value!r} is not a model id (example: us.anthropic.claude-sonnet-5-5)",
+    ),
+    form_pattern("a model id", f"|{_MODEL_ID_PATTERN}"),
+    Field(title="Model", description="Id of the model, as the provider spells it. Empty: the current Claude Sonnet."),
+]
+RunLimits = Annotated[Limits, Field(title="Limits of the run", description="Limits at which the run stops by itself.")]
+ClaudeSettings = Annotated[
+    dict[str, Any],
+    Variable(read=parse_settings),
+    Field(
+        title="Claude Code settings",
+        description="Claude Code's settings as a JSON object: above all, which tools it may use.",
+    ),
+]
+DisablePromptCache = Annotated[
+    bool,
+    Field(
+        title="No prompt cache",
+        description="Switch off the provider's prompt cache. This costs more.",
+    ),
+]
+
+
+class ClaudeCodeDefaults(BaseModel):
+    """What a `ClaudeCode` block holds beside its credentials. `claude_settings` are not checked yet."""
+
+    provider: ModelProvider = DEFAULT_PROVIDER
+    claude_model_id: ModelId = ""
+    aws_region: Annotated[AwsRegion, Field(description="AWS region of Bedrock.")] = DEFAULT_REGION
+    claude_settings: ClaudeSettings = DEFAULT_SETTINGS
+    limits: RunLimits = Limits()
+
+
+class ClaudeCodeOptions(ClaudeCodeDefaults):
+    """How Claude Code works in one run. `claude_settings` are not checked yet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    disable_prompt_cache: DisablePromptCache = False
+
+    @property
+    def model_id(self) -> str:
+        """The model to ask the provider for."""
+        return self.claude_model_id or DEFAULT_MODEL_IDS[self.provider]
+
+    def over(self, base: Self) -> Self:
+        """Return the options of `base`, replaced where these differ from the defaults."""
+        limits = base.limits.model_copy(update=self.limits.model_dump(exclude_defaults=True))
+        return base.model_copy(update=self.model_dump(exclude_defaults=True) | {"limits": limits})

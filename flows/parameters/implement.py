@@ -1,0 +1,172 @@
+"""The parameters of the flow `implement`, in the order of its form.
+
+Every mistake that can be found without asking a server is found here, before the run starts or spends anything.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from flows.errors import InvalidCommitMessage, InvalidInstructionsSource, InvalidLimits
+from flows.parameters.addresses import REPO_URL_PATTERN, S3_URI_PATTERN, RepoUrl, S3Uri, check_branch_name
+from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.claude_code import (
+    ClaudeCodeOptions,
+    ClaudeSettings,
+    DisablePromptCache,
+    ModelId,
+    ModelProvider,
+    RunLimits,
+)
+from flows.parameters.claude_settings import DEFAULT_SETTINGS, check_settings
+from flows.parameters.fields import FormRule, form_pattern
+from flows.parameters.limits import Limits
+from flows.parameters.provider import DEFAULT_PROVIDER
+from flows.parameters.shared import (
+    BRANCH_RULE,
+    DEFAULT_REGION,
+    DEFAULT_SECRET_ID,
+    AllowDefaultBranch,
+    AwsRegion,
+    GitCredentialsBlock,
+    GitCredentialsSecretId,
+    Policy,
+)
+from flows.parameters.signature import RawParameters
+
+DEFAULT_COMMIT_MESSAGE: Final = "Implement requirements using Claude Code"
+DEFAULT_CLONE_DEPTH: Final = 50
+
+
+def default_branch_name(scheduled_start: datetime, flow_run_id: str) -> str:
+    """Return the branch of a run that names none: the same for each attempt of the run, and no other run's.
+
+    The end of the id tells runs apart; its beginning may be a time.
+    """
+    timestamp = scheduled_start.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
+    return f"feature/claude-implementation-{timestamp}-{flow_run_id[-8:]}"
+
+
+def _parse_s3_uri(text: str) -> S3Uri | None:
+    return S3Uri.parse(text) if text else None
+
+
+def _check_base_branch(name: str) -> str:
+    return check_branch_name(name, "base_branch") if name else name
+
+
+def _check_commit_message(message: str) -> str:
+    if not message.strip() or "\0" in message:
+        raise InvalidCommitMessage("commit_message is empty or has a NUL byte: describe the change in a line")
+    return message.strip()
+
+
+def _check_clone_depth(depth: int) -> int:
+    if depth < 0:
+        raise InvalidLimits(f"clone_depth is {depth}: give the number of commits, or 0 for the whole history")
+    return depth
+
+
+class ImplementParameters(BaseModel):
+    """The parameters of one run, checked. The named error of the first that is wrong is raised."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
+
+    repo_url: Annotated[
+        RepoUrl,
+        BeforeValidator(RepoUrl.parse, json_schema_input_type=str),
+        form_pattern("an https URL without user or token", REPO_URL_PATTERN),
+    ] = Field(
+        title="Repository",
+        description="HTTPS address of the git repository, without a user or a token: "
+        "https://github.com/owner/repository.git",
+    )
+    instructions_s3_uri: Annotated[
+        S3Uri | None,
+        BeforeValidator(_parse_s3_uri, json_schema_input_type=str),
+        form_pattern("s3://bucket/file or s3://bucket/folder/", f"|{S3_URI_PATTERN}"),
+    ] = Field(
+        default="",
+        validate_default=True,
+        title="Instructions in S3",
+        description="What to implement: s3://bucket/file.md, or s3://bucket/folder/* for every file in the folder. "
+        "Give this or the text.",
+    )
+    instructions: str = Field(
+        default="",
+        title="Instructions as text",
+        description="What to implement, as Markdown, instead of a file in S3.",
+    )
+    base_branch: Annotated[str, AfterValidator(_check_base_branch), BRANCH_RULE] = Field(
+        default="",
+        title="Branch to start from",
+        description="Branch that a new branch starts from. Empty: the repository's default branch.",
+    )
+    branch_name: Annotated[str, AfterValidator(check_branch_name), BRANCH_RULE] = Field(
+        default="",
+        validate_default=True,  # a run replaces an empty one by its own name before the check
+        title="Branch to push",
+        description="Branch to push to. An existing branch is continued. Empty: a new branch, "
+        "feature/claude-implementation-{time}-{part of the run's id}.",
+    )
+    commit_message: Annotated[
+        str, AfterValidator(_check_commit_message), form_pattern("a line of text", r"\s*\S[^\0]*")
+    ] = Field(
+        default=DEFAULT_COMMIT_MESSAGE,
+        title="Commit message",
+        description="Message of the commit. The flow run's id is appended.",
+    )
+    provider: ModelProvider = DEFAULT_PROVIDER
+    claude_model_id: ModelId = ""
+    limits: RunLimits = Limits()
+    claude_settings: Annotated[ClaudeSettings, AfterValidator(check_settings)] = DEFAULT_SETTINGS
+    disable_prompt_cache: DisablePromptCache = False
+    claude_code_block: str = Field(
+        default="",
+        title="Claude Code block",
+        description="Name of a Claude Code block with provider, model, settings and limits. It replaces those that "
+        "have their default here.",
+    )
+    git_credentials_secret_id: GitCredentialsSecretId = DEFAULT_SECRET_ID
+    git_credentials_block: GitCredentialsBlock = ""
+    aws_region: AwsRegion = DEFAULT_REGION
+    clone_depth: Annotated[int, AfterValidator(_check_clone_depth), FormRule({"minimum": 0})] = Field(
+        default=DEFAULT_CLONE_DEPTH,
+        title="Commits of history",
+        description="How many commits of history to fetch; 0 fetches all.",
+    )
+    allow_default_branch: AllowDefaultBranch = False
+    policy: Policy = ChangePolicy()
+
+    @model_validator(mode="after")
+    def _check_instructions_source(self) -> Self:
+        has_text = bool(self.instructions.strip())
+        if has_text and self.instructions_s3_uri:
+            raise InvalidInstructionsSource("instructions_s3_uri and instructions are both set: choose one of them")
+        if not has_text and not self.instructions_s3_uri:
+            raise InvalidInstructionsSource(
+                "there are no instructions: set instructions_s3_uri, or instructions to the text itself"
+            )
+        return self
+
+    def claude_code_options(self, block: ClaudeCodeOptions | None = None) -> ClaudeCodeOptions:
+        """Return how Claude Code works in this run.
+
+        Args:
+            block: Options of the run's ClaudeCode block. They replace those that have their default here.
+        """
+        values: dict[str, Any] = {name: getattr(self, name) for name in ClaudeCodeOptions.model_fields}
+        options = ClaudeCodeOptions(**values)
+        if block is None:
+            return options
+        options = options.over(block)
+        check_settings(options.claude_settings)
+        return options
+
+
+def check_before_run(values: Mapping[str, Any]) -> None:
+    """Raise the named error of the first parameter that is wrong, when there is no run yet to name its branch."""
+    branch_name = "feature/claude-implementation"
+    RawParameters(ImplementParameters, dict(values)).checked(branch_name=branch_name)

@@ -1,0 +1,51 @@
+"""Writes the tables of docs/parameters.md: `python -m flows.parameters.page docs/parameters.md`.
+
+A table stands between two comments, `<!-- parameters of implement -->` and `<!-- end -->`.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from flows.parameters.deliver import DeliverParameters
+from flows.parameters.environment import default_as_text
+from flows.parameters.fields import Parameter, leaves_of
+from flows.parameters.implement import ImplementParameters
+
+
+def with_tables(page: str) -> str:
+    """Return the text of the page with the tables as the models are now."""
+    page = _with_table(page, "implement", table(ImplementParameters, variables=True))
+    return _with_table(page, "deliver", table(DeliverParameters, variables=False))
+
+
+def _with_table(page: str, flow: str, rows: str) -> str:
+    begin, end = f"<!-- parameters of {flow} -->", "<!-- end -->"
+    pattern = f"(?<={re.escape(begin)}).*?(?={re.escape(end)})"
+    return re.sub(pattern, lambda _: f"\n\n{rows}\n\n", page, count=1, flags=re.DOTALL)
+
+
+def table(model: type[BaseModel], *, variables: bool) -> str:
+    """Return a Markdown table with a row for each parameter, with or without its variable."""
+    columns = ["parameter", *(["variable"] if variables else []), "default", "what it is"]
+    rows = (_row(parameter, variables=variables) for parameter in leaves_of(model))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
+
+
+def _row(parameter: Parameter, *, variables: bool) -> list[str]:
+    variable = [f"`{parameter.variable}`"] if variables else []
+    text = parameter.help.replace("|", r"\|").replace("*", r"\*")
+    return [f"`{parameter.path}`", *variable, _default(parameter), text]
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.is_required:
+        return "required"
+    return f"`{text}`" if (text := default_as_text(parameter)) else ""
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(with_tables(file.read_text(encoding="utf-8")), encoding="utf-8")

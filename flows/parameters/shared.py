@@ -1,0 +1,78 @@
+"""Parameters that more than one flow or block has, each with its check, its help and what the form asks for."""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from flows.errors import InvalidRegion, InvalidSecretId, RunError
+from flows.parameters.addresses import BRANCH_PATTERN
+from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.fields import FormRule, form_pattern
+
+DEFAULT_SECRET_ID: Final = "claude-headless/git-credentials"  # noqa: S105 (the name of a secret, not one)
+DEFAULT_REGION: Final = "us-east-1"
+
+_SECRET_ID_PATTERN: Final = "[A-Za-z0-9_/+=.@:-]{1,512}"  # noqa: S105 (of a name)
+_REGION_PATTERN: Final = "[a-z]{2}(-[a-z]+)+-[0-9]"
+
+BRANCH_RULE: Final[FormRule] = form_pattern("a name that git takes, such as feature/todo-api", f"|{BRANCH_PATTERN}")
+
+
+def matches(pattern: str, error: type[RunError], message: str) -> AfterValidator:
+    """Return the check that a text matches `pattern` as a whole.
+
+    Args:
+        pattern: The regular expression.
+        error: What to raise if the text does not match.
+        message: Its message, in which `{value!r}` is the text.
+    """
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise error(message.format(value=value))
+        return value
+
+    return AfterValidator(check)
+
+
+GitCredentialsSecretId = Annotated[
+    str,
+    matches(
+        _SECRET_ID_PATTERN,
+        InvalidSecretId,
+        "git_credentials_secret_id {value!r} is not the name or ARN of a secret in AWS Secrets Manager",
+    ),
+    form_pattern("the name or ARN of a secret", _SECRET_ID_PATTERN),
+    Field(
+        title="Git credentials in AWS",
+        description='Name or ARN of the secret in AWS Secrets Manager that holds {"token": …, "email": …}.',
+    ),
+]
+GitCredentialsBlock = Annotated[
+    str,
+    Field(
+        title="Git Credentials block",
+        description="Name of a Git Credentials block that holds the token, instead of the secret.",
+    ),
+]
+AwsRegion = Annotated[
+    str,
+    matches(_REGION_PATTERN, InvalidRegion, "aws_region {value!r} is not a valid AWS region (example: us-east-1)"),
+    form_pattern("such as us-east-1", _REGION_PATTERN),
+    Field(title="AWS region", description="AWS region of the secret, the instructions and Bedrock."),
+]
+AllowDefaultBranch = Annotated[
+    bool,
+    Field(
+        title="May push to the default branch",
+        description="Allow the run to push to the repository's default branch.",
+    ),
+]
+Policy = Annotated[
+    ChangePolicy,
+    Field(
+        title="What may be pushed",
+        description="What a change may contain. A change that contains more is saved, but not pushed.",
+    ),
+]

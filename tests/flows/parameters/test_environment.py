@@ -1,0 +1,82 @@
+"""The variables of `python -m flows`: how each type is read, and how messages name them."""
+
+from typing import Any
+
+import pytest
+
+from flows import errors
+from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.environment import InvalidVariable, parameters, table, with_variables
+from flows.parameters.fields import leaves_of
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.limits import Limits
+
+REQUIRED = {"REPO_URL": "https://github.com/o/r.git", "INSTRUCTIONS": "x"}
+BY_NAME = {leaf.path: leaf.variable for leaf in leaves_of(ImplementParameters)}
+
+
+def test_a_variable_is_the_name_in_capitals_but_for_the_provider() -> None:
+    others = {path: variable for path, variable in BY_NAME.items() if variable != path.rpartition(".")[2].upper()}
+    assert others == {"provider": "CLAUDE_PROVIDER"}
+    assert len(set(BY_NAME.values())) == len(BY_NAME)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("BRANCH_NAME", "feature/x", "branch_name", "feature/x"),
+        ("CLAUDE_PROVIDER", "anthropic", "provider", "anthropic"),
+        ("CLONE_DEPTH", "0", "clone_depth", 0),
+        ("DISABLE_PROMPT_CACHE", "True", "disable_prompt_cache", True),
+        ("ALLOW_DEFAULT_BRANCH", "false", "allow_default_branch", False),
+        ("CLAUDE_SETTINGS", '{"language": "de"}', "claude_settings", {"language": "de"}),
+        ("MAX_BUDGET_USD", "1.5", "limits", Limits(max_budget_usd=1.5)),
+        ("ALLOW_SECRETS_IN", "a/*, b,", "policy", ChangePolicy(allow_secrets_in=("a/*", "b"))),
+        ("ALLOW_SUBMODULES", "true", "policy", ChangePolicy(allow_submodules=True)),
+    ],
+)
+def test_a_variable_is_read_by_its_parameters_type(variable: str, text: str, name: str, value: Any) -> None:  # noqa: ANN401
+    assert parameters({**REQUIRED, variable: text})[name] == value
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert parameters({**REQUIRED, **dict.fromkeys(set(BY_NAME.values()) - REQUIRED.keys(), "")}) == {
+        "repo_url": REQUIRED["REPO_URL"],
+        "instructions": "x",
+        "limits": Limits(),
+        "policy": ChangePolicy(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"REPO_URL": ""}, "REPO_URL is not set: HTTPS address"),
+        ({"INSTRUCTIONS": ""}, "INSTRUCTIONS_S3_URI is not set"),
+        ({"CLONE_DEPTH": "all"}, "CLONE_DEPTH cannot be used: Input should be a valid integer"),
+        ({"CLAUDE_PROVIDER": "x"}, "CLAUDE_PROVIDER cannot be used: Input should be 'bedrock' or 'anthropic'"),
+        ({"ALLOW_DEFAULT_BRANCH": "1"}, "ALLOW_DEFAULT_BRANCH cannot be used: it must be true or false"),
+        ({"ALLOW_SUBMODULES": "yes"}, "ALLOW_SUBMODULES cannot be used: it must be true or false"),
+        ({"CLAUDE_SETTINGS": "{"}, "CLAUDE_SETTINGS cannot be used: claude_settings is not JSON"),
+        ({"MAX_TURNS": "-1"}, "MAX_TURNS cannot be used: Input should be greater than or equal to 0"),
+        ({"MAX_BUDGET_USD": "much"}, "MAX_BUDGET_USD cannot be used: Input should be a valid number"),
+    ],
+)
+def test_a_variable_that_is_missing_or_wrong_is_named(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidVariable) as caught:
+        parameters({**REQUIRED, **variables})
+    assert str(caught.value).startswith(message)
+
+
+def test_a_value_that_can_be_read_and_is_wrong_gets_its_named_error() -> None:
+    with pytest.raises(errors.InvalidRegion):
+        parameters({**REQUIRED, "AWS_REGION": "here"})
+
+
+def test_a_message_names_the_variables_in_place_of_the_parameters() -> None:
+    message = "raise limits.max_turns, or set policy.allow_ci_changes; repo_url and instructions stay"
+    assert with_variables(message) == "raise MAX_TURNS, or set ALLOW_CI_CHANGES; REPO_URL and instructions stay"
+
+
+def test_the_help_fits_on_a_terminal() -> None:
+    assert all(len(line) <= 120 for line in table().splitlines())

@@ -1,0 +1,19 @@
+"""The group `limits`: numbers from zero, and no others."""
+
+import pytest
+from pydantic import ValidationError
+
+from flows.parameters.limits import Limits
+
+
+@pytest.mark.parametrize("name", sorted(Limits.model_fields))
+@pytest.mark.parametrize("value", [-1, float("nan"), "many", None])
+def test_a_limit_is_a_number_from_zero(name: str, value: object) -> None:
+    assert getattr(Limits.model_validate({name: 0}), name) == 0
+    with pytest.raises(ValidationError, match=name):
+        Limits.model_validate({name: value})
+
+
+def test_an_unknown_limit_is_refused() -> None:
+    with pytest.raises(ValidationError, match="max_tokens"):
+        Limits.model_validate({"max_tokens": 1})
