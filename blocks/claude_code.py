@@ -6,7 +6,8 @@ from prefect.blocks.core import Block
 from prefect_aws import AwsCredentials
 from pydantic import Field, SecretStr
 
-from flows.parameters.request import DEFAULT_REGION, DEFAULT_SETTINGS, ClaudeCodeOptions, Limits, Provider
+from flows.parameters.provider import DEFAULT_PROVIDER, Provider
+from flows.parameters.request import DEFAULT_REGION, DEFAULT_SETTINGS, ClaudeCodeOptions, Limits
 
 
 class ClaudeCode(Block):
@@ -28,7 +29,9 @@ class ClaudeCode(Block):
     _documentation_url = "https://docs.claude.com/en/docs/claude-code/headless"  # type: ignore[assignment]
 
     provider: Provider = Field(
-        default="bedrock", title="Provider", description="Who serves the model: Amazon Bedrock, or Anthropic's API."
+        default=DEFAULT_PROVIDER,
+        title="Provider",
+        description="Who serves the model: Amazon Bedrock, or Anthropic's API.",
     )
     claude_model_id: str = Field(
         default="", title="Model", description="The model's id, as the provider names it. Empty: the current Sonnet."

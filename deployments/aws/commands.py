@@ -10,7 +10,6 @@ from deployments.aws.secret import Secret, git_secret
 from deployments.cli import options
 from deployments.cli.step import carry_out
 from deployments.cli.terminal import console, read_token, refusals
-from flows.parameters.request import DEFAULT_MODEL_IDS
 
 app = typer.Typer(
     help="Put claude-code-headless on AWS: secret, roles, image, pool, and then run; or up, which does the first four.",
@@ -71,4 +70,4 @@ def image(
 
 def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix: str) -> Access:
     """Return what runs may reach."""
-    return Access(secret_name, tuple(model_ids or (DEFAULT_MODEL_IDS["bedrock"],)), bucket, prefix)
+    return Access(secret_name, tuple(model_ids or ()), bucket, prefix)

@@ -8,8 +8,12 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from flows.errors import RunError
+from flows.model.providers import PROVIDERS
 from flows.parameters.claude_settings import parse_settings
+from flows.parameters.provider import DEFAULT_PROVIDER
 from flows.parameters.request import DEFAULT_SECRET_ID, DEFAULT_SETTINGS, ChangePolicy, Limits
+
+_PROVIDER_IDS: Final = " or ".join(PROVIDERS)
 
 
 class InvalidVariable(RunError):
@@ -23,8 +27,8 @@ def _flag(text: str) -> bool:
 
 
 def _provider(text: str) -> str:
-    if text not in {"bedrock", "anthropic"}:
-        raise ValueError("it must be bedrock or anthropic")
+    if text not in PROVIDERS:
+        raise ValueError(f"it must be {_PROVIDER_IDS}")
     return text
 
 
@@ -53,7 +57,7 @@ VARIABLES: Final = (
     Variable("COMMIT_MESSAGE", "commit_message", str, "[Implement requirements using Claude Code]"),
     Variable("GIT_CREDENTIALS_SECRET_ID", "git_credentials_secret_id", str, f"AWS secret [{DEFAULT_SECRET_ID}]"),
     Variable("GIT_CREDENTIALS_BLOCK", "git_credentials_block", str, "Prefect block, in place of the secret"),
-    Variable("CLAUDE_PROVIDER", "provider", _provider, "bedrock or anthropic [bedrock]"),
+    Variable("CLAUDE_PROVIDER", "provider", _provider, f"{_PROVIDER_IDS} [{DEFAULT_PROVIDER}]"),
     Variable("CLAUDE_MODEL_ID", "claude_model_id", str, "Model id [the current Sonnet]"),
     Variable("DISABLE_PROMPT_CACHE", "disable_prompt_cache", _flag, "true or false [false]"),
     Variable("AWS_REGION", "aws_region", str, "AWS region [us-east-1]"),

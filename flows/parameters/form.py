@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from flows.parameters.addresses import BRANCH_PATTERN, REPO_URL_PATTERN, S3_URI_PATTERN
-from flows.parameters.request import MODEL_ID_PATTERN, REGION_PATTERN, SECRET_ID_PATTERN, ChangePolicy, Limits, Provider
+from flows.parameters.provider import Provider
+from flows.parameters.request import MODEL_ID_PATTERN, REGION_PATTERN, SECRET_ID_PATTERN, ChangePolicy, Limits
 
 
 def _shown(title: str, **constraints: Any) -> Any:  # noqa: ANN401 (as pydantic's Field)

@@ -5,7 +5,7 @@ Whatever a caller can get wrong without our asking a server is found here, befor
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -18,14 +18,7 @@ from flows.errors import (
     InvalidSecretId,
 )
 from flows.parameters.addresses import RepoUrl, S3Uri, check_branch_name
-
-Provider = Literal["bedrock", "anthropic"]
-
-DEFAULT_MODEL_IDS: Final[dict[Provider, str]] = {
-    "bedrock": "us.anthropic.claude-sonnet-5-5",
-    "anthropic": "claude-sonnet-5-5",
-}
-"""What an empty `claude_model_id` means: the current Sonnet, under the name that each provider gives it."""
+from flows.parameters.provider import DEFAULT_PROVIDER, Provider, default_model_id
 
 DEFAULT_SETTINGS: Final[dict[str, Any]] = {"permissions": {"allow": ["Bash(*)"]}}
 DEFAULT_COMMIT_MESSAGE: Final = "Implement requirements using Claude Code"
@@ -180,7 +173,7 @@ class ClaudeCodeOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    provider: Provider = "bedrock"
+    provider: Provider = DEFAULT_PROVIDER
     claude_model_id: Annotated[
         str,
         _text(
@@ -197,7 +190,7 @@ class ClaudeCodeOptions(BaseModel):
     @property
     def model_id(self) -> str:
         """The model to ask the provider for."""
-        return self.claude_model_id or DEFAULT_MODEL_IDS[self.provider]
+        return self.claude_model_id or default_model_id(self.provider, self.aws_region)
 
     def over(self, base: Self) -> Self:
         """Return these options where they differ from the defaults, and `base` where they do not."""

@@ -28,7 +28,8 @@ from flows.agent.checkpoints import Checkpoints
 from flows.agent.session import Agent, _session_id
 from flows.instructions.files import Instructions
 from flows.model.providers import Bedrock
-from flows.parameters.request import DEFAULT_MODEL_IDS, ClaudeCodeOptions
+from flows.parameters.provider import DEFAULT_MODEL_IDS
+from flows.parameters.request import ClaudeCodeOptions
 from flows.repository import clone
 from flows.repository.clone import Checkout
 from flows.repository.git_commands import isolated_environment, run_git

@@ -17,7 +17,7 @@ from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter
 from flows.model.prices import ModelPrice
 from flows.model.providers import Anthropic, Bedrock, ModelProvider
-from flows.parameters.request import DEFAULT_MODEL_IDS, Provider
+from flows.parameters.provider import DEFAULT_MODEL_IDS, Provider
 from tests.bench.measures import Measure, medians, ratio
 
 ROUNDS = 100

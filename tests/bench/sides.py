@@ -18,7 +18,8 @@ import httpx
 
 from deployments.local.stack import API_KEY, GIT_TOKEN
 from flows.agent.command import binary
-from flows.parameters.request import DEFAULT_COMMIT_MESSAGE, DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID, DEFAULT_SETTINGS
+from flows.parameters.provider import DEFAULT_MODEL_IDS
+from flows.parameters.request import DEFAULT_COMMIT_MESSAGE, DEFAULT_SECRET_ID, DEFAULT_SETTINGS
 from tests.bench.region import Region
 
 HERE: Final = Path(__file__).parent

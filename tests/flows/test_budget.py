@@ -6,7 +6,8 @@ import pytest
 
 from deployments.local.scripted_model import Tool, Turn
 from flows.errors import BudgetExceeded
-from flows.parameters.request import DEFAULT_MODEL_IDS, Limits, Provider
+from flows.parameters.provider import DEFAULT_MODEL_IDS, Provider
+from flows.parameters.request import Limits
 from tests.conftest import World
 from tests.support.runs import Run
 

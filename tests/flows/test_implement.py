@@ -9,7 +9,7 @@ import pytest
 
 from deployments.local.scripted_model import Turn
 from deployments.local.stack import API_KEY, BUCKET, GIT_EMAIL, GIT_TOKEN
-from flows.parameters.request import DEFAULT_MODEL_IDS
+from flows.parameters.provider import DEFAULT_MODEL_IDS
 from tests.conftest import World
 from tests.support.runs import Run, run_flow, steps_started
 

@@ -9,7 +9,8 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
-from flows.parameters.request import DEFAULT_MODEL_IDS, DEFAULT_SECRET_ID
+from flows.parameters.provider import DEFAULT_MODEL_IDS
+from flows.parameters.request import DEFAULT_SECRET_ID
 from tests.conftest import World
 from tests.image.engine import Container, Engine
 

@@ -10,7 +10,8 @@ import pytest
 
 from flows.agent.command import PASSED_ON, TOOLS, Session, argv, binary, environment
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
-from flows.parameters.request import ClaudeCodeOptions, Limits, Provider
+from flows.parameters.provider import Provider
+from flows.parameters.request import ClaudeCodeOptions, Limits
 
 SESSION = Session("5985dfbc-f6b7-43dc-be5d-80fab5decab3", resumes=False)
 BASE = {"HOME": "/run/agent/home", "TMPDIR": "/run/agent/tmp", "CLAUDE_CODE_HEADLESS_RUN": "/run"}

@@ -19,7 +19,7 @@ from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter
 from flows.model.prices import ModelPrice
 from flows.model.providers import Anthropic, Bedrock
-from flows.parameters.request import DEFAULT_MODEL_IDS
+from flows.parameters.provider import DEFAULT_MODEL_IDS
 
 KEY, ACCESS_KEY_ID, SECRET_ACCESS_KEY = "the-api-key", "AKIDOFTHETEST", "the-secret-access-key"
 SONNET, BEDROCK_SONNET = DEFAULT_MODEL_IDS["anthropic"], DEFAULT_MODEL_IDS["bedrock"]

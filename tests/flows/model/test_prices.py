@@ -3,7 +3,7 @@
 import pytest
 
 from flows.model.prices import ModelPrice
-from flows.parameters.request import DEFAULT_MODEL_IDS, Provider
+from flows.parameters.provider import DEFAULT_MODEL_IDS, Provider
 
 MILLION = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
 

@@ -19,7 +19,7 @@ from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter
 from flows.model.prices import ModelPrice
 from flows.model.providers import Anthropic
-from flows.parameters.request import DEFAULT_MODEL_IDS
+from flows.parameters.provider import DEFAULT_MODEL_IDS
 from tests.support.tls import by_tls
 
 SONNET = DEFAULT_MODEL_IDS["anthropic"]

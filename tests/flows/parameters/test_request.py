@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from flows import errors
 from flows.parameters.addresses import S3Uri, check_branch_name
-from flows.parameters.request import ChangePolicy, ClaudeCodeOptions, Limits, Provider, Request, default_branch_name
+from flows.parameters.provider import Provider
+from flows.parameters.request import ChangePolicy, ClaudeCodeOptions, Limits, Request, default_branch_name
 
 START = datetime(2026, 3, 1, 23, 30, 5, tzinfo=UTC)
 GOOD: dict[str, Any] = {
