@@ -93,11 +93,15 @@ def test_the_hosts_own_authority_is_trusted(
         assert ask(url).status_code == 200
 
 
-def test_an_authority_that_nobody_named_is_not_trusted(authority: tuple[trustme.CA, Path]) -> None:
+def test_an_authority_that_nobody_named_is_not_trusted(
+    authority: tuple[trustme.CA, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     with provider(authority[0]) as url:
         answer = ask(url)
     assert answer.status_code == 502
-    assert "CERTIFICATE_VERIFY_FAILED" in answer.text
+    assert "connection error" in answer.text
+    assert "CERTIFICATE_VERIFY_FAILED" not in answer.text
+    assert "CERTIFICATE_VERIFY_FAILED" in caplog.text
 
 
 def test_the_hosts_proxy_is_used_unless_the_host_says_not_to(
