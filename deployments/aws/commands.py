@@ -16,7 +16,6 @@ from deployments.cli.options import DryRun
 from deployments.cli.refusals import refusals
 from deployments.cli.step import carry_out
 from deployments.cli.terminal import console
-from flows.parameters.provider import DEFAULT_MODEL_IDS
 
 
 @app.command()
@@ -78,7 +77,7 @@ def git_secret_value(token: str, email: str, hosts: list[str] | None, repositori
 
 def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix: str) -> Access:
     """Return what runs may reach."""
-    return Access(secret_name, tuple(model_ids or (DEFAULT_MODEL_IDS["bedrock"],)), bucket, prefix)
+    return Access(secret_name, tuple(model_ids or ()), bucket, prefix)
 
 
 def read_token(option: str) -> SecretStr:

@@ -7,7 +7,7 @@ from deployments.aws.bedrock import model_parameters
 from deployments.aws.network import Network
 from deployments.aws.stack import Stack
 from deployments.prefect.pool import ECS_POOL
-from flows.parameters.provider import DEFAULT_MODEL_IDS
+from flows.parameters.provider import default_model_id
 from flows.parameters.shared import DEFAULT_SECRET_ID
 
 
@@ -16,7 +16,8 @@ class Access:
     """What the role of runs may read and call."""
 
     git_secret: str = DEFAULT_SECRET_ID
-    model_ids: tuple[str, ...] = (DEFAULT_MODEL_IDS["bedrock"],)
+    model_ids: tuple[str, ...] = ()
+    """Ids of Bedrock models; empty for the model that runs use by default."""
     instructions_bucket: str = ""
     instructions_prefix: str = ""
 
@@ -48,7 +49,8 @@ def roles(account: Account, access: Access) -> Stack:
         "ResultsBucket": account.bucket("results"),
         "QueueName": account.queue,
     }
-    return Stack(account, "roles", parameters | model_parameters(account, access.model_ids))
+    models = access.model_ids or (default_model_id("bedrock", account.region),)
+    return Stack(account, "roles", parameters | model_parameters(account, models))
 
 
 def worker(account: Account, network: Network, image: str, api_url: str, api_secret: tuple[str, str] | None) -> Stack:

@@ -23,7 +23,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
-from flows.parameters.provider import DEFAULT_MODEL_IDS
+from flows.parameters.provider import DEFAULT_MODEL_IDS, default_model_id
 
 _INTERRUPTED: Final = re.compile(r"\[Tool call interrupted|Exit code 137")
 _FILLED_IN: Final = "No response requested."
@@ -32,6 +32,7 @@ _FILLED_IN: Final = "No response requested."
 The tool's is the first where Claude Code was killed, and the second where it was told to end, and killed the tool.
 """
 
+_MODELS: Final = {*DEFAULT_MODEL_IDS.values(), default_model_id("bedrock", "eu-central-1")}
 _BEDROCK: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)")
 _PLACES: Final = {
     "cwd": re.compile(r"[Ww]orking directory(?: is|:) ([^\s,]+)"),
@@ -123,7 +124,7 @@ class ScriptedModel(LoopbackServer):
             return 403, "The security token included in the request is invalid."
         if not is_bedrock and asked.headers.get("x-api-key") != self._api_key:
             return 401, "invalid x-api-key"
-        if model not in DEFAULT_MODEL_IDS.values():
+        if model not in _MODELS:
             return (400, "The provided model identifier is invalid.") if is_bedrock else (404, f"model: {model}")
         return None
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from flows.agent.settings import permission_mode
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
+from flows.model.providers import PROVIDERS
 from flows.parameters.claude_code import ClaudeCodeOptions
 
 TOOLS: Final = (
@@ -88,17 +89,7 @@ def environment(
         # Claude Code uses a smaller model for small things; the gateway lets the run's own through and no other.
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": options.model_id,
         **({"DISABLE_PROMPT_CACHING": "1"} if options.disable_prompt_cache else {}),
-        **_provider_environment(options, gateway_url, gateway_token),
-    }
-
-
-def _provider_environment(options: ClaudeCodeOptions, gateway_url: str, gateway_token: str) -> dict[str, Any]:
-    if options.provider == "anthropic":
-        return {"ANTHROPIC_BASE_URL": gateway_url, "ANTHROPIC_AUTH_TOKEN": gateway_token}
-    return {
-        "CLAUDE_CODE_USE_BEDROCK": "1",
-        "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
-        "ANTHROPIC_BEDROCK_BASE_URL": gateway_url,
+        **PROVIDERS[options.provider].agent_environment(gateway_url, gateway_token),
     }
 
 

@@ -1,1 +1,1 @@
-"""The trusted side's way to the model: gateway, meter, prices and providers."""
+"""The trusted side's access to the model: gateway, meter, prices and providers."""

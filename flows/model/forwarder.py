@@ -1,4 +1,4 @@
-"""Each request of the agent on its way through the gateway: looked at, counted, signed, sent, answered, and settled."""
+"""Forwards the agent's requests to the provider: each is checked, counted, signed, sent, answered, and settled."""
 
 import asyncio
 import hmac
@@ -14,16 +14,16 @@ from starlette.responses import Response
 from flows.errors import RunError
 from flows.model import upstream
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
-from flows.model.meter import Asked, Meter
+from flows.model.meter import Meter, ModelRequest
 from flows.model.providers import ModelProvider
 from flows.model.replies import Settle, refusal, reply_to_agent
 from flows.model.usage import UsageReader
 from flows.redaction import redact
 
 _STOP_SECONDS: Final = 10
-_CANNOT_BE_SENT: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
-"""What httpx raises before it sends anything: the same request meets the same."""
-_NOT_SENT_ON: Final = frozenset(
+_UNSENDABLE: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
+"""What httpx raises before it sends anything. Another try would raise the same."""
+_DROPPED_HEADERS: Final = frozenset(
     {
         b"host",
         b"connection",
@@ -38,39 +38,39 @@ _NOT_SENT_ON: Final = frozenset(
 
 
 class Forwarder:
-    """Answers the agent's requests with the provider's answers."""
+    """Answers the agent's requests with the provider's replies."""
 
     client: httpx.AsyncClient
     loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, provider: ModelProvider, meter: Meter, token: str, report: Callable[[str], object]) -> None:
         self.error: RunError | None = None
-        """Why the last request could not be signed, where another try would not help."""
+        """Why the last request could not be signed, if another try would not help."""
         self._provider, self._base_url, self._meter = provider, provider.base_url, meter
         self._token, self._report = token, report
-        self._reply_is_over = asyncio.Event()
+        self._reply_ended = asyncio.Event()
         self._is_closed = False
         self._last_fault = ""
 
     def close(self) -> bool:
-        """Start no more requests to the model; return whether all that were started are settled."""
+        """Start no more requests to the model; return whether all requests are settled."""
 
         async def close() -> bool:
             self._is_closed = True
             return self._meter.is_settled
 
-        with suppress(RuntimeError, TimeoutError):  # it never began, or ended by itself
+        with suppress(RuntimeError, TimeoutError):  # the server never started, or has ended
             if self.loop:
                 return asyncio.run_coroutine_threadsafe(close(), self.loop).result(_STOP_SECONDS)
         return False
 
     async def answer(self, request: Request) -> Response:
-        """Forward one request, or say why not."""
+        """Forward one request, or return why it is not forwarded."""
         if not hmac.compare_digest(request.headers.get(GATEWAY_TOKEN_HEADER, "").encode(), self._token.encode()):
-            return refusal(403, "this gateway serves one run's agent only")
+            return refusal(403, "this gateway serves the agent of one run only")
         try:
             return await self._answer(request)
-        except Exception as error:  # noqa: BLE001 (the agent's, boto3's, httpx's, a fault of this program)
+        except Exception as error:  # noqa: BLE001 (of the agent's request, boto3, httpx or this program)
             return self._fault(error)
 
     def _fault(self, error: Exception) -> Response:
@@ -81,11 +81,11 @@ class Forwarder:
         """
         if isinstance(error, ClientDisconnect):
             return refusal(400, "the request broke off")
-        self._tell(error)
+        self._report_fault(error)
         if isinstance(error, RunError) and not error.retryable:
             self.error = error
             return refusal(403, f"the run's credentials for the model cannot be used: {type(error).__name__}")
-        if isinstance(error, _CANNOT_BE_SENT):
+        if isinstance(error, _UNSENDABLE):
             return refusal(400, "the request cannot be sent to the provider")
         if isinstance(error, httpx.HTTPError):
             return refusal(502, "connection error: the provider did not answer")
@@ -100,48 +100,48 @@ class Forwarder:
         if reason := self._provider.refuses(request.method, path, body):
             return refusal(403, reason)
         url = f"{self._base_url}{path}{'?' + query if query else ''}"
-        # Written again, so that what the provider reads is what was looked at here.
+        # Encoded again, so that the provider reads exactly what was checked here.
         content = orjson.dumps(body)
         if path.endswith(("/count_tokens", "/count-tokens")):
             return await self._forward(request, url, content, lambda *_: None)
-        asked = Asked(len(content), _whole_number(body.get("max_tokens")))
-        if not await self._may_start(request, asked):
-            # Of this status Claude Code makes an end; a 403 of Bedrock it tries again for three minutes.
+        model_request = ModelRequest(len(content), _positive_integer(body.get("max_tokens")))
+        if not await self._may_start(request, model_request):
+            # Claude Code stops at this status. It retries a 403 of Bedrock for three minutes.
             return refusal(402, f"the run's budget is used up: {self._meter} of ${self._meter.budget_usd}")
-        return await self._forward(request, url, content, self._settles_once(asked))
+        return await self._forward(request, url, content, self._settle_once(model_request))
 
-    async def _may_start(self, request: Request, asked: Asked) -> bool:
+    async def _may_start(self, request: Request, model_request: ModelRequest) -> bool:
         while not await request.is_disconnected() and not self._is_closed:
-            # Between this question and the start nothing else runs.
-            if not self._meter.must_wait(asked):
-                return self._meter.start(asked)
-            await self._reply_is_over.wait()
+            # No other request can start between these two calls, because neither waits.
+            if not self._meter.must_wait(model_request):
+                return self._meter.start(model_request)
+            await self._reply_ended.wait()
         return False
 
     async def _forward(self, request: Request, url: str, content: bytes, settle: Settle) -> Response:
-        """Return the provider's reply, which settles the request when it is over; settle it here if none comes."""
+        """Return the provider's reply, which settles the request when it ends; settle it here if there is no reply."""
         try:
             reply = await upstream.send(self.client, await self._signed(request, url, content))
-            return await reply_to_agent(reply, settle, self._tell)
+            return await reply_to_agent(reply, settle, self._report_fault)
         except BaseException:
             settle(0, None)
             raise
 
     async def _signed(self, request: Request, url: str, content: bytes) -> httpx.Request:
         content_type = request.headers.get("content-type", "application/json")
-        # Refreshing a role's credentials may wait for the network, and must not hold up the streams.
+        # Renewing a role's credentials may wait for the network. That must not delay the streams of other requests.
         signature = await asyncio.to_thread(self._provider.signature, request.method, url, content_type, content)
         self.error = None
-        # What is counted as it passes must not be compressed.
-        ours = {"content-type": content_type, **signature, "accept-encoding": "identity"}
-        own_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in ours.items()]
-        # As bytes: those of the agent need not be text.
-        not_sent_on = _NOT_SENT_ON | {name for name, _ in own_headers}
-        headers = [(name, value) for name, value in request.headers.raw if name not in not_sent_on]
-        return httpx.Request(request.method, url, headers=[*headers, *own_headers], content=content)
+        # The usage in a compressed reply could not be read.
+        gateway_headers = {"content-type": content_type, **signature, "accept-encoding": "identity"}
+        # As bytes, because the agent's headers need not be text.
+        added = [(name.lower().encode(), value.encode("latin-1")) for name, value in gateway_headers.items()]
+        dropped = _DROPPED_HEADERS | {name for name, _ in added}
+        forwarded = [(name, value) for name, value in request.headers.raw if name not in dropped]
+        return httpx.Request(request.method, url, headers=[*forwarded, *added], content=content)
 
-    def _settles_once(self, asked: Asked) -> Settle:
-        """Return what settles a request that has started. It does not wait, so that nothing can cancel it."""
+    def _settle_once(self, model_request: ModelRequest) -> Settle:
+        """Return the function that settles a started request, once. It never waits, so that it cannot be cancelled."""
         is_settled = False
 
         def settle(status: int, reader: UsageReader | None) -> None:
@@ -150,20 +150,20 @@ class Forwarder:
                 return
             is_settled = True
             try:
-                self._meter.settle(asked, status, reader)
+                self._meter.settle(model_request, status, reader)
             finally:
-                self._reply_is_over.set()
-                self._reply_is_over = asyncio.Event()
+                self._reply_ended.set()
+                self._reply_ended = asyncio.Event()
 
         return settle
 
-    def _tell(self, error: Exception) -> None:
-        """Report a fault to the run's log, and the same one in a row once."""
+    def _report_fault(self, error: Exception) -> None:
+        """Report a fault to the run's log, but not the same one twice in a row."""
         fault = redact(f"the model gateway: {type(error).__name__}: {error}")
         if fault != self._last_fault:
             self._last_fault = fault
             self._report(fault)
 
 
-def _whole_number(value: Any) -> int:  # noqa: ANN401 (JSON)
+def _positive_integer(value: Any) -> int:  # noqa: ANN401 (JSON)
     return value if isinstance(value, int) and value > 0 else 0

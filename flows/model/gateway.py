@@ -1,7 +1,7 @@
-"""The model gateway: a server on loopback that Claude Code talks to in place of the provider.
+"""The model gateway: a server on loopback that Claude Code calls instead of the provider.
 
-It holds the credentials, so that the agent needs none. What the agent has is a token of this run, good for the
-run's own model through this gateway and for nothing else. Bodies pass through as they are, streams unbuffered.
+It holds the credentials, so that the agent needs none. The agent has a token of this run. The token gives access to the
+run's own model through this gateway, and to nothing else. Bodies pass through unchanged, and streams unbuffered.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from flows.redaction import GATEWAY_TOKEN, SECRETS
 _LOGGER: Final = logging.getLogger(__name__)
 _STOP_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 900
-"""Longer than a shell command of the agent, so that its next request does not meet a closing connection."""
+"""Longer than any shell command of the agent, so that its next request still finds the connection open."""
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """A running gateway: its address, and the token that it asks for."""
+    """A running gateway: its address, and the token that it requires."""
 
     url: str
     token: str
@@ -41,7 +41,7 @@ class Gateway:
 
     @property
     def error(self) -> RunError | None:
-        """Why requests are refused, where the run's credentials cannot be used; none if the last one was signed."""
+        """Why the run's credentials cannot be used; None if the last request was signed."""
         return self._forwarder.error
 
 
@@ -49,17 +49,17 @@ class Gateway:
 def gateway(
     provider: ModelProvider, meter: Meter, report: Callable[[str], object] = _LOGGER.warning
 ) -> Iterator[Gateway]:
-    """Serve `provider` on a free port of 127.0.0.1 for as long as the context lasts.
+    """Serve `provider` on a free port of 127.0.0.1 until the context ends.
 
     Args:
-        provider: Who serves the model.
-        meter: Where replies are counted.
-        report: Called with what went wrong, redacted, for the run's log: the agent is not told.
+        provider: The run's provider, with its credentials.
+        meter: Counts the replies.
+        report: Called with the redacted text of each fault, for the run's log. The agent does not get this text.
     """
     token = secrets.token_urlsafe(32)
     SECRETS.learn(GATEWAY_TOKEN, token)
     listener = socket.create_server(("127.0.0.1", 0))
-    # Connections inherit it; without, each answer waits 40 ms for an acknowledgement of its headers.
+    # Connections inherit it. Without it, each reply waits 40 ms for an acknowledgement of its headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     forwarder = Forwarder(provider, meter, token, report)
     server = uvicorn.Server(
@@ -78,7 +78,7 @@ def gateway(
         yield Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}", token, forwarder)
     finally:
         server.should_exit = True
-        # uvicorn takes a fifth of a second to stop. There is something to wait for only where a reply is to be counted.
+        # uvicorn takes a fifth of a second to stop. That is only worth it while a reply is not counted yet.
         if not forwarder.close():
             thread.join(_STOP_SECONDS)
             listener.close()

@@ -1,4 +1,4 @@
-"""How the agent proves itself to the model gateway. Apart from the gateway, whose import takes a third of a second."""
+"""The header of the gateway's token. It is not in `gateway`, whose import takes a third of a second."""
 
 from typing import Final
 

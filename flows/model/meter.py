@@ -1,4 +1,4 @@
-"""What a run spends on the model: counted reply by reply, and stopped before the request that would go on above."""
+"""What a run spends on the model, counted after each reply. No request starts once the budget is used up."""
 
 import time
 from collections.abc import Mapping
@@ -9,45 +9,45 @@ from typing import Any, Final
 from flows.model.prices import ModelPrice
 from flows.model.usage import Usage, UsageReader
 
-_BYTES_A_TOKEN: Final = 4
-_TOKENS_A_SECOND: Final = 200
-"""Faster than a model writes, also what it does not show."""
+_BYTES_PER_TOKEN: Final = 4
+_TOKENS_PER_SECOND: Final = 200
+"""Faster than a model writes, with the tokens that it does not show."""
 
 _MOST_TOKENS: Final = 10**7
 """More than any reply takes: a larger number is damage."""
 
 _FIRST_ERROR: Final = 400
-_COUNTED: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_TOKEN_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request to the model, before it is answered."""
+class ModelRequest:
+    """One request to the model, until its reply ends."""
 
     size: int
     """Bytes of its body."""
     max_tokens: int
     """The longest reply that it allows."""
-    at: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
 
     @property
     def worst_usage(self) -> Usage:
-        """The most that the reply can take."""
-        return {"input_tokens": self.size // _BYTES_A_TOKEN, "output_tokens": self.max_tokens}
+        """An upper bound of the tokens that the reply takes."""
+        return {"input_tokens": self.size // _BYTES_PER_TOKEN, "output_tokens": self.max_tokens}
 
-    def least_known_usage(self, reader: UsageReader) -> Usage:
-        """Return what a reply took that broke off: what it said, and for what it wrote an upper bound."""
-        lasted = int((time.monotonic() - self.at) * _TOKENS_A_SECOND)
-        written = max(reader.size // _BYTES_A_TOKEN, min(lasted, self.max_tokens))
-        return {"input_tokens": self.size // _BYTES_A_TOKEN, **reader.usage, "output_tokens": written}
+    def usage_of_broken_reply(self, reader: UsageReader) -> Usage:
+        """Return the usage of a reply that broke off: the numbers that it held, and an upper bound of its output."""
+        seconds = time.monotonic() - self.started_at
+        written = max(reader.size // _BYTES_PER_TOKEN, min(int(seconds * _TOKENS_PER_SECOND), self.max_tokens))
+        return {"input_tokens": self.size // _BYTES_PER_TOKEN, **reader.usage, "output_tokens": written}
 
 
 class Meter:
-    """A run's spending, over all attempts of its agent.
+    """A run's spending, summed over all attempts of its agent.
 
     Args:
-        price: What the model costs.
-        budget_usd: Where it stops, in US dollars; 0 for no limit.
+        price: The model's price.
+        budget_usd: The limit in US dollars; 0 for no limit.
     """
 
     def __init__(self, price: ModelPrice, budget_usd: float = 0) -> None:
@@ -55,55 +55,55 @@ class Meter:
         self.budget_usd = budget_usd
         self.spent_usd = 0.0
         self.replies = 0
-        self.tokens = dict.fromkeys(_COUNTED, 0)
+        self.tokens = dict.fromkeys(_TOKEN_COUNTS, 0)
         self.is_exact = price.is_known
-        """Whether each reply said what it took, and the model's price is known; if not, we counted high."""
+        """Whether all replies held their usage, and the price is known. If not, `spent_usd` is an upper bound."""
         self.has_refused = False
-        self._in_flight: list[Asked] = []
+        self._in_flight: list[ModelRequest] = []
 
     @property
     def is_settled(self) -> bool:
-        """Whether no reply is under way."""
+        """Whether no request is in flight."""
         return not self._in_flight
 
-    def must_wait(self, asked: Asked) -> bool:
-        """Whether the replies under way could use the budget up, so that this request is not to start beside them."""
+    def must_wait(self, request: ModelRequest) -> bool:
+        """Whether this request and those in flight could together exceed the budget."""
         if not self.budget_usd or not self._in_flight:
             return False
-        open_usd = sum(self.price.usd(other.worst_usage) for other in (*self._in_flight, asked))
-        return self.spent_usd + open_usd > self.budget_usd
+        worst_usd = sum(self.price.usd(each.worst_usage) for each in (*self._in_flight, request))
+        return self.spent_usd + worst_usd > self.budget_usd
 
-    def start(self, asked: Asked) -> bool:
-        """Let a request start, unless the budget is used up."""
+    def start(self, request: ModelRequest) -> bool:
+        """Count a request as in flight, unless the budget is used up; return whether it may be sent."""
         if self.budget_usd and self.spent_usd >= self.budget_usd:
             self.has_refused = True
             return False
-        self._in_flight.append(asked)
+        self._in_flight.append(request)
         return True
 
-    def settle(self, asked: Asked, status: int = 0, reader: UsageReader | None = None) -> None:
-        """Count a reply that is over; an error costs nothing, and neither does a request without an answer."""
-        self._in_flight.remove(asked)
+    def settle(self, request: ModelRequest, status: int = 0, reader: UsageReader | None = None) -> None:
+        """Count a reply that has ended. An error costs nothing, and neither does a request without a reply."""
+        self._in_flight.remove(request)
         if reader is None or status >= _FIRST_ERROR:
             return
-        usage, usd, is_exact = self._count(asked, reader)
+        usage, usd, is_exact = self._count(request, reader)
         self.is_exact = self.is_exact and is_exact
         self.spent_usd += usd
         self.replies += 1
-        for name in _COUNTED:
+        for name in _TOKEN_COUNTS:
             self.tokens[name] += usage.get(name) or 0
 
-    def _count(self, asked: Asked, reader: UsageReader) -> tuple[Usage, float, bool]:
-        """Return what a reply took, its price, and whether both are exact: of what makes no sense, the most it can."""
-        usage = reader.usage if reader.is_final else asked.least_known_usage(reader)
-        if all(_is_count(usage.get(name) or 0) for name in _COUNTED):
-            with suppress(Exception):  # the price list's own, for numbers that contradict each other
+    def _count(self, request: ModelRequest, reader: UsageReader) -> tuple[Usage, float, bool]:
+        """Return a reply's usage, its price, and whether both are exact. For damaged numbers they are upper bounds."""
+        usage = reader.usage if reader.is_final else request.usage_of_broken_reply(reader)
+        if all(_is_count(usage.get(name) or 0) for name in _TOKEN_COUNTS):
+            with suppress(Exception):  # of genai-prices, for numbers that contradict each other
                 return usage, self.price.usd(usage), reader.is_final
-        return asked.worst_usage, self.price.usd(asked.worst_usage), False
+        return request.worst_usage, self.price.usd(request.worst_usage), False
 
     @property
     def spending(self) -> dict[str, Any]:
-        """What is counted so far, for `resume`."""
+        """The count so far, for `resume`."""
         return {
             "spent_usd": self.spent_usd,
             "replies": self.replies,
@@ -112,7 +112,7 @@ class Meter:
         }
 
     def resume(self, spending: Mapping[str, Any]) -> None:
-        """Continue the count from what an earlier attempt of the run had spent."""
+        """Continue the count of an earlier attempt of the run."""
         self.spent_usd, self.replies = spending["spent_usd"], spending["replies"]
         self.tokens, self.is_exact = dict(spending["tokens"]), spending["is_exact"]
 

@@ -1,4 +1,4 @@
-"""The gateway's way to the provider: proxies and certificates of the host, timeouts, and tries of what cannot hurt."""
+"""The gateway's connection to the provider: the host's proxies and CA certificates, timeouts, and safe retries."""
 
 import asyncio
 import os
@@ -11,39 +11,40 @@ import httpx
 
 _TIMEOUT: Final = httpx.Timeout(connect=10, read=600, write=60, pool=None)
 _RETRY_DELAYS_SECONDS: Final = (0.2, 1.0)
-_CAS: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_EXTRA_CAS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-"""Where hosts behind a TLS proxy name its certificate; httpx itself reads the two above."""
+_CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that httpx reads itself."""
+_EXTRA_CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""Other variables that hosts behind a TLS proxy use for its certificate."""
 
 
 def client() -> httpx.AsyncClient:
-    """Return a client that honours HTTPS_PROXY, NO_PROXY and the host's certificates, and follows no redirect."""
-    return httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, verify=authorities())
+    """Return a client that uses HTTPS_PROXY, NO_PROXY and the host's CA certificates, and follows no redirect."""
+    return httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, verify=ca_certificates())
 
 
-def authorities() -> ssl.SSLContext:
-    """Return what certificates are checked by; the first time that takes 20 to 50 ms."""
-    return _authorities(*(os.environ.get(name, "") for name in _CAS + _EXTRA_CAS))
+def ca_certificates() -> ssl.SSLContext:
+    """Return a TLS context with the host's CA certificates. The first call takes 20 to 50 ms."""
+    return _ca_certificates(*(os.environ.get(name, "") for name in _CA_VARIABLES + _EXTRA_CA_VARIABLES))
 
 
 @cache
-def _authorities(_file: str, _folder: str, *extra: str) -> ssl.SSLContext:
+def _ca_certificates(_file: str, _folder: str, *extra_files: str) -> ssl.SSLContext:
     context = httpx.create_ssl_context()
-    for path in extra:
+    for path in extra_files:
         if path and Path(path).is_file():
             context.load_verify_locations(path)
     return context
 
 
-async def send(to: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """Send a request, and again where its connection failed before an answer; return the answer with its body open.
+async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """Send a request, again if the connection fails before a reply; return the reply with its body still open.
 
-    What the provider answers, also that it is overloaded, is Claude Code's to try again: it reads `retry-after`.
+    An error that the provider replies with is not retried here: Claude Code does that, and honours `retry-after`.
     """
     request.extensions = {"timeout": _TIMEOUT.as_dict()}
     for delay in _RETRY_DELAYS_SECONDS:
         try:
-            return await to.send(request, stream=True)
+            return await http.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadError, httpx.RemoteProtocolError):
             await asyncio.sleep(delay)
-    return await to.send(request, stream=True)
+    return await http.send(request, stream=True)

@@ -8,7 +8,7 @@ from flows.errors import InvalidModelId
 from flows.parameters.claude_settings import DEFAULT_SETTINGS, parse_settings
 from flows.parameters.fields import Variable, form_pattern
 from flows.parameters.limits import Limits
-from flows.parameters.provider import DEFAULT_MODEL_IDS, DEFAULT_PROVIDER, Provider
+from flows.parameters.provider import DEFAULT_PROVIDER, Provider, default_model_id
 from flows.parameters.shared import DEFAULT_REGION, AwsRegion, matches
 
 _MODEL_ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.:/\[\]-]{0,2047}"
@@ -69,7 +69,7 @@ class ClaudeCodeOptions(ClaudeCodeDefaults):
     @property
     def model_id(self) -> str:
         """The model to ask the provider for."""
-        return self.claude_model_id or DEFAULT_MODEL_IDS[self.provider]
+        return self.claude_model_id or default_model_id(self.provider, self.aws_region)
 
     def over(self, base: Self) -> Self:
         """Return the options of `base`, replaced where these differ from the defaults."""

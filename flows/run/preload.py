@@ -54,9 +54,9 @@ def _load_aws() -> None:
 
 
 def _load_ca_certificates() -> None:
-    from flows.model.upstream import authorities  # noqa: PLC0415 (here and below: the import is the point)
+    from flows.model.upstream import ca_certificates  # noqa: PLC0415 (here and below: the import is the point)
 
-    authorities()
+    ca_certificates()
 
 
 def _load_detectors() -> None:

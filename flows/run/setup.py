@@ -8,18 +8,17 @@ from uuid import uuid4
 from prefect import get_run_logger, runtime
 from prefect.results import get_default_result_storage
 from prefect.settings import get_current_settings
-from pydantic import SecretStr
 
 from flows.agent.session import Agent
-from flows.aws.credentials import AwsBlock, block_session, new_session, usable_block
-from flows.credential_values import check_environment, strip_environment, usable
-from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound
-from flows.model.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
+from flows.aws.credentials import AwsBlock, usable_block
+from flows.credential_values import check_environment, strip_environment
+from flows.errors import BlockNotFound
+from flows.model.providers import PROVIDERS, ModelProvider
 from flows.outcome.timing import StepTime
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.signature import RawParameters
-from flows.redaction import SECRETS, strip
+from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
 from flows.run.run import ImplementRun, default_branch
 from flows.sandbox.workspace import Workspace
@@ -59,34 +58,18 @@ def load_claude_code(name: str) -> "ClaudeCode":
 
 def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> ModelProvider:
     """Return the provider with its credentials; raise the named error of those that are missing."""
-    if options.provider == "anthropic":
-        key = _api_key(block)
-        if not key:
-            raise ApiKeyMissing(
-                "no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_block that has one"
-            )
-        address = strip(os.environ.get("ANTHROPIC_BASE_URL", "")) or ANTHROPIC_URL
-        return Anthropic(SecretStr(key), options.model_id, address.rstrip("/"))
-    keys = block and block.aws_credentials
-    session = block_session(keys, "the Claude Code block") if keys else new_session(options.aws_region)
-    if session.get_credentials() is None:
-        raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
-    return Bedrock(session, options.aws_region, options.model_id)
-
-
-def _api_key(block: "ClaudeCode | None") -> str:
-    """Return Anthropic's API key, from the block or else the environment; raise `InvalidCredential`."""
-    name, variable = "the Anthropic API key", "ANTHROPIC_API_KEY"
-    value = block.api_key.get_secret_value() if block and block.api_key else ""
-    SECRETS.learn(name, value)
-    in_block = usable(value, name, "the Claude Code block")
-    return in_block or usable(os.environ.get(variable, ""), name, f"the environment variable {variable}")
+    provider = PROVIDERS[options.provider]
+    block_value = getattr(block, provider.block_field) if block and provider.block_field else None
+    return provider.connect(block_value, options.aws_region, options.model_id)
 
 
 def redact_secrets() -> None:
     """Have the secrets of this process redacted from all that it logs and publishes."""
     set_up_logs()
     SECRETS.learn_environment({**os.environ, **_prefect_credentials()})
+    for provider in PROVIDERS.values():
+        for variable in provider.secret_variables:
+            SECRETS.learn(variable, os.environ.get(variable))
     strip_environment(os.environ)
 
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
-from deployments.local.scripted_model import ModelFault, ScriptedModel, Turn
+from deployments.local.scripted_model import ModelFault, ScriptedModel, Turn, _frame
 from flows.model.gateway import Gateway, gateway
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter
@@ -314,6 +314,30 @@ def test_a_model_named_twice_is_the_one_that_was_looked_at(model: ScriptedModel,
     headers = {GATEWAY_TOKEN_HEADER: anthropic.token}
     httpx.post(f"{anthropic.url}/v1/messages", content=twice, headers=headers, trust_env=False)
     assert b"opus" not in model.asked[0].body
+
+
+class Damaged(LoopbackServer):
+    """Sends an AWS event stream with a wrong bit in its second frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        frames = [_frame(json.dumps({"type": "message_delta", "usage": USAGE})) for _ in range(3)]
+        content = bytearray(b"".join(frames))
+        content[len(frames[0]) + 60] ^= 1
+        self.content = bytes(content)
+
+    def answer(self, asked: Asked, exchange: Exchange) -> None:
+        del asked
+        exchange.reply(200, self.content, {"content-type": "application/vnd.amazon.eventstream"})
+
+
+def test_a_damaged_event_stream_reaches_the_client_unchanged_and_counts_high() -> None:
+    counted = meter()
+    with Damaged() as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), counted) as made:
+        assert post(made, "/v1/messages").content == provider.content
+    assert counted.is_settled
+    assert counted.replies == 1
+    assert not counted.is_exact
 
 
 class Flaky(LoopbackServer):

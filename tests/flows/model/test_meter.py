@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from flows.model.meter import Asked, Meter
+from flows.model.meter import Meter, ModelRequest
 from flows.model.prices import ModelPrice
 from flows.model.usage import UsageReader, usage_reader
 
 PRICE = ModelPrice.of("anthropic", "claude-sonnet-4-5")
-SMALL = Asked(size=4000, max_tokens=1000)
+SMALL = ModelRequest(size=4000, max_tokens=1000)
 """At worst 1,000 tokens each way: $0.003 and $0.015."""
 
 
@@ -44,13 +44,13 @@ def test_without_a_budget_nothing_is_refused() -> None:
     meter = Meter(PRICE)
     for _ in range(5):
         assert meter.start(SMALL)
-    assert not meter.must_wait(Asked(size=10**9, max_tokens=10**9))
+    assert not meter.must_wait(ModelRequest(size=10**9, max_tokens=10**9))
 
 
 def test_requests_start_beside_each_other_only_as_far_as_the_budget_bears_their_worst() -> None:
     meter = Meter(PRICE, budget_usd=0.04)
     assert not meter.must_wait(SMALL)
-    first, second = Asked(4000, 1000), Asked(4000, 1000)
+    first, second = ModelRequest(4000, 1000), ModelRequest(4000, 1000)
     meter.start(first)
     assert not meter.must_wait(second)
     meter.start(second)
@@ -60,7 +60,7 @@ def test_requests_start_beside_each_other_only_as_far_as_the_budget_bears_their_
 
 
 def test_a_request_alone_never_waits() -> None:
-    assert not Meter(PRICE, budget_usd=0.001).must_wait(Asked(size=10**6, max_tokens=128_000))
+    assert not Meter(PRICE, budget_usd=0.001).must_wait(ModelRequest(size=10**6, max_tokens=128_000))
 
 
 @pytest.mark.parametrize("status", [400, 429, 529])
@@ -81,9 +81,9 @@ def test_a_request_without_an_answer_costs_nothing() -> None:
 
 def test_a_reply_that_broke_off_counts_for_what_it_may_have_taken() -> None:
     meter = Meter(PRICE, budget_usd=1)
-    asked = Asked(size=4000, max_tokens=1000, at=time.monotonic() - 2)
-    meter.start(asked)
-    meter.settle(asked, 200, said(900, 1, final=False))
+    request = ModelRequest(size=4000, max_tokens=1000, started_at=time.monotonic() - 2)
+    meter.start(request)
+    meter.settle(request, 200, said(900, 1, final=False))
     # Two seconds at 200 tokens.
     assert meter.tokens["output_tokens"] == pytest.approx(400, abs=40)
     assert meter.tokens["input_tokens"] == 900
@@ -93,9 +93,9 @@ def test_a_reply_that_broke_off_counts_for_what_it_may_have_taken() -> None:
 
 def test_a_reply_that_hung_counts_for_no_more_than_it_was_allowed() -> None:
     meter = Meter(PRICE)
-    asked = Asked(size=4000, max_tokens=1000, at=time.monotonic() - 600)
-    meter.start(asked)
-    meter.settle(asked, 200, usage_reader("text/event-stream"))
+    request = ModelRequest(size=4000, max_tokens=1000, started_at=time.monotonic() - 600)
+    meter.start(request)
+    meter.settle(request, 200, usage_reader("text/event-stream"))
     assert meter.tokens["output_tokens"] == 1000
     assert meter.tokens["input_tokens"] == 1000
 

@@ -1,6 +1,11 @@
 """Reading what a reply took, in each of its three forms, in whatever pieces it arrives."""
 
+import binascii
 import json
+import struct
+import subprocess
+import sys
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,6 +80,56 @@ def test_a_frame_whose_checksum_is_wrong_ends_the_counting_and_no_more() -> None
     whole = bytearray(reply(AWS))
     whole[40] ^= 1
     assert not read(AWS, bytes(whole)).is_final
+
+
+def test_a_frame_of_two_gigabytes_is_not_waited_for() -> None:
+    lengths = struct.pack(">II", 2**31, 0)
+    reader = read(AWS, lengths + struct.pack(">I", binascii.crc32(lengths)))
+    tracemalloc.start()
+    for _ in range(100):
+        reader.feed(bytes(2**20))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 2**20
+    assert not reader.is_final
+
+
+def test_a_message_without_an_end_is_held_up_to_a_limit() -> None:
+    reader, part = usage_reader(ONE), b"x" * 2**22
+    tracemalloc.start()
+    for _ in range(50):
+        reader.feed(part)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * 64 * 2**20
+    assert not reader.is_final
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"no JSON", b"[]", b"3", b'{"bytes": 3}', b'{"bytes": "%"}', b'{"message": "x"}']
+)
+def test_a_frame_that_holds_no_event_is_passed_over(payload: bytes) -> None:
+    prelude = struct.pack(">II", 16 + len(payload), 0)
+    prelude += struct.pack(">I", binascii.crc32(prelude))
+    frame = prelude + payload + struct.pack(">I", binascii.crc32(prelude + payload))
+    reader = read(AWS, frame + reply(AWS))
+    assert dict(reader.usage) == TOKENS
+    assert reader.is_final
+
+
+def test_only_an_aws_event_stream_loads_botocore() -> None:
+    script = """
+import sys
+from flows.model.usage import usage_reader
+def is_loaded(): return any(name.partition(".")[0] in {"boto3", "botocore"} for name in sys.modules)
+for form in ("text/event-stream", "application/json", ""):
+    usage_reader(form).feed(b"data: {}")
+assert not is_loaded()
+usage_reader("application/vnd.amazon.eventstream")
+assert is_loaded()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_error_took_nothing() -> None:

@@ -1,0 +1,61 @@
+"""Anthropic's own API (https://docs.claude.com/en/api/messages), or a proxy with the same API."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from flows.model.providers.base import ONLY_MESSAGES, RegisteredProvider, find_api_key, refuses_message
+from flows.redaction import SECRETS, strip
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+_URL: Final = "https://api.anthropic.com"
+_KEY: Final = "the Anthropic API key"
+_PATHS: Final = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
+
+
+@dataclass(frozen=True)
+class Anthropic(RegisteredProvider):
+    """Anthropic's API with one key."""
+
+    id: ClassVar[str] = "anthropic"
+    price_list_id: ClassVar[str] = "anthropic"
+    block_field: ClassVar[str] = "api_key"
+    secret_variables: ClassVar[tuple[str, ...]] = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+
+    api_key: "SecretStr"
+    model_id: str
+    base_url: str = _URL
+
+    @classmethod
+    def default_model_id(cls, region: str) -> str:
+        """Return the same id for every region."""
+        del region
+        return "claude-sonnet-5-5"
+
+    @classmethod
+    def connect(cls, block_value: "SecretStr | None", region: str, model_id: str) -> Self:
+        """Return the API at ANTHROPIC_BASE_URL, with the key of the block or of ANTHROPIC_API_KEY."""
+        del region
+        key = find_api_key(cls, _KEY, "ANTHROPIC_API_KEY", block_value)
+        url = strip(os.environ.get("ANTHROPIC_BASE_URL", "")) or _URL
+        return cls(key, model_id, url.rstrip("/"))
+
+    @staticmethod
+    def agent_environment(gateway_url: str, gateway_token: str) -> dict[str, str]:
+        """Return the gateway's address, and its token: Claude Code does not start without one."""
+        return {"ANTHROPIC_BASE_URL": gateway_url, "ANTHROPIC_AUTH_TOKEN": gateway_token}
+
+    def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Allow messages to the run's own model only."""
+        if method != "POST" or path not in _PATHS:
+            return ONLY_MESSAGES
+        return refuses_message(body, body.get("model") if isinstance(body, dict) else None, self.model_id)
+
+    def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
+        """Return the API key."""
+        del method, url, content_type, body
+        SECRETS.learn(_KEY, self.api_key.get_secret_value())
+        return {"x-api-key": self.api_key.get_secret_value()}

@@ -1,0 +1,92 @@
+"""Amazon Bedrock: InvokeModel and InvokeModelWithResponseStream, signed with AWS Signature Version 4.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from urllib.parse import unquote
+
+from flows.aws.credentials import AwsBlock, AwsKeys, block_session, new_session
+from flows.errors import AwsCredentialsMissing
+from flows.model.providers.base import ONLY_MESSAGES, RegisteredProvider, refuses_message
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+_PATH: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream|count-tokens)")
+_DEFAULT_MODEL: Final = "anthropic.claude-sonnet-5-5"
+_PROFILE_PREFIXES: Final = {"us-gov-": "us-gov", "us-": "us", "eu-": "eu", "ap-": "apac"}
+"""Prefixes of inference profile ids, by how the names of the regions begin from which AWS lets one call them.
+
+https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
+"""
+_OTHER_REGIONS_PREFIX: Final = "us"
+
+
+@dataclass(frozen=True)
+class Bedrock(RegisteredProvider):
+    """Bedrock's runtime in one region, with a session that renews its credentials."""
+
+    id: ClassVar[str] = "bedrock"
+    price_list_id: ClassVar[str] = "aws"
+    block_field: ClassVar[str] = "aws_credentials"
+    secret_variables: ClassVar[tuple[str, ...]] = ("AWS_BEARER_TOKEN_BEDROCK",)
+
+    session: "Session"
+    region: str
+    model_id: str
+
+    @classmethod
+    def default_model_id(cls, region: str) -> str:
+        """Return the inference profile of the region's geography."""
+        prefixes = (prefix for start, prefix in _PROFILE_PREFIXES.items() if region.startswith(start))
+        return f"{next(prefixes, _OTHER_REGIONS_PREFIX)}.{_DEFAULT_MODEL}"
+
+    @classmethod
+    def connect(cls, block_value: AwsBlock | None, region: str, model_id: str) -> Self:
+        """Return Bedrock with the AWS credentials of the block or of the process."""
+        session = block_session(block_value, "the Claude Code block") if block_value else new_session(region)
+        if session.get_credentials() is None:
+            raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
+        return cls(session, region, model_id)
+
+    @staticmethod
+    def agent_environment(gateway_url: str, gateway_token: str) -> dict[str, str]:
+        """Return the gateway's address; Claude Code does not sign its requests."""
+        del gateway_token
+        return {
+            "CLAUDE_CODE_USE_BEDROCK": "1",
+            "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
+            "ANTHROPIC_BEDROCK_BASE_URL": gateway_url,
+        }
+
+    @property
+    def base_url(self) -> str:
+        """The endpoint that boto3 would use: the region's, or the one in AWS_ENDPOINT_URL_BEDROCK_RUNTIME."""
+        client = self.session.client("bedrock-runtime", region_name=self.region)
+        return str(client.meta.endpoint_url).rstrip("/")
+
+    @cached_property
+    def _keys(self) -> AwsKeys:
+        return AwsKeys(self.session)
+
+    def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Allow invocations of the run's own model only."""
+        match = _PATH.fullmatch(path)
+        if method != "POST" or match is None:
+            return ONLY_MESSAGES
+        return refuses_message(body, unquote(match[1]), self.model_id)
+
+    def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
+        """Return the headers of Signature Version 4 for this request."""
+        from botocore.auth import SigV4Auth  # noqa: PLC0415 (only Bedrock runs pay for botocore)
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+
+        keys = self._keys.frozen()
+        request = AWSRequest(method=method, url=url, data=body, headers={"content-type": content_type})
+        SigV4Auth(keys, "bedrock", self.region).add_auth(request)
+        return dict(request.headers.items())

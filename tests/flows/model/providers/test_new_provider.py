@@ -1,0 +1,81 @@
+"""A provider that only a module and the table know of works in a whole run, with the real Claude Code."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployments.local.loopback import Asked, Exchange
+from deployments.local.scripted_model import Script, ScriptedModel, Tool, Turn
+from tests.support.loopback_provider import HEADER
+from tests.support.world import World
+
+PROJECT = Path(__file__).parents[4]
+KEY = "the-key-of-the-fifth-provider"
+USAGE = {"input_tokens": 1200, "output_tokens": 150}
+REPLY_USD = 1200 * 2e-6 + 150 * 10e-6
+"""Price of one reply at the list price of claude-sonnet-5-5."""
+
+
+class LoopbackApi(ScriptedModel):
+    """The scripted model, with the key in the made-up provider's header."""
+
+    def answer(self, asked: Asked, exchange: Exchange) -> None:
+        key = asked.headers.get(HEADER, "")
+        super().answer(replace(asked, headers={**asked.headers, "x-api-key": key}), exchange)
+
+
+@pytest.fixture
+def api() -> Iterator[LoopbackApi]:
+    with LoopbackApi(KEY, "", "") as server:
+        shell = "env > env.txt; echo hello > hello.txt"
+        server.script = Script(
+            (Turn("I run.", (Tool("Bash", {"command": shell}),), usage=USAGE), Turn("Done.", usage=USAGE))
+        )
+        yield server
+
+
+def start(api: LoopbackApi, world: World, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PROJECT),
+        "PROCESS_REQUIREMENTS": "true",
+        "REPO_URL": world.repo_url,
+        "INSTRUCTIONS": "Greet",
+        "BRANCH_NAME": "feature/loopback",
+        "CLAUDE_PROVIDER": "loopback",
+        "LOOPBACK_URL": api.url,
+        **variables,
+    }
+    command = [sys.executable, "-m", "tests.support.loopback_provider", "--json"]
+    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+
+def test_a_made_up_provider_runs_a_whole_flow(api: LoopbackApi, world: World) -> None:
+    done = start(api, world, LOOPBACK_API_KEY=f"{KEY}\n")
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["branch"] == "feature/loopback"
+    assert outcome["cost_usd"] == pytest.approx(2 * REPLY_USD)
+    assert world.content("feature/loopback", "hello.txt") == "hello"
+    assert world.stack.model.asked == []
+    assert {asked.path.partition("?")[0] for asked in api.asked} == {"/v1/messages"}
+    assert {asked.headers[HEADER] for asked in api.asked} == {KEY}
+    assert not [asked for asked in api.asked if {"x-api-key", "authorization"} & asked.headers.keys()]
+    assert json.loads(api.asked[0].body)["model"] == "claude-sonnet-5-5"
+    seen_by_the_agent = world.content("feature/loopback", "env.txt")
+    assert "ANTHROPIC_BASE_URL=http://127.0.0.1:" in seen_by_the_agent
+    assert KEY not in seen_by_the_agent
+    assert "CLAUDE_CODE_USE_BEDROCK" not in seen_by_the_agent
+
+
+def test_its_missing_key_is_named_and_no_other_credentials_are_used(api: LoopbackApi, world: World) -> None:
+    done = start(api, world)
+    assert done.returncode == 1
+    assert "ApiKeyMissing: no API key for loopback: set LOOPBACK_API_KEY" in done.stderr
+    assert api.asked == world.stack.model.asked == []
