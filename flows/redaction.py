@@ -8,8 +8,12 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import Final
 from urllib.parse import quote, quote_plus
+
+from flows.literals import Literals
+from flows.shapes import shapes_in
 
 REDACTED: Final = "***"
 GATEWAY_TOKEN: Final = "the model gateway's token"  # noqa: S105 (its name)
@@ -32,42 +36,40 @@ ENVIRONMENT: Final = (
 _SHORTEST: Final = 8
 """Characters; of a shorter secret every other word would be redacted."""
 
-TOKEN_SHAPES: Final = (
-    re.compile(r"gh[pousr]_[A-Za-z0-9]{30,255}"),
-    re.compile(r"github_pat_[A-Za-z0-9_]{22,255}"),
-    re.compile(r"gl(?:pat|oas|rt|cbt|dt|ptt)-[A-Za-z0-9_.-]{20,255}"),
-    re.compile(r"AT(?:BB|CTT3)[A-Za-z0-9_=-]{20,300}"),
-    re.compile(r"A(?:KIA|SIA)[A-Z2-7]{16}"),
-    re.compile(r"sk-ant-[A-Za-z0-9_-]{16,300}"),
-    re.compile(r"pn[ub]_[A-Za-z0-9]{30,64}"),
-    re.compile(r"xox[abeoprs]-[A-Za-z0-9-]{10,250}"),
-    re.compile(r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"),
-    re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-\"]{20,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"),
-)
-"""Tokens of GitHub, GitLab, Bitbucket, AWS, Anthropic, Prefect and Slack, JSON web tokens, and private keys. One
-pattern at a time: each begins with letters that the matcher can look for fast."""
+_LAST_OF_LATIN_1: Final = "\xff"
 
-_SHAPES: Final = (
-    *TOKEN_SHAPES,
-    re.compile(r"(?P<before>://)[^\s/:@\"'\\]{1,256}:[^\s/@\"'\\]{1,1024}(?P<after>@)"),
-    re.compile(r"(?P<before>uthorization: (?:[Bb]asic|[Bb]earer) )[^\s\"'\\]{8,4000}"),
-)
+
+class _Forms:
+    """All forms of the known secrets, ready to be looked for."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.source: Final = names
+        self._names: Final = {_encode(form): name for form, name in names.items()}
+        self.in_text: Final = Literals(self._names)
+        # Content need not be UTF-8. For nearly all secrets there is nothing more to look for.
+        others = {form.encode("latin-1") for form in names if max(form) <= _LAST_OF_LATIN_1} - self._names.keys()
+        self.in_bytes: Final = Literals([*self._names, *others]) if others else self.in_text
+
+    def names_in(self, text: str) -> set[str]:
+        """Return the names of the secrets that `text` holds."""
+        return {self._names[form] for form in self.in_text.found_in(_encode(text))}
 
 
 class Secrets:
     """Values that must not be seen, by name, in every form in which text could hold them."""
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-        self._known: re.Pattern[str] | None = None
+        self._learning = Lock()
+        self._names: Mapping[str, str] = {}
+        self._prepared = _Forms({})
 
     def learn(self, name: str, value: str | None) -> None:
         """Know a secret from now on. One that is empty, short or known already changes nothing."""
-        if not value or len(value) < _SHORTEST or value in self._names:
+        if not value or len(value) < _SHORTEST:
             return
-        self._names = {**self._names, **dict.fromkeys(_forms(value), name)}
-        # The longest first: a form may begin with another.
-        self._known = re.compile("|".join(re.escape(form) for form in sorted(self._names, key=len, reverse=True)))
+        with self._learning:
+            if value not in self._names:
+                self._names = {**self._names, **dict.fromkeys(_forms(value), name)}
 
     def learn_environment(self, environment: Mapping[str, str]) -> None:
         """Know the values of the variables that hold secrets."""
@@ -76,20 +78,38 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """Return `text` without the known secrets and without what looks like one."""
-        if self._known:
-            text = self._known.sub(REDACTED, text)
-        for shape in _SHAPES:
-            text = shape.sub(_keep_around, text)
-        return text
+        content = _encode(text)
+        clean = self._known().in_text.replace(content, REDACTED.encode())
+        if clean is not content:
+            text = clean.decode("utf-8", "surrogatepass")
+        return _without(shapes_in(clean), text)
 
     def redact_bytes(self, content: bytes) -> bytes:
-        """Return `content`, which need not be text, redacted likewise; all that is replaced is ASCII."""
-        return self.redact(content.decode("latin-1")).encode("latin-1")
+        """Return `content` redacted in the same way. It need not be text; all that is replaced is ASCII."""
+        clean = self._known().in_bytes.replace(content, REDACTED.encode())
+        shapes = shapes_in(clean)
+        return _without(shapes, clean.decode("latin-1")).encode("latin-1") if shapes else clean
 
     def found_in(self, text: str) -> set[str]:
         """Return the names of the known secrets that `text` holds."""
-        known, names = self._known, self._names
-        return {names[found[0]] for found in known.finditer(text)} if known else set()
+        return self._known().names_in(text)
+
+    def _known(self) -> _Forms:
+        """Return the forms, prepared when they are first needed after a change: that takes up to half a second."""
+        names, prepared = self._names, self._prepared
+        if prepared.source is not names:
+            prepared = self._prepared = _Forms(names)
+        return prepared
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # a file name that is not UTF-8 has lone surrogates
+
+
+def _without(shapes: list[re.Pattern[str]], text: str) -> str:
+    for shape in shapes:
+        text = shape.sub(_keep_around, text)
+    return text
 
 
 def _keep_around(found: re.Match[str]) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from flows.errors import CredentialExposed, SecretInChange
-from flows.redaction import GATEWAY_TOKEN, SECRETS, TOKEN_SHAPES
+from flows.redaction import GATEWAY_TOKEN, SECRETS
+from flows.shapes import TOKEN_SHAPES
 from flows.workspace import changed_files as git_objects
 from flows.workspace.changed_files import ChangedFile
 
