@@ -20,7 +20,7 @@ PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.
 comma := ,
 
 .PHONY: help demo test test-hostile test-durability test-image test-ecs test-postgres test-ui screenshots check lint types \
-  imports bench bench-checkpoints locks parameters-page blocks image clean
+  imports bench bench-checkpoints bench-redaction locks parameters-page blocks image clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -99,6 +99,8 @@ bench-checkpoints: $(VENV)/ready ## What checkpoints cost a run on a repository 
 
 parameters-page: $(VENV)/ready ## Write the tables of docs/parameters.md from the flows' parameters
 	@$(BIN)/python -m flows.parameters.page docs/parameters.md
+bench-redaction: $(VENV)/ready ## How fast text is redacted with 1, 10, 200 and 1,000 secrets
+	@$(BIN)/python -m tests.bench.redaction
 
 blocks: $(VENV)/ready ## Register the block types on the Prefect API that is configured
 	@$(BIN)/prefect block register --module blocks

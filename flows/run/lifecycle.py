@@ -1,6 +1,5 @@
 """Opening and closing a run: from the check of its parameters to its report, however it ends."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,8 +14,6 @@ from prefect.exceptions import Abort
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
 
-from flows.credential_values import check_environment
-from flows.errors import NoSavedChange
 from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary, headline
 from flows.outcome.timing import StepTime, record_steps
@@ -28,12 +25,9 @@ from flows.repository.collect import Change
 from flows.run.lease import check_lease, newest_attempt
 from flows.run.preload import preload
 from flows.run.run import ImplementRun, Run
-from flows.run.setup import redact_secrets, run_store, set_up
+from flows.run.setup import redact_secrets, run_store, set_up, set_up_delivery
 from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page
 from flows.sandbox.workspace import workspace
-from flows.state.files import StateFile
-from flows.state.records import FinishedWork
-from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 
 _JOIN_SECONDS: Final = 5
@@ -48,9 +42,9 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
     Raises:
         RunError: A parameter is wrong, or a credential is missing: the named error says which.
     """
-    redact_secrets()
-    steps = record_steps()
-    with workspace() as directories:
+    with SECRETS.of_run(), workspace() as directories:
+        redact_secrets()
+        steps = record_steps()
         with _reported(partial(_report_refusal, parameters, steps), is_over=False):
             run = set_up(parameters, directories, steps)
         with _reported(partial(_report, run)), newest_attempt(run.saved.store), _introduced(run):
@@ -66,36 +60,13 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Run
     Raises:
         NoSavedChange: That run has saved no change here.
     """
-    redact_secrets()
-    check_environment(os.environ)
-    steps = record_steps()
-    checked = parameters.checked()
-    saved = SavedRun(run_store(checked.flow_run_id))
-    saved.load(get_run_logger())
-    bundle = saved.store.read(StateFile.BUNDLE)
-    if saved.plan is None or bundle is None:
-        raise NoSavedChange(
-            f"the run {checked.flow_run_id!r} has saved no change here: check the id, and that this process uses the "
-            "run store of that run"
-        )
-    # Also the change of a run that failed after its agent had finished.
-    saved.finished = replace(saved.finished or FinishedWork("", None), bundle=bundle)
-    request = ImplementParameters(
-        repo_url=saved.plan.repo_url,
-        instructions="saved",
-        branch_name=checked.branch_name or saved.plan.checkout.branch,
-        git_credentials_secret_id=checked.git_credentials_secret_id,
-        git_credentials_block=checked.git_credentials_block,
-        aws_region=checked.aws_region,
-        allow_default_branch=checked.allow_default_branch,
-        policy=checked.policy,
-    )
-    with workspace() as directories:
-        run = Run(request, directories, saved, steps, [])
+    with SECRETS.of_run(), workspace() as directories:
+        redact_secrets()
+        run = set_up_delivery(parameters.checked(), directories)
         yield run
         with _at_most_a_warning():
             summary = run_summary(run)
-            tags = [summary.outcome.tag, f"repo:{request.repo_url.name}", f"branch:{request.branch_name}"]
+            tags = [summary.outcome.tag, f"repo:{run.request.repo_url.name}", f"branch:{run.request.branch_name}"]
             publish(summary, None, tags)
 
 

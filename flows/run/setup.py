@@ -12,15 +12,16 @@ from prefect.settings import get_current_settings
 from flows.agent.session import Agent
 from flows.aws.credentials import AwsBlock, usable_block
 from flows.credential_values import check_environment, strip_environment
-from flows.errors import BlockNotFound
+from flows.errors import BlockNotFound, NoSavedChange
 from flows.model.providers import PROVIDERS, ModelProvider
-from flows.outcome.timing import StepTime
+from flows.outcome.timing import StepTime, record_steps
 from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
-from flows.run.run import ImplementRun, default_branch
+from flows.run.run import ImplementRun, Run, default_branch
 from flows.sandbox.workspace import Workspace
 from flows.state.saved_run import SavedRun
 from flows.state.store import FileSystem, RunStore
@@ -44,6 +45,31 @@ def set_up(
         )
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
     return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
+
+
+def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Run:
+    """Return a run that delivers the change of another one; raise `NoSavedChange` if that has saved none here."""
+    check_environment(os.environ)
+    steps = record_steps()
+    saved = SavedRun(run_store(parameters.flow_run_id))
+    saved.load(get_run_logger())
+    saved.load_change()
+    if saved.plan is None or saved.finished is None or not saved.finished.bundle:
+        raise NoSavedChange(
+            f"the run {parameters.flow_run_id!r} has saved no change here: check the id, and that this process uses "
+            "the run store of that run"
+        )
+    request = ImplementParameters(
+        repo_url=saved.plan.repo_url,
+        instructions="saved",
+        branch_name=parameters.branch_name or saved.plan.checkout.branch,
+        git_credentials_secret_id=parameters.git_credentials_secret_id,
+        git_credentials_block=parameters.git_credentials_block,
+        aws_region=parameters.aws_region,
+        allow_default_branch=parameters.allow_default_branch,
+        policy=parameters.policy,
+    )
+    return Run(request, workspace, saved, steps, [])
 
 
 def load_claude_code(name: str) -> "ClaudeCode":

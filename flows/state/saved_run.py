@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any, Final, Protocol, Self, TypeVar
@@ -53,6 +54,12 @@ class SavedRun:
         self.checkpoint = max(checkpoints, key=lambda checkpoint: checkpoint.number, default=None)
         self.finished = _read(self.store, StateFile.CHANGE, FinishedWork)
         self._earlier = {StateFile.PLAN} | ({StateFile.BUNDLE} if self.finished and self.finished.commit else set())
+
+    def load_change(self) -> None:
+        """Read the change that the run saved, which a run that failed after its agent had finished has too."""
+        if bundle := self.store.read(StateFile.BUNDLE):
+            self.finished = replace(self.finished or FinishedWork("", None), bundle=bundle)
+            self._earlier |= {StateFile.BUNDLE}
 
     @property
     def without_retries(self) -> Self:

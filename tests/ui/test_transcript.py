@@ -18,7 +18,7 @@ HOSTILE = (
 
 
 def events(count: int) -> Iterator[dict[str, Any]]:
-    yield {"type": "system", "subtype": "init", "model": "claude-sonnet-5-5", "claude_code_version": "2.1.330"}
+    yield {"type": "system", "subtype": "init", "model": "claude-sonnet-5-5", "claude_code_version": "2.1.332"}
     for n in range(count):
         at = f"2026-11-24T22:{n // 60 % 60:02d}:{n % 60:02d}.000Z"
         said = {"type": "text", "text": f"Step {n}. {HOSTILE}"}

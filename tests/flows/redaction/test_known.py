@@ -3,8 +3,9 @@
 import base64
 import json
 import re
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 from urllib.parse import quote, quote_plus, unquote
 
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 
 from flows.errors import GitFailed
 from flows.redaction import ENVIRONMENT, REDACTED, SECRETS, Secrets, redact
+from flows.redaction.forms import forms_of
+from flows.redaction.known import _keep_around
+from flows.redaction.shapes import _SHAPES
 
 VALUES = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8, max_size=60)
 
@@ -186,6 +190,84 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
 def test_bytes_that_are_no_text_come_through(content: bytes) -> None:
     assert knowing("a-known-secret").redact_bytes(content) == content
     assert knowing("a-known-secret").redact_bytes(content + b"a-known-secret") == content + b"***"
+
+
+def by_alternation(values: Iterable[str], text: str) -> str:
+    """Redact `text` as the documentation of `Secrets` says: the longest form first, then each shape."""
+    forms = sorted({form for value in values for form in forms_of(value)}, key=len, reverse=True)
+    if forms:
+        text = re.sub("|".join(map(re.escape, forms)), REDACTED, text)
+    for shape in _SHAPES:
+        text = shape.sub(_keep_around, text)
+    return text
+
+
+LETTERS = st.text(st.sampled_from("ab/+ é😀"), min_size=8, max_size=12)
+PIECES = st.sampled_from(
+    ["ghp_" + "a" * 30, "AKIA" + "Q" * 16, "AKIA", "eyJ" + "a" * 10, ".", "://", "a:b", "@", "uthorization: Bearer "]
+)
+
+
+@st.composite
+def secrets_and_text(draw: st.DrawFn) -> tuple[list[str], str]:
+    """Secrets of few letters, some of them the beginning of another, and a text of their forms, whole and cut."""
+    values = draw(st.lists(LETTERS, max_size=4))
+    values += [value + draw(st.text("ab", max_size=3)) for value in values]
+    forms = [form for value in values for form in forms_of(value)]
+    parts = [PIECES, st.text("ab/+ é😀"), st.text(max_size=5), st.text("\udc80\udcff a", max_size=3)]
+    if forms:
+        form = st.sampled_from(forms)
+        parts += [form, st.builds(lambda text, length: text[:length], form, st.integers(1, 12))]
+    return values, "".join(draw(st.lists(st.one_of(parts), max_size=12)))
+
+
+def knowing_all(values: Iterable[str]) -> Secrets:
+    secrets = Secrets()
+    for value in values:
+        secrets.learn(value, value)
+    return secrets
+
+
+@given(secrets_and_text())
+def test_many_secrets_are_redacted_as_one_pattern_of_all_their_forms_would_do_it(case: tuple[list[str], str]) -> None:
+    values, text = case
+    assert knowing_all(values).redact(text) == by_alternation(values, text)
+
+
+@given(secrets_and_text())
+def test_so_they_are_in_bytes(case: tuple[list[str], str]) -> None:
+    values, text = [value for value in case[0] if value.isascii()], case[1]
+    content = text.encode("utf-8", "surrogatepass")
+    expected = by_alternation(values, content.decode("latin-1")).encode("latin-1")
+    assert knowing_all(values).redact_bytes(content) == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_secret_that_is_not_ascii_is_found_in_bytes_of_either_encoding(encoding: str) -> None:
+    content = "before pässwörd-ä after".encode(encoding)
+    assert knowing("pässwörd-ä").redact_bytes(content) == b"before *** after"
+
+
+def test_a_secret_that_is_learned_later_is_found_from_then_on() -> None:
+    secrets = knowing("the-first-secret")
+    assert secrets.redact("the-first-secret the-second-secret") == "*** the-second-secret"
+    secrets.learn("the second", "the-second-secret")
+    assert secrets.redact("the-first-secret the-second-secret") == "*** ***"
+
+
+def test_secrets_learned_at_once_are_all_known() -> None:
+    secrets, values = Secrets(), [f"the-{number:03}th-secret" for number in range(200)]
+    threads = [threading.Thread(target=secrets.learn, args=(value, value)) for value in values]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert secrets.found_in(" ".join(values)) == set(values)
 
 
 def test_errors_are_redacted_as_they_are_made() -> None:

@@ -1,0 +1,17 @@
+"""Redaction: known secrets, and what has the shape of a secret, replaced in text that leaves the process."""
+
+from flows.redaction.environment import ENVIRONMENT, is_proxy, strip
+from flows.redaction.known import GATEWAY_TOKEN, REDACTED, SECRETS, Secrets, redact
+from flows.redaction.shapes import TOKEN_SHAPES
+
+__all__ = [
+    "ENVIRONMENT",
+    "GATEWAY_TOKEN",
+    "REDACTED",
+    "SECRETS",
+    "TOKEN_SHAPES",
+    "Secrets",
+    "is_proxy",
+    "redact",
+    "strip",
+]
