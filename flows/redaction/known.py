@@ -1,7 +1,7 @@
 """The secrets that this process knows, and how they are found in text and replaced.
 
-They are not passed from call to call: a log line or an error can come from anywhere, and the call that nobody thought of
-is the one that leaks.
+They are not passed from call to call: a log line or an error can come from anywhere, and the forgotten call is the one
+that leaks.
 """
 
 import re

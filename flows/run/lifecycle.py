@@ -20,6 +20,7 @@ from flows.outcome.timing import StepTime, record_steps
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.signature import RawParameters
+from flows.redaction import SECRETS
 from flows.reporting.artifacts import publish, set_tags
 from flows.repository.collect import Change
 from flows.run.lease import check_lease, newest_attempt
