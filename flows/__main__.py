@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flows.errors import RunError
 from flows.parameters import environment as variables
-from flows.redaction import redact
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
+from flows.text_safety import sanitize
 
 if TYPE_CHECKING:
     from flows.outcome.result import Delivery
@@ -169,7 +169,7 @@ def _kept_in(flow_run_id: str) -> str:
 
 
 def _failure(outcome: str, error: Exception) -> Outcome:
-    message = redact(variables.with_variables(str(error)))
+    message = sanitize(variables.with_variables(str(error)))
     return Outcome(outcome, error={"name": type(error).__name__, "message": message})
 
 

@@ -17,7 +17,7 @@ from flows.errors import ApiKeyMissing, AwsCredentialsMissing, BlockNotFound, Tu
 from flows.model.providers import ANTHROPIC_URL, Anthropic, Bedrock, ModelProvider
 from flows.parameters.claude_settings import settings_file
 from flows.parameters.request import ClaudeCodeOptions
-from flows.reporting.progress import live
+from flows.reporting.progress import show_progress
 from flows.run.preload import warm_up_for_the_end
 from flows.sandbox.workspace import Workspace
 from flows.state.records import Checkpoint, Plan
@@ -102,7 +102,7 @@ def work(agent: Agent, workspace: Workspace, plan: Plan, flow_run_id: str) -> Ag
 
 def _found_no_conversation(run: AgentRun) -> bool:
     """Whether Claude Code ended before it asked the model anything; where it says why, in a result of no turn."""
-    return not run.spoke and not run.ended_for and not run.result.get("num_turns")
+    return not run.spoke and not run.ended_for and not (run.result and run.result.turns)
 
 
 def _session(workspace: Workspace, name: str) -> Session:
@@ -121,7 +121,10 @@ def _work(agent: Agent, workspace: Workspace, plan: Plan, session: Session, *, i
     asked.write_text(_words(workspace, plan, session, is_continued=is_continued), encoding="utf-8")
     program = workspace.reachable_by_agent(binary())
     warm_up_for_the_end()
-    with gateway(agent.provider, agent.meter) as server, live(workspace, agent.meter, options.limits) as on_event:
+    with (
+        gateway(agent.provider, agent.meter) as server,
+        show_progress(workspace, agent.meter, options.limits) as on_event,
+    ):
         run = run_agent(
             workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
             environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),

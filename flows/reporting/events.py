@@ -8,15 +8,14 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import orjson
 from prefect.events import emit_event
 from prefect.results import get_default_result_storage
 from prefect.utilities.urls import url_for
 
 from flows.errors import BudgetExceeded, StoreUnavailable
 from flows.outcome.result import Delivery
-from flows.redaction import SECRETS
 from flows.state.store import FileSystem, RunStore
+from flows.text_safety import one_line, sanitize_json
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 _NAMESPACE: Final = uuid.UUID("2f0e8f0a-7a0e-4a53-8f86-0c7d0b5f7a41")
 _REPOSITORY: Final = "claude-code.repository"
+_LABELS: Final = ("repository", "branch", "cost_usd", "turns")
 _SUMMARY_CHARACTERS: Final = 1000
 
 
@@ -31,18 +31,18 @@ def announce(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -
     """Emit the event of a run that has just ended; a hook of the flow."""
     outcome, facts = _outcome(flow_run, state)
     facts |= {"flow_run_id": str(flow_run.id), "name": flow_run.name, "url": url_for(flow_run) or ""}
-    facts = orjson.loads(SECRETS.redact_bytes(orjson.dumps(facts)))
-    labels = {f"claude-code.{name}": str(facts[name]) for name in ("repository", "branch", "cost_usd", "turns")}
+    facts = sanitize_json(facts)
+    labels = {f"claude-code.{name}": one_line(str(facts[name])) for name in _LABELS}
     emit_event(
         event=f"claude-code.run.{outcome}",
         resource={
             "prefect.resource.id": f"claude-code.run.{flow_run.id}",
-            "prefect.resource.name": facts["name"],
+            "prefect.resource.name": one_line(facts["name"]),
             **labels,
         },
         related=[
             {
-                "prefect.resource.id": f"claude-code.repository.{facts['repository']}",
+                "prefect.resource.id": f"claude-code.repository.{labels[_REPOSITORY]}",
                 "prefect.resource.role": "repository",
             }
         ],

@@ -1,7 +1,6 @@
 """What a person at a terminal sees of a run: a row for each step, with what it does now, its end and its seconds."""
 
 import logging
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,10 @@ from rich.table import Column
 from rich.text import Text
 
 from flows.outcome import timing as steps
+from flows.text_safety import one_line
 
 _BEFORE: Final = "prefect"
 """The row of what comes before the first step: a Prefect server, where there is none, takes a while to start."""
-
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def is_interactive(console: Console) -> bool:
@@ -63,11 +61,11 @@ class Rows:
         """Show what a step does now; what comes after its end, if anything does, is Prefect's."""
         self.begin(step)
         if self._rows[step] in self._open():
-            self._progress.update(self._rows[step], now=_one_line(text))
+            self._progress.update(self._rows[step], now=one_line(text))
 
     def warn(self, text: str) -> None:
         """Print a line above the rows, which stays."""
-        self._progress.console.print(Text(f"! {_one_line(text)}", "yellow"), soft_wrap=True)
+        self._progress.console.print(Text(f"! {one_line(text)}", "yellow"), soft_wrap=True)
 
     def _open(self) -> Iterator[TaskID]:
         yield from (task.id for task in self._progress.tasks if not task.finished)
@@ -96,20 +94,20 @@ class Lines:
         self.begin(step)
         if step not in self._ended:
             self._ended.add(step)
-            self._line("✓", step, f"{time.monotonic() - self._began[step]:.1f} s  {said}".rstrip())
+            self._line("✓", step, f"{time.monotonic() - self._began[step]:.1f} s  {one_line(said)}".rstrip())
 
     def say(self, step: str, text: str) -> None:
         """Say what a step does."""
         self.begin(step)
         if step not in self._ended:
-            self._line(" ", step, text)
+            self._line(" ", step, one_line(text))
 
     def warn(self, text: str) -> None:
         """Say what a person should know."""
-        self._line("!", "", text)
+        self._line("!", "", one_line(text))
 
     def _line(self, mark: str, step: str, text: str) -> None:
-        self._console.print(Text(f"{mark} {step:<12}  {_one_line(text)}"), soft_wrap=True)
+        self._console.print(Text(f"{mark} {step:<12}  {text}"), soft_wrap=True)
 
 
 Progress = Rows | Lines
@@ -131,11 +129,6 @@ class _Seconds(ProgressColumn):
     def render(self, task: Task) -> Text:
         seconds = (task.finished_time if task.finished else task.elapsed) or 0.0
         return Text(f"{seconds:6.1f} s", "cyan")
-
-
-def _one_line(text: str) -> str:
-    """Take out what would move the cursor or end the line: the text may be the agent's, or a server's."""
-    return _CONTROL.sub(" ", text).strip()
 
 
 class RowsFromLog(logging.Handler):

@@ -15,7 +15,6 @@ from prefect.states import Completed
 from flows.outcome.result import Delivery, Ending, headline
 from flows.outcome.timing import StepTime, note_steps
 from flows.parameters.request import Request
-from flows.redaction import redact
 from flows.reporting.artifacts import publish, set_tags
 from flows.repository.collect import Change, patch
 from flows.run.lease import check_execution
@@ -25,6 +24,7 @@ from flows.run.transcript_page import keep_page
 from flows.sandbox.workspace import Workspace
 from flows.state.records import Plan
 from flows.state.store import RunStore
+from flows.text_safety import one_line, sanitize
 
 _JOIN_SECONDS: Final = 5
 
@@ -61,9 +61,9 @@ def completed(run: Run) -> State[Delivery]:
         files=tuple(file.path for file in change.files),
         cost_usd=agent.cost_usd,
         turns=agent.turns,
-        summary=redact(agent.summary),
+        summary=sanitize(agent.summary),
     )
-    said = headline(Ending(run.store.flow_run_id, checkout=change.checkout, change=change))
+    said = one_line(headline(Ending(run.store.flow_run_id, checkout=change.checkout, change=change)))
     return Completed(name="Completed" if change.commit else "NoChanges", message=said, data=delivery)
 
 

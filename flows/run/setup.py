@@ -22,6 +22,7 @@ from flows.sandbox.workspace import Workspace
 from flows.state.records import Keepings, Plan
 from flows.state.store import FileSystem, RunStore
 from flows.tasks.claude import Work
+from flows.text_safety import one_line
 
 
 @dataclass
@@ -74,7 +75,7 @@ def flow_run_name() -> str:
     """Name a run by its repository and branch; the parameters are not checked yet."""
     given = runtime.flow_run.parameters
     repository = str(given.get("repo_url", "")).rstrip("/").rpartition("/")[2].removesuffix(".git")
-    return f"{repository} @ {given.get('branch_name') or default_branch()}"
+    return one_line(f"{repository} @ {given.get('branch_name') or default_branch()}")
 
 
 def default_branch() -> str:

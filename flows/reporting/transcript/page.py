@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -14,7 +14,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from flows.agent.events import MAX_LINE_BYTES, Event, parse
+from flows.agent.transcript import events
 from flows.reporting.transcript.entries import Entry, Section, clean, entries
 
 _HERE: Final = Path(__file__).parent
@@ -74,10 +74,10 @@ def page(transcript: Path, title: str, facts: Mapping[str, str], asked: str = ""
     """
     told = [Entry("told", "Instructions", sections=[Section("text", clean(asked))])] if asked else []
     totals = Totals()
-    for entry in chain(told, entries(_events(transcript))):
+    for entry in chain(told, entries(events(transcript))):
         totals.count(entry)
     longest = totals.longest()
-    shown = (_shortened(entry, longest) for entry in chain(told, entries(_events(transcript))))
+    shown = (_shortened(entry, longest) for entry in chain(told, entries(events(transcript))))
     style, script = _read("page.css"), _read("page.js")
     stream = _template().stream(
         title=clean(title),
@@ -105,11 +105,6 @@ def _template() -> Template:
     )
     environment.filters.update(clock=_clock, is_long=_is_long)
     return environment.get_template("page.html")
-
-
-def _events(transcript: Path) -> Iterator[Event]:
-    with transcript.open("rb") as lines:
-        yield from (parse(line) for line in lines if len(line) <= MAX_LINE_BYTES)
 
 
 def _shortened(entry: Entry, longest: int) -> Entry:

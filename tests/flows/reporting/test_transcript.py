@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.agent.event_parser import typed_events
 from flows.redaction import SECRETS
 from flows.reporting.transcript import page as pages
 from flows.reporting.transcript.entries import Entry, clean, entries
@@ -99,26 +100,28 @@ def made(tmp_path: Path, *events: dict[str, Any], asked: str = "") -> str:
     return page(stream, "todo @ x", {"Repository": "https://example.com/o/r", "Nothing": ""}, asked).decode()
 
 
+def entries_of(events: list[dict[str, Any]]) -> list[Entry]:
+    return list(entries(typed for event in events for typed in typed_events(event)))
+
+
 def kinds(found: list[Entry]) -> list[tuple[str, str]]:
     return [(entry.kind, entry.name or (entry.sections[0].text if entry.sections else entry.title)) for entry in found]
 
 
 def test_a_result_stands_with_its_call_and_the_order_is_that_of_the_calls() -> None:
-    found = list(
-        entries(
-            [
-                says("both"),
-                calls("Read", 1, file_path="a"),
-                calls("Bash", 2, command="b"),
-                returns(2, "of b"),
-                returns(1, [{"type": "text", "text": "of a"}]),
-                says("then"),
-                calls("Task", 3, description="look"),
-                says("inside", parent_tool_use_id="t3"),
-                returns(3, "found", is_error=True),
-                calls("Bash", 4, command="never answered"),
-            ]
-        )
+    found = entries_of(
+        [
+            says("both"),
+            calls("Read", 1, file_path="a"),
+            calls("Bash", 2, command="b"),
+            returns(2, "of b"),
+            returns(1, [{"type": "text", "text": "of a"}]),
+            says("then"),
+            calls("Task", 3, description="look"),
+            says("inside", parent_tool_use_id="t3"),
+            returns(3, "found", is_error=True),
+            calls("Bash", 4, command="never answered"),
+        ]
     )
     assert kinds(found) == [
         ("says", "both"), ("calls", "Read"), ("calls", "Bash"), ("says", "then"), ("calls", "Task"), ("says", "inside"),
@@ -132,7 +135,7 @@ def test_a_result_stands_with_its_call_and_the_order_is_that_of_the_calls() -> N
 
 
 def test_an_edit_is_a_diff_and_a_picture_is_its_size() -> None:
-    edit, shot = entries(
+    edit, shot = entries_of(
         [
             calls("Edit", 1, file_path="a.py", old_string="one\ntwo", new_string="one\nthree"),
             calls("Screenshot", 2),
