@@ -5,7 +5,7 @@ events: a field of another type than expected becomes text or is empty, and what
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.agent.event_types import (
@@ -13,7 +13,6 @@ from flows.agent.event_types import (
     Compaction,
     Event,
     Result,
-    Role,
     SessionStarted,
     Text,
     Thinking,
@@ -24,47 +23,46 @@ from flows.agent.event_types import (
 from flows.agent.events import JsonObject, json_text, parse
 
 
-def read_events(line: bytes) -> Iterator[Event]:
-    """Yield the events on a line of the stream: none if it is not a JSON object."""
-    if value := parse(line):
-        yield from typed_events(value)
+def read_events(line: bytes) -> Sequence[Event]:
+    """Return the events on a line of the stream: none if it is not a JSON object."""
+    value = parse(line)
+    return typed_events(value) if value else ()
 
 
-def typed_events(value: JsonObject) -> Iterator[Event]:
-    """Yield the events that an object of the stream holds, at least one."""
-    timestamp = _text(value.get("timestamp"))
+def typed_events(value: JsonObject) -> Sequence[Event]:
+    """Return the events that an object of the stream holds, at least one."""
+    kind, timestamp = value.get("type"), _text(value.get("timestamp"))
+    if kind in ("assistant", "user"):
+        return _message_events(value, {"role": kind, "timestamp": timestamp})
+    return [_program_event(value, timestamp)]
+
+
+def _program_event(value: JsonObject, timestamp: str) -> Event:
     match value.get("type"), value.get("subtype"):
-        case ("assistant" | "user") as role, _:
-            yield from _message_events(value, role, timestamp)
         case "system", "init":
             model, version = _text(value.get("model")), _text(value.get("claude_code_version"))
-            yield SessionStarted(model, version, timestamp=timestamp)
+            return SessionStarted(model, version, timestamp=timestamp)
         case "system", "api_retry":
             reason = _text(value.get("error_status") or value.get("error"))
-            yield ApiRetry(reason, _text(value.get("attempt")), timestamp=timestamp)
+            return ApiRetry(reason, _text(value.get("attempt")), timestamp=timestamp)
         case "system", "compact_boundary":
-            yield Compaction(timestamp=timestamp)
+            return Compaction(timestamp=timestamp)
         case "result", _:
-            yield _result(value, timestamp)
+            return _result(value, timestamp)
         case kind, _:
-            yield Unknown(_text(kind), timestamp=timestamp)
+            return Unknown(_text(kind), timestamp=timestamp)
 
 
-def _message_events(value: JsonObject, role: Role, timestamp: str) -> Iterator[Event]:
-    common: Mapping[str, Any] = {
-        "role": role,
-        "timestamp": timestamp,
-        "is_nested": bool(value.get("parent_tool_use_id")),
-    }
-    message = value.get("message")
+def _message_events(value: JsonObject, common: dict[str, Any]) -> Sequence[Event]:
+    if value.get("parent_tool_use_id"):
+        common["is_nested"] = True
+    message, detail = value.get("message"), value.get("tool_use_result")
     content = message.get("content") if isinstance(message, dict) else None
-    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
     if isinstance(content, str):
-        yield Text(content, **common)
-    elif not blocks:
-        yield Unknown(role, **common)
-    for block in blocks:
-        yield _block_event(block, value.get("tool_use_result"), common)
+        return [Text(content, **common)]
+    blocks = content if isinstance(content, list) else []
+    events = [_block_event(block, detail, common) for block in blocks if isinstance(block, dict)]
+    return events or [Unknown(common["role"], **common)]
 
 
 def _block_event(block: JsonObject, detail: object, common: Mapping[str, Any]) -> Event:

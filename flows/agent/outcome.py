@@ -22,7 +22,7 @@ from flows.errors import (
     TurnLimitReached,
 )
 from flows.parameters.request import ClaudeCodeOptions
-from flows.text_safety import printable
+from flows.text_safety import sanitize
 
 _SHOWN: Final = 500
 _DENIED: Final = {401, 403}
@@ -99,7 +99,7 @@ def report(result: Result, cost_usd: float) -> AgentReport:
         cost_usd: From the gateway. Claude Code knows neither other attempts nor what requests cost on Bedrock.
     """
     return AgentReport(
-        summary=printable(result.text),
+        summary=sanitize(result.text),
         turns=result.turns,
         cost_usd=cost_usd,
         duration_seconds=result.duration_seconds,
@@ -110,7 +110,7 @@ def report(result: Result, cost_usd: float) -> AgentReport:
 
 
 def _no_result(run: AgentRun) -> RunError:
-    message = run.stderr.strip()[-_SHOWN:] or "it said nothing"
+    message = sanitize(run.stderr).strip()[-_SHOWN:] or "it said nothing"
     by_signal = run.exit_status is None or run.exit_status <= 0 or run.exit_status > _SIGNALLED
     if run.spoke or by_signal:
         return AgentCrashed(f"the agent ended without a result (exit status {run.exit_status}): {message}")
@@ -120,7 +120,7 @@ def _no_result(run: AgentRun) -> RunError:
 def _api_error(result: Result, options: ClaudeCodeOptions) -> RunError:
     status = result.api_error_status
     reason = result.text or "; ".join(result.errors) or result.terminal_reason or result.subtype or "no reason given"
-    reason = reason[:_SHOWN]
+    reason = sanitize(reason)[:_SHOWN]
     where = f"{options.provider} model {options.model_id!r}"
     if status == _TOO_LARGE or re.search(r"prompt is too long|input is too long", reason, re.IGNORECASE):
         return PromptTooLong(f"the instructions and the work on them no longer fit the model: split them up ({reason})")

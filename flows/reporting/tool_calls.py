@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from flows.agent.event_types import ToolResult, ToolUse
+from flows.redaction import redact
 from flows.text_safety import one_line
 
 _SHOWN: Final = 160
@@ -46,7 +47,8 @@ def shorten(value: object, limit: int = _SHOWN) -> str:
     whole = _plain(value)
     text = one_line(whole[: limit * _READ_AHEAD])
     is_whole = len(text) <= limit and len(whole) <= limit * _READ_AHEAD
-    return text if is_whole else f"{text[:limit]}… ({len(whole):,} characters)"
+    # The log redacts each line, but would not know half of a secret.
+    return text if is_whole else f"{redact(text)[:limit]}… ({len(whole):,} characters)"
 
 
 def _plain(value: object) -> str:

@@ -16,7 +16,7 @@ from flows.parameters.addresses import RepoUrl
 from flows.repository.collect import collected, patch
 from flows.run.setup import Run
 from flows.state.store import RunStore
-from flows.text_safety import printable
+from flows.text_safety import sanitize
 
 _TAIL_BYTES: Final = 2**20
 _SHOWN: Final = ("change.bundle", "transcript.html", "transcript.jsonl.gz", "plan")
@@ -70,7 +70,7 @@ def _agent_report(run: Run) -> AgentReport | None:
         file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
         result, said = last_words(file.read())
     told, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
-    return replace(told, summary=told.summary or printable(said), turns=told.turns or meter.replies)
+    return replace(told, summary=told.summary or sanitize(said), turns=told.turns or meter.replies)
 
 
 def _warnings(run: Run) -> Iterator[str]:

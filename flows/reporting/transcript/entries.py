@@ -115,7 +115,7 @@ def _call(use: ToolUse) -> Entry:
     key = next((key for key in _TITLES if use.input.get(key)), "")
     words = " ".join(clean(json_text(use.input.get(key, ""))).split())
     title = words if len(words) <= _TITLE_MAX else f"{words[:_TITLE_MAX]}…"
-    rest = {name: value for name, value in use.input.items() if name != key or value != words}
+    rest = {clean(name): value for name, value in use.input.items() if name != key or value != words}
     if {"old_string", "new_string"} <= rest.keys():
         old, new = json_text(rest.pop("old_string")), json_text(rest.pop("new_string"))
         return Entry("calls", title, clean(use.name), sections=[*_sections(**rest), _diff(old, new)])
@@ -139,10 +139,8 @@ def _add_result(entry: Entry, result: ToolResult) -> None:
 
 
 def _sections(**values: object) -> list[Section]:
-    """Return a section for each value that is not empty, with its name as the label."""
-    return [
-        Section(clean(label), clean(json_text(value))) for label, value in values.items() if value not in (None, "", [])
-    ]
+    """Return a section for each value that is not empty, with its name, which is clean, as the label."""
+    return [Section(label, clean(json_text(value))) for label, value in values.items() if value not in (None, "", [])]
 
 
 def clean(text: str) -> str:

@@ -179,6 +179,14 @@ def test_a_long_error_is_shown_in_part() -> None:
     assert len(str(caught.value)) < 700
 
 
+def test_a_secret_at_the_cut_of_a_long_error_is_redacted() -> None:
+    token = "ghp_" + "a1B2" * 9
+    for run in (ended(failed(400, "x" * 480 + token), 1), AgentRun(None, 1, token + "x" * 480)):
+        with pytest.raises(errors.AgentFailed) as caught:
+            judge(run, OPTIONS)
+        assert "a1B2" not in str(caught.value)
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),

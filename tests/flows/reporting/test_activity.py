@@ -151,6 +151,14 @@ def test_a_long_text_is_cut_and_its_length_said() -> None:
     assert logged(message({"type": "text", "text": "x" * 1234})) == [f"says: {'x' * 160}… (1,234 characters)"]
 
 
+def test_a_secret_is_not_cut_in_half() -> None:
+    token = "ghp_" + "a1B2" * 9
+    [line] = logged(message({"type": "text", "text": f"{'x ' * 70}{token} and more"}))
+    assert line == f"says: {'x ' * 70}*** and more… (189 characters)"
+    [line] = logged(message({"type": "text", "text": f"{'x' * 158}{token}"}))
+    assert line == f"says: {'x' * 158}**… (198 characters)"
+
+
 def test_a_run_of_twenty_thousand_events_is_told_in_a_few_hundred_lines_and_none_is_hidden() -> None:
     activity, lines = ActivityLog(in_detail=True), list[LogLine]()
     for number in range(10_000):
