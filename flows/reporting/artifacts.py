@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import logging
 
 _TAG: Final = re.compile(r"(repo|branch|model|outcome):")
-"""Tags of ours; a run that is executed again gets them anew."""
+"""The tags that this project sets; a later attempt of the run sets them again."""
 
 
 def publish(ending: Ending, store: RunStore | None, tags: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of a run: a row for each step, with what it does now, its end and its seconds."""
+"""A run at a terminal: a row for each step, with its current activity, its result and its seconds."""
 
 import logging
 import time
@@ -16,16 +16,16 @@ from flows.outcome import timing as steps
 from flows.text_safety import one_line
 
 _BEFORE: Final = "prefect"
-"""The row of what comes before the first step: a Prefect server, where there is none, takes a while to start."""
+"""The row before the first step: without a Prefect server, one has to start, which takes a while."""
 
 
 def is_interactive(console: Console) -> bool:
-    """Whether rows can be drawn anew there."""
+    """Whether the console can redraw rows."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 class Rows:
-    """The rows, drawn anew while the context is open; they stay when it ends."""
+    """The rows, redrawn while the context is open; they stay when it ends."""
 
     def __init__(self, console: Console) -> None:
         now = TextColumn("{task.fields[now]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True))
@@ -46,19 +46,19 @@ class Rows:
         self._progress.stop()
 
     def begin(self, step: str) -> None:
-        """Add a step's row; a step that begins again goes on in the row that it has."""
+        """Add a step's row; a step that is tried again keeps its row."""
         if step not in self._rows:
             self._rows[step] = self._progress.add_task(step, total=1, now="", failed=False)
 
     def complete(self, step: str, said: str = "") -> None:
-        """Tick a step off; its last words stay."""
+        """Mark a step as done; its last text stays."""
         if said:
             self.say(step, said)
         self.begin(step)
         self._progress.update(self._rows[step], completed=1)
 
     def say(self, step: str, text: str) -> None:
-        """Show what a step does now; what comes after its end, if anything does, is Prefect's."""
+        """Show what a step does now; ignore it after the step's end, when only Prefect has something to say."""
         self.begin(step)
         if self._rows[step] in self._open():
             self._progress.update(self._rows[step], now=one_line(text))
@@ -72,7 +72,7 @@ class Rows:
 
 
 class Lines:
-    """The same where nothing can be drawn anew: a line for each thing that is said, in the order in which it is."""
+    """The same for a console that cannot redraw: a line for each message, in order."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -86,24 +86,24 @@ class Lines:
         pass
 
     def begin(self, step: str) -> None:
-        """Note when."""
+        """Start the step's clock."""
         self._began.setdefault(step, time.monotonic())
 
     def complete(self, step: str, said: str = "") -> None:
-        """Say that a step is done, once, and how long it took."""
+        """Print once that a step is done, and how long it took."""
         self.begin(step)
         if step not in self._ended:
             self._ended.add(step)
             self._line("✓", step, f"{time.monotonic() - self._began[step]:.1f} s  {one_line(said)}".rstrip())
 
     def say(self, step: str, text: str) -> None:
-        """Say what a step does."""
+        """Print what a step does."""
         self.begin(step)
         if step not in self._ended:
             self._line(" ", step, one_line(text))
 
     def warn(self, text: str) -> None:
-        """Say what a person should know."""
+        """Print what a person should know."""
         self._line("!", "", one_line(text))
 
     def _line(self, mark: str, step: str, text: str) -> None:
@@ -114,7 +114,7 @@ Progress = Rows | Lines
 
 
 def progress(console: Console) -> Progress:
-    """Return rows where they can be drawn, and lines elsewhere."""
+    """Return rows for a console that can redraw them, and lines for any other."""
     return Rows(console) if is_interactive(console) else Lines(console)
 
 
@@ -140,20 +140,20 @@ class RowsFromLog(logging.Handler):
         rows.say(_BEFORE, "starts")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record: a step's beginning, its end, or what it says; of what is no step's, warnings."""
+        """Show a record: the beginning, the end or a message of a step; outside of steps, a warning."""
         step, text = getattr(record, "task_name", _BEFORE), record.getMessage()
         if record.name == steps.LOGGER.name and text in {steps.BEGINS, steps.DONE}:
             self._rows.complete(_BEFORE)
             (self._rows.complete if text == steps.DONE else self._rows.begin)(step)
         elif record.levelno == logging.WARNING:
             self._rows.warn(text)
-        elif record.levelno < logging.WARNING:  # an error ends the run, and is said at its end
+        elif record.levelno < logging.WARNING:  # an error ends the run, and is printed at its end
             self._rows.say(step, text)
 
 
 @contextmanager
 def rows_from_log(console: Console) -> Iterator[None]:
-    """Show the log as rows, in place of lines, while the context is open."""
+    """Show the log as rows instead of lines while the context is open."""
     root, level = logging.getLogger(), steps.LOGGER.level
     handlers = root.handlers[:]
     with Rows(console) as rows:
@@ -167,7 +167,7 @@ def rows_from_log(console: Console) -> Iterator[None]:
 
 
 class RunId(logging.Handler):
-    """Hears the flow run's id, which Prefect's records carry, while the context is open; empty before there is one."""
+    """Reads the flow run's id from Prefect's records while the context is open; empty until there is one."""
 
     def __init__(self) -> None:
         super().__init__()

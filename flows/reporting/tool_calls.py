@@ -52,7 +52,7 @@ def shorten(value: object, limit: int = _SHOWN) -> str:
 
 
 def _plain(value: object) -> str:
-    """Return a text or a number as text. What else is there in the place of a text can be nested too deeply to show."""
+    """Return a text or a number as text, and `…` for any other JSON, which may be nested too deeply to show."""
     return str(value or "") if isinstance(value, str | float | int | None) else "…"
 
 
@@ -107,7 +107,7 @@ def _last_line(output: str) -> str:
 
 
 def _lines_changed(fields: Mapping[str, Any], detail: object) -> str:
-    """Count the lines of the patch that Claude Code sends along, or of what was written."""
+    """Return the number of lines that changed, by the patch in the result, or the number of lines written."""
     patch = detail.get("structuredPatch") if isinstance(detail, dict) else None
     hunks = [hunk.get("lines") for hunk in patch if isinstance(hunk, dict)] if isinstance(patch, list) else []
     rows = [row for lines in hunks if isinstance(lines, list) for row in lines if isinstance(row, str)]

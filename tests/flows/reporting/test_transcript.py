@@ -94,10 +94,10 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def made(tmp_path: Path, *events: dict[str, Any], asked: str = "") -> str:
+def made(tmp_path: Path, *events: dict[str, Any], instructions: str = "") -> str:
     stream = tmp_path / "transcript.jsonl"
     stream.write_text("".join(f"{json.dumps(event)}\n" for event in events))
-    return page(stream, "todo @ x", {"Repository": "https://example.com/o/r", "Nothing": ""}, asked).decode()
+    return page(stream, "todo @ x", {"Repository": "https://example.com/o/r", "Nothing": ""}, instructions).decode()
 
 
 def entries_of(events: list[dict[str, Any]]) -> list[Entry]:
@@ -171,7 +171,7 @@ def test_nothing_of_the_agent_becomes_markup(tmp_path: Path) -> None:
         calls(HOSTILE, 1, **{"command": HOSTILE, HOSTILE: HOSTILE}),
         returns(1, HOSTILE, is_error=True),
         {"type": "result", "subtype": HOSTILE, "result": HOSTILE, "errors": [HOSTILE]},
-        asked=HOSTILE,
+        instructions=HOSTILE,
     )
     found = Elements(html)
     assert found.names <= TAGS
@@ -184,7 +184,9 @@ def test_nothing_of_the_agent_becomes_markup(tmp_path: Path) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.text(), st.dictionaries(st.text(), st.text()))
 def test_no_text_breaks_the_page(tmp_path_factory: pytest.TempPathFactory, text: str, named: dict[str, str]) -> None:
-    html = made(tmp_path_factory.mktemp("page"), says(text), calls(text, 1, **named), returns(1, text), asked=text)
+    html = made(
+        tmp_path_factory.mktemp("page"), says(text), calls(text, 1, **named), returns(1, text), instructions=text
+    )
     assert Elements(html).names <= TAGS
     assert html.rstrip().endswith("</html>")
 
@@ -211,7 +213,7 @@ def test_secrets_are_redacted_also_where_colours_part_them(tmp_path: Path) -> No
         says(f"see {token}"),
         calls("Bash", 1, command=f"echo {token[:9]}\x1b[1m{token[9:]}"),
         returns(1, "a-secret-\x1b[0mof-this-test"),
-        asked="a-secret-of-this-test",
+        instructions="a-secret-of-this-test",
     )
     assert token not in html
     assert "a-secret-of-this-test" not in html
