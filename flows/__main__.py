@@ -19,9 +19,9 @@ from flows.credential_values import check_environment, strip_environment
 from flows.errors import RunError
 from flows.outcome.result import COMPLETED, Failure, Outcome, RunResult
 from flows.parameters import environment as variables
-from flows.redaction import redact
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
 from flows.state.files import FOLDER
+from flows.text_safety import sanitize
 
 _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
@@ -148,7 +148,7 @@ def _saved_in(flow_run_id: str) -> str:
 
 
 def _failure(error: Exception) -> Failure:
-    return Failure(type(error).__name__, redact(variables.with_variables(str(error))))
+    return Failure(type(error).__name__, sanitize(variables.with_variables(str(error))))
 
 
 def _print(result: RunResult, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ reads it. Each class takes one message, so that every error pickles.
 import re
 from typing import ClassVar, Final
 
-from flows.redaction import redact
+from flows.text_safety import sanitize
 
 
 class RunError(Exception):
@@ -18,7 +18,7 @@ class RunError(Exception):
 
     def __init__(self, message: str = "") -> None:
         # A message may quote a server, a tool or a parameter; it is shown in logs, states and reports.
-        super().__init__(redact(message))
+        super().__init__(sanitize(message))
 
 
 class Unexpected(RunError):

@@ -1,7 +1,7 @@
-"""Claude Code's event stream (`--output-format stream-json`): bytes to lines, lines to events.
+"""Claude Code's event stream (`--output-format stream-json`): bytes to lines, lines to JSON objects.
 
-Pure. The form is that of https://docs.claude.com/en/docs/claude-code/headless; whatever is not understood is kept in
-the transcript and passed over here, because new kinds of event appear with new versions.
+Pure. The format is that of https://docs.claude.com/en/docs/claude-code/headless; `flows.agent.typed_events` gives the
+objects their types.
 """
 
 import json
@@ -11,10 +11,9 @@ from typing import Any, Final
 import orjson
 
 MAX_LINE_BYTES: Final = 64 * 2**20
-"""A longer line is not parsed: no event is as large, and memory is not the agent's to fill."""
+"""A longer line is not parsed: no event is as large, and the agent must not fill this process's memory."""
 
-
-Event = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 
 
 class LineFramer:
@@ -34,7 +33,7 @@ class LineFramer:
         self._add(rest)
 
     def rest(self) -> bytes:
-        """Return what stands in the buffer, and empty it."""
+        """Return what is in the buffer, and empty it."""
         line = b"".join(self._parts) if self._size <= self._limit else b""
         self._parts, self._size = [], 0
         return line
@@ -47,34 +46,28 @@ class LineFramer:
             self._parts.clear()
 
 
-def parse(line: bytes) -> Event:
-    """Return a line's event; an empty one for a line that holds none."""
+def parse(line: bytes) -> JsonObject:
+    """Return the JSON object on a line; an empty one if there is none."""
     try:
-        event = orjson.loads(line)
+        value = orjson.loads(line)
     except orjson.JSONDecodeError:
-        event = _parse_leniently(line)
-    return event if isinstance(event, dict) else {}
+        value = _parse_leniently(line)
+    return value if isinstance(value, dict) else {}
 
 
 def _parse_leniently(line: bytes) -> Any:  # noqa: ANN401 (JSON)
-    """Return what stands in a line with half a character, or a number that is none, in it."""
+    """Parse a line with half a surrogate pair, a NaN or a number out of range in it; return None if it is not JSON."""
     try:
         return json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
 
 
-def last_words(transcript: bytes) -> tuple[Event, str]:
-    """Return the last result event of a transcript's end, empty where there is none, and the last text there."""
-    events = [parse(line) for line in transcript.split(b"\n")]
-    results = [event for event in events if event.get("type") == "result"]
-    replies = [block for event in events if event.get("type") == "assistant" for block in blocks(event)]
-    texts = [block["text"] for block in replies if block.get("text") and isinstance(block["text"], str)]
-    return (results[-1] if results else {}), (texts[-1] if texts else "")
-
-
-def blocks(event: Event) -> Iterator[Event]:
-    """Yield the blocks of an event's message, of one that has any."""
-    message = event.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    yield from (block for block in content if isinstance(block, dict)) if isinstance(content, list) else ()
+def json_text(value: object, indent: int | None = 1) -> str:
+    """Return a text as it is, and any other JSON value as JSON."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent)
+    except (ValueError, RecursionError):  # what can be read need not be writable
+        return "[nested too deeply to be shown]"

@@ -15,7 +15,9 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Final
 
-from flows.agent.events import Event, LineFramer, parse
+from flows.agent.event_parser import read_events
+from flows.agent.event_types import Event, Result
+from flows.agent.events import LineFramer
 from flows.agent.outcome import AgentRun
 from flows.parameters.limits import Limits
 
@@ -32,23 +34,22 @@ _STDERR_TAIL_BYTES: Final = 4000
 
 @dataclass
 class _Listener:
-    """What was heard of the agent so far."""
+    """What the agent's process has sent so far."""
 
     on_event: Callable[[Event], None]
-    result: Event = field(default_factory=dict)
-    spoke: bool = False
-    heard_at: float = field(default_factory=time.monotonic)
+    result: Result | None = None
+    model_replied: bool = False
+    last_line_at: float = field(default_factory=time.monotonic)
     result_at: float | None = None
 
-    def hear(self, line: bytes) -> None:
-        event = parse(line)
-        self.heard_at = time.monotonic()
-        self.spoke = self.spoke or event.get("type") == "assistant"
-        if event.get("type") == "result":
-            self.result, self.result_at = event, self.heard_at
-        elif event.get("type") in {"assistant", "user"}:
-            self.result_at = None
-        if event:
+    def receive(self, line: bytes) -> None:
+        self.last_line_at = time.monotonic()
+        for event in read_events(line):
+            if isinstance(event, Result):
+                self.result, self.result_at = event, self.last_line_at
+            elif event.role != "program":
+                self.result_at = None
+            self.model_replied = self.model_replied or event.role == "assistant"
             self.on_event(event)
 
 
@@ -90,7 +91,7 @@ def run_agent(
             status = process.poll()
         finally:
             _end(process)
-    return AgentRun(listener.result, status, _tail(errors), ended_for, listener.spoke)
+    return AgentRun(listener.result, status, _tail(errors), ended_for, listener.model_replied)
 
 
 def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: RawIOBase, limits: Limits) -> str:
@@ -105,9 +106,9 @@ def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: RawIO
             with suppress(OSError):  # where the disk is full the transcript has a gap: the work is worth more
                 kept.write(data)
             for line in framer.feed(data):
-                listener.hear(line)
+                listener.receive(line)
         elif readable or process.poll() is not None:
-            listener.hear(framer.rest())
+            listener.receive(framer.rest())
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE_SECONDS)
             return ""
@@ -116,7 +117,7 @@ def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: RawIO
             return ""
         if limits.agent_timeout_seconds and now - started > limits.agent_timeout_seconds:
             return "timeout"
-        if limits.stall_timeout_seconds and now - listener.heard_at > limits.stall_timeout_seconds:
+        if limits.stall_timeout_seconds and now - listener.last_line_at > limits.stall_timeout_seconds:
             return "stall"
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from flows.agent.command import Session, argv, binary, environment
-from flows.agent.events import Event
+from flows.agent.event_types import Event
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
 from flows.agent.prompt import LOST_CONVERSATION, continuation, prompt, system_prompt
@@ -156,7 +156,7 @@ def _session(workspace: Workspace, session_id: str) -> Session:
 
 def _is_without_conversation(result: AgentRun) -> bool:
     """Whether Claude Code ended before it asked the model anything; it may say why, in a result of no turn."""
-    return not result.spoke and not result.ended_for and not result.result.get("num_turns")
+    return not result.spoke and not result.ended_for and not (result.result and result.result.turns)
 
 
 def _prompt(workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> str:

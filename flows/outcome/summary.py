@@ -10,10 +10,10 @@ from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.change_policy import ChangePolicy
-from flows.redaction import redact
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.state.agent_report import AgentReport
+from flows.text_safety import sanitize
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class RunSummary:
             files=tuple(file.path for file in self.change.files) if self.change else (),
             cost_usd=self.agent.cost_usd if self.agent else None,
             turns=self.agent.turns if self.agent else None,
-            summary=redact(self.agent.summary) if self.agent else "",
+            summary=sanitize(self.agent.summary) if self.agent else "",
             error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
         )
 

@@ -12,6 +12,7 @@ from typing import Final, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
+from flows.text_safety import ASCII_CONTROLS, is_encodable
 
 ALLOW_PRIVATE_HOSTS: Final = "ALLOW_PRIVATE_GIT_HOSTS"
 """Environment variable of the flow's process; `true` lets `repo_url` name a private or link-local address."""
@@ -22,10 +23,11 @@ S3_URI_PATTERN: Final = rf"s3://{_BUCKET_PATTERN}/([^*]*|([^*]*/)?\*)"
 BRANCH_PATTERN: Final = r"(?!-|/|refs/)(?!.*(\.\.|//|@\{|/\.|/$|\.$|\.lock$))[^\s~^:?*\[\\]+"
 """Patterns for the form. They mean the same in JavaScript and in Python, and match all text that passes the checks."""
 
-_UNPRINTABLE = re.compile(r"[\s\x00-\x20\x7f\\]")
+_UNPRINTABLE = re.compile(rf"[\s{ASCII_CONTROLS}\\]")
 _NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_]([0-9a-z._-]*[0-9a-z_.])?)(:\d+)?", re.IGNORECASE | re.ASCII)
 _BUCKET = re.compile(_BUCKET_PATTERN)
-_BRANCH_FORBIDDEN = re.compile(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+_CONTROLS = re.compile(f"[{ASCII_CONTROLS}]")
+_BRANCH_FORBIDDEN = re.compile(rf"[\s{ASCII_CONTROLS}~^:?*\[\\]|\.\.|@\{{|//")
 _BRANCH_MAX_BYTES = 200
 
 
@@ -66,7 +68,7 @@ class RepoUrl:
 
 
 def _split_url(text: str) -> SplitResult:
-    if _UNPRINTABLE.search(text) or not _is_encodable(text):
+    if _UNPRINTABLE.search(text) or not is_encodable(text):
         raise InvalidRepoUrl(f"repo_url {_shown(text)} has white space or control characters: give a plain https URL")
     try:
         parts = urlsplit(text)
@@ -87,10 +89,6 @@ def _split_url(text: str) -> SplitResult:
 def _shown(text: str) -> str:
     """Return a URL for a message, unless an @ or a ? shows that it may contain a password or a token."""
     return "(not shown, it may hold a password)" if re.search("[@?#]", text) else repr(text)
-
-
-def _is_encodable(text: str) -> bool:
-    return text.encode("utf-8", "replace").decode() == text
 
 
 def _check_host(text: str, parts: SplitResult) -> None:
@@ -142,7 +140,7 @@ class S3Uri:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} does not name an object: {example}")
         if "*" in key:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r}: a * may stand only at the end, after a slash: {example}")
-        if any(ord(c) < ord(" ") or c == "\x7f" for c in key) or not _is_encodable(key):
+        if _CONTROLS.search(key) or not is_encodable(key):
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} has control characters: {example}")
         return cls(bucket, key, is_folder)
 
@@ -167,7 +165,7 @@ def _branch_fault(name: str) -> str:
     forbidden = _BRANCH_FORBIDDEN.search(name)
     faults = {
         "is empty": not name,
-        "cannot be encoded as UTF-8": not _is_encodable(name),
+        "cannot be encoded as UTF-8": not is_encodable(name),
         f"is longer than {_BRANCH_MAX_BYTES} bytes": len(name.encode("utf-8", "replace")) > _BRANCH_MAX_BYTES,
         "is a name that git reserves": name in {"@", "HEAD"} or name.startswith(("-", "refs/")),
         f"has {forbidden.group()!r}, which git does not allow" if forbidden else "": forbidden is not None,

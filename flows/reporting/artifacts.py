@@ -16,10 +16,10 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 from flows.outcome.summary import RunSummary, headline
 from flows.parameters.addresses import RepoUrl
-from flows.redaction import redact
 from flows.reporting.report import markdown
 from flows.state.files import StateFile
 from flows.state.store import RunStore
+from flows.text_safety import one_line, sanitize
 
 if TYPE_CHECKING:
     import logging
@@ -30,7 +30,7 @@ _TAG: Final = re.compile(r"(repo|branch|model|outcome):")
 
 def publish(summary: RunSummary, store: RunStore | None, tags: Iterable[str]) -> None:
     """Publish the report, the table of steps, the link and the tags, all at the same time."""
-    text = redact(markdown(summary))
+    text = sanitize(markdown(summary))
     key = f"implement-{slug(summary.repo_url)}"
     calls: list[Callable[[], object]] = [
         lambda: _artifact("markdown", f"{key}-report", headline(summary), text),
@@ -50,7 +50,7 @@ def publish(summary: RunSummary, store: RunStore | None, tags: Iterable[str]) ->
 def set_tags(tags: Iterable[str]) -> None:
     """Put these tags before the run's own: of many tags Prefect shows the first ones."""
     others = [tag for tag in runtime.flow_run.tags if not _TAG.match(tag)]
-    get_client(sync_client=True).update_flow_run(UUID(str(runtime.flow_run.id)), tags=[*tags, *others])
+    get_client(sync_client=True).update_flow_run(UUID(str(runtime.flow_run.id)), tags=[*map(one_line, tags), *others])
 
 
 def _quietly(call: Callable[[], object], logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> None:
@@ -63,7 +63,7 @@ def _quietly(call: Callable[[], object], logger: "logging.Logger | logging.Logge
 def _artifact(kind: str, key: str, description: str, content: str) -> None:
     run_id = UUID(str(runtime.flow_run.id))
     artifact = ArtifactCreate(
-        type=kind, key=key, description=redact(description), data=redact(content), flow_run_id=run_id
+        type=kind, key=key, description=sanitize(description), data=sanitize(content), flow_run_id=run_id
     )
     get_client(sync_client=True).create_artifact(artifact)
 

@@ -9,22 +9,23 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import orjson
 from prefect.events import emit_event
 from prefect.results import get_default_result_storage
 from prefect.utilities.urls import url_for
 
 from flows.errors import StoreUnavailable
 from flows.outcome.result import Outcome, RunResult
-from flows.redaction import SECRETS
 from flows.state.files import StateFile
 from flows.state.store import FileSystem, RunStore
+from flows.text_safety import one_line, sanitize_json
 
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.schemas.objects import FlowRun, State
 
 _NAMESPACE: Final = uuid.UUID("2f0e8f0a-7a0e-4a53-8f86-0c7d0b5f7a41")
+_REPOSITORY: Final = "claude-code.repository"
+_LABELS: Final = ("repository", "branch", "cost_usd", "turns")
 _SUMMARY_CHARACTERS: Final = 1000
 
 
@@ -32,18 +33,18 @@ def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[An
     """Emit the event of a run that has just ended; a hook of the flow."""
     outcome, payload = _payload(flow_run, state)
     payload |= {"flow_run_id": str(flow_run.id), "name": flow_run.name, "url": url_for(flow_run) or ""}
-    payload = orjson.loads(SECRETS.redact_bytes(orjson.dumps(payload)))
-    labels = {f"claude-code.{name}": str(payload[name]) for name in ("repository", "branch", "cost_usd", "turns")}
+    payload = sanitize_json(payload)
+    labels = {f"claude-code.{name}": one_line(str(payload[name])) for name in _LABELS}
     emit_event(
         event=outcome.event,
         resource={
             "prefect.resource.id": f"claude-code.run.{flow_run.id}",
-            "prefect.resource.name": payload["name"],
+            "prefect.resource.name": one_line(payload["name"]),
             **labels,
         },
         related=[
             {
-                "prefect.resource.id": f"claude-code.repository.{payload['repository']}",
+                "prefect.resource.id": f"claude-code.repository.{labels[_REPOSITORY]}",
                 "prefect.resource.role": "repository",
             }
         ],

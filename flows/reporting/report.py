@@ -10,10 +10,11 @@ from typing import Final
 
 from flows.outcome.summary import RunSummary, title
 from flows.parameters.change_policy import ChangePolicy
-from flows.reporting.markdown import code, cut, fenced, line, link, prose, quoted, table
+from flows.reporting.markdown import code, cut, fenced, link, prose, quoted, table
 from flows.reporting.next_steps import advice, fetch
 from flows.repository.collect import FileChange
 from flows.state.agent_report import AgentReport
+from flows.text_safety import one_line
 
 _DIFF_MAX_CHARACTERS: Final = 40_000
 _SUMMARY_MAX_CHARACTERS: Final = 20_000
@@ -123,7 +124,7 @@ def _instructions(summary: RunSummary) -> str:
         for file in taken[:_INSTRUCTIONS_SHOWN]
     ]
     more = f"\n\nand {len(taken) - _INSTRUCTIONS_SHOWN} more" if len(taken) > _INSTRUCTIONS_SHOWN else ""
-    source = code(line(summary.instructions.source)[:_PATH_SHOWN])
+    source = code(one_line(summary.instructions.source)[:_PATH_SHOWN])
     return f"## Instructions\n\n{source}\n\n{table(rows, ['file', 'bytes', 'version', 'SHA-256'])}{more}"
 
 

@@ -1,7 +1,6 @@
-"""What a person at a terminal sees of a run: a row for each step, with what it does now, its end and its seconds."""
+"""A run at a terminal: a row for each step, with its current activity, its result and its seconds."""
 
 import logging
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +13,19 @@ from rich.table import Column
 from rich.text import Text
 
 from flows.outcome import timing as steps
+from flows.text_safety import one_line
 
 _BEFORE: Final = "prefect"
-"""The row of what comes before the first step: a Prefect server, where there is none, takes a while to start."""
-
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+"""The row before the first step: without a Prefect server, one has to start, which takes a while."""
 
 
 def is_interactive(console: Console) -> bool:
-    """Whether rows can be drawn anew there."""
+    """Whether the console can redraw rows."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 class Rows:
-    """The rows, drawn anew while the context is open; they stay when it ends."""
+    """The rows, redrawn while the context is open; they stay when it ends."""
 
     def __init__(self, console: Console) -> None:
         now = TextColumn("{task.fields[now]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True))
@@ -48,33 +46,33 @@ class Rows:
         self._progress.stop()
 
     def begin(self, step: str) -> None:
-        """Add a step's row; a step that begins again goes on in the row that it has."""
+        """Add a step's row; a step that is tried again keeps its row."""
         if step not in self._rows:
             self._rows[step] = self._progress.add_task(step, total=1, now="", failed=False)
 
     def complete(self, step: str, said: str = "") -> None:
-        """Tick a step off; its last words stay."""
+        """Mark a step as done; its last text stays."""
         if said:
             self.say(step, said)
         self.begin(step)
         self._progress.update(self._rows[step], completed=1)
 
     def say(self, step: str, text: str) -> None:
-        """Show what a step does now; what comes after its end, if anything does, is Prefect's."""
+        """Show what a step does now; ignore it after the step's end, when only Prefect has something to say."""
         self.begin(step)
         if self._rows[step] in self._open():
-            self._progress.update(self._rows[step], now=_one_line(text))
+            self._progress.update(self._rows[step], now=one_line(text))
 
     def warn(self, text: str) -> None:
         """Print a line above the rows, which stays."""
-        self._progress.console.print(Text(f"! {_one_line(text)}", "yellow"), soft_wrap=True)
+        self._progress.console.print(Text(f"! {one_line(text)}", "yellow"), soft_wrap=True)
 
     def _open(self) -> Iterator[TaskID]:
         yield from (task.id for task in self._progress.tasks if not task.finished)
 
 
 class Lines:
-    """The same where nothing can be drawn anew: a line for each thing that is said, in the order in which it is."""
+    """The same for a console that cannot redraw: a line for each message, in order."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -88,35 +86,35 @@ class Lines:
         pass
 
     def begin(self, step: str) -> None:
-        """Note when."""
+        """Start the step's clock."""
         self._began.setdefault(step, time.monotonic())
 
     def complete(self, step: str, said: str = "") -> None:
-        """Say that a step is done, once, and how long it took."""
+        """Print once that a step is done, and how long it took."""
         self.begin(step)
         if step not in self._ended:
             self._ended.add(step)
-            self._line("✓", step, f"{time.monotonic() - self._began[step]:.1f} s  {said}".rstrip())
+            self._line("✓", step, f"{time.monotonic() - self._began[step]:.1f} s  {one_line(said)}".rstrip())
 
     def say(self, step: str, text: str) -> None:
-        """Say what a step does."""
+        """Print what a step does."""
         self.begin(step)
         if step not in self._ended:
-            self._line(" ", step, text)
+            self._line(" ", step, one_line(text))
 
     def warn(self, text: str) -> None:
-        """Say what a person should know."""
-        self._line("!", "", text)
+        """Print what a person should know."""
+        self._line("!", "", one_line(text))
 
     def _line(self, mark: str, step: str, text: str) -> None:
-        self._console.print(Text(f"{mark} {step:<12}  {_one_line(text)}"), soft_wrap=True)
+        self._console.print(Text(f"{mark} {step:<12}  {text}"), soft_wrap=True)
 
 
 Progress = Rows | Lines
 
 
 def progress(console: Console) -> Progress:
-    """Return rows where they can be drawn, and lines elsewhere."""
+    """Return rows for a console that can redraw them, and lines for any other."""
     return Rows(console) if is_interactive(console) else Lines(console)
 
 
@@ -133,11 +131,6 @@ class _Seconds(ProgressColumn):
         return Text(f"{seconds:6.1f} s", "cyan")
 
 
-def _one_line(text: str) -> str:
-    """Take out what would move the cursor or end the line: the text may be the agent's, or a server's."""
-    return _CONTROL.sub(" ", text).strip()
-
-
 class RowsFromLog(logging.Handler):
     """Feeds the rows from the log records of the run that this process executes."""
 
@@ -147,20 +140,20 @@ class RowsFromLog(logging.Handler):
         rows.say(_BEFORE, "starts")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record: a step's beginning, its end, or what it says; of what is no step's, warnings."""
+        """Show a record: the beginning, the end or a message of a step; outside of steps, a warning."""
         step, text = getattr(record, "task_name", _BEFORE), record.getMessage()
         if record.name == steps.LOGGER.name and text in {steps.BEGINS, steps.DONE}:
             self._rows.complete(_BEFORE)
             (self._rows.complete if text == steps.DONE else self._rows.begin)(step)
         elif record.levelno == logging.WARNING:
             self._rows.warn(text)
-        elif record.levelno < logging.WARNING:  # an error ends the run, and is said at its end
+        elif record.levelno < logging.WARNING:  # an error ends the run, and is printed at its end
             self._rows.say(step, text)
 
 
 @contextmanager
 def rows_from_log(console: Console) -> Iterator[None]:
-    """Show the log as rows, in place of lines, while the context is open."""
+    """Show the log as rows instead of lines while the context is open."""
     root, level = logging.getLogger(), steps.LOGGER.level
     handlers = root.handlers[:]
     with Rows(console) as rows:
@@ -174,7 +167,7 @@ def rows_from_log(console: Console) -> Iterator[None]:
 
 
 class RunId(logging.Handler):
-    """Hears the flow run's id, which Prefect's records carry, while the context is open; empty before there is one."""
+    """Reads the flow run's id from Prefect's records while the context is open; empty until there is one."""
 
     def __init__(self) -> None:
         super().__init__()

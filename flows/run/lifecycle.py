@@ -30,6 +30,7 @@ from flows.run.setup import redact_secrets, run_store, set_up, set_up_delivery
 from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page
 from flows.sandbox.workspace import workspace
 from flows.state.store import RunStore
+from flows.text_safety import one_line
 
 _JOIN_SECONDS: Final = 5
 _First = TypeVar("_First")
@@ -77,7 +78,7 @@ def completed(run: Run, change: Change) -> State[RunResult]:
     summary = RunSummary(
         str(runtime.flow_run.id), repo_url=run.request.repo_url, checkout=change.checkout, change=change, agent=report
     )
-    return Completed(name=summary.outcome.state_name, message=headline(summary), data=summary.result)
+    return Completed(name=summary.outcome.state_name, message=one_line(headline(summary)), data=summary.result)
 
 
 def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) -> tuple[_First, _Second]:

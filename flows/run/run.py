@@ -11,6 +11,7 @@ from flows.outcome.timing import StepTime
 from flows.parameters.implement import ImplementParameters, default_branch_name
 from flows.sandbox.workspace import Workspace
 from flows.state.saved_run import SavedRun
+from flows.text_safety import one_line
 
 
 @dataclass(frozen=True)
@@ -47,4 +48,4 @@ def flow_run_name() -> str:
     """Name a run by its repository and branch; its parameters are not checked yet."""
     parameters = runtime.flow_run.parameters
     repository = str(parameters.get("repo_url", "")).rstrip("/").rpartition("/")[2].removesuffix(".git")
-    return f"{repository} @ {parameters.get('branch_name') or default_branch()}"
+    return one_line(f"{repository} @ {parameters.get('branch_name') or default_branch()}")

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from prefect import get_run_logger, runtime
 
-from flows.agent.events import last_words
 from flows.agent.outcome import report
+from flows.agent.transcript import last_words
 from flows.errors import RunError
 from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTime
@@ -17,6 +17,7 @@ from flows.repository.collect import Change, collected, patch
 from flows.run.run import ImplementRun, Run
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
+from flows.text_safety import sanitize
 
 _TAIL_BYTES: Final = 2**20
 _REPORTED: Final = (StateFile.BUNDLE, StateFile.TRANSCRIPT_PAGE, StateFile.TRANSCRIPT, StateFile.PLAN)
@@ -81,7 +82,7 @@ def _agent_report(run: ImplementRun) -> AgentReport | None:
         file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
         result, text = last_words(file.read())
     unfinished, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
-    return replace(unfinished, summary=unfinished.summary or text, turns=unfinished.turns or meter.replies)
+    return replace(unfinished, summary=unfinished.summary or sanitize(text), turns=unfinished.turns or meter.replies)
 
 
 def _warnings(run: Run) -> Iterator[str]:

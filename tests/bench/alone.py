@@ -17,7 +17,7 @@ from typing import Final
 from git import RemoteProgress
 from pydantic import SecretStr
 
-from flows.agent.events import Event
+from flows.agent.event_types import Event
 from flows.agent.process import run_agent
 from flows.agent.transcript import portions
 from flows.aws.session import client_config, new_boto3_session
@@ -27,7 +27,7 @@ from flows.parameters.implement import DEFAULT_CLONE_DEPTH
 from flows.parameters.limits import Limits
 from flows.parameters.shared import DEFAULT_REGION
 from flows.redaction import SECRETS
-from flows.reporting.activity import Narrator
+from flows.reporting.activity import ActivityLog
 from flows.repository.clone import clone
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
@@ -59,10 +59,10 @@ def _stream(place: Workspace, source: str) -> None:
     logger.addHandler(logging.StreamHandler(Path(os.devnull).open("w")))  # noqa: SIM115 (for as long as the process)
     logger.setLevel(logging.INFO)
 
-    narrator = Narrator((f"{place.work_tree}/",))
+    activity = ActivityLog((f"{place.work_tree}/",))
 
     def log(event: Event) -> None:
-        for line in narrator.tell(event, time.monotonic()):
+        for line in activity.lines(event, time.monotonic()):
             logger.log(line.level, "%s", line.text)
 
     run_agent(

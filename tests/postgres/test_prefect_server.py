@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from deployments.local.prefect_server import client_environment, free_port, prefect_server
+from deployments.local.scripted_model import Tool, Turn
 from deployments.local.served import run, served
 from tests.support.postgresql import PostgreSQL, postgresql
 from tests.support.world import World
@@ -73,6 +75,27 @@ def test_a_run_is_done_through_it_and_kept_in_postgresql(hosted: Hosted, world: 
     assert hosted.database.query("postgres", f"select state_type from flow_run where id = '{run_id}'") == "COMPLETED"  # noqa: S608
     tasks = hosted.database.query("postgres", f"select count(*) from task_run where flow_run_id = '{run_id}'")  # noqa: S608
     assert int(tasks) >= 5
+
+
+def test_what_postgresql_cannot_store_loses_neither_the_event_nor_a_log_line(hosted: Hosted, world: World) -> None:
+    texts = ("done \x00", "\x00\x00 done", "done \ud83d")
+    write = Tool("Write", {"file_path": "{cwd}/hello.txt", "content": "hello\n"})
+    world.script(*(Turn(text, (write,)) for text in texts), Turn(" ".join(texts)))
+    environment = hosted.environment(world)
+    with served(environment) as server:
+        run_id, completed = run(
+            environment, server, repo_url=world.repo_url, instructions="Say hello", branch_name="odd"
+        )
+    assert completed, "\n".join(server.said)
+    event = f"select payload->>'summary' from events where resource_id = 'claude-code.run.{run_id}'"  # noqa: S608
+    lines = f"select count(*) from log where flow_run_id = '{run_id}' and message like 'says: %done%'"  # noqa: S608
+    for query, stored in ((event, "done done done ?"), (lines, "4")):
+        for _ in range(100):
+            row = " ".join(hosted.database.query("postgres", query).split())
+            if row == stored:
+                break
+            time.sleep(0.1)
+        assert row == stored
 
 
 @needs_root

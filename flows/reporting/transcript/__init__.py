@@ -1,1 +1,1 @@
-"""The transcript of a run as a page: every step of the agent, to be read and searched by who reviews its work."""
+"""The transcript of a run as a page, on which a reviewer reads and searches every step of the agent."""

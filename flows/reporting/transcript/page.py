@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -14,15 +14,16 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from flows.agent.events import MAX_LINE_BYTES, Event, parse
+from flows.agent.transcript import events
 from flows.reporting.transcript.entries import Entry, Section, clean, entries
+from flows.text_safety import visible
 
 _HERE: Final = Path(__file__).parent
 _BUDGET_CHARACTERS: Final = 10_000_000
-"""Of all texts together: a browser opens a page of that size at once."""
+"""Characters of all texts together: a browser opens a page of that size at once."""
 
 _SECTION_CHARACTERS: Final = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200)
-"""Of one text. The first that lets the page keep within its budget counts."""
+"""Characters of one text: the largest of these that keeps the page within its budget applies."""
 
 _NAMES: Final = {
     "begins": "Claude Code",
@@ -40,7 +41,7 @@ _LONG_CHARACTERS: Final = 1600
 
 @dataclass
 class Totals:
-    """What the head of the page says, counted beforehand."""
+    """The figures at the head of the page, counted before it is written."""
 
     entries: int = 0
     calls: int = 0
@@ -50,7 +51,7 @@ class Totals:
     lengths: list[int] = field(default_factory=list)
 
     def count(self, entry: Entry) -> None:
-        """Count an entry in."""
+        """Add an entry."""
         self.entries += 1
         self.calls += entry.kind == "calls"
         self.failed += entry.has_failed
@@ -63,21 +64,22 @@ class Totals:
         return next(within, _SECTION_CHARACTERS[-1])
 
 
-def page(transcript: Path, title: str, facts: Mapping[str, str], asked: str = "") -> bytes:
+def page(transcript: Path, title: str, facts: Mapping[str, str], instructions: str = "") -> bytes:
     """Return the page of a transcript, redacted.
 
     Args:
         transcript: The agent's event stream, one JSON object a line.
         title: What the run was about.
         facts: What else to say at the head, by name.
-        asked: The instructions.
+        instructions: The text that the agent was told to work on.
     """
-    told = [Entry("told", "Instructions", sections=[Section("text", clean(asked))])] if asked else []
+    text = [Section("text", clean(instructions))]
+    first = [Entry("told", "Instructions", sections=text)] if instructions else []
     totals = Totals()
-    for entry in chain(told, entries(_events(transcript))):
+    for entry in chain(first, entries(events(transcript))):
         totals.count(entry)
     longest = totals.longest()
-    shown = (_shortened(entry, longest) for entry in chain(told, entries(_events(transcript))))
+    shown = (_shortened(entry, longest) for entry in chain(first, entries(events(transcript))))
     style, script = _read("page.css"), _read("page.js")
     stream = _template().stream(
         title=clean(title),
@@ -107,11 +109,6 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _events(transcript: Path) -> Iterator[Event]:
-    with transcript.open("rb") as lines:
-        yield from (parse(line) for line in lines if len(line) <= MAX_LINE_BYTES)
-
-
 def _shortened(entry: Entry, longest: int) -> Entry:
     for section in entry.sections:
         section.cut = max(0, len(section.text) - longest)
@@ -129,7 +126,7 @@ def _hash(content: str) -> str:
 
 
 def _clock(at: str) -> str:
-    return at[11:19] if len(at) > len("2026-01-01T00:00:00") else ""
+    return visible(at[11:19]) if len(at) > len("2026-01-01T00:00:00") else ""
 
 
 def _is_long(section: Section) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.agent.events import LineFramer, last_words, parse
+from flows.agent.events import LineFramer, parse
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("a\nb\x1b[31m"),
@@ -76,16 +76,3 @@ def test_a_line_is_an_event_or_nothing(line: bytes, event: dict[str, Any]) -> No
 @given(st.binary(max_size=60) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_line_is_an_event_or_nothing(line: bytes) -> None:
     assert isinstance(parse(line), dict)
-
-
-def test_the_last_words_are_the_result_and_the_last_text_whatever_stands_beside_them() -> None:
-    def event(**fields: object) -> bytes:
-        return json.dumps(fields).encode() + b"\n"
-
-    first, last = ({"content": [{"type": "text", "text": text}]} for text in ("I begin.", "I am done."))
-    whole = (
-        event(type="assistant", message=first) + event(type="assistant", message=last) + event(type="user", message=3)
-    )
-    assert last_words(b'"cut in the middle"}\n' + whole) == ({}, "I am done.")
-    assert last_words(whole + event(type="result", num_turns=3)) == ({"type": "result", "num_turns": 3}, "I am done.")
-    assert last_words(b"") == ({}, "")

@@ -8,6 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flows import errors
+from flows.agent.event_parser import typed_events
+from flows.agent.event_types import Result
 from flows.agent.outcome import AgentRun, judge
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import Limits
@@ -33,7 +35,7 @@ SUCCESS: dict[str, Any] = {
     "api_error_status": None,
     "stop_reason": "end_turn",
 }
-NOTHING_SAID = AgentRun({}, 1, "")
+NO_OUTPUT = AgentRun(None, 1, "")
 
 
 def failed(status: int | None, said: str) -> dict[str, Any]:
@@ -41,8 +43,14 @@ def failed(status: int | None, said: str) -> dict[str, Any]:
     return {**SUCCESS, "is_error": True, "api_error_status": status, "result": said, "terminal_reason": "api_error"}
 
 
+def typed(result: dict[str, Any]) -> Result:
+    [event] = typed_events(result)
+    assert isinstance(event, Result)
+    return event
+
+
 def ended(result: dict[str, Any], exit_status: int | None = 0) -> AgentRun:
-    return AgentRun(result, exit_status, "", spoke=True)
+    return AgentRun(typed(result), exit_status, "", spoke=True)
 
 
 @pytest.mark.parametrize(
@@ -92,27 +100,28 @@ def test_an_api_error_has_a_name_though_its_subtype_is_success(
          errors.TurnLimitReached, False, "7 turns: raise limits.max_turns"),
         (replace(ended(failed(403, "the run's budget is used up"), 1), over_budget=True, cost_usd=1.51),
          errors.BudgetExceeded, False, r"\$1.51 of \$1.50: raise limits.max_budget_usd"),
-        (AgentRun({}, 1, "", over_budget=True, cost_usd=1.51), errors.BudgetExceeded, False, r"\$1.51 of \$1.50"),
+        (AgentRun(None, 1, "", over_budget=True, cost_usd=1.51), errors.BudgetExceeded, False, r"\$1.51 of \$1.50"),
         (replace(ended(failed(403, "denied"), 1), cost_usd=1.4), errors.ModelAccessDenied, False, "denied"),
         (ended({**SUCCESS, "subtype": "error_during_execution", "is_error": True, "result": "", "errors": ["broke"]}),
          errors.AgentFailed, False, "broke"),
         (ended({**SUCCESS, "subtype": "error_during_execution"}), errors.AgentFailed, False, "error"),
         (ended({"type": "result"}, 0), errors.AgentFailed, False, "error"),
-        (AgentRun(SUCCESS, 0, "", spoke=False), errors.AgentFailed, False, "the model never answered"),
-        (AgentRun({}, 1, "Error: Input must be provided either through stdin or as a prompt argument"),
+        (AgentRun(typed(SUCCESS), 0, "", spoke=False), errors.AgentFailed, False, "the model never answered"),
+        (AgentRun(None, 1, "Error: Input must be provided either through stdin or as a prompt argument"),
          errors.AgentFailed, False, "Input must be provided"),
-        (AgentRun({}, 1, "error: unknown option '--x'"), errors.AgentFailed, False, "unknown option"),
-        (NOTHING_SAID, errors.AgentFailed, False, "it said nothing"),
-        (AgentRun({}, -9, "", spoke=True), errors.AgentCrashed, True, "exit status -9"),
-        (AgentRun({}, -11, "Segmentation fault"), errors.AgentCrashed, True, "Segmentation fault"),
-        (AgentRun({}, 0, "", spoke=True), errors.AgentCrashed, True, "without a result"),
-        (AgentRun({}, 143, "", spoke=True), errors.AgentCrashed, True, "143"),
-        (AgentRun({}, 1, "TypeError: x is not a function", spoke=True), errors.AgentCrashed, True, "without a result"),
-        (AgentRun({}, None, "", ended_for="timeout", spoke=True),
+        (AgentRun(None, 1, "error: unknown option '--x'"), errors.AgentFailed, False, "unknown option"),
+        (NO_OUTPUT, errors.AgentFailed, False, "it said nothing"),
+        (AgentRun(None, -9, "", spoke=True), errors.AgentCrashed, True, "exit status -9"),
+        (AgentRun(None, -11, "Segmentation fault"), errors.AgentCrashed, True, "Segmentation fault"),
+        (AgentRun(None, 0, "", spoke=True), errors.AgentCrashed, True, "without a result"),
+        (AgentRun(None, 143, "", spoke=True), errors.AgentCrashed, True, "143"),
+        (AgentRun(None, 1, "TypeError: x is not a function", spoke=True),
+         errors.AgentCrashed, True, "without a result"),
+        (AgentRun(None, None, "", ended_for="timeout", spoke=True),
          errors.AgentTimeout, False, "60 s: raise limits.agent_timeout_seconds"),
-        (AgentRun(SUCCESS, None, "", ended_for="timeout", spoke=True), errors.AgentTimeout, False, "60 s"),
-        (AgentRun({}, None, "", ended_for="stall"), errors.AgentStalled, True, "nothing for 30 s"),
-        (AgentRun(failed(500, "x"), None, "", ended_for="stall", spoke=True), errors.AgentStalled, True, "30 s"),
+        (AgentRun(typed(SUCCESS), None, "", ended_for="timeout", spoke=True), errors.AgentTimeout, False, "60 s"),
+        (AgentRun(None, None, "", ended_for="stall"), errors.AgentStalled, True, "nothing for 30 s"),
+        (AgentRun(typed(failed(500, "x")), None, "", ended_for="stall", spoke=True), errors.AgentStalled, True, "30 s"),
     ],
     ids=[
         "max turns", "max budget", "budget without a result", "403 within the budget",
@@ -167,9 +176,17 @@ def test_a_long_error_is_shown_in_part() -> None:
         judge(ended(failed(400, "x" * 10_000), 1), OPTIONS)
     assert 400 < len(str(caught.value)) < 700
     with pytest.raises(errors.AgentFailed) as caught:
-        judge(AgentRun({}, 1, "x" * 10_000 + "the end"), OPTIONS)
+        judge(AgentRun(None, 1, "x" * 10_000 + "the end"), OPTIONS)
     assert str(caught.value).endswith("the end")
     assert len(str(caught.value)) < 700
+
+
+def test_a_secret_at_the_cut_of_a_long_error_is_redacted() -> None:
+    token = "ghp_" + "a1B2" * 9
+    for run in (ended(failed(400, "x" * 480 + token), 1), AgentRun(None, 1, token + "x" * 480)):
+        with pytest.raises(errors.AgentFailed) as caught:
+            judge(run, OPTIONS)
+        assert "a1B2" not in str(caught.value)
 
 
 JSON_VALUES = st.recursive(
@@ -191,7 +208,7 @@ RESULTS = st.fixed_dictionaries({}, optional=dict.fromkeys([*SUCCESS, "errors"],
 def test_fields_of_unexpected_types_give_a_report_or_a_named_error(result: dict[str, Any], spoke: bool) -> None:
     # The agent's own children can write into this stream: they have its uid.
     try:
-        report = judge(AgentRun(result, 0, "", spoke=spoke), OPTIONS)
+        report = judge(AgentRun(typed(result), 0, "", spoke=spoke), OPTIONS)
     except errors.RunError:
         return
     assert result["subtype"] == "success"

@@ -4,16 +4,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
+from flows.agent.event_types import Event, Result, Unknown
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
 from flows.parameters.limits import Limits
-
-if TYPE_CHECKING:
-    from flows.agent.events import Event
 
 RESULT = '{"type": "result", "subtype": "success"}'
 
@@ -43,12 +41,15 @@ class Agent:
             on_event=self.events.append,
         )
 
+    def transcript(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "transcript.jsonl").read_text().splitlines()]
+
 
 def test_it_gets_the_prompt_the_directory_and_the_environment_and_nothing_else(agent: Agent) -> None:
     code = """import json
 print(json.dumps({"type": "assistant", "in": sys.stdin.read(), "cwd": os.getcwd(), "env": sorted(os.environ)}))"""
     agent.run(code)
-    [event] = agent.events
+    [event] = agent.transcript()
     assert event["in"] == "the prompt"
     assert event["cwd"] == str(agent.folder)
     assert set(event["env"]) <= {"ONLY", "LC_CTYPE"}
@@ -56,12 +57,13 @@ print(json.dumps({"type": "assistant", "in": sys.stdin.read(), "cwd": os.getcwd(
 
 def test_it_is_in_a_session_of_its_own(agent: Agent) -> None:
     agent.run("import json; print(json.dumps({'type': 'x', 'alone': os.getsid(0) == os.getpid()}))")
-    assert agent.events[0]["alone"] is True
+    assert agent.transcript()[0]["alone"] is True
 
 
 def test_the_last_result_counts(agent: Agent) -> None:
     run = agent.run(f"print('''{RESULT}'''); print('''{RESULT[:-1]}, \"result\": \"second\"}}''')")
-    assert run.result["result"] == "second"
+    assert run.result
+    assert run.result.text == "second"
     assert run.exit_status == 0
 
 
@@ -76,7 +78,8 @@ def test_a_process_that_never_exits_after_its_result_is_ended_and_its_result_use
     monkeypatch.setattr("flows.agent.process._GRACE_SECONDS", 1)
     started = time.monotonic()
     run = agent.run(f"print('''{RESULT}''', flush=True); time.sleep(100)")
-    assert run.result["subtype"] == "success"
+    assert run.result
+    assert run.result.subtype == "success"
     assert run.ended_for == ""
     assert time.monotonic() - started < 20
 
@@ -87,7 +90,8 @@ def test_output_that_a_child_holds_open_does_not_keep_the_run_waiting(agent: Age
         "import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True, env={'PATH': '/usr/bin:/bin'})"
     )
     run = agent.run(f"{child}; print('''{RESULT}''', flush=True)")
-    assert run.result["subtype"] == "success"
+    assert run.result
+    assert run.result.subtype == "success"
     assert run.exit_status == 0
     assert time.monotonic() - started < 30
 
@@ -128,15 +132,15 @@ def test_what_it_says_on_stderr_is_kept_to_its_end(agent: Agent) -> None:
     assert run.stderr.endswith("the end")
     assert len(run.stderr) <= 4000
     assert run.exit_status == 3
-    assert run.result == {}
+    assert run.result is None
 
 
 def test_the_transcript_holds_every_byte_and_odd_lines_are_passed_over(agent: Agent) -> None:
     odd = b'{"type": "x"}\nnot json\n\xff\xfe\n[1]\n{"type": "result"}'
     run = agent.run(f"sys.stdout.buffer.write({odd!r})")
     assert (agent.folder / "transcript.jsonl").read_bytes() == odd
-    assert [event["type"] for event in agent.events] == ["x", "result"]
-    assert run.result == {"type": "result"}
+    assert [type(event) for event in agent.events] == [Unknown, Result]
+    assert run.result == Result()
 
 
 def test_twenty_megabytes_of_events_come_through(agent: Agent) -> None:

@@ -3,14 +3,16 @@
 import bisect
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flows.agent.event_parser import read_events, typed_events
 from flows.agent.events import parse
-from flows.reporting.activity import Narrator
+from flows.reporting.activity import ActivityLog, LogLine
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("a\nb\x1b[31m"),
@@ -46,22 +48,26 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-def said(*blocks: object, kind: str = "assistant", **fields: object) -> dict[str, Any]:
+def message(*blocks: object, kind: str = "assistant", **fields: object) -> dict[str, Any]:
     return {"type": kind, "message": {"role": kind, "content": list(blocks)}, **fields}
 
 
 def used(name: str, number: int = 1, **given_input: object) -> dict[str, Any]:
-    return said({"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": given_input})
+    return message({"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": given_input})
 
 
 def came(content: object, result: object = None, number: int = 1, **fields: object) -> dict[str, Any]:
     block = {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": content, **fields}
-    return said(block, kind="user", tool_use_result=result)
+    return message(block, kind="user", tool_use_result=result)
 
 
-def told(*events: dict[str, Any], seconds: float = 0) -> list[str]:
-    narrator = Narrator(("/w/", "/i/"))
-    return [line.text for number, event in enumerate(events) for line in narrator.tell(event, number * seconds)]
+def feed(activity: ActivityLog, event: dict[str, Any], now: float = 0) -> list[LogLine]:
+    return [line for typed in typed_events(event) for line in activity.lines(typed, now)]
+
+
+def logged(*events: dict[str, Any], seconds: float = 0) -> list[str]:
+    activity = ActivityLog(("/w/", "/i/"))
+    return [line.text for number, event in enumerate(events) for line in feed(activity, event, number * seconds)]
 
 
 PATCH = {"structuredPatch": [{"lines": [" a", "-b", "+c", "+d"]}, {"lines": ["+e"]}]}
@@ -99,11 +105,12 @@ PYTEST = "Exit code 1\n....F\n=== 3 failed, 12 passed in 0.31s ==="
          ["plans: 1 of 2 done, now Testing"]),
         ([used("Other", x=1), came("x")], ["uses Other"]),
         ([came("x", number=7)], ["goes on"]),
-        ([said({"type": "text", "text": "All\n  done."})], ["says: All done."]),
-        ([said({"type": "text", "text": ""})], []),
-        ([said({"type": "thinking", "thinking": "secret thoughts"})] * 3, ["thinks"]),
-        ([said({"type": "text", "text": "a"}, {"type": "text", "text": "b"})], ["says: a", "says: b"]),
-        ([said({"type": "text", "text": "a"}, parent_tool_use_id="toolu_9")], ["a subagent says: a"]),
+        ([message({"type": "text", "text": "All\n  done."})], ["says: All done."]),
+        ([message({"type": "text", "text": ""})], []),
+        ([message({"type": "text", "text": "What the subagent is asked"}, kind="user", parent_tool_use_id="x")], []),
+        ([message({"type": "thinking", "thinking": "secret thoughts"})] * 3, ["thinks"]),
+        ([message({"type": "text", "text": "a"}, {"type": "text", "text": "b"})], ["says: a", "says: b"]),
+        ([message({"type": "text", "text": "a"}, parent_tool_use_id="toolu_9")], ["a subagent says: a"]),
         ([{"type": "user", "message": {"role": "user", "content": "plain text"}}], []),
         ([{"type": "system", "subtype": "init", "model": "claude-opus-5-5", "claude_code_version": "2.1.332"}],
          ["starts: model claude-opus-5-5, Claude Code 2.1.332"]),
@@ -115,41 +122,49 @@ PYTEST = "Exit code 1\n....F\n=== 3 failed, 12 passed in 0.31s ==="
         ([{"type": "result", "subtype": "success", "num_turns": 4}], ["ends after 4 turns"]),
         ([{"type": "result", "subtype": "error_max_turns", "num_turns": 9}], ["ends after 9 turns: error_max_turns"]),
     ],
-    ids=range(31),
+    ids=range(32),
 )  # fmt: skip
 def test_each_step_is_one_line_with_what_came_of_it(events: list[dict[str, Any]], lines: list[str]) -> None:
-    assert told(*events) == lines
+    assert logged(*events) == lines
 
 
 def test_a_slow_step_says_how_long_it_took() -> None:
-    assert told(used("Bash", command="make"), came(""), seconds=61) == ["runs make \u2192 exit 0 (61 s)"]
-    assert told(used("Bash", command="make"), came(""), seconds=9) == ["runs make \u2192 exit 0"]
+    assert logged(used("Bash", command="make"), came(""), seconds=61) == ["runs make \u2192 exit 0 (61 s)"]
+    assert logged(used("Bash", command="make"), came(""), seconds=9) == ["runs make \u2192 exit 0"]
 
 
 def test_steps_that_overlap_are_told_apart() -> None:
     events = used("Bash", 1, command="a"), used("Bash", 2, command="b"), came("", number=2), came("", number=1)
-    assert told(*events) == ["runs b \u2192 exit 0", "runs a \u2192 exit 0"]
+    assert logged(*events) == ["runs b \u2192 exit 0", "runs a \u2192 exit 0"]
 
 
 def test_what_the_agent_is_at_is_known_while_it_is() -> None:
-    narrator = Narrator(("/w/",))
-    assert narrator.doing == "starts"
-    list(narrator.tell(used("Bash", command="cat /w/a"), 0))
-    assert narrator.doing == "runs cat a"
-    list(narrator.tell(came(""), 1))
-    assert narrator.doing == "waits for the model"
+    activity = ActivityLog(("/w/",))
+    assert activity.current_activity == "starts"
+    feed(activity, used("Bash", command="cat /w/a"))
+    assert activity.current_activity == "runs cat a"
+    feed(activity, came(""))
+    assert activity.current_activity == "waits for the model"
 
 
 def test_a_long_text_is_cut_and_its_length_said() -> None:
-    assert told(said({"type": "text", "text": "x" * 1234})) == [f"says: {'x' * 160}… (1,234 characters)"]
+    assert logged(message({"type": "text", "text": "x" * 1234})) == [f"says: {'x' * 160}… (1,234 characters)"]
+
+
+def test_a_secret_is_not_cut_in_half() -> None:
+    token = "ghp_" + "a1B2" * 9
+    [line] = logged(message({"type": "text", "text": f"{'x ' * 70}{token} and more"}))
+    assert line == f"says: {'x ' * 70}*** and more… (189 characters)"
+    [line] = logged(message({"type": "text", "text": f"{'x' * 158}{token}"}))
+    assert line == f"says: {'x' * 158}**… (198 characters)"
 
 
 def test_a_run_of_twenty_thousand_events_is_told_in_a_few_hundred_lines_and_none_is_hidden() -> None:
-    narrator, lines = Narrator(in_detail=True), []
+    activity, lines = ActivityLog(in_detail=True), list[LogLine]()
     for number in range(10_000):
         for event in (used("Bash", number, command=f"step {number}"), came("x" * 10_000, number=number)):
-            lines += list(narrator.tell(event, number))
-    lines += list(narrator.tell({"type": "result", "subtype": "success", "num_turns": 10_000}, 10_000))
+            lines += feed(activity, event, number)
+    lines += feed(activity, {"type": "result", "subtype": "success", "num_turns": 10_000})
     info = [line.text for line in lines if line.level == logging.INFO]
     assert 200 < len(info) < 400
     assert sum(len(text) for text in info) < 40_000
@@ -162,18 +177,19 @@ def test_a_run_of_twenty_thousand_events_is_told_in_a_few_hundred_lines_and_none
 
 
 def test_uses_without_a_result_are_not_kept_for_ever() -> None:
-    narrator = Narrator()
+    activity = ActivityLog()
     for number in range(5000):
-        list(narrator.tell(used("Bash", number, command="x"), 0))
-    assert len(narrator._under_way) == 1000
+        feed(activity, used("Bash", number, command="x"))
+    assert len(activity._calls) == 1000
 
 
 def check_lines(*events: dict[str, Any]) -> None:
-    narrator = Narrator(in_detail=True)
+    activity = ActivityLog(in_detail=True)
     for number, event in enumerate(events):
-        for line in narrator.tell(event, number):
+        for line in feed(activity, event, number):
             assert line.text.splitlines() in ([line.text], [])
             assert not [c for c in line.text if ord(c) < 32 or 127 <= ord(c) < 160]
+            assert line.text.encode()
 
 
 @settings(deadline=None, max_examples=300)
@@ -187,7 +203,9 @@ def test_the_lines_of_any_events_are_one_line_each_without_control_characters(ev
 
 @pytest.mark.parametrize("turns", [b"1e999", b"NaN", b"1" + b"0" * 400, b"true", b'"1"', b"[]", b"null"])
 def test_a_strange_number_does_not_end_the_reading(turns: bytes) -> None:
-    check_lines(dict(parse(b'{"type": "result", "total_cost_usd": 1, "num_turns": ' + turns + b"}")))
+    [event] = read_events(b'{"type": "result", "total_cost_usd": 1, "num_turns": ' + turns + b"}")
+    [line] = ActivityLog().lines(event, 0)
+    assert re.match(r"ends after \d+ turns:$", line.text)
 
 
 @pytest.mark.parametrize(("opened", "closed"), [(b"[", b"]"), (b'{"text":', b"}"), (b'[{"text":', b"}]")])
@@ -209,7 +227,7 @@ def test_what_is_nested_as_deep_as_can_be_parsed_does_not_end_the_reading(
 
 
 def test_a_detail_is_what_went_in_and_what_came_out() -> None:
-    narrator = Narrator(in_detail=True)
+    activity = ActivityLog(in_detail=True)
     events = used("Bash", command="echo a"), came("a")
-    details = [line.text for event in events for line in narrator.tell(event, 0) if line.level == logging.DEBUG]
+    details = [line.text for event in events for line in feed(activity, event) if line.level == logging.DEBUG]
     assert details == [f"{json.dumps({'command': 'echo a'})} \u2192 a"]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.agent.event_parser import typed_events
 from flows.redaction import SECRETS
 from flows.reporting.transcript import page as pages
 from flows.reporting.transcript.entries import Entry, clean, entries
@@ -93,10 +94,14 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def made(tmp_path: Path, *events: dict[str, Any], asked: str = "") -> str:
+def made(tmp_path: Path, *events: dict[str, Any], instructions: str = "") -> str:
     stream = tmp_path / "transcript.jsonl"
     stream.write_text("".join(f"{json.dumps(event)}\n" for event in events))
-    return page(stream, "todo @ x", {"Repository": "https://example.com/o/r", "Nothing": ""}, asked).decode()
+    return page(stream, "todo @ x", {"Repository": "https://example.com/o/r", "Nothing": ""}, instructions).decode()
+
+
+def entries_of(events: list[dict[str, Any]]) -> list[Entry]:
+    return list(entries(typed for event in events for typed in typed_events(event)))
 
 
 def kinds(found: list[Entry]) -> list[tuple[str, str]]:
@@ -104,21 +109,19 @@ def kinds(found: list[Entry]) -> list[tuple[str, str]]:
 
 
 def test_a_result_stands_with_its_call_and_the_order_is_that_of_the_calls() -> None:
-    found = list(
-        entries(
-            [
-                says("both"),
-                calls("Read", 1, file_path="a"),
-                calls("Bash", 2, command="b"),
-                returns(2, "of b"),
-                returns(1, [{"type": "text", "text": "of a"}]),
-                says("then"),
-                calls("Task", 3, description="look"),
-                says("inside", parent_tool_use_id="t3"),
-                returns(3, "found", is_error=True),
-                calls("Bash", 4, command="never answered"),
-            ]
-        )
+    found = entries_of(
+        [
+            says("both"),
+            calls("Read", 1, file_path="a"),
+            calls("Bash", 2, command="b"),
+            returns(2, "of b"),
+            returns(1, [{"type": "text", "text": "of a"}]),
+            says("then"),
+            calls("Task", 3, description="look"),
+            says("inside", parent_tool_use_id="t3"),
+            returns(3, "found", is_error=True),
+            calls("Bash", 4, command="never answered"),
+        ]
     )
     assert kinds(found) == [
         ("says", "both"), ("calls", "Read"), ("calls", "Bash"), ("says", "then"), ("calls", "Task"), ("says", "inside"),
@@ -132,7 +135,7 @@ def test_a_result_stands_with_its_call_and_the_order_is_that_of_the_calls() -> N
 
 
 def test_an_edit_is_a_diff_and_a_picture_is_its_size() -> None:
-    edit, shot = entries(
+    edit, shot = entries_of(
         [
             calls("Edit", 1, file_path="a.py", old_string="one\ntwo", new_string="one\nthree"),
             calls("Screenshot", 2),
@@ -168,7 +171,7 @@ def test_nothing_of_the_agent_becomes_markup(tmp_path: Path) -> None:
         calls(HOSTILE, 1, **{"command": HOSTILE, HOSTILE: HOSTILE}),
         returns(1, HOSTILE, is_error=True),
         {"type": "result", "subtype": HOSTILE, "result": HOSTILE, "errors": [HOSTILE]},
-        asked=HOSTILE,
+        instructions=HOSTILE,
     )
     found = Elements(html)
     assert found.names <= TAGS
@@ -181,7 +184,9 @@ def test_nothing_of_the_agent_becomes_markup(tmp_path: Path) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.text(), st.dictionaries(st.text(), st.text()))
 def test_no_text_breaks_the_page(tmp_path_factory: pytest.TempPathFactory, text: str, named: dict[str, str]) -> None:
-    html = made(tmp_path_factory.mktemp("page"), says(text), calls(text, 1, **named), returns(1, text), asked=text)
+    html = made(
+        tmp_path_factory.mktemp("page"), says(text), calls(text, 1, **named), returns(1, text), instructions=text
+    )
     assert Elements(html).names <= TAGS
     assert html.rstrip().endswith("</html>")
 
@@ -208,7 +213,7 @@ def test_secrets_are_redacted_also_where_colours_part_them(tmp_path: Path) -> No
         says(f"see {token}"),
         calls("Bash", 1, command=f"echo {token[:9]}\x1b[1m{token[9:]}"),
         returns(1, "a-secret-\x1b[0mof-this-test"),
-        asked="a-secret-of-this-test",
+        instructions="a-secret-of-this-test",
     )
     assert token not in html
     assert "a-secret-of-this-test" not in html

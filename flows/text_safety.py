@@ -1,0 +1,87 @@
+"""Text from outside, made safe: the one definition of the characters that forge, hide, reorder or cannot be stored.
+
+The agent, servers and repositories write text that reaches terminals, logs, reports and Prefect's database. A line
+break forges a log line, an escape sequence moves a terminal's cursor, a bidirectional character reorders what a person
+reads, half of a surrogate pair cannot be encoded as UTF-8, and PostgreSQL does not store a NUL.
+Markdown has further rules of its own: see `flows.reporting.markdown`.
+"""
+
+import re
+from typing import Any, Final
+
+from flows.redaction import redact
+
+ASCII_CONTROLS: Final = r"\x00-\x1f\x7f"
+"""Control characters of ASCII, for a character class of a pattern, as the constants below."""
+
+_CONTROLS_BUT_TAB_AND_NEWLINE: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
+"""C0 and C1 control characters (ECMA-48) and DEL."""
+
+_LINE_SEPARATORS: Final = r"\x0b-\x0d\x1c-\x1e\x85\u2028\u2029"
+"""What ends a line for `str.splitlines`, besides the newline."""
+
+_BIDIRECTIONAL: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""Formatting characters of the bidirectional algorithm (Unicode UAX #9)."""
+
+_ZERO_WIDTH: Final = r"\u200b-\u200d\u2060-\u2064\ufeff"
+"""Invisible but harmless: emoji and several scripts need them."""
+
+_SURROGATES: Final = r"\ud800-\udfff"
+"""Halves of surrogate pairs. JSON's `\\ud83d` and file names that are not UTF-8 bring them into text."""
+
+_ESCAPE_SEQUENCE: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: colours, the cursor
+    r"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC and other strings: titles, links
+    r"|[ -/]*[0-Z\\^-~])"
+)
+"""An escape sequence of a terminal (ECMA-48, section 5)."""
+
+_LINE_SEPARATOR: Final = re.compile(rf"\r\n|[{_LINE_SEPARATORS}]+")
+_REMOVED: Final = re.compile(rf"[{_CONTROLS_BUT_TAB_AND_NEWLINE}{_BIDIRECTIONAL}]")
+_SURROGATE: Final = re.compile(f"[{_SURROGATES}]")
+_UNSAFE: Final = re.compile(rf"[{_CONTROLS_BUT_TAB_AND_NEWLINE}{_LINE_SEPARATORS}{_BIDIRECTIONAL}{_SURROGATES}]")
+_INVISIBLE: Final = re.compile(f"{_UNSAFE.pattern[:-1]}{_ZERO_WIDTH}]")
+
+
+def printable(text: str) -> str:
+    """Return the text, on as many lines as it has, without unsafe characters; half a surrogate pair becomes `?`."""
+    if not _UNSAFE.search(text):
+        return text
+    lines = _LINE_SEPARATOR.sub("\n", _ESCAPE_SEQUENCE.sub("", text))
+    return _SURROGATE.sub("?", _REMOVED.sub("", lines))
+
+
+def one_line(text: str) -> str:
+    """Return the text on one line: for a log line, a table's cell or a terminal's row."""
+    return " ".join(printable(text).split())
+
+
+def visible(text: str) -> str:
+    """Return the text without escape sequences, and with each invisible character written as its number."""
+    plain = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    return _INVISIBLE.sub(lambda match: f"[U+{ord(match[0]):04X}]", plain)
+
+
+def sanitize(text: str) -> str:
+    """Return the text as it may leave this process: redacted and printable."""
+    redacted = redact(text)
+    safe = printable(redacted)
+    # What was removed may have parted a secret.
+    return safe if safe == redacted else redact(safe)
+
+
+def sanitize_json(value: Any) -> Any:  # noqa: ANN401 (JSON)
+    """Return a JSON value with every text in it sanitized."""
+    match value:
+        case str():
+            return sanitize(value)
+        case dict():
+            return {sanitize_json(key): sanitize_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [sanitize_json(item) for item in value]
+    return value
+
+
+def is_encodable(text: str) -> bool:
+    """Return whether UTF-8 can encode the text."""
+    return not _SURROGATE.search(text)

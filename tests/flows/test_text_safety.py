@@ -1,0 +1,124 @@
+"""Text from outside: what it may not hold is removed or shown, wherever it stands, and nothing else is."""
+
+import ast
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.errors import RunError
+from flows.redaction import SECRETS
+from flows.text_safety import is_encodable, one_line, printable, sanitize, sanitize_json, visible
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = (
+    "\x00", "\x07", "\x1b", "\x1f", "\x7f", "\x80", "\x9b", "\u202e", "\u2066", "\u200f", "\u061c", "\ud83d", "\ude00",
+    "\udcff", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r", "\r\n", "\n", "\t", "\x1b[31m", "\x1b]0;t\x07",
+    "\x1b]8;;http://x\x1b\\", "\x1b(B", "\x1bPq\x1b\\", "\u200b", "\ufeff", "\u2060", "a", "é", "😀", " ",
+)  # fmt: skip
+ANYTHING = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=3), max_size=12).map("".join)
+BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+MARKS = "\u061c\u200e\u200f"
+
+
+def check_safe(text: str) -> None:
+    """Check a text by Python's Unicode database, not by the patterns under test."""
+    assert text.encode().decode() == text
+    for character in text:
+        assert unicodedata.category(character) != "Cc" or character in "\n\t"
+        assert unicodedata.bidirectional(character) not in BIDIRECTIONAL
+        assert character not in MARKS
+    assert text.splitlines() == (text.split("\n") if text else []) or text.endswith("\n")
+
+
+@settings(deadline=None, max_examples=500)
+@given(ANYTHING)
+def test_printable_text_holds_nothing_unsafe(text: str) -> None:
+    safe = printable(text)
+    check_safe(safe)
+    assert printable(safe) == safe
+
+
+@settings(deadline=None, max_examples=500)
+@given(ANYTHING)
+def test_one_line_is_one_line(text: str) -> None:
+    check_safe(one_line(text))
+    assert len(one_line(text).splitlines()) <= 1
+    assert "\t" not in one_line(text)
+
+
+@settings(deadline=None, max_examples=300)
+@given(ANYTHING)
+def test_what_is_visible_can_be_seen(text: str) -> None:
+    shown = visible(text)
+    check_safe(shown)
+    assert not re.search("[\u200b-\u200f\ufeff\u2060]", shown)
+
+
+@settings(deadline=None)
+@given(
+    st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]))
+    | st.sampled_from(["a\n\tb", "\U0001f469\u200d\U0001f467", "\u0641\u0627\u200c\u0647\u0627"])
+)
+def test_what_is_harmless_stays(text: str) -> None:
+    assert printable(text) == text
+    assert sanitize(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("done \ud83d", "done ?"),
+        ("a\udcffb", "a?b"),
+        ("\ud83d\ude00", "??"),
+        ("a\x00b", "ab"),
+        ("a\u202eb\u2066c\u061cd", "abcd"),
+        ("a\x1b[31mred\x1b[0m", "ared"),
+        ("\x1b]0;title\x07x\x1b]8;;http://x\x1b\\y", "xy"),
+        ("\x1b(B\x1b[m\x1b7x\x1bc", "x"),
+        ("\x1b", ""),
+        ("a\r\nb\rc\u2028d\x85e", "a\nb\nc\nd\ne"),
+        ("a\tb\n\nc", "a\tb\n\nc"),
+    ],
+)
+def test_what_becomes_of_each_kind(text: str, safe: str) -> None:
+    assert printable(text) == safe
+    assert str(RunError(text)) == safe
+
+
+def test_a_secret_is_redacted_though_something_parts_it_or_is_part_of_it() -> None:
+    SECRETS.learn("one", "first-line-of-it\r\nsecond-line-of-it")
+    SECRETS.learn("two", "a-secret-in-colour")
+    assert sanitize("a-secret\x1b[1m-in-\u202ecolour") == "***"
+    assert sanitize("x\x00 first-line-of-it\r\nsecond-line-of-it") == "x ***"
+
+
+def test_every_text_of_a_json_value_is_sanitized() -> None:
+    value: dict[str, Any] = {"a\x00": ["b\ud83d", {"c": "\u202ed"}, 1, 2.5, None, True], "e": ("f\x1b[0m",)}
+    assert sanitize_json(value) == {"a": ["b?", {"c": "d"}, 1, 2.5, None, True], "e": ["f"]}
+
+
+@given(ANYTHING)
+def test_what_is_encodable_can_be_encoded(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        assert not is_encodable(text)
+    else:
+        assert is_encodable(text)
+
+
+def test_only_one_module_defines_which_characters_are_unsafe() -> None:
+    a_class = re.compile(
+        r"\[.*(?:\\x(?:0[0-8]|1[a-f]|7f|9f)|\\u(?:061c|20[026]|d8)|[\x00-\x08\x0e-\x1f\x7f-\x9f])", re.IGNORECASE
+    )
+    defining = set()
+    for path in (path for folder in ("flows", "blocks") for path in (ROOT / folder).rglob("*.py")):
+        texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+        if any(isinstance(text, str) and a_class.search(text) for text in texts):
+            defining.add(path.relative_to(ROOT).as_posix())
+    assert defining == {"flows/text_safety.py"}
