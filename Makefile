@@ -19,7 +19,7 @@ RUN_FLAGS ?=
 PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
 comma := ,
 
-.PHONY: help demo test test-hostile test-durability test-image test-ecs test-postgres test-ui screenshots check lint types \
+.PHONY: help demo test coverage test-hostile test-durability test-image test-ecs test-postgres test-ui screenshots check lint types \
   imports bench bench-checkpoints bench-redaction locks parameters-page blocks image clean
 
 help: ## Show this list
@@ -39,6 +39,9 @@ demo: $(VENV)/ready ## The whole job on a local stack; REPO=<path or URL> takes 
 
 test: $(VENV)/ready ## The whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(AGAIN)
+
+coverage: $(VENV)/ready ## The whole test suite, with the branch coverage of flows/
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov=flows --cov-branch --cov-report=term:skip-covered
 
 image: ## Build the image with docker, podman or buildah; BUILD_FLAGS=… is passed on
 	@test -n "$(BUILDER)" \

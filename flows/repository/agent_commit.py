@@ -1,6 +1,6 @@
 """The agent's work tree as a commit in the agent's own repository: one script, run as the agent's user.
 
-A process of the agent's costs some 15 ms to start and to make an end of, so that five git commands are one.
+Starting and ending a process as the agent costs some 15 ms, so five git commands run as one.
 """
 
 from collections.abc import Mapping
@@ -12,18 +12,23 @@ from flows.sandbox.workspace import Workspace
 
 _SCRIPT: Final = """
 set -e
-repository=$1 index=$2 base=$3 ref=$4 message=$5 may_fail=$6
-shift 6
-# Whoever held these was ended.
+repository=$1 index=$2 base=$3 ref=$4 message=$5 may_fail=$6 beside_agent=$7
+shift 7
+# The processes that held these locks were ended.
 rm -f "$index.lock" "$repository/$ref.lock"
-# With the agent's own index, whose stamps say which files are as they were, only what is new is read.
+# The time stamps in the agent's own index say which files are unchanged, so that only new ones are read.
 if ! test -e "$index" && test -e "$repository/index"; then
     cp --no-target-directory -- "$repository/index" "$index"
 fi
-# What was checked out in the second in which the index was written could have been changed in that second: git add
-# takes all of it for new, and writes it once more. This compares.
+# A file that was checked out in the second in which the index was written may have changed in that second: git add
+# would take each for new, and write it again. This compares them.
 "$@" update-index -q --refresh 2>/dev/null || :
-"$@" add --all $may_fail || test -n "$may_fail"
+if ! errors=$("$@" add --all $may_fail 2>&1); then
+    echo "$errors" >&2
+    test -n "$may_fail"
+    # On a full disk the index stays as it was, so that nothing would seem to be new. A later look may find room.
+    case $beside_agent$errors in yes*"No space left on device"* | yes*"Disk quota exceeded"*) exit 1 ;; esac
+fi
 tree=$("$@" write-tree)
 commit=$("$@" -c user.name=agent -c user.email=agent@localhost commit-tree "$tree" -p "$base" -m "$message")
 "$@" update-ref "$ref" "$commit"
@@ -42,24 +47,28 @@ def commit_work_tree(
     despite_faults: bool = False,
     beside_agent: bool = False,
 ) -> str:
-    """Commit all of the work tree on top of `base`, under `ref`; return the tree, raise `GitFailed` where git fails.
+    """Commit all of the work tree on top of `base`, under `ref`; return the tree.
 
     Args:
-        workspace: With the work tree.
+        workspace: The run's directories.
         base: The commit's parent.
-        ref: What names the commit.
-        repository: Where to; the agent's own, when None.
-        index: The index to use, a copy of the repository's where there is none yet; the repository's, when None.
+        ref: The name of the commit.
+        repository: The repository to commit to; the agent's own, when None.
+        index: The index to use, made as a copy of the repository's if it is missing; the repository's, when None.
         environment: Variables for git.
-        despite_faults: Whether a file that git cannot take is left out, or is a failure.
-        beside_agent: Whether the agent goes on meanwhile.
+        despite_faults: Whether to leave out a file that git cannot read, instead of failing.
+        beside_agent: Whether the agent works on meanwhile. A full disk is then a failure: a later commit may find room.
+
+    Raises:
+        GitFailed: git failed.
+        DiskFull: The disk is full.
     """
     into = repository or workspace.work_tree / ".git"
-    may_fail = "--ignore-errors" if despite_faults else ""
-    given = (str(into), str(index or into / "index"), base, ref, ref.rpartition("/")[2], may_fail)
+    may_fail, beside = "--ignore-errors" if despite_faults else "", "yes" if beside_agent else "no"
+    arguments = (str(into), str(index or into / "index"), base, ref, ref.rpartition("/")[2], may_fail, beside)
     return run_as_agent(
         workspace,
-        ["sh", "-c", _SCRIPT, "sh", *given, *git_line(workspace, into)],
+        ["sh", "-c", _SCRIPT, "sh", *arguments, *git_line(workspace, into)],
         environment={**({"GIT_INDEX_FILE": str(index)} if index else {}), **(environment or {})},
         beside_agent=beside_agent,
     ).text
