@@ -9,6 +9,7 @@ from typing import Final
 from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, fenced
+from flows.state.files import StateFile
 
 _NAMED: Final = re.compile(r"\bpolicy\.(allow_(?!secrets)\w+)")
 """What an error's message says could be allowed."""
@@ -31,14 +32,14 @@ def advice(summary: RunSummary) -> Iterator[str]:
 
 def _recovery(summary: RunSummary) -> Iterator[str]:
     allowed = {name: True for name in _NAMED.findall(str(summary.error)) if name in ChangePolicy.model_fields}
-    if where := summary.saved_files.get("change.bundle"):
+    if where := summary.saved_files.get(StateFile.BUNDLE):
         see = code(fetch(where, _branch(summary)))
         yield f"- The agent's work is kept, and not pushed. To see it, in a clone: {see}"
         policy = {"policy": json.dumps(allowed)} if allowed else {}
         deliver = code(_command("deliver", summary, flow_run_id=summary.flow_run_id, **policy))
         mended = "" if summary.is_interrupted else ", once what is said above is mended or allowed"
         yield f"- To push it without an agent{mended}: {deliver}"
-    if "plan" in summary.saved_files and not allowed:  # with the same parameters a policy stops it again
+    if StateFile.PLAN in summary.saved_files and not allowed:  # with the same parameters a policy stops it again
         yield (
             "- *Retry* on this run's page goes on where it stopped, from the last checkpoint and with the rest of its "
             "limits; what was finished is not paid again."

@@ -14,6 +14,7 @@ from flows.reporting.markdown import code, cut, fenced, link, prose, quoted, tab
 from flows.reporting.next_steps import advice, fetch
 from flows.repository.collect import FileChange
 from flows.state.agent_report import AgentReport
+from flows.state.files import StateFile
 from flows.text_safety import one_line
 
 _DIFF_MAX_CHARACTERS: Final = 40_000
@@ -133,6 +134,6 @@ def _diff(summary: RunSummary) -> str:
     shown, note = cut(summary.patch, _DIFF_MAX_CHARACTERS, "")
     if note:
         url = summary.repo_url.url if summary.repo_url else ""
-        where = summary.saved_files.get("change.bundle", url) if summary.error else url
+        where = summary.saved_files.get(StateFile.BUNDLE, url) if summary.error else url
         note = f"\n\n{note}{code(fetch(where, branch))}"
     return f"## Diff\n\n{fenced(shown, 'diff')}{note}"
