@@ -16,7 +16,7 @@ from prefect.results import get_default_result_storage
 
 from deployments.cli.errors import StoreUnknown
 from flows.errors import StoreUnavailable
-from flows.state.files import FOLDER
+from flows.state.files import FOLDER, StateFile
 from flows.state.store import RunStore
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
     from prefect_aws import S3Bucket
 
-_USAGE: Final = "usage.json"
+_USAGE: Final = StateFile.USAGE
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SavedRun:
     @property
     def has_change(self) -> bool:
         """Whether it holds a change that `deliver` could push."""
-        return "change.bundle" in self.names
+        return StateFile.BUNDLE in self.names
 
 
 @dataclass(frozen=True)
