@@ -106,7 +106,7 @@ class RepositoryNotAllowed(RunError):
 
 
 class ApiKeyMissing(RunError):
-    """The Anthropic provider was chosen, and there is no API key for it."""
+    """The run's provider needs an API key, and there is none."""
 
 
 # Instructions.

@@ -2,9 +2,12 @@
 
 import boto3
 import pytest
+from flows.parameters.request import ClaudeCodeOptions
 
+from deployments.aws import infrastructure
 from deployments.aws.account import Account
 from deployments.aws.bedrock import model_parameters
+from deployments.aws.commands import access_of
 
 ACCOUNT = Account(boto3.Session(region_name="us-east-1"), "claude-code-headless", "aws", "123456789012", "us-east-1")
 
@@ -34,3 +37,12 @@ def test_a_profile_opens_its_model_in_its_geography(model: str, profile: str, be
 
 def test_the_long_context_is_the_same_model() -> None:
     assert model_parameters(ACCOUNT, ["us.anthropic.x[1m]"]) == model_parameters(ACCOUNT, ["us.anthropic.x"])
+
+
+@pytest.mark.parametrize(("region", "profile"), [("us-west-2", "us"), ("eu-central-1", "eu"), ("ap-south-1", "apac")])
+def test_roles_allow_the_default_model_of_their_region(region: str, profile: str) -> None:
+    account = Account(boto3.Session(region_name=region), "claude-code-headless", "aws", "123456789012", region)
+    model = f"{profile}.anthropic.claude-sonnet-5-5"
+    allowed = f"arn:aws:bedrock:{region}:123456789012:inference-profile/{model}"
+    assert ClaudeCodeOptions(aws_region=region).model_id == model
+    assert infrastructure.roles(account, access_of("", None, "", "")).parameters["InferenceProfileArns"] == allowed

@@ -1,6 +1,7 @@
 """The table of providers: what each row must define, and that nothing beside the table knows of a provider."""
 
 import re
+from types import new_class
 from typing import cast
 
 import pytest
@@ -27,7 +28,8 @@ def test_the_form_offers_the_providers_in_the_order_of_the_table() -> None:
 def without(name: str) -> type[RegisteredProvider]:
     """Return a provider that defines all but one of the fields and methods."""
     members = {key: value for key, value in vars(Loopback).items() if key in {*FIELDS, *METHODS} - {name}}
-    return cast("type[RegisteredProvider]", type("Incomplete", (RegisteredProvider,), members))
+    provider = new_class("Incomplete", (RegisteredProvider,), exec_body=lambda namespace: namespace.update(members))
+    return cast("type[RegisteredProvider]", provider)
 
 
 @pytest.mark.parametrize("name", [*FIELDS, *METHODS])
