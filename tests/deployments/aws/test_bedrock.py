@@ -2,12 +2,12 @@
 
 import boto3
 import pytest
-from flows.parameters.request import ClaudeCodeOptions
 
 from deployments.aws import infrastructure
 from deployments.aws.account import Account
 from deployments.aws.bedrock import model_parameters
 from deployments.aws.commands import access_of
+from flows.parameters.claude_code import ClaudeCodeOptions
 
 ACCOUNT = Account(boto3.Session(region_name="us-east-1"), "claude-code-headless", "aws", "123456789012", "us-east-1")
 
