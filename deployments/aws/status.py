@@ -28,7 +28,7 @@ def table(account: Account, prefect: SyncPrefectClient | None, git_secret: str) 
 
 def _aws(account: Account, git_secret: str) -> Iterator[tuple[str, str]]:
     yield f"secret {git_secret}", "exists" if Secret(account, git_secret).arn() else ""
-    yield f"secret {PREFECT_SECRET}", "exists" if Secret(account, PREFECT_SECRET).arn() else "missing, or not needed"
+    yield f"secret {PREFECT_SECRET}", "exists" if Secret(account, PREFECT_SECRET).arn() else "none, or not needed"
     for kind in STACKS:
         stack = Stack(account, kind)
         found = stack.describe()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts; what is at a terminal does not.
 _ON_A_TERMINAL = """
 import os, pty, signal, sys
