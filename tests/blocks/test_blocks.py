@@ -17,11 +17,13 @@ from pydantic import SecretStr
 from blocks import ClaudeCode, GitCredentials
 from deployments.local.stack import LocalStack
 from flows import errors
+from flows.model.providers.anthropic import Anthropic
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.claude_code import ClaudeCodeDefaults
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.limits import Limits
 from flows.repository.credentials import GitCredentials as Resolved
+from flows.run.setup import model_provider
 from flows.tasks.secret import load_git_credentials
 
 BLOCKS: list[type[Block]] = [ClaudeCode, GitCredentials]
@@ -65,6 +67,40 @@ def test_a_token_in_the_block_is_used_as_it_is() -> None:
     resolved = block.resolve("us-east-1")
     assert resolved.token == SecretStr("t")
     assert (resolved.email, resolved.username) == ("a@b.c", "x-token-auth")
+
+
+@pytest.mark.parametrize("around", ["\n", "\r\n", " ", "\ufeff"])
+def test_white_space_around_the_fields_of_a_block_is_removed(around: str) -> None:
+    block = GitCredentials(token=SecretStr(f"{around}t{around}"), email=f"a@b.c{around}", username=f"u{around}")
+    resolved = block.resolve("us-east-1")
+    assert (resolved.token.get_secret_value(), resolved.email, resolved.username) == ("t", "a@b.c", "u")
+    claude_code = ClaudeCode(provider="anthropic", api_key=SecretStr(f"{around}k{around}"))
+    provider = model_provider(claude_code.options(), claude_code)
+    assert isinstance(provider, Anthropic)
+    assert provider.api_key.get_secret_value() == "k"
+
+
+@pytest.mark.parametrize("field", ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"])
+def test_keys_of_a_block_that_cannot_be_sent_are_refused_and_not_said(field: str) -> None:
+    keys = AwsCredentials(**{"aws_access_key_id": "x", "aws_secret_access_key": "x", field: "hush\nhush"})
+    with pytest.raises(errors.InvalidCredential) as of_git:
+        GitCredentials(secret_id="any", aws_credentials=keys).resolve("us-east-1")
+    claude_code = ClaudeCode(aws_credentials=keys)
+    with pytest.raises(errors.InvalidCredential) as of_claude:
+        model_provider(claude_code.options(), claude_code)
+    assert "hush" not in f"{of_git.value}{of_claude.value}"
+    assert ("git credentials block" in str(of_git.value), "Claude Code block" in str(of_claude.value)) == (True, True)
+
+
+def test_an_api_key_of_a_block_that_cannot_be_sent_is_refused_and_one_of_white_space_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    for value, error in (("hush\nhush", errors.InvalidCredential), ("\r\n", errors.ApiKeyMissing)):
+        claude_code = ClaudeCode(provider="anthropic", api_key=SecretStr(value))
+        with pytest.raises(error) as raised:
+            model_provider(claude_code.options(), claude_code)
+        assert "hush" not in str(raised.value)
 
 
 @pytest.fixture
