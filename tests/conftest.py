@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import psutil
 import pytest
 
@@ -25,6 +26,11 @@ _WATCHED = (".prefect", ".aws", ".gitconfig", ".config/git", ".git-credentials",
 
 def _modification_times() -> dict[str, float]:
     return {name: (REAL_HOME / name).stat().st_mtime for name in _WATCHED if (REAL_HOME / name).exists()}
+
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.errors import GitFailed
-from flows.redaction import ENVIRONMENT, REDACTED, SECRETS, Secrets, redact
+from flows.redaction import ENVIRONMENT, REDACTED, SECRETS, Secrets, redact, strip
 from flows.redaction.forms import forms_of
 from flows.redaction.known import _keep_around
 from flows.redaction.shapes import _SHAPES
@@ -194,7 +194,8 @@ def test_bytes_that_are_no_text_come_through(content: bytes) -> None:
 
 def by_alternation(values: Iterable[str], text: str) -> str:
     """Redact `text` as the documentation of `Secrets` says: the longest form first, then each shape."""
-    forms = sorted({form for value in values for form in forms_of(value)}, key=len, reverse=True)
+    known = [value for value in map(strip, values) if len(value) >= 8]
+    forms = sorted({form for value in known for form in forms_of(value)}, key=len, reverse=True)
     if forms:
         text = re.sub("|".join(map(re.escape, forms)), REDACTED, text)
     for shape in _SHAPES:
@@ -292,3 +293,42 @@ def test_learning_while_others_read_is_safe() -> None:
     stop.set()
     thread.join()
     assert faults == []
+
+
+def test_secrets_of_a_run_are_known_until_the_next_run_begins() -> None:
+    secrets = Secrets()
+    secrets.learn("of the process", "process-secret")
+    with secrets.of_run():
+        secrets.learn("of the run", "first-secret")
+    text = "process-secret first-secret"
+    assert secrets.redact(text) == "*** ***", "Prefect logs the end of a run after it"
+    with secrets.of_run():
+        assert secrets.redact(text) == "*** first-secret"
+        secrets.learn("of the run", "process-secret")
+    with secrets.of_run():
+        assert secrets.redact(text) == "*** first-secret"
+
+
+def test_a_run_that_begins_beside_another_forgets_nothing_of_it() -> None:
+    secrets = Secrets()
+    with secrets.of_run():
+        secrets.learn("of the first", "first-secret")
+
+        def run_beside() -> None:
+            with secrets.of_run():
+                secrets.learn("of the second", "second-secret")
+
+        beside = threading.Thread(target=run_beside)
+        beside.start()
+        beside.join()
+        assert secrets.redact("first-secret second-secret") == "*** ***"
+        secrets.learn("of the first too", "another-secret")
+        assert secrets.found_in("another-secret") == {"of the first too"}
+
+
+def test_a_thousand_runs_leave_no_more_secrets_than_one() -> None:
+    secrets = Secrets()
+    for number in range(1000):
+        with secrets.of_run():
+            secrets.learn("the token", f"token-of-run-{number}")
+    assert secrets.redact("token-of-run-998 token-of-run-999") == "token-of-run-998 ***"

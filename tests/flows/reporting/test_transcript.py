@@ -64,7 +64,7 @@ def says(text: str, **more: str) -> dict[str, Any]:
     return {"type": "assistant", "message": {"content": content}, "timestamp": "2026-11-24T22:04:05.123Z", **more}
 
 
-def calls(name: str, number: int, **given: str) -> dict[str, Any]:
+def calls(name: str, number: int, /, **given: str) -> dict[str, Any]:
     return {
         "type": "assistant",
         "message": {"content": [{"type": "tool_use", "id": f"t{number}", "name": name, "input": given}]},
