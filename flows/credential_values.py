@@ -10,6 +10,7 @@ from typing import Final
 
 from flows.errors import InvalidCredential
 from flows.redaction import ENVIRONMENT, is_proxy, strip
+from flows.text_safety import ASCII_CONTROLS
 
 _AUTH: Final = "PREFECT_API_AUTH_STRING"
 _AWS_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -19,7 +20,7 @@ _ADDRESSES: Final = ("ANTHROPIC_BASE_URL",)
 _FAULTS: Final = (
     (re.compile(r"[\r\n]"), "a line break"),
     (re.compile(r"\s"), "white space"),
-    (re.compile(r"[\x00-\x1f\x7f]"), "a control character"),
+    (re.compile(f"[{ASCII_CONTROLS}]"), "a control character"),
     (re.compile(r"[^\x21-\x7e]"), "a character that is not ASCII"),
 )
 _BASE64_FAULTS: Final = tuple(fault for fault in _FAULTS if fault[1] in {"a line break", "a control character"})

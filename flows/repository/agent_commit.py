@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from flows.errors import disk_full_error
 from flows.repository.agent_git import git_line, run_as_agent
 from flows.sandbox.workspace import Workspace
 
 _SCRIPT: Final = """
 set -e
-repository=$1 index=$2 base=$3 ref=$4 message=$5 may_fail=$6 beside_agent=$7
-shift 7
+repository=$1 index=$2 base=$3 ref=$4 message=$5 may_fail=$6
+shift 6
 # The processes that held these locks were ended.
 rm -f "$index.lock" "$repository/$ref.lock"
 # The time stamps in the agent's own index say which files are unchanged, so that only new ones are read.
@@ -23,12 +24,7 @@ fi
 # A file that was checked out in the second in which the index was written may have changed in that second: git add
 # would take each for new, and write it again. This compares them.
 "$@" update-index -q --refresh 2>/dev/null || :
-if ! errors=$("$@" add --all $may_fail 2>&1); then
-    echo "$errors" >&2
-    test -n "$may_fail"
-    # On a full disk the index stays as it was, so that nothing would seem to be new. A later look may find room.
-    case $beside_agent$errors in yes*"No space left on device"* | yes*"Disk quota exceeded"*) exit 1 ;; esac
-fi
+"$@" add --all $may_fail || test -n "$may_fail"
 tree=$("$@" write-tree)
 commit=$("$@" -c user.name=agent -c user.email=agent@localhost commit-tree "$tree" -p "$base" -m "$message")
 "$@" update-ref "$ref" "$commit"
@@ -64,11 +60,15 @@ def commit_work_tree(
         DiskFull: The disk is full.
     """
     into = repository or workspace.work_tree / ".git"
-    may_fail, beside = "--ignore-errors" if despite_faults else "", "yes" if beside_agent else "no"
-    arguments = (str(into), str(index or into / "index"), base, ref, ref.rpartition("/")[2], may_fail, beside)
-    return run_as_agent(
+    may_fail = "--ignore-errors" if despite_faults else ""
+    arguments = (str(into), str(index or into / "index"), base, ref, ref.rpartition("/")[2], may_fail)
+    result = run_as_agent(
         workspace,
         ["sh", "-c", _SCRIPT, "sh", *arguments, *git_line(workspace, into)],
         environment={**({"GIT_INDEX_FILE": str(index)} if index else {}), **(environment or {})},
         beside_agent=beside_agent,
-    ).text
+    )
+    # On a full disk the index stays as it was, so that nothing would seem to be new.
+    if beside_agent and (error := disk_full_error(result.stderr)):
+        raise error
+    return result.text

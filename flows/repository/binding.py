@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from flows.errors import InvalidGitSecret
 from flows.parameters.addresses import RepoUrl
+from flows.text_safety import ASCII_CONTROLS
 
 HOSTS: Final = "hosts"
 REPOSITORIES: Final = "repositories"
@@ -167,7 +168,7 @@ def _is_plain(part: str) -> bool:
         decoded = unquote(part, errors="strict")
     except UnicodeDecodeError:
         return False
-    return bool(decoded.strip(".")) and not re.search(r"[/\\%;\x00-\x1f\x7f]", decoded)
+    return bool(decoded.strip(".")) and not re.search(rf"[/\\%;{ASCII_CONTROLS}]", decoded)
 
 
 def _part_pattern(part: str) -> str:

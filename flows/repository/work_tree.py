@@ -2,7 +2,7 @@
 
 A pack is written once and never changed. Ours are root's and read-only, and so are the agent's hard links to them: it
 can remove its name for a pack, and neither write to the pack nor change its mode. So nothing is copied, whatever the
-size of the repository. Where there is no wall, the agent could do both, and gets copies.
+size of the repository. An agent that is not isolated could do both, and gets copies.
 """
 
 import os

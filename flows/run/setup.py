@@ -39,10 +39,8 @@ def set_up(
     block = load_claude_code(request.claude_code_block) if request.claude_code_block else None
     options = request.claude_code_options(block.options() if block else None)
     agent = Agent(options, model_provider(options, block))
-    if workspace.agent.missing_wall:
-        get_run_logger().warning(
-            "the isolation of the agent from this process is missing: %s", workspace.agent.missing_wall
-        )
+    if workspace.agent.missing_isolation:
+        get_run_logger().warning("the agent is not isolated from this process: %s", workspace.agent.missing_isolation)
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
     return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
 

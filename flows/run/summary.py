@@ -89,7 +89,7 @@ def _warnings(run: Run) -> Iterator[str]:
     yield from run.warnings
     if not isinstance(run, ImplementRun):
         return
-    if reason := run.workspace.agent.missing_wall:
+    if reason := run.workspace.agent.missing_isolation:
         yield f"the agent was not isolated from the flow's process: {reason}"
     if run.agent.session_id and not run.agent.meter.is_exact:
         yield "the cost is an upper bound: the model's price is not known, or a reply broke off"

@@ -1,7 +1,8 @@
 """The agent's user: a uid of its own for each run, so that the kernel keeps the agent away from everything of ours.
 
-Only root on Linux can build that wall. Elsewhere the same calls run the agent as this process's own user, and
-`missing_wall` says so. A process of the agent is known by its uid or, without the wall, by a mark in its environment.
+Only root on Linux can isolate the agent. Elsewhere the same calls run it as this process's own user, and
+`missing_isolation` says so. A process of the agent is known by its uid or, without isolation, by a mark in its
+environment.
 """
 
 import os
@@ -54,13 +55,13 @@ _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**
 
 @dataclass(frozen=True)
 class AgentUser:
-    """Who the agent runs as. `uid` is None where there is no wall."""
+    """The user that the agent runs as. `uid` is None if the agent is not isolated."""
 
     uid: int | None
     mark: str
     """The value of the `MARK` environment variable of every process of this run's agent."""
-    missing_wall: str = ""
-    """Why there is no wall, as a sentence; empty where there is one."""
+    missing_isolation: str = ""
+    """Why the agent is not isolated, as a sentence; empty if it is."""
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return `command` as the agent's user runs it: no capability, no group, no way to gain a privilege."""
@@ -153,7 +154,7 @@ def _limits() -> list[str]:
 @contextmanager
 def agent_user(mark: str) -> Iterator[AgentUser]:
     """Take a uid that no other run on this host has, for as long as the context lasts."""
-    reason = _why_no_wall()
+    reason = _reason_for_no_isolation()
     if reason:
         yield AgentUser(None, mark, reason)
         return
@@ -162,7 +163,7 @@ def agent_user(mark: str) -> Iterator[AgentUser]:
         yield AgentUser(uid, mark)
 
 
-def _why_no_wall() -> str:
+def _reason_for_no_isolation() -> str:
     consequence = "the agent runs as this process's own user and can read what that user can"
     if os.geteuid() != 0:
         return f"not running as root: {consequence}"

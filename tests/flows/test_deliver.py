@@ -13,16 +13,18 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import GIT_TOKEN
 from flows import errors
 from flows.deliver import deliver
+from flows.outcome.result import RunResult
 from tests.support.runs import Run
 from tests.support.world import World
 
 CI_CHANGE = "mkdir .circleci; echo x > .circleci/config.yml"
 
 
-def delivering(run: Run, **parameters: Any) -> Any:  # noqa: ANN401 (a state's result)
+def delivering(run: Run, **parameters: Any) -> Any:  # noqa: ANN401 (an error, or the commit)
     call: Callable[..., Any] = deliver
     state = call(flow_run_id=run.id, **parameters, return_state=True)
-    return state.result(raise_on_failure=False)
+    result = state.result(raise_on_failure=False)
+    return result.commit if isinstance(result, RunResult) else result
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_no_report_changes_no_delivery(world: World, kept: Run, monkeypatch: pyt
     def broken(*_: object) -> str:
         raise errors.GitFailed("the objects cannot be read")
 
-    monkeypatch.setattr("flows.run.lifecycle.patch", broken)
+    monkeypatch.setattr("flows.run.summary.patch", broken)
     assert delivering(kept, policy={"allow_ci_changes": True}) == world.git("rev-parse", "the-branch")
 
 

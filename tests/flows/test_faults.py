@@ -95,7 +95,7 @@ def test_a_model_that_stays_overloaded_is_named_and_the_work_kept(
     assert isinstance(refused.error, errors.ModelUnavailable)
     assert refused.run_count("claude") == 4
     assert len(script.faults) > 900, "it does not go on asking"
-    assert "the work so far is kept as" in str(refused.error)
+    assert "the work so far is saved as" in str(refused.error)
     assert refused.kept("checkpoint-0").exists()
     world.git("fetch", "--quiet", str(refused.kept("change.bundle")), "the-branch:kept")
     assert world.content("kept", "step-2") == "2"

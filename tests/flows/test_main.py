@@ -117,7 +117,7 @@ def test_a_failed_run_ends_with_its_reason_and_status_1(world: World) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run as root to check this")
-def test_without_root_the_run_works_and_says_which_wall_is_missing(world: World) -> None:
+def test_without_root_the_run_works_and_says_that_the_agent_is_not_isolated(world: World) -> None:
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     home = world.stack.home.parent / f"{world.name}-home"
     home.mkdir(mode=0o700)
@@ -129,7 +129,7 @@ def test_without_root_the_run_works_and_says_which_wall_is_missing(world: World)
             nobody,
         )
         assert done.returncode == 0, done.stderr
-        assert "the wall between the agent and this process is missing: not running as root" in done.stderr
+        assert "the agent is not isolated from this process: not running as root" in done.stderr
         alive = [p for p in psutil.process_iter() if p.uids().real == 65534 and p.status() != psutil.STATUS_ZOMBIE]
         assert alive == []
     finally:

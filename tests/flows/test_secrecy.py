@@ -14,7 +14,7 @@ from tests.support.runs import run_flow
 from tests.support.sightings import PATTERNS, holders, sampled_argv, seen_in
 from tests.support.world import World
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the wall between two users needs root: run as root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the isolation of the agent needs root: run as root")
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])

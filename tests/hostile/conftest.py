@@ -28,7 +28,7 @@ exit 0
 def pytest_sessionstart() -> None:
     if not sys.platform.startswith("linux") or os.geteuid() != 0 or not shutil.which("setpriv"):
         raise pytest.UsageError(
-            "the hostile suite tests the wall between two users: run it as root on Linux, with util-linux"
+            "the hostile suite tests the isolation between two users: run it as root on Linux, with util-linux"
         )
 
 

@@ -24,7 +24,7 @@ PASSWORD: Final = f"local-auth-string-{secrets.token_hex(6)}"
 PATTERN: Final = "local-auth-string-[0-9a-f]{12}"
 PROJECT: Final = Path(__file__).parents[2]
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the wall between two users needs root: run as root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the isolation of the agent needs root: run as root")
 
 
 @dataclass(frozen=True)

@@ -58,12 +58,12 @@ def test_json_is_all_that_standard_output_has(world: World) -> None:
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     commit = world.git("rev-parse", outcome["branch"])
-    assert (outcome["outcome"], outcome["commit"], outcome["files"]) == ("completed", commit, ["hello.txt"])
+    assert (outcome["outcome"], outcome["commit"], outcome["files"]) == ("delivered", commit, ["hello.txt"])
     assert outcome["turns"] == 2
     assert outcome["cost_usd"] > 0
     assert outcome["error"] is None
     assert len(outcome["flow_run_id"]) == 36
-    assert (Path(outcome["kept_in"]) / "report.md").exists()
+    assert (Path(outcome["saved_in"]) / "report.md").exists()
 
 
 def test_json_names_an_error_and_where_the_run_is_kept(world: World) -> None:
@@ -72,7 +72,7 @@ def test_json_names_an_error_and_where_the_run_is_kept(world: World) -> None:
     outcome = json.loads(done.stdout)
     assert (done.returncode, outcome["outcome"], outcome["error"]["name"]) == (1, "failed", "CiFilesChanged")
     assert "ALLOW_CI_CHANGES" in outcome["error"]["message"]
-    assert (Path(outcome["kept_in"]) / "change.bundle").exists()
+    assert (Path(outcome["saved_in"]) / "change.bundle").exists()
 
 
 def test_json_of_what_cannot_start_has_the_same_fields(world: World) -> None:

@@ -77,7 +77,7 @@ def test_users_at_the_same_time_never_share_a_uid() -> None:
         users = [stack.enter_context(agent_user(f"run {n}")) for n in range(30)]
         assert len({user.uid for user in users}) == 30
         assert all(user.uid in range(FIRST_UID, FIRST_UID + UID_COUNT) for user in users)
-        assert not any(user.missing_wall for user in users)
+        assert not any(user.missing_isolation for user in users)
 
 
 @as_root
