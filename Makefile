@@ -102,6 +102,7 @@ bench-checkpoints: $(VENV)/ready ## What checkpoints cost a run on a repository 
 
 parameters-page: $(VENV)/ready ## Write the tables of docs/parameters.md from the flows' parameters
 	@$(BIN)/python -m flows.parameters.page docs/parameters.md
+
 bench-redaction: $(VENV)/ready ## How fast text is redacted with 1, 10, 200 and 1,000 secrets
 	@$(BIN)/python -m tests.bench.redaction
 
