@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from deployments.local import scripts
-from deployments.local.outcome import Outcome
+from deployments.local.local_run import LocalRun
 from deployments.local.served import DemoFailed, run, served
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN, LocalStack, local_stack
 from flows.reporting.terminal import Progress, progress
@@ -74,16 +74,16 @@ def demo(options: Options, console: Console) -> int:
             run_id, succeeded = run(
                 environment,
                 server,
-                lambda run_id: follow(Outcome(stack, name, run_id), rows),
+                lambda run_id: follow(LocalRun(stack, name, run_id), rows),
                 provider=provider,
                 **parameters,
             )
             if succeeded:
                 rows.complete("run")
-        outcome = Outcome(stack, name, run_id)
-        outcome.show(console)
+        local_run = LocalRun(stack, name, run_id)
+        local_run.show(console)
         if options.as_json:
-            print(json.dumps(outcome.summary()), flush=True)
+            print(json.dumps(local_run.summary()), flush=True)
         if options.keep:
             console.input("The Prefect UI is up at the address above. Enter ends it.")
         return 0 if succeeded else 1
@@ -130,9 +130,9 @@ def run_environment(stack: LocalStack, options: Options) -> dict[str, str]:
     }
 
 
-def follow(outcome: Outcome, rows: Progress) -> None:
+def follow(local_run: LocalRun, rows: Progress) -> None:
     """Show how far the run's steps are."""
-    for step, task_run in outcome.steps():
+    for step, task_run in local_run.steps():
         (rows.complete if task_run["state"]["type"] == "COMPLETED" else rows.begin)(step)
 
 

@@ -78,8 +78,8 @@ def _held_in(name: str, but_not: str = "") -> Callable[[Scene], Iterator[Machine
 
     def reach(scene: Scene) -> Iterator[Machine]:
         with scene.machine_that_stops_writing(name) as machine:
-            wait(machine, lambda: scene.kept(name).exists() and scene.kept(name).stat().st_size > 0)
-            assert not but_not or not scene.kept(but_not).exists()
+            wait(machine, lambda: scene.saved_file(name).exists() and scene.saved_file(name).stat().st_size > 0)
+            assert not but_not or not scene.saved_file(but_not).exists()
             yield machine
 
     return reach

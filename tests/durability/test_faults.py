@@ -156,6 +156,6 @@ def test_a_disk_that_stays_full_has_a_name_and_the_work_is_kept(the_run: Scene, 
         assert the_run.run.state == "Failed", machine.log()
         assert "DiskFull" in machine.log()
         assert not the_run.left_behind()
-    the_run.world.git("fetch", "--quiet", str(the_run.kept("change.bundle")), "the-branch:kept")
+    the_run.world.git("fetch", "--quiet", str(the_run.saved_file("change.bundle")), "the-branch:kept")
     kept = set(the_run.world.git("diff", "--name-only", "main", "kept").splitlines())
     assert {f"step-{n}" for n in range(1, 6)} <= kept <= WORK

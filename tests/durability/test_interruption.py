@@ -112,7 +112,7 @@ def test_a_cancelled_run_ends_soon_and_keeps_what_there_is(the_run: Scene) -> No
         assert the_run.run.state == "Cancelled", machine.log()
         assert not the_run.left_behind()
     assert BRANCH not in the_run.world.branches()
-    assert the_run.kept("change.bundle").exists()
+    assert the_run.saved_file("change.bundle").exists()
     assert the_run.reports() == ["Interrupted"]
     found = the_run.saved_run().checkpoint
     assert found

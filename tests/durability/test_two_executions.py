@@ -55,12 +55,12 @@ def test_one_that_wakes_up_when_the_other_is_done_changes_nothing(the_run: Scene
         first.freeze()
         with the_run.machine() as second:
             second.end()
-            kept = {path.name: path.read_bytes() for path in the_run.kept("").iterdir() if path.is_file()}
+            kept = {path.name: path.read_bytes() for path in the_run.saved_file("").iterdir() if path.is_file()}
             first.thaw()
             first.end()
             assert TAKEN_OVER in first.log()
             check(the_run, first, second)
-    assert kept == {path.name: path.read_bytes() for path in the_run.kept("").iterdir() if path.is_file()}
+    assert kept == {path.name: path.read_bytes() for path in the_run.saved_file("").iterdir() if path.is_file()}
 
 
 def test_one_that_was_about_to_push_leaves_it_to_the_other(the_run: Scene) -> None:

@@ -29,7 +29,7 @@ def test_the_run_stops_before_the_request_above_the_budget_and_keeps_its_work(
     assert stopped.run_count("claude") == 1
     paths = [asked.path.partition("?")[0] for asked in world.stack.model.asked]
     assert len([path for path in paths if "count" not in path]) == 2
-    world.git("fetch", "--quiet", str(stopped.kept("change.bundle")), "refs/heads/*:refs/heads/kept/*")
+    world.git("fetch", "--quiet", str(stopped.saved_file("change.bundle")), "refs/heads/*:refs/heads/kept/*")
     [branch] = [name for name in world.branches() if name.startswith("kept/")]
     assert world.content(branch, "0.txt") == "0"
     assert world.branches() == {"main", branch}

@@ -96,8 +96,8 @@ def test_a_model_that_stays_overloaded_is_named_and_the_work_kept(
     assert refused.run_count("claude") == 4
     assert len(script.faults) > 900, "it does not go on asking"
     assert "the work so far is saved as" in str(refused.error)
-    assert refused.kept("checkpoint-0").exists()
-    world.git("fetch", "--quiet", str(refused.kept("change.bundle")), "the-branch:kept")
+    assert refused.saved_file("checkpoint-0").exists()
+    world.git("fetch", "--quiet", str(refused.saved_file("change.bundle")), "the-branch:kept")
     assert world.content("kept", "step-2") == "2"
 
 
@@ -134,7 +134,7 @@ def test_a_push_that_the_remote_refuses_keeps_the_change(world: World, run: Call
     assert "the sun does not shine" in str(refused.error)
     assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
     assert refused.run_count("push") == 1
-    bundle = refused.kept("change.bundle")
+    bundle = refused.saved_file("change.bundle")
     world.git("fetch", "--quiet", str(bundle), "feature/y:kept")
     assert world.content("kept", "hello.txt") == "hello"
 
@@ -168,7 +168,7 @@ def test_limits_end_the_run_by_name_and_keep_the_work(world: World, run: Callabl
     world.script(*(Turn("On.", (Tool("Bash", {"command": f"echo {i} > f{i}"}),)) for i in range(5)))
     refused = run(limits={"max_turns": 2})
     assert isinstance(refused.error, errors.TurnLimitReached)
-    assert refused.kept("change.bundle").exists()
+    assert refused.saved_file("change.bundle").exists()
     assert world.branches() == {"main"}
 
 
@@ -180,8 +180,8 @@ def test_an_agent_that_works_too_long_is_ended(world: World, run: Callable[..., 
     assert time.monotonic() - started < 30
     assert "limits.agent_timeout_seconds" in str(refused.error)
     assert "change.bundle" in str(refused.error)
-    assert refused.kept("change.bundle").exists()
-    assert refused.kept("checkpoint-0").exists()
+    assert refused.saved_file("change.bundle").exists()
+    assert refused.saved_file("checkpoint-0").exists()
 
 
 def test_an_agent_that_falls_silent_is_ended_and_resumed(world: World, run: Callable[..., Run]) -> None:

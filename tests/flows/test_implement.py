@@ -151,7 +151,7 @@ def test_the_secret_may_be_named_by_its_arn(world: World, run: Callable[..., Run
 
 
 def test_the_transcript_is_kept_whole(run: Callable[..., Run]) -> None:
-    lines = gzip.decompress(run().kept("transcript.jsonl.gz").read_bytes()).splitlines()
+    lines = gzip.decompress(run().saved_file("transcript.jsonl.gz").read_bytes()).splitlines()
     kinds = [json.loads(line)["type"] for line in lines]
     assert kinds[-1] == "result"
     assert {"system", "assistant", "user"} <= set(kinds)

@@ -50,7 +50,7 @@ def check_refused(
     assert {"Task run 'clone'", "Task run 'claude'"}.isdisjoint(steps_started(caplog))
     shown = f"{done.done.error}{done.done.state!r}{done.done.artifact()}".encode() + done.said + done.argv
     assert seen_in(shown, parts) == []
-    files = [path for path in done.done.kept("").rglob("*") if path.is_file()]
+    files = [path for path in done.done.saved_file("").rglob("*") if path.is_file()]
     assert not [path for path in files if seen_in(path.read_bytes(), parts)]
 
 
@@ -215,7 +215,7 @@ def test_keys_that_are_lost_for_good_end_the_run_soon_and_by_name_and_its_work_i
     done = run(limits=EVERY_SECOND)
     assert time.monotonic() - began < 60
     assert type(done.error) is AwsCredentialsMissing
-    assert done.kept("change.bundle").exists()
+    assert done.saved_file("change.bundle").exists()
     assert done.run_count("claude") == 1
     assert AWS_SECRET_ACCESS_KEY not in caplog.text
     assert 1 < len([record for record in caplog.records if "the model gateway" in record.getMessage()]) < 5

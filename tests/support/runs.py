@@ -41,7 +41,7 @@ class Run:
             time.sleep(0.1)
         raise AssertionError(f"no finished task run {step!r}")
 
-    def kept(self, name: str) -> Path:
+    def saved_file(self, name: str) -> Path:
         """Return the path of one of the run's saved files."""
         return Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / self.id / name
 

@@ -35,12 +35,12 @@ def test_a_credential_that_the_agent_knows_stops_the_run_and_is_said_nowhere(
     assert "renew it" in str(stopped.error)
     assert world.branches() == {"main"}
     assert "runs echo *** > found.txt" in caplog.text
-    transcript = gzip.decompress(stopped.kept("transcript.jsonl.gz").read_bytes())
+    transcript = gzip.decompress(stopped.saved_file("transcript.jsonl.gz").read_bytes())
     assert b"echo *** > found.txt" in transcript
     said = caplog.text.encode() + transcript + database(world)
     assert secret.encode() not in said
     assert base64.b64encode(secret.encode()).rstrip(b"=") not in said
-    assert stopped.kept("change.bundle").stat().st_size
+    assert stopped.saved_file("change.bundle").stat().st_size
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_change_that_may_not_leave_is_kept_and_the_agent_is_not_paid_twice(
     assert f"change.bundle: the flow deliver pushes it later (flow_run_id={stopped.id})" in str(stopped.error)
     assert (stopped.run_count("claude"), stopped.run_count("push")) == (1, 1)
     assert world.branches() == {"main"}
-    world.git("fetch", "--quiet", str(stopped.kept("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
+    world.git("fetch", "--quiet", str(stopped.saved_file("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
     assert world.git("diff", "--name-only", "main", "kept")
     assert run(branch_name="allowed", policy=policy).delivered().commit
 
@@ -75,9 +75,9 @@ def test_what_looks_like_a_token_is_redacted_in_log_report_result_and_transcript
     assert done.delivered().summary == "Done with ***."
     assert "Done with ***." in done.artifact()
     assert "says: I use ***." in caplog.text
-    transcript = gzip.decompress(done.kept("transcript.jsonl.gz").read_bytes())
+    transcript = gzip.decompress(done.saved_file("transcript.jsonl.gz").read_bytes())
     assert b"Done with ***." in transcript
-    said = caplog.text.encode() + transcript + database(world) + done.kept("report.md").read_bytes()
+    said = caplog.text.encode() + transcript + database(world) + done.saved_file("report.md").read_bytes()
     assert SOMEBODYS_TOKEN.encode() not in said
 
 
@@ -97,7 +97,7 @@ def test_a_broken_or_a_nested_repository_is_named_and_the_work_is_kept(
     stopped = run(branch_name="the-branch")
     assert type(stopped.error) is error
     assert stopped.run_count("claude") == 1
-    world.git("fetch", "--quiet", str(stopped.kept("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
+    world.git("fetch", "--quiet", str(stopped.saved_file("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
     assert world.content("kept", "work.txt") == "work"
     assert world.branches() == {"main", "kept"}
 

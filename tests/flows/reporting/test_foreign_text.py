@@ -85,7 +85,9 @@ def test_whatever_the_agent_says_the_event_the_report_and_every_log_line_arrive(
     assert {"says: done ?", "says: done ? ? first two ?? of them", "says: done first inside"} <= set(lines)
     report = done.artifact()
     assert "> two ?? of them" in report
-    check_texts([event, lines, report, done.kept("report.md").read_text(), done.delivered().summary, resource(done)])
+    check_texts(
+        [event, lines, report, done.saved_file("report.md").read_text(), done.delivered().summary, resource(done)]
+    )
 
 
 def test_whatever_the_models_api_says_the_failure_is_reported(

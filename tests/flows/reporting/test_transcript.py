@@ -261,6 +261,6 @@ def test_what_is_no_event_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_run_keeps_the_page(world: World, run: Callable[..., Run]) -> None:
     world.shell("echo hello > hello.txt; cat nothing")
-    html = run(instructions="Say hello to the reviewer").kept("transcript.html").read_text()
+    html = run(instructions="Say hello to the reviewer").saved_file("transcript.html").read_text()
     for said in ("Say hello to the reviewer", "echo hello &gt; hello.txt; cat nothing", "No such file", world.name):
         assert said in html

@@ -34,7 +34,7 @@ def test_a_run_has_a_report_a_table_of_steps_and_its_progress(world: World, run:
     shown = artifacts(done)
     assert shown.keys() == {f"implement-{world.name}-report", f"implement-{world.name}-steps", "progress"}
     assert shown[f"implement-{world.name}-report"]["description"] == done.state.message
-    assert done.kept("report.md").read_text() == done.artifact()
+    assert done.saved_file("report.md").read_text() == done.artifact()
     assert shown["progress"]["data"] == 100
     assert "2 of 200 turns" in shown["progress"]["description"]
     steps = {row["step"]: row for row in json.loads(shown[f"implement-{world.name}-steps"]["data"])}
@@ -66,11 +66,11 @@ def test_a_change_that_was_stopped_has_a_report_with_the_way_on(world: World, ru
     stopped = run(branch_name="the-branch")
     report = stopped.artifact()
     assert report.startswith("# Failed: CiFilesChanged")
-    assert f"git fetch {stopped.kept('change.bundle')} the-branch" in report
+    assert f"git fetch {stopped.saved_file('change.bundle')} the-branch" in report
     assert f"-p flow_run_id={stopped.id} -p 'policy={{\"allow_ci_changes\": true}}'" in report
     assert "+x" in report
     assert "| push | Failed |" in report
-    assert stopped.kept("report.md").read_text() == report
+    assert stopped.saved_file("report.md").read_text() == report
     assert tags(stopped)["outcome"] == "failed"
 
 
@@ -95,7 +95,7 @@ def test_a_run_that_was_refused_has_a_report_too(
     report = refused.artifact()
     assert report.startswith(f"# Failed: {name}")
     assert "the-password" not in report
-    assert refused.kept("report.md").read_text() == report
+    assert refused.saved_file("report.md").read_text() == report
     assert tags(refused) == {"outcome": "failed"}
 
 
@@ -109,7 +109,7 @@ def test_an_api_that_takes_no_artifact_and_no_tag_fails_no_run(
         monkeypatch.setattr(SyncPrefectClient, call, away)
     done = run()
     assert world.git("rev-parse", done.delivered().branch) == done.delivered().commit
-    assert done.kept("report.md").exists()
+    assert done.saved_file("report.md").exists()
     assert sum("a part of the report is missing" in record.getMessage() for record in caplog.records) == 3
 
 

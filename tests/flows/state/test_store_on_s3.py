@@ -59,7 +59,7 @@ def test_everything_of_a_run_is_kept_there_and_nothing_here(world: World, bucket
     done.delivered()
     files = kept(world, bucket, done)
     assert files.keys() >= KEPT
-    assert not done.kept(".").exists()
+    assert not done.saved_file(".").exists()
     asked, usage = json.loads(files["request.json"]), json.loads(files["usage.json"])
     assert (asked["branch_name"], asked["limits"]["checkpoint_seconds"]) == ("new", 1)
     assert usage["replies"] == 3

@@ -14,8 +14,8 @@ from deployments.local.stack import LocalStack
 
 
 @dataclass
-class Outcome:
-    """A run of `implement`, looked up at its end."""
+class LocalRun:
+    """A run of `implement` on the local stack."""
 
     stack: LocalStack
     repository: str
