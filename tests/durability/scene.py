@@ -74,7 +74,7 @@ class Scene:
         with self.machine(("-m", "tests.durability.slow_store"), slow) as made:
             yield made
 
-    def kept(self, name: str) -> Path:
+    def saved_file(self, name: str) -> Path:
         """Return the path of one of the run's saved files."""
         return self.store / "claude-code-headless" / self.run.id / name
 

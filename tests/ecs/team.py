@@ -103,7 +103,7 @@ class Team:
         with started(self.engine, submitted, account) as container:
             yield container
 
-    def kept(self, run_id: str) -> set[str]:
+    def saved_files(self, run_id: str) -> set[str]:
         """Return the names of what the results bucket has of a run."""
         bucket, prefix = f"{self.cloud.project}-results-123456789012-us-east-1", f"claude-code-headless/{run_id}/"
         found = self.cloud.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])

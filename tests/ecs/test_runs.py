@@ -28,7 +28,7 @@ def test_a_run_is_done_in_its_task(team: Team, world: World, capsys: pytest.Capt
     assert status == 0, said
     assert state(run_id) == "Completed", said
     assert world.content("by-the-team", "hello.txt") == "hello"
-    assert {"plan", "instructions-0", "change", "report.md", "usage.json"} <= team.saved_file(run_id)
+    assert {"plan", "instructions-0", "change", "report.md", "usage.json"} <= team.saved_files(run_id)
     to_first_task = (first_task_start(run_id) - begun).total_seconds()
     with capsys.disabled():
         print(f"\nfrom the task's command to the first Prefect task: {to_first_task:.1f} s")
