@@ -29,12 +29,35 @@ class StepTime:
     attempts: int
 
 
-_STEPS: Final[ContextVar[dict[str, StepTime] | None]] = ContextVar("steps", default=None)
+class StepTimes:
+    """The times of a run's steps so far, in the order of their beginnings.
+
+    Not a dictionary: Prefect walks through every dictionary that it finds in a task's arguments, and fails where
+    another task adds to it meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._times: dict[str, StepTime] = {}
+
+    def begin(self, name: str) -> StepTime:
+        """Return the time of a step before its next attempt."""
+        return self._times.setdefault(name, StepTime(name, "Running", 0, 0))
+
+    def record(self, step: StepTime) -> None:
+        """Replace the time of a step."""
+        self._times[step.name] = step
+
+    def all(self) -> tuple[StepTime, ...]:
+        """Return the times as they are now."""
+        return tuple(self._times.values())
 
 
-def record_steps() -> dict[str, StepTime]:
-    """Start to record; return the steps by name, to which `timed` adds in this context and in its threads."""
-    steps = dict[str, StepTime]()
+_STEPS: Final[ContextVar[StepTimes | None]] = ContextVar("steps", default=None)
+
+
+def record_steps() -> StepTimes:
+    """Start to record; return the times, to which `timed` adds in this context and in its threads."""
+    steps = StepTimes()
     _STEPS.set(steps)
     return steps
 
@@ -43,12 +66,13 @@ def record_steps() -> dict[str, StepTime]:
 def timed(name: str) -> Iterator[None]:
     """Record one attempt of a step."""
     start, state = time.monotonic(), "Failed"
-    steps = {} if (recorded := _STEPS.get()) is None else recorded
-    before = steps.setdefault(name, StepTime(name, "Running", 0, 0))
+    steps = _STEPS.get() or StepTimes()
+    before = steps.begin(name)
     LOGGER.info(BEGINS, extra={"task_name": name})
     try:
         yield
         state = "Completed"
         LOGGER.info(DONE, extra={"task_name": name})
     finally:
-        steps[name] = StepTime(name, state, before.seconds + time.monotonic() - start, before.attempts + 1)
+        seconds = before.seconds + time.monotonic() - start
+        steps.record(StepTime(name, state, seconds, before.attempts + 1))

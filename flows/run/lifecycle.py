@@ -1,7 +1,7 @@
 """Opening and closing a run: from the check of its parameters to its report, however it ends."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
@@ -16,7 +16,7 @@ from prefect.states import Completed
 
 from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary, headline
-from flows.outcome.timing import StepTime, record_steps
+from flows.outcome.timing import StepTimes, record_steps
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.signature import RawParameters
@@ -111,7 +111,7 @@ def _reported(report: Callable[[BaseException | None], None], *, is_over: bool =
 
 
 def _report_refusal(
-    parameters: RawParameters[ImplementParameters], steps: Mapping[str, StepTime], error: BaseException | None
+    parameters: RawParameters[ImplementParameters], steps: StepTimes, error: BaseException | None
 ) -> None:
     with _at_most_a_warning():
         summary = refusal_summary(parameters.raw, steps, error)

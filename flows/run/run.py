@@ -1,13 +1,12 @@
 """What is known of a run from its start. None of it changes; what the run does is in its saved state."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from prefect import runtime
 
 from flows.agent.session import Agent
-from flows.outcome.timing import StepTime
+from flows.outcome.timing import StepTimes
 from flows.parameters.implement import ImplementParameters, default_branch_name
 from flows.sandbox.workspace import Workspace
 from flows.state.saved_run import SavedRun
@@ -21,7 +20,7 @@ class Run:
     request: ImplementParameters
     workspace: Workspace
     saved: SavedRun
-    steps: Mapping[str, StepTime]
+    steps: StepTimes
     """The times of the steps so far."""
     warnings: list[str]
     """What the report should warn of, added by the steps."""

@@ -1,7 +1,6 @@
 """The set-up of a run: its parameters checked, its provider found, before anything is started or spent."""
 
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -14,7 +13,7 @@ from flows.aws.credentials import AwsBlock, usable_block
 from flows.credential_values import check_environment, strip_environment
 from flows.errors import BlockNotFound, NoSavedChange
 from flows.model.providers import PROVIDERS, ModelProvider
-from flows.outcome.timing import StepTime, record_steps
+from flows.outcome.timing import StepTimes, record_steps
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
     from blocks.claude_code import ClaudeCode
 
 
-def set_up(
-    parameters: RawParameters[ImplementParameters], workspace: Workspace, steps: Mapping[str, StepTime]
-) -> ImplementRun:
+def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace, steps: StepTimes) -> ImplementRun:
     """Check everything that can be checked without a server; raise the named error of the first thing that is wrong."""
     check_environment(os.environ)
     request = parameters.checked(branch_name=default_branch())

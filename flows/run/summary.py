@@ -11,7 +11,7 @@ from flows.agent.outcome import report
 from flows.agent.transcript import last_words
 from flows.errors import RunError
 from flows.outcome.summary import RunSummary
-from flows.outcome.timing import StepTime
+from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
 from flows.repository.collect import Change, collected, patch
 from flows.run.run import ImplementRun, Run
@@ -24,14 +24,12 @@ _REPORTED: Final = (StateFile.BUNDLE, StateFile.TRANSCRIPT_PAGE, StateFile.TRANS
 """The files of the run store that a report names."""
 
 
-def refusal_summary(
-    parameters: Mapping[str, Any], steps: Mapping[str, StepTime], error: BaseException | None
-) -> RunSummary:
+def refusal_summary(parameters: Mapping[str, Any], steps: StepTimes, error: BaseException | None) -> RunSummary:
     """Return what is known of a run that was refused before it started."""
     repo_url = None
     with suppress(RunError):
         repo_url = RepoUrl.parse(str(parameters.get("repo_url", "")))
-    return RunSummary(str(runtime.flow_run.id), deployment_name(), repo_url, steps=tuple(steps.values()), error=error)
+    return RunSummary(str(runtime.flow_run.id), deployment_name(), repo_url, steps=steps.all(), error=error)
 
 
 def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
@@ -40,7 +38,7 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
         flow_run_id=str(runtime.flow_run.id),
         deployment=deployment_name(),
         repo_url=run.request.repo_url,
-        steps=tuple(run.steps.values()),
+        steps=run.steps.all(),
         policy=run.request.policy,
         warnings=tuple(_warnings(run)),
         error=error,
