@@ -5,7 +5,8 @@ import json
 import os
 import re
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from deployments.local import scripts
+from deployments.local.git_remote import check_source
 from deployments.local.local_run import LocalRun
 from deployments.local.served import DemoFailed, run, served
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN, LocalStack, local_stack
@@ -59,6 +61,7 @@ def main() -> int:
 def demo(options: Options, console: Console) -> int:
     """Start the stack, run the deployment as a user would, and show what came of it."""
     provider = model_provider(options)
+    check_repository(options.repo)
     with ExitStack() as started:
         with progress(console) as rows:
             rows.say("stack", "S3, Secrets Manager, git remote, model, Prefect")
@@ -107,13 +110,32 @@ def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
     return name, {"repo_url": url, "instructions_s3_uri": stack.upload(SAMPLE / folder, name)}
 
 
+def check_repository(source: str) -> None:
+    """Check the person's repository before anything is started."""
+    if source:
+        with cloneable(source):
+            check_source(address(source))
+
+
 def repository(stack: LocalStack, source: str) -> tuple[str, str]:
     """Return the name and URL on the local git remote: the sample, or a copy of the person's."""
     if not source:
         return "todo", stack.git.create("todo", SAMPLE / "repository")
     name = re.sub(r"[^\w.-]", "-", Path(source.rstrip("/")).resolve().name.removesuffix(".git"))
+    with cloneable(source):
+        return name, stack.git.copy(name, address(source))
+
+
+def address(source: str) -> str:
+    """Return what git takes from any directory for a path or URL."""
+    return source if "://" in source else str(Path(source).resolve())
+
+
+@contextmanager
+def cloneable(source: str) -> Iterator[None]:
+    """Name the repository in git's error."""
     try:
-        return name, stack.git.copy(name, source if "://" in source else str(Path(source).resolve()))
+        yield
     except RuntimeError as error:
         raise DemoFailed(f"REPO={source} cannot be cloned: {error}") from None
 

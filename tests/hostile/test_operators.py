@@ -88,7 +88,9 @@ def test_a_saved_run_of_another_server_is_not_delivered_with_the_bound_token(
     assert isinstance(stopped.error, errors.CiFilesChanged)
     world.stack.git.asked.clear()
     call: Callable[..., Any] = deliver
-    state = call(stopped.id, policy={"allow_ci_changes": True}, git_credentials_secret_id=bound, return_state=True)
+    state = call(
+        flow_run_id=stopped.id, policy={"allow_ci_changes": True}, git_credentials_secret_id=bound, return_state=True
+    )
     assert isinstance(state.result(raise_on_failure=False), errors.RepositoryNotAllowed)
     assert world.stack.git.asked == []
 

@@ -28,20 +28,26 @@ def demo(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]
     )
 
 
-def test_it_shows_the_branch_the_diff_the_report_and_the_times() -> None:
-    done = demo()
-    assert done.returncode == 0, done.stdout + done.stderr
-    branch = re.search(r"feature/claude-implementation-\S+", done.stdout)
-    assert branch
-    assert "runs python3 -B -m unittest" in done.stdout
-    assert "+def create_todo(store: Store, title: str)" in done.stdout
-    assert "main.md" in done.stdout
+def test_it_shows_the_branch_the_diff_the_report_and_the_times_and_prints_the_outcome_for_machines() -> None:
+    done = demo("--json")
+    shown = done.stderr
+    assert done.returncode == 0, shown
+    outcome = json.loads(done.stdout)
+    assert outcome["outcome"] == "Completed"
+    assert outcome["files"] == ["tests/test_api.py", "todo/api.py"]
+    assert len(outcome["commit"]) == 40
+    assert set(outcome["steps"]) == {"secret", "clone", "instructions", "claude", "push"}
+    assert outcome["branch"] in shown
+    assert re.fullmatch(r"feature/claude-implementation-\S+", outcome["branch"])
+    assert "runs python3 -B -m unittest" in shown
+    assert "+def create_todo(store: Store, title: str)" in shown
+    assert "main.md" in shown
     for step in ("secret", "clone", "instructions", "claude", "push", "whole run"):
-        assert re.search(rf"{step}\s+│ Completed", done.stdout), step
-        assert step == "whole run" or len(re.findall(rf"^✓ {step} +\d+\.\d s", done.stdout, re.MULTILINE)) == 1, step
-    assert re.search(r"http://127.0.0.1:\d+/runs/flow-run/[0-9a-f-]{36}", done.stdout)
-    assert "\x1b" not in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+        assert re.search(rf"{step}\s+│ Completed", shown), step
+        assert step == "whole run" or len(re.findall(rf"^✓ {step} +\d+\.\d s", shown, re.MULTILINE)) == 1, step
+    assert re.search(r"http://127.0.0.1:\d+/runs/flow-run/[0-9a-f-]{36}", shown)
+    assert "\x1b" not in shown
+    assert "Traceback" not in shown
 
 
 def test_it_works_on_a_repository_of_ones_own(tmp_path: Path) -> None:
@@ -53,6 +59,7 @@ def test_it_works_on_a_repository_of_ones_own(tmp_path: Path) -> None:
     done = demo("--repo", str(tmp_path / "mine"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "+1 files, 2 lines." in done.stdout
+    assert "✓ claude" in done.stdout
     assert subprocess.run([*git, "branch"], check=True, capture_output=True, text=True).stdout.count("\n") == 1
 
 
@@ -64,18 +71,8 @@ def test_what_it_cannot_do_is_said_without_a_traceback(arguments: tuple[str, ...
     done = demo(*arguments)
     assert done.returncode == 1
     assert said in done.stdout
+    assert "stack" not in done.stdout  # it is found out before anything is started
     assert "Traceback" not in done.stdout + done.stderr
-
-
-def test_json_is_all_that_standard_output_has() -> None:
-    done = demo("--json")
-    assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout)
-    assert outcome["outcome"] == "Completed"
-    assert outcome["files"] == ["tests/test_api.py", "todo/api.py"]
-    assert len(outcome["commit"]) == 40
-    assert set(outcome["steps"]) == {"secret", "clone", "instructions", "claude", "push"}
-    assert "✓ claude" in done.stderr
 
 
 def test_a_terminal_shows_rows_and_ctrl_c_ends_everything() -> None:
