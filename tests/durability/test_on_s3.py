@@ -38,7 +38,7 @@ def test_a_run_goes_on_from_a_bucket_with_the_instructions_as_they_were(world: W
         second.end()
         said = second.log()
     assert run.state == "Completed", said
-    assert "goes on from there" in said
+    assert "resumes from there" in said
     assert [world.content("new", f"step-{n}") for n in range(1, 8)] == [str(n) for n in range(1, 8)]
     assert not list(tmp_path.rglob("*claude-code-headless*"))
     usage = world.stack.s3().get_object(Bucket=bucket, Key=f"claude-code-headless/{run.id}/usage.json")["Body"].read()

@@ -11,7 +11,7 @@ from tests.durability.points import wait
 from tests.durability.scene import Scene, scene, steps
 from tests.support.world import World
 
-TAKEN_OVER = "a later execution of this run has taken over"
+TAKEN_OVER = "a later attempt of this run has taken over"
 
 
 @pytest.fixture
