@@ -10,13 +10,21 @@ from urllib.parse import quote, quote_plus
 
 def forms_of(value: str) -> Iterator[str]:
     """Yield `value` as it is, and as text of other kinds holds it."""
-    # A variable of the environment may hold bytes that are not UTF-8.
-    encoded = value.encode("utf-8", "surrogateescape")
+    encoded = _encode(value)
     yield from (value, encoded.decode("latin-1"), escape(value), encoded.hex())
     yield from _percent_forms(encoded)
     for escaped in {*_json_forms(value), *_repr_forms(value, encoded)}:
         yield from (escaped, json.dumps(escaped)[1:-1])  # an event of Claude Code holds other programs' JSON as text
     yield from _base64_forms(encoded)
+
+
+def _encode(value: str) -> bytes:
+    try:
+        return value.encode(
+            "utf-8", "surrogateescape"
+        )  # a variable of the environment may hold bytes that are not UTF-8
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")  # JSON may hold half of a surrogate pair
 
 
 def _percent_forms(value: bytes) -> Iterator[str]:

@@ -38,6 +38,8 @@ class SavedRun:
         self.checkpoint: Checkpoint | None = None
         self.finished: FinishedWork | None = None
         self._earlier: set[str] = set()
+        self._is_obsolete = False
+        """Whether what earlier attempts saved belongs to a plan that cannot be read."""
 
     def load(self, logger: Logger) -> None:
         """Read what earlier attempts saved; nothing, if another version of this program saved it.
@@ -47,8 +49,9 @@ class SavedRun:
         """
         self.plan = _read(self.store, StateFile.PLAN, Plan)
         if self.plan is None:
-            if version := self.store.other_version(StateFile.PLAN):
-                logger.warning("version %s of the saved state cannot be resumed: this run starts again", version)
+            if fault := self.store.fault(StateFile.PLAN):
+                logger.warning("the saved state has %s and cannot be resumed: this run starts again", fault)
+                self._is_obsolete = True
             return
         checkpoints = [checkpoint for name in _CHECKPOINTS if (checkpoint := _read(self.store, name, Checkpoint))]
         self.checkpoint = max(checkpoints, key=lambda checkpoint: checkpoint.number, default=None)
@@ -80,6 +83,9 @@ class SavedRun:
 
     def save_plan(self, plan: Plan) -> None:
         """Save where the work starts from; its instructions are saved by then."""
+        if self._is_obsolete:
+            for name in (*_CHECKPOINTS, StateFile.CHANGE):
+                self.store.save(name, b"")
         self.store.save_sealed(StateFile.PLAN, plan.pack())
         self.plan = plan
 

@@ -5,6 +5,7 @@ was torn while it was written, on a file system that does not replace whole file
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ VERSION: Final = 2
 """Of the sealed files. A run that was saved by another version starts from its beginning."""
 
 _PROGRAM: Final = b"claude-code-headless"
+_SEAL: Final = re.compile(rb"%s ([0-9]{1,9}) [0-9a-f]{64}\n" % _PROGRAM)
 _PATIENCE_SECONDS: Final = 60
 _Result = TypeVar("_Result")
 
@@ -84,11 +86,13 @@ class RunStore:
         seal, newline, content = (self.read(name) or b"").partition(b"\n")
         return content if newline and seal == _seal(content) else None
 
-    def other_version(self, name: str) -> str:
-        """Return the version of a sealed file that another version of this program saved; "" for any other file."""
-        program, _, rest = (self.read(name) or b"").partition(b"\n")[0].partition(b" ")
-        version = rest.partition(b" ")[0].decode("ascii", "replace")
-        return version if program == _PROGRAM and version != str(VERSION) else ""
+    def fault(self, name: str) -> str:
+        """Return what is wrong with a sealed file: another version, or damage; "" if nothing, or if it is missing."""
+        content = self.read(name)
+        if not content or self.read_sealed(name) is not None:
+            return ""
+        other = _SEAL.match(content)
+        return f"version {other[1].decode()} of {name}" if other and int(other[1]) != VERSION else f"a damaged {name}"
 
     def path(self, name: str) -> str:
         """Return the path of one of the run's files in the file system."""

@@ -84,6 +84,16 @@ def test_keys_are_signed_with_as_they_are_meant(make: Make, around: str) -> None
 @pytest.mark.parametrize("name", KEYS)
 @pytest.mark.parametrize("within", ["\x1b", " ", "é", "\t"])
 def test_keys_that_cannot_be_sent_are_refused_before_anything_is_signed(make: Make, name: str, within: str) -> None:
+    check_refusal(make, name, within)
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("make", ["block", "process"], indirect=True)
+def test_so_are_keys_that_no_encoding_can_hold(make: Make, name: str) -> None:
+    check_refusal(make, name, "\ud83d")
+
+
+def check_refusal(make: Make, name: str, within: str) -> None:
     with pytest.raises(InvalidCredential) as raised:
         signed_with(make({**KEYS, name: f"hush{within}hash"}))
     assert not [part for part in ("hush", "hash") if part in str(raised.value)]

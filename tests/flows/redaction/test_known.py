@@ -41,6 +41,13 @@ def test_base64_hides_no_secret_wherever_it_stands_in_what_was_encoded(value: st
         assert knowing(value).found_in(encode(before + value.encode() + after).decode()) == {"it"}
 
 
+@pytest.mark.parametrize("half", [0xD83D, 0xDE00, 0xDCFF])
+def test_a_secret_with_half_of_a_surrogate_pair_is_learned_as_any_other(half: int) -> None:
+    value = f"a-secret{chr(half)}value"
+    assert redact(value) == value
+    assert knowing(value).redact(f"<{value}>") == f"<{REDACTED}>"
+
+
 VALUE = 'a/secret+with "marks" & <signs>% \'é\\ü'
 
 

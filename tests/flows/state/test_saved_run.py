@@ -95,7 +95,28 @@ def test_state_of_another_version_is_not_resumed_and_a_log_line_says_so(
         path = tmp_path / saved.store.path(name)
         path.write_bytes(path.read_bytes().replace(b" %d " % VERSION, b" 1 ", 1))
     assert records(loaded(saved)) == (None, None, None)
-    assert "version 1 of the saved state cannot be resumed: this run starts again" in caplog.text
+    assert "the saved state has version 1 of plan and cannot be resumed: this run starts again" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00\xff", b"\n"])
+def test_what_belongs_to_a_plan_that_cannot_be_read_never_joins_the_next_plan(
+    saved: SavedRun, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
+) -> None:
+    saved.save_plan(PLAN)
+    for number in (9, 10):
+        saved.save_checkpoint(checkpoint(number))
+    saved.save_finished(FINISHED, LOGGER)
+    path = tmp_path / saved.store.path(StateFile.PLAN)
+    path.write_bytes(path.read_bytes()[:-7] + damage)
+    again = loaded(saved)
+    assert records(again) == (None, None, None)
+    assert "the saved state has a damaged plan and cannot be resumed: this run starts again" in caplog.text
+    again.save_plan(PLAN)
+    assert records(loaded(again)) == (PLAN, None, None)
+    again.save_checkpoint(checkpoint(1))
+    found = loaded(again).checkpoint
+    assert found is not None
+    assert found.number == 1
 
 
 @pytest.mark.parametrize("events", [b'{"type": "result"}\n', b"\xff\x00\n" * 5000])

@@ -110,16 +110,25 @@ def test_a_file_that_is_torn_or_changed_is_none(content: bytes, data: st.DataObj
             assert store.read_sealed("change") is None
 
 
-@pytest.mark.parametrize("version", ["1", "3", "10", "x"])
+@pytest.mark.parametrize("version", ["1", "3", "10"])
 def test_a_file_of_another_version_is_none_and_tells_its_version(store: RunStore, tmp_path: Path, version: str) -> None:
     path = tmp_path / store.save_sealed("plan", b"content")
-    assert store.other_version("plan") == ""
+    assert store.fault("plan") == ""
     path.write_bytes(path.read_bytes().replace(b" %d " % VERSION, f" {version} ".encode(), 1))
     assert store.read_sealed("plan") is None
-    assert store.other_version("plan") == version
+    assert store.fault("plan") == f"version {version} of plan"
 
 
-@pytest.mark.parametrize("content", [b"", b"claude-code-headless", b"another-program 1 x\n", b"\xff\n", b"\n"])
-def test_a_file_of_another_program_has_no_version(store: RunStore, content: bytes) -> None:
+DAMAGED = [b"claude-code-headless", b"claude-code-headless 1\x1b[31m x\n", b"another-program 1 x\n", b"\xff\n", b"\n"]
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, b"claude-code-headless " + b"9" * 1000 + b" x\n"])
+def test_any_other_file_is_damaged(store: RunStore, content: bytes) -> None:
     store.save("plan", content)
-    assert store.other_version("plan") == ""
+    assert store.fault("plan") == "a damaged plan"
+
+
+def test_a_file_that_is_missing_or_empty_has_no_fault(store: RunStore) -> None:
+    assert store.fault("plan") == ""
+    store.save("plan", b"")
+    assert store.fault("plan") == ""
