@@ -6,6 +6,7 @@ output has the outcome: a line, or one JSON object.
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
@@ -41,6 +42,9 @@ Exit status:
   143  stopped, as by docker stop: likewise
 """
 
+_SERVER_START_SECONDS: Final = "120"
+"""For Prefect's own server, if none is configured: Prefect's default of 20 is too short for a busy machine."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow in this process, or say how; return the exit status."""
@@ -53,12 +57,15 @@ def main(arguments: list[str] | None = None) -> int:
         parser.print_help()
         return COMPLETED
     status, result = _process_requirements()
+    # The last line is ours, not that of the Prefect server that ends with this process.
+    logging.getLogger("prefect").setLevel(logging.WARNING)
     _print(result, as_json=options.json)
     return status
 
 
 def _process_requirements() -> tuple[int, RunResult]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _SERVER_START_SECONDS)
     try:
         if os.environ.get("PROCESS_REQUIREMENTS") != "true":
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")

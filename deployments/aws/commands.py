@@ -83,7 +83,7 @@ def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix
 def read_token(option: str) -> SecretStr:
     """Return the token from the option, from standard input if it is "-", or from a prompt at a terminal."""
     if option == "-":
-        return SecretStr(sys.stdin.readline().strip())
+        return SecretStr(sys.stdin.read().strip())
     if option:
         return SecretStr(option)
     if not sys.stdin.isatty():

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import httpx
 import pytest
-from moto import mock_aws
 from prefect.blocks.core import Block
 from prefect_aws import AwsCredentials
 from pydantic import SecretStr
@@ -25,6 +25,7 @@ from flows.parameters.limits import Limits
 from flows.repository.credentials import GitCredentials as Resolved
 from flows.run.setup import model_provider
 from flows.tasks.secret import load_git_credentials
+from tests.support.aws_account import aws_in_this_process
 
 BLOCKS: list[type[Block]] = [ClaudeCode, GitCredentials]
 
@@ -105,12 +106,12 @@ def test_an_api_key_of_a_block_that_cannot_be_sent_is_refused_and_one_of_white_s
 
 @pytest.fixture
 def secret() -> Any:  # noqa: ANN401 (a fixture that yields a function)
-    with mock_aws():
+    with aws_in_this_process():
         client = boto3.client("secretsmanager", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
 
         def put(value: str | bytes) -> GitCredentials:
             given = {"SecretBinary": value} if isinstance(value, bytes) else {"SecretString": value}
-            arn = client.create_secret(Name="s", **given)["ARN"]
+            arn = client.create_secret(Name=f"s-{uuid4().hex}", **given)["ARN"]
             keys = AwsCredentials(aws_access_key_id="x", aws_secret_access_key=SecretStr("x"), region_name="eu-west-1")
             return GitCredentials(secret_id=arn, aws_credentials=keys)
 
@@ -158,10 +159,9 @@ def test_a_block_that_holds_nothing_is_named() -> None:
         GitCredentials().resolve("us-east-1")
 
 
-@mock_aws
 def test_a_missing_secret_is_named() -> None:
     keys = AwsCredentials(aws_access_key_id="x", aws_secret_access_key=SecretStr("x"))
-    with pytest.raises(errors.SecretNotFound):
+    with aws_in_this_process(), pytest.raises(errors.SecretNotFound):
         GitCredentials(secret_id="none", aws_credentials=keys).resolve("us-east-1")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from moto import mock_aws
 
 from deployments.local.stack import LocalStack
 from tests.support.cloud import REGION, Cloud
@@ -41,6 +42,20 @@ def moto_account(stack: LocalStack) -> Iterator[LocalStack]:
         repair(patch)
         patch.setenv("AWS_ENDPOINT_URL", stack.aws_url)
         yield stack
+
+
+@contextmanager
+def aws_in_this_process() -> Iterator[None]:
+    """Let this process's calls to AWS reach moto without a server.
+
+    The local stack's server is in this process too, and has the same data: moto would remove it at both ends.
+    """
+    aws = mock_aws()
+    aws.start(reset=False)
+    try:
+        yield
+    finally:
+        aws.stop(remove_data=False)
 
 
 @contextmanager

@@ -66,6 +66,7 @@ def test_a_token_from_standard_input_is_on_no_command_line(cloud: Cloud) -> None
     [
         (("--email", EMAIL), "", "there is no git token: pipe it in with --token -"),
         (("--token", "-", "--email", EMAIL), "", "no usable token"),
+        (("--token", "-", "--email", EMAIL), "half\nof it\n", "no usable token (one line, no spaces)"),
         (("--token", "-", "--email", EMAIL), "two words", "no usable token"),
         (("--token", "-", "--email", "nobody"), TOKEN, "no usable e-mail address"),
     ],

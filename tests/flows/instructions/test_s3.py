@@ -12,7 +12,6 @@ import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 from mypy_boto3_s3 import S3Client
 
@@ -22,6 +21,7 @@ from flows.instructions.files import InstructionFile, Instructions, content_stre
 from flows.instructions.s3 import from_s3
 from flows.parameters.addresses import S3Uri
 from flows.sandbox.workspace import Workspace, workspace
+from tests.support.aws_account import aws_in_this_process
 
 BUCKET = "documents"
 SESSION = boto3.Session("testing", "testing", region_name="us-east-1")
@@ -74,17 +74,14 @@ def test_any_keys_become_files_below_the_directory_or_a_named_error(tmp_path: Pa
 
 @pytest.fixture
 def s3() -> Iterator[S3Client]:
-    aws = mock_aws()
-    # Where the local stack runs its S3 is in this process too, and stays as it is.
-    aws.start(reset=False)
-    client = SESSION.client("s3")
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    versions = client.list_object_versions(Bucket=BUCKET).get("Versions", [])
-    for version in versions:
-        client.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
-    client.delete_bucket(Bucket=BUCKET)
-    aws.stop(remove_data=False)
+    with aws_in_this_process():
+        client = SESSION.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+        versions = client.list_object_versions(Bucket=BUCKET).get("Versions", [])
+        for version in versions:
+            client.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+        client.delete_bucket(Bucket=BUCKET)
 
 
 @pytest.fixture
