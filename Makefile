@@ -37,6 +37,8 @@ $(VENV)/ready: requirements-dev.lock
 demo: $(VENV)/ready ## The whole job on a local stack; REPO=<path or URL> takes your repository, MODEL=real a real model
 	@$(BIN)/python -m deployments.local.demo $(if $(REPO),--repo '$(REPO)') $(if $(MODEL),--model '$(MODEL)') $(if $(KEEP),--keep) $(if $(JSON),--json)
 
+# Its tests wait for processes a third of the time.
+test coverage: WORKERS = 3
 test: $(VENV)/ready ## The whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(AGAIN)
 
