@@ -25,7 +25,7 @@ RECOVERY_DAYS = 7
 
 
 Value = Callable[[str], str]
-"""Returns the value that a secret should have, from the one that is stored: empty where there is none to be read."""
+"""Takes the stored value of a secret, or "" if there is none; returns the new value."""
 
 
 def git_secret(

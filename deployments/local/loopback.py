@@ -1,4 +1,4 @@
-"""A small HTTP server on 127.0.0.1, in a thread, which keeps a record of what it was asked."""
+"""A small HTTP server on 127.0.0.1, in a thread. It records its requests."""
 
 import threading
 from collections.abc import Callable

@@ -22,7 +22,7 @@ class Literals:
         return {self._literals[index] for index in {index for index, _, _ in self._matches(content)}}
 
     def replace(self, content: bytes, replacement: bytes) -> bytes:
-        """Return `content` with `replacement` in the place of each match; `content` itself if there is none."""
+        """Replace each match; return `content` itself if nothing matches."""
         matches = self._matches(content)
         return replacement.join(_between(content, matches)) if matches else content
 

@@ -110,7 +110,7 @@ class Remote:
         self.credentials.check_repository(self.url)
 
     def refs(self) -> RemoteRefs:
-        """Ask for the branches; raise `EmptyRepo` where there is none."""
+        """Ask for the branches; raise `EmptyRepo` if there are none."""
         listing = self._run(["ls-remote", "--symref", self.url.url, "HEAD", "refs/heads/*"]).text.splitlines()
         lines = [line.partition("\t") for line in listing]
         targets = {ref: value.removeprefix("ref: ") for value, _, ref in lines if value.startswith("ref: ")}

@@ -113,7 +113,7 @@ class SavedRun:
         *,
         without_retries: bool = False,
     ) -> None:
-        """Save what the agent did, whatever is thought of it: the cost, the transcript, and the change if there is one.
+        """Save the cost, the transcript and the change, before the change is checked.
 
         Args:
             bundle: The change as a git bundle; empty if there is none.

@@ -46,7 +46,7 @@ class PostgreSQL:
 
 
 def programs() -> Path:
-    """Return where the newest PostgreSQL's programs are; fail where there is none."""
+    """Return the directory of the newest PostgreSQL's programs. Fail if there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     if not found:
         pytest.fail("PostgreSQL's server is needed: apt-get install postgresql")

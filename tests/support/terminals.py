@@ -36,7 +36,7 @@ class Terminal:
             time.sleep(0.05)
 
     def screen(self) -> str:
-        """Return what was printed, without colours, less the frames that were drawn anew."""
+        """Return the printed text without colours and without redrawn frames."""
         plain = re.sub(r"\x1b\[[\d;?]*[A-JL-Za-z]", "", self.seen.rpartition("\x1b[2K")[2])
         return plain.replace("\r", "")
 

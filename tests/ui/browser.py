@@ -28,7 +28,7 @@ _FLAGS: Final = (
 
 
 def chromium() -> str:
-    """Return where it is; fail where it is not, for a check that is left out looks like one that held."""
+    """Return its path. Fail if it is missing: a skipped check would look like a passed one."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if not found:
         pytest.fail("there is no chromium on this machine: apt install chromium, or set CHROMIUM to its path")
