@@ -1,7 +1,7 @@
 ARG BASE_IMAGE=debian:trixie-slim
 
 FROM ${BASE_IMAGE} AS system
-# As Debian's slim images do, whatever the base: of documentation the licences alone.
+# Of the documentation, install only the licences, as Debian's slim images do. The base image may be another one.
 RUN printf 'path-%s\n' 'exclude=/usr/share/doc/*' 'include=/usr/share/doc/*/copyright' 'exclude=/usr/share/man/*' \
       >/etc/dpkg/dpkg.cfg.d/slim \
  && apt-get update \
@@ -16,7 +16,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /build
 
 
-# Two lists, so that the wheel that carries claude is downloaded anew when its own pin changes, and only then.
+# Two lists, so that the wheel that contains claude is downloaded again only when its own version changes.
 FROM pip AS locks
 COPY requirements.lock .
 RUN sed -n '/^claude-agent-sdk==/,/^    # via/p' requirements.lock >claude.lock \
@@ -25,7 +25,7 @@ RUN sed -n '/^claude-agent-sdk==/,/^    # via/p' requirements.lock >claude.lock 
 
 FROM pip AS claude
 COPY --from=locks /build/claude.lock .
-# One time stamp for all, so that the layer is the same wherever and whenever it is built, and is pushed and pulled once.
+# All files get the same time stamp, so that every build makes the same layer, which is then pushed and pulled only once.
 RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     site=/layer/opt/venv/lib/python3.13/site-packages \
  && pip install --no-deps --no-compile --require-hashes --requirement claude.lock --target "$site" \
@@ -38,9 +38,10 @@ COPY --from=locks /build/others.lock .
 RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     python3 -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-deps --no-compile --require-hashes --requirement others.lock
-# Prefect's pages are for a server that people open, which this image is none of; without them a server starts as well.
-# A run and a worker call these services of AWS alone: signin, sso, sso-oidc and sts are how boto3 finds credentials.
-# Compiled code makes a process start in a third of the time, and cannot be written later to a read-only file system.
+# Prefect's web pages are removed: people do not open a server in this image, and a server starts without them.
+# Of the AWS services, only those that a run or a worker calls stay. boto3 needs signin, sso, sso-oidc and sts to find
+# credentials.
+# With compiled code, a process starts in a third of the time. A read-only file system does not allow compiling it later.
 RUN cd /opt/venv/lib/python3.13/site-packages \
  && rm -rf prefect/server/ui prefect/server/ui-v2 \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d -regextype egrep \
@@ -59,7 +60,7 @@ RUN chmod -R u=rwX,go=rX . \
 FROM system
 COPY --from=claude /layer /
 COPY --from=venv /opt/venv /opt/venv
-# A run without a server starts its own, which takes 15 seconds on two processors, and Prefect waits for 20.
+# A run without a server starts its own. That takes 15 seconds on two processors, and by default Prefect waits only 20.
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/opt/claude-code-headless \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -69,9 +70,10 @@ ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=120
 WORKDIR /opt/claude-code-headless
 COPY --from=sources /build .
-# All that is written. A volume, so that it is there, open to all and executable, when the root file system is read-only.
+# Files are written only to /tmp. As a volume it exists, and is writable by all users and executable, when the root file
+# system is read-only.
 VOLUME /tmp
-# ECS overrides the command alone: the init, which reaps and passes signals on, is there in either case.
+# ECS overrides only the command. The init process, which reaps processes and forwards signals, always runs.
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "flows"]
 LABEL org.opencontainers.image.title="claude-code-headless" \

@@ -1,4 +1,4 @@
-"""How Claude Code is to work, and the credentials of its model's provider, as a Prefect block."""
+"""A Prefect block with options of Claude Code and the credentials of its model provider."""
 
 from prefect.blocks.core import Block
 from prefect_aws import AwsCredentials
@@ -8,9 +8,9 @@ from flows.parameters.claude_code import ClaudeCodeDefaults, ClaudeCodeOptions
 
 
 class ClaudeCode(Block, ClaudeCodeDefaults):
-    """Claude Code's provider, model, settings and limits, for the runs that name this block.
+    """Model provider, model, settings and limits of Claude Code, for the runs that name this block.
 
-    A run's own parameters win where they differ from their defaults.
+    A run's own parameters override the block if they differ from their defaults.
 
     Example:
         ```python
@@ -28,10 +28,12 @@ class ClaudeCode(Block, ClaudeCodeDefaults):
     api_key: SecretStr | None = Field(
         default=None,
         title="API key",
-        description="Anthropic's API key. Empty: ANTHROPIC_API_KEY of the flow's process.",
+        description="Key for Anthropic's API. Leave it empty to use ANTHROPIC_API_KEY of the flow's process.",
     )
     aws_credentials: AwsCredentials | None = Field(
-        default=None, title="AWS credentials", description="For Bedrock. Empty: the role or keys of the flow's process."
+        default=None,
+        title="AWS credentials",
+        description="AWS credentials for Bedrock. Leave them empty to use the role or keys of the flow's process.",
     )
 
     def options(self) -> ClaudeCodeOptions:

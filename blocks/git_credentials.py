@@ -1,4 +1,4 @@
-"""The git token and e-mail, as a Prefect block: kept in the block, or in AWS Secrets Manager."""
+"""A Prefect block that stores the git token and e-mail address, or names a secret in AWS that contains them."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from flows.repository.credentials import GitCredentials as Resolved
 
 
 class GitCredentials(CredentialsBlock):
-    """A git token, with the e-mail that commits are signed with; or the AWS secret that holds both.
+    """A git token and the e-mail address of the commits' author, or the name of an AWS secret that contains both.
 
     Example:
         ```python
@@ -28,53 +28,59 @@ class GitCredentials(CredentialsBlock):
     _documentation_url = "https://git-scm.com/docs/gitcredentials"  # type: ignore[assignment]
 
     token: SecretStr | None = Field(
-        default=None, title="Token", description="An access token that may read and write the repository."
+        default=None, title="Token", description="Access token that may read and write the repository."
     )
-    email: str = Field(default="", title="E-mail", description="The author of the commits.")
+    email: str = Field(default="", title="E-mail", description="E-mail address of the commits' author.")
     username: str = Field(
         default="",
         title="User name",
-        description="The user name that git sends with the token. Leave it empty: the repository's host decides it.",
+        description="User name that git sends with the token. Leave it empty to use the default of the git host.",
     )
     secret_id: str = Field(
         default="",
         title="AWS secret",
-        description='In place of a token here: name or ARN of a secret that holds {"token": …, "email": …}.',
+        description='Name or ARN of an AWS secret that contains {"token": …, "email": …}, instead of a token in this '
+        "block.",
     )
     hosts: list[str] | None = Field(
         default=None,
         title="Hosts",
-        description="The only hosts that the token is sent to, such as github.com or git.example.com:8443.",
+        description="Hosts that the token may be sent to, such as github.com or git.example.com:8443. If it is not "
+        "set, the token may be sent to any host.",
     )
     repositories: list[str] | None = Field(
         default=None,
         title="Repositories",
-        description="The only repositories that the token is for, such as https://github.com/your-org/*.",
+        description="Repositories that the token may be used for, such as https://github.com/your-org/*. If it is not "
+        "set, the token may be used for any repository.",
     )
     aws_credentials: AwsCredentials | None = Field(
-        default=None, title="AWS credentials", description="For the AWS secret. Empty: the role or keys of the process."
+        default=None,
+        title="AWS credentials",
+        description="AWS credentials that may read the AWS secret. Leave them empty to use the role or keys of the "
+        "flow's process.",
     )
 
     def resolve(self, region: str) -> Resolved:
-        """Return the token itself with its e-mail, read from AWS where this block names a secret.
+        """Return the token with its e-mail address, read from AWS if this block names a secret.
 
         Raises:
-            SecretNotFound, SecretAccessDenied, SecretUnavailable: What AWS says.
-            InvalidGitSecret: There is no usable token or e-mail in it, or a list of hosts or repositories is malformed.
+            SecretNotFound, SecretAccessDenied, SecretUnavailable: AWS does not return the secret.
+            InvalidGitSecret: The token, the e-mail address or a list of hosts or repositories is missing or malformed.
         """
-        where = "the git credentials block"
+        source = "the git credentials block"
         lists = {"hosts": self.hosts, "repositories": self.repositories}
         binding = {name: entries for name, entries in lists.items() if entries is not None}
         if self.secret_id:
-            own = Binding.parse(binding, where)
+            block_binding = Binding.parse(binding, source)
             keys = self.aws_credentials or AwsCredentials(region_name=region)
-            session = block_session(keys, where)
+            session = block_session(keys, source)
             stored = Resolved.from_secret(self.secret_id, session, keys.region_name or region, self.username)
-            return replace(stored, bindings=(*stored.bindings, own))
+            return replace(stored, bindings=(*stored.bindings, block_binding))
         token = self.token.get_secret_value() if self.token else ""
         fields = {"token": token, "email": self.email, "username": self.username, **binding}
-        return Resolved.checked(fields, where)
+        return Resolved.from_fields(fields, source)
 
     def get_client(self) -> None:
-        """Not offered: the token is for git alone."""
+        """Raise `NotImplementedError`: git is the only client of the token."""
         raise NotImplementedError("git is the client; use resolve()")

@@ -1,4 +1,4 @@
-"""The flow that delivers later: it pushes a change that a run saved, with fresh credentials and without an agent."""
+"""The flow `deliver`: pushes a change that an earlier run saved, with fresh credentials and without an agent."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -7,7 +7,7 @@ from flows.outcome.result import RunResult
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.signature import RawParameters, flow_parameters
 from flows.run.lifecycle import completed, open_saved_run
-from flows.tasks.claude import take_saved_change
+from flows.tasks.claude import load_saved_change
 from flows.tasks.clone import clone
 from flows.tasks.push import push
 from flows.tasks.secret import read_credentials
@@ -16,10 +16,10 @@ from flows.tasks.secret import read_credentials
 @flow(flow_run_name="deliver {flow_run_id}")
 @flow_parameters
 def deliver(parameters: RawParameters[DeliverParameters]) -> State[RunResult]:
-    """Push the change that a run of implement saved but could not push. No agent works for it."""
+    """Push the change that a run of implement saved but could not push. No agent is started."""
     with open_saved_run(parameters) as run:
         credentials = read_credentials(run)
         clone(run, credentials)
-        change = take_saved_change(run)
+        change = load_saved_change(run)
         push(run, credentials, change)
     return completed(run, change)

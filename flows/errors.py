@@ -1,8 +1,8 @@
-"""Every failure that a user can meet, by name.
+"""The named errors: one class for each way in which a run can fail.
 
-A name is an outcome. A message says what was wrong, with which value (never a secret's), and what to do about it.
-`retryable` says whether the same call may succeed later without anyone changing anything; the tasks' retry condition
-reads it. Each class takes one message, so that every error pickles.
+Users see the name of the class. The message says what was wrong, with which value (never the value of a secret), and
+what to do about it. `retryable` says whether the same call may succeed later without any change; the tasks' retry
+condition reads it. Each class takes one message, so that every error can be pickled.
 """
 
 import re
@@ -12,20 +12,20 @@ from flows.text_safety import sanitize
 
 
 class RunError(Exception):
-    """A run cannot go on; `str()` of it is a sentence for the user."""
+    """A run cannot continue. The message is a sentence for the user."""
 
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str = "") -> None:
-        # A message may quote a server, a tool or a parameter; it is shown in logs, states and reports.
+        # A message may quote a server, a tool or a parameter, and it is shown in logs, states and reports.
         super().__init__(sanitize(message))
 
 
 class Unexpected(RunError):
-    """A fault of this program, or of the machine: no name here fits it."""
+    """A fault of this program or of the machine that none of the other classes describes."""
 
 
-# What the caller asked for.
+# Parameters.
 
 
 class InvalidRepoUrl(RunError):
@@ -37,19 +37,19 @@ class InvalidS3Uri(RunError):
 
 
 class InvalidInstructionsSource(RunError):
-    """Neither, or both, of `instructions_s3_uri` and `instructions` were given."""
+    """Both or neither of `instructions_s3_uri` and `instructions` are set."""
 
 
 class InvalidBranchName(RunError):
-    """`branch_name` or `base_branch` is not a branch name."""
+    """`branch_name` or `base_branch` is not a valid branch name."""
 
 
 class InvalidCommitMessage(RunError):
-    """`commit_message` is empty or holds a NUL byte."""
+    """`commit_message` is empty or contains a NUL byte."""
 
 
 class InvalidModelId(RunError):
-    """`claude_model_id` is not a model id."""
+    """`claude_model_id` is not a valid model id."""
 
 
 class InvalidRegion(RunError):
@@ -57,15 +57,15 @@ class InvalidRegion(RunError):
 
 
 class InvalidSettings(RunError):
-    """`claude_settings` is not what Claude Code accepts, or asks for more than a run may."""
+    """`claude_settings` is not valid for Claude Code, or asks for more than a run is allowed."""
 
 
 class InvalidLimits(RunError):
-    """A limit or `clone_depth` is out of its range."""
+    """A limit or `clone_depth` is out of range."""
 
 
 class BlockNotFound(RunError):
-    """No block document of that name is on the Prefect server."""
+    """The Prefect server has no block document of that name."""
 
 
 # Credentials.
@@ -76,15 +76,15 @@ class InvalidSecretId(RunError):
 
 
 class AwsCredentialsMissing(RunError):
-    """The trusted side has no AWS credentials, or expired ones."""
+    """The trusted side has no AWS credentials, or they have expired."""
 
 
 class InvalidCredential(RunError):
-    """A credential holds a character that it cannot be sent with."""
+    """A credential contains a character that cannot be sent."""
 
 
 class SecretNotFound(RunError):
-    """AWS Secrets Manager has no secret of that id in that region."""
+    """AWS Secrets Manager has no secret with that id in that region."""
 
 
 class SecretAccessDenied(RunError):
@@ -98,7 +98,7 @@ class SecretUnavailable(RunError):
 
 
 class InvalidGitSecret(RunError):
-    """The secret does not hold `{"token": …, "email": …}`."""
+    """The secret does not have the form `{"token": …, "email": …}`."""
 
 
 class RepositoryNotAllowed(RunError):
@@ -106,14 +106,14 @@ class RepositoryNotAllowed(RunError):
 
 
 class ApiKeyMissing(RunError):
-    """The run's provider needs an API key, and there is none."""
+    """The run's provider needs an API key, but no key is set."""
 
 
 # Instructions.
 
 
 class InstructionsNotFound(RunError):
-    """The bucket, or the object, does not exist."""
+    """The bucket or the object does not exist."""
 
 
 class InstructionsAccessDenied(RunError):
@@ -127,11 +127,11 @@ class InstructionsUnavailable(RunError):
 
 
 class InstructionsEmpty(RunError):
-    """There is nothing to do in them: no object, or only white space."""
+    """The instructions contain no object, or only white space."""
 
 
 class InstructionsTooLarge(RunError):
-    """More objects, or more bytes, than a run takes."""
+    """The instructions have more objects or more bytes than a run accepts."""
 
 
 class InstructionsNotText(RunError):
@@ -147,26 +147,26 @@ class KeyCollision(RunError):
 
 
 class NoSavedChange(RunError):
-    """The run store has no change of that run."""
+    """The run store has no saved change of that run."""
 
 
 class StoreUnavailable(RunError):
-    """The run store did not take, or give, what a run keeps."""
+    """A file in the run store could not be read or written."""
 
 
 class Superseded(RunError):
-    """A later execution of the same flow run has taken over: this one has nothing more to say."""
+    """A later attempt of the same flow run has taken over, so this attempt stops."""
 
 
-DISK_FULL: Final = "the disk of this machine is full: give the run a larger one, or have the agent leave less on it"
+DISK_FULL: Final = "the disk of this machine is full: give the run a larger one, or have the agent write less to it"
 
 
 class DiskFull(RunError):
-    """The machine's disk, on which a run works, is full."""
+    """The disk of the run's machine is full."""
 
 
 def disk_full_error(output: str) -> DiskFull | None:
-    """Return the error of a program whose output says that the disk is full."""
+    """Return the error if a program's output says that the disk is full; otherwise None."""
     is_full = re.search(r"No space left on device|Disk quota exceeded", output)
     return DiskFull(f"{DISK_FULL} ({output.strip()})") if is_full else None
 
@@ -183,7 +183,7 @@ class EmptyRepo(RunError):
 
 
 class BaseRefNotFound(RunError):
-    """`base_branch` is not on the remote."""
+    """The remote has no branch with the name in `base_branch`."""
 
 
 class GitAuthFailed(RunError):
@@ -191,17 +191,17 @@ class GitAuthFailed(RunError):
 
 
 class RemoteUnavailable(RunError):
-    """The git remote did not answer, or broke off."""
+    """The git remote did not answer, or closed the connection early."""
 
     retryable = True
 
 
 class GitFailed(RunError):
-    """git failed in a way that has no name here; its own words are in the message."""
+    """git failed in a way that none of the other classes describes; the message quotes its output."""
 
 
 class CommandFailed(RunError):
-    """A command of this program that runs as the agent's user failed; its own output is in the message."""
+    """A command that this program ran as the agent's user failed; the message quotes its output."""
 
 
 class ProtectedBranch(RunError):
@@ -209,50 +209,50 @@ class ProtectedBranch(RunError):
 
 
 class BranchConflict(RunError):
-    """The branch cannot be created, or somebody else moved it."""
+    """The branch cannot be created, or another push moved it."""
 
 
 class PushRejected(RunError):
-    """The remote refused the push; its reason is in the message."""
+    """The remote refused the push; the message quotes its reason."""
 
 
 class AgentRepoInvalid(RunError):
-    """What the agent left is not a repository from which a change can be taken."""
+    """The agent left a work tree from which git cannot take a change."""
 
 
-# What the change holds.
+# The content of the change.
 
 
 class UnexpectedSubmodule(RunError):
-    """The change adds, moves or removes a submodule, or holds another repository."""
+    """The change adds, moves or removes a submodule, or contains another repository."""
 
 
 class UnsafeSymlink(RunError):
-    """A symbolic link of the change leads out of the repository."""
+    """A symbolic link in the change leads out of the repository."""
 
 
 class FileTooLarge(RunError):
-    """A file of the change is larger than a git host takes."""
+    """A file in the change is larger than git hosts accept."""
 
 
 class TooManyDeletions(RunError):
-    """The change deletes more of the repository than it may."""
+    """The change deletes a larger part of the repository than the run's policy allows."""
 
 
 class CiFilesChanged(RunError):
-    """The change touches what a CI service runs, with credentials of its own."""
+    """The change touches files that a CI service runs, with the service's own credentials."""
 
 
 class AgentFilesChanged(RunError):
-    """The change touches what coding agents run when they open the repository."""
+    """The change touches files that coding agents run when they open the repository."""
 
 
 class SecretInChange(RunError):
-    """The change, or its commit message, holds something that looks like a secret."""
+    """The change or its commit message contains something that looks like a secret."""
 
 
 class CredentialExposed(RunError):
-    """One of the run's own credentials was seen where the agent could write: it has to be renewed."""
+    """One of the run's own credentials was found where the agent could write, so it has to be renewed."""
 
 
 # Claude.
@@ -263,17 +263,17 @@ class ModelAccessDenied(RunError):
 
 
 class ModelNotFound(RunError):
-    """The provider has no such model, in that region."""
+    """The provider has no such model in that region."""
 
 
 class ModelUnavailable(RunError):
-    """The provider is overloaded, throttles, or did not answer."""
+    """The provider is overloaded, throttles requests, or did not answer."""
 
     retryable = True
 
 
 class PromptTooLong(RunError):
-    """The conversation no longer fits the model."""
+    """The conversation no longer fits the model's context window."""
 
 
 class TurnLimitReached(RunError):
@@ -289,7 +289,7 @@ class AgentTimeout(RunError):
 
 
 class AgentStalled(RunError):
-    """The agent said nothing for `stall_timeout_seconds`."""
+    """The agent produced no output for `stall_timeout_seconds`."""
 
     retryable = True
 
@@ -301,8 +301,8 @@ class AgentCrashed(RunError):
 
 
 class AgentDenied(RunError):
-    """The agent changed nothing, and tools that it wanted were denied: that is not "nothing to change"."""
+    """The agent changed nothing, but it was denied tools: this does not count as "nothing to change"."""
 
 
 class AgentFailed(RunError):
-    """The agent ended with an error that has no name here; its own words are in the message."""
+    """The agent ended with an error that none of the other classes describes; the message quotes it."""

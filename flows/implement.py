@@ -1,4 +1,4 @@
-"""The flow: a git repository and instructions in, a pushed branch out."""
+"""The flow `implement`: takes a git repository and instructions, and pushes a branch that implements them."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State

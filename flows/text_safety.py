@@ -1,8 +1,8 @@
-"""Text from outside, made safe: the one definition of the characters that forge, hide, reorder or cannot be stored.
+"""Makes text from outside safe. This is the only definition of the unsafe characters.
 
 The agent, servers and repositories write text that reaches terminals, logs, reports and Prefect's database. A line
-break forges a log line, an escape sequence moves a terminal's cursor, a bidirectional character reorders what a person
-reads, half of a surrogate pair cannot be encoded as UTF-8, and PostgreSQL does not store a NUL.
+break forges a log line, an escape sequence moves a terminal's cursor, a bidirectional character changes the order in
+which text is displayed, half of a surrogate pair cannot be encoded as UTF-8, and PostgreSQL does not store a NUL.
 Markdown has further rules of its own: see `flows.reporting.markdown`.
 """
 
@@ -12,22 +12,22 @@ from typing import Any, Final
 from flows.redaction import redact
 
 ASCII_CONTROLS: Final = r"\x00-\x1f\x7f"
-"""Control characters of ASCII, for a character class of a pattern, as the constants below."""
+"""ASCII control characters. Like the constants below, the value goes into a character class of a pattern."""
 
 _CONTROLS_BUT_TAB_AND_NEWLINE: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 """C0 and C1 control characters (ECMA-48) and DEL."""
 
 _LINE_SEPARATORS: Final = r"\x0b-\x0d\x1c-\x1e\x85\u2028\u2029"
-"""What ends a line for `str.splitlines`, besides the newline."""
+"""The characters, besides the newline, at which `str.splitlines` splits."""
 
 _BIDIRECTIONAL: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Formatting characters of the bidirectional algorithm (Unicode UAX #9)."""
 
 _ZERO_WIDTH: Final = r"\u200b-\u200d\u2060-\u2064\ufeff"
-"""Invisible but harmless: emoji and several scripts need them."""
+"""Invisible but harmless characters: emoji and several scripts need them."""
 
 _SURROGATES: Final = r"\ud800-\udfff"
-"""Halves of surrogate pairs. JSON's `\\ud83d` and file names that are not UTF-8 bring them into text."""
+"""Halves of surrogate pairs. They come from JSON's `\\ud83d` and from file names that are not UTF-8."""
 
 _ESCAPE_SEQUENCE: Final = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: colours, the cursor
@@ -44,7 +44,7 @@ _INVISIBLE: Final = re.compile(f"{_UNSAFE.pattern[:-1]}{_ZERO_WIDTH}]")
 
 
 def printable(text: str) -> str:
-    """Return the text, on as many lines as it has, without unsafe characters; half a surrogate pair becomes `?`."""
+    """Return the text with its lines but without unsafe characters; half of a surrogate pair becomes `?`."""
     if not _UNSAFE.search(text):
         return text
     lines = _LINE_SEPARATOR.sub("\n", _ESCAPE_SEQUENCE.sub("", text))
@@ -52,12 +52,12 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return the text on one line: for a log line, a table's cell or a terminal's row."""
+    """Return the text on one line, for a log line, a table cell or a row of a terminal."""
     return " ".join(printable(text).split())
 
 
 def visible(text: str) -> str:
-    """Return the text without escape sequences, and with each invisible character written as its number."""
+    """Return the text without escape sequences, and with each invisible character replaced by its code point."""
     plain = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
     return _INVISIBLE.sub(lambda match: f"[U+{ord(match[0]):04X}]", plain)
 
@@ -66,12 +66,12 @@ def sanitize(text: str) -> str:
     """Return the text as it may leave this process: redacted and printable."""
     redacted = redact(text)
     safe = printable(redacted)
-    # What was removed may have parted a secret.
+    # The removed characters may have split a secret.
     return safe if safe == redacted else redact(safe)
 
 
 def sanitize_json(value: Any) -> Any:  # noqa: ANN401 (JSON)
-    """Return a JSON value with every text in it sanitized."""
+    """Return a JSON value with all of its strings sanitized."""
     match value:
         case str():
             return sanitize(value)

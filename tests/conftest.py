@@ -1,4 +1,4 @@
-"""The fixtures of all tests: the local stack, a repository on it, a way to run the flow, and checks for leftovers."""
+"""Fixtures of all tests: the local stack, a repository on it, a function that runs the flow, and leftover checks."""
 
 from tests.support.environment import PREFECT_PORT, REAL_HOME, isolate, remove_home
 
@@ -28,7 +28,7 @@ def _modification_times() -> dict[str, float]:
     return {name: (REAL_HOME / name).stat().st_mtime for name in _WATCHED if (REAL_HOME / name).exists()}
 
 
-# How long an example takes depends on what else the machine does.
+# The duration of an example depends on the load of the machine.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
@@ -38,34 +38,34 @@ def untouched_home() -> Iterator[None]:
     """Fail if something wrote into the real home directory."""
     before = _modification_times()
     yield
-    assert _modification_times() == before, "the real HOME was touched"
+    assert _modification_times() == before, "a test wrote into the real HOME"
     remove_home()
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Fail if a process of an agent of this test outlived its run, whatever its parent is by now."""
+    """Fail if a process of one of this test's agents outlived its run, also if it has a new parent process."""
     began = time.time() - 1
     yield
-    left = [process for process in psutil.process_iter() if _outlived_its_run(process, began)]
-    assert not left
+    leftovers = [process for process in psutil.process_iter() if _outlived_its_run(process, began)]
+    assert not leftovers
 
 
 def _outlived_its_run(process: psutil.Process, began: float) -> bool:
     """Whether the process has the mark of a run whose directory, which is removed last, no longer exists."""
     try:
         run = Path(process.environ().get(MARK, ""))
-        over = run.name.startswith("claude-code-headless-") and not run.exists()
-        # In a container the same path is another place.
+        run_is_over = run.name.startswith("claude-code-headless-") and not run.exists()
+        # In a container the same path names another directory.
         same_root = not (root := Path(f"/proc/{process.pid}/root")).exists() or root.samefile("/")
-        return over and same_root and process.create_time() > began and process.status() != psutil.STATUS_ZOMBIE
+        return run_is_over and same_root and process.create_time() > began and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return False
 
 
 @pytest.fixture(scope="session")
 def prefect_settings() -> dict[str, str]:
-    """More settings of the stack's Prefect server; a folder of tests may override them."""
+    """Additional settings of the stack's Prefect server; a folder of tests may override this fixture."""
     return {}
 
 
@@ -82,23 +82,23 @@ def stack(prefect_settings: dict[str, str]) -> Iterator[LocalStack]:
 
 @pytest.fixture
 def world(make_world: Callable[[dict[str, str]], World]) -> World:
-    """A repository with a first commit, on the stack without faults."""
+    """A repository with a first commit, on a stack that injects no faults."""
     return make_world({"README.md": "# A repository\n", "CLAUDE.md": "Prefer short names.\n"})
 
 
 @pytest.fixture
 def make_world(stack: LocalStack, tmp_path: Path) -> Iterator[Callable[[dict[str, str]], World]]:
-    """Make a repository with the files that a test names."""
+    """A function that creates a repository with the given files."""
     yield lambda files: new_world(stack, tmp_path, files)
     stack.git.faults.clear()
 
 
 @pytest.fixture
 def run(world: World) -> "Callable[..., Run]":
-    """Run the flow on the test's repository, with a short instruction if the test names none."""
-    from tests.support.runs import run_flow  # noqa: PLC0415 (most tests of a module need no Prefect)
+    """A function that runs the flow on the test's repository, by default with a short instruction."""
+    from tests.support.runs import run_flow  # noqa: PLC0415 (most tests do not need Prefect)
 
-    def call(**parameters: Any) -> "Run":  # noqa: ANN401 (the flow's own)
+    def call(**parameters: Any) -> "Run":  # noqa: ANN401 (the flow's parameters)
         if not {"instructions", "instructions_s3_uri"} & parameters.keys():
             parameters["instructions"] = "Say hello in hello.txt"
         return run_flow(world.stack.prefect_api_url, **{"repo_url": world.repo_url, **parameters})

@@ -1,4 +1,4 @@
-"""The documentation holds what the code does: every error, every parameter, every link, every quotation."""
+"""The documentation matches the code: every error, every parameter, every link, every quotation."""
 
 import inspect
 import re
@@ -18,8 +18,8 @@ PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")))
 
 
 def errors(module: ModuleType) -> set[str]:
-    found = inspect.getmembers(module, lambda one: inspect.isclass(one) and issubclass(one, Exception))
-    return {name for name, error in found if error.__module__ == module.__name__ and error.__bases__ != (Exception,)}
+    classes = inspect.getmembers(module, lambda member: inspect.isclass(member) and issubclass(member, Exception))
+    return {name for name, error in classes if error.__module__ == module.__name__ and error.__bases__ != (Exception,)}
 
 
 def anchors(page: Path) -> set[str]:
@@ -27,13 +27,13 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_error_has_its_heading_and_every_heading_its_error() -> None:
+def test_every_error_has_a_heading_and_every_heading_an_error() -> None:
     headings = re.findall(r"^### (.+)$", (PROJECT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
     assert len(headings) == len(set(headings))
     assert set(headings) == errors(run_errors) | errors(set_up_errors) | {"InvalidVariable"}
 
 
-def test_the_tables_of_parameters_are_those_of_the_flows() -> None:
+def test_the_tables_of_parameters_match_the_flows() -> None:
     page = (PROJECT / "docs/parameters.md").read_text()
     assert with_tables(page) == page, "make parameters-page writes the tables"
     rows = re.findall(r"^\| `([a-z_.0-9]+)` \| `([A-Z][A-Z0-9_]*)` \|", page, re.MULTILINE)
@@ -42,7 +42,7 @@ def test_the_tables_of_parameters_are_those_of_the_flows() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_an_existing_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if re.match(r"https?:", target):
             continue
@@ -52,20 +52,20 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(linked), target
 
 
-def test_what_is_quoted_of_the_sample_instructions_is_in_them() -> None:
+def test_quotations_from_the_sample_instructions_are_exact() -> None:
     sample = (PROJECT / "deployments/local/sample/instructions/main.md").read_text()
-    quoted = re.findall(r"^> (.+)$", (PROJECT / "docs/instructions.md").read_text(), re.MULTILINE)
-    assert len(quoted) == 6
-    for words in quoted:
-        assert words in sample, words
+    quotations = re.findall(r"^> (.+)$", (PROJECT / "docs/instructions.md").read_text(), re.MULTILINE)
+    assert len(quotations) == 6
+    for quotation in quotations:
+        assert quotation in sample, quotation
 
 
-def test_every_make_target_that_is_named_is_there() -> None:
+def test_every_make_target_in_the_documentation_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
-        named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
-        assert named <= targets, page
+        documented = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
+        assert documented <= targets, page
 
 
-def test_the_first_page_is_read_in_one_go() -> None:
+def test_the_readme_is_short() -> None:
     assert len((PROJECT / "README.md").read_text().splitlines()) <= 150

@@ -1,1 +1,1 @@
-"""The set-up commands: what they make on AWS and on the Prefect server, take away, and start."""
+"""The set-up commands: they create and remove resources on AWS and on the Prefect server, and start runs."""

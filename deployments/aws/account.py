@@ -1,4 +1,4 @@
-"""The AWS account and region of a command, and the names of this project's resources there."""
+"""The AWS account and region that a command works in, and the names of the project's resources there."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,12 +11,12 @@ from flows.aws.session import client_config
 
 DEFAULT_PROJECT: Final = "claude-code-headless"
 DEFAULT_QUEUE: Final = "prefect-ecs-tasks-events"
-PREFECT_SECRET: Final = "claude-headless/prefect-api"  # noqa: S105 (the name of a secret, not one)
+PREFECT_SECRET: Final = "claude-headless/prefect-api"  # noqa: S105 (the name of a secret, not a secret)
 
 
 @dataclass(frozen=True)
 class Account:
-    """Credentials that AWS has accepted, and the names of resources in their account and region."""
+    """An AWS account and region with accepted credentials, and the names of the project's resources in it."""
 
     session: boto3.Session
     project: str
@@ -38,23 +38,23 @@ class Account:
 
     @property
     def queue(self) -> str:
-        """The worker's queue: prefect-aws's default name, except for a second project in the account."""
+        """Name of the worker's queue. It is prefect-aws's default name unless the project's name is changed."""
         return DEFAULT_QUEUE if self.project == DEFAULT_PROJECT else f"{self.project}-tasks-events"
 
     @property
     def registry(self) -> str:
-        """The host of the account's image registry."""
+        """Host name of the account's image registry."""
         suffix = ".cn" if self.partition == "aws-cn" else ""
         return f"{self.account_id}.dkr.ecr.{self.region}.amazonaws.com{suffix}"
 
     @property
     def repository_uri(self) -> str:
-        """The image's repository in the registry."""
+        """URI of the image's repository in the registry."""
         return f"{self.registry}/{self.project}"
 
 
 def open_account(project: str, region: str) -> Account:
-    """Ask AWS for the account of the credentials; raise `NoAwsCredentials` if there are none, or AWS rejects them."""
+    """Look up the account of the credentials; raise `NoAwsCredentials` if none are set or AWS rejects them."""
     session = boto3.Session(region_name=region)
     try:
         identity = session.client("sts", config=client_config()).get_caller_identity()
@@ -63,5 +63,5 @@ def open_account(project: str, region: str) -> Account:
             "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from None
     except (BotoCoreError, ClientError) as error:
-        raise NoAwsCredentials(f"AWS does not accept the credentials: {error}") from None
+        raise NoAwsCredentials(f"AWS rejected the credentials: {error}") from None
     return Account(session, project, identity["Arn"].split(":")[1], identity["Account"], region)

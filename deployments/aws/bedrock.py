@@ -1,4 +1,4 @@
-"""The ARNs of a Bedrock model id: a role that is allowed these can call this model and no other.
+"""The ARNs of a Bedrock model id. A role that may use only these ARNs can call this model and no other.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
 """
@@ -20,14 +20,17 @@ _GEOGRAPHIES: Final = {
     "ca": "ca-*",
     "global": "*",
 }
-"""The regions to which an inference profile of each geography may route a call; AWS adds regions without notice."""
+"""The regions to which an inference profile of each geography may route a call.
+
+They are patterns, because AWS adds regions without notice.
+"""
 
 
 def model_parameters(account: Account, model_ids: Iterable[str]) -> dict[str, str]:
-    """Return the parameters of roles.yaml that admit these models."""
-    profiles, behind, models = [], [], []
+    """Return the parameters of roles.yaml that allow runs to call these models."""
+    profiles, profile_models, models = [], [], []
     for model_id in model_ids:
-        model = model_id.removesuffix("[1m]")  # for Claude Code it selects the long context; the model is the same
+        model = model_id.removesuffix("[1m]")  # the suffix selects Claude Code's long context, not another model
         geography, _, rest = model.partition(".")
         if model.startswith("arn:"):
             models.append(_checked(model, rf"arn:{account.partition}:bedrock:[\w-]+:\d*:[\w-]+/[\w.:/-]+"))
@@ -36,10 +39,10 @@ def model_parameters(account: Account, model_ids: Iterable[str]) -> dict[str, st
             profiles.append(
                 f"arn:{account.partition}:bedrock:{account.region}:{account.account_id}:inference-profile/{model}"
             )
-            behind.append(_foundation_model(account, _GEOGRAPHIES[geography], rest))
+            profile_models.append(_foundation_model(account, _GEOGRAPHIES[geography], rest))
         else:
             models.append(_foundation_model(account, account.region, _checked(model, r"[\w-]+\.[\w.:-]+")))
-    lists = {"InferenceProfileArns": profiles, "ProfileModelArns": behind, "ModelArns": models}
+    lists = {"InferenceProfileArns": profiles, "ProfileModelArns": profile_models, "ModelArns": models}
     return {name: ",".join(arns) for name, arns in lists.items()}
 
 

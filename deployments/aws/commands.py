@@ -1,4 +1,4 @@
-"""The commands that need AWS alone: secret, roles, image."""
+"""The commands that need only AWS: secret, roles, image."""
 
 import sys
 
@@ -29,7 +29,7 @@ def secret(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """1. Store the git token, the e-mail, and what the token is for, in AWS Secrets Manager."""
+    """1. Store the git token, the author's e-mail address and the allowed repositories in AWS Secrets Manager."""
     with refusals():
         account = open_account(project, region)
         step = Secret(account, secret_name, git_secret_value(token, email, host, repository))
@@ -46,7 +46,7 @@ def roles(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """2. Make the three IAM roles: for ECS to start tasks, for runs, and for the Prefect worker."""
+    """2. Create three IAM roles: one for ECS to start tasks, one for runs, and one for the Prefect worker."""
     with refusals():
         account = open_account(project, region)
         access = access_of(secret_name, model_id, instructions_bucket, instructions_prefix)
@@ -60,23 +60,26 @@ def image(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """3. Make the image's repository in ECR, build the image, and push it."""
+    """3. Create the image's repository in ECR, build the image, and push it."""
     with refusals():
         account = open_account(project, region)
-        pushed = Image(account, tag or commit_tag())
-        carry_out([infrastructure.registry(account), pushed], console(), dry_run=dry_run)
+        tagged_image = Image(account, tag or commit_tag())
+        carry_out([infrastructure.registry(account), tagged_image], console(), dry_run=dry_run)
         if not dry_run:
-            console().print(pushed.pinned(), soft_wrap=True)
+            console().print(tagged_image.pinned(), soft_wrap=True)
 
 
 def git_secret_value(token: str, email: str, hosts: list[str] | None, repositories: list[str] | None) -> Value:
-    """Return what makes the git secret's value; the token is not asked for if only hosts or repositories are set."""
+    """Return the function that computes the git secret's new value.
+
+    The token is read first, unless only hosts or repositories are set.
+    """
     only_binding = (hosts or repositories) and not token and not email
     return git_secret(None if only_binding else read_token(token), email, hosts or (), repositories or ())
 
 
 def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix: str) -> Access:
-    """Return what runs may reach."""
+    """Return the secret, models and instructions that the options allow runs to use."""
     return Access(secret_name, tuple(model_ids or ()), bucket, prefix)
 
 
@@ -87,5 +90,5 @@ def read_token(option: str) -> SecretStr:
     if option:
         return SecretStr(option)
     if not sys.stdin.isatty():
-        raise TokenMissing("there is no git token: pipe it in with --token -, or start the command at a terminal")
+        raise TokenMissing("there is no git token: pipe it in with --token -, or run the command at a terminal")
     return SecretStr(typer.prompt("git token", hide_input=True))

@@ -1,4 +1,4 @@
-"""The account's values in what is on the Prefect server for ECS: the work pool, and the block of the results bucket."""
+"""The account's values on the Prefect server: defaults of the ECS work pool, and the block of the results bucket."""
 
 from typing import Any
 
@@ -15,21 +15,22 @@ def pool_defaults(account: Account, network: Network, api_secret: tuple[str, str
     """Return the defaults of the pool's variables.
 
     Args:
-        account: Where the runs are.
-        network: Where in its network.
-        api_secret: The variable for the secret that opens the Prefect API, and the secret's ARN.
+        account: The account and region in which runs execute.
+        network: The subnets and security groups of runs.
+        api_secret: The pool's variable for the secret with the Prefect API's credentials, and the secret's ARN.
+            None if the API needs no credentials.
     """
     return {
         "cluster": account.project,
         "family": account.project,
         "execution_role_arn": account.role("execution"),
         "task_role_arn": account.role("task"),
-        # Prefect merges the variables of a deployment and of a run into these.
+        # Prefect adds the environment variables of a deployment and of a run to these.
         "env": {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": block_slug(account.project)},
-        "match_latest_revision_in_family": True,  # or each restart of the worker would register one more
+        "match_latest_revision_in_family": True,  # otherwise each restart of the worker would register a new revision
         "configure_cloudwatch_logs": True,
         "cloudwatch_logs_prefix": "run",
-        # CloudFormation makes the group, with its retention; the role may not make another.
+        # CloudFormation creates the log group and sets its retention; the role must not create another group.
         "cloudwatch_logs_options": {"awslogs-group": account.project, "awslogs-create-group": "false"},
         **network.job_variables(),
         **dict([api_secret] if api_secret else []),
@@ -42,7 +43,7 @@ def results_block(account: Account, prefect: SyncPrefectClient) -> ResultsBlock:
 
 
 def current_network(prefect: SyncPrefectClient) -> Network | None:
-    """Return the network of the ECS pool on the server; None if there is no pool, or it has no network."""
+    """Return the network of the ECS pool on the server; None if the pool does not exist or has no network."""
     try:
         properties = prefect.read_work_pool(ECS_POOL).base_job_template["variables"]["properties"]
     except ObjectNotFound:

@@ -1,4 +1,4 @@
-"""The container image in ECR: built by docker, podman or buildah, pushed once for each tag, used by its digest."""
+"""The container image in ECR. It is built by docker, podman or buildah, pushed once per tag, and used by its digest."""
 
 import base64
 import json
@@ -28,25 +28,25 @@ class Builder(Protocol):
     """A program that builds and pushes images."""
 
     def build(self, uri: str) -> None:
-        """Build the project's image under that name."""
+        """Build the project's image, and name it `uri`."""
 
     def push(self, uri: str, registry: str, login: str) -> None:
-        """Push it; `login` is the registry's "user:password" in base64."""
+        """Push the image; `login` is the registry's "user:password" in base64."""
 
 
 @dataclass(frozen=True)
 class CommandLineBuilder:
-    """docker, podman or buildah."""
+    """The command line of docker, podman or buildah."""
 
     program: str
 
     def build(self, uri: str) -> None:
-        """Build for the platform that Fargate runs by default."""
+        """Build the image for linux/amd64, Fargate's default platform."""
         options = [f"IMAGE={uri}", f"BUILDER={self.program}", "BUILD_FLAGS=--platform linux/amd64"]
         _run(["make", "--no-print-directory", "-C", str(PROJECT_DIRECTORY), "image", *options], {})
 
     def push(self, uri: str, registry: str, login: str) -> None:
-        """Push with the login in a temporary file, so that it is on no command line and in no lasting configuration."""
+        """Push the image. The login is only in a temporary file, never on a command line or in the configuration."""
         with tempfile.TemporaryDirectory(prefix="registry-login-") as folder:
             file = Path(folder) / "config.json"
             file.touch(mode=0o600)
@@ -55,9 +55,9 @@ class CommandLineBuilder:
 
 
 def _run(command: list[str], variables: Mapping[str, str]) -> None:
-    done = subprocess.run(command, env={**os.environ, **variables}, check=False)
-    if done.returncode:
-        raise BuildFailed(f"{shlex.join(command[:2])} failed with exit status {done.returncode}: see above")
+    completed_process = subprocess.run(command, env={**os.environ, **variables}, check=False)
+    if status := completed_process.returncode:
+        raise BuildFailed(f"{shlex.join(command[:2])} failed with exit status {status}: see its output above")
 
 
 def find_builder() -> Builder:
@@ -65,7 +65,9 @@ def find_builder() -> Builder:
     for program in _BUILDERS:
         if shutil.which(program) and _works(program):
             return CommandLineBuilder(program)
-    raise BuilderMissing("neither docker, podman nor buildah works here: install one, or push the image from CI")
+    raise BuilderMissing(
+        "neither docker, podman nor buildah works here: install one of them, or push the image from CI"
+    )
 
 
 def _works(program: str) -> bool:
@@ -78,11 +80,14 @@ def _works(program: str) -> bool:
 
 
 def commit_tag() -> str:
-    """Return the commit of the files, as the tag: tags in the registry cannot change, so a tag names one content."""
+    """Return the id of the current commit, which is the default tag of the image.
+
+    A tag in the registry can never name other content, so uncommitted changes are refused.
+    """
     try:
         status, commit = _git("status", "--porcelain"), _git("rev-parse", "--short=12", "HEAD")
     except (OSError, subprocess.CalledProcessError):
-        raise ImageTagUnknown("this is not a git checkout with a commit for the image's tag: set --tag") from None
+        raise ImageTagUnknown("this is not a git checkout with a commit to name the image after: set --tag") from None
     if status:
         raise ImageTagUnknown("there are uncommitted changes: commit them, or set the image's tag with --tag")
     return commit
@@ -96,7 +101,7 @@ def _git(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """The image of one tag."""
+    """The project's image with one tag."""
 
     account: Account
     tag: str
@@ -104,32 +109,32 @@ class Image:
 
     @property
     def uri(self) -> str:
-        """The image's address in the registry."""
+        """The image's address in the registry, with its tag."""
         return f"{self.account.repository_uri}:{self.tag}"
 
     def digest(self) -> str:
         """Return the image's digest; empty if it is not in the registry."""
         client = self.account.session.client("ecr", config=client_config())
         try:
-            found = client.describe_images(repositoryName=self.account.project, imageIds=[{"imageTag": self.tag}])
+            response = client.describe_images(repositoryName=self.account.project, imageIds=[{"imageTag": self.tag}])
         except ClientError as error:
             if error.response["Error"]["Code"] in {"ImageNotFoundException", "RepositoryNotFoundException"}:
                 return ""
             raise
-        return found["imageDetails"][0]["imageDigest"]
+        return response["imageDetails"][0]["imageDigest"]
 
     def pinned(self) -> str:
-        """Return the address with tag and digest; raise `ImageMissing` if the image is not in the registry."""
+        """Return the image's address with tag and digest; raise `ImageMissing` if it is not in the registry."""
         if digest := self.digest():
             return f"{self.uri}@{digest}"
         raise ImageMissing(f"{self.uri} is not in the registry: python -m deployments image --tag {self.tag}")
 
     def plan(self) -> list[Change]:
-        """Look for the tag in the registry; a tag cannot change."""
+        """Return a change if the registry does not have the tag yet. An existing tag never changes."""
         return [] if self.digest() else [Change("build and push", f"image {self.uri}")]
 
     def apply(self) -> None:
-        """Build and push it."""
+        """Build and push the image."""
         builder = self.builder()
         builder.build(self.uri)
         client = self.account.session.client("ecr", config=client_config())

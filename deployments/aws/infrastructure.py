@@ -1,4 +1,4 @@
-"""The stacks, each with its parameters."""
+"""The CloudFormation stacks of the set-up, each with its parameters."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ from flows.parameters.shared import DEFAULT_SECRET_ID
 
 @dataclass(frozen=True)
 class Access:
-    """What the role of runs may read and call."""
+    """The secret, models and instructions that the role of runs may use."""
 
     git_secret: str = DEFAULT_SECRET_ID
     model_ids: tuple[str, ...] = ()
-    """Ids of Bedrock models; empty for the model that runs use by default."""
+    """Ids of the Bedrock models that runs may call; empty for the default model of runs."""
     instructions_bucket: str = ""
     instructions_prefix: str = ""
 
 
 def data(account: Account, results_days: int = 0) -> Stack:
-    """Return the stack of the buckets; without days, the retention of results does not change."""
+    """Return the stack of the buckets. If `results_days` is 0, the retention of results does not change."""
     days = {"ResultsDays": str(results_days)} if results_days else {}
     return Stack(account, "data", {"ProjectName": account.project, **days})
 
@@ -34,12 +34,12 @@ def registry(account: Account) -> Stack:
 
 
 def cluster(account: Account) -> Stack:
-    """Return the stack of the cluster, its logs, and the worker's queue."""
+    """Return the stack of the cluster, its log group, and the worker's queue."""
     return Stack(account, "cluster", {"ProjectName": account.project, "QueueName": account.queue})
 
 
 def roles(account: Account, access: Access) -> Stack:
-    """Return the stack of the three roles; they name resources that need not exist yet."""
+    """Return the stack of the three roles. The resources that the roles name need not exist yet."""
     parameters = {
         "ProjectName": account.project,
         "GitSecretName": access.git_secret,

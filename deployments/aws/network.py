@@ -1,4 +1,4 @@
-"""The part of the account's network in which runs and the worker are."""
+"""The subnets and security groups of runs and of the worker."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +21,11 @@ class Network:
 
     @property
     def public_ip(self) -> str:
-        """The setting in ECS's spelling."""
+        """The value of ECS's setting `assignPublicIp`."""
         return "ENABLED" if self.assign_public_ip else "DISABLED"
 
     def job_variables(self) -> dict[str, Any]:
-        """Return the ECS work pool's variables for it."""
+        """Return the ECS work pool's variables for this network."""
         configuration = {
             "subnets": list(self.subnets),
             "securityGroups": list(self.security_groups),
@@ -35,9 +35,13 @@ class Network:
 
 
 def find_network(account: Account, subnets: list[str], security_groups: list[str], *, public_ip: bool) -> Network:
-    """Look up the VPC; raise `UnknownNetwork` if a subnet or group does not exist, or they are in several VPCs."""
+    """Look up the VPC of the subnets and security groups.
+
+    Raises:
+        UnknownNetwork: A subnet or security group does not exist, or they are not all in the same VPC.
+    """
     if not subnets or not security_groups:
-        raise UnknownNetwork("name the network for runs: --subnet and --security-group")
+        raise UnknownNetwork("the network for runs is not set: use --subnet and --security-group")
     ec2 = account.session.client("ec2", config=client_config())
     try:
         vpc_ids = [s["VpcId"] for s in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]]
@@ -48,5 +52,7 @@ def find_network(account: Account, subnets: list[str], security_groups: list[str
         message = error.response["Error"]["Message"]
         raise UnknownNetwork(f"{message} in {account.region}: check --subnet and --security-group") from None
     if len(vpcs := sorted(set(vpc_ids))) != 1:
-        raise UnknownNetwork(f"the subnets and security groups are in {len(vpcs)} VPCs: {', '.join(vpcs)}; choose one")
+        raise UnknownNetwork(
+            f"the subnets and security groups are in {len(vpcs)} VPCs, {', '.join(vpcs)}: use only one of them"
+        )
     return Network(vpcs[0], tuple(subnets), tuple(security_groups), public_ip)

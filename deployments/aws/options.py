@@ -1,4 +1,4 @@
-"""The options of the commands for AWS, each described once."""
+"""The options that the commands for AWS share."""
 
 import os
 from typing import Annotated, Final
@@ -12,65 +12,69 @@ REGION: Final = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGI
 PROJECT: Final = DEFAULT_PROJECT
 SECRET_NAME: Final = DEFAULT_SECRET_ID
 
-Region = Annotated[str, typer.Option("--region", help="The AWS region.")]
-Project = Annotated[str, typer.Option("--project", help="The prefix of all names in the account.")]
-SecretName = Annotated[str, typer.Option("--secret-name", help="The git secret's name in AWS Secrets Manager.")]
+Region = Annotated[str, typer.Option("--region", help="AWS region of all resources.")]
+Project = Annotated[str, typer.Option("--project", help="Prefix of the names of all resources.")]
+SecretName = Annotated[str, typer.Option("--secret-name", help="Name of the git secret in AWS Secrets Manager.")]
 Token = Annotated[
     str,
     typer.Option(
         "--token",
-        help="The git access token. '-' reads it from standard input; without the option, a prompt asks for it. "
-        "On the command line it stays in the shell's history.",
+        help="Git access token. '-' reads it from standard input; without the option, the command prompts for it. "
+        "A token on the command line stays in the shell's history.",
     ),
 ]
-Email = Annotated[str, typer.Option("--email", help="The author's e-mail address of the commits.")]
+Email = Annotated[str, typer.Option("--email", help="E-mail address of the commits' author.")]
 Hosts = Annotated[
     list[str] | None,
     typer.Option(
         "--host",
-        help="A host that the token may be sent to, such as github.com. May be repeated; the hosts replace those that "
-        "are stored. Without it, they stay.",
+        help="Host that the token may be sent to, such as github.com. May be repeated. The hosts replace the stored "
+        "ones; without the option, the stored hosts stay.",
     ),
 ]
 Repositories = Annotated[
     list[str] | None,
     typer.Option(
         "--repository",
-        help="Repositories that the token is for, such as 'https://github.com/your-org/*'. May be repeated; they "
-        "replace those that are stored. Without it, they stay.",
+        help="Repositories that the token may be used for, such as 'https://github.com/your-org/*'. May be repeated. "
+        "They replace the stored ones; without the option, the stored repositories stay.",
     ),
 ]
-Subnets = Annotated[list[str] | None, typer.Option("--subnet", help="A private subnet for runs. May be repeated.")]
+Subnets = Annotated[list[str] | None, typer.Option("--subnet", help="Private subnet for runs. May be repeated.")]
 SecurityGroups = Annotated[
     list[str] | None,
-    typer.Option("--security-group", help="A security group for runs; it needs no inbound rule. May be repeated."),
+    typer.Option("--security-group", help="Security group for runs. It needs no inbound rule. May be repeated."),
 ]
 PublicIp = Annotated[
-    bool, typer.Option("--assign-public-ip", help="Give tasks a public address: for subnets without NAT.")
+    bool,
+    typer.Option("--assign-public-ip", help="Give tasks a public IP address, which they need in subnets without NAT."),
 ]
 ModelIds = Annotated[
     list[str] | None,
-    typer.Option("--model-id", help="A Bedrock model or inference profile that runs may call. May be repeated."),
+    typer.Option("--model-id", help="Bedrock model or inference profile that runs may call. May be repeated."),
 ]
 InstructionsBucket = Annotated[
     str,
-    typer.Option(
-        "--instructions-bucket", help="Your own bucket of instructions, instead of the bucket of this project."
-    ),
+    typer.Option("--instructions-bucket", help="Your own bucket of instructions, instead of the project's bucket."),
 ]
 InstructionsPrefix = Annotated[
     str,
-    typer.Option("--instructions-prefix", help="The only folder in it that runs may read, with a slash at the end."),
+    typer.Option(
+        "--instructions-prefix",
+        help="Folder of the instructions bucket, with a slash at the end. Runs may read nothing outside this folder.",
+    ),
 ]
-Tag = Annotated[str, typer.Option("--tag", help="The image's tag; the commit id by default.")]
+Tag = Annotated[str, typer.Option("--tag", help="Tag of the image. The default is the id of the current commit.")]
 NoWorker = Annotated[
-    bool, typer.Option("--no-worker", help="Do not make the worker service: you run the worker elsewhere.")
+    bool,
+    typer.Option("--no-worker", help="Do not create the service of the Prefect worker, which you run elsewhere."),
 ]
 ResultsDays = Annotated[
     int,
     typer.Option(
         "--results-days",
         min=0,
-        help="After how many days the results bucket deletes saved state: 90 at first. Without it, no change.",
+        help="Days after which the results bucket deletes saved state; 90 in a new bucket. Without the option, the "
+        "number of days does not change.",
     ),
 ]

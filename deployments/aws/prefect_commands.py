@@ -1,4 +1,4 @@
-"""The commands that need AWS and a Prefect API: pool, up, status, down."""
+"""The commands that need both AWS and a Prefect API: pool, up, status, down."""
 
 from contextlib import nullcontext
 from typing import Annotated
@@ -36,7 +36,7 @@ def pool(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """4. Make the cluster and the buckets, the Prefect work pools and deployments, and the worker's service."""
+    """4. Create the cluster, the buckets, the Prefect work pools, the deployments, and the worker's service."""
     with refusals(), prefect_api.prefect_api() as prefect:
         account = open_account(project, region)
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
@@ -70,7 +70,7 @@ def up(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """Do all four steps: secret, roles, image, pool. Again with other options, it changes what differs."""
+    """Run all four steps: secret, roles, image, pool. Repeated with other options, it updates only what differs."""
     with refusals(), prefect_api.prefect_api() as prefect:
         account = open_account(project, region)
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
@@ -90,7 +90,7 @@ def network_of(
     *,
     public_ip: bool,
 ) -> Network:
-    """Return the network of the options; without options, the network of the work pool on the server."""
+    """Return the network that the options name; without options, the network of the work pool on the server."""
     if subnets or security_groups or (network := current_network(prefect)) is None:
         return find_network(account, subnets or [], security_groups or [], public_ip=public_ip)
     return network
@@ -99,11 +99,11 @@ def network_of(
 def git_secret_step(
     account: Account, name: str, token: str, email: str, hosts: list[str] | None, repositories: list[str] | None
 ) -> Secret:
-    """Return the secret with its new value; without options, the secret that exists."""
+    """Return the step that stores the git secret. Without options, the secret must exist and does not change."""
     if token or email or hosts or repositories:
         return Secret(account, name, git_secret_value(token, email, hosts, repositories))
     if not Secret(account, name).arn():
-        raise TokenMissing(f"there is no secret {name}: set --email, and the token with --token - or at the terminal")
+        raise TokenMissing(f"there is no secret {name}: set --email, and give the token by --token - or at the prompt")
     return Secret(account, name)
 
 
@@ -131,24 +131,27 @@ def status(
 
 @app.command()
 def down(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     delete_data: Annotated[
-        bool, typer.Option("--delete-data", help="Empty the buckets too; without it, one that holds something stays.")
+        bool,
+        typer.Option(
+            "--delete-data", help="Empty and delete the buckets. Without the option, they stay unless they are empty."
+        ),
     ] = False,
-    aws_only: Annotated[bool, typer.Option("--aws-only", help="Leave the Prefect server as it is.")] = False,
+    aws_only: Annotated[bool, typer.Option("--aws-only", help="Do not change the Prefect server.")] = False,
     secret_name: options.SecretName = options.SECRET_NAME,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """Remove everything that up made."""
+    """Remove everything that up created."""
     with refusals():
         account = open_account(project, region)
         with nullcontext() if aws_only else prefect_api.prefect_api() as prefect:
             steps = list(removal.removal(account, prefect, [secret_name, PREFECT_SECRET], delete_data=delete_data))
             if not dry_run and not yes:
                 carry_out(steps, console(), dry_run=True)
-                typer.confirm("remove all this?", abort=True)
+                typer.confirm("remove all of this?", abort=True)
             carry_out(steps, console(), dry_run=dry_run)
         if removal.EmptyBuckets(account).plan():
-            console().print("the buckets hold something and stay: --delete-data empties and removes them")
+            console().print("the buckets are not empty and stay: --delete-data empties and deletes them")

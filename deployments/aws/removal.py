@@ -1,4 +1,4 @@
-"""The steps of `down`: they remove what `up` made, in reverse order."""
+"""The steps of `down`: they remove everything that `up` created, in reverse order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RemoveStack:
-    """Deletes a stack."""
+    """Deletes a CloudFormation stack."""
 
     stack: Stack
 
     def plan(self) -> list[Change]:
-        """See whether it is there."""
+        """Return a change if the stack exists."""
         resources = tuple(line.replace("+", "-", 1) for line in template.resources(template.text(self.stack.kind)))
         return [Change("delete", f"stack {self.stack.name}", resources)] if self.stack.describe() else []
 
     def apply(self) -> None:
-        """Delete it."""
+        """Delete the stack."""
         self.stack.remove()
 
 
 @dataclass(frozen=True)
 class RemoveSecret:
-    """Deletes a secret that these commands made; a secret that a person made stays."""
+    """Deletes a secret that these commands created; a secret that a person created stays."""
 
     secret: Secret
 
     def plan(self) -> list[Change]:
-        """See whether it is there."""
+        """Return a change if the secret exists and these commands created it."""
         note = f"AWS can restore it for {RECOVERY_DAYS} days"
-        return [Change("delete", f"secret {self.secret.name}", (note,))] if self.secret.made_here() else []
+        return [Change("delete", f"secret {self.secret.name}", (note,))] if self.secret.is_tagged() else []
 
     def apply(self) -> None:
-        """Delete it."""
+        """Delete the secret."""
         self.secret.remove()
 
 
@@ -62,15 +62,15 @@ class RemoveFromPrefect:
     prefect: SyncPrefectClient
 
     def plan(self) -> list[Change]:
-        """See which are there."""
+        """Return a change for each deployment and work pool that exists."""
         changes = [Change("delete", f"deployment {name}") for name in deployed.names() if self._deployment(name)]
         return changes + [Change("delete", f"work pool {name}") for name in self._pools()]
 
     def apply(self) -> None:
-        """Delete them."""
+        """Delete the deployments and the work pools."""
         for name in deployed.names():
-            if found := self._deployment(name):
-                self.prefect.delete_deployment(found)
+            if deployment_id := self._deployment(name):
+                self.prefect.delete_deployment(deployment_id)
         for name in self._pools():
             self.prefect.delete_work_pool(name)
 
@@ -81,8 +81,8 @@ class RemoveFromPrefect:
             return None
 
     def _pools(self) -> list[str]:
-        ours = {ECS_POOL, LOCAL_POOL}
-        return sorted(pool.name for pool in self.prefect.read_work_pools() if pool.name in ours)
+        names = {ECS_POOL, LOCAL_POOL}
+        return sorted(pool.name for pool in self.prefect.read_work_pools() if pool.name in names)
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,11 @@ class RemoveResultsBlock:
     block: ResultsBlock
 
     def plan(self) -> list[Change]:
-        """See whether it is there."""
+        """Return a change if the block exists."""
         return [Change("delete", f"block {block_slug(self.block.name)}")] if self.block.document() else []
 
     def apply(self) -> None:
-        """Delete it."""
+        """Delete the block."""
         self.block.remove()
 
 
@@ -108,17 +108,17 @@ class RemoveTaskDefinitions:
 
     def _arns(self) -> list[str]:
         pages = self.account.session.client("ecs", config=client_config()).get_paginator("list_task_definitions")
-        found = pages.paginate(familyPrefix=self.account.project, status="ACTIVE")
+        active = pages.paginate(familyPrefix=self.account.project, status="ACTIVE")
         family = f":task-definition/{self.account.project}:"
-        return [arn for page in found for arn in page["taskDefinitionArns"] if family in arn]
+        return [arn for page in active for arn in page["taskDefinitionArns"] if family in arn]
 
     def plan(self) -> list[Change]:
-        """Count them."""
+        """Return one change with all active task definitions of runs."""
         arns = self._arns()
         return [Change("deregister", f"task definitions of {self.account.project}", tuple(arns))] if arns else []
 
     def apply(self) -> None:
-        """Deregister them; AWS deletes them later."""
+        """Deregister the task definitions; AWS deletes them later."""
         client = self.account.session.client("ecs", config=client_config())
         for arn in self._arns():
             client.deregister_task_definition(taskDefinition=arn)
@@ -132,11 +132,11 @@ class EmptyBuckets:
 
     def _buckets(self) -> "list[Bucket]":
         s3 = self.account.session.resource("s3", config=client_config())
-        ours = {self.account.bucket("instructions"), self.account.bucket("results")}
-        return [bucket for bucket in s3.buckets.all() if bucket.name in ours]
+        names = {self.account.bucket("instructions"), self.account.bucket("results")}
+        return [bucket for bucket in s3.buckets.all() if bucket.name in names]
 
     def plan(self) -> list[Change]:
-        """See which hold something."""
+        """Return a change for each bucket that is not empty."""
         return [
             Change("delete for good", f"everything in bucket {bucket.name}")
             for bucket in self._buckets()
@@ -144,7 +144,7 @@ class EmptyBuckets:
         ]
 
     def apply(self) -> None:
-        """Empty them."""
+        """Delete all objects in the buckets, with all their versions."""
         for bucket in self._buckets():
             bucket.object_versions.delete()
 

@@ -1,4 +1,4 @@
-"""A run of the deployment `implement/ecs`, checked in full before it is submitted."""
+"""A run of the deployment `implement/ecs`, which is checked completely before it is submitted."""
 
 import json
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ ON_DEMAND = [{"capacityProvider": "FARGATE", "base": 0, "weight": 1}]
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The deployment to run, its parameters, and its changes to the job variables."""
+    """A request for a run: the deployment, the run's parameters, and its own job variables."""
 
     deployment: str
     parameters: dict[str, Any]
@@ -32,7 +32,7 @@ class RunRequest:
 
 
 def pairs(texts: list[str], option: str) -> dict[str, str]:
-    """Split NAME=VALUE; raise `InvalidParameter` for anything else."""
+    """Split texts of the form NAME=VALUE; raise `InvalidParameter` for any other text."""
     split = [text.partition("=") for text in texts]
     for name, equals, _ in split:
         if not name or not equals:
@@ -41,17 +41,17 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
 
 
 def as_json(text: str) -> Any:  # noqa: ANN401 (any JSON)
-    """Parse a value as JSON; keep the text if it is not JSON, as `prefect deployment run` does."""
+    """Parse a value as JSON; return the text itself if it is not JSON, as `prefect deployment run` does."""
     try:
         return json.loads(text)
     except ValueError:
         return text
 
 
-def checked(prefect: SyncPrefectClient, account: Account, request: RunRequest) -> tuple[DeploymentResponse, int]:
-    """Return the deployment and the length of the overrides; raise the named error of a run that could not start."""
+def check_request(prefect: SyncPrefectClient, account: Account, request: RunRequest) -> tuple[DeploymentResponse, int]:
+    """Return the deployment and the length of the overrides; raise a named error if the run could not start."""
     check_parameters(request.parameters)
-    _check_against_the_flow(request.parameters)
+    _check_flow_parameters(request.parameters)
     try:
         deployment = prefect.read_deployment_by_name(request.deployment)
     except ObjectNotFound:
@@ -62,7 +62,7 @@ def checked(prefect: SyncPrefectClient, account: Account, request: RunRequest) -
     return deployment, check_overrides(prefect, deployment, request.job_variables)
 
 
-def _check_against_the_flow(parameters: dict[str, Any]) -> None:
+def _check_flow_parameters(parameters: dict[str, Any]) -> None:
     if unknown := parameters.keys() - implement.parameters.properties.keys():
         raise InvalidParameter(f"the flow has no parameter {min(unknown)!r}")
     try:
@@ -70,14 +70,14 @@ def _check_against_the_flow(parameters: dict[str, Any]) -> None:
     except RunError as error:
         raise InvalidParameter(f"{type(error).__name__}: {error}") from None
     except ValidationError as error:
-        wrong = error.errors()[0]
-        raise InvalidParameter(f"{'.'.join(str(part) for part in wrong['loc'])}: {wrong['msg']}") from None
+        first = error.errors()[0]
+        raise InvalidParameter(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
 
 
 def _check_cluster(account: Account) -> None:
     ecs = account.session.client("ecs", config=client_config())
-    found = ecs.describe_clusters(clusters=[account.project])["clusters"]
-    if not any(cluster["status"] == "ACTIVE" for cluster in found):
+    clusters = ecs.describe_clusters(clusters=[account.project])["clusters"]
+    if not any(cluster["status"] == "ACTIVE" for cluster in clusters):
         raise UnknownCluster(
             f"there is no active cluster {account.project} in {account.region}: python -m deployments pool"
         )

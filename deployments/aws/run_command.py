@@ -7,7 +7,7 @@ import typer
 from deployments.aws import options
 from deployments.aws.account import Account, open_account
 from deployments.aws.network import find_network
-from deployments.aws.run import ON_DEMAND, RunRequest, as_json, checked, pairs, start
+from deployments.aws.run import ON_DEMAND, RunRequest, as_json, check_request, pairs, start
 from deployments.cli import prefect_api
 from deployments.cli.app import app
 from deployments.cli.options import DryRun
@@ -16,33 +16,43 @@ from deployments.cli.terminal import console
 
 _Parameters = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", help="Any other parameter of the flow, as NAME=VALUE; the value may be JSON."),
+    typer.Option(
+        "--param", "-p", help="Another parameter of the flow, as NAME=VALUE. The value may be JSON. May be repeated."
+    ),
 ]
 _Variables = Annotated[
-    list[str] | None, typer.Option("--env", help="A variable for the run's process, as NAME=VALUE; never a secret.")
+    list[str] | None,
+    typer.Option(
+        "--env", help="Environment variable of the run, as NAME=VALUE. It must not be a secret. May be repeated."
+    ),
 ]
 
 
 @app.command()
 def run(
-    repo_url: Annotated[str, typer.Option("--repo-url", help="The repository's https URL.")],
+    repo_url: Annotated[str, typer.Option("--repo-url", help="HTTPS URL of the git repository.")],
     instructions: Annotated[
-        str, typer.Option("--instructions", help="s3://bucket/file.md or s3://bucket/folder/*")
+        str,
+        typer.Option(
+            "--instructions", help="S3 address of the instructions: s3://bucket/file.md or s3://bucket/folder/*."
+        ),
     ] = "",
-    secret_name: Annotated[str, typer.Option("--secret-name", help="Another git secret than the default.")] = "",
-    branch_name: Annotated[str, typer.Option("--branch-name", help="The branch to push.")] = "",
+    secret_name: Annotated[
+        str, typer.Option("--secret-name", help="Name of the git secret, if it is not the default one.")
+    ] = "",
+    branch_name: Annotated[str, typer.Option("--branch-name", help="Branch to push to.")] = "",
     param: _Parameters = None,
     env: _Variables = None,
     subnet: options.Subnets = None,
     security_group: options.SecurityGroups = None,
     assign_public_ip: options.PublicIp = False,
-    on_demand: Annotated[bool, typer.Option("--on-demand", help="Not on Spot capacity.")] = False,
-    deployment: Annotated[str, typer.Option("--deployment", help="Which one to run.")] = "implement/ecs",
+    on_demand: Annotated[bool, typer.Option("--on-demand", help="Run on Fargate without Spot.")] = False,
+    deployment: Annotated[str, typer.Option("--deployment", help="Name of the deployment to run.")] = "implement/ecs",
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """5. Start a run, and print its address in Prefect's UI."""
+    """5. Start a run, and print the address of its page in Prefect's UI."""
     with refusals(), prefect_api.prefect_api() as prefect:
         account = open_account(project, region)
         named = {
@@ -54,17 +64,17 @@ def run(
         variables = _network(account, subnet, security_group, public_ip=assign_public_ip)
         variables |= _variables(env, on_demand=on_demand)
         request = RunRequest(deployment, _parameters(named, param), variables)
-        found, length = checked(prefect, account, request)
+        checked_deployment, length = check_request(prefect, account, request)
         if dry_run:
             console().print(f"would start a run of {deployment}; its overrides are {length:,} of 8,192 characters")
             return
-        name, address = start(prefect, found, request)
+        name, address = start(prefect, checked_deployment, request)
         console().print(f"started {name}: {address}", soft_wrap=True)
 
 
-def _parameters(named: dict[str, str], others: list[str] | None) -> dict[str, Any]:
-    """Return the parameters that were set; for the others the flow has defaults."""
-    parsed = {name: as_json(value) for name, value in pairs(others or [], "--param").items()}
+def _parameters(named: dict[str, str], param: list[str] | None) -> dict[str, Any]:
+    """Return the parameters that are set; the flow has defaults for all others."""
+    parsed = {name: as_json(value) for name, value in pairs(param or [], "--param").items()}
     return {name: value for name, value in named.items() if value} | parsed
 
 

@@ -1,4 +1,4 @@
-"""A secret in AWS Secrets Manager. It is written through the API, so that no template and no output holds it."""
+"""A secret in AWS Secrets Manager. It is written through the API, so that no template and no output contains it."""
 
 import json
 import logging
@@ -25,16 +25,16 @@ RECOVERY_DAYS = 7
 
 
 Value = Callable[[str], str]
-"""Takes the stored value of a secret, or "" if there is none; returns the new value."""
+"""A function from the stored value of a secret, which is "" if nothing is stored, to its new value."""
 
 
 def git_secret(
     token: SecretStr | None, email: str = "", hosts: Sequence[str] = (), repositories: Sequence[str] = ()
 ) -> Value:
-    """Return what makes the git secret's value: the arguments are set, and every other stored field stays.
+    """Return a function that computes the git secret's new value.
 
-    Calling it raises:
-        TokenMissing: There is no usable token or e-mail address.
+    It replaces the fields that are passed here, and keeps all other stored fields. The returned function raises:
+        TokenMissing: The token or the e-mail address is missing or cannot be used.
         InvalidParameter: A host or repository is malformed.
     """
     candidates = {"email": email, HOSTS: list(hosts), REPOSITORIES: list(repositories)}
@@ -49,7 +49,7 @@ def git_secret(
         except InvalidGitSecret as error:
             raise InvalidParameter(f"{error}; --host and --repository set them") from None
         try:
-            GitCredentials.checked(fields, "the input")
+            GitCredentials.from_fields(fields, "the input")
         except InvalidGitSecret as error:
             raise TokenMissing(str(error)) from None
         return json.dumps(fields)
@@ -58,7 +58,7 @@ def git_secret(
 
 
 def _fields(stored: str) -> dict[str, object]:
-    """Return what the git secret holds; nothing where it is not a JSON object, which no run could read."""
+    """Return the fields of the git secret; none if its value is not a JSON object, which no run could read."""
     try:
         fields = json.loads(stored)
     except ValueError:
@@ -68,7 +68,7 @@ def _fields(stored: str) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret, and the value that it should have; without a value, it only has to exist."""
+    """A secret and the value that it should have. Without a value, the step changes nothing."""
 
     account: Account
     name: str
@@ -76,55 +76,56 @@ class Secret:
 
     @cached_property
     def _client(self) -> "SecretsManagerClient":
-        # At DEBUG these write whole answers, and these answers are secrets.
+        # At level DEBUG these loggers write whole responses, and these responses contain the secret.
         for logger in ("botocore.parsers", "botocore.endpoint", "urllib3"):
             logging.getLogger(logger).setLevel(logging.INFO)
         return self.account.session.client("secretsmanager", config=client_config())
 
     def arn(self) -> str:
-        """Return the ARN with AWS's random suffix; empty if the secret does not exist, or its deletion is scheduled."""
+        """Return the ARN with AWS's random suffix; empty if the secret does not exist or its deletion is scheduled."""
         try:
-            found = self._client.describe_secret(SecretId=self.name)
+            description = self._client.describe_secret(SecretId=self.name)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ResourceNotFoundException":
                 return ""
             raise
-        return "" if found.get("DeletedDate") is not None else found["ARN"]
+        return "" if description.get("DeletedDate") is not None else description["ARN"]
 
-    def made_here(self) -> bool:
-        """Whether the secret exists, and these commands created it for this project."""
+    def is_tagged(self) -> bool:
+        """Whether the secret exists and has the tag of this project, which means that these commands created it."""
         tag = {"Key": "project", "Value": self.account.project}
         return bool(self.arn()) and tag in self._client.describe_secret(SecretId=self.name).get("Tags", [])
 
-    def _being_deleted(self) -> bool:
+    def _is_deletion_scheduled(self) -> bool:
         try:
             return self._client.describe_secret(SecretId=self.name).get("DeletedDate") is not None
         except ClientError:
             return False
 
     def plan(self) -> list[Change]:
-        """Compare the value with the stored one; show neither."""
+        """Compare the value with the stored one. The change shows neither of them."""
         if self.value is None:
             return []
         if not self.arn():
             self.value("")
-            return [Change("restore and update" if self._being_deleted() else "create", f"secret {self.name}")]
+            verb = "restore and update" if self._is_deletion_scheduled() else "create"
+            return [Change(verb, f"secret {self.name}")]
         stored = self._stored()
         return [] if stored == self.value(stored) else [Change("update", f"secret {self.name}")]
 
     def _stored(self) -> str:
         try:
-            answer = self._client.get_secret_value(SecretId=self.name)
+            response = self._client.get_secret_value(SecretId=self.name)
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":  # created, without a value
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":  # the secret exists without a value
                 return ""
             raise
-        return answer.get("SecretString") or answer.get("SecretBinary", b"").decode("utf-8", "replace")
+        return response.get("SecretString") or response.get("SecretBinary", b"").decode("utf-8", "replace")
 
     def apply(self) -> None:
         """Create the secret, or store its new value."""
         value = self.value or str
-        if self._being_deleted():
+        if self._is_deletion_scheduled():
             self._client.restore_secret(SecretId=self.name)
         if self.arn():
             self._client.put_secret_value(SecretId=self.name, SecretString=value(self._stored()))

@@ -1,4 +1,4 @@
-"""The steps of `pool` and `up`, in order; a step is planned only after the steps before it were carried out."""
+"""The steps of `pool` and `up`, in order. Each step is planned only after the previous steps have been applied."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Setup:
     image: Image
     access: Access = field(default_factory=Access)
     results_days: int = 0
-    """After how many days the results bucket deletes saved state; 0 changes nothing."""
+    """Days after which the results bucket deletes saved state; 0 leaves the number of days as it is."""
     worker: bool = True
     dry_run: bool = False
 
@@ -51,7 +51,7 @@ class Setup:
         value = (lambda _: credentials[1].get_secret_value()) if credentials else None
         secret = Secret(self.account, PREFECT_SECRET, value)
         yield secret
-        arn = secret.arn() or "<its ARN, once made>"
+        arn = secret.arn() or "<its ARN, once created>"
         api_secret = (_VARIABLES[credentials[0]], arn) if credentials else None
         yield results_block(self.account, self.prefect)
         yield Pool(self.prefect, ECS_POOL, "ecs", ecs_template(pool_defaults(self.account, self.network, api_secret)))

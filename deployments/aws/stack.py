@@ -1,4 +1,4 @@
-"""A CloudFormation stack: created or updated if it differs from the template and the parameters, and deleted."""
+"""A CloudFormation stack. It is created, updated if it differs from its template or parameters, and deleted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,13 +50,13 @@ class Stack:
             raise
 
     def require(self, command: str) -> None:
-        """Raise `StackMissing` if the stack does not exist; `command` makes it."""
+        """Raise `StackMissing`, with the command that creates the stack, if the stack does not exist."""
         if self.describe() is None:
-            where = f"stack {self.name} is missing in {self.account.region}"
-            raise StackMissing(f"{where}: python -m deployments {command}")
+            reason = f"stack {self.name} is missing in {self.account.region}"
+            raise StackMissing(f"{reason}: python -m deployments {command}")
 
     def plan(self) -> list[Change]:
-        """Compare the template and the parameters with what is deployed."""
+        """Compare the template and the parameters with those of the deployed stack."""
         stack = self.describe()
         if stack is None:
             return [Change("create", f"stack {self.name}", template.resources(template.text(self.kind)))]
@@ -65,16 +65,14 @@ class Stack:
                 f"stack {self.name} is {stack['StackStatus']}: wait for it, or delete it, and repeat the command"
             )
         deployed = str(self._client.get_template(StackName=self.name)["TemplateBody"])
-        details = (*template.differences(deployed, template.text(self.kind)), *self._changed_parameters(stack))
-        return [Change("update", f"stack {self.name}", details)] if details else []
-
-    def _changed_parameters(self, stack: "StackTypeDef") -> list[str]:
-        deployed = {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
-        return [
-            f"~ {name}: {deployed.get(name) or 'empty'} → {value or 'empty'}"
+        values = {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
+        changed_parameters = [
+            f"~ {name}: {values.get(name) or 'empty'} → {value or 'empty'}"
             for name, value in self.parameters.items()
-            if deployed.get(name) != value
+            if values.get(name) != value
         ]
+        details = (*template.differences(deployed, template.text(self.kind)), *changed_parameters)
+        return [Change("update", f"stack {self.name}", details)] if details else []
 
     def apply(self) -> None:
         """Create or update the stack, and wait until CloudFormation is done."""
@@ -87,7 +85,7 @@ class Stack:
                 TemplateBody=body,
                 Parameters=parameters,
                 Capabilities=["CAPABILITY_NAMED_IAM"],
-                OnFailure="DELETE",  # so that the next attempt finds nothing in its way
+                OnFailure="DELETE",  # so that no failed stack blocks the next attempt
                 Tags=tags,  # type: ignore[arg-type]
             )
             self._wait("stack_create_complete", created["StackId"])
@@ -98,18 +96,18 @@ class Stack:
             self._wait("stack_update_complete", stack["StackId"])
 
     def _parameters(self, stack: "StackTypeDef | None") -> "list[ParameterTypeDef]":
-        """Return our parameters, and keep the current values of the template's other parameters."""
+        """Return this stack's parameters. All other parameters of the template keep their deployed values."""
         parameters: list[ParameterTypeDef] = [
             {"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()
         ]
-        known = template.parse(template.text(self.kind))["Parameters"]
+        template_parameters = template.parse(template.text(self.kind))["Parameters"]
         unchanged = {
             p["ParameterKey"] for p in (stack.get("Parameters", []) if stack else [])
-        } & known.keys() - self.parameters.keys()
+        } & template_parameters.keys() - self.parameters.keys()
         return parameters + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(unchanged)]
 
     def remove(self) -> None:
-        """Delete the stack, and wait until it no longer exists."""
+        """Delete the stack if it exists, and wait until it is deleted."""
         if stack := self.describe():
             self._client.delete_stack(StackName=self.name)
             self._wait("stack_delete_complete", stack["StackId"])
@@ -118,12 +116,12 @@ class Stack:
         try:
             self._client.get_waiter(state).wait(StackName=stack_id, WaiterConfig=_WAIT)  # type: ignore[call-overload]
         except WaiterError:
-            raise StackFailed(f"stack {self.name}: {self._reason(stack_id)}") from None
-
-    def _reason(self, stack_id: str) -> str:
-        events = self._client.describe_stack_events(StackName=stack_id)["StackEvents"]
-        failed = [e for e in events if e.get("ResourceStatus", "").endswith("_FAILED")]
-        if not failed:
-            return "CloudFormation did not finish: see its events"
-        first = failed[-1]  # events come newest first, and what failed first is the cause
-        return f"{first.get('LogicalResourceId')}: {first.get('ResourceStatusReason', first.get('ResourceStatus'))}"
+            events = self._client.describe_stack_events(StackName=stack_id)["StackEvents"]
+            failures = [e for e in events if e.get("ResourceStatus", "").endswith("_FAILED")]
+            if not failures:
+                raise StackFailed(
+                    f"stack {self.name}: CloudFormation did not finish in time: see the stack's events"
+                ) from None
+            first = failures[-1]  # events are listed newest first, and the earliest failure is the cause
+            reason = first.get("ResourceStatusReason", first.get("ResourceStatus"))
+            raise StackFailed(f"stack {self.name}: {first.get('LogicalResourceId')}: {reason}") from None

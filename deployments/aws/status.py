@@ -1,4 +1,4 @@
-"""The state of the set-up, in one table."""
+"""The state of all resources of the set-up, in one table."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ STACKS = ("data", "registry", "cluster", "roles", "worker")
 
 
 def table(account: Account, prefect: SyncPrefectClient | None, git_secret: str) -> Table:
-    """Return a row for each thing that `up` makes."""
+    """Return a table with a row for each resource that `up` creates."""
     rows = Table(
         "resource", "state", title=f"{account.project} in {account.account_id}, {account.region}", title_justify="left"
     )
@@ -28,11 +28,14 @@ def table(account: Account, prefect: SyncPrefectClient | None, git_secret: str) 
 
 def _aws(account: Account, git_secret: str) -> Iterator[tuple[str, str]]:
     yield f"secret {git_secret}", "exists" if Secret(account, git_secret).arn() else ""
-    yield f"secret {PREFECT_SECRET}", "exists" if Secret(account, PREFECT_SECRET).arn() else "none, or not needed"
+    yield (
+        f"secret {PREFECT_SECRET}",
+        "exists" if Secret(account, PREFECT_SECRET).arn() else "none; only needed with authentication",
+    )
     for kind in STACKS:
         stack = Stack(account, kind)
-        found = stack.describe()
-        yield f"stack {stack.name}", found["StackStatus"] if found else ""
+        description = stack.describe()
+        yield f"stack {stack.name}", description["StackStatus"] if description else ""
     yield "images", _images(account)
     yield "worker", _worker(account)
 
@@ -41,9 +44,9 @@ def _images(account: Account) -> str:
     if Stack(account, "registry").describe() is None:
         return ""
     pages = account.session.client("ecr", config=client_config()).get_paginator("describe_images")
-    found = [image for page in pages.paginate(repositoryName=account.project) for image in page["imageDetails"]]
-    newest = max(found, key=lambda image: image["imagePushedAt"], default=None)
-    return f"{len(found)}, the newest is {', '.join(newest.get('imageTags', ['untagged']))}" if newest else ""
+    images = [image for page in pages.paginate(repositoryName=account.project) for image in page["imageDetails"]]
+    newest = max(images, key=lambda image: image["imagePushedAt"], default=None)
+    return f"{len(images)}, the newest is {', '.join(newest.get('imageTags', ['untagged']))}" if newest else ""
 
 
 def _worker(account: Account) -> str:
@@ -56,7 +59,7 @@ def _worker(account: Account) -> str:
 
 def _prefect(prefect: SyncPrefectClient | None) -> Iterator[tuple[str, str]]:
     if prefect is None:
-        yield "Prefect API", "[yellow]not configured, or not answering[/yellow]"
+        yield "Prefect API", "[yellow]not configured, or does not answer[/yellow]"
         return
     for name in (ECS_POOL, LOCAL_POOL):
         try:

@@ -1,4 +1,4 @@
-"""CloudFormation templates as files: read, and compared resource by resource."""
+"""Functions that read CloudFormation templates from their files, and compare them resource by resource."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,7 @@ FOLDER: Final = Path(__file__).parents[1] / "cloudformation"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads the short forms of intrinsic functions as their long ones."""
+    """A YAML loader that reads the short form of an intrinsic function (`!Ref`) as its long form."""
 
 
 def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -29,18 +29,21 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 def text(kind: str) -> str:
-    """Return a template as it is in its file."""
+    """Return the text of a template's file."""
     return (FOLDER / f"{kind}.yaml").read_text()
 
 
 def parse(template: str) -> dict[str, Any]:
-    """Return a template's structure."""
+    """Parse the text of a template."""
     parsed: dict[str, Any] = yaml.load(template, _Loader)  # noqa: S506 (a SafeLoader)
     return parsed
 
 
 def differences(before: str, after: str) -> tuple[str, ...]:
-    """Say which resources are added, removed or changed; the template's text where none is."""
+    """Return a line for each resource that is added, removed or changed; no line if the templates are equal.
+
+    If they differ outside their resources, the only line says so.
+    """
     if before == after:
         return ()
     old, new = parse(before)["Resources"], parse(after)["Resources"]
@@ -53,5 +56,5 @@ def differences(before: str, after: str) -> tuple[str, ...]:
 
 
 def resources(template: str) -> tuple[str, ...]:
-    """List a template's resources."""
+    """Return a line for each resource of a template."""
     return tuple(f"+ {name} ({resource['Type']})" for name, resource in parse(template)["Resources"].items())

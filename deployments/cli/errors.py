@@ -6,11 +6,11 @@ class Refused(Exception):
 
 
 class NoAwsCredentials(Refused):
-    """There are no AWS credentials, or AWS does not accept them."""
+    """AWS credentials are missing, or AWS rejected them."""
 
 
 class AwsRefused(Refused):
-    """AWS answered a call with an error that has no name of its own here."""
+    """AWS answered a call with an error that no command handles."""
 
 
 class NoPrefectApi(Refused):
@@ -30,15 +30,15 @@ class StackFailed(Refused):
 
 
 class ImageMissing(Refused):
-    """The registry does not hold the image."""
+    """The image is not in the registry."""
 
 
 class ImageTagUnknown(Refused):
-    """The image has no tag: none was named, and no commit holds exactly these files."""
+    """The image has no tag: no tag is set, and no commit has exactly these files."""
 
 
 class BuilderMissing(Refused):
-    """Neither docker, podman nor buildah works here."""
+    """Neither docker, podman nor buildah works on this machine."""
 
 
 class BuildFailed(Refused):
@@ -46,11 +46,11 @@ class BuildFailed(Refused):
 
 
 class UnknownCluster(Refused):
-    """There is no active cluster of that name."""
+    """The cluster does not exist, or is not active."""
 
 
 class UnknownNetwork(Refused):
-    """A subnet or security group does not exist, or they are in different VPCs."""
+    """A subnet or security group does not exist, or they are not all in the same VPC."""
 
 
 class DeploymentMissing(Refused):
@@ -62,11 +62,11 @@ class DeployFailed(Refused):
 
 
 class TokenMissing(Refused):
-    """There is no git token, or a run could not use it."""
+    """The git token is missing, or a run could not use it."""
 
 
 class UnknownModel(Refused):
-    """The model id is not one of Bedrock's."""
+    """The model id is not a Bedrock model id."""
 
 
 class InvalidParameter(Refused):
@@ -74,15 +74,15 @@ class InvalidParameter(Refused):
 
 
 class OverridesTooLarge(Refused):
-    """ECS would not take the task's overrides."""
+    """The task's overrides are larger than ECS accepts."""
 
 
 class ParametersTooLarge(Refused):
-    """Prefect would not take the run's parameters."""
+    """The run's parameters are larger than Prefect accepts."""
 
 
 class NotificationBlockUnknown(Refused):
-    """There is no such block on the Prefect server, or it cannot be notified."""
+    """The block is not on the Prefect server, or it cannot receive notifications."""
 
 
 class StoreUnknown(Refused):

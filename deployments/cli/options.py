@@ -1,7 +1,7 @@
-"""The options that commands of several areas have."""
+"""The options that several groups of commands share."""
 
 from typing import Annotated
 
 import typer
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would change.")]

@@ -1,4 +1,4 @@
-"""How a command ends that cannot continue: exit status 1, and one sentence that names the error."""
+"""The end of a command that cannot continue: it prints one sentence that names the error, and exits with status 1."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,19 +13,19 @@ from deployments.cli.terminal import error_console
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Print a `Refused`, or an error of AWS that has no name of its own, and exit with status 1."""
+    """Print a `Refused`, or an error of AWS that no command handles, and exit with status 1."""
     try:
         with _aws_refusals():
             yield
-    except Refused as refused:
-        sentence = f"[red]{type(refused).__name__}[/red]: {escape(str(refused))}"
+    except Refused as error:
+        sentence = f"[red]{type(error).__name__}[/red]: {escape(str(error))}"
         error_console().print(sentence, soft_wrap=True)
         raise typer.Exit(1) from None
 
 
 @contextmanager
 def _aws_refusals() -> Iterator[None]:
-    """Raise `AwsRefused` for an error of AWS that no command handles."""
+    """Turn an error of AWS that no command handles into `AwsRefused`."""
     try:
         yield
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""A step of the set-up: it plans its changes, and then applies them."""
+"""The steps of the set-up. A step first plans its changes, and then applies them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from rich.markup import escape
 
 @dataclass(frozen=True)
 class Change:
-    """One resource that a step creates, updates or deletes."""
+    """The creation, update or deletion of one resource by a step."""
 
     verb: str
-    what: str
+    resource: str
     details: tuple[str, ...] = ()
 
 
 class Step(Protocol):
-    """A step. A dry run calls only `plan`, which only reads."""
+    """A step of the set-up. A dry run calls only `plan`, which changes nothing."""
 
     def plan(self) -> list[Change]:
-        """Return what `apply` would change; nothing if everything is as it should be."""
+        """Return the changes that `apply` would make; an empty list if no change is needed."""
 
     def apply(self) -> None:
-        """Make the changes."""
+        """Make the planned changes."""
 
 
 def carry_out(steps: Iterable[Step], console: Console, *, dry_run: bool) -> int:
@@ -44,6 +44,6 @@ def carry_out(steps: Iterable[Step], console: Console, *, dry_run: bool) -> int:
 
 def show(change: Change, console: Console, *, dry_run: bool) -> None:
     """Print a change and its details."""
-    console.print(f"{'would ' if dry_run else ''}[bold]{change.verb}[/bold] {escape(change.what)}", soft_wrap=True)
+    console.print(f"{'would ' if dry_run else ''}[bold]{change.verb}[/bold] {escape(change.resource)}", soft_wrap=True)
     for detail in change.details:
         console.print(f"  [dim]{escape(detail)}[/dim]", soft_wrap=True)

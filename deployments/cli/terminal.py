@@ -1,4 +1,4 @@
-"""Where the commands print."""
+"""The consoles that the commands print to."""
 
 import sys
 

@@ -64,12 +64,12 @@ def demo(options: Options, console: Console) -> int:
     check_repository(options.repo)
     with ExitStack() as started:
         with progress(console) as rows:
-            rows.say("stack", "S3, Secrets Manager, git remote, model, Prefect")
+            rows.update("stack", "S3, Secrets Manager, git remote, model, Prefect")
             stack = started.enter_context(local_stack())
             rows.complete("stack", f"Prefect UI {stack.prefect_api_url.removesuffix('/api')}")
             name, parameters = prepare(stack, options)
             rows.complete("instructions", parameters["instructions_s3_uri"])
-            rows.say("deployment", "implement/local, served by a process of its own")
+            rows.update("deployment", "implement/local, served by a process of its own")
             environment = run_environment(stack, options)
             server = started.enter_context(served(environment, rows))
             rows.complete("deployment")

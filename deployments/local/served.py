@@ -74,7 +74,7 @@ def listen(server: Server, rows: Progress) -> None:
             if said == _COMPLETED:
                 continue  # the row says that
             if level == "INFO":
-                rows.say(name if kind == "Task" else "run", said)
+                rows.update(name if kind == "Task" else "run", said)
             else:
                 rows.warn(said)
 

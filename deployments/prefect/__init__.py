@@ -1,1 +1,1 @@
-"""What the commands put on a Prefect server: pools, deployments, blocks, automations."""
+"""The objects that the commands create on a Prefect server: work pools, deployments, blocks and automations."""

@@ -1,4 +1,4 @@
-"""The deployments of prefect.yaml on the Prefect server, put there by `prefect deploy`."""
+"""The deployments of prefect.yaml, which `prefect deploy` creates on the Prefect server."""
 
 import hashlib
 import json
@@ -23,56 +23,52 @@ _DEFINITION: Final = PROJECT_DIRECTORY / "prefect.yaml"
 
 def names() -> list[str]:
     """Return the full names of the deployments that prefect.yaml describes."""
-    return [f"{d['entrypoint'].rpartition('.')[2]}/{d['name']}" for d in _described()]
+    return [f"{d['entrypoint'].rpartition('.')[2]}/{d['name']}" for d in _definitions()]
 
 
-def _described() -> list[dict[str, Any]]:
+def _definitions() -> list[dict[str, Any]]:
     return list(yaml.safe_load(_DEFINITION.read_text())["deployments"])
-
-
-def _form(entrypoint: str) -> str:
-    """Return what the server stores of the flow itself: its description and the schema of its parameters."""
-    flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint)
-    return json.dumps([flow.description, flow.parameters.model_dump(mode="json")], sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Deployments:
-    """All deployments of prefect.yaml, with one image."""
+    """All deployments of prefect.yaml, which share one image."""
 
     prefect: SyncPrefectClient
     image: str
 
     @cached_property
     def version(self) -> str:
-        """A digest of prefect.yaml, the image, and the forms of the flows."""
-        forms = [_form(entrypoint) for entrypoint in sorted({d["entrypoint"] for d in _described()})]
-        content = "\n".join([self.image, _DEFINITION.read_text(), *forms])
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        """A digest of the image's address, prefect.yaml, and the flows' descriptions and parameter schemas."""
+        content = [self.image, _DEFINITION.read_text()]
+        for entrypoint in sorted({d["entrypoint"] for d in _definitions()}):
+            flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint)
+            content.append(json.dumps([flow.description, flow.parameters.model_dump(mode="json")], sort_keys=True))
+        return hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
 
     def plan(self) -> list[Change]:
-        """Compare their versions with the server's."""
+        """Compare the version of the deployments with the versions on the server."""
         return [
-            Change("update" if found else "create", f"deployment {name}", (f"image {self.image}",))
+            Change("update" if deployed_version else "create", f"deployment {name}", (f"image {self.image}",))
             for name in names()
-            if (found := self._version(name)) != self.version
+            if (deployed_version := self._deployed_version(name)) != self.version
         ]
 
-    def _version(self, name: str) -> str:
+    def _deployed_version(self, name: str) -> str:
         try:
             return self.prefect.read_deployment_by_name(name).version or "none"
         except ObjectNotFound:
             return ""
 
     def apply(self) -> None:
-        """Run `prefect deploy` without its questions."""
+        """Run `prefect deploy` for all deployments, without prompts."""
         variables = {
             "CLAUDE_CODE_IMAGE": self.image,
             "CLAUDE_CODE_VERSION": self.version,
             "CLAUDE_CODE_PYTHON": sys.executable,
             "PWD": str(PROJECT_DIRECTORY),
         }
-        done = subprocess.run(
+        completed_process = subprocess.run(
             [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
             cwd=PROJECT_DIRECTORY,
             env={**os.environ, **variables},
@@ -81,5 +77,6 @@ class Deployments:
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise DeployFailed(f"prefect deploy failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
+        if completed_process.returncode:
+            output = completed_process.stdout + completed_process.stderr
+            raise DeployFailed(f"prefect deploy failed:\n{output.strip()[-2000:]}")

@@ -1,7 +1,7 @@
-"""The Prefect work pools: where runs execute, and what all runs there have in common.
+"""The Prefect work pools, which define where runs execute and what all runs in a pool have in common.
 
-The ECS pool's base job template is prefect-aws's own, with the account's values as defaults. Added to it are a stop
-timeout of a task, and a root file system that is read-only except for a volume at /tmp.
+The ECS pool uses prefect-aws's base job template, with the account's values as defaults. Two things are added: a stop
+timeout for tasks, and a root file system that is read-only except for a volume at /tmp.
 """
 
 from collections.abc import Mapping
@@ -18,40 +18,36 @@ from deployments.cli.step import Change
 
 ECS_POOL: Final = "claude-code-ecs"
 LOCAL_POOL: Final = "claude-code-local"
-STOP_TIMEOUT_SECONDS: Final = 120  # the most that Fargate allows, and what a Spot interruption gives
+STOP_TIMEOUT_SECONDS: Final = 120  # Fargate's maximum, and the notice that a Spot interruption gives
 _MAX_STOP_TIMEOUT_SECONDS: Final = 120
-_SCRATCH: Final = {"name": "scratch"}  # the image makes its mode 1777
+_SCRATCH: Final = {"name": "scratch"}  # the image sets its mode to 1777
 
 
 def ecs_template(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ECS pool's base job template, with these defaults of its variables by name."""
+    """Return the ECS pool's base job template. `defaults` has the default values of its variables by name."""
     template = ECSWorker.get_default_base_job_template()
     properties = template["variables"]["properties"]
     properties["stop_timeout"] = {
         "title": "Stop timeout",
-        "description": "Seconds that a task has to end after SIGTERM, before it is killed.",
+        "description": "How many seconds a task has to stop after SIGTERM, before it is killed.",
         "type": "integer",
         "default": STOP_TIMEOUT_SECONDS,
         "maximum": _MAX_STOP_TIMEOUT_SECONDS,
     }
-    _harden(template["job_configuration"]["task_definition"])
+    task_definition = template["job_configuration"]["task_definition"]
+    task_definition["volumes"] = [_SCRATCH]
+    task_definition["containerDefinitions"][0] |= {
+        "stopTimeout": "{{ stop_timeout }}",
+        "readonlyRootFilesystem": True,
+        "mountPoints": [{"sourceVolume": _SCRATCH["name"], "containerPath": "/tmp", "readOnly": False}],  # noqa: S108
+    }
     for name, value in defaults.items():
         properties[name]["default"] = value
     return template
 
 
-def _harden(definition: dict[str, Any]) -> None:
-    """Add what prefect-aws's task definition lacks."""
-    definition["volumes"] = [_SCRATCH]
-    definition["containerDefinitions"][0] |= {
-        "stopTimeout": "{{ stop_timeout }}",
-        "readonlyRootFilesystem": True,
-        "mountPoints": [{"sourceVolume": _SCRATCH["name"], "containerPath": "/tmp", "readOnly": False}],  # noqa: S108
-    }
-
-
 def local_template() -> dict[str, Any]:
-    """Return the process pool's base job template: Prefect's own."""
+    """Return the base job template of the process pool, which is Prefect's default."""
     return ProcessWorker.get_default_base_job_template()
 
 
@@ -71,7 +67,7 @@ class Pool:
             return None
 
     def plan(self) -> list[Change]:
-        """Compare the base job template with the server's."""
+        """Compare the base job template with the one on the server."""
         current = self._current()
         if current is None:
             return [Change("create", f"work pool {self.name} ({self.type})")]
@@ -88,7 +84,7 @@ class Pool:
         )
 
     def apply(self) -> None:
-        """Create or update it."""
+        """Create or update the work pool."""
         if self._current() is None:
             self.prefect.create_work_pool(
                 WorkPoolCreate(name=self.name, type=self.type, base_job_template=self.template)

@@ -1,4 +1,4 @@
-"""The block that names the results bucket, where runs on AWS store their saved state. It holds no keys."""
+"""The block that names the results bucket, where runs on AWS store their saved state. It contains no keys."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,24 +14,24 @@ _BLOCK_TYPE: Final = "s3-bucket"
 
 
 def block_slug(name: str) -> str:
-    """Return the block's name in the form of Prefect's setting for the default result storage."""
+    """Return the block's type and name, as Prefect's setting for the default result storage expects them."""
     return f"{_BLOCK_TYPE}/{name}"
 
 
 @dataclass(frozen=True)
 class ResultsBlock:
-    """The block document; anyone who loads it needs a role or keys of their own for the bucket."""
+    """The block of the results bucket. A process that loads it needs its own role or keys for the bucket."""
 
     prefect: SyncPrefectClient
     name: str
     bucket: str
     region: str
 
-    def _wanted(self) -> S3Bucket:
+    def _block(self) -> S3Bucket:
         return S3Bucket(bucket_name=self.bucket, credentials=AwsCredentials(region_name=self.region))
 
     def document(self) -> BlockDocument | None:
-        """Return the document on the server; None if there is none."""
+        """Return the block's document on the server; None if the block does not exist."""
         try:
             return self.prefect.read_block_document_by_name(self.name, _BLOCK_TYPE)
         except ObjectNotFound:
@@ -39,24 +39,24 @@ class ResultsBlock:
 
     def plan(self) -> list[Change]:
         """Compare the block with the one on the server."""
-        what, details = f"block {block_slug(self.name)}", (f"bucket {self.bucket}",)
+        resource, details = f"block {block_slug(self.name)}", (f"bucket {self.bucket}",)
         if not self.document():
-            return [Change("create", what, details)]
-        return [] if self._is_right() else [Change("update", what, details)]
+            return [Change("create", resource, details)]
+        return [] if self._is_up_to_date() else [Change("update", resource, details)]
 
-    def _is_right(self) -> bool:
-        found: Any = S3Bucket.load(self.name, _sync=True)  # type: ignore[call-arg]
-        wanted = self._wanted()
+    def _is_up_to_date(self) -> bool:
+        stored: Any = S3Bucket.load(self.name, _sync=True)  # type: ignore[call-arg]
+        block = self._block()
         return bool(
-            found.bucket_name == wanted.bucket_name
-            and not found.bucket_folder
-            and found.credentials.region_name == wanted.credentials.region_name
-            and not found.credentials.aws_access_key_id
+            stored.bucket_name == block.bucket_name
+            and not stored.bucket_folder
+            and stored.credentials.region_name == block.credentials.region_name
+            and not stored.credentials.aws_access_key_id
         )
 
     def apply(self) -> None:
-        """Save the block, in place of one of the same name."""
-        self._wanted().save(self.name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+        """Save the block. It replaces a block of the same name."""
+        self._block().save(self.name, overwrite=True, _sync=True)  # type: ignore[call-arg]
 
     def remove(self) -> None:
         """Delete the block; the bucket stays."""

@@ -1,1 +1,1 @@
-"""Claude Code as a program and as a session: its command line, prompt, process, events and checkpoints."""
+"""Runs Claude Code: command line, prompt, process, event stream, session and checkpoints."""

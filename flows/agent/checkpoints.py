@@ -1,4 +1,4 @@
-"""Checkpoints: the work so far, saved while the agent works, without getting in its way."""
+"""Checkpoints: save the work so far while the agent is working, without disturbing it."""
 
 import threading
 from dataclasses import dataclass, field, replace
@@ -19,19 +19,24 @@ MAX_BYTES: Final = 512 * 2**20
 
 _ATTEMPTS: Final = 3
 _LEASE_CHECK_SECONDS: Final = 60
-"""How often to check the lease if no checkpoints are written."""
+"""How often to check the lease if checkpoints are turned off."""
 
 _SESSION_FOLDER: Final = ".claude/projects"
 
 
 @dataclass
 class Checkpoints:
-    """Writes checkpoints of a run's work every few seconds while the context is open.
+    """Writes checkpoints of a run's work at regular intervals while the context is open.
 
-    If a later attempt of the run takes the lease, the agent is ended.
+    If a later attempt of the run takes the lease, the agent's processes are ended.
 
     Args:
-        interval_seconds: How often to look at the work; 0 for never. Nothing is written if nothing changed.
+        workspace: The run's directories.
+        saved: The saved state of the run, which receives the checkpoints.
+        plan: Holds the commit that the work starts from.
+        agent: The agent whose conversation and spending are saved.
+        interval_seconds: Seconds between checkpoints; 0 turns them off. An unchanged state is not saved again.
+        logger: Receives a warning for each checkpoint that fails.
     """
 
     workspace: Workspace
@@ -42,65 +47,63 @@ class Checkpoints:
     logger: Logger
 
     _last: Checkpoint | None = None
-    """The newest checkpoint, with the conversation as it was read."""
-    _is_over: threading.Event = field(default_factory=threading.Event)
-    _is_looking: threading.Lock = field(default_factory=threading.Lock)
+    """The newest checkpoint, with its conversation before redaction."""
+    _is_closed: threading.Event = field(default_factory=threading.Event)
+    _is_writing: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
         self._last = self.saved.checkpoint
-        self._thread = threading.Thread(target=self._write_until_over, name="checkpoints", daemon=True)
+        self._thread = threading.Thread(target=self._write_until_closed, name="checkpoints", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        if self._is_looking.locked():
-            # The agent is done. A process that it left running could hold up a look at its tree.
+        self._is_closed.set()
+        if self._is_writing.locked():
+            # The agent has ended. A process that it left running could delay the snapshot of the work tree.
             self.workspace.agent.end_processes()
         self._thread.join()
 
     def write(self) -> None:
-        """Save the work as it is now, unless the last checkpoint has it already; an error becomes a warning."""
+        """Save the current work unless the last checkpoint already holds it. Log an error as a warning."""
         try:
             self._write()
         except (RunError, OSError) as error:
             self.logger.warning("no checkpoint this time: %s", error)
 
-    def _write_until_over(self) -> None:
-        while not self._is_over.wait(self.interval_seconds or _LEASE_CHECK_SECONDS):
-            with self._is_looking:
-                if self._is_over.is_set():
+    def _write_until_closed(self) -> None:
+        while not self._is_closed.wait(self.interval_seconds or _LEASE_CHECK_SECONDS):
+            with self._is_writing:
+                if self._is_closed.is_set():
                     return
                 try:
-                    self._check_and_write()
+                    self.saved.store.without_retries.check_lease()
+                    if self.interval_seconds:
+                        self._write()
                 except Superseded:
                     self.workspace.agent.end_processes()
                     return
-                except Exception as error:  # noqa: BLE001 (the next checkpoint may succeed, whatever went wrong)
+                except Exception as error:  # noqa: BLE001 (the next checkpoint may succeed)
                     self.logger.warning("no checkpoint this time: %s", error)
-
-    def _check_and_write(self) -> None:
-        self.saved.store.without_retries.check_lease()
-        if self.interval_seconds:
-            self._write()
 
     def _write(self) -> None:
         base, last = self.plan.checkout.base_commit, self._last
         commit, session = self._tree_and_conversation(base)
         if last and (last.commit, last.session) == (commit, session):
             return
-        bundle = b"" if commit == base else snapshot.bundled(self.workspace, base)
+        bundle = b"" if commit == base else snapshot.bundle(self.workspace, base)
         if max(len(bundle), len(session)) > MAX_BYTES:
-            raise StoreUnavailable(f"the work so far is over {MAX_BYTES >> 20} MiB, the most that a checkpoint saves")
+            raise StoreUnavailable(f"the work so far is larger than {MAX_BYTES >> 20} MiB, the limit of a checkpoint")
         number = last.number + 1 if last else 0
         checkpoint = Checkpoint(number, commit, self.agent.meter.spending, self.agent.session_id, bundle, session)
         self.saved.save_checkpoint(replace(checkpoint, session=SECRETS.redact_bytes(session)))
         self._last = checkpoint
 
     def _tree_and_conversation(self, base: str) -> tuple[str, bytes]:
-        """Return commit and conversation of one moment; if the agent is too quick, the tree is the newer of the two.
+        """Return a commit of the work tree and the conversation at the same moment.
 
-        Then the agent at worst repeats a step, and sees its result in the files. Otherwise a step would be missing.
+        If the agent changes them too quickly for that, the commit is the newer of the two. After a restore the agent
+        then repeats a step at worst, and finds its result in the files. In the other order, a step would be lost.
         """
         for _ in range(_ATTEMPTS):
             session = read_session(self.workspace, self.agent.session_id)
@@ -111,19 +114,23 @@ class Checkpoints:
 
 
 def read_session(workspace: Workspace, session_id: str) -> bytes:
-    """Return Claude Code's record of the conversation, read as the agent, who owns it; empty if there is none."""
+    """Return Claude Code's record of the conversation, or `b""`. It is read as the agent's user, who owns the file."""
     folder = workspace.home / _SESSION_FOLDER
     find = ["find", str(folder), "-name", f"{session_id}.jsonl", "-type", "f", "-size", f"-{MAX_BYTES}c"]
     lines = commands.run(workspace, [*find, "-exec", "cat", "{}", "+"], beside_agent=True).stdout
-    return lines[: lines.rfind(b"\n") + 1]  # Claude Code may still be writing the last one
+    return lines[: lines.rfind(b"\n") + 1]  # Claude Code may still be writing the last line
 
 
 def write_session(workspace: Workspace, session_id: str, content: bytes) -> None:
-    """Put the record of a conversation where Claude Code looks for it; raise `CommandFailed` if that fails."""
+    """Write the record of a conversation to the folder where Claude Code looks for it.
+
+    Raises:
+        CommandFailed: The record cannot be written.
+    """
     folder = workspace.home / _SESSION_FOLDER / "-restored"
     with TemporaryFile() as file:
         file.write(content)
         file.seek(0)
         script = 'mkdir -p "$1" && cat > "$1/$2.jsonl"'
-        line = ["sh", "-c", script, "sh", str(folder), session_id]
-        commands.check(commands.run(workspace, line, stdin=file), "write the conversation back")
+        command = ["sh", "-c", script, "sh", str(folder), session_id]
+        commands.check(commands.run(workspace, command, stdin=file), "write the conversation back")

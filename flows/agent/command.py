@@ -1,4 +1,4 @@
-"""Claude Code's command line and environment, both built from nothing. Pure."""
+"""Claude Code's command line and environment. Both are built from scratch; neither is inherited. Pure."""
 
 import os
 import sys
@@ -17,9 +17,9 @@ TOOLS: Final = (
     "Bash", "Edit", "Glob", "Grep", "NotebookEdit", "Read", "Skill", "Task", "TaskStop", "TodoWrite", "WebFetch",
     "Write",
 )  # fmt: skip
-"""What an unattended agent can use; those that schedule, message, or open another work tree are left out."""
+"""Claude Code's tools for an unattended agent, without those that schedule, send messages or open other work trees."""
 
-PASSED_ON: Final = (
+INHERITED_VARIABLES: Final = (
     "LANG",
     "TZ",
     "SSL_CERT_FILE",
@@ -30,19 +30,20 @@ PASSED_ON: Final = (
     "PIP_CERT",
     "GIT_SSL_CAINFO",
 )
-"""What the agent gets of the host's environment beside PATH: language, time zone, where public certificates are."""
+"""The host's variables that the agent inherits besides PATH: language, time zone, locations of public certificates."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """One conversation with Claude Code, and whether it exists already."""
+    """One conversation with Claude Code."""
 
     id: str
     resumes: bool
+    """Whether the conversation exists already."""
 
 
 def binary() -> Path:
-    """Return the claude binary that the pinned claude-agent-sdk carries."""
+    """Return the path of the `claude` binary that the pinned claude-agent-sdk contains."""
     spec = find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("claude-agent-sdk is not installed: pip install -r requirements.lock")
@@ -50,7 +51,7 @@ def binary() -> Path:
 
 
 def argv(program: Path, options: ClaudeCodeOptions, session: Session, config: Path, instructions: Path) -> list[str]:
-    """Return the command line: only what we hand over counts, none of the repository's settings, hooks or servers."""
+    """Return the command line. It makes Claude Code ignore the repository's own settings, hooks and MCP servers."""
     limits = options.limits
     return [
         str(program),
@@ -73,11 +74,22 @@ def argv(program: Path, options: ClaudeCodeOptions, session: Session, config: Pa
 def environment(
     options: ClaudeCodeOptions, gateway_url: str, gateway_token: str, base: Mapping[str, str], host: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the agent's whole environment: `base` (its home and mark), the way to the gateway, and nothing of ours."""
+    """Return the agent's whole environment, which holds none of the trusted side's variables.
+
+    Args:
+        options: The run's options for Claude Code.
+        gateway_url: The address of the model gateway.
+        gateway_token: The token that the gateway requires.
+        base: Variables of the sandbox: the agent's home, and the mark of its processes.
+        host: The host's environment, of which only `INHERITED_VARIABLES` and PATH are used.
+    """
+    own_scripts = str(Path(sys.prefix) / "bin")
+    folders = host.get("PATH", os.defpath).split(os.pathsep)
     return {
-        **{name: host[name] for name in PASSED_ON if name in host},
+        **{name: host[name] for name in INHERITED_VARIABLES if name in host},
         **base,
-        "PATH": _path(host.get("PATH", os.defpath)),
+        # Without this program's virtual environment, because its Python is not the repository's.
+        "PATH": os.pathsep.join(folder for folder in folders if folder and folder != own_scripts),
         "LANG": host.get("LANG", "C.UTF-8"),
         "SHELL": "/bin/bash",
         "CI": "true",
@@ -86,14 +98,8 @@ def environment(
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         "ANTHROPIC_CUSTOM_HEADERS": f"{GATEWAY_TOKEN_HEADER}: {gateway_token}",
-        # Claude Code uses a smaller model for small things; the gateway lets the run's own through and no other.
+        # Claude Code uses a smaller model for small tasks, but the gateway accepts only the run's own model.
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": options.model_id,
         **({"DISABLE_PROMPT_CACHING": "1"} if options.disable_prompt_cache else {}),
         **PROVIDERS[options.provider].agent_environment(gateway_url, gateway_token),
     }
-
-
-def _path(host_path: str) -> str:
-    """Return the host's search path without our own virtual environment, whose python is not the repository's."""
-    ours = str(Path(sys.prefix) / "bin")
-    return os.pathsep.join(folder for folder in host_path.split(os.pathsep) if folder and folder != ours)

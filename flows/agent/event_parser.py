@@ -1,7 +1,7 @@
-"""Parses Claude Code's events: the one place that knows their JSON. Pure.
+"""Parses Claude Code's events. Only this module knows their JSON. Pure.
 
-Any JSON is accepted, because the agent's own children can write into the stream and each version of Claude Code has new
-events: a field of another type than expected becomes text or is empty, and what is not known is an `Unknown`.
+Any JSON is accepted, because the agent's child processes can write into the stream, and because each version of Claude
+Code adds events. A field of an unexpected type becomes text or is left empty. An unknown event becomes an `Unknown`.
 """
 
 import math
@@ -24,13 +24,13 @@ from flows.agent.events import JsonObject, json_text, parse
 
 
 def read_events(line: bytes) -> Sequence[Event]:
-    """Return the events on a line of the stream: none if it is not a JSON object."""
+    """Return the events on one line of the stream, or none if the line is not a JSON object."""
     value = parse(line)
     return typed_events(value) if value else ()
 
 
 def typed_events(value: JsonObject) -> Sequence[Event]:
-    """Return the events that an object of the stream holds, at least one."""
+    """Return the events in one JSON object of the stream. There is at least one."""
     kind, timestamp = value.get("type"), _text(value.get("timestamp"))
     if kind in ("assistant", "user"):
         return _message_events(value, {"role": kind, "timestamp": timestamp})
@@ -105,7 +105,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    """Return a finite number; 0 for anything else."""
+    """Return a finite number as it is, and 0 for any other value."""
     try:
         number = float(value) if isinstance(value, int | float) else 0.0
     except OverflowError:

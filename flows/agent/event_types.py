@@ -1,4 +1,4 @@
-"""The types of Claude Code's events, for the log, the transcript's page and the verdict. Pure."""
+"""The types of Claude Code's events, used by the log, the transcript page and the judgement of a run. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,40 +11,40 @@ Role = Literal["program", "assistant", "user"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What all events have. An event of Claude Code holds one of these, or one for each block of a message."""
+    """The fields that all events share. A message of Claude Code becomes one event for each of its blocks."""
 
     role: Role = "program"
-    """Whose it is: Claude Code's own, the model's, or that of the user's side, on which the results of tools are."""
+    """Who sent the event: Claude Code itself, the model, or the user. The results of tools come from the user."""
     timestamp: str = ""
-    """ISO 8601; empty for some kinds."""
+    """Time in ISO 8601; empty for some kinds of event."""
     is_nested: bool = False
-    """Whether it belongs to a subagent."""
+    """Whether the event belongs to a subagent."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted(Event):
-    """The session is open; a resumed one as well."""
+    """A new or resumed session has started."""
 
     model: str
     version: str
 
     @property
     def description(self) -> str:
-        """The program and its model."""
+        """The model, and the version of Claude Code."""
         return f"model {self.model}, Claude Code {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRetry(Event):
-    """Claude Code waits, and asks the model's API again."""
+    """Claude Code waits before it sends a request to the model's API again."""
 
     reason: str
-    """HTTP status, or the error's name if there was no reply."""
+    """The HTTP status of the last reply, or the name of the error if no reply came."""
     attempt: str
 
     @property
     def description(self) -> str:
-        """The reply to the last attempt."""
+        """The reason for the retry, as a phrase."""
         return f"the model answered {self.reason}"
 
 
@@ -55,21 +55,21 @@ class Compaction(Event):
 
 @dataclass(frozen=True, slots=True)
 class Text(Event):
-    """Words of the model, or to it."""
+    """Text from the model or to it."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking(Event):
-    """What the model thinks."""
+    """A thinking block of the model."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse(Event):
-    """The model calls a tool."""
+    """A call of a tool by the model."""
 
     id: str
     name: str
@@ -78,18 +78,18 @@ class ToolUse(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolResult(Event):
-    """What a tool returned."""
+    """The result of a tool call."""
 
     tool_use_id: str
     content: object
-    """As the model gets it: text, or a list of parts."""
+    """The result as the model receives it: text, or a list of parts."""
     is_error: bool
     detail: object
-    """`tool_use_result`: what Claude Code knows besides, in a form of the tool's own."""
+    """`tool_use_result`: further details from Claude Code, in a form that depends on the tool."""
 
     @property
     def text(self) -> str:
-        """The content as text; a part that is not text is named with its size."""
+        """The content as text. A part that is not text is replaced by its type and size."""
         if isinstance(self.content, list):
             return "\n".join(_part_text(part) for part in self.content if isinstance(part, dict))
         return json_text(self.content or "")
@@ -97,33 +97,33 @@ class ToolResult(Event):
 
 @dataclass(frozen=True, slots=True)
 class Result(Event):
-    """The end of a run of the agent. Claude Code can give several; the last one counts."""
+    """The result of the agent's work. Claude Code can send several; the last one counts."""
 
     subtype: str = ""
-    """`success` also after an error of the API."""
+    """Claude Code's kind of result. It is `success` even after an API error."""
     is_error: bool = False
     text: str = ""
-    """The model's last words, or the error."""
+    """The model's final message, or the text of the error."""
     errors: tuple[str, ...] = ()
     turns: int = 0
     duration_seconds: float = 0
     session_id: str = ""
     terminal_reason: str = ""
     api_error_status: int = 0
-    """HTTP status; 0 without an error of the API."""
+    """The HTTP status of an API error; 0 if there was none."""
     model_usage: Mapping[str, Any] = field(default_factory=dict)
-    """Tokens and cost by model, in Claude Code's own form (`modelUsage`)."""
+    """Tokens and cost of each model, in Claude Code's own format (`modelUsage`)."""
     permission_denials: tuple[JsonObject, ...] = ()
 
     @property
     def denied_tools(self) -> tuple[str, ...]:
-        """The name of each tool that was denied, as often as it was."""
+        """The names of the denied tools, one for each denial."""
         return tuple(json_text(denial.get("tool_name")) for denial in self.permission_denials)
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Event):
-    """An event or a block of a kind that is not known here, or a message without blocks. Only the transcript has it."""
+    """An event or a block of an unknown kind, or a message without blocks. It appears in the transcript only."""
 
     kind: str
 

@@ -1,7 +1,7 @@
-"""Claude Code's event stream (`--output-format stream-json`): bytes to lines, lines to JSON objects.
+"""Reads Claude Code's event stream (`--output-format stream-json`): bytes to lines, and lines to JSON objects. Pure.
 
-Pure. The format is that of https://docs.claude.com/en/docs/claude-code/headless; `flows.agent.typed_events` gives the
-objects their types.
+The format is described at https://docs.claude.com/en/docs/claude-code/headless. `flows.agent.event_parser` turns the
+JSON objects into typed events.
 """
 
 import json
@@ -11,63 +11,59 @@ from typing import Any, Final
 import orjson
 
 MAX_LINE_BYTES: Final = 64 * 2**20
-"""A longer line is not parsed: no event is as large, and the agent must not fill this process's memory."""
+"""A longer line is not parsed. No event is that large, and the agent must not fill this process's memory."""
 
 JsonObject = Mapping[str, Any]
 
 
 class LineFramer:
-    """Cuts a stream of bytes into lines; a line over the limit comes out empty."""
+    """Splits a stream of bytes into lines. A line over the limit becomes an empty line."""
 
     def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
         self._limit = limit
-        self._parts: list[bytes] = []
+        self._chunks: list[bytes] = []
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the lines that `data` completes."""
-        *ends, rest = data.split(b"\n")
-        for end in ends:
-            self._add(end)
+        *line_ends, rest = data.split(b"\n")
+        for line_end in line_ends:
+            self._add(line_end)
             yield self.rest()
         self._add(rest)
 
     def rest(self) -> bytes:
-        """Return what is in the buffer, and empty it."""
-        line = b"".join(self._parts) if self._size <= self._limit else b""
-        self._parts, self._size = [], 0
+        """Return the unfinished line in the buffer, and clear the buffer."""
+        line = b"".join(self._chunks) if self._size <= self._limit else b""
+        self._chunks, self._size = [], 0
         return line
 
-    def _add(self, part: bytes) -> None:
-        self._size += len(part)
+    def _add(self, chunk: bytes) -> None:
+        self._size += len(chunk)
         if self._size <= self._limit:
-            self._parts.append(part)
+            self._chunks.append(chunk)
         else:
-            self._parts.clear()
+            self._chunks.clear()
 
 
 def parse(line: bytes) -> JsonObject:
-    """Return the JSON object on a line; an empty one if there is none."""
+    """Return the JSON object on a line, or an empty object if the line holds anything else."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
-        value = _parse_leniently(line)
+        # The standard library also accepts half of a surrogate pair, NaN, and numbers out of range.
+        try:
+            value = json.loads(line.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            return {}
     return value if isinstance(value, dict) else {}
 
 
-def _parse_leniently(line: bytes) -> Any:  # noqa: ANN401 (JSON)
-    """Parse a line with half a surrogate pair, a NaN or a number out of range in it; return None if it is not JSON."""
-    try:
-        return json.loads(line.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-
-
 def json_text(value: object, indent: int | None = 1) -> str:
-    """Return a text as it is, and any other JSON value as JSON."""
+    """Return a string as it is, and any other JSON value as JSON."""
     if isinstance(value, str):
         return value
     try:
         return json.dumps(value, ensure_ascii=False, indent=indent)
-    except (ValueError, RecursionError):  # what can be read need not be writable
+    except (ValueError, RecursionError):  # not every value that can be parsed can be serialized
         return "[nested too deeply to be shown]"

@@ -1,7 +1,8 @@
-"""The agent's process: started with exact arguments, listened to, and ended whatever happens.
+"""Starts the agent's process, reads its events, and always ends it.
 
-Claude Code may outlive its result event, leave children behind, or hold its output open; so the end of a run is ours to
-decide: a result and a short grace, an exit, a deadline, or a silence.
+Claude Code may keep running after its result event, leave child processes behind, or hold its output open. This module
+therefore decides when a run is over: a short grace period after the result, at the process's exit, at a deadline, or
+after too long a silence.
 """
 
 import os
@@ -24,17 +25,17 @@ from flows.parameters.limits import Limits
 _CHUNK_BYTES: Final = 2**18
 _TICK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 10
-"""How long a process may live after its result event."""
+"""How long the process may live after its result event."""
 
 _TERMINATION_SECONDS: Final = 2
-"""How long a process may take to end when it is told to; Claude Code takes less than a tenth of a second."""
+"""How long the process may take to end after SIGTERM. Claude Code takes less than a tenth of a second."""
 
 _STDERR_TAIL_BYTES: Final = 4000
 
 
 @dataclass
 class _Listener:
-    """What the agent's process has sent so far."""
+    """Collects what the agent's process has sent so far."""
 
     on_event: Callable[[Event], None]
     result: Result | None = None
@@ -63,19 +64,19 @@ def run_agent(
     limits: Limits,
     on_event: Callable[[Event], None],
 ) -> AgentRun:
-    """Run Claude Code to its end and return what it left.
+    """Run Claude Code until it ends or must be ended, and return the result.
 
     Args:
-        argv: The command, with whatever drops privileges in front.
-        environment: All that the process gets.
+        argv: The command, including the prefix that drops privileges.
+        environment: The whole environment of the process.
         cwd: The work tree.
-        prompt: The file to give as standard input.
-        transcript: Where every byte of the event stream is appended, as it came.
+        prompt: The file that becomes standard input.
+        transcript: The file to which the event stream is appended, byte for byte.
         limits: The deadline and the longest silence, in seconds.
-        on_event: Called with each event as it comes.
+        on_event: Called with each event when it arrives.
     """
-    errors = transcript.with_suffix(".stderr")
-    with prompt.open("rb") as stdin, errors.open("wb") as stderr, transcript.open("ab", buffering=0) as kept:
+    stderr_path = transcript.with_suffix(".stderr")
+    with prompt.open("rb") as stdin, stderr_path.open("wb") as stderr, transcript.open("ab", buffering=0) as copy:
         process = subprocess.Popen(
             argv,
             env=dict(environment),
@@ -87,24 +88,24 @@ def run_agent(
         )
         try:
             listener = _Listener(on_event)
-            ended_for = _listen(process, listener, kept, limits)
+            end_reason = _listen(process, listener, copy, limits)
             status = process.poll()
         finally:
             _end(process)
-    return AgentRun(listener.result, status, _tail(errors), ended_for, listener.model_replied)
+    return AgentRun(listener.result, status, _tail(stderr_path), end_reason, listener.model_replied)
 
 
-def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: RawIOBase, limits: Limits) -> str:
-    """Read until the run is over; return `timeout` or `stall` if that is why."""
+def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, copy: RawIOBase, limits: Limits) -> str:
+    """Read the output until the run is over. Return `timeout` or `stall` if that was the reason, and "" otherwise."""
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
     descriptor, framer = process.stdout.fileno(), LineFramer()
-    started = time.monotonic()
+    started_at = time.monotonic()
     while True:
         readable, _, _ = select.select([descriptor], [], [], _TICK_SECONDS)
         data = os.read(descriptor, _CHUNK_BYTES) if readable else b""
         if data:
-            with suppress(OSError):  # where the disk is full the transcript has a gap: the work is worth more
-                kept.write(data)
+            with suppress(OSError):  # a full disk leaves a gap in the transcript, but must not stop the work
+                copy.write(data)
             for line in framer.feed(data):
                 listener.receive(line)
         elif readable or process.poll() is not None:
@@ -115,16 +116,17 @@ def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, kept: RawIO
         now = time.monotonic()
         if listener.result_at is not None and now - listener.result_at > _GRACE_SECONDS:
             return ""
-        if limits.agent_timeout_seconds and now - started > limits.agent_timeout_seconds:
+        if limits.agent_timeout_seconds and now - started_at > limits.agent_timeout_seconds:
             return "timeout"
         if limits.stall_timeout_seconds and now - listener.last_line_at > limits.stall_timeout_seconds:
             return "stall"
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the process, and kill it and its group; what left the group is the agent user's to end.
+    """End the process and its process group. Processes that left the group are ended by `AgentUser`.
 
-    Told to end, Claude Code writes down what came of its last tool; killed, it does not, and a turn is paid again.
+    SIGTERM comes first, because Claude Code then saves the result of its last tool call. If it is killed right away, it
+    must repeat and pay for a turn.
     """
     process.terminate()
     with suppress(subprocess.TimeoutExpired):

@@ -1,69 +1,69 @@
-"""The words that Claude Code is given. Pure text in, text out."""
+"""The prompts for Claude Code. Pure functions of text."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-_LISTED_FILES: Final = 200
+_MAX_LISTED_FILES: Final = 200
 _EMBEDDED_MAX_CHARACTERS: Final = 200_000
 
 SYSTEM_PROMPT: Final = """\
-You work unattended: nobody reads along, and nobody can answer a question. Decide by yourself, and say at the end what \
-you decided. Your work is what the files in the working directory are when you finish. Commit and push are done for \
-you afterwards; you have no credentials for the remote. Do not wait for background work: finish it, or leave it out.
+You are working unattended: no one is watching, and no one can answer questions. Make decisions yourself, and report \
+them at the end. The result of your work is the state of the files in the working directory when you finish. Your \
+changes are committed and pushed for you afterwards; you have no credentials for the remote. Do not wait for \
+background work: finish it, or leave it out.
 """
 
 
 LOST_CONVERSATION: Final = """\
-This was begun before: the work so far is in the working directory, and the conversation about it is lost. Look at \
-what is done, and go on from there.
+This task was started before: the work so far is in the working directory, but the conversation about it is lost. \
+Look at what has been done, and continue from there.
 """
 
 
 def system_prompt(project_memory: str) -> str:
-    """Return what is appended to Claude Code's own system prompt: our rules, and the repository's word to agents."""
+    """Return the text to append to Claude Code's system prompt: the run's rules and the repository's instructions."""
     if not project_memory:
         return SYSTEM_PROMPT
     return f"{SYSTEM_PROMPT}\nThe repository's own instructions to coding agents follow.\n\n{project_memory}"
 
 
-def prompt(directory: Path, main: str, main_text: str, others: Sequence[str]) -> str:
+def prompt(directory: Path, main: str, main_text: str, other_paths: Sequence[str]) -> str:
     """Return the user's prompt.
 
     Args:
-        directory: Where the instruction files are.
-        main: Path below `directory` of the file to begin with; empty where no file stands out.
-        main_text: That file's content.
-        others: Paths below `directory` of the other files.
+        directory: The directory of the instruction files.
+        main: The path of the main instruction file, relative to `directory`; empty if no file stands out.
+        main_text: The content of the main file.
+        other_paths: The paths of the other files, relative to `directory`.
     """
     parts = [f"Implement the requirements in the directory {directory}, in the repository in the working directory."]
     if main and len(main_text) <= _EMBEDDED_MAX_CHARACTERS:
         parts.append(f"The instructions, from {directory / main}:\n\n<instructions>\n{main_text}\n</instructions>")
     elif main:
-        parts.append(f"Begin by reading all of {directory / main}: it holds the instructions.")
+        parts.append(f"Begin by reading all of {directory / main}: it contains the instructions.")
     else:
         parts.append("Begin by reading every file there: together they are the instructions.")
-    if others:
-        parts.append(f"Files beside it, which the instructions may name by these paths:\n{_listing(directory, others)}")
+    if other_paths:
+        lines = [f"- {path}: {directory / path}" for path in other_paths[:_MAX_LISTED_FILES]]
+        if len(other_paths) > _MAX_LISTED_FILES:
+            lines.append(f"- and {len(other_paths) - _MAX_LISTED_FILES} more: list the directory")
+        parts.append(
+            "\n".join(["Files in that directory, which the instructions may refer to by these paths:", *lines])
+        )
     return "\n\n".join(parts) + "\n"
 
 
 def continuation(work_tree: Path, instructions: Path) -> str:
-    """Return the prompt for a session that was interrupted, and may go on with other paths on another machine.
+    """Return the prompt that resumes an interrupted session, perhaps on another machine with other paths.
 
     Args:
-        work_tree: Where the work is now.
-        instructions: The directory of the instruction files now.
+        work_tree: The current path of the work tree.
+        instructions: The current directory of the instruction files.
     """
     return f"""\
-You were interrupted, and may be on another machine than before. The working directory is {work_tree}, and the \
-instructions are in {instructions}: other paths to them are out of date. Running processes are gone, files that git \
-ignores may be, your last step may be missing. Look at what is done, and go on until the requirements are implemented.
+You were interrupted, and may now be on a different machine. The working directory is {work_tree}, and the \
+instructions are in {instructions}; any other paths to them are out of date. Running processes have ended, files that \
+git ignores may be gone, and your last step may be missing. Look at what has been done, and continue until the \
+requirements are implemented.
 """
-
-
-def _listing(directory: Path, paths: Sequence[str]) -> str:
-    lines = [f"- {path}: {directory / path}" for path in paths[:_LISTED_FILES]]
-    if len(paths) > _LISTED_FILES:
-        lines.append(f"- and {len(paths) - _LISTED_FILES} more: list the directory")
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The agent of a run: Claude Code with its provider and its meter, in one conversation over all attempts of the run."""
+"""The agent of a run: Claude Code with its provider and meter. All attempts of the run share one conversation."""
 
 import logging
 import os
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 Observer = Callable[[], AbstractContextManager[Callable[[Event], None]]]
-"""Opened while Claude Code runs; what it yields is called with each event."""
+"""A context that is open while Claude Code runs. It yields a function that is called with each event."""
 
 _SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
 
 
 @dataclass
 class Agent:
-    """How a run's agent works, and how far it came."""
+    """The agent of a run: its options, its conversation and its spending."""
 
     options: ClaudeCodeOptions
     provider: ModelProvider
     session_id: str = ""
-    """The id of its conversation with Claude Code; empty before the first."""
+    """The id of the conversation with Claude Code; empty before the first conversation."""
 
     @cached_property
     def meter(self) -> "Meter":
-        """What the run spends on the model. The import of the price list takes as long as a small task."""
+        """Counts what the run spends on the model. It is created late, because importing the price list is slow."""
         from flows.model.meter import Meter  # noqa: PLC0415
         from flows.model.prices import ModelPrice  # noqa: PLC0415
 
@@ -50,7 +50,7 @@ class Agent:
         return Meter(price, self.options.limits.max_budget_usd)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue the conversation, and the count of what is spent, from a checkpoint."""
+        """Continue the conversation and the count of the spending from a checkpoint."""
         self.session_id = checkpoint.session_id
         self.meter.resume(checkpoint.spending)
 
@@ -64,14 +64,14 @@ class Agent:
         *,
         is_continued: bool,
     ) -> AgentRun:
-        """Let Claude Code work to its end: in the conversation so far or, if that cannot be resumed, in a new one.
+        """Run Claude Code to its end: in the conversation so far or, if that cannot be resumed, in a new one.
 
         Args:
             workspace: The run's directories.
-            plan: Where the work starts from, and the instructions.
-            flow_run_id: The run's id, from which the conversation's id is made.
-            observer: Opened while Claude Code runs; what it yields is called with each event.
-            logger: Receives what the run's log should say.
+            plan: The commit that the work starts from, and the instructions.
+            flow_run_id: The run's id, from which the id of the conversation is derived.
+            observer: A context that is open while Claude Code runs; it yields a function to call with each event.
+            logger: The run's log.
             is_continued: Whether the work tree holds work of an earlier attempt.
 
         Raises:
@@ -79,7 +79,7 @@ class Agent:
         """
         if not self.meter.price.is_known:
             logger.warning(
-                "the price of %s is not known: limits.max_budget_usd counts it at the price of %s, the most expensive",
+                "the price of %s is unknown: its cost is counted at the price of %s, the most expensive model",
                 self.options.model_id,
                 self.meter.price.model_id,
             )
@@ -87,7 +87,7 @@ class Agent:
         session = _session(workspace, self.session_id)
         result = self._run(workspace, plan, session, observer, logger, is_continued=is_continued)
         if session.resumes and _is_without_conversation(result):
-            logger.warning("the conversation cannot be resumed, a new one starts: %s", result.stderr.strip())
+            logger.warning("the conversation cannot be resumed, so a new one starts: %s", result.stderr.strip())
             self.session_id = _session_id(self.session_id)
             session = Session(self.session_id, resumes=False)
             result = self._run(workspace, plan, session, observer, logger, is_continued=True)
@@ -104,7 +104,7 @@ class Agent:
         *,
         is_continued: bool,
     ) -> AgentRun:
-        from flows.model.gateway import gateway  # noqa: PLC0415 (the web server is needed here only)
+        from flows.model.gateway import gateway  # noqa: PLC0415 (only a run needs the web server)
 
         options = self._options_for_one_process()
         workspace.lend(workspace.config / "settings.json", settings_file(options.claude_settings))
@@ -122,7 +122,7 @@ class Agent:
 
             return run_agent(
                 workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
-                environment=environment(options, server.url, server.token, workspace.agent_mark, os.environ),
+                environment=environment(options, server.url, server.token, workspace.agent_variables, os.environ),
                 cwd=workspace.work_tree,
                 prompt=prompt_file,
                 transcript=workspace.transcript,
@@ -131,37 +131,37 @@ class Agent:
             )
 
     def _options_for_one_process(self) -> ClaudeCodeOptions:
-        """Return the options with the turns that are left: Claude Code counts the turns of one process."""
-        limits, used = self.options.limits, self.meter.replies
-        if not limits.max_turns or not used:
+        """Return the options with the number of turns that remain. Claude Code counts the turns of one process only."""
+        limits, used_turns = self.options.limits, self.meter.replies
+        if not limits.max_turns or not used_turns:
             return self.options
-        if used >= limits.max_turns:
+        if used_turns >= limits.max_turns:
             raise TurnLimitReached(
-                f"the agent used its {limits.max_turns} turns: raise limits.max_turns, or ask for less"
+                f"the agent used all {limits.max_turns} turns: raise limits.max_turns or reduce the task"
             )
-        rest = limits.model_copy(update={"max_turns": limits.max_turns - used})
-        return self.options.model_copy(update={"limits": rest})
+        remaining = limits.model_copy(update={"max_turns": limits.max_turns - used_turns})
+        return self.options.model_copy(update={"limits": remaining})
 
 
 def _session_id(previous: str) -> str:
-    """Return the id of the run's first conversation, from the run's id; or of the next one, from the previous id."""
+    """Return the id of a new conversation, derived from the run's id or from the id of the previous conversation."""
     return str(uuid.uuid5(_SESSION_NAMESPACE, previous))
 
 
 def _session(workspace: Workspace, session_id: str) -> Session:
-    """Return the session; Claude Code resumes it if an earlier process got far enough to save it."""
-    saved = (workspace.home / ".claude" / "projects").glob(f"*/{session_id}.jsonl")
-    return Session(session_id, resumes=any(saved))
+    """Return the session. Claude Code resumes it if an earlier process has saved its conversation."""
+    records = (workspace.home / ".claude" / "projects").glob(f"*/{session_id}.jsonl")
+    return Session(session_id, resumes=any(records))
 
 
 def _is_without_conversation(result: AgentRun) -> bool:
-    """Whether Claude Code ended before it asked the model anything; it may say why, in a result of no turn."""
-    return not result.spoke and not result.ended_for and not (result.result and result.result.turns)
+    """Return whether Claude Code ended before the first turn. It may give the reason in a result of zero turns."""
+    return not result.model_replied and not result.end_reason and not (result.result and result.result.turns)
 
 
 def _prompt(workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> str:
     if session.resumes:
         return continuation(workspace.work_tree, workspace.instructions)
     instructions = plan.instructions
-    text = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.others)
+    text = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.other_paths)
     return f"{text}\n{LOST_CONVERSATION}" if is_continued else text

@@ -1,4 +1,4 @@
-"""Claude Code's settings file and permission mode, from a run's checked `claude_settings`."""
+"""Claude Code's settings file and permission mode, derived from a run's validated `claude_settings`."""
 
 import json
 from typing import Any, Final
@@ -7,7 +7,7 @@ _DEFAULT_MODE: Final = "acceptEdits"
 
 
 def settings_file(settings: dict[str, Any]) -> bytes:
-    """Return the content of the file for `--settings`. Claude adds no attribution to commits: the run makes them."""
+    """Return the content of the file for `--settings`. It turns attribution off, because the run makes the commit."""
     return json.dumps({"attribution": {"commit": "", "pr": ""}, **settings}, indent=1).encode()
 
 

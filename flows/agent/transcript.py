@@ -1,4 +1,4 @@
-"""The transcript of an agent's event stream, read a portion at a time: it may be larger than the memory."""
+"""Reads the transcript of an agent's event stream in chunks, because it may not fit into memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,38 +8,38 @@ from flows.agent.event_parser import read_events
 from flows.agent.event_types import Event, Result, Text
 from flows.agent.events import MAX_LINE_BYTES
 
-_PORTION_BYTES: Final = 2**20
+_CHUNK_BYTES: Final = 2**20
 
 
-def portions(path: Path) -> Iterator[bytes]:
-    """Yield the file in portions that end where a line ends, so that no secret is cut in two; nothing without a file.
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the file in chunks of whole lines, so that no secret is split. Yield nothing if the file does not exist.
 
-    A line longer than any event is cut all the same.
+    A line that is longer than any event is split nevertheless.
     """
     if not path.exists():
         return
     with path.open("rb") as file:
-        held = b""
-        while block := file.read(_PORTION_BYTES):
-            held += block
-            end = held.rfind(b"\n") + 1 or (len(held) if len(held) > MAX_LINE_BYTES else 0)
+        pending = b""
+        while block := file.read(_CHUNK_BYTES):
+            pending += block
+            end = pending.rfind(b"\n") + 1 or (len(pending) if len(pending) > MAX_LINE_BYTES else 0)
             if end:
-                yield held[:end]
-                held = held[end:]
-        if held:
-            yield held
+                yield pending[:end]
+                pending = pending[end:]
+        if pending:
+            yield pending
 
 
 def events(path: Path) -> Iterator[Event]:
-    """Yield the events of a transcript, one line in memory at a time."""
+    """Yield the events of a transcript, with one line in memory at a time."""
     with path.open("rb") as lines:
         for line in lines:
             if len(line) <= MAX_LINE_BYTES:
                 yield from read_events(line)
 
 
-def last_words(transcript: bytes) -> tuple[Result, str]:
-    """Return the last result in the end of a transcript, an empty one if there is none, and the model's last text."""
+def last_result_and_text(transcript: bytes) -> tuple[Result, str]:
+    """Return the last result and the model's last text in a transcript or its tail; each is empty if absent."""
     result, text = Result(), ""
     for line in transcript.split(b"\n"):
         for event in read_events(line):

@@ -1,1 +1,1 @@
-"""AWS sessions, and AWS errors as named errors."""
+"""AWS sessions and credentials, and the mapping of AWS errors to named errors."""

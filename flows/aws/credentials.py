@@ -1,10 +1,10 @@
-"""AWS credentials: found as boto3 finds them, usable before anything is signed with them, and known as secrets."""
+"""AWS credentials as boto3 finds them: stripped, checked and registered as secrets before they sign a request."""
 
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
-from flows.aws.errors import may_pass
+from flows.aws.errors import is_transient
 from flows.aws.session import new_boto3_session
 from flows.credential_values import usable
 from flows.errors import AwsCredentialsMissing, RunError
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 PATIENCE_SECONDS: Final = 30
-"""How long AWS may fail to renew credentials before a run takes them for lost."""
+"""For how long the renewal of credentials may fail before a run reports them as missing."""
 
 _PROCESS: Final = "the flow's process"
 _KEY: Final = "the AWS access key id"
-_SECRET: Final = "the AWS secret access key"  # noqa: S105 (its name)
-_TOKEN: Final = "the AWS session token"  # noqa: S105 (its name)
+_SECRET: Final = "the AWS secret access key"  # noqa: S105 (the name of a secret)
+_TOKEN: Final = "the AWS session token"  # noqa: S105 (the name of a secret)
 
 
 @runtime_checkable
 class AwsBlock(Protocol):
-    """Prefect's block AwsCredentials, as far as it is used here."""
+    """The parts of Prefect's block `AwsCredentials` that this module uses."""
 
     aws_access_key_id: str | None
     aws_secret_access_key: "SecretStr | None"
@@ -36,31 +36,31 @@ class AwsBlock(Protocol):
         """Return a copy with other values."""
 
     def get_boto3_session(self) -> "Session":
-        """Return a session; with a role to assume, this calls AWS."""
+        """Return a session. If the block names a role to assume, this calls AWS."""
 
 
 def new_session(region: str) -> "Session":
     """Return a session with the process's own credentials: a role, a profile or keys.
 
     Raises:
-        AwsCredentialsMissing: boto3 cannot read them.
-        InvalidCredential: They hold a character that no HTTP header can carry.
+        AwsCredentialsMissing: boto3 cannot read the credentials.
+        InvalidCredential: A credential contains a character that no HTTP header can carry.
     """
     return _session(lambda: new_boto3_session(region), _PROCESS)
 
 
 def block_session(block: AwsBlock, source: str) -> "Session":
-    """Return a session with a block's credentials; raise as `new_session` does.
+    """Return a session with the credentials of a block; raise the same errors as `new_session`.
 
     Args:
         block: The block.
-        source: What holds it, for messages.
+        source: A name for the block, for error messages.
     """
     return _session(usable_block(block, source).get_boto3_session, source)
 
 
 def usable_block(block: AwsBlock, source: str) -> AwsBlock:
-    """Return a block with its keys stripped, which are known as secrets from now on; raise `InvalidCredential`."""
+    """Return a copy of the block with stripped keys, and register the keys as secrets; raise `InvalidCredential`."""
     key, secret, token = block.aws_access_key_id, block.aws_secret_access_key, block.aws_session_token
     changes: dict[str, object] = {}
     if key:
@@ -75,18 +75,18 @@ def usable_block(block: AwsBlock, source: str) -> AwsBlock:
 
 
 class AwsKeys:
-    """The credentials of a session that lives as long as a run, and renews them by itself."""
+    """The credentials of a session that lasts as long as a run. The session renews them by itself."""
 
     def __init__(self, session: "Session") -> None:
         self._session = session
-        self._fails_since: float | None = None
+        self._failing_since: float | None = None
 
     def frozen(self) -> "ReadOnlyCredentials":
-        """Return the keys of this moment.
+        """Return the keys that are valid now.
 
         Raises:
-            AwsCredentialsMissing: There are none, or they could not be renewed for `PATIENCE_SECONDS`.
-            Exception: What boto3 raises where the next call may succeed.
+            AwsCredentialsMissing: No credentials exist, or their renewal has failed for `PATIENCE_SECONDS`.
+            Exception: An error of boto3 after which the next call may succeed.
         """
         try:
             credentials = self._session.get_credentials()
@@ -94,31 +94,31 @@ class AwsKeys:
         except RunError:
             raise
         except Exception as error:
-            self._fails_since = self._fails_since or time.monotonic()
-            if may_pass(error) and time.monotonic() - self._fails_since < PATIENCE_SECONDS:
+            self._failing_since = self._failing_since or time.monotonic()
+            if is_transient(error) and time.monotonic() - self._failing_since < PATIENCE_SECONDS:
                 raise
             raise _missing(_PROCESS, error) from None
         if frozen is None:
             raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
-        self._fails_since = None
+        self._failing_since = None
         return _usable(frozen, _PROCESS)
 
 
-def _session(make: Callable[[], "Session"], source: str) -> "Session":
-    """Return a session whose clients, and whose renewals, get credentials that are stripped and checked."""
-    from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 (for those who call AWS)
+def _session(create: Callable[[], "Session"], source: str) -> "Session":
+    """Return a session whose credentials are stripped and checked, also after each renewal."""
+    from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 (only a run that uses AWS loads it)
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:
-        session = make()
+        session = create()
         credentials = session.get_credentials()
     except (BotoCoreError, ClientError) as error:
         raise _missing(source, error) from None
     if credentials is None:
-        return session  # a client says so, with what it was needed for
-    read = credentials.get_frozen_credentials
-    credentials.get_frozen_credentials = lambda: _usable(read(), source)  # type: ignore[method-assign]
-    # Those of a role are fetched when they are first needed.
+        return session  # the first client's error tells what they were needed for
+    read_keys = credentials.get_frozen_credentials
+    credentials.get_frozen_credentials = lambda: _usable(read_keys(), source)  # type: ignore[method-assign]
+    # The credentials of a role are fetched when they are first needed.
     if not isinstance(credentials, RefreshableCredentials):
         credentials.get_frozen_credentials()
     return session

@@ -1,4 +1,4 @@
-"""Errors of AWS, by botocore's classes and codes, as named errors of a run."""
+"""Maps AWS errors, by their botocore class and error code, to the named errors of a run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,34 +42,34 @@ _FIRST_SERVER_ERROR: Final = 500
 
 @dataclass(frozen=True)
 class ServiceErrors:
-    """The named errors that one service's errors become; `what` names the resource that was requested."""
+    """The named errors for one AWS service; `resource` names the requested resource in the messages."""
 
-    what: str
+    resource: str
     missing: type[RunError]
     denied: type[RunError]
     unavailable: type[RunError]
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether an error in getting credentials may pass by itself."""
+def is_transient(error: Exception) -> bool:
+    """Whether credentials may be available on the next try, after this error."""
     from botocore import exceptions as botocore  # noqa: PLC0415
 
     if isinstance(error, botocore.ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return code in _TRANSIENT or status >= _FIRST_SERVER_ERROR
-    network = (
+    network_errors = (
         botocore.ConnectionError,
         botocore.HTTPClientError,
         botocore.CredentialRetrievalError,
         botocore.MetadataRetrievalError,
     )
-    return isinstance(error, network) or not isinstance(error, botocore.BotoCoreError)
+    return isinstance(error, network_errors) or not isinstance(error, botocore.BotoCoreError)
 
 
 @contextmanager
 def named_errors(errors: ServiceErrors) -> Iterator[None]:
-    """Turn botocore's errors into the service's named ones."""
+    """Turn botocore's errors into the named errors of the service."""
     try:
         yield
     except Exception as error:
@@ -81,7 +81,7 @@ def named_errors(errors: ServiceErrors) -> Iterator[None]:
 def _named(error: Exception, errors: ServiceErrors) -> RunError | None:
     from botocore import exceptions as botocore  # noqa: PLC0415
 
-    credentials = (
+    credential_errors = (
         botocore.NoCredentialsError,
         botocore.PartialCredentialsError,
         botocore.CredentialRetrievalError,
@@ -90,10 +90,10 @@ def _named(error: Exception, errors: ServiceErrors) -> RunError | None:
     )
     if isinstance(error, botocore.ClientError):
         return _client_error(error, errors)
-    if isinstance(error, credentials):
-        return AwsCredentialsMissing(f"{errors.what}: {error}: give the process a role, a profile or keys")
+    if isinstance(error, credential_errors):
+        return AwsCredentialsMissing(f"{errors.resource}: {error}: give the process a role, a profile or keys")
     if isinstance(error, botocore.BotoCoreError):
-        return errors.unavailable(f"{errors.what}: AWS did not answer: {error}")
+        return errors.unavailable(f"{errors.resource}: AWS did not answer: {error}")
     return None
 
 
@@ -102,13 +102,13 @@ def _client_error(error: "ClientError", errors: ServiceErrors) -> RunError:
     message = str(error.response.get("Error", {}).get("Message", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _CREDENTIALS:
-        return AwsCredentialsMissing(f"{errors.what}: AWS refuses the credentials ({code}): renew them")
+        return AwsCredentialsMissing(f"{errors.resource}: AWS refuses the credentials ({code}): renew them")
     if code in _MISSING:
-        return errors.missing(
-            f"{errors.what} does not exist, as this account and region see it: check its name ({code})"
-        )
+        return errors.missing(f"{errors.resource} does not exist in this account and region: check its name ({code})")
     if code in _DENIED:
-        return errors.denied(f"{errors.what}: this process's role may not read it: grant it the permission ({message})")
+        return errors.denied(
+            f"{errors.resource}: the role of this process may not read it: grant the role the permission ({message})"
+        )
     if code in _TRANSIENT or status >= _FIRST_SERVER_ERROR:
-        return errors.unavailable(f"{errors.what}: AWS answered {status} {code}")
-    return errors.denied(f"{errors.what}: AWS refused the request with {status} {code}: {message}")
+        return errors.unavailable(f"{errors.resource}: AWS answered {status} {code}")
+    return errors.denied(f"{errors.resource}: AWS refused the request with {status} {code}: {message}")

@@ -1,4 +1,4 @@
-"""AWS sessions and clients with the process's own credentials, and bounded waits."""
+"""AWS sessions with the process's own credentials, and the configuration of AWS clients."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -31,7 +31,7 @@ def _models() -> "Loader":
 
 
 def load_models(*services: str) -> None:
-    """Load the descriptions of services ahead of the first client."""
+    """Load the descriptions of AWS services before the first client needs them."""
     _models().load_data_with_path("endpoints")
     _models().load_data_with_path("partitions")
     for service in services:
@@ -40,7 +40,7 @@ def load_models(*services: str) -> None:
 
 
 def client_config(max_connections: int = 10) -> Any:  # noqa: ANN401 (botocore's Config has no types at run time)
-    """Return botocore's configuration for our clients: bounded waits, and three tries before the task's own retries."""
+    """Return the configuration of a client: bounded waits, and three attempts before the task itself is retried."""
     from botocore.config import Config  # noqa: PLC0415
 
     return Config(

@@ -1,4 +1,4 @@
-"""What every check gets: the change, its files and the policy."""
+"""The input of every check: the change, its files and the policy."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _NAMED_FILES: Final = 5
 
 @dataclass(frozen=True)
 class Inspection:
-    """One change under inspection. What is read from git's objects is read once, when a check first needs it."""
+    """One change under inspection. Data from git objects is read once, when a check first needs it."""
 
     git_dir: Path
     """The trusted bare repository that holds the change."""
@@ -31,11 +31,11 @@ class Inspection:
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
-        """The size in bytes of each blob of the changed files, new or old."""
+        """The size in bytes of each blob of the changed files, both new and old."""
         return objects.sizes(self.git_dir, {blob for file in self.files for blob in file.blobs})
 
     def name_files(self, condition: Callable[[ChangedFile], bool]) -> str:
-        """Return the names of the changed files that meet a condition, for a message: at most five; "" for no file."""
+        """Name the changed files that meet a condition, for a message: at most five; "" if no file does."""
         paths = [file.path for file in self.files if condition(file)]
         names = [repr(path.encode("utf-8", "replace").decode()) for path in paths[:_NAMED_FILES]]
         more = [f"and {len(paths) - _NAMED_FILES} more"] if len(paths) > _NAMED_FILES else []
@@ -43,13 +43,13 @@ class Inspection:
 
 
 class Check(Protocol):
-    """One check of a change: it raises a `RunError` if the policy does not allow the change."""
+    """One check of a change. It raises a `RunError` if the policy does not allow the change."""
 
     def __call__(self, inspection: Inspection, /) -> None:
         """Check the change."""
 
 
 def matches(file: ChangedFile, patterns: Sequence[str]) -> bool:
-    """Whether the file's new or old path matches a pattern, in any directory and in any case."""
+    """Whether the file's new or old path matches one of the patterns, in any directory, ignoring case."""
     paths = {f"/{path.lower()}" for path in (file.path, file.old_path)}
     return any(fnmatchcase(path, f"*/{pattern}") for path in paths for pattern in patterns)

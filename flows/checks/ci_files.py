@@ -1,4 +1,4 @@
-"""No files that CI runs: it runs them with its own credentials."""
+"""Refuses changes to files that CI runs, because CI runs them with its own credentials."""
 
 from typing import Final
 
@@ -14,12 +14,12 @@ _PATTERNS: Final = (
     ".woodpecker.yaml", ".buildkite/*", ".teamcity/*", ".semaphore/*", ".tekton/*", ".cirrus.yml", ".cirrus.star",
     "codefresh.yml", "screwdriver.yaml", ".builds/*", ".build.yml",
 )  # fmt: skip
-"""What CI services run or use to choose reviewers, as each of them documents it; in any directory, because some of them
-look there."""
+"""Files that CI services run, or that choose reviewers, as each service documents them. They are refused in any
+directory, because some services look there."""
 
 
 def check_ci_files(inspection: Inspection) -> None:
-    """Raise `CiFilesChanged` if the change touches one of them, unless `allow_ci_changes` is set."""
+    """Raise `CiFilesChanged` if the change touches such a file, unless `allow_ci_changes` is set."""
     files = inspection.name_files(lambda file: matches(file, _PATTERNS))
     if files and not inspection.policy.allow_ci_changes:
         raise CiFilesChanged(

@@ -1,4 +1,4 @@
-"""No change that deletes most of the repository."""
+"""Refuses a change that deletes too much of the repository."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from flows.errors import TooManyDeletions
 from flows.repository import objects
 
 _FEW_FILES: Final = 10
-"""So many deletions are allowed in a repository of any size."""
+"""How many deletions are always allowed, even in a small repository."""
 
 
 def check_deletions(inspection: Inspection) -> None:

@@ -1,4 +1,4 @@
-"""No huge files."""
+"""Refuses files that are too large."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""No symbolic links out of the repository."""
+"""Refuses symbolic links that lead out of the repository."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,7 +9,7 @@ from flows.repository import objects
 from flows.repository.objects import SYMLINK
 
 _LINKS_FOLLOWED: Final = 40
-"""The number that Linux follows in one path (path_resolution(7))."""
+"""How many links Linux follows in one path (path_resolution(7))."""
 
 
 def check_symlinks(inspection: Inspection) -> None:
@@ -26,13 +26,13 @@ def check_symlinks(inspection: Inspection) -> None:
 
 def _targets(inspection: Inspection) -> dict[str, str]:
     """Return the target of each link of the commit, by path."""
-    blobs = objects.links(inspection.git_dir, inspection.change.commit)
+    blobs = objects.symlinks(inspection.git_dir, inspection.change.commit)
     contents = objects.contents(inspection.git_dir, set(blobs.values()))
     return {path: contents[blob].decode("utf-8", "surrogateescape") for path, blob in blobs.items()}
 
 
 def leads_outside(link: str, targets: Mapping[str, str]) -> bool:
-    """Whether following a link can leave the repository, or reach its .git; other links on the way are followed too.
+    """Whether a link leads out of the repository or into its .git directory, itself or through other links.
 
     Args:
         link: The link's path.

@@ -28,12 +28,12 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 def check_change(git_dir: Path, change: Change, policy: ChangePolicy) -> None:
-    """Raise the named error of the first check that does not allow the change.
+    """Raise the error of the first check that does not allow the change.
 
     Args:
-        git_dir: The trusted bare repository that holds the change. The checks read its objects, and no other file.
-        change: The change.
-        policy: What the change may hold.
+        git_dir: The trusted bare repository that contains the change. The checks read its objects, and no other file.
+        change: The change to check.
+        policy: What a change may contain.
     """
     inspection = Inspection(git_dir, change, policy)
     for check in CHECKS:

@@ -1,1 +1,1 @@
-"""The hosts of git repositories: each forge is one file, and one line in `table.py`."""
+"""The forges that host git repositories: each is one file, and one line in `table.py`."""

@@ -1,4 +1,4 @@
-"""What a forge has to say about its repositories. Pure."""
+"""What each forge defines: its host names, its git user name and the addresses of its pages. No I/O."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ DEFAULT_GIT_USERNAME: Final = "x-access-token"
 
 @dataclass(frozen=True)
 class Links:
-    """Addresses of pages; empty if the forge has no such page, or its address is not documented."""
+    """Addresses of a forge's pages. One is empty if the forge has no such page, or does not document its address."""
 
     repository: str
     branch: str = ""
@@ -21,8 +21,8 @@ class Links:
 
 
 @dataclass(frozen=True)
-class Pushed:
-    """A pushed commit. `base` is the branch that it started from; empty if that is `branch` itself."""
+class PushedCommit:
+    """A pushed commit. `base` is the branch that the work started from; empty if that is `branch` itself."""
 
     branch: str
     commit: str
@@ -33,15 +33,15 @@ class Forge(ABC):
     """A kind of git host."""
 
     hosts: ClassVar[str]
-    """A regular expression that matches the whole of a host name."""
+    """A regular expression that must match the whole host name."""
     git_username: ClassVar[str] = DEFAULT_GIT_USERNAME
     """The user name that the forge's git server expects with an access token."""
 
     @abstractmethod
-    def links(self, page: str, pushed: Pushed) -> Links:
+    def links(self, page: str, pushed: PushedCommit) -> Links:
         """Return the pages of a pushed commit.
 
         Args:
             page: The repository's URL without ".git".
-            pushed: The commit.
+            pushed: The commit, with its branch and base branch.
         """

@@ -2,11 +2,11 @@
 
 from urllib.parse import quote
 
-from flows.forges.base import Forge, Links, Pushed
+from flows.forges.base import Forge, Links, PushedCommit
 
 
 class Bitbucket(Forge):
-    """Bitbucket Cloud takes the access token of a repository, project or workspace with one user name only.
+    """Bitbucket Cloud accepts the access token of a repository, project or workspace with one user name only.
 
     https://support.atlassian.com/bitbucket-cloud/docs/using-access-tokens/
     """
@@ -14,7 +14,7 @@ class Bitbucket(Forge):
     hosts = r"bitbucket\.org"
     git_username = "x-token-auth"
 
-    def links(self, page: str, pushed: Pushed) -> Links:
+    def links(self, page: str, pushed: PushedCommit) -> Links:
         """Return the pages of a pushed commit."""
         branch = quote(pushed.branch, safe="")
         target = f"&dest={quote(pushed.base, safe='')}" if pushed.base else ""

@@ -2,15 +2,15 @@
 
 from urllib.parse import quote, urlsplit
 
-from flows.forges.base import Forge, Links, Pushed
+from flows.forges.base import Forge, Links, PushedCommit
 
 
 class CodeCommit(Forge):
-    """The pages of CodeCommit are in the AWS console. Its git credentials have a user name of their own."""
+    """The pages of CodeCommit are in the AWS console. Its git credentials come with their own user name."""
 
     hosts = r"git-codecommit\.[a-z0-9-]+\.amazonaws\.com"
 
-    def links(self, page: str, pushed: Pushed) -> Links:
+    def links(self, page: str, pushed: PushedCommit) -> Links:
         """Return the pages of a pushed commit."""
         url = urlsplit(page)
         region, name = (url.hostname or "").split(".")[1], url.path.rpartition("/")[2]

@@ -2,15 +2,15 @@
 
 from urllib.parse import quote
 
-from flows.forges.base import Forge, Links, Pushed
+from flows.forges.base import Forge, Links, PushedCommit
 
 
 class Gitea(Forge):
-    """Gitea and Forgejo have the same pages, and take any user name with a token."""
+    """Gitea and Forgejo have the same pages, and accept any user name with a token."""
 
     hosts = r"codeberg\.org|(gitea|forgejo)\..+"
 
-    def links(self, page: str, pushed: Pushed) -> Links:
+    def links(self, page: str, pushed: PushedCommit) -> Links:
         """Return the pages of a pushed commit."""
         branch = quote(pushed.branch)
         compare = f"{page}/compare/{quote(pushed.base)}...{branch}" if pushed.base else ""

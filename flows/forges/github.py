@@ -2,15 +2,15 @@
 
 from urllib.parse import quote
 
-from flows.forges.base import Forge, Links, Pushed
+from flows.forges.base import Forge, Links, PushedCommit
 
 
 class GitHub(Forge):
-    """GitHub takes any user name with a token."""
+    """GitHub accepts any user name with a token."""
 
     hosts = r"github\.com|github\..+|.+\.ghe\.com"
 
-    def links(self, page: str, pushed: Pushed) -> Links:
+    def links(self, page: str, pushed: PushedCommit) -> Links:
         """Return the pages of a pushed commit."""
         branch = quote(pushed.branch)
         between = f"{quote(pushed.base)}...{branch}" if pushed.base else branch

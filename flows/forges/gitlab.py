@@ -2,15 +2,15 @@
 
 from urllib.parse import quote
 
-from flows.forges.base import Forge, Links, Pushed
+from flows.forges.base import Forge, Links, PushedCommit
 
 
 class GitLab(Forge):
-    """GitLab takes any user name with a token."""
+    """GitLab accepts any user name with a token."""
 
     hosts = r"gitlab\.com|gitlab\..+"
 
-    def links(self, page: str, pushed: Pushed) -> Links:
+    def links(self, page: str, pushed: PushedCommit) -> Links:
         """Return the pages of a pushed commit."""
         branch = quote(pushed.branch)
         target = f"&merge_request%5Btarget_branch%5D={quote(pushed.base, safe='')}" if pushed.base else ""

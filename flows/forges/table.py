@@ -1,14 +1,14 @@
-"""The known forges, and what the forge of a repository says about it.
+"""The known forges, and lookups by a repository's URL.
 
-A forge is known by the host in the repository's URL. An installation of your own is known by the product's name at the
-beginning of its host name, such as gitlab.example.com.
+A forge is recognised by the host in the URL. A self-managed installation is recognised if its host name begins with the
+name of the product, as in gitlab.example.com.
 """
 
 import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from flows.forges.base import DEFAULT_GIT_USERNAME, Forge, Links, Pushed
+from flows.forges.base import DEFAULT_GIT_USERNAME, Forge, Links, PushedCommit
 from flows.forges.bitbucket import Bitbucket
 from flows.forges.codecommit import CodeCommit
 from flows.forges.gitea import Gitea
@@ -24,8 +24,8 @@ FORGES: Final[tuple[Forge, ...]] = (
 )
 
 
-def links(url: str, pushed: Pushed) -> Links:
-    """Return the pages of a pushed commit; for an unknown forge only the repository itself."""
+def links(url: str, pushed: PushedCommit) -> Links:
+    """Return the pages of a pushed commit; for an unknown forge, only the repository's address."""
     forge = _forge(url)
     return forge.links(url.removesuffix(".git"), pushed) if forge else Links(url)
 

@@ -1,4 +1,4 @@
-"""The instruction files of a run: read-only files beside the work tree, and the one to begin with."""
+"""The instruction files of a run: read-only files beside the work tree, one of which may be the main file."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ _CHUNK_BYTES: Final = 2**20
 
 @dataclass(frozen=True)
 class InstructionFile:
-    """One file, and the version of it that was downloaded."""
+    """One instruction file, and which version of it was downloaded."""
 
     path: str
     size: int
@@ -29,7 +29,7 @@ class InstructionFile:
 
 @dataclass(frozen=True)
 class Instructions:
-    """The files of a run, and the one to begin with: `main`, which is empty if no file stands out."""
+    """The instruction files of a run. `main` is the path of the file to begin with; empty if no file stands out."""
 
     source: str
     files: tuple[InstructionFile, ...]
@@ -37,13 +37,13 @@ class Instructions:
     main_text: str
 
     @property
-    def others(self) -> tuple[str, ...]:
-        """The paths of all files but the main one."""
+    def other_paths(self) -> tuple[str, ...]:
+        """The paths of all files except the main one."""
         return tuple(file.path for file in self.files if file.path != self.main)
 
 
 def from_text(workspace: Workspace, text: str) -> Instructions:
-    """Write the inline instructions to a file, as if they had been one in S3."""
+    """Write inline instructions to a file, as if they had been downloaded from S3."""
     content = text.encode()
     workspace.lend(workspace.instructions / INLINE_NAME, content)
     file = InstructionFile(INLINE_NAME, len(content), sha256=hashlib.sha256(content).hexdigest())
@@ -51,22 +51,22 @@ def from_text(workspace: Workspace, text: str) -> Instructions:
 
 
 def read_instructions(workspace: Workspace, source: str, files: tuple[InstructionFile, ...]) -> Instructions:
-    """Return the instructions in files that are in place.
+    """Return the instructions from files that are already in the workspace.
 
     Raises:
-        InstructionsEmpty: The files, or the main file, hold only white space.
+        InstructionsEmpty: All files, or the main file, contain only white space.
         InstructionsNotText: The main file is not UTF-8.
-        InstructionsTooLarge: The main file is over `MAX_MAIN_BYTES`.
+        InstructionsTooLarge: The main file is larger than `MAX_MAIN_BYTES`.
     """
     if not any(_has_text(workspace.instructions / file.path) for file in files):
-        raise InstructionsEmpty(f"{source} holds only white space: write down what the agent should do")
+        raise InstructionsEmpty(f"{source} contains only white space: write down what the agent should do")
     main = main_file([file.path for file in files])
-    text = _text(workspace.instructions / main, source) if main else ""
+    text = _read_main(workspace.instructions / main, source) if main else ""
     return Instructions(source, files, main, text)
 
 
 def content_stream(workspace: Workspace, files: Iterable[InstructionFile]) -> Iterator[bytes]:
-    """Yield the files' bytes in chunks, one file after the other."""
+    """Yield the bytes of the files in chunks, one file after another."""
     for file in files:
         with (workspace.instructions / file.path).open("rb") as content:
             while chunk := content.read(_CHUNK_BYTES):
@@ -74,20 +74,20 @@ def content_stream(workspace: Workspace, files: Iterable[InstructionFile]) -> It
 
 
 def restore(workspace: Workspace, files: Sequence[InstructionFile], chunks: Iterable[bytes]) -> None:
-    """Write the files again from what `content_stream` yielded in an earlier attempt of the run."""
+    """Restore the files from the chunks that `content_stream` yielded in an earlier attempt of the run."""
     make_folders(workspace, [file.path for file in files])
-    rest, buffer = iter(chunks), memoryview(b"")
+    stream, buffer = iter(chunks), memoryview(b"")
     for file in files:
         path = workspace.instructions / file.path
         with path.open("wb") as target:
-            while (missing := file.size - target.tell()) and (buffer := buffer or memoryview(next(rest, b""))):
+            while (missing := file.size - target.tell()) and (buffer := buffer or memoryview(next(stream, b""))):
                 target.write(buffer[:missing])
                 buffer = buffer[missing:]
         workspace.agent.lend(path)
 
 
 def make_folders(workspace: Workspace, paths: Iterable[str]) -> None:
-    """Make the folders that the files at these paths lie in."""
+    """Create the folders for files at these paths."""
     for folder in sorted({parent for path in paths for parent in PurePosixPath(path).parents} - {PurePosixPath()}):
         (workspace.instructions / folder).mkdir()
         workspace.agent.lend(workspace.instructions / folder)
@@ -108,10 +108,10 @@ def _has_text(path: Path) -> bool:
         return any(chunk.strip(b"\xef\xbb\xbf \t\r\n\v\f") for chunk in iter(lambda: file.read(2**16), b""))
 
 
-def _text(path: Path, source: str) -> str:
+def _read_main(path: Path, source: str) -> str:
     if path.stat().st_size > MAX_MAIN_BYTES:
         raise InstructionsTooLarge(
-            f"{path.name} of {source} is over {MAX_MAIN_BYTES >> 20} MiB: move data to other files"
+            f"{path.name} of {source} is larger than {MAX_MAIN_BYTES >> 20} MiB: move data to other files"
         )
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -120,5 +120,7 @@ def _text(path: Path, source: str) -> str:
             f"{path.name} of {source} is not UTF-8 text: {error.reason} at byte {error.start}"
         ) from None
     if not text.strip():
-        raise InstructionsEmpty(f"{path.name} of {source} holds only white space: write down what the agent should do")
+        raise InstructionsEmpty(
+            f"{path.name} of {source} contains only white space: write down what the agent should do"
+        )
     return text

@@ -1,6 +1,6 @@
-"""Instructions in S3: one object, or every object below a prefix, downloaded many at a time.
+"""Instructions from S3: one object, or all objects below a prefix, downloaded in parallel.
 
-The form of keys and listings is that of https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html.
+Keys and listings are as in https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html.
 """
 
 import hashlib
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 MAX_FILES: Final = 20_000
 MAX_BYTES: Final = 500 * 2**20
 PARALLEL: Final = 32
-"""Objects that are downloaded at the same time: the client needs as many connections."""
+"""How many objects are downloaded at the same time. The client needs as many connections."""
 
 _COMPONENT_MAX_BYTES: Final = 255
 _CHUNK_BYTES: Final = 2**20
 
 
 def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instructions:
-    """Download the instructions; a second call begins again.
+    """Download the instructions. A repeated call removes the files of the earlier one first.
 
     Raises:
-        InstructionsNotFound, InstructionsAccessDenied, InstructionsUnavailable: The error of S3.
-        InstructionsEmpty, InstructionsTooLarge, InstructionsNotText: The files cannot be instructions.
+        InstructionsNotFound, InstructionsAccessDenied, InstructionsUnavailable: S3 reported it.
+        InstructionsEmpty, InstructionsTooLarge, InstructionsNotText: The files cannot be used as instructions.
         UnsafeKey, KeyCollision: A key cannot become a file.
     """
     for leftover in workspace.instructions.iterdir():
@@ -64,13 +64,13 @@ def _errors(resource: str) -> ServiceErrors:
 
 
 def _list(client: "S3Client", uri: S3Uri) -> dict[str, str]:
-    """Return the keys by relative path; the `folder/` markers that consoles make are not files."""
+    """Return the keys by relative path, without the `folder/` markers that S3 consoles create."""
     keys: dict[str, str] = {}
     size = 0
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=uri.bucket, Prefix=uri.key):
         if "IsTruncated" not in page:
-            # A response that broke off among its headers reads like a complete, empty list.
-            raise InstructionsUnavailable(f"{uri}: S3 sent an incomplete list of it")
+            # A response that breaks off in its headers looks like a complete, empty listing.
+            raise InstructionsUnavailable(f"{uri}: S3 sent an incomplete listing")
         for item in page.get("Contents", []):
             if item["Key"].endswith("/"):
                 continue
@@ -78,20 +78,20 @@ def _list(client: "S3Client", uri: S3Uri) -> dict[str, str]:
             size += item["Size"]
             _check_size(str(uri), len(keys), size)
     if not keys:
-        raise InstructionsEmpty(f"{uri} holds no object: upload the instructions there, or correct the prefix")
+        raise InstructionsEmpty(f"{uri} contains no objects: upload the instructions there, or correct the prefix")
     return keys
 
 
 def _check_size(source: str, count: int, size: int) -> None:
     if count > MAX_FILES or size > MAX_BYTES:
         raise InstructionsTooLarge(
-            f"{source} is over {MAX_FILES:,} files or {MAX_BYTES >> 20} MiB: name a narrower prefix, or put data "
+            f"{source} has more than {MAX_FILES:,} files or {MAX_BYTES >> 20} MiB: use a narrower prefix, or put data "
             "that the work needs into the repository"
         )
 
 
 def _check_paths(keys: dict[str, str]) -> None:
-    """Refuse keys that are not a path below a directory, or that some file system would store as one file."""
+    """Refuse keys that are not paths below a directory, or that some file system would store as the same file."""
     seen: dict[str, str] = {}
     folders = {str(parent).casefold() for path in keys for parent in PurePosixPath(path).parents}
     for path, key in keys.items():
@@ -99,10 +99,12 @@ def _check_paths(keys: dict[str, str]) -> None:
         if any(part in {"", ".", ".."} or part.lower() == ".git" or "\0" in part for part in parts):
             raise UnsafeKey(f"the key {key!r} cannot become a file below the instructions' directory: rename it")
         if any(len(part.encode()) > _COMPONENT_MAX_BYTES for part in parts):
-            raise UnsafeKey(f"the key {key!r} has a part of over {_COMPONENT_MAX_BYTES} bytes: rename it")
+            raise UnsafeKey(f"the key {key!r} has a part longer than {_COMPONENT_MAX_BYTES} bytes: rename it")
         folded = path.casefold()
         if folded in folders or folded in seen:
-            raise KeyCollision(f"the keys {key!r} and {seen.get(folded, key + '/…')!r} would be one file: rename one")
+            raise KeyCollision(
+                f"the keys {key!r} and {seen.get(folded, key + '/…')!r} would become the same file: rename one"
+            )
         seen[folded] = key
 
 

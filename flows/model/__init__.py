@@ -1,1 +1,1 @@
-"""The trusted side's access to the model: gateway, meter, prices and providers."""
+"""Gives the agent access to the model from the trusted side: gateway, meter, prices and providers."""

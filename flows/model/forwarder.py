@@ -1,10 +1,10 @@
-"""Forwards the agent's requests to the provider: each is checked, counted, signed, sent, answered, and settled."""
+"""Forwards the agent's requests to the provider. Each request is checked, counted, signed, sent and settled."""
 
 import asyncio
 import hmac
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import orjson
@@ -22,7 +22,7 @@ from flows.redaction import redact
 
 _STOP_SECONDS: Final = 10
 _UNSENDABLE: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
-"""What httpx raises before it sends anything. Another try would raise the same."""
+"""Errors that httpx raises before it sends anything. Another attempt would raise them again."""
 _DROPPED_HEADERS: Final = frozenset(
     {
         b"host",
@@ -45,7 +45,7 @@ class Forwarder:
 
     def __init__(self, provider: ModelProvider, meter: Meter, token: str, report: Callable[[str], object]) -> None:
         self.error: RunError | None = None
-        """Why the last request could not be signed, if another try would not help."""
+        """The error that prevented the signing of the last request, if another attempt would not help."""
         self._provider, self._base_url, self._meter = provider, provider.base_url, meter
         self._token, self._report = token, report
         self._reply_ended = asyncio.Event()
@@ -59,28 +59,28 @@ class Forwarder:
             self._is_closed = True
             return self._meter.is_settled
 
-        with suppress(RuntimeError, TimeoutError):  # the server never started, or has ended
+        with suppress(RuntimeError, TimeoutError):  # the server has not started, or has already stopped
             if self.loop:
                 return asyncio.run_coroutine_threadsafe(close(), self.loop).result(_STOP_SECONDS)
         return False
 
     async def answer(self, request: Request) -> Response:
-        """Forward one request, or return why it is not forwarded."""
+        """Forward one request and return the reply, or return a refusal with the reason."""
         if not hmac.compare_digest(request.headers.get(GATEWAY_TOKEN_HEADER, "").encode(), self._token.encode()):
             return refusal(403, "this gateway serves the agent of one run only")
         try:
             return await self._answer(request)
-        except Exception as error:  # noqa: BLE001 (of the agent's request, boto3, httpx or this program)
-            return self._fault(error)
+        except Exception as error:  # noqa: BLE001 (from the agent's request, boto3, httpx or this program)
+            return self._refusal_for(error)
 
-    def _fault(self, error: Exception) -> Response:
-        """Report what failed to the run's log; return what the agent is told, which holds no text of an exception.
+    def _refusal_for(self, error: Exception) -> Response:
+        """Report an error to the run's log, and return a refusal that holds no text of the exception.
 
-        Claude Code tries a status of 5xx again, for three minutes, and no 400. A 403 it tries again on Bedrock: the run
-        ends it before that, for `error` is set.
+        Claude Code retries a status of 5xx for three minutes, and never retries a 400. On Bedrock it also retries a
+        403, but the run ends Claude Code before that, because `error` is set.
         """
         if isinstance(error, ClientDisconnect):
-            return refusal(400, "the request broke off")
+            return refusal(400, "the request was not sent completely")
         self._report_fault(error)
         if isinstance(error, RunError) and not error.retryable:
             self.error = error
@@ -96,52 +96,54 @@ class Forwarder:
             body = orjson.loads(await request.body() or b"{}")
             path, query = (request.scope[name].decode("ascii") for name in ("raw_path", "query_string"))
         except (orjson.JSONDecodeError, UnicodeDecodeError):
-            return refusal(400, "the request is not JSON, or its address is not ASCII")
-        if reason := self._provider.refuses(request.method, path, body):
+            return refusal(400, "the request is not JSON, or its path is not ASCII")
+        if reason := self._provider.refusal_reason(request.method, path, body):
             return refusal(403, reason)
         url = f"{self._base_url}{path}{'?' + query if query else ''}"
-        # Encoded again, so that the provider reads exactly what was checked here.
+        # The body is encoded again, so that the provider reads exactly what was checked above.
         content = orjson.dumps(body)
         if path.endswith(("/count_tokens", "/count-tokens")):
             return await self._forward(request, url, content, lambda *_: None)
-        model_request = ModelRequest(len(content), _positive_integer(body.get("max_tokens")))
+        max_tokens = body.get("max_tokens")
+        is_count = isinstance(max_tokens, int) and max_tokens > 0
+        model_request = ModelRequest(len(content), max_tokens if is_count else 0)
         if not await self._may_start(request, model_request):
-            # Claude Code stops at this status. It retries a 403 of Bedrock for three minutes.
+            # Claude Code stops at this status. On Bedrock it would retry a 403 for three minutes.
             return refusal(402, f"the run's budget is used up: {self._meter} of ${self._meter.budget_usd}")
         return await self._forward(request, url, content, self._settle_once(model_request))
 
     async def _may_start(self, request: Request, model_request: ModelRequest) -> bool:
         while not await request.is_disconnected() and not self._is_closed:
-            # No other request can start between these two calls, because neither waits.
+            # No other request can start between these two calls, because neither awaits.
             if not self._meter.must_wait(model_request):
                 return self._meter.start(model_request)
             await self._reply_ended.wait()
         return False
 
     async def _forward(self, request: Request, url: str, content: bytes, settle: Settle) -> Response:
-        """Return the provider's reply, which settles the request when it ends; settle it here if there is no reply."""
+        """Return the provider's reply. The end of the reply settles the request; so does an error before the reply."""
         try:
-            reply = await upstream.send(self.client, await self._signed(request, url, content))
+            reply = await upstream.send(self.client, await self._sign(request, url, content))
             return await reply_to_agent(reply, settle, self._report_fault)
         except BaseException:
             settle(0, None)
             raise
 
-    async def _signed(self, request: Request, url: str, content: bytes) -> httpx.Request:
+    async def _sign(self, request: Request, url: str, content: bytes) -> httpx.Request:
         content_type = request.headers.get("content-type", "application/json")
-        # Renewing a role's credentials may wait for the network. That must not delay the streams of other requests.
+        # Renewing a role's credentials may wait for the network, which must not delay the streams of other requests.
         signature = await asyncio.to_thread(self._provider.signature, request.method, url, content_type, content)
         self.error = None
-        # The usage in a compressed reply could not be read.
+        # The gateway could not read the usage in a compressed reply.
         gateway_headers = {"content-type": content_type, **signature, "accept-encoding": "identity"}
-        # As bytes, because the agent's headers need not be text.
-        added = [(name.lower().encode(), value.encode("latin-1")) for name, value in gateway_headers.items()]
-        dropped = _DROPPED_HEADERS | {name for name, _ in added}
-        forwarded = [(name, value) for name, value in request.headers.raw if name not in dropped]
-        return httpx.Request(request.method, url, headers=[*forwarded, *added], content=content)
+        # The headers are bytes, because the agent's headers need not be valid text.
+        new_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in gateway_headers.items()]
+        dropped_names = _DROPPED_HEADERS | {name for name, _ in new_headers}
+        agent_headers = [(name, value) for name, value in request.headers.raw if name not in dropped_names]
+        return httpx.Request(request.method, url, headers=[*agent_headers, *new_headers], content=content)
 
     def _settle_once(self, model_request: ModelRequest) -> Settle:
-        """Return the function that settles a started request, once. It never waits, so that it cannot be cancelled."""
+        """Return the function that settles a started request once. It never awaits, so it cannot be cancelled."""
         is_settled = False
 
         def settle(status: int, reader: UsageReader | None) -> None:
@@ -158,12 +160,8 @@ class Forwarder:
         return settle
 
     def _report_fault(self, error: Exception) -> None:
-        """Report a fault to the run's log, but not the same one twice in a row."""
+        """Report an error to the run's log, but not the same one twice in a row."""
         fault = redact(f"the model gateway: {type(error).__name__}: {error}")
         if fault != self._last_fault:
             self._last_fault = fault
             self._report(fault)
-
-
-def _positive_integer(value: Any) -> int:  # noqa: ANN401 (JSON)
-    return value if isinstance(value, int) and value > 0 else 0

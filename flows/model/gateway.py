@@ -1,7 +1,7 @@
 """The model gateway: a server on loopback that Claude Code calls instead of the provider.
 
-It holds the credentials, so that the agent needs none. The agent has a token of this run. The token gives access to the
-run's own model through this gateway, and to nothing else. Bodies pass through unchanged, and streams unbuffered.
+The gateway holds the credentials, so that the agent needs none. The agent only has a token for this run, which gives
+access to the run's own model through this gateway. Bodies pass through unchanged, and streams unbuffered.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from flows.redaction import GATEWAY_TOKEN, SECRETS
 _LOGGER: Final = logging.getLogger(__name__)
 _STOP_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 900
-"""Longer than any shell command of the agent, so that its next request still finds the connection open."""
+"""Longer than any shell command of the agent, so that the connection is still open for its next request."""
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """A running gateway: its address, and the token that it requires."""
+    """A running gateway, with its address and the token that it requires."""
 
     url: str
     token: str
@@ -41,7 +41,7 @@ class Gateway:
 
     @property
     def error(self) -> RunError | None:
-        """Why the run's credentials cannot be used; None if the last request was signed."""
+        """The error that makes the run's credentials unusable; None if the last request was signed."""
         return self._forwarder.error
 
 
@@ -53,13 +53,13 @@ def gateway(
 
     Args:
         provider: The run's provider, with its credentials.
-        meter: Counts the replies.
-        report: Called with the redacted text of each fault, for the run's log. The agent does not get this text.
+        meter: Counts the replies and their cost.
+        report: Called with the redacted text of each error, for the run's log. The agent never sees this text.
     """
     token = secrets.token_urlsafe(32)
     SECRETS.learn(GATEWAY_TOKEN, token)
     listener = socket.create_server(("127.0.0.1", 0))
-    # Connections inherit it. Without it, each reply waits 40 ms for an acknowledgement of its headers.
+    # Connections inherit this option. Without it, each reply waits 40 ms for the acknowledgement of its headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     forwarder = Forwarder(provider, meter, token, report)
     server = uvicorn.Server(
@@ -78,7 +78,7 @@ def gateway(
         yield Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}", token, forwarder)
     finally:
         server.should_exit = True
-        # uvicorn takes a fifth of a second to stop. That is only worth it while a reply is not counted yet.
+        # uvicorn takes a fifth of a second to stop. Waiting is only useful while a reply is not yet counted.
         if not forwarder.close():
             thread.join(_STOP_SECONDS)
             listener.close()

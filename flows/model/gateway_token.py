@@ -1,4 +1,4 @@
-"""The header of the gateway's token. It is not in `gateway`, whose import takes a third of a second."""
+"""The header that carries the gateway's token. It has its own module because importing `gateway` takes 0.3 s."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What a run spends on the model, counted after each reply. No request starts once the budget is used up."""
+"""Counts what a run spends on the model, after each reply. No request starts once the budget is used up."""
 
 import time
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from flows.model.usage import Usage, UsageReader
 
 _BYTES_PER_TOKEN: Final = 4
 _TOKENS_PER_SECOND: Final = 200
-"""Faster than a model writes, with the tokens that it does not show."""
+"""More than any model writes per second, including hidden tokens."""
 
 _MOST_TOKENS: Final = 10**7
-"""More than any reply takes: a larger number is damage."""
+"""More than any reply uses. A larger number must be corrupt."""
 
 _FIRST_ERROR: Final = 400
 _TOKEN_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -22,28 +22,28 @@ _TOKEN_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_token
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """One request to the model, until its reply ends."""
+    """A request to the model whose reply has not ended yet."""
 
     size: int
-    """Bytes of its body."""
+    """Size of the body in bytes."""
     max_tokens: int
-    """The longest reply that it allows."""
+    """The longest reply that the request allows, in tokens."""
     started_at: float = field(default_factory=time.monotonic)
 
     @property
     def worst_usage(self) -> Usage:
-        """An upper bound of the tokens that the reply takes."""
+        """An upper bound on the tokens that the request and its reply use."""
         return {"input_tokens": self.size // _BYTES_PER_TOKEN, "output_tokens": self.max_tokens}
 
     def usage_of_broken_reply(self, reader: UsageReader) -> Usage:
-        """Return the usage of a reply that broke off: the numbers that it held, and an upper bound of its output."""
+        """Return the usage of an incomplete reply: the numbers that it contained, and an upper bound on its output."""
         seconds = time.monotonic() - self.started_at
-        written = max(reader.size // _BYTES_PER_TOKEN, min(int(seconds * _TOKENS_PER_SECOND), self.max_tokens))
-        return {"input_tokens": self.size // _BYTES_PER_TOKEN, **reader.usage, "output_tokens": written}
+        output_tokens = max(reader.size // _BYTES_PER_TOKEN, min(int(seconds * _TOKENS_PER_SECOND), self.max_tokens))
+        return {"input_tokens": self.size // _BYTES_PER_TOKEN, **reader.usage, "output_tokens": output_tokens}
 
 
 class Meter:
-    """A run's spending, summed over all attempts of its agent.
+    """Sums a run's spending over all attempts of its agent.
 
     Args:
         price: The model's price.
@@ -57,7 +57,7 @@ class Meter:
         self.replies = 0
         self.tokens = dict.fromkeys(_TOKEN_COUNTS, 0)
         self.is_exact = price.is_known
-        """Whether all replies held their usage, and the price is known. If not, `spent_usd` is an upper bound."""
+        """Whether the price is known and every reply contained its usage. If not, `spent_usd` is an upper bound."""
         self.has_refused = False
         self._in_flight: list[ModelRequest] = []
 
@@ -67,14 +67,14 @@ class Meter:
         return not self._in_flight
 
     def must_wait(self, request: ModelRequest) -> bool:
-        """Whether this request and those in flight could together exceed the budget."""
+        """Return whether this request could exceed the budget together with those in flight."""
         if not self.budget_usd or not self._in_flight:
             return False
-        worst_usd = sum(self.price.usd(each.worst_usage) for each in (*self._in_flight, request))
+        worst_usd = sum(self.price.usd(item.worst_usage) for item in (*self._in_flight, request))
         return self.spent_usd + worst_usd > self.budget_usd
 
     def start(self, request: ModelRequest) -> bool:
-        """Count a request as in flight, unless the budget is used up; return whether it may be sent."""
+        """Count a request as in flight unless the budget is used up. Return whether the request may be sent."""
         if self.budget_usd and self.spent_usd >= self.budget_usd:
             self.has_refused = True
             return False
@@ -82,7 +82,7 @@ class Meter:
         return True
 
     def settle(self, request: ModelRequest, status: int = 0, reader: UsageReader | None = None) -> None:
-        """Count a reply that has ended. An error costs nothing, and neither does a request without a reply."""
+        """Count a reply that has ended. An error or a request without a reply costs nothing."""
         self._in_flight.remove(request)
         if reader is None or status >= _FIRST_ERROR:
             return
@@ -94,16 +94,17 @@ class Meter:
             self.tokens[name] += usage.get(name) or 0
 
     def _count(self, request: ModelRequest, reader: UsageReader) -> tuple[Usage, float, bool]:
-        """Return a reply's usage, its price, and whether both are exact. For damaged numbers they are upper bounds."""
+        """Return a reply's usage, its price, and whether both are exact. For corrupt numbers they are upper bounds."""
         usage = reader.usage if reader.is_final else request.usage_of_broken_reply(reader)
-        if all(_is_count(usage.get(name) or 0) for name in _TOKEN_COUNTS):
-            with suppress(Exception):  # of genai-prices, for numbers that contradict each other
+        counts = [usage.get(name) or 0 for name in _TOKEN_COUNTS]
+        if all(isinstance(count, int) and 0 <= count <= _MOST_TOKENS for count in counts):
+            with suppress(Exception):  # genai-prices raises one for numbers that contradict each other
                 return usage, self.price.usd(usage), reader.is_final
         return request.worst_usage, self.price.usd(request.worst_usage), False
 
     @property
     def spending(self) -> dict[str, Any]:
-        """The count so far, for `resume`."""
+        """The spending so far, in the form that `resume` accepts."""
         return {
             "spent_usd": self.spent_usd,
             "replies": self.replies,
@@ -112,15 +113,11 @@ class Meter:
         }
 
     def resume(self, spending: Mapping[str, Any]) -> None:
-        """Continue the count of an earlier attempt of the run."""
+        """Continue from the spending of an earlier attempt of the run."""
         self.spent_usd, self.replies = spending["spent_usd"], spending["replies"]
         self.tokens, self.is_exact = dict(spending["tokens"]), spending["is_exact"]
 
     def __str__(self) -> str:
-        count = sum(self.tokens.values())
-        about = "" if self.is_exact else "at most "
-        return f"{about}${self.spent_usd:.4f}, {self.replies} replies, {count:,} tokens"
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and 0 <= value <= _MOST_TOKENS
+        tokens = sum(self.tokens.values())
+        qualifier = "" if self.is_exact else "at most "
+        return f"{qualifier}${self.spent_usd:.4f}, {self.replies} replies, {tokens:,} tokens"

@@ -1,4 +1,4 @@
-"""What a reply of the model costs, by the list prices of https://github.com/pydantic/genai-prices, offline."""
+"""Computes the price of a reply offline, from the list prices of https://github.com/pydantic/genai-prices."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,7 @@ _MILLION: Final = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
 
 @dataclass(frozen=True)
 class ModelPrice:
-    """A model's list price or, if the list does not name the model, the price of the most expensive Claude model."""
+    """A model's list price or, for a model that is not on the list, the price of the most expensive Claude model."""
 
     price_list_id: str
     model_id: str
@@ -22,7 +22,7 @@ class ModelPrice:
 
     @classmethod
     def of(cls, provider: str, model_id: str) -> "ModelPrice":
-        """Look up a model of a provider in `PROVIDERS`, by its id, Bedrock inference profile or ARN."""
+        """Look up the price of a provider's model by the model's id, Bedrock inference profile or ARN."""
         price_list_id, name = PROVIDERS[provider].price_list_id, model_id.removesuffix("[1m]")
         price = cls(price_list_id, name, is_known=True)
         try:
@@ -33,14 +33,14 @@ class ModelPrice:
 
     def usd(self, usage: Usage) -> float:
         """Return the price of one reply in US dollars."""
-        # Replies of Bedrock hold the usage object of Anthropic's API too.
-        counted = {"input_tokens": 0, "output_tokens": 0, **usage}
-        _, tokens = _price_list("anthropic").extract_usage({"model": self.model_id, "usage": counted})
+        # Bedrock's replies contain the usage object of Anthropic's API too.
+        complete_usage = {"input_tokens": 0, "output_tokens": 0, **usage}
+        _, tokens = _price_list("anthropic").extract_usage({"model": self.model_id, "usage": complete_usage})
         return float(calc_price(tokens, self.model_id, provider_id=self.price_list_id).total_price)
 
 
 def _most_expensive(price_list_id: str) -> ModelPrice:
-    # In the list, "regional." stands for the prefixes of all inference profiles. A look-up needs a real one.
+    # The list writes "regional." for the prefix of any inference profile, but a look-up needs a real prefix.
     ids = (model.id.replace("regional.", "us.") for model in _price_list(price_list_id).models)
     prices = [ModelPrice(price_list_id, name, is_known=False) for name in ids if "claude" in name]
     return max(prices, key=lambda price: price.usd(_MILLION))

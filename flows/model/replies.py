@@ -1,4 +1,4 @@
-"""The model gateway's replies to the agent: the provider's, with their tokens counted, and refusals of its own."""
+"""Builds the gateway's responses to the agent: the provider's replies, with tokens counted, and refusals."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -21,44 +21,39 @@ _FIRST_ERROR: Final = 400
 _MAX_ERROR_BYTES: Final = 2**20
 
 Settle = Callable[[int, UsageReader | None], None]
-"""Called when a request has ended, with the reply's status and its usage reader; None if there was no reply."""
+"""Called at the end of a request with the reply's status and usage reader; the reader is None if no reply came."""
 ReportFault = Callable[[Exception], None]
-"""Called with an error, for the run's log."""
+"""Called with each error that belongs in the run's log."""
 
 
 def refusal(status: int, message: str) -> JSONResponse:
-    """Return an error of the gateway itself, in a form that Claude Code reads for every provider."""
+    """Return an error of the gateway itself, in a format that Claude Code understands for every provider."""
     error = {"type": "gateway_error", "message": message}
     return JSONResponse({"type": "error", "error": error, "message": message}, status)
 
 
 async def reply_to_agent(reply: httpx.Response, settle: Settle, report_fault: ReportFault) -> Response:
-    """Return the response for the agent from the provider's open reply; `settle` is called when the reply ends."""
+    """Convert the provider's open reply into the response for the agent. `settle` is called when the reply ends."""
     if reply.status_code < _FIRST_ERROR:
         return _CountedReply(reply, settle, report_fault)
+    content = b""
     async with aclosing(reply):
-        content = await _first_bytes(reply)
+        async for chunk in reply.aiter_bytes():
+            content += chunk
+            if len(content) > _MAX_ERROR_BYTES:
+                break
     settle(reply.status_code, None)
-    # Claude Code retries a 401 for three minutes. That does not help, because the credentials are the gateway's.
+    # Claude Code retries a 401 for three minutes. That cannot help, because the credentials are the gateway's.
     status = _FORBIDDEN if reply.status_code == _UNAUTHORIZED else reply.status_code
-    # AWS quotes the headers of a request with a wrong signature, and the session token is among them.
-    response = Response(SECRETS.redact_bytes(content), status)
+    # For a wrong signature, AWS quotes the headers of the request, and with them the session token.
+    response = Response(SECRETS.redact_bytes(content[:_MAX_ERROR_BYTES]), status)
     length = (b"content-length", str(len(response.body)).encode())
     response.raw_headers = [*((name, SECRETS.redact_bytes(value)) for name, value in _headers(reply)), length]
     return response
 
 
-async def _first_bytes(reply: httpx.Response) -> bytes:
-    content = b""
-    async for part in reply.aiter_bytes():
-        content += part
-        if len(content) > _MAX_ERROR_BYTES:
-            break
-    return content[:_MAX_ERROR_BYTES]
-
-
 def _headers(reply: httpx.Response) -> list[tuple[bytes, bytes]]:
-    """Return a reply's headers as bytes, because they need not be text."""
+    """Return a reply's headers for the agent, as bytes because they need not be valid text."""
     headers = [(name.lower(), value) for name, value in reply.headers.raw]
     # httpx has decompressed the body of an error.
     dropped = _DROPPED_HEADERS | ({b"content-encoding"} if reply.status_code >= _FIRST_ERROR else set())
@@ -66,18 +61,18 @@ def _headers(reply: httpx.Response) -> list[tuple[bytes, bytes]]:
 
 
 class _CountedReply(StreamingResponse):
-    """The provider's reply, whose usage is read while it passes through. However it ends, the request is settled."""
+    """Passes on the provider's reply and reads its usage. The request is settled even if the reply breaks off."""
 
     def __init__(self, reply: httpx.Response, settle: Settle, report_fault: ReportFault) -> None:
-        super().__init__(self._parts(), reply.status_code)
+        super().__init__(self._chunks(), reply.status_code)
         self.raw_headers = _headers(reply)
         self._reply, self._settle, self._report_fault = reply, settle, report_fault
         self._reader = usage_reader(reply.headers.get("content-type", ""))
 
-    async def _parts(self) -> AsyncIterator[bytes]:
-        async for part in self._reply.aiter_raw():
-            self._reader.feed(part)
-            yield part
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in self._reply.aiter_raw():
+            self._reader.feed(chunk)
+            yield chunk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

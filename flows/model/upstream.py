@@ -1,4 +1,4 @@
-"""The gateway's connection to the provider: the host's proxies and CA certificates, timeouts, and safe retries."""
+"""Connects the gateway to the provider, with the host's proxies and CA certificates, timeouts and safe retries."""
 
 import asyncio
 import os
@@ -14,11 +14,11 @@ _RETRY_DELAYS_SECONDS: Final = (0.2, 1.0)
 _CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that httpx reads itself."""
 _EXTRA_CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-"""Other variables that hosts behind a TLS proxy use for its certificate."""
+"""Other variables that name CA certificates, for hosts behind a TLS proxy."""
 
 
 def client() -> httpx.AsyncClient:
-    """Return a client that uses HTTPS_PROXY, NO_PROXY and the host's CA certificates, and follows no redirect."""
+    """Return a client that uses HTTPS_PROXY, NO_PROXY and the host's CA certificates, and does not follow redirects."""
     return httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, verify=ca_certificates())
 
 
@@ -37,9 +37,9 @@ def _ca_certificates(_file: str, _folder: str, *extra_files: str) -> ssl.SSLCont
 
 
 async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """Send a request, again if the connection fails before a reply; return the reply with its body still open.
+    """Send a request and return the reply with its body still open. Retry if the connection fails before a reply.
 
-    An error that the provider replies with is not retried here: Claude Code does that, and honours `retry-after`.
+    An error status in the reply is not retried here, because Claude Code does that and honours `retry-after`.
     """
     request.extensions = {"timeout": _TIMEOUT.as_dict()}
     for delay in _RETRY_DELAYS_SECONDS:

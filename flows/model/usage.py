@@ -1,6 +1,6 @@
-"""How many tokens a reply of the model took, read from the reply while it passes through the gateway.
+"""Reads the token usage from a reply of the model while the reply passes through the gateway.
 
-A reply has one of three forms: one JSON message; server-sent events
+A reply has one of three formats: one JSON message; server-sent events
 (https://docs.claude.com/en/docs/build-with-claude/streaming); or the AWS event stream of InvokeModelWithResponseStream,
 whose frames hold the same events in base64 (https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html).
 """
@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 _USAGE: Final = b'"usage"'
 _MAX_BYTES: Final = 64 * 2**20
-"""Of a line or a message that is held until it is complete. None is as long."""
+"""The largest incomplete line or message in memory. No real one is that long."""
 
 Usage = Mapping[str, Any]
 """The `usage` object of Anthropic's API: input, output and cached tokens."""
@@ -27,28 +27,28 @@ class UsageReader:
         self._usage: dict[str, Any] = {}
         self._is_damaged = False
         self.is_final = False
-        """Whether `usage` is complete: the reply's last event had it."""
+        """Whether `usage` is complete, because it comes from the reply's last event."""
         self.size = 0
-        """Bytes of the reply so far."""
+        """Size of the reply so far, in bytes."""
 
     @property
     def usage(self) -> Usage:
-        """The numbers that the reply has held so far; empty if none, as in an error."""
+        """The numbers in the reply so far; empty if it has none, as in an error."""
         return self._usage
 
-    def feed(self, part: bytes) -> None:
-        """Read the next part of the reply. After a damaged part no more is read. This never raises."""
-        self.size += len(part)
+    def feed(self, chunk: bytes) -> None:
+        """Read the next chunk of the reply. Reading stops at a damaged chunk. This method never raises."""
+        self.size += len(chunk)
         if self._is_damaged:
             return
         try:
-            for event in self._events.feed(part):
+            for event in self._events.feed(chunk):
                 self._read(event)
-        except Exception:  # noqa: BLE001 (the agent gets a damaged reply as the provider sent it)
+        except Exception:  # noqa: BLE001 (the agent receives a damaged reply as the provider sent it)
             self._is_damaged, self.is_final = True, False
 
     def _read(self, text: bytes) -> None:
-        # Most events are pieces of text. Quotation marks in those are escaped, so that they do not match.
+        # Most events are pieces of text. Their quotation marks are escaped, so they do not match.
         if _USAGE not in text:
             return
         try:
@@ -60,7 +60,7 @@ class UsageReader:
         message = event.get("message") if event.get("type") == "message_start" else event
         usage = message.get("usage") if isinstance(message, dict) else None
         if isinstance(usage, dict):
-            # The last event repeats the numbers of the first, or leaves them out.
+            # The last event may omit numbers that the first event contained.
             self._usage.update({name: value for name, value in usage.items() if value is not None})
             self.is_final = event.get("type") in {"message", "message_delta"}
 
@@ -75,59 +75,56 @@ def usage_reader(content_type: str) -> UsageReader:
 
 
 class _Events(Protocol):
-    def feed(self, part: bytes) -> Iterator[bytes]:
-        """Yield the events that `part` completes, as JSON."""
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the events that `chunk` completes, as JSON."""
 
 
 class _ServerSentEvents:
-    """Splits the reply into lines only where one of them may hold usage: most of a reply is text."""
+    """Finds events in a reply of server-sent events. Only chunks that contain usage are split into lines, for speed."""
 
     def __init__(self) -> None:
         self._unfinished: list[bytes] = []
         self._size = 0
 
-    def feed(self, part: bytes) -> Iterator[bytes]:
-        complete, newline, rest = part.rpartition(b"\n")
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        complete, newline, rest = chunk.rpartition(b"\n")
         if not newline:
-            self._append(rest)
+            if self._size <= _MAX_BYTES:
+                self._unfinished.append(rest)
+                self._size += len(rest)
             return
         lines = b"".join((*self._unfinished, complete))
         self._unfinished, self._size = [rest], len(rest)
         if _USAGE in lines:
             yield from (line[5:] for line in lines.split(b"\n") if line.startswith(b"data:"))
 
-    def _append(self, rest: bytes) -> None:
-        if self._size <= _MAX_BYTES:
-            self._unfinished.append(rest)
-            self._size += len(rest)
-
 
 class _AwsEventStream:
-    """Reads each frame with botocore, which checks lengths and checksums, and holds at most one frame of 24 MiB."""
+    """Reads frames with botocore, which checks lengths and checksums and buffers one frame of 24 MiB at most."""
 
     def __init__(self) -> None:
-        from botocore.eventstream import EventStreamBuffer  # noqa: PLC0415 (only Bedrock runs pay for botocore)
+        from botocore.eventstream import EventStreamBuffer  # noqa: PLC0415 (only Bedrock runs need botocore)
 
         self._frames = EventStreamBuffer()
 
-    def feed(self, part: bytes) -> Iterator[bytes]:
-        self._frames.add_data(part)
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        self._frames.add_data(chunk)
         for frame in self._frames:
-            with suppress(ValueError):  # an exception's frame need not be JSON
-                chunk = json.loads(frame.payload or b"{}")
-                if isinstance(chunk, dict) and isinstance(chunk.get("bytes"), str):
-                    yield b64decode(chunk["bytes"])
+            with suppress(ValueError):  # the frame of an exception need not be JSON
+                payload = json.loads(frame.payload or b"{}")
+                if isinstance(payload, dict) and isinstance(payload.get("bytes"), str):
+                    yield b64decode(payload["bytes"])
 
 
 class _OneMessage:
-    """Holds the message until it may be complete; a longer one than 64 MiB is not read."""
+    """Buffers a JSON message until it may be complete. A message larger than 64 MiB is not read."""
 
     def __init__(self) -> None:
         self._text = b""
 
-    def feed(self, part: bytes) -> Iterator[bytes]:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
         if len(self._text) > _MAX_BYTES:
             return
-        self._text += part
+        self._text += chunk
         if self._text.rstrip().endswith(b"}"):
             yield self._text

@@ -1,4 +1,4 @@
-"""How a run ended, and where its work is: what the flow returns, what `--json` prints and what its event carries."""
+"""How a run ended, and where its work is: the flow returns it, `--json` prints it, and the run's event carries it."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -10,24 +10,24 @@ COMPLETED: Final = 0
 FAILED: Final = 1
 INVALID: Final = 2
 SIGNALLED: Final = 128
-"""A shell adds a signal's number to this."""
+"""The exit status of a process that a signal ended is this plus the signal's number, as in a shell."""
 
 
 class Outcome(StrEnum):
-    """How a run ended. The state's name, the tag, the event and the exit status derive from it."""
+    """How a run ended. The flow run's state name, its tag, its event and the exit status derive from the outcome."""
 
     DELIVERED = "delivered"
     NO_CHANGES = "no-changes"
     BUDGET_EXCEEDED = "budget-exceeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
-    """Stopped from outside: cancelled, suspended, or told to end with its machine."""
+    """Stopped from outside: the run was cancelled or suspended, or its machine was shutting down."""
     INVALID = "invalid"
-    """Refused before anything was started."""
+    """Refused because of its parameters, before anything was started."""
 
     @classmethod
     def of_error(cls, error: object) -> "Outcome":
-        """Return the outcome of a run that raised this."""
+        """Return the outcome of a run that raised this error."""
         if isinstance(error, BaseException) and not isinstance(error, Exception):
             return cls.INTERRUPTED
         return cls.BUDGET_EXCEEDED if isinstance(error, BudgetExceeded) else cls.FAILED
@@ -49,12 +49,12 @@ class Outcome(StrEnum):
 
     @property
     def event(self) -> str:
-        """The name of the event that the Prefect server learns of."""
+        """The name of the event that is sent to the Prefect server."""
         return f"claude-code.run.{self}"
 
     @property
     def exit_status(self) -> int:
-        """The exit status of `python -m flows`; an interrupted run adds its signal's number."""
+        """The exit status of `python -m flows`; for an interrupted run, the caller adds the signal's number."""
         return _EXIT_STATUSES.get(self, FAILED)
 
 
@@ -69,7 +69,7 @@ _EXIT_STATUSES: Final = {
 
 @dataclass(frozen=True)
 class Failure:
-    """The error of a run that failed."""
+    """The error of a failed run."""
 
     name: str
     message: str
@@ -77,7 +77,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of a run. A field that is not known, or does not apply, is empty."""
+    """The result of a run. A field is empty if its value is not known or does not apply."""
 
     outcome: Outcome
     flow_run_id: str = ""
@@ -88,7 +88,7 @@ class RunResult:
     cost_usd: float | None = None
     turns: int | None = None
     summary: str = ""
-    """The agent's last words, redacted."""
+    """The agent's last message, redacted."""
     saved_in: str = ""
     """The folder of the run store that holds the run's report, transcript and change."""
     error: Failure | None = None

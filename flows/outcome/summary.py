@@ -1,10 +1,10 @@
-"""Everything that is known of a run at its end, for the report. The earlier a run failed, the less that is."""
+"""The summary of a run for its report. The earlier a run failed, the fewer fields are set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flows.forges import table as forges
-from flows.forges.base import Links, Pushed
+from flows.forges.base import Links, PushedCommit
 from flows.instructions.files import Instructions
 from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.timing import StepTime
@@ -18,11 +18,11 @@ from flows.text_safety import sanitize
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a report shows of a run."""
+    """The facts about a run that its report shows."""
 
     flow_run_id: str
     deployment: str = ""
-    """The deployment's name, without the flow's; empty if the run has none."""
+    """The deployment's name, without the flow's name; empty if the run has no deployment."""
     repo_url: RepoUrl | None = None
     model: str = ""
     checkout: Checkout | None = None
@@ -32,7 +32,7 @@ class RunSummary:
     agent: AgentReport | None = None
     steps: tuple[StepTime, ...] = ()
     saved_files: Mapping[str, str] = field(default_factory=dict)
-    """Where the run's saved files are, by name."""
+    """The locations of the run's saved files, by name."""
     policy: ChangePolicy = field(default_factory=ChangePolicy)
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
@@ -49,7 +49,7 @@ class RunSummary:
 
     @property
     def commit(self) -> str:
-        """The commit of the agent's work, pushed or not; empty if there is none."""
+        """The commit of the agent's work, pushed or not; empty if nothing was committed."""
         return self.change.commit if self.change else ""
 
     @property
@@ -59,17 +59,17 @@ class RunSummary:
 
     @property
     def links(self) -> Links:
-        """The repository's pages, those of the branch if it was pushed."""
+        """The addresses of the repository's pages; those of the branch and the commit only if they were pushed."""
         if self.repo_url is None:
             return Links("")
         if self.checkout is None or self.outcome is not Outcome.DELIVERED:
-            return Links(forges.links(self.repo_url.url, Pushed("", "")).repository)
+            return Links(forges.links(self.repo_url.url, PushedCommit("", "")).repository)
         base = "" if self.checkout.continues else self.checkout.base_branch
-        return forges.links(self.repo_url.url, Pushed(self.checkout.branch, self.commit, base))
+        return forges.links(self.repo_url.url, PushedCommit(self.checkout.branch, self.commit, base))
 
     @property
     def result(self) -> RunResult:
-        """The part that the flow returns."""
+        """The part of the summary that the flow returns."""
         return RunResult(
             outcome=self.outcome,
             flow_run_id=self.flow_run_id,
@@ -97,7 +97,7 @@ def title(summary: RunSummary) -> str:
 
 
 def headline(summary: RunSummary) -> str:
-    """Return the outcome in one line, with the branch."""
+    """Return the outcome on one line, with the branch."""
     if summary.outcome is Outcome.DELIVERED:
         return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}"
     return title(summary) if summary.error else f"{title(summary)}: {summary.branch} was not pushed"

@@ -1,6 +1,6 @@
-"""The times of a run's steps, recorded as they happen.
+"""Timing of a run's steps, recorded as they happen.
 
-Prefect's server learns of the last step a moment after the run's end: too late for the report and for a terminal.
+Prefect's server learns of the last step only after the run has ended: too late for the report and for a terminal.
 """
 
 import logging
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 LOGGER: Final = logging.getLogger("flows.steps")
-"""Logs `BEGINS` and `DONE` of each step, and what a step does now. `task_name` of a record is the step's name, as in
-Prefect's own records."""
+"""Logs `BEGINS` and `DONE` for each step, and the step's current activity in between. A record's `task_name` is the
+step's name, as in Prefect's own records."""
 BEGINS: Final = "begins"
 DONE: Final = "is done"
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """The time of one step so far, over all its attempts in this process."""
+    """The time that one step has taken so far, over all its attempts in this process."""
 
     name: str
     state: str
@@ -30,25 +30,25 @@ class StepTime:
 
 
 class StepTimes:
-    """The times of a run's steps so far, in the order of their beginnings.
+    """The times of a run's steps so far, in the order in which the steps began.
 
-    Not a dictionary: Prefect walks through every dictionary that it finds in a task's arguments, and fails where
-    another task adds to it meanwhile.
+    It is not a dictionary: Prefect iterates over every dictionary in a task's arguments, and fails if another task adds
+    to one at the same time.
     """
 
     def __init__(self) -> None:
         self._times: dict[str, StepTime] = {}
 
     def begin(self, name: str) -> StepTime:
-        """Return the time of a step before its next attempt."""
+        """Return the step's time before its next attempt; a new step is added, with no time yet."""
         return self._times.setdefault(name, StepTime(name, "Running", 0, 0))
 
     def record(self, step: StepTime) -> None:
-        """Replace the time of a step."""
+        """Replace the step's time."""
         self._times[step.name] = step
 
     def all(self) -> tuple[StepTime, ...]:
-        """Return the times as they are now."""
+        """Return a copy of the current times."""
         return tuple(self._times.values())
 
 
@@ -56,7 +56,7 @@ _STEPS: Final[ContextVar[StepTimes | None]] = ContextVar("steps", default=None)
 
 
 def record_steps() -> StepTimes:
-    """Start to record; return the times, to which `timed` adds in this context and in its threads."""
+    """Start to record. `timed` adds to the returned times in this context and in threads that run in a copy of it."""
     steps = StepTimes()
     _STEPS.set(steps)
     return steps
@@ -67,12 +67,12 @@ def timed(name: str) -> Iterator[None]:
     """Record one attempt of a step."""
     start, state = time.monotonic(), "Failed"
     steps = _STEPS.get() or StepTimes()
-    before = steps.begin(name)
+    previous = steps.begin(name)
     LOGGER.info(BEGINS, extra={"task_name": name})
     try:
         yield
         state = "Completed"
         LOGGER.info(DONE, extra={"task_name": name})
     finally:
-        seconds = before.seconds + time.monotonic() - start
-        steps.record(StepTime(name, state, seconds, before.attempts + 1))
+        seconds = previous.seconds + time.monotonic() - start
+        steps.record(StepTime(name, state, seconds, previous.attempts + 1))

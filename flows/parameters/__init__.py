@@ -1,5 +1,5 @@
-"""The flows' parameters. A field of a model here is the only place of a parameter.
+"""The parameters of the flows. Each parameter is defined once, as a field of a model in this package.
 
 The form in Prefect's UI, the variables of `python -m flows`, the fields of the ClaudeCode block and the tables of
-docs/parameters.md are made from the fields.
+docs/parameters.md are generated from these fields.
 """

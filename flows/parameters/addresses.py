@@ -1,12 +1,13 @@
-"""Repository URLs, S3 URIs and branch names, parsed and checked before anything is started.
+"""Repository URLs, S3 URIs and branch names, parsed and checked before a run uses them.
 
-The rules are stricter than git's and S3's on purpose: only text that was parsed here reaches a command line or a
-request.
+The rules are stricter than git's and S3's on purpose: only text that has passed these checks reaches a command line or
+a request.
 """
 
 import ipaddress
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -15,13 +16,13 @@ from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
 from flows.text_safety import ASCII_CONTROLS, is_encodable
 
 ALLOW_PRIVATE_HOSTS: Final = "ALLOW_PRIVATE_GIT_HOSTS"
-"""Environment variable of the flow's process; `true` lets `repo_url` name a private or link-local address."""
+"""Environment variable of the flow's process. If it is `true`, `repo_url` may name a private or link-local address."""
 
 REPO_URL_PATTERN: Final = r"http(s|(?=://(localhost|127\.|\[::1\])))://[^\s/@?#]+/[^\s?#]+"
 _BUCKET_PATTERN: Final = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 S3_URI_PATTERN: Final = rf"s3://{_BUCKET_PATTERN}/([^*]*|([^*]*/)?\*)"
 BRANCH_PATTERN: Final = r"(?!-|/|refs/)(?!.*(\.\.|//|@\{|/\.|/$|\.$|\.lock$))[^\s~^:?*\[\\]+"
-"""Patterns for the form. They mean the same in JavaScript and in Python, and match all text that passes the checks."""
+"""Patterns for the form. They mean the same in JavaScript and Python, and match every text that passes the checks."""
 
 _UNPRINTABLE = re.compile(rf"[\s{ASCII_CONTROLS}\\]")
 _NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_]([0-9a-z._-]*[0-9a-z_.])?)(:\d+)?", re.IGNORECASE | re.ASCII)
@@ -33,34 +34,34 @@ _BRANCH_MAX_BYTES = 200
 
 @dataclass(frozen=True)
 class RepoUrl:
-    """An https URL of a git repository (http to this machine's loopback only), without credentials."""
+    """The https URL of a git repository, without credentials; http is accepted for this machine's loopback only."""
 
     url: str
     origin: str
-    """Scheme, host and port, the only ones that get the token."""
+    """Scheme, host and port of the URL. The token is sent to no other origin."""
     path: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a URL; raise `InvalidRepoUrl` with the reason."""
+        """Parse and check a URL; raise `InvalidRepoUrl` with the reason if it is not accepted."""
         if not text:
             raise InvalidRepoUrl("repo_url is empty: give the https URL of a git repository")
         parts = _split_url(text)
         _check_host(text, parts)
         if parts.query or parts.fragment or "?" in text or "#" in text:
-            raise InvalidRepoUrl(f"repo_url {_shown(text)} has a query or a fragment: give the plain clone URL")
+            raise InvalidRepoUrl(f"repo_url {_quote(text)} has a query or a fragment: give the plain clone URL")
         path = parts.path.rstrip("/")
         decoded = unquote(path)
         if not path or _UNPRINTABLE.search(decoded) or ".." in decoded.split("/"):
             raise InvalidRepoUrl(
-                f"repo_url {_shown(text)} does not name a repository: give https://host/owner/repository.git"
+                f"repo_url {_quote(text)} does not name a repository: give https://host/owner/repository.git"
             )
         origin = f"{parts.scheme}://{parts.netloc}"
         return cls(url=origin + path, origin=origin, path=path)
 
     @property
     def name(self) -> str:
-        """The repository's short name, without `.git`."""
+        """The last part of the path, without `.git`."""
         return self.path.rsplit("/", 1)[-1].removesuffix(".git")
 
     def __str__(self) -> str:
@@ -69,66 +70,61 @@ class RepoUrl:
 
 def _split_url(text: str) -> SplitResult:
     if _UNPRINTABLE.search(text) or not is_encodable(text):
-        raise InvalidRepoUrl(f"repo_url {_shown(text)} has white space or control characters: give a plain https URL")
+        raise InvalidRepoUrl(f"repo_url {_quote(text)} has white space or control characters: give a plain https URL")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise InvalidRepoUrl(f"repo_url {_shown(text)} is not a URL: give https://host/owner/repository.git") from None
+        raise InvalidRepoUrl(f"repo_url {_quote(text)} is not a URL: give https://host/owner/repository.git") from None
     if "@" in parts.netloc:
         raise InvalidRepoUrl("repo_url has a user name or a password: put the token into the git credentials secret")
     if parts.scheme not in {"https", "http"} or not text.startswith(f"{parts.scheme}://"):
-        raise InvalidRepoUrl(f"repo_url {_shown(text)} is not an https URL; ssh, git, file and local paths are refused")
+        raise InvalidRepoUrl(f"repo_url {_quote(text)} is not an https URL: ssh and git URLs and files are refused")
     if not _NETLOC.fullmatch(parts.netloc) or port == 0:
         raise InvalidRepoUrl(
-            f"repo_url {_shown(text)} does not name a valid host: give https://host/owner/repository.git"
+            f"repo_url {_quote(text)} does not name a valid host: give https://host/owner/repository.git"
         )
     return parts
 
 
-def _shown(text: str) -> str:
-    """Return a URL for a message, unless an @ or a ? shows that it may contain a password or a token."""
-    return "(not shown, it may hold a password)" if re.search("[@?#]", text) else repr(text)
+def _quote(text: str) -> str:
+    """Quote a URL for a message, unless an @, ? or # shows that it may contain a password or a token."""
+    return "(not shown, because it may contain a password)" if re.search("[@?#]", text) else repr(text)
 
 
 def _check_host(text: str, parts: SplitResult) -> None:
     host = parts.hostname or ""
-    address = _address(host)
-    # curl reads 2852039166 and 0xa9.0xfe.0xa9.0xfe as 169.254.169.254, so a host that ends in a number must be dotted.
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+    # curl reads 2852039166 and 0xa9.0xfe.0xa9.0xfe as 169.254.169.254. Such spellings of an address are refused.
     if address is None and re.fullmatch(r"\d+|0x[0-9a-f]*", host.rstrip(".").rpartition(".")[2]):
-        raise InvalidRepoUrl(f"repo_url {_shown(text)} has an IP address in an unusual notation: use a host name")
+        raise InvalidRepoUrl(f"repo_url {_quote(text)} has an IP address in an unusual notation: use a host name")
     if host == "localhost" or (address is not None and address.is_loopback):
         return
     if parts.scheme == "http":
-        raise InvalidRepoUrl(f"repo_url {_shown(text)} would send the token in the clear: use https")
+        raise InvalidRepoUrl(f"repo_url {_quote(text)} would send the token unencrypted: use https")
     internal = address is not None and not address.is_global
     if internal and os.environ.get(ALLOW_PRIVATE_HOSTS, "").lower() != "true":
         raise InvalidRepoUrl(
-            f"repo_url {_shown(text)} has a private address: use a host name, or have the operator set "
+            f"repo_url {_quote(text)} has a private address: use a host name, or ask the operator to set "
             f"{ALLOW_PRIVATE_HOSTS}=true"
         )
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
 @dataclass(frozen=True)
 class S3Uri:
-    """One object, or every object below a prefix (`s3://bucket/prefix/` or `s3://bucket/prefix/*`)."""
+    """The URI of one object, or of all objects below a prefix (`s3://bucket/prefix/` or `s3://bucket/prefix/*`)."""
 
     bucket: str
     key: str
-    """The object's key; or, for a folder, the prefix, which is empty or ends in a slash."""
+    """The object's key. For a folder it is the prefix of the keys, which is empty or ends in a slash."""
     is_folder: bool
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a URI; raise `InvalidS3Uri` with the reason."""
-        example = "give s3://bucket/file.md, or s3://bucket/folder/* for every object below it"
+        """Parse and check a URI; raise `InvalidS3Uri` with the reason if it is not accepted."""
+        example = "give s3://bucket/file.md, or s3://bucket/folder/* for every object in the folder"
         if not text.startswith("s3://"):
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} does not start with s3://: {example}")
         bucket, _, key = text.removeprefix("s3://").partition("/")
@@ -139,7 +135,7 @@ class S3Uri:
         if not key and not is_folder:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} does not name an object: {example}")
         if "*" in key:
-            raise InvalidS3Uri(f"instructions_s3_uri {text!r}: a * may stand only at the end, after a slash: {example}")
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r} may have a * only at its end, after a slash: {example}")
         if _CONTROLS.search(key) or not is_encodable(key):
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} has control characters: {example}")
         return cls(bucket, key, is_folder)
@@ -149,9 +145,9 @@ class S3Uri:
 
 
 def check_branch_name(name: str, parameter: str = "branch_name") -> str:
-    """Return `name` if it can be a branch; raise `InvalidBranchName` with the reason.
+    """Return `name` if it is a valid branch name; raise `InvalidBranchName` with the reason if it is not.
 
-    The rules are those of `git check-ref-format --branch` and five more: no `refs/…`, no `HEAD`, no `@`, no white
+    The rules are those of `git check-ref-format --branch`, and five more: no `refs/…`, no `HEAD`, no `@`, no white
     space even if git allows it, and at most 200 bytes of UTF-8.
     """
     reason = _branch_fault(name)
@@ -172,4 +168,4 @@ def _branch_fault(name: str) -> str:
         "has a part that is empty, starts with a dot, or ends in a dot or .lock": name.endswith(".")
         or any(not c or c.startswith(".") or c.endswith(".lock") for c in components),
     }
-    return next((reason for reason, found in faults.items() if found), "")
+    return next((reason for reason, applies in faults.items() if applies), "")

@@ -1,4 +1,4 @@
-"""How Claude Code works: the parameters that a run and a `ClaudeCode` block share."""
+"""The parameters of Claude Code that a run and a `ClaudeCode` block share."""
 
 from typing import Annotated, Any, Final, Self
 
@@ -18,7 +18,7 @@ ModelProvider = Annotated[
     Variable("CLAUDE_PROVIDER"),
     Field(
         title="Model provider",
-        description="Service that runs the model: Amazon Bedrock, or Anthropic's own API.",
+        description="Service that runs the model: Amazon Bedrock or Anthropic's own API.",
     ),
 ]
 ModelId = Annotated[
@@ -29,38 +29,47 @@ ModelId = Annotated[
         "claude_model_id {value!r} is not a model id (example: us.anthropic.claude-sonnet-5-5)",
     ),
     form_pattern("a model id", f"|{_MODEL_ID_PATTERN}"),
-    Field(title="Model", description="Id of the model, as the provider spells it. Empty: the current Claude Sonnet."),
+    Field(
+        title="Model",
+        description="Id of the model, as the provider writes it. Leave it empty to use the current Claude Sonnet.",
+    ),
 ]
-RunLimits = Annotated[Limits, Field(title="Limits of the run", description="Limits at which the run stops by itself.")]
+RunLimits = Annotated[
+    Limits,
+    Field(
+        title="Limits of the run",
+        description="Limits on the run's turns, cost and time. The run stops when it reaches one of them.",
+    ),
+]
 ClaudeSettings = Annotated[
     dict[str, Any],
     Variable(read=parse_settings),
     Field(
         title="Claude Code settings",
-        description="Claude Code's settings as a JSON object: above all, which tools it may use.",
+        description="Claude Code's settings as a JSON object. They include the tools that it may use.",
     ),
 ]
 DisablePromptCache = Annotated[
     bool,
     Field(
-        title="No prompt cache",
-        description="Switch off the provider's prompt cache. This costs more.",
+        title="Disable the prompt cache",
+        description="Turn off the provider's prompt cache. The run then costs more.",
     ),
 ]
 
 
 class ClaudeCodeDefaults(BaseModel):
-    """What a `ClaudeCode` block holds beside its credentials. `claude_settings` are not checked yet."""
+    """The options in a `ClaudeCode` block, without its credentials. `claude_settings` are not checked here."""
 
     provider: ModelProvider = DEFAULT_PROVIDER
     claude_model_id: ModelId = ""
-    aws_region: Annotated[AwsRegion, Field(description="AWS region of Bedrock.")] = DEFAULT_REGION
+    aws_region: Annotated[AwsRegion, Field(description="AWS region in which Bedrock is called.")] = DEFAULT_REGION
     claude_settings: ClaudeSettings = DEFAULT_SETTINGS
     limits: RunLimits = Limits()
 
 
 class ClaudeCodeOptions(ClaudeCodeDefaults):
-    """How Claude Code works in one run. `claude_settings` are not checked yet."""
+    """The options of Claude Code in one run. `claude_settings` are not checked here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,10 +77,10 @@ class ClaudeCodeOptions(ClaudeCodeDefaults):
 
     @property
     def model_id(self) -> str:
-        """The model to ask the provider for."""
+        """Id of the model that the run uses: `claude_model_id`, or the provider's default if that is empty."""
         return self.claude_model_id or default_model_id(self.provider, self.aws_region)
 
     def over(self, base: Self) -> Self:
-        """Return the options of `base`, replaced where these differ from the defaults."""
+        """Return a copy of `base` with all options of this object that differ from their defaults."""
         limits = base.limits.model_copy(update=self.limits.model_dump(exclude_defaults=True))
         return base.model_copy(update=self.model_dump(exclude_defaults=True) | {"limits": limits})

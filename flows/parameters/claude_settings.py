@@ -1,7 +1,7 @@
 """The check of `claude_settings`: which of Claude Code's settings a run may use.
 
-The keys are those of https://docs.claude.com/en/docs/claude-code/settings. A run may use those that say how the agent
-works. Those that name a program to run, an address or an environment need the operator's permission.
+The keys are those of https://docs.claude.com/en/docs/claude-code/settings. A run may use settings that affect only how
+the agent works. A setting that names a program to run, an address or an environment needs the operator's permission.
 """
 
 import json
@@ -13,7 +13,7 @@ from flows.errors import InvalidSettings
 DEFAULT_SETTINGS: Final[dict[str, Any]] = {"permissions": {"allow": ["Bash(*)"]}}
 
 ALLOWED_KEYS_VARIABLE: Final = "CLAUDE_SETTINGS_ALLOWED_KEYS"
-"""Environment variable of the flow's process: more keys that runs may use, separated by commas."""
+"""Environment variable of the flow's process with further keys that runs may use, separated by commas."""
 
 ALLOWED_KEYS: Final = frozenset(
     {
@@ -40,7 +40,7 @@ _PERMISSION_MODES: Final = ("default", "acceptEdits", "plan", "bypassPermissions
 
 
 def check_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return `settings` if a run may use them; raise `InvalidSettings` with the key that is wrong."""
+    """Return `settings` if a run may use them; raise `InvalidSettings` with the first key that is not allowed."""
     allowed = ALLOWED_KEYS | set(os.environ.get(ALLOWED_KEYS_VARIABLE, "").replace(",", " ").split())
     for key in settings:
         if key not in allowed:
@@ -68,7 +68,7 @@ def _check_permissions(permissions: object) -> None:
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Read the settings from JSON text, as an environment variable holds them; raise `InvalidSettings`."""
+    """Read settings from the JSON text of an environment variable; raise `InvalidSettings` if it is not an object."""
     try:
         settings = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

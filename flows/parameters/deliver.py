@@ -20,7 +20,7 @@ from flows.parameters.shared import (
 
 
 class DeliverParameters(BaseModel):
-    """The parameters of one delivery, checked. The named error of the first that is wrong is raised."""
+    """The checked parameters of one delivery. The first wrong parameter raises its named error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,8 +29,8 @@ class DeliverParameters(BaseModel):
         form_pattern("the id of a flow run", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     ] = Field(
         title="Flow run id",
-        description="Id of the run of implement whose change to push. It is in the run's report, and in the address "
-        "of the run's page.",
+        description="Id of the implement run whose saved change is to be pushed. The run's report shows the id, and "
+        "the address of the run's page contains it.",
     )
     branch_name: Annotated[
         str,
@@ -39,15 +39,15 @@ class DeliverParameters(BaseModel):
     ] = Field(
         default="",
         title="Branch to push",
-        description="Branch to push to. Empty: the branch that the run was meant to push.",
+        description="Branch to push to. Leave it empty to use the branch that the run would have pushed to.",
     )
     git_credentials_secret_id: GitCredentialsSecretId = DEFAULT_SECRET_ID
     git_credentials_block: GitCredentialsBlock = ""
-    aws_region: Annotated[AwsRegion, Field(description="AWS region of the secret.")] = DEFAULT_REGION
+    aws_region: Annotated[AwsRegion, Field(description="AWS region of the git credentials secret.")] = DEFAULT_REGION
     allow_default_branch: Annotated[
         AllowDefaultBranch, Field(description="Allow a push to the repository's default branch.")
     ] = False
     policy: Annotated[
         Policy,
-        Field(description="What the change may contain. To push a change that a policy stopped, allow it here."),
+        Field(description="What the change may contain. Allow here what the policy of the run refused."),
     ] = ChangePolicy()

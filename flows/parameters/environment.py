@@ -1,4 +1,4 @@
-"""The environment variables of `python -m flows`: how they set the parameters of the flow `implement`."""
+"""The environment variables of `python -m flows`, read as the parameters of the flow `implement`."""
 
 import json
 import re
@@ -21,13 +21,18 @@ class InvalidVariable(RunError):
 
 
 def table(model: type[BaseModel] = ImplementParameters) -> str:
-    """Return the variables with their help, in lines of at most 120 characters."""
+    """Return all variables with their help texts, in lines of at most 120 characters."""
     return "\n".join(_row(parameter) for parameter in leaves_of(model))
 
 
 def _row(parameter: Parameter) -> str:
-    facts = "; ".join(fact for fact in (_form_of_text(parameter), _default_text(parameter)) if fact)
-    text = f"{parameter.help} ({facts})" if facts else parameter.help
+    notes = [_notation(parameter)]
+    if parameter.is_required:
+        notes.append("required")
+    elif default := default_as_text(parameter):
+        notes.append(f"default {default}")
+    remark = "; ".join(filter(None, notes))
+    text = f"{parameter.help} ({remark})" if remark else parameter.help
     return textwrap.fill(
         text,
         _LINE_WIDTH,
@@ -37,7 +42,7 @@ def _row(parameter: Parameter) -> str:
     )
 
 
-def _form_of_text(parameter: Parameter) -> str:
+def _notation(parameter: Parameter) -> str:
     if parameter.value_type is bool:
         return "true or false"
     if get_origin(parameter.value_type) is tuple:
@@ -45,14 +50,8 @@ def _form_of_text(parameter: Parameter) -> str:
     return "JSON" if get_origin(parameter.value_type) is dict else " or ".join(parameter.choices)
 
 
-def _default_text(parameter: Parameter) -> str:
-    if parameter.is_required:
-        return "required"
-    return f"default {text}" if (text := default_as_text(parameter)) else ""
-
-
 def default_as_text(parameter: Parameter) -> str:
-    """Return the text of a variable that sets the parameter to its default."""
+    """Return the parameter's default, as the text of its variable."""
     value = parameter.default
     if isinstance(value, tuple):
         return ", ".join(value)
@@ -60,11 +59,11 @@ def default_as_text(parameter: Parameter) -> str:
 
 
 def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Read and check the flow's parameters.
+    """Read the parameters of the flow from the environment, and check them.
 
     Raises:
-        InvalidVariable: The first variable that is missing or cannot be read.
-        RunError: The named error of the first parameter that is wrong.
+        InvalidVariable: A variable is missing or cannot be read; the message names the first one.
+        RunError: A parameter is wrong; the first one raises its named error.
     """
     values = read(environment)
     if not values.keys() & {"instructions", "instructions_s3_uri"}:
@@ -74,7 +73,7 @@ def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read(environment: Mapping[str, str], model: type[BaseModel] = ImplementParameters) -> dict[str, Any]:
-    """Return the parameters whose variables are set, and all groups. An empty variable counts as not set."""
+    """Return the parameters whose variables are set, and every group. An empty variable counts as not set."""
     values = {}
     for parameter in parameters_of(model):
         if parameter.group_model:
@@ -116,9 +115,9 @@ def _value(parameter: Parameter, text: str) -> Any:  # noqa: ANN401 (of the para
 
 
 def with_variables(message: str) -> str:
-    """Replace the parameters' names in a message by their variables' names, which this caller knows them by."""
+    """Replace the names of parameters in a message with the variables that the caller sets them with."""
     leaves = leaves_of(ImplementParameters)
     for leaf in sorted(leaves, key=lambda leaf: not leaf.group):
-        if "_" in leaf.path or leaf.group:  # `provider` and `instructions` are words of ordinary sentences as well
+        if "_" in leaf.path or leaf.group:  # `provider` and `instructions` are also ordinary words
             message = re.sub(rf"\b{re.escape(leaf.path)}\b", leaf.variable, message)
     return message

@@ -1,6 +1,6 @@
-"""How a field of a model says what a parameter is, and how the rest of the program reads that.
+"""Parameters described by the fields of a pydantic model, and functions that read these descriptions.
 
-Title, description and default are pydantic's own. `FormRule` and `Variable` stand beside them in `Annotated`.
+A field has pydantic's title, description and default. `Annotated` adds a `FormRule` or a `Variable` to its type.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,26 +16,30 @@ _EntryT = TypeVar("_EntryT")
 
 @dataclass(frozen=True)
 class FormRule:
-    """Keywords of JSON schema by which Prefect's form and API refuse a value before there is a run.
+    """JSON schema keywords with which Prefect's form and API refuse a value before a run is created.
 
-    The model does not check them. Its validators are stricter, and raise the errors that have a name.
+    The model itself ignores these keywords. Its validators are stricter, and raise named errors.
     """
 
     keywords: Mapping[str, Any]
 
 
-def form_pattern(words: str, pattern: str) -> FormRule:
-    """Return the rule that a text matches `pattern` as a whole.
+def form_pattern(explanation: str, pattern: str) -> FormRule:
+    """Return a rule that the whole text must match `pattern`.
 
-    The rule's pattern begins with `words` in a group that matches nothing: Prefect shows the user only the pattern
-    of a value that it refuses. `pattern` must mean the same in Python and in JavaScript.
+    When Prefect refuses a value, it shows the user only the rule's pattern. The pattern therefore begins with the
+    explanation, in a group that matches nothing. `pattern` must mean the same in Python and in JavaScript.
     """
-    return FormRule({"pattern": f"({words}){{0}}^({pattern})$"})
+    return FormRule({"pattern": f"({explanation}){{0}}^({pattern})$"})
 
 
 @dataclass(frozen=True)
 class Variable:
-    """The environment variable of a parameter, if it is not the parameter's name in capitals, or not read by type."""
+    """The environment variable of a parameter.
+
+    A field needs it only if the variable is not the parameter's name in capitals, or if its text is not read according
+    to the parameter's type.
+    """
 
     name: str = ""
     read: Callable[[str], Any] | None = None
@@ -48,36 +52,36 @@ class Parameter:
     name: str
     field: FieldInfo
     group: str = ""
-    """Name of the parameter that this one is a part of, such as `limits`; empty if it stands alone."""
+    """Name of the group that the parameter belongs to, such as `limits`; empty without a group."""
 
     @property
     def path(self) -> str:
-        """The name with its group, as in `limits.max_turns`."""
+        """The parameter's name with its group, such as `limits.max_turns`."""
         return f"{self.group}.{self.name}" if self.group else self.name
 
     @property
     def title(self) -> str:
-        """What the form calls it."""
+        """The parameter's label in the form."""
         return self.field.title or ""
 
     @property
     def help(self) -> str:
-        """A sentence or two about it."""
+        """The parameter's help text: a sentence or two."""
         return self.field.description or ""
 
     @property
     def is_required(self) -> bool:
-        """Whether it has no default."""
+        """Whether the parameter has no default."""
         return self.field.is_required()
 
     @property
     def default(self) -> Any:  # noqa: ANN401 (of the parameter's own type)
-        """The value of a run that does not set it."""
+        """The value in a run that does not set the parameter."""
         return self.field.default
 
     @property
     def value_type(self) -> Any:  # noqa: ANN401 (a type, or a form of typing)
-        """The type of the value that a caller gives, which a validator of the model may turn into another type."""
+        """The type of the value that a caller passes. A validator of the model may convert it to another type."""
         for validator in self._metadata(BeforeValidator):
             if validator.json_schema_input_type is not PydanticUndefined:
                 return validator.json_schema_input_type
@@ -85,7 +89,7 @@ class Parameter:
 
     @property
     def form_keywords(self) -> dict[str, Any]:
-        """What the JSON schema of the form says beside type, default and description."""
+        """The keywords in the form's JSON schema, except type, default and description."""
         keywords = {"title": self.title}
         for rule in self._metadata(FormRule):
             keywords |= rule.keywords
@@ -98,19 +102,19 @@ class Parameter:
 
     @property
     def reader(self) -> Callable[[str], Any] | None:
-        """The function that reads the variable's text; None if the type alone says how."""
+        """The function that reads the variable's text; None if the text is read according to the type."""
         return next((entry.read for entry in self._metadata(Variable) if entry.read), None)
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values that it may have, if they are few."""
+        """The values that the parameter may have; empty if they are not limited to a few."""
         return (
             get_args(self.value_type) if get_origin(self.value_type) is Literal else self.form_keywords.get("enum", ())
         )
 
     @property
     def group_model(self) -> type[BaseModel] | None:
-        """The model of the parameters in it; None if it is not a group."""
+        """The model of the group's parameters; None if the parameter is not a group."""
         return self.value_type if isinstance(self.value_type, type) and issubclass(self.value_type, BaseModel) else None
 
     def _metadata(self, kind: type[_EntryT]) -> list[_EntryT]:
@@ -118,12 +122,12 @@ class Parameter:
 
 
 def parameters_of(model: type[BaseModel], group: str = "") -> list[Parameter]:
-    """Return the parameters in the order of the form, a group of them as one."""
+    """Return the parameters in the order of the form. A group counts as one parameter."""
     return [Parameter(name, field, group) for name, field in model.model_fields.items()]
 
 
 def leaves_of(model: type[BaseModel]) -> list[Parameter]:
-    """Return the parameters in the order of the form, each group replaced by the parameters in it."""
+    """Return the parameters in the order of the form. Each group is replaced by its own parameters."""
     leaves: list[Parameter] = []
     for parameter in parameters_of(model):
         group = parameter.group_model

@@ -1,6 +1,6 @@
 """The parameters of the flow `implement`, in the order of its form.
 
-Every mistake that can be found without asking a server is found here, before the run starts or spends anything.
+All checks that need no server are made here, before the run starts and before it costs anything.
 """
 
 from collections.abc import Mapping
@@ -41,25 +41,17 @@ DEFAULT_CLONE_DEPTH: Final = 50
 
 
 def default_branch_name(scheduled_start: datetime, flow_run_id: str) -> str:
-    """Return the branch of a run that names none: the same for each attempt of the run, and no other run's.
+    """Return the branch name for a run that does not set one. All attempts of the run share it, and no other run does.
 
-    The end of the id tells runs apart; its beginning may be a time.
+    It contains the end of the run's id, because the beginning may be a time that other runs share.
     """
     timestamp = scheduled_start.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
     return f"feature/claude-implementation-{timestamp}-{flow_run_id[-8:]}"
 
 
-def _parse_s3_uri(text: str) -> S3Uri | None:
-    return S3Uri.parse(text) if text else None
-
-
-def _check_base_branch(name: str) -> str:
-    return check_branch_name(name, "base_branch") if name else name
-
-
 def _check_commit_message(message: str) -> str:
     if not message.strip() or "\0" in message:
-        raise InvalidCommitMessage("commit_message is empty or has a NUL byte: describe the change in a line")
+        raise InvalidCommitMessage("commit_message is empty or contains a NUL byte: describe the change in one line")
     return message.strip()
 
 
@@ -70,7 +62,7 @@ def _check_clone_depth(depth: int) -> int:
 
 
 class ImplementParameters(BaseModel):
-    """The parameters of one run, checked. The named error of the first that is wrong is raised."""
+    """The checked parameters of one run. The first wrong parameter raises its named error."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
 
@@ -80,43 +72,47 @@ class ImplementParameters(BaseModel):
         form_pattern("an https URL without user or token", REPO_URL_PATTERN),
     ] = Field(
         title="Repository",
-        description="HTTPS address of the git repository, without a user or a token: "
+        description="HTTPS URL of the git repository, without a user name or a token, such as "
         "https://github.com/owner/repository.git",
     )
     instructions_s3_uri: Annotated[
         S3Uri | None,
-        BeforeValidator(_parse_s3_uri, json_schema_input_type=str),
+        BeforeValidator(lambda text: S3Uri.parse(text) if text else None, json_schema_input_type=str),
         form_pattern("s3://bucket/file or s3://bucket/folder/", f"|{S3_URI_PATTERN}"),
     ] = Field(
         default="",
         validate_default=True,
         title="Instructions in S3",
-        description="What to implement: s3://bucket/file.md, or s3://bucket/folder/* for every file in the folder. "
-        "Give this or the text.",
+        description="S3 address of the instructions: s3://bucket/file.md, or s3://bucket/folder/* for every file in "
+        "the folder. Set this or the text of the instructions, not both.",
     )
     instructions: str = Field(
         default="",
         title="Instructions as text",
-        description="What to implement, as Markdown, instead of a file in S3.",
+        description="Text of the instructions, as Markdown, instead of an address in S3.",
     )
-    base_branch: Annotated[str, AfterValidator(_check_base_branch), BRANCH_RULE] = Field(
+    base_branch: Annotated[
+        str,
+        AfterValidator(lambda name: check_branch_name(name, "base_branch") if name else name),
+        BRANCH_RULE,
+    ] = Field(
         default="",
         title="Branch to start from",
-        description="Branch that a new branch starts from. Empty: the repository's default branch.",
+        description="Branch that a new branch starts from. Leave it empty to use the repository's default branch.",
     )
     branch_name: Annotated[str, AfterValidator(check_branch_name), BRANCH_RULE] = Field(
         default="",
-        validate_default=True,  # a run replaces an empty one by its own name before the check
+        validate_default=True,  # a run replaces an empty name with its default before the check
         title="Branch to push",
-        description="Branch to push to. An existing branch is continued. Empty: a new branch, "
-        "feature/claude-implementation-{time}-{part of the run's id}.",
+        description="Branch to push to. If it exists, the run continues it. Leave it empty for a new branch named "
+        "feature/claude-implementation-{time}-{end of the run's id}.",
     )
     commit_message: Annotated[
         str, AfterValidator(_check_commit_message), form_pattern("a line of text", r"\s*\S[^\0]*")
     ] = Field(
         default=DEFAULT_COMMIT_MESSAGE,
         title="Commit message",
-        description="Message of the commit. The flow run's id is appended.",
+        description="Message of the commit. The id of the flow run is appended.",
     )
     provider: ModelProvider = DEFAULT_PROVIDER
     claude_model_id: ModelId = ""
@@ -126,8 +122,8 @@ class ImplementParameters(BaseModel):
     claude_code_block: str = Field(
         default="",
         title="Claude Code block",
-        description="Name of a Claude Code block with provider, model, settings and limits. It replaces those that "
-        "have their default here.",
+        description="Name of a Claude Code block with provider, model, settings and limits. Parameters that differ "
+        "from their defaults override the block.",
     )
     git_credentials_secret_id: GitCredentialsSecretId = DEFAULT_SECRET_ID
     git_credentials_block: GitCredentialsBlock = ""
@@ -147,15 +143,15 @@ class ImplementParameters(BaseModel):
             raise InvalidInstructionsSource("instructions_s3_uri and instructions are both set: choose one of them")
         if not has_text and not self.instructions_s3_uri:
             raise InvalidInstructionsSource(
-                "there are no instructions: set instructions_s3_uri, or instructions to the text itself"
+                "there are no instructions: set instructions_s3_uri to their address, or instructions to their text"
             )
         return self
 
     def claude_code_options(self, block: ClaudeCodeOptions | None = None) -> ClaudeCodeOptions:
-        """Return how Claude Code works in this run.
+        """Return the options of Claude Code in this run.
 
         Args:
-            block: Options of the run's ClaudeCode block. They replace those that have their default here.
+            block: Options of the run's ClaudeCode block. They replace the options that have their default value here.
         """
         values: dict[str, Any] = {name: getattr(self, name) for name in ClaudeCodeOptions.model_fields}
         options = ClaudeCodeOptions(**values)
@@ -167,6 +163,9 @@ class ImplementParameters(BaseModel):
 
 
 def check_before_run(values: Mapping[str, Any]) -> None:
-    """Raise the named error of the first parameter that is wrong, when there is no run yet to name its branch."""
-    branch_name = "feature/claude-implementation"
-    RawParameters(ImplementParameters, dict(values)).checked(branch_name=branch_name)
+    """Check parameters before a run exists: raise the named error of the first wrong parameter.
+
+    A placeholder replaces an empty branch name, because only a run can choose one.
+    """
+    placeholder = "feature/claude-implementation"
+    RawParameters(ImplementParameters, dict(values)).checked(branch_name=placeholder)

@@ -1,36 +1,40 @@
-"""The group `limits`: where a run stops by itself."""
+"""The group `limits`: how much a run may use before it stops."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Limits(BaseModel):
-    """Limits at which a run stops by itself. 0 means no limit."""
+    """Limits on a run's turns, cost and time. The run stops when it reaches one of them; 0 means no limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_turns: int = Field(
-        default=200, ge=0, title="Turns", description="How often the model may reply; 0 for no limit."
+        default=200, ge=0, title="Turns", description="How many times the model may reply; 0 for no limit."
     )
     max_budget_usd: float = Field(
         default=20.0,
         ge=0,
         title="Budget in US dollars",
         description="How many US dollars the model may cost, at list prices; 0 for no limit. "
-        "Once they are spent, no request starts.",
+        "When the budget is spent, no further request is sent.",
     )
     agent_timeout_seconds: int = Field(
-        default=7200, ge=0, title="Seconds of work", description="How many seconds the agent may work; 0 for no limit."
+        default=7200,
+        ge=0,
+        title="Seconds of work",
+        description="How many seconds the agent may work; 0 for no limit.",
     )
     stall_timeout_seconds: int = Field(
         default=900,
         ge=0,
         title="Seconds of silence",
-        description="How many seconds the agent may be silent; 0 for no limit. A shell command may take ten minutes.",
+        description="How many seconds the agent may go without output; 0 for no limit. A single shell command may run "
+        "for ten minutes.",
     )
     checkpoint_seconds: int = Field(
         default=60,
         ge=0,
         title="Seconds between checkpoints",
-        description="How many seconds pass before the work is saved again, so that another machine can continue it; "
-        "0 for no checkpoints.",
+        description="How many seconds pass before the work is saved again, so that another machine can continue the "
+        "run; 0 for no checkpoints.",
     )

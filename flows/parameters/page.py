@@ -1,6 +1,6 @@
 """Writes the tables of docs/parameters.md: `python -m flows.parameters.page docs/parameters.md`.
 
-A table stands between two comments, `<!-- parameters of implement -->` and `<!-- end -->`.
+Each table is between two comments, such as `<!-- parameters of implement -->` and `<!-- end -->`.
 """
 
 import re
@@ -11,12 +11,12 @@ from pydantic import BaseModel
 
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.environment import default_as_text
-from flows.parameters.fields import Parameter, leaves_of
+from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
 
 
 def with_tables(page: str) -> str:
-    """Return the text of the page with the tables as the models are now."""
+    """Return the text of the page, with its tables regenerated from the models."""
     page = _with_table(page, "implement", table(ImplementParameters, variables=True))
     return _with_table(page, "deliver", table(DeliverParameters, variables=False))
 
@@ -28,22 +28,17 @@ def _with_table(page: str, flow: str, rows: str) -> str:
 
 
 def table(model: type[BaseModel], *, variables: bool) -> str:
-    """Return a Markdown table with a row for each parameter, with or without its variable."""
-    columns = ["parameter", *(["variable"] if variables else []), "default", "what it is"]
-    rows = (_row(parameter, variables=variables) for parameter in leaves_of(model))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
-
-
-def _row(parameter: Parameter, *, variables: bool) -> list[str]:
-    variable = [f"`{parameter.variable}`"] if variables else []
-    text = parameter.help.replace("|", r"\|").replace("*", r"\*")
-    return [f"`{parameter.path}`", *variable, _default(parameter), text]
-
-
-def _default(parameter: Parameter) -> str:
-    if parameter.is_required:
-        return "required"
-    return f"`{text}`" if (text := default_as_text(parameter)) else ""
+    """Return a Markdown table with one row for each parameter, with or without a column for its variable."""
+    columns = ["parameter", *(["variable"] if variables else []), "default", "description"]
+    rows = [columns, ["---"] * len(columns)]
+    for parameter in leaves_of(model):
+        variable = [f"`{parameter.variable}`"] if variables else []
+        text = parameter.help.replace("|", r"\|").replace("*", r"\*")
+        default = "required"
+        if not parameter.is_required:
+            default = f"`{value}`" if (value := default_as_text(parameter)) else ""
+        rows.append([f"`{parameter.path}`", *variable, default, text])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 if __name__ == "__main__":

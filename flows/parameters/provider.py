@@ -1,4 +1,4 @@
-"""The providers of models that a run can name, and the model of each that an empty `claude_model_id` means."""
+"""The model providers that a run can choose, and the default model of each."""
 
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     Provider = str
 else:
     Provider = Literal[tuple(PROVIDERS)]
-    """The form offers these values. Type checkers cannot read them from the table."""
+    """The form offers these values. A type checker cannot read them from the table, so it sees any string."""
 
 DEFAULT_PROVIDER: Final[Provider] = "bedrock"
 _REGION: Final = "us-east-1"
@@ -16,9 +16,9 @@ _REGION: Final = "us-east-1"
 DEFAULT_MODEL_IDS: Final[dict[Provider, str]] = {
     name: provider.default_model_id(_REGION) for name, provider in PROVIDERS.items()
 }
-"""The current Claude Sonnet, by each provider's id for it in the default region."""
+"""Each provider's id of the current Claude Sonnet, in the default region."""
 
 
 def default_model_id(provider: Provider, region: str) -> str:
-    """Return the model that an empty `claude_model_id` means in an AWS region."""
+    """Return the id of the provider's default model in an AWS region, which an empty `claude_model_id` selects."""
     return PROVIDERS[provider].default_model_id(region)

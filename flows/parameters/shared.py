@@ -1,4 +1,4 @@
-"""Parameters that more than one flow or block has, each with its check, its help and what the form asks for."""
+"""Parameters that several flows or blocks share, each with its check, its help text and its rule for the form."""
 
 import re
 from typing import Annotated, Final
@@ -10,22 +10,22 @@ from flows.parameters.addresses import BRANCH_PATTERN
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.fields import FormRule, form_pattern
 
-DEFAULT_SECRET_ID: Final = "claude-headless/git-credentials"  # noqa: S105 (the name of a secret, not one)
+DEFAULT_SECRET_ID: Final = "claude-headless/git-credentials"  # noqa: S105 (the name of a secret, not a secret)
 DEFAULT_REGION: Final = "us-east-1"
 
-_SECRET_ID_PATTERN: Final = "[A-Za-z0-9_/+=.@:-]{1,512}"  # noqa: S105 (of a name)
+_SECRET_ID_PATTERN: Final = "[A-Za-z0-9_/+=.@:-]{1,512}"  # noqa: S105 (the pattern of a name)
 _REGION_PATTERN: Final = "[a-z]{2}(-[a-z]+)+-[0-9]"
 
-BRANCH_RULE: Final[FormRule] = form_pattern("a name that git takes, such as feature/todo-api", f"|{BRANCH_PATTERN}")
+BRANCH_RULE: Final[FormRule] = form_pattern("a valid branch name, such as feature/todo-api", f"|{BRANCH_PATTERN}")
 
 
 def matches(pattern: str, error: type[RunError], message: str) -> AfterValidator:
-    """Return the check that a text matches `pattern` as a whole.
+    """Return a validator that requires the whole text to match `pattern`.
 
     Args:
         pattern: The regular expression.
-        error: What to raise if the text does not match.
-        message: Its message, in which `{value!r}` is the text.
+        error: The error to raise if the text does not match.
+        message: The error's message, in which `{value!r}` stands for the text.
     """
 
     def check(value: str) -> str:
@@ -46,26 +46,26 @@ GitCredentialsSecretId = Annotated[
     form_pattern("the name or ARN of a secret", _SECRET_ID_PATTERN),
     Field(
         title="Git credentials in AWS",
-        description='Name or ARN of the secret in AWS Secrets Manager that holds {"token": …, "email": …}.',
+        description='Name or ARN of the secret in AWS Secrets Manager that contains {"token": …, "email": …}.',
     ),
 ]
 GitCredentialsBlock = Annotated[
     str,
     Field(
         title="Git Credentials block",
-        description="Name of a Git Credentials block that holds the token, instead of the secret.",
+        description="Name of a Git Credentials block to use instead of the secret in AWS.",
     ),
 ]
 AwsRegion = Annotated[
     str,
     matches(_REGION_PATTERN, InvalidRegion, "aws_region {value!r} is not a valid AWS region (example: us-east-1)"),
     form_pattern("such as us-east-1", _REGION_PATTERN),
-    Field(title="AWS region", description="AWS region of the secret, the instructions and Bedrock."),
+    Field(title="AWS region", description="AWS region of the git credentials secret, the instructions and Bedrock."),
 ]
 AllowDefaultBranch = Annotated[
     bool,
     Field(
-        title="May push to the default branch",
+        title="Allow pushing to the default branch",
         description="Allow the run to push to the repository's default branch.",
     ),
 ]
@@ -73,6 +73,6 @@ Policy = Annotated[
     ChangePolicy,
     Field(
         title="What may be pushed",
-        description="What a change may contain. A change that contains more is saved, but not pushed.",
+        description="What a pushed change may contain. A change that contains anything else is saved, but not pushed.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""A flow's flat parameters, made from the model that describes them."""
+"""A decorator that turns the fields of a model into the flat parameters of a flow."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,30 +16,30 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class RawParameters(Generic[ModelT]):
-    """A flow run's parameters as the caller gave them.
+    """The unchecked parameters of a flow run, as the caller passed them.
 
-    A flow checks them in its body, so that a run with wrong parameters is a failed run with a report.
+    A flow checks them in its body, so that a run with a wrong parameter fails with a report.
     """
 
     model: type[ModelT]
     raw: dict[str, Any]
 
     def checked(self, **if_empty: Any) -> ModelT:  # noqa: ANN401 (parameters of any type)
-        """Return the checked parameters; raise the named error of the first that is wrong.
+        """Return the checked parameters; raise the named error of the first wrong parameter.
 
         Args:
-            if_empty: Values in place of parameters that are empty, for defaults that only the run knows.
+            if_empty: Defaults that only the run knows. Each one replaces the parameter of its name if that is empty.
         """
-        replaced = {name: value for name, value in if_empty.items() if not self.raw.get(name)}
-        return self.model(**{**self.raw, **replaced})
+        defaults = {name: value for name, value in if_empty.items() if not self.raw.get(name)}
+        return self.model(**{**self.raw, **defaults})
 
 
 def flow_parameters(function: Callable[[RawParameters[ModelT]], ResultT]) -> Callable[..., ResultT]:
-    """Give a function the fields of its model as keyword parameters, from which `@flow` makes a form.
+    """Give a function one keyword parameter for each field of its model, so that `@flow` can build a form from them.
 
-    The function takes one argument, annotated `RawParameters[…]` with the model. Help goes into the docstring, where
-    Prefect looks for it. Titles and rules go into the JSON schema alone, so that no call is refused before the body
-    runs. Prefect reads `__signature__` only if there is no `__wrapped__`.
+    The function takes one argument, annotated `RawParameters[…]` with the model. Help texts go into the docstring,
+    where Prefect looks for them. Titles and rules go into the JSON schema only, so that Prefect does not refuse a call
+    before the body runs. Prefect reads `__signature__` only if there is no `__wrapped__`.
     """
     original = signature(function)
     [argument] = original.parameters.values()

@@ -1,4 +1,4 @@
-"""Redaction: known secrets, and what has the shape of a secret, replaced in text that leaves the process."""
+"""Redaction: replaces known secrets, and text that looks like a secret, in text that leaves the process."""
 
 from flows.redaction.environment import ENVIRONMENT, is_proxy, strip
 from flows.redaction.known import GATEWAY_TOKEN, REDACTED, SECRETS, Secrets, redact

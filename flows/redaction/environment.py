@@ -1,4 +1,4 @@
-"""Which environment variables hold secrets, and what of them is a secret."""
+"""The environment variables that hold secrets, and the secret part of each."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,19 +17,20 @@ ENVIRONMENT: Final = (
     "PREFECT_API_DATABASE_CONNECTION_URL",
     "PREFECT_API_KEY",
 )
-"""Variables of the trusted side's environment whose values are secrets."""
+"""Variables whose values are secrets, in the environment of the flow's process."""
 
 _WITH_PASSWORD: Final = ("ANTHROPIC_BASE_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
-"""Variables whose values are URLs, which may hold a user and a password."""
+"""Variables whose values are URLs that may contain a user and a password."""
 
 _PROXY: Final = re.compile(r"(?:https?|all|wss?|socks)_proxy", re.IGNORECASE)
-_AROUND: Final = "\\s\\x00\\u200b-\\u200f\\u2060\\ufeff"
-_SURROUNDING: Final = re.compile(rf"\A[{_AROUND}]+|[{_AROUND}]+\Z")
-"""White space and invisible characters: zero-width characters of a web page, the byte order mark of a file."""
+_PADDING: Final = "\\s\\x00\\u200b-\\u200f\\u2060\\ufeff"
+_SURROUNDING: Final = re.compile(rf"\A[{_PADDING}]+|[{_PADDING}]+\Z")
+"""White space and invisible characters around a value. Zero-width characters come from web pages, and byte order marks
+from files."""
 
 
 def secrets_in(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each secret: whole variables, and the passwords within those that hold URLs."""
+    """Yield the name and value of each secret: the value of a whole variable, or a password within a value."""
     for name in ENVIRONMENT:
         yield name, environment.get(name, "")
     yield "the password in PREFECT_API_AUTH_STRING", _password(environment.get("PREFECT_API_AUTH_STRING", ""))
@@ -39,7 +40,7 @@ def secrets_in(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _passwords_of_url(url: str) -> Iterator[str]:
-    """Yield the password of a URL, alone and with its user, as it is written and decoded."""
+    """Yield the password of a URL, alone and together with the user, both percent-encoded and decoded."""
     user_and_password, at, _ = url.partition("://")[2].rpartition("@") if "://" in url else url.rpartition("@")
     if at and _password(user_and_password):
         for text in (user_and_password, unquote(user_and_password)):
@@ -48,12 +49,12 @@ def _passwords_of_url(url: str) -> Iterator[str]:
 
 
 def strip(value: str) -> str:
-    """Return `value` without white space and invisible characters around it."""
+    """Return `value` without leading and trailing white space and invisible characters."""
     return _SURROUNDING.sub("", value)
 
 
 def is_proxy(name: str) -> bool:
-    """Whether an environment variable holds the address of a proxy; its letters may be capital or not."""
+    """Return whether an environment variable holds the address of a proxy; the case of the name does not matter."""
     return bool(_PROXY.fullmatch(name))
 
 

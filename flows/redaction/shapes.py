@@ -1,4 +1,4 @@
-"""What tokens, private keys and passwords look like, for secrets that nobody named."""
+"""The shapes of tokens, private keys and passwords, for secrets whose values are not known."""
 
 import re
 from typing import Final
@@ -17,8 +17,10 @@ TOKEN_SHAPES: Final = (
     re.compile(r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"),
     re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-\"]{20,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"),
 )
-"""Tokens of GitHub, GitLab, Bitbucket, AWS, Anthropic, Prefect and Slack, JSON web tokens, and private keys. One
-pattern at a time: each begins with letters that the matcher can look for fast."""
+"""Tokens of GitHub, GitLab, Bitbucket, AWS, Anthropic, Prefect and Slack, JSON web tokens, and private keys.
+
+The patterns are not joined into one: each begins with fixed characters, which the regular expression engine finds fast.
+"""
 
 _SHAPES: Final = (
     *TOKEN_SHAPES,
@@ -40,7 +42,8 @@ _BEGINNINGS: Final = (
     ("://",),
     ("uthorization: ",),
 )
-"""How a match of each shape begins. One pass over a text finds all of them; the patterns would take one each."""
+"""The possible beginnings of a match, for each shape. One pass over a text finds them all, while the patterns would
+need one pass each."""
 
 _SHAPES_BY_BEGINNING: Final = {
     beginning.encode(): shape
@@ -51,6 +54,6 @@ _ALL_BEGINNINGS: Final = Literals(_SHAPES_BY_BEGINNING)
 
 
 def shapes_in(content: bytes) -> list[re.Pattern[str]]:
-    """Return the shapes that can match in `content`, in the order in which to redact them."""
+    """Return the shapes that may match in `content`, in the order in which to redact them."""
     shapes = {_SHAPES_BY_BEGINNING[beginning] for beginning in _ALL_BEGINNINGS.found_in(content)}
     return [shape for shape in _SHAPES if shape in shapes]

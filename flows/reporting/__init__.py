@@ -1,1 +1,1 @@
-"""What people see of a run: report, artifacts, events, log lines, progress and transcript."""
+"""What people see of a run: its report, artifacts, events, log lines, progress and transcript."""

@@ -1,8 +1,8 @@
-"""The agent's activity as lines for the log, one for each step, so that a person can follow. Pure, but stateful.
+"""The agent's activity as log lines that a person can follow, one line for each step. Pure, but stateful.
 
-A step is logged when it is over, with its outcome; `current_activity` says what goes on meanwhile. A long run gets few
-lines: each of the first hundred steps has one, then every second, every fourth, and so on, and a line says how many
-steps were skipped before it. At DEBUG all steps are there, with their inputs and outputs.
+A step is logged when it ends, with its result; until then `current_activity` describes it. A long run gets few lines:
+each of the first hundred steps has one, then every second step, then every fourth, and so on. A line also says how many
+steps were skipped before it. At DEBUG every step is logged, with its input and output.
 """
 
 import logging
@@ -23,23 +23,23 @@ from flows.agent.event_types import (
 )
 from flows.agent.events import json_text
 from flows.reporting.open_calls import OpenCalls
-from flows.reporting.tool_calls import describe, outcome, shorten
+from flows.reporting.tool_calls import describe_call, describe_result, shorten
 from flows.text_safety import one_line
 
 _EACH_LOGGED: Final = 100
 _LINES_PER_STRIDE: Final = 30
 _SLOW_SECONDS: Final = 10
-_DETAIL_SHOWN: Final = 2000
+_DETAIL_MAX: Final = 2000
 _RETRY_REASONS: Final = {
     "529": "the model is overloaded",
-    "429": "the model throttles",
+    "429": "the model's API throttles requests",
     "503": "the model is overloaded",
 }
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line for the log, and its level there."""
+    """A line for the log, and its level."""
 
     text: str
     level: int = logging.INFO
@@ -54,11 +54,11 @@ class _OpenCall:
 
 @dataclass
 class ActivityLog:
-    """Turns one agent's events into lines.
+    """Turns the events of one agent into log lines.
 
     Args:
-        prefixes: Beginnings of paths that a reader does not need.
-        in_detail: Whether to yield lines for DEBUG as well.
+        prefixes: Path prefixes to leave out of the lines, such as that of the work tree.
+        in_detail: Whether to yield DEBUG lines as well.
     """
 
     prefixes: Sequence[str] = ()
@@ -70,17 +70,23 @@ class ActivityLog:
     _last_step: str = ""
 
     def lines(self, event: Event, now: float) -> Iterator[LogLine]:
-        """Yield the lines of an event that came at `now`, in seconds of any clock."""
+        """Yield the lines for an event that arrived at `now`, in seconds of any monotonic clock."""
         agent = "a subagent " if event.is_nested else ""
         for text, detail in self._steps(event, now):
             yield from self._paced(self._plain(f"{agent}{text}"))
             if detail and self.in_detail:
                 yield LogLine(self._plain(detail), logging.DEBUG)
         if isinstance(event, Result):
-            yield from self._end(event)
+            for call in self._calls.close_all():
+                yield LogLine(self._plain(f"{call.description} → no result"), logging.DEBUG)
+            if self._skipped:
+                yield LogLine(f"({self._skipped:,} steps skipped; the transcript has them)")
+            failure = f": {shorten(event.subtype)}" if event.subtype != "success" else ""
+            yield LogLine(one_line(f"ends after {event.turns} turns{failure}"))
+            self.current_activity = "is done"
 
     def _steps(self, event: Event, now: float) -> Iterator[tuple[str, str]]:
-        """Yield the steps that are over with the event, each with its detail for DEBUG."""
+        """Yield the text of each step that the event ends, and its detail for DEBUG."""
         match event:
             case SessionStarted():
                 yield f"starts: {event.description}", ""
@@ -88,7 +94,7 @@ class ActivityLog:
                 reason = _RETRY_REASONS.get(event.reason, event.description)
                 yield f"waits: {reason}, attempt {event.attempt}", ""
             case Compaction():
-                yield "sums up the conversation so far, to go on with less of it", ""
+                yield "summarizes the conversation so far, to free space in its context", ""
             case Text(role="assistant") if event.text:
                 self.current_activity = "writes"
                 yield f"says: {shorten(event.text)}", event.text
@@ -96,50 +102,38 @@ class ActivityLog:
                 self.current_activity = "thinks"
                 yield "thinks", ""
             case ToolUse():
-                self._open(event, now)
+                description = describe_call(event)
+                self.current_activity = self._plain(description)
+                self._calls.open(event, _OpenCall(event, description, now))
             case ToolResult():
                 yield from self._close(event, now)
-
-    def _open(self, use: ToolUse, now: float) -> None:
-        description = describe(use)
-        self.current_activity = self._plain(description)
-        self._calls.open(use, _OpenCall(use, description, now))
 
     def _close(self, result: ToolResult, now: float) -> Iterator[tuple[str, str]]:
         self.current_activity = "waits for the model"
         call = self._calls.close(result)
         if call is None:
-            yield "goes on", f"{{}} → {_output(result)}" if self.in_detail else ""
+            yield "continues", f"{{}} → {_output(result)}" if self.in_detail else ""
             return
         seconds = f" ({now - call.started_at:.0f} s)" if now - call.started_at >= _SLOW_SECONDS else ""
         detail = f"{json_text(call.use.input, indent=None)} → {_output(result)}" if self.in_detail else ""
-        yield f"{call.description}{outcome(call.use, result)}{seconds}", detail
+        yield f"{call.description}{describe_result(call.use, result)}{seconds}", detail
 
     def _paced(self, text: str) -> Iterator[LogLine]:
-        """Yield the line, or skip it if there have been many."""
+        """Yield the line, or skip it if there have been many; a skipped line is still there at DEBUG."""
         self._last_step = text
         stride = 2 ** max(0, (self._logged - _EACH_LOGGED) // _LINES_PER_STRIDE + 1)
         if self._logged >= _EACH_LOGGED and self._skipped + 1 < stride:
             self._skipped += 1
             yield from [LogLine(text, logging.DEBUG)] if self.in_detail else []
             return
-        before = f"({self._skipped:,} steps left out) " if self._skipped else ""
+        skipped = f"({self._skipped:,} steps skipped) " if self._skipped else ""
         self._logged, self._skipped = self._logged + 1, 0
-        yield LogLine(f"{before}{text}")
-
-    def _end(self, result: Result) -> Iterator[LogLine]:
-        for call in self._calls.close_all():
-            yield LogLine(self._plain(f"{call.description} → no result"), logging.DEBUG)
-        if self._skipped:
-            yield LogLine(f"({self._skipped:,} steps left out: the transcript has them)")
-        failure = f": {shorten(result.subtype)}" if result.subtype != "success" else ""
-        yield LogLine(one_line(f"ends after {result.turns} turns{failure}"))
-        self.current_activity = "is done"
+        yield LogLine(f"{skipped}{text}")
 
     def _plain(self, text: str) -> str:
         for prefix in self.prefixes:
             text = text.replace(prefix, "")
-        return shorten(text, _DETAIL_SHOWN)
+        return shorten(text, _DETAIL_MAX)
 
 
 def _output(result: ToolResult) -> str:

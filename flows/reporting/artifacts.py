@@ -1,6 +1,6 @@
-"""The report of a run, as Prefect's artifacts and in the run store; and its tags.
+"""Publishes a run's report, as Prefect artifacts and in the run store, and sets the run's tags.
 
-A run does not depend on its report: if Prefect's API or the run store refuses it, that is a warning.
+A run does not depend on its report: if Prefect's API or the run store refuses part of it, the run logs a warning.
 """
 
 import json
@@ -16,7 +16,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 from flows.outcome.summary import RunSummary, headline
 from flows.parameters.addresses import RepoUrl
-from flows.reporting.report import markdown
+from flows.reporting.report import render_report
 from flows.state.files import StateFile
 from flows.state.store import RunStore
 from flows.text_safety import one_line, sanitize
@@ -25,39 +25,44 @@ if TYPE_CHECKING:
     import logging
 
 _TAG: Final = re.compile(r"(repo|branch|model|outcome):")
-"""Tags that this program sets; each attempt of a run replaces them."""
+"""Matches the tags that this program sets; each attempt of a run replaces them."""
 
 
 def publish(summary: RunSummary, store: RunStore | None, tags: Iterable[str]) -> None:
-    """Publish the report, the table of steps, the link and the tags, all at the same time."""
-    text = sanitize(markdown(summary))
+    """Publish the report, the table of steps, the link to the branch and the tags, all at the same time."""
+    text = sanitize(render_report(summary))
     key = f"implement-{slug(summary.repo_url)}"
+    steps = [
+        {"step": step.name, "state": step.state, "seconds": round(step.seconds, 1), "attempts": step.attempts}
+        for step in summary.steps
+    ]
     calls: list[Callable[[], object]] = [
         lambda: _artifact("markdown", f"{key}-report", headline(summary), text),
-        lambda: _artifact("table", f"{key}-steps", "How its steps went", json.dumps(_steps(summary))),
+        lambda: _artifact("table", f"{key}-steps", "The run's steps", json.dumps(steps)),
         lambda: set_tags(tags),
     ]
     if store:
         calls.append(lambda: store.save(StateFile.REPORT, text.encode()))
     if url := summary.links.branch:
-        calls.append(lambda: _artifact("markdown", f"{key}-branch", "Where the work is", f"[{url}]({url})"))
+        calls.append(lambda: _artifact("markdown", f"{key}-branch", "The branch with the work", f"[{url}]({url})"))
     logger = get_run_logger()
     with ThreadPoolExecutor(len(calls), "report") as pool:
-        for published in [pool.submit(copy_context().run, _quietly, call, logger) for call in calls]:
-            published.result()
+        for future in [pool.submit(copy_context().run, _call_or_warn, call, logger) for call in calls]:
+            future.result()
 
 
 def set_tags(tags: Iterable[str]) -> None:
-    """Put these tags before the run's own: of many tags Prefect shows the first ones."""
-    others = [tag for tag in runtime.flow_run.tags if not _TAG.match(tag)]
-    get_client(sync_client=True).update_flow_run(UUID(str(runtime.flow_run.id)), tags=[*map(one_line, tags), *others])
+    """Put these tags before the run's other tags: if there are many, Prefect shows only the first ones."""
+    other_tags = [tag for tag in runtime.flow_run.tags if not _TAG.match(tag)]
+    run_id = UUID(str(runtime.flow_run.id))
+    get_client(sync_client=True).update_flow_run(run_id, tags=[*map(one_line, tags), *other_tags])
 
 
-def _quietly(call: Callable[[], object], logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> None:
+def _call_or_warn(call: Callable[[], object], logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> None:
     try:
         call()
     except Exception as error:  # noqa: BLE001 (a client or a file system may raise anything)
-        logger.warning("a part of the report is missing: %s: %s", type(error).__name__, error)
+        logger.warning("part of the report could not be published: %s: %s", type(error).__name__, error)
 
 
 def _artifact(kind: str, key: str, description: str, content: str) -> None:
@@ -68,14 +73,7 @@ def _artifact(kind: str, key: str, description: str, content: str) -> None:
     get_client(sync_client=True).create_artifact(artifact)
 
 
-def _steps(summary: RunSummary) -> list[dict[str, object]]:
-    return [
-        {"step": step.name, "state": step.state, "seconds": round(step.seconds, 1), "attempts": step.attempts}
-        for step in summary.steps
-    ]
-
-
 def slug(repo_url: RepoUrl | None) -> str:
-    """Return the part that the keys of a repository's artifacts share, so that Prefect shows their history."""
+    """Return the part that all artifact keys of a repository share, so that Prefect shows the artifacts' history."""
     path = repo_url.path.removesuffix(".git") if repo_url else ""
     return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-")[:200] or "repository"

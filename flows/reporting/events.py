@@ -1,8 +1,8 @@
-"""The end of a run, as an event on the Prefect server: what automations and other listeners learn of it.
+"""The event that a run emits on the Prefect server when it ends, for automations and other listeners.
 
-The event's name is that of the run's `Outcome`: claude-code.run.delivered, .no-changes, .budget-exceeded, .failed or
-.interrupted. The resource is `claude-code.run.<flow run id>`; the flow run, its deployment and the repository are
-related to it; the payload says what happened, where, and at what cost.
+The event's name contains the run's `Outcome`: claude-code.run.delivered, .no-changes, .budget-exceeded, .failed or
+.interrupted. The resource is `claude-code.run.<flow run id>`. The flow run, its deployment and the repository are
+related resources. The payload says what happened, in which repository and branch, and at what cost.
 """
 
 import json
@@ -30,11 +30,13 @@ _SUMMARY_CHARACTERS: Final = 1000
 
 
 def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:  # noqa: ARG001 (Prefect's names)
-    """Emit the event of a run that has just ended; a hook of the flow."""
+    """Emit the event of a run that has just ended. Prefect calls this as a hook of the flow."""
     outcome, payload = _payload(flow_run, state)
     payload |= {"flow_run_id": str(flow_run.id), "name": flow_run.name, "url": url_for(flow_run) or ""}
     payload = sanitize_json(payload)
     labels = {f"claude-code.{name}": one_line(str(payload[name])) for name in _LABELS}
+    # If two attempts of the run report the same outcome, they give the event the same id.
+    id_name = f"{flow_run.id} {outcome} {payload['commit'] or flow_run.run_count}"
     emit_event(
         event=outcome.event,
         resource={
@@ -49,19 +51,13 @@ def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[An
             }
         ],
         payload=payload,
-        id=_event_id(flow_run, outcome, payload),
+        id=uuid.uuid5(_NAMESPACE, id_name),
     )
-
-
-def _event_id(flow_run: "FlowRun", outcome: Outcome, payload: dict[str, Any]) -> uuid.UUID:
-    """Return the same id for the same outcome, whichever attempt of the run reports it."""
-    name = payload["commit"] or flow_run.run_count
-    return uuid.uuid5(_NAMESPACE, f"{flow_run.id} {outcome} {name}")
 
 
 def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[str, Any]]:
     parameters = flow_run.parameters
-    payload = {
+    payload: dict[str, Any] = {
         "repository": str(parameters.get("repo_url", "")),
         "branch": str(parameters.get("branch_name", "")),
         "commit": "",
@@ -69,11 +65,18 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
     }
     result = state.result(raise_on_failure=False)
     if isinstance(result, RunResult):
-        return result.outcome, payload | _completed(result)
-    return Outcome.of_error(result), payload | _failed(flow_run, result)
+        return result.outcome, payload | _result_fields(result)
+    usage = _usage(flow_run)
+    payload |= {
+        "error": type(result).__name__,
+        "message": str(result),
+        "cost_usd": round(float(usage.get("spent_usd", 0)), 4),
+        "turns": int(usage.get("replies", 0)),
+    }
+    return Outcome.of_error(result), payload
 
 
-def _completed(result: RunResult) -> dict[str, Any]:
+def _result_fields(result: RunResult) -> dict[str, Any]:
     return {
         "repository": result.repo_url,
         "branch": result.branch,
@@ -85,18 +88,8 @@ def _completed(result: RunResult) -> dict[str, Any]:
     }
 
 
-def _failed(flow_run: "FlowRun", error: object) -> dict[str, Any]:
-    usage = _usage(flow_run)
-    return {
-        "error": type(error).__name__,
-        "message": str(error),
-        "cost_usd": round(float(usage.get("spent_usd", 0)), 4),
-        "turns": int(usage.get("replies", 0)),
-    }
-
-
 def _usage(flow_run: "FlowRun") -> dict[str, Any]:
-    """Return what the run has saved of its cost; nothing if it did not get as far, or its store does not answer."""
+    """Return the usage that the run has saved; empty if it saved none, or if the run store does not answer."""
     store = RunStore(cast("FileSystem", get_default_result_storage()), str(flow_run.id), ())
     try:
         return dict(json.loads(store.read(StateFile.USAGE) or b"{}"))

@@ -1,4 +1,4 @@
-"""What the log shows: a named error on one line, and in no record a secret or an unsafe character."""
+"""Filters for the log: a named error takes one line, and no record holds a secret or an unsafe character."""
 
 import logging
 import re
@@ -10,9 +10,9 @@ from flows.errors import RunError, Unexpected
 from flows.text_safety import one_line, sanitize
 
 _FAILURES: Final = ("prefect.flow_runs", "prefect.task_runs")
-"""The loggers that Prefect reports failures to."""
+"""The loggers on which Prefect reports failures."""
 
-_ABOUT_HOOKS: Final = re.compile(r"Running hook '.*' in response to|Hook '.*' finished running successfully")
+_HOOK_MESSAGE: Final = re.compile(r"Running hook '.*' in response to|Hook '.*' finished running successfully")
 
 
 def set_up_logs() -> None:
@@ -21,16 +21,16 @@ def set_up_logs() -> None:
         logging.setLogRecordFactory(_SanitizingFactory(factory))
     for name in _FAILURES:
         logger = logging.getLogger(name)
-        for kind in (NamedErrorsInOneLine, HooksUnmentioned):
+        for kind in (NamedErrorFilter, HookMessageFilter):
             if not any(isinstance(f, kind) for f in logger.filters):
                 logger.addFilter(kind())
 
 
-class NamedErrorsInOneLine(logging.Filter):
-    """Removes the traceback from Prefect's report of a `RunError`: its message says what to do, the stack does not."""
+class NamedErrorFilter(logging.Filter):
+    """Removes the traceback when Prefect reports a `RunError`: the message says what to do, the traceback does not."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record of a `RunError`; let every record through."""
+        """Rewrite the record of a `RunError` to one line; let every record pass."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, RunError) and not isinstance(error, Unexpected):
             record.msg, record.args = "%s: %s", (type(error).__name__, one_line(str(error)))
@@ -38,33 +38,33 @@ class NamedErrorsInOneLine(logging.Filter):
         return True
 
 
-class HooksUnmentioned(logging.Filter):
-    """Drops Prefect's records that a hook is called and has returned: they say nothing about the run."""
+class HookMessageFilter(logging.Filter):
+    """Drops the records in which Prefect says that it calls a hook or that a hook has returned."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every other record through, and a hook's errors."""
-        return record.levelno > logging.INFO or not _ABOUT_HOOKS.match(record.getMessage())
+        """Return False for such a record; let every other record pass, including the errors of a hook."""
+        return record.levelno > logging.INFO or not _HOOK_MESSAGE.match(record.getMessage())
 
 
 class _SanitizingFactory:
-    """Makes sanitized log records. A factory, because every logger of the process and every handler depends on it.
+    """Creates sanitized log records. It is a record factory because every logger and handler of the process uses it.
 
-    Prefect sends records in batches: one that cannot be encoded or stored loses the others of its batch as well.
+    Prefect sends records in batches: a record that cannot be encoded or stored loses the rest of its batch as well.
     """
 
     def __init__(self, make_record: Callable[..., logging.LogRecord]) -> None:
         self._make_record = make_record
 
-    def __call__(self, *args: Any, **options: Any) -> logging.LogRecord:  # noqa: ANN401 (logging's own)
+    def __call__(self, *args: Any, **options: Any) -> logging.LogRecord:  # noqa: ANN401 (the signature is logging's)
         record = self._make_record(*args, **options)
         try:
             message = record.getMessage()
         except (TypeError, ValueError):
-            return record  # its format does not fit its values: logging reports that itself
-        if (safe := sanitize(message)) != message:
-            record.msg, record.args = safe, ()
+            return record  # its format does not fit its arguments: logging reports that itself
+        if (safe_message := sanitize(message)) != message:
+            record.msg, record.args = safe_message, ()
         if record.exc_info and record.exc_info[0]:
-            stack = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-            if (safe := sanitize(stack)) != stack:
-                record.exc_text = safe
+            text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+            if (safe_text := sanitize(text)) != text:
+                record.exc_text = safe_text
         return record

@@ -1,4 +1,4 @@
-"""Tool calls that wait for their results. Pure."""
+"""Tool calls that still wait for their results. Pure."""
 
 from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
@@ -6,13 +6,13 @@ from typing import Final, Generic, TypeVar
 from flows.agent.event_types import ToolResult, ToolUse
 
 _OPEN_MAX: Final = 1000
-"""A call can stay without a result; beyond this many the oldest is forgotten."""
+"""How many open calls to remember. Some never get a result, so above this number the oldest is forgotten."""
 
 _Item = TypeVar("_Item")
 
 
 class OpenCalls(Generic[_Item]):
-    """Matches each result of a tool with its call, for which the caller keeps an item."""
+    """Matches each tool result with its call. The caller stores one item for each call."""
 
     def __init__(self) -> None:
         self._items: dict[str, _Item] = {}
@@ -24,16 +24,16 @@ class OpenCalls(Generic[_Item]):
         return tool_use_id in self._items
 
     def open(self, call: ToolUse, item: _Item) -> None:
-        """Keep the item until the call's result comes."""
+        """Store the item until the call's result arrives."""
         if len(self._items) >= _OPEN_MAX:
             del self._items[next(iter(self._items))]
         self._items[call.id] = item
 
     def close(self, result: ToolResult) -> _Item | None:
-        """Return the item of the result's call, and forget it; None if there is no such call."""
+        """Return and forget the item of the call that the result belongs to; None if no such call is open."""
         return self._items.pop(result.tool_use_id, None)
 
     def close_all(self) -> Iterator[_Item]:
-        """Return the items of all calls that are open, and forget them."""
+        """Return and forget the items of all open calls."""
         items, self._items = self._items, {}
         return iter(items.values())

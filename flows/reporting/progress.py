@@ -1,6 +1,6 @@
-"""The agent's work as it goes on: lines in the log, and a progress artifact on the run's page.
+"""Shows the agent's work live: as log lines, and as a progress artifact on the run's page in Prefect's UI.
 
-Calls to Prefect's API can fail or hang. A thread of its own makes them, and no run waits for it or fails with it.
+Calls to Prefect's API can fail or hang. A separate thread makes them, so that the run neither waits nor fails for them.
 """
 
 import logging
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 _UPDATE_SECONDS: Final = 3
 _SUMMARY_SECONDS: Final = 60
-_SUMMARIES: Final = 20
-"""At most one summary in this part of the elapsed time, so that a run of a day has about a hundred."""
+_SUMMARY_INTERVAL: Final = 0.05
+"""The time between two summaries, as a fraction of the elapsed time: a run of a day logs about a hundred."""
 
-_ACTIVITY_SHOWN: Final = 100
+_ACTIVITY_MAX: Final = 100
 
 
 @contextmanager
 def show_progress(workspace: Workspace, meter: "Meter", limits: Limits) -> Iterator[Callable[[Event], None]]:
-    """Show the agent's work while the context lasts; yield what is to be called with each of its events."""
+    """Show the agent's work while the context is open; yield a function to call with each event of the agent."""
     logger = get_run_logger()
     prefixes = (f"{workspace.work_tree}/", f"{workspace.instructions}/")
     activity = ActivityLog(prefixes, in_detail=logger.isEnabledFor(logging.DEBUG))
@@ -46,7 +46,7 @@ def show_progress(workspace: Workspace, meter: "Meter", limits: Limits) -> Itera
     def log(event: Event) -> None:
         for line in activity.lines(event, time.monotonic()):
             logger.log(line.level, "%s", line.text)
-        # After the lines, which say what is over: a terminal shows what goes on.
+        # Last, because a terminal shows the latest message: the lines above are about past steps, this is about now.
         LOGGER.info("%s", progress.current(), extra={"task_name": "claude"})
 
     thread = threading.Thread(target=copy_context().run, args=(progress.run,), name="progress", daemon=True)
@@ -59,7 +59,7 @@ def show_progress(workspace: Workspace, meter: "Meter", limits: Limits) -> Itera
 
 @dataclass
 class _Progress:
-    """How far an agent is: updates the progress artifact, and logs summaries, until the agent is done."""
+    """The progress of an agent. Its thread updates the progress artifact and logs summaries until the agent is done."""
 
     activity: ActivityLog
     meter: "Meter"
@@ -69,46 +69,46 @@ class _Progress:
     started_at: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
-        artifact, last_summary, next_summary_at = self._create(), "", self.started_at + _SUMMARY_SECONDS
+        artifact: UUID | None = None
+        with suppress(Exception):  # the log has the same lines
+            artifact = cast("UUID", create_progress_artifact(progress=0.0, description="Claude Code starts"))
+        last_summary, next_summary_at = "", self.started_at + _SUMMARY_SECONDS
         while not self.is_over.wait(_UPDATE_SECONDS):
-            if (summary := self._summary()) != last_summary:
+            summary = f"{self._usage()}; {self._activity()}"
+            if summary != last_summary:
                 last_summary = summary
                 self._update(artifact, self._percent(), summary)
             if (now := time.monotonic()) >= next_summary_at:
                 self.logger.info("so far: %s", summary)
-                next_summary_at = now + max(_SUMMARY_SECONDS, (now - self.started_at) / _SUMMARIES)
-        self._update(artifact, 100.0, f"The agent is done: {self._spent()}")
-
-    def _create(self) -> UUID | None:
-        with suppress(Exception):  # the log says the same
-            return cast("UUID", create_progress_artifact(progress=0.0, description="Claude Code starts"))
-        return None
+                next_summary_at = now + max(_SUMMARY_SECONDS, (now - self.started_at) * _SUMMARY_INTERVAL)
+        self._update(artifact, 100.0, f"The agent is done: {self._usage()}")
 
     def _update(self, artifact: UUID | None, percent: float, description: str) -> None:
         if artifact:
-            with suppress(Exception):  # the next one may get through
+            with suppress(Exception):  # the next update may succeed
                 update_progress_artifact(artifact, progress=percent, description=sanitize(description))
 
-    def _summary(self) -> str:
-        return f"{self._spent()}; {shorten(self.activity.current_activity, _ACTIVITY_SHOWN)}"
-
     def current(self) -> str:
-        """Return what goes on, and what is spent."""
-        return f"{shorten(self.activity.current_activity, _ACTIVITY_SHOWN)} ({self._spent()})"
+        """Return the current activity, and the usage so far."""
+        return f"{self._activity()} ({self._usage()})"
 
-    def _spent(self) -> str:
+    def _activity(self) -> str:
+        return shorten(self.activity.current_activity, _ACTIVITY_MAX)
+
+    def _usage(self) -> str:
         turns = f" of {self.limits.max_turns}" if self.limits.max_turns else ""
         budget = f" of ${self.limits.max_budget_usd:g}" if self.limits.max_budget_usd else ""
         tokens = sum(self.meter.tokens.values())
         minutes, seconds = divmod(int(time.monotonic() - self.started_at), 60)
-        spent = f"${self.meter.spent_usd:.2f}{budget}"
-        return f"{self.meter.replies}{turns} turns, {spent}, {minutes}:{seconds:02} min, {tokens:,} tokens"
+        cost = f"${self.meter.spent_usd:.2f}{budget}"
+        return f"{self.meter.replies}{turns} turns, {cost}, {minutes}:{seconds:02} min, {tokens:,} tokens"
 
     def _percent(self) -> float:
-        """Return how much of the nearest limit is used, in percent."""
-        used = (
+        """Return how much of the most nearly exhausted limit has been used, in percent; at most 99."""
+        usages_and_limits = (
             (self.meter.replies, self.limits.max_turns),
             (self.meter.spent_usd, self.limits.max_budget_usd),
             (time.monotonic() - self.started_at, self.limits.agent_timeout_seconds),
         )
-        return min(99.0, round(100 * max((part / most for part, most in used if most), default=0.0), 1))
+        largest = max((usage / limit for usage, limit in usages_and_limits if limit), default=0.0)
+        return min(99.0, round(100 * largest, 1))

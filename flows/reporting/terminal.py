@@ -1,4 +1,4 @@
-"""A run at a terminal: a row for each step, with its current activity, its result and its seconds."""
+"""Shows a run at a terminal: one row for each step, with its current activity, its result and its seconds."""
 
 import logging
 import time
@@ -12,20 +12,20 @@ from rich.progress import ProgressColumn, SpinnerColumn, Task, TaskID, TextColum
 from rich.table import Column
 from rich.text import Text
 
-from flows.outcome import timing as steps
+from flows.outcome import timing
 from flows.text_safety import one_line
 
-_BEFORE: Final = "prefect"
-"""The row before the first step: without a Prefect server, one has to start, which takes a while."""
+_PREFECT: Final = "prefect"
+"""The row above the first step. If there is no Prefect server, the run has to start one, which takes a while."""
 
 
 def is_interactive(console: Console) -> bool:
-    """Whether the console can redraw rows."""
+    """Return whether the console can redraw rows."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 class Rows:
-    """The rows, redrawn while the context is open; they stay when it ends."""
+    """The rows of the steps. They are redrawn while the context is open, and stay on the screen when it ends."""
 
     def __init__(self, console: Console) -> None:
         now = TextColumn("{task.fields[now]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True))
@@ -50,21 +50,21 @@ class Rows:
         if step not in self._rows:
             self._rows[step] = self._progress.add_task(step, total=1, now="", failed=False)
 
-    def complete(self, step: str, said: str = "") -> None:
-        """Mark a step as done; its last text stays."""
-        if said:
-            self.say(step, said)
+    def complete(self, step: str, text: str = "") -> None:
+        """Mark a step as done, with a last text; without one, the text of the row stays."""
+        if text:
+            self.update(step, text)
         self.begin(step)
         self._progress.update(self._rows[step], completed=1)
 
-    def say(self, step: str, text: str) -> None:
-        """Show what a step does now; ignore it after the step's end, when only Prefect has something to say."""
+    def update(self, step: str, text: str) -> None:
+        """Show a step's current activity. Ignore texts for a step that has ended: only Prefect still logs some."""
         self.begin(step)
         if self._rows[step] in self._open():
             self._progress.update(self._rows[step], now=one_line(text))
 
     def warn(self, text: str) -> None:
-        """Print a line above the rows, which stays."""
+        """Print a line above the rows; it stays there."""
         self._progress.console.print(Text(f"! {one_line(text)}", "yellow"), soft_wrap=True)
 
     def _open(self) -> Iterator[TaskID]:
@@ -72,12 +72,12 @@ class Rows:
 
 
 class Lines:
-    """The same for a console that cannot redraw: a line for each message, in order."""
+    """The counterpart of `Rows` for a console that cannot redraw: prints one line for each message, in order."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._began: dict[str, float] = {}
-        self._ended: set[str] = set()
+        self._start_times: dict[str, float] = {}
+        self._completed: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -87,23 +87,23 @@ class Lines:
 
     def begin(self, step: str) -> None:
         """Start the step's clock."""
-        self._began.setdefault(step, time.monotonic())
+        self._start_times.setdefault(step, time.monotonic())
 
-    def complete(self, step: str, said: str = "") -> None:
-        """Print once that a step is done, and how long it took."""
+    def complete(self, step: str, text: str = "") -> None:
+        """Print that a step is done and how long it took, but only once for each step."""
         self.begin(step)
-        if step not in self._ended:
-            self._ended.add(step)
-            self._line("✓", step, f"{time.monotonic() - self._began[step]:.1f} s  {one_line(said)}".rstrip())
+        if step not in self._completed:
+            self._completed.add(step)
+            self._line("✓", step, f"{time.monotonic() - self._start_times[step]:.1f} s  {one_line(text)}".rstrip())
 
-    def say(self, step: str, text: str) -> None:
-        """Print what a step does."""
+    def update(self, step: str, text: str) -> None:
+        """Print a step's current activity, unless the step is done."""
         self.begin(step)
-        if step not in self._ended:
+        if step not in self._completed:
             self._line(" ", step, one_line(text))
 
     def warn(self, text: str) -> None:
-        """Print what a person should know."""
+        """Print a warning."""
         self._line("!", "", one_line(text))
 
     def _line(self, mark: str, step: str, text: str) -> None:
@@ -114,7 +114,7 @@ Progress = Rows | Lines
 
 
 def progress(console: Console) -> Progress:
-    """Return rows for a console that can redraw them, and lines for any other."""
+    """Return rows for a console that can redraw them, and lines for any other console."""
     return Rows(console) if is_interactive(console) else Lines(console)
 
 
@@ -132,42 +132,42 @@ class _Seconds(ProgressColumn):
 
 
 class RowsFromLog(logging.Handler):
-    """Feeds the rows from the log records of the run that this process executes."""
+    """A log handler that fills the rows from the records of the run in this process."""
 
     def __init__(self, rows: Rows) -> None:
         super().__init__()
         self._rows = rows
-        rows.say(_BEFORE, "starts")
+        rows.update(_PREFECT, "starts")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record: the beginning, the end or a message of a step; outside of steps, a warning."""
-        step, text = getattr(record, "task_name", _BEFORE), record.getMessage()
-        if record.name == steps.LOGGER.name and text in {steps.BEGINS, steps.DONE}:
-            self._rows.complete(_BEFORE)
-            (self._rows.complete if text == steps.DONE else self._rows.begin)(step)
+        """Show a record in the row of its step, or in the first row if it has none; print warnings above the rows."""
+        step, text = getattr(record, "task_name", _PREFECT), record.getMessage()
+        if record.name == timing.LOGGER.name and text in {timing.BEGINS, timing.DONE}:
+            self._rows.complete(_PREFECT)
+            (self._rows.complete if text == timing.DONE else self._rows.begin)(step)
         elif record.levelno == logging.WARNING:
             self._rows.warn(text)
-        elif record.levelno < logging.WARNING:  # an error ends the run, and is printed at its end
-            self._rows.say(step, text)
+        elif record.levelno < logging.WARNING:  # an error ends the run, and is printed then
+            self._rows.update(step, text)
 
 
 @contextmanager
 def rows_from_log(console: Console) -> Iterator[None]:
     """Show the log as rows instead of lines while the context is open."""
-    root, level = logging.getLogger(), steps.LOGGER.level
+    root, level = logging.getLogger(), timing.LOGGER.level
     handlers = root.handlers[:]
     with Rows(console) as rows:
         root.handlers[:] = [RowsFromLog(rows)]
-        steps.LOGGER.setLevel(logging.INFO)
+        timing.LOGGER.setLevel(logging.INFO)
         try:
             yield
         finally:
             root.handlers[:] = handlers
-            steps.LOGGER.setLevel(level)
+            timing.LOGGER.setLevel(level)
 
 
 class RunId(logging.Handler):
-    """Reads the flow run's id from Prefect's records while the context is open; empty until there is one."""
+    """A log handler that reads the flow run's id from Prefect's records; its text is empty until there is an id."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,5 +184,5 @@ class RunId(logging.Handler):
         logging.getLogger("prefect").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the id."""
+        """Store the first id that a record has."""
         self._id = self._id or str(getattr(record, "flow_run_id", ""))

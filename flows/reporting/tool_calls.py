@@ -1,7 +1,7 @@
-"""Words for the log: what a tool of Claude Code does, and what came of it. Pure.
+"""Describes the tool calls of Claude Code and their results in a few words for the log. Pure.
 
 The tools are those of https://docs.claude.com/en/docs/claude-code/settings ("Tools available to Claude"); any other
-tool is called by its name. Inputs and results are text from outside: each becomes one safe line.
+tool is named as it is. Inputs and results are untrusted text: each becomes one safe line.
 """
 
 import re
@@ -12,20 +12,20 @@ from flows.agent.event_types import ToolResult, ToolUse
 from flows.redaction import redact
 from flows.text_safety import one_line
 
-_SHOWN: Final = 160
-"""Characters of a text in a line."""
+_TEXT_MAX: Final = 160
+"""How many characters of one text a line can have."""
 
-_OUTCOME_SHOWN: Final = 80
+_RESULT_MAX: Final = 80
 _READ_AHEAD: Final = 4
-"""A text can be megabytes long. This many times the characters shown are read, as some of them may be white space."""
+"""A text can be megabytes long, and much of it white space. This many times the limit of characters is read."""
 
-_EXIT: Final = re.compile(r"Exit code (\d+)\n?")
+_EXIT_CODE: Final = re.compile(r"Exit code (\d+)\n?")
 _COUNTS: Final = re.compile(r"\b\d{1,7} (?:failed|passed|errors?|skipped)\b")
 _UNITTEST: Final = re.compile(r"^(?:OK|FAILED)(?: \([a-z0-9 ,=]{1,60}\))?$", re.MULTILINE)
 _TAIL: Final = 4000
-"""Characters at the end of an output that are searched for a test runner's summary."""
+"""How many characters at the end of an output are searched for a test runner's summary."""
 
-_USES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+_VERBS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "Agent": ("asks a subagent:", ("description",)),
     "Bash": ("runs", ("command",)),
     "Edit": ("edits", ("file_path",)),
@@ -39,42 +39,42 @@ _USES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "WebSearch": ("looks up", ("query",)),
     "Write": ("writes", ("file_path",)),
 }
-"""The verb for each tool, and the fields of its input of which the first that is set is the object."""
+"""The verb for each tool, and the input fields for its object; the first field that is set is used."""
 
 
-def shorten(value: object, limit: int = _SHOWN) -> str:
-    """Return a text on one line; a long one is cut, with its length."""
+def shorten(value: object, limit: int = _TEXT_MAX) -> str:
+    """Return the value on one line; a text longer than `limit` is cut, and its length added."""
     whole = _plain(value)
-    text = one_line(whole[: limit * _READ_AHEAD])
-    is_whole = len(text) <= limit and len(whole) <= limit * _READ_AHEAD
-    # The log redacts each line, but would not know half of a secret.
-    return text if is_whole else f"{redact(text)[:limit]}… ({len(whole):,} characters)"
+    line = one_line(whole[: limit * _READ_AHEAD])
+    is_whole = len(line) <= limit and len(whole) <= limit * _READ_AHEAD
+    # Redact before the cut: the log redacts each line, but would not recognize half of a secret.
+    return line if is_whole else f"{redact(line)[:limit]}… ({len(whole):,} characters)"
 
 
 def _plain(value: object) -> str:
-    """Return a text or a number as text, and `…` for any other JSON, which may be nested too deeply to show."""
+    """Return text or a number as text, and `…` for any other JSON value, which may be nested too deeply to format."""
     return str(value or "") if isinstance(value, str | float | int | None) else "…"
 
 
-def describe(call: ToolUse) -> str:
-    """Return what the call does."""
+def describe_call(call: ToolUse) -> str:
+    """Return what the call does, as a verb and its object."""
     if call.name == "TodoWrite":
         return f"plans: {_plan(call.input.get('todos'))}"
-    verb, fields = _USES.get(call.name, (f"uses {shorten(call.name)}", ()))
+    verb, fields = _VERBS.get(call.name, (f"uses {shorten(call.name)}", ()))
     return f"{verb} {shorten(next(filter(None, map(call.input.get, fields)), ''))}".rstrip()
 
 
 def _plan(todos: object) -> str:
     items = [item for item in todos if isinstance(item, dict)] if isinstance(todos, list) else []
-    done = sum(item.get("status") == "completed" for item in items)
+    completed = sum(item.get("status") == "completed" for item in items)
     current = next((item.get("activeForm") for item in items if item.get("status") == "in_progress"), "")
-    return f"{done} of {len(items)} done{f', now {shorten(current, _OUTCOME_SHOWN)}' if current else ''}"
+    return f"{completed} of {len(items)} done{f', now {shorten(current, _RESULT_MAX)}' if current else ''}"
 
 
-def outcome(call: ToolUse, result: ToolResult) -> str:
-    """Return what came of a call, to stand after its description; empty if there is nothing to add."""
+def describe_result(call: ToolUse, result: ToolResult) -> str:
+    """Return the result of a call, to be added to its description; empty if there is nothing to add."""
     if call.name == "Bash":
-        return _command_outcome(result)
+        return _command_result(result)
     if result.is_error:
         return f" → failed: {shorten(result.text)}"
     if call.name in {"Edit", "MultiEdit", "Write", "NotebookEdit"}:
@@ -82,41 +82,37 @@ def outcome(call: ToolUse, result: ToolResult) -> str:
     return ""
 
 
-def _command_outcome(result: ToolResult) -> str:
+def _command_result(result: ToolResult) -> str:
     output = result.text
-    status = _EXIT.match(output)
+    status = _EXIT_CODE.match(output)
     if result.is_error and not status:
         return f" → failed: {shorten(output)}"
     rest = output[status.end() :] if status else output
-    summary = _test_summary(rest) or (_last_line(rest) if status else "")
+    lines = rest[-_TAIL:].strip().splitlines() if status else []
+    summary = _test_summary(rest) or (shorten(lines[-1], _RESULT_MAX) if lines else "")
     return f" → exit {status[1] if status else 0}{f', {summary}' if summary else ''}"
 
 
 def _test_summary(output: str) -> str:
-    """Return a test runner's summary, in the form of pytest, jest, cargo or unittest."""
+    """Return the summary that pytest, jest, cargo or unittest printed; empty if there is none."""
     tail = output[-_TAIL:]
-    for row in reversed(tail.splitlines()):
-        if counts := _COUNTS.findall(row):
+    for line in reversed(tail.splitlines()):
+        if counts := _COUNTS.findall(line):
             return ", ".join(counts)
     return verdicts[-1] if (verdicts := _UNITTEST.findall(tail)) else ""
 
 
-def _last_line(output: str) -> str:
-    rows = output[-_TAIL:].strip().splitlines()
-    return shorten(rows[-1], _OUTCOME_SHOWN) if rows else ""
-
-
 def _lines_changed(fields: Mapping[str, Any], detail: object) -> str:
-    """Return the number of lines that changed, by the patch in the result, or the number of lines written."""
+    """Return how many lines were added and removed, if the result has a patch, or else how many were written."""
     patch = detail.get("structuredPatch") if isinstance(detail, dict) else None
     hunks = [hunk.get("lines") for hunk in patch if isinstance(hunk, dict)] if isinstance(patch, list) else []
-    rows = [row for lines in hunks if isinstance(lines, list) for row in lines if isinstance(row, str)]
-    if rows:
-        return f"+{_count(rows, '+')} −{_count(rows, '-')}"  # noqa: RUF001 (a minus sign)
+    lines = [line for hunk in hunks if isinstance(hunk, list) for line in hunk if isinstance(line, str)]
+    if lines:
+        return f"+{_count(lines, '+')} −{_count(lines, '-')}"  # noqa: RUF001 (a minus sign)
     written = _plain(fields.get("content") or fields.get("new_string") or fields.get("new_source"))
     count = len(written.splitlines())
     return f"{count} line{'s' if count != 1 else ''}"
 
 
-def _count(rows: Iterable[str], sign: str) -> int:
-    return sum(row.startswith(sign) for row in rows)
+def _count(lines: Iterable[str], sign: str) -> int:
+    return sum(line.startswith(sign) for line in lines)

@@ -1,1 +1,1 @@
-"""git: credentials, the remote, the clone, the agent's work tree and the change taken from it."""
+"""git: credentials, the remote, the clone, the agent's work tree, and the change collected from it."""

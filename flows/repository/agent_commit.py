@@ -1,6 +1,6 @@
-"""The agent's work tree as a commit in the agent's own repository: one script, run as the agent's user.
+"""Commits the agent's work tree to the agent's own repository, with one script that runs as the agent's user.
 
-Starting and ending a process as the agent costs some 15 ms, so five git commands run as one.
+Starting and ending a process as the agent takes about 15 ms, so the five git commands run in a single process.
 """
 
 from collections.abc import Mapping
@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Final
 
 from flows.errors import disk_full_error
-from flows.repository.agent_git import git_line, run_as_agent
+from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.sandbox.workspace import Workspace
 
 _SCRIPT: Final = """
 set -e
 repository=$1 index=$2 base=$3 ref=$4 message=$5 may_fail=$6
 shift 6
-# The processes that held these locks were ended.
+# The processes that held these locks are gone.
 rm -f "$index.lock" "$repository/$ref.lock"
-# The time stamps in the agent's own index say which files are unchanged, so that only new ones are read.
+# The timestamps in the agent's own index tell git which files are unchanged, so that it reads only the others.
 if ! test -e "$index" && test -e "$repository/index"; then
     cp --no-target-directory -- "$repository/index" "$index"
 fi
-# A file that was checked out in the second in which the index was written may have changed in that second: git add
-# would take each for new, and write it again. This compares them.
+# git cannot tell by its timestamp whether a file changed in the same second in which the index was written: git add
+# would treat every such file as changed, and write it again. Refreshing the index compares the contents.
 "$@" update-index -q --refresh 2>/dev/null || :
 "$@" add --all $may_fail || test -n "$may_fail"
 tree=$("$@" write-tree)
@@ -43,32 +43,34 @@ def commit_work_tree(
     despite_faults: bool = False,
     beside_agent: bool = False,
 ) -> str:
-    """Commit all of the work tree on top of `base`, under `ref`; return the tree.
+    """Commit the whole work tree on top of `base`, under `ref`; return the id of its tree.
 
     Args:
         workspace: The run's directories.
         base: The commit's parent.
-        ref: The name of the commit.
-        repository: The repository to commit to; the agent's own, when None.
-        index: The index to use, made as a copy of the repository's if it is missing; the repository's, when None.
-        environment: Variables for git.
-        despite_faults: Whether to leave out a file that git cannot read, instead of failing.
-        beside_agent: Whether the agent works on meanwhile. A full disk is then a failure: a later commit may find room.
+        ref: The ref to set to the new commit.
+        repository: The repository to commit to; None for the agent's own.
+        index: The index file to use, created as a copy of the repository's index if it is missing; None for the
+            repository's index itself.
+        environment: Additional variables for git.
+        despite_faults: Whether to leave out files that git cannot read, instead of failing.
+        beside_agent: Whether the agent keeps running meanwhile. A full disk is then always an error, because a later
+            commit may find room.
 
     Raises:
         GitFailed: git failed.
         DiskFull: The disk is full.
     """
-    into = repository or workspace.work_tree / ".git"
+    target = repository or workspace.work_tree / ".git"
     may_fail = "--ignore-errors" if despite_faults else ""
-    arguments = (str(into), str(index or into / "index"), base, ref, ref.rpartition("/")[2], may_fail)
+    arguments = (str(target), str(index or target / "index"), base, ref, ref.rpartition("/")[2], may_fail)
     result = run_as_agent(
         workspace,
-        ["sh", "-c", _SCRIPT, "sh", *arguments, *git_line(workspace, into)],
+        ["sh", "-c", _SCRIPT, "sh", *arguments, *work_tree_command(workspace, target)],
         environment={**({"GIT_INDEX_FILE": str(index)} if index else {}), **(environment or {})},
         beside_agent=beside_agent,
     )
-    # On a full disk the index stays as it was, so that nothing would seem to be new.
+    # On a full disk git leaves the index unchanged, and the commit would look as if nothing had changed.
     if beside_agent and (error := disk_full_error(result.stderr)):
         raise error
     return result.text

@@ -1,4 +1,4 @@
-"""git in the agent's work tree, as the agent's user: whatever the tree makes git run, the agent could run anyway."""
+"""git in the agent's work tree, run as the agent's user: the agent itself could run anything that the tree starts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +9,8 @@ from flows.sandbox.processes import CommandResult
 from flows.sandbox.workspace import Workspace
 
 
-def git_line(workspace: Workspace, git_dir: Path | None = None) -> list[str]:
-    """Return the start of a git command line for the work tree, in its own repository or in `git_dir`."""
+def work_tree_command(workspace: Workspace, git_dir: Path | None = None) -> list[str]:
+    """Return the beginning of a git command line for the work tree, with its own repository or with `git_dir`."""
     return command_line([f"--git-dir={git_dir or workspace.work_tree / '.git'}", f"--work-tree={workspace.work_tree}"])
 
 
@@ -18,7 +18,7 @@ def git_as_agent(
     workspace: Workspace, *arguments: str, git_dir: Path | None = None, beside_agent: bool = False
 ) -> CommandResult:
     """Run git in the work tree; raise `GitFailed` or `DiskFull` if it fails."""
-    return run_as_agent(workspace, [*git_line(workspace, git_dir), *arguments], beside_agent=beside_agent)
+    return run_as_agent(workspace, [*work_tree_command(workspace, git_dir), *arguments], beside_agent=beside_agent)
 
 
 def run_as_agent(
@@ -33,7 +33,7 @@ def run_as_agent(
         commands.run(
             workspace,
             command,
-            environment={**isolated_environment(workspace.agent_mark), **(environment or {})},
+            environment={**isolated_environment(workspace.agent_variables), **(environment or {})},
             beside_agent=beside_agent,
         )
     )

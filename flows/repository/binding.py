@@ -1,7 +1,8 @@
-"""The hosts and repositories that a git token is for: the fields `hosts` and `repositories` beside the token.
+"""The hosts and repositories that a git token may be used for: the fields `hosts` and `repositories` beside the token.
 
-A host is `github.com` or `git.example.com:8443`; without a port it stands for the scheme's default port. A repository
-is a URL in whose path `*` stands for any characters of one part, and `**`, as the last part, for one or more parts.
+A host is written `github.com` or `git.example.com:8443`; without a port it means the scheme's default port. A
+repository is written as a URL. In its path, `*` stands for one or more characters of one part, and `**`, which may
+only be the last part, for one or more parts.
 """
 
 import ipaddress
@@ -23,17 +24,17 @@ _HOST: Final = re.compile(
     r"(\[[0-9a-f:.]+\]|[0-9a-z_](?:[0-9a-z._-]*[0-9a-z_.])?)(?::([0-9]+))?", re.IGNORECASE | re.ASCII
 )
 _URL: Final = re.compile(r"(https?)://([^/\\@?#*\s]+)/([^\\?#\s]+)")
-_SHOWN: Final = 10
+_MAX_LISTED: Final = 10
 
 Endpoint = tuple[str, int]
-"""Host in its normal form, and port."""
+"""A host in its normal form, and a port."""
 
 
 @dataclass(frozen=True)
 class _Host:
     name: str
     port: int | None
-    """None: the default port of the URL's scheme."""
+    """None means the default port of the URL's scheme."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -41,7 +42,7 @@ class _Host:
         match = _HOST.fullmatch(text)
         port = int(match[2]) if match and match[2] else None
         if match is None or (port is not None and not 0 < port < 2**16):
-            raise ValueError("is not a host or host:port (no scheme, no path, no *; a name outside ASCII as xn--…)")
+            raise ValueError("is not a host or host:port (no scheme, no path, no *; write a non-ASCII name as xn--…)")
         return cls(_normal_host(match[1]), port)
 
     def endpoint(self, scheme: str) -> Endpoint:
@@ -61,13 +62,13 @@ class _Repositories:
         """Read a pattern; raise `ValueError` with the reason."""
         match = _URL.fullmatch(text)
         if match is None:
-            raise ValueError("is not like https://github.com/your-org/* (for all that is on a host, use hosts)")
+            raise ValueError("is not like https://github.com/your-org/* (to allow a whole host, use hosts)")
         parts = match[3].removesuffix(".git").split("/")
         if not all(map(_is_plain, parts)):
-            raise ValueError("has an empty part, or one that is written in an unusual way: end it with /* or /**")
+            raise ValueError("has an empty or ambiguous part in its path: end it with /* or /**")
         *folders, last = parts
         if any("**" in part for part in folders) or ("**" in last and last != "**"):
-            raise ValueError("has a ** that is not its last part")
+            raise ValueError("has a ** that is not the last part of its path")
         tail = "[^/]+(/[^/]+)*" if last == "**" else _part_pattern(last)
         path = re.compile("/".join([*map(_part_pattern, folders), tail]))
         return cls(match[1], _Host.parse(match[2]).endpoint(match[1]), path)
@@ -78,25 +79,33 @@ class _Repositories:
 
 @dataclass(frozen=True)
 class Binding:
-    """What a token is for. A repository has to be on one of the hosts, and match one of the patterns."""
+    """Which repositories a token may be used for: those on one of the hosts that also match one of the patterns."""
 
     hosts: tuple[str, ...] | None = None
-    """None: any."""
+    """None allows any host."""
     repositories: tuple[str, ...] | None = None
+    """None allows any repository."""
 
     @classmethod
-    def parse(cls, fields: Mapping[str, object], where: str) -> Self:
-        """Read `hosts` and `repositories`; raise `InvalidGitSecret`, which names `where` and quotes nothing."""
+    def parse(cls, fields: Mapping[str, object], source: str) -> Self:
+        """Read `hosts` and `repositories`; raise `InvalidGitSecret`, whose message names `source` and quotes no value.
+
+        A field whose name is a near miss is refused as well: ignoring it would leave the token unbound.
+        """
         for name in fields:
-            if (right := _right_name(name)) and right != name:
-                raise InvalidGitSecret(f"{where} has a field named like {right!r}: name it {right!r}, with a list")
+            plain = name.strip().casefold()
+            correct = plain if plain in {HOSTS, REPOSITORIES} else _MISNAMED.get(plain, name)
+            if name != correct:
+                raise InvalidGitSecret(
+                    f"{source} has a field that looks like {correct!r}: rename it to {correct!r}, and make it a list"
+                )
         return cls(
-            _entries(fields, HOSTS, where, _Host.parse), _entries(fields, REPOSITORIES, where, _Repositories.parse)
+            _entries(fields, HOSTS, source, _Host.parse), _entries(fields, REPOSITORIES, source, _Repositories.parse)
         )
 
     @property
     def is_empty(self) -> bool:
-        """Whether it allows every repository on every host."""
+        """Whether the binding allows every repository on every host."""
         return self.hosts is None and self.repositories is None
 
     def allows(self, url: RepoUrl) -> bool:
@@ -114,35 +123,29 @@ class Binding:
 
     def __str__(self) -> str:
         lists = ((HOSTS, self.hosts), (REPOSITORIES, self.repositories))
-        return " and ".join(f"{name} {_shown(entries)}" for name, entries in lists if entries is not None)
+        return " and ".join(f"{name} {_abbreviate(entries)}" for name, entries in lists if entries is not None)
 
 
 def _entries(
-    fields: Mapping[str, object], name: str, where: str, parse: Callable[[str], object]
+    fields: Mapping[str, object], name: str, source: str, parse: Callable[[str], object]
 ) -> tuple[str, ...] | None:
     if name not in fields:
         return None
     entries = fields[name]
     if not isinstance(entries, list) or not entries:
-        raise InvalidGitSecret(f"{where}: {name} is not a list with entries: correct it, or leave it out")
+        raise InvalidGitSecret(f"{source}: {name} must be a list with at least one entry: correct it, or leave it out")
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, str):
-            raise InvalidGitSecret(f"{where}: entry {number} of {name} is not a string")
+            raise InvalidGitSecret(f"{source}: entry {number} of {name} is not a string")
         try:
             parse(entry)
         except ValueError as error:
-            raise InvalidGitSecret(f"{where}: entry {number} of {name} {error}") from None
+            raise InvalidGitSecret(f"{source}: entry {number} of {name} {error}") from None
     return tuple(entries)
 
 
-def _right_name(name: str) -> str:
-    """Return the field that a name stands for, or nearly does; empty for every other name."""
-    plain = name.strip().casefold()
-    return plain if plain in {HOSTS, REPOSITORIES} else _MISNAMED.get(plain, "")
-
-
 def _normal_host(text: str) -> str:
-    """Return the one spelling that all spellings of a host have in common."""
+    """Return the normal form of a host: the same text for all its spellings."""
     host = text.lower().removesuffix(".")
     try:
         return ipaddress.ip_address(host.strip("[]")).compressed
@@ -153,16 +156,17 @@ def _normal_host(text: str) -> str:
 
 
 def _normal_path(url: RepoUrl) -> str:
-    """Return the path without escapes; empty where servers could differ over which repository it is."""
-    raw = url.path.removeprefix("/").removesuffix(".git").split("/")
-    return "/".join(map(unquote, raw)) if all(map(_is_plain, raw)) else ""
+    """Return the unescaped path; empty if servers could disagree about which repository it names."""
+    parts = url.path.removeprefix("/").removesuffix(".git").split("/")
+    return "/".join(map(unquote, parts)) if all(map(_is_plain, parts)) else ""
 
 
 def _is_plain(part: str) -> bool:
     """Whether a part of a path, decoded once, means the same to every server.
 
-    Not so: empty or dots; a slash or an escape that was escaped; `..;`, which some Java servers read as `..`; and bytes
-    that are not UTF-8, among which lenient decoders find dots and slashes.
+    These do not: an empty part or one of dots only; an escaped slash, backslash or percent sign; a semicolon, since
+    some Java servers read `..;` as `..`; and bytes that are not UTF-8, which lenient decoders turn into dots and
+    slashes.
     """
     try:
         decoded = unquote(part, errors="strict")
@@ -175,6 +179,6 @@ def _part_pattern(part: str) -> str:
     return "[^/]+".join(re.escape(unquote(piece)) for piece in part.split("*"))
 
 
-def _shown(entries: tuple[str, ...]) -> str:
-    more = f" and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
-    return ", ".join(entries[:_SHOWN]) + more
+def _abbreviate(entries: tuple[str, ...]) -> str:
+    more = f" and {len(entries) - _MAX_LISTED} more" if len(entries) > _MAX_LISTED else ""
+    return ", ".join(entries[:_MAX_LISTED]) + more

@@ -1,4 +1,4 @@
-"""From the remote to the agent's work tree, by way of `clean.git`."""
+"""Clones the repository: from the remote into `clean.git`, and from there into the agent's work tree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from flows.errors import BaseRefNotFound, BranchConflict
 from flows.repository.git_commands import run_git
 from flows.repository.protection import check_protection
 from flows.repository.remote import Remote, RemoteRefs
-from flows.repository.work_tree import cut_work_tree
+from flows.repository.work_tree import create_work_tree
 from flows.sandbox.workspace import Workspace
 
 PROJECT_MEMORY = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
-"""Where a repository keeps its word to coding agents; the first one there counts, as with Claude Code itself."""
+"""Files with a repository's instructions for coding agents. Only the first that has text counts, as in Claude Code."""
 
 _MEMORY_MAX_BYTES = 200_000
 _SYMLINK = "120000"
@@ -23,40 +23,45 @@ _DIRECTORY = "040000"
 
 @dataclass(frozen=True)
 class Checkout:
-    """Where the work starts from and where it will be pushed."""
+    """Where the work starts, and the branch that it will be pushed to."""
 
     branch: str
     base_branch: str
-    """The branch that the work starts from: `branch` itself where the remote has it already."""
+    """The branch that the work starts from: `branch` itself if the remote already has it."""
     base_commit: str
     project_memory: str
-    """The repository's CLAUDE.md or AGENTS.md; empty where it has none."""
+    """The text of the repository's CLAUDE.md or AGENTS.md; empty if it has neither."""
 
     @property
     def continues(self) -> bool:
-        """Whether the branch was on the remote before this run."""
+        """Whether the run continues a branch that the remote already had."""
         return self.branch == self.base_branch
 
 
-def plan(refs: RemoteRefs, branch: str, base_branch: str, *, allow_default_branch: bool) -> str:
-    """Return the branch to start from; raise the named error of a branch that could not be pushed at the end."""
+def choose_start_branch(refs: RemoteRefs, branch: str, base_branch: str, *, allow_default_branch: bool) -> str:
+    """Return the branch to start from.
+
+    Raises:
+        ProtectedBranch, BranchConflict: `branch` could not be pushed at the end of the run.
+        BaseRefNotFound: The remote does not have the branch to start from, or does not say which one is its default.
+    """
     check_target(refs, branch, allow_default_branch=allow_default_branch)
     if branch in refs.branches:
         return branch
     start = base_branch or refs.default_branch
-    known = ", ".join(sorted(refs.branches)[:10])
+    existing = ", ".join(sorted(refs.branches)[:10])
     if not base_branch and not refs.default_is_known:
         raise BaseRefNotFound(
-            "the remote does not say which branch is its default branch: name the branch to start from as base_branch; "
-            f"it has {known}"
+            "the remote does not say which branch is its default branch: set base_branch to the branch to start from; "
+            f"the remote has {existing}"
         )
     if start not in refs.branches:
-        raise BaseRefNotFound(f"base_branch {start!r} is not on the remote; it has {known}")
+        raise BaseRefNotFound(f"base_branch {start!r} is not on the remote; the remote has {existing}")
     return start
 
 
 def check_target(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -> None:
-    """Raise `ProtectedBranch` or `BranchConflict` for a branch that could not be pushed."""
+    """Raise `ProtectedBranch` or `BranchConflict` if the branch could not be pushed."""
     check_protection(refs, branch, allow_default_branch=allow_default_branch)
     if branch in refs.branches:
         return
@@ -75,34 +80,34 @@ def clone(
     allow_default_branch: bool,
     progress: RemoteProgress,
 ) -> Checkout:
-    """Fetch what the work starts from into `clean.git`, and cut the agent's work tree from it."""
-    start = plan(remote.refs(), branch, base_branch, allow_default_branch=allow_default_branch)
+    """Fetch the branch that the work starts from into `clean.git`, and create the agent's work tree from it."""
+    start = choose_start_branch(remote.refs(), branch, base_branch, allow_default_branch=allow_default_branch)
     clean = _empty_repository(workspace, branch)
     remote.fetch(clean, start, depth, progress)
     base = run_git(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=clean).text
-    _start_at(clean, branch, base)
-    cut_work_tree(workspace, remote.url.url, branch, base)
+    _set_branch(clean, branch, base)
+    create_work_tree(workspace, remote.url.url, branch, base)
     return Checkout(branch, start, base, _project_memory(workspace, base))
 
 
 def fetch_base(
     workspace: Workspace, remote: Remote, checkout: Checkout, *, depth: int, progress: RemoteProgress, work_tree: bool
 ) -> None:
-    """Fetch the base that an earlier attempt of the run started from, wherever its branch is by now.
+    """Fetch the base commit of an earlier attempt of the run, even if its branch has moved since.
 
     Args:
         workspace: The run's directories.
         remote: The repository.
-        checkout: Where the work started from.
+        checkout: Where the earlier attempt started.
         depth: How many commits of history to fetch; 0 fetches all.
         progress: Receives git's progress.
-        work_tree: Whether to cut a work tree for the agent.
+        work_tree: Whether to create a work tree for the agent as well.
     """
     clean = _empty_repository(workspace, checkout.branch)
     remote.fetch_commit(clean, checkout.base_commit, checkout.base_branch, depth, progress)
-    _start_at(clean, checkout.branch, checkout.base_commit)
+    _set_branch(clean, checkout.branch, checkout.base_commit)
     if work_tree:
-        cut_work_tree(workspace, remote.url.url, checkout.branch, checkout.base_commit)
+        create_work_tree(workspace, remote.url.url, checkout.branch, checkout.base_commit)
 
 
 def _empty_repository(workspace: Workspace, branch: str) -> Path:
@@ -112,12 +117,12 @@ def _empty_repository(workspace: Workspace, branch: str) -> Path:
     return clean
 
 
-def _start_at(clean: Path, branch: str, base: str) -> None:
+def _set_branch(clean: Path, branch: str, base: str) -> None:
     run_git(["update-ref", f"refs/heads/{branch}", base], git_dir=clean)
 
 
 def _project_memory(workspace: Workspace, commit: str) -> str:
-    """Read from the objects, not from the work tree: a link there could name any file of ours."""
+    """Return the repository's instructions for agents, from git objects: a link in a work tree could lead anywhere."""
     arguments = ["ls-tree", "-z", commit, "--", *PROJECT_MEMORY]
     listing = run_git(arguments, git_dir=workspace.clean_git).text.split("\0")
     entries = (entry.partition("\t") for entry in listing if entry)

@@ -1,7 +1,7 @@
-"""From the agent's work tree to a commit of ours: objects cross, nothing else does.
+"""Turns the agent's work tree into a commit of the trusted side; nothing but git objects crosses over.
 
-The agent's repository may hold anything, so every git that reads it runs as the agent's user. The trusted side fetches
-objects from that, checks them (fsck), and makes the commit itself.
+The agent's repository may hold anything, so every git process that reads it runs as the agent's user. The trusted side
+fetches objects from such a process, checks them (fsck), and creates the commit itself.
 """
 
 import shlex
@@ -24,7 +24,7 @@ _TIMEOUT_SECONDS: Final = 900
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file of the change, with its lines added and removed (None: binary)."""
+    """One file of the change, with how many lines were added and removed (None for a binary file)."""
 
     path: str
     added: int | None
@@ -33,18 +33,18 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Change:
-    """What the agent did to the repository. `commit` is empty where that is nothing."""
+    """What the agent changed in the repository. `commit` is empty if it changed nothing."""
 
     commit: str
     checkout: Checkout
     files: tuple[FileChange, ...] = ()
     fault: str = ""
-    """Why git could not take it as the agent left it; the files were then taken as they are."""
+    """Why git could not commit the work tree to the agent's repository; its files were then collected without it."""
 
 
 @dataclass(frozen=True)
 class CommitIdentity:
-    """Who and when a commit says it is from. The same run gives the same, so that it makes the same commit id."""
+    """Author, date and message of a commit: the same in every attempt of a run, so that its commit id is the same."""
 
     email: str
     date: datetime
@@ -52,49 +52,52 @@ class CommitIdentity:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Git's variables for author and committer; the name is the e-mail's part before the @."""
-        name, when = self.email.partition("@")[0], f"{int(self.date.timestamp())} +0000"
-        who = {"NAME": name, "EMAIL": self.email, "DATE": when}
-        return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+        """Variables for git's author and committer; the name is the part of the e-mail address before the @."""
+        name, date = self.email.partition("@")[0], f"{int(self.date.timestamp())} +0000"
+        person = {"NAME": name, "EMAIL": self.email, "DATE": date}
+        return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
 
 
 def collect(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) -> Change:
-    """Take what is in the work tree now as one commit on top of the base; the agent's processes are ended first."""
+    """End the agent's processes, and commit the content of the work tree as one commit on top of the base."""
     workspace.agent.end_processes()
     fault = ""
     try:
         try:
-            _take(workspace, checkout.base_commit, workspace.work_tree / ".git")
+            _commit_and_fetch(workspace, checkout.base_commit, workspace.work_tree / ".git")
         except GitFailed as error:
             fault = str(error)
-            _take_despite_faults(workspace, checkout.base_commit)
+            _collect_despite_faults(workspace, checkout.base_commit)
     finally:
         workspace.agent.end_processes()
     return replace(_commit(workspace, checkout, identity), fault=fault)
 
 
-def _take(workspace: Workspace, base: str, repository: Path, *, despite_faults: bool = False) -> None:
-    """Commit the work tree to `repository` as the agent, and fetch that."""
+def _commit_and_fetch(workspace: Workspace, base: str, repository: Path, *, despite_faults: bool = False) -> None:
+    """Commit the work tree to `repository` as the agent, and fetch the commit into `clean.git`."""
     commit_work_tree(workspace, base, _RESULT_REF, repository=repository, despite_faults=despite_faults)
     fetch_objects(workspace, repository, _RESULT_REF, check=not despite_faults)
 
 
-def _take_despite_faults(workspace: Workspace, base: str) -> None:
-    """Take the files by way of a repository that the agent never saw: to be kept for a human, never to be pushed."""
-    place = Path(mkdtemp(dir=workspace.root))
-    source = ["--quiet", "--bare", "--no-local", "--template=", str(workspace.clean_git), str(place)]
-    run_git(["clone", *source], config=["protocol.file.allow=always"])
-    # These attributes go before the work tree's, of which one that cannot be met would end `git add` for all files.
-    (place / "info").mkdir(exist_ok=True)
-    (place / "info" / "attributes").write_text("* !filter !working-tree-encoding\n")
-    workspace.agent.give(place)
-    git_as_agent(workspace, "read-tree", base, git_dir=place)
-    _take(workspace, base, place, despite_faults=True)
+def _collect_despite_faults(workspace: Workspace, base: str) -> None:
+    """Collect the files through a repository that the agent never saw.
+
+    The result is saved for a person to look at, and never pushed.
+    """
+    repository = Path(mkdtemp(dir=workspace.root))
+    arguments = ["--quiet", "--bare", "--no-local", "--template=", str(workspace.clean_git), str(repository)]
+    run_git(["clone", *arguments], config=["protocol.file.allow=always"])
+    # These attributes override the work tree's own: a single one that git cannot apply makes `git add` fail for all.
+    (repository / "info").mkdir(exist_ok=True)
+    (repository / "info" / "attributes").write_text("* !filter !working-tree-encoding\n")
+    workspace.agent.give(repository)
+    git_as_agent(workspace, "read-tree", base, git_dir=repository)
+    _commit_and_fetch(workspace, base, repository, despite_faults=True)
 
 
 def fetch_objects(workspace: Workspace, repository: Path, ref: str, *, check: bool = True) -> None:
-    """Fetch what a ref of the agent's repository names into `clean.git`, by an upload-pack that runs as the agent."""
-    environment = isolated_environment(workspace.agent_mark)
+    """Fetch a ref of the agent's repository into `clean.git`, from an upload-pack that runs as the agent."""
+    environment = isolated_environment(workspace.agent_variables)
     upload_pack = workspace.agent.argv(
         ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "git-upload-pack"]
     )
@@ -107,14 +110,14 @@ def fetch_objects(workspace: Workspace, repository: Path, ref: str, *, check: bo
 def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) -> Change:
     clean, base = workspace.clean_git, checkout.base_commit
     trees = run_git(["rev-parse", f"{_RESULT_REF}^{{tree}}", f"{base}^{{tree}}"], git_dir=clean).text
-    ours, before = trees.split("\n")
-    if ours == before:
+    tree, base_tree = trees.split("\n")
+    if tree == base_tree:
         return Change("", checkout)
     with TemporaryFile() as message:
         message.write(identity.message.encode())
         message.seek(0)
         commit = run_git(
-            ["commit-tree", ours, "-p", base, "-F", "-"],
+            ["commit-tree", tree, "-p", base, "-F", "-"],
             git_dir=clean,
             environment=isolated_environment(identity.environment),
             stdin=message,
@@ -126,15 +129,15 @@ def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) 
 def _files(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...]:
     listing = run_git(["diff-tree", "-r", "-z", "--numstat", "--no-renames", base, commit], git_dir=git_dir)
     rows = (row.split("\t", 2) for row in listing.text.split("\0") if row)
-    return tuple(FileChange(path, _count(added), _count(removed)) for added, removed, path in rows)
+    return tuple(FileChange(path, _line_count(added), _line_count(removed)) for added, removed, path in rows)
 
 
-def _count(text: str) -> int | None:
+def _line_count(text: str) -> int | None:
     return None if text == "-" else int(text)
 
 
 def patch(git_dir: Path, change: Change) -> str:
-    """Return the change as a diff, undecodable bytes replaced."""
+    """Return the change as a diff, with undecodable bytes replaced."""
     if not change.commit:
         return ""
     arguments = [
@@ -150,21 +153,24 @@ def patch(git_dir: Path, change: Change) -> str:
 
 
 def bundle(git_dir: Path, change: Change) -> bytes:
-    """Return the change as a git bundle for `git fetch <file>` in any clone that has the base; empty where none is."""
+    """Return the change as a git bundle; empty if nothing changed.
+
+    `git fetch <file>` fetches it in any clone that has the base.
+    """
     if not change.commit:
         return b""
-    return bundle_of(git_dir, f"refs/heads/{change.checkout.branch}", change.checkout.base_commit)
+    return create_bundle(git_dir, f"refs/heads/{change.checkout.branch}", change.checkout.base_commit)
 
 
-def bundle_of(git_dir: Path, ref: str, base: str) -> bytes:
-    """Return what a ref has on top of a base as a git bundle."""
+def create_bundle(git_dir: Path, ref: str, base: str) -> bytes:
+    """Return the commits that a ref has on top of a base, as a git bundle."""
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
         run_git(["bundle", "create", "--quiet", file.name, ref, f"^{base}"], git_dir=git_dir)
         return Path(file.name).read_bytes()
 
 
-def take_bundle(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
-    """Return the change that an earlier execution of the run bundled; raise `GitFailed` where it is not sound."""
+def restore_change(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
+    """Restore the change that an earlier attempt of the run bundled; raise `GitFailed` if the bundle is damaged."""
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
         file.write(bundle)
         file.flush()
@@ -172,11 +178,11 @@ def take_bundle(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
         safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
         arguments = ["fetch", "--no-write-fetch-head", "--quiet", "--update-head-ok", file.name, f"+{ref}:{ref}"]
         run_git(arguments, config=safe, git_dir=git_dir)
-    return collected(git_dir, checkout)
+    return collected_change(git_dir, checkout)
 
 
-def collected(git_dir: Path, checkout: Checkout) -> Change:
-    """Return the change that `clean.git` has on its branch by now."""
+def collected_change(git_dir: Path, checkout: Checkout) -> Change:
+    """Return the change that has been collected so far: the commit on the branch in `clean.git`."""
     ref = f"refs/heads/{checkout.branch}"
     commit = run_git(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir).text
     if commit == checkout.base_commit:

@@ -1,4 +1,4 @@
-"""The git token and e-mail of a run, in memory alone; and how AWS Secrets Manager's secret of them is read."""
+"""A run's git token and e-mail address: held only in memory, and read from a secret in AWS Secrets Manager."""
 
 import json
 import logging
@@ -35,18 +35,18 @@ _FORM: Final = 'it must be {"token": "…", "email": "you@example.com"}'
 
 @dataclass(frozen=True)
 class GitCredentials:
-    """The token for a repository, and the author of its commits."""
+    """The token for a repository, and the e-mail address of its commits' author."""
 
     token: SecretStr
     email: str
     username: str = ""
-    """The user name to send with the token; empty for the name that the repository's forge expects."""
+    """The user name to send with the token; empty to use the one that the repository's forge expects."""
     bindings: tuple[Binding, ...] = ()
-    """What the token is for: each of them has to allow a repository. The block and its AWS secret have one each."""
+    """Which repositories the token is for: all bindings must allow one. The block and its AWS secret have one each."""
 
     @property
     def is_bound(self) -> bool:
-        """Whether anything says which hosts or repositories the token is for."""
+        """Whether any binding limits the token to certain hosts or repositories."""
         return not all(binding.is_empty for binding in self.bindings)
 
     def check_repository(self, url: RepoUrl) -> None:
@@ -54,48 +54,49 @@ class GitCredentials:
         for binding in self.bindings:
             if not binding.allows(url):
                 raise RepositoryNotAllowed(
-                    f"the git token is not for {url}: its secret or block allows {binding}. Start the run with "
-                    "credentials for this repository, or have the owner of the token add it there"
+                    f"the git token is not for {url}: its secret or block allows only {binding}. Start the run with "
+                    "credentials for this repository, or ask the owner of the token to allow the repository there"
                 )
 
     @classmethod
     def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = "") -> Self:
-        """Read them from AWS Secrets Manager.
+        """Read the credentials from AWS Secrets Manager.
 
         Raises:
-            SecretNotFound, SecretAccessDenied, SecretUnavailable: What AWS says.
-            InvalidGitSecret: There is no usable token or e-mail in it, or a list of hosts or repositories is malformed.
+            SecretNotFound, SecretAccessDenied, SecretUnavailable: AWS reported it.
+            InvalidGitSecret: The secret has no usable token or e-mail address, or a malformed list of hosts or
+                repositories.
         """
-        # At DEBUG this logger writes whole answers, and this answer is the secret.
+        # At DEBUG this logger writes whole responses, and this response is the secret.
         logging.getLogger("botocore.parsers").setLevel(logging.INFO)
         errors = ServiceErrors(f"secret {secret_id!r}", SecretNotFound, SecretAccessDenied, SecretUnavailable)
         with named_errors(errors):
             client = session.client("secretsmanager", region_name=region, config=client_config())
-            answer = client.get_secret_value(SecretId=secret_id)
-        fields = _parse(answer.get("SecretString") or answer.get("SecretBinary", b""), secret_id)
-        return cls.checked({"username": username, **fields}, f"secret {secret_id!r}")
+            response = client.get_secret_value(SecretId=secret_id)
+        fields = _parse(response.get("SecretString") or response.get("SecretBinary", b""), secret_id)
+        return cls.from_fields({"username": username, **fields}, f"secret {secret_id!r}")
 
     @classmethod
-    def checked(cls, fields: Mapping[str, object], where: str) -> Self:
-        """Return what `fields` holds; raise `InvalidGitSecret`, which names `where`, where it cannot be used."""
+    def from_fields(cls, fields: Mapping[str, object], source: str) -> Self:
+        """Return the credentials in `fields`; raise `InvalidGitSecret`, naming `source`, if they cannot be used."""
         token, email, username = (
             strip(value) if isinstance(value, str) else value
             for value in (fields.get("token"), fields.get("email"), fields.get("username", ""))
         )
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-            raise InvalidGitSecret(f"{where} has no usable token (one line, no spaces): {_FORM}")
+            raise InvalidGitSecret(f"{source} has no usable token (one line, no spaces): {_FORM}")
         if not isinstance(email, str) or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", email):
-            raise InvalidGitSecret(f"{where} has no usable e-mail address: {_FORM}")
+            raise InvalidGitSecret(f"{source} has no usable e-mail address: {_FORM}")
         if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]*", username, re.ASCII):
-            raise InvalidGitSecret(f"{where} has an impossible user name: leave it out; {_FORM}")
-        return cls(SecretStr(token), email, username, (Binding.parse(fields, where),))
+            raise InvalidGitSecret(f"{source} has an invalid user name: correct it, or leave it out; {_FORM}")
+        return cls(SecretStr(token), email, username, (Binding.parse(fields, source),))
 
 
 def _parse(secret: str | bytes, secret_id: str) -> dict[str, object]:
     try:
         fields = json.loads(secret)
     except ValueError:
-        # The reason quotes the text, and the text is the secret.
+        # The error quotes the text, and the text is the secret.
         raise InvalidGitSecret(f"secret {secret_id!r} is not JSON: {_FORM}") from None
     if not isinstance(fields, dict):
         raise InvalidGitSecret(f"secret {secret_id!r} is not a JSON object: {_FORM}")

@@ -1,8 +1,8 @@
-"""The one door to git.
+"""Runs git with a safe configuration, and on the trusted side with an environment built from nothing.
 
-GitPython starts every git of the trusted side, with an environment built from nothing: GitPython adds variables to this
-process's own, so the command is `env -u …`, which removes all others without a value on a command line. The only
-configuration that git reads is the one here, because the repository's own cannot be trusted.
+GitPython starts every git process of the trusted side. It adds the given variables to those of this process, so the
+command begins with `env -u …`: that removes all the other variables without showing a value on a command line. The
+settings here come first on every command line, because a repository's own configuration cannot be trusted.
 """
 
 import os
@@ -15,7 +15,7 @@ from git import Git, RemoteProgress
 from git.cmd import handle_process_output
 
 from flows.errors import GitFailed, disk_full_error
-from flows.sandbox.processes import CommandResult, ended_with_run
+from flows.sandbox.processes import CommandResult, track_process
 
 _ISOLATED: Final = {
     "HOME": "/nonexistent",
@@ -38,12 +38,12 @@ _TIMEOUT_SECONDS: Final = 3600
 
 
 def isolated_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the whole environment of a git process."""
+    """Return the whole environment for a git process, with the variables in `extra`."""
     return {"PATH": os.environ.get("PATH", os.defpath), **_ISOLATED, **(extra or {})}
 
 
 def command_line(arguments: Sequence[str], *, config: Sequence[str] = (), git_dir: Path | None = None) -> list[str]:
-    """Return a git command line with the safe configuration, then `config`, before `arguments`."""
+    """Return a git command line: the safe configuration, the settings in `config`, then `arguments`."""
     options = [part for item in (*_SAFE_CONFIG, *config) for part in ("-c", item)]
     return ["git", *options, *([f"--git-dir={git_dir}"] if git_dir else []), *arguments]
 
@@ -57,21 +57,21 @@ def run_git(
     stdin: IO[bytes] | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> CommandResult:
-    """Run git as this process's own user, to its end; raise `GitFailed` or `DiskFull` if it fails.
+    """Run git as this process's own user and wait for its end; raise `GitFailed` or `DiskFull` if it fails.
 
     Args:
         arguments: git's arguments.
-        config: Settings beside the safe ones.
-        git_dir: The repository; none, when None.
-        environment: The whole environment; the isolated one, when None.
-        stdin: The file to read from; nothing, when None.
-        timeout_seconds: The longest that it may take.
+        config: Settings in addition to the safe ones.
+        git_dir: The repository; None for a command that needs none.
+        environment: The whole environment of the process; None for the isolated one.
+        stdin: The file to read from; None for no input.
+        timeout_seconds: How long the command may take.
     """
     line = command_line(arguments, config=config, git_dir=git_dir)
-    return check_git(start_git(line, environment=environment, stdin=stdin, timeout_seconds=timeout_seconds))
+    return check_git(execute_git(line, environment=environment, stdin=stdin, timeout_seconds=timeout_seconds))
 
 
-def start_git(
+def execute_git(
     line: Sequence[str],
     *,
     environment: Mapping[str, str] | None = None,
@@ -80,42 +80,42 @@ def start_git(
     pass_fds: Sequence[int] = (),
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> CommandResult:
-    """Run a git command line with exactly `environment`, in a session of its own; return its result, even if it failed.
+    """Run a git command line in a session of its own, and return its result even if it failed.
 
     Args:
         line: The command line.
-        environment: The whole environment; the isolated one, when None.
-        stdin: The file to read from; nothing, when None.
+        environment: The whole environment of the process; None for the isolated one.
+        stdin: The file to read from; None for no input.
         progress: Receives git's progress lines. Standard output is then not returned.
         pass_fds: File descriptors that the process inherits.
-        timeout_seconds: The longest that it may take.
+        timeout_seconds: How long the command may take.
     """
-    exact = isolated_environment() if environment is None else environment
+    variables = isolated_environment() if environment is None else environment
     process = cast(
         "Git.AutoInterrupt",
         Git(os.sep).execute(
-            ["env", *(part for name in os.environ if name not in exact for part in ("-u", name)), *line],
-            env=exact,
+            ["env", *(part for name in os.environ if name not in variables for part in ("-u", name)), *line],
+            env=variables,
             istream=stdin if stdin is not None else subprocess.DEVNULL,  # type: ignore[arg-type]
             as_process=True,
             pass_fds=tuple(pass_fds),
             start_new_session=True,
-            # Only a text stream is cut at the carriage returns that git's progress lines end in.
+            # git ends progress lines with a carriage return, and only a text stream is split there.
             universal_newlines=progress is not None,
             errors="replace" if progress is not None else None,
         ),
     )
     stdout: list[bytes] = []
     stderr: list[str] = []
-    report = progress.new_message_handler() if progress is not None else None
+    on_progress = progress.new_message_handler() if progress is not None else None
 
     def read_error(line: str | bytes) -> None:
         text = line if isinstance(line, str) else line.decode("utf-8", "replace")
         stderr.append(text.rstrip("\r\n"))
-        if report is not None:
-            report(text)
+        if on_progress is not None:
+            on_progress(text)
 
-    with ended_with_run(process.proc):
+    with track_process(process.proc):
         handle_process_output(
             process,
             None if progress is not None else stdout.append,
@@ -128,7 +128,7 @@ def start_git(
 
 
 def check_git(result: CommandResult) -> CommandResult:
-    """Return the result of a git that succeeded; raise `GitFailed` or `DiskFull` for one that failed."""
+    """Return the result of a git command that succeeded; raise `GitFailed` or `DiskFull` if it failed."""
     if result.status == 0 and not result.is_timed_out:
         return result
     reason = result.stderr.strip()[-_STDERR_LIMIT:]

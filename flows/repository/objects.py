@@ -1,4 +1,4 @@
-"""What a commit changed, file by file, as git's objects say it; and what the files hold."""
+"""Reads git's objects: which files a commit changed, and what they contain."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,18 +12,21 @@ SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
 _ABSENT: Final = "000000"
 _FIELDS: Final = 3
-"""Name, type and size, of an object that is there."""
+"""`git cat-file` prints three fields about an object (name, type and size), and fewer if the object is missing."""
 
 _PORTION_BYTES: Final = 32 * 2**20
 
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """One entry of `git diff-tree --raw` (git-diff(1), "Raw output format"): paths are bytes in surrogate escapes."""
+    """One entry of `git diff-tree --raw` (git-diff(1), "Raw output format").
+
+    Paths that are not UTF-8 hold their bytes as surrogate escapes.
+    """
 
     path: str
     old_path: str
-    """Where it was; `path` itself unless it was moved."""
+    """The path before the change; equal to `path` unless the file was moved."""
     mode: str
     old_mode: str
     blob: str
@@ -31,54 +34,50 @@ class ChangedFile:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether nothing is left of it."""
+        """Whether the commit deletes the file."""
         return self.mode == _ABSENT
 
     @property
     def blobs(self) -> tuple[str, ...]:
-        """What there is to read of it, now and before: of a file, or of where a link leads."""
+        """The blobs that hold the new and the old content of a file, or target of a link; a submodule has none."""
         sides = ((self.mode, self.blob), (self.old_mode, self.old_blob))
         return tuple(blob for mode, blob in sides if mode not in {_ABSENT, SUBMODULE})
 
 
 def changed_files(git_dir: Path, base: str, commit: str) -> tuple[ChangedFile, ...]:
-    """List what `commit` changed since `base`; a file that moved is one entry."""
+    """List the files that `commit` changed since `base`; a moved file is one entry."""
     arguments = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--find-renames", base, commit]
-    fields = iter(run_git(arguments, git_dir=git_dir).text.split("\0"))
-    return tuple(_entries(fields))
-
-
-def _entries(fields: Iterator[str]) -> Iterator[ChangedFile]:
-    for head in fields:
-        if not head:
-            return
-        old_mode, mode, old_blob, blob, status = head.removeprefix(":").split(" ")
+    # The listing ends with a NUL, after which one empty field is left.
+    fields, files = iter(run_git(arguments, git_dir=git_dir).text.split("\0")), list[ChangedFile]()
+    while header := next(fields, ""):
+        old_mode, mode, old_blob, blob, status = header.removeprefix(":").split(" ")
         old_path = next(fields)
         path = next(fields) if status.startswith("R") else old_path
-        yield ChangedFile(path, old_path, mode, old_mode, blob, old_blob)
+        files.append(ChangedFile(path, old_path, mode, old_mode, blob, old_blob))
+    return tuple(files)
 
 
 def sizes(git_dir: Path, blobs: Iterable[str]) -> dict[str, int]:
-    """Return the size of each blob in bytes."""
+    """Return the size of each blob, in bytes."""
     listing = _batch(git_dir, "--batch-check", blobs).decode()
     rows = (row.split(" ") for row in listing.splitlines())
     return {row[0]: int(row[2]) for row in rows if len(row) == _FIELDS}
 
 
 def contents(git_dir: Path, blobs: Iterable[str]) -> dict[str, bytes]:
-    """Return what each blob holds; git-cat-file(1), "Batch output", gives the form."""
-    output, found, at = _batch(git_dir, "--batch", blobs), dict[str, bytes](), 0
-    while at < len(output):
-        end = output.index(b"\n", at)
-        head = output[at:end].decode().split(" ")
-        size = int(head[2]) if len(head) == _FIELDS else -1
-        found[head[0]] = output[end + 1 : end + 1 + max(size, 0)]
-        at = end + size + 2
-    return found
+    """Return the content of each blob; git-cat-file(1), "Batch output", describes the format."""
+    output, content_of, start = _batch(git_dir, "--batch", blobs), dict[str, bytes](), 0
+    while start < len(output):
+        end = output.index(b"\n", start)
+        header = output[start:end].decode().split(" ")
+        size = int(header[2]) if len(header) == _FIELDS else -1
+        content_of[header[0]] = output[end + 1 : end + 1 + max(size, 0)]
+        start = end + size + 2
+    return content_of
 
 
 def in_portions(files: Iterable[ChangedFile], size_of: Mapping[str, int]) -> Iterator[list[ChangedFile]]:
-    """Cut a list of files into parts whose contents fit the memory."""
+    """Split a list of files into portions whose contents fit in memory."""
     portion, size = list[ChangedFile](), 0
     for file in files:
         portion.append(file)
@@ -96,11 +95,11 @@ def _batch(git_dir: Path, kind: str, blobs: Iterable[str]) -> bytes:
         return run_git(["cat-file", kind], git_dir=git_dir, stdin=names).stdout
 
 
-def links(git_dir: Path, commit: str) -> dict[str, str]:
-    """Return each symbolic link of a commit, with the blob that holds where it leads."""
+def symlinks(git_dir: Path, commit: str) -> dict[str, str]:
+    """Return the symbolic links of a commit: the path of each, and the blob that holds its target."""
     listing = run_git(["ls-tree", "-r", "-z", commit], git_dir=git_dir).text.split("\0")
     entries = (row.partition("\t") for row in listing if row.startswith(SYMLINK))
-    return {path: head.split(" ")[2] for head, _, path in entries}
+    return {path: header.split(" ")[2] for header, _, path in entries}
 
 
 def message(git_dir: Path, commit: str) -> str:

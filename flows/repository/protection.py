@@ -1,4 +1,4 @@
-"""Which branches need `allow_default_branch` to be pushed to: the default branch, and any that may be it."""
+"""The branches that a run may push to only with `allow_default_branch`: the default branch, and any that may be it."""
 
 from typing import Final
 
@@ -6,11 +6,11 @@ from flows.errors import ProtectedBranch
 from flows.repository.remote import RemoteRefs
 
 _USUAL_DEFAULTS: Final = frozenset({"main", "master", "trunk", "default", "develop"})
-"""Names that a remote's HEAD may hold before the branch exists: git does not report such a HEAD to its client."""
+"""Names that a remote's HEAD may point to before such a branch exists: git does not report such a HEAD to clients."""
 
 
 def check_protection(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -> None:
-    """Raise `ProtectedBranch`, with the reason, for a branch that is or may be the default branch."""
+    """Raise `ProtectedBranch`, with the reason, if the branch is or may be the default branch."""
     if not allow_default_branch and (reason := _reason(refs, branch)):
         raise ProtectedBranch(f"{reason}: choose another branch_name, or set allow_default_branch")
 

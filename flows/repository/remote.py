@@ -1,7 +1,8 @@
 """The git remote: the only place where the token is used.
 
-The token travels by a pipe that git's child, an askpass program of ours, reads: it is on no disk, no command line and
-in no environment. askpass answers for one scheme, host and port (gitcredentials(7) gives the form of its question).
+The token travels through a pipe, which our askpass program reads as a child of git: it is never on disk, on a command
+line or in an environment. The program answers for one scheme, host and port only (gitcredentials(7) documents the form
+of git's questions).
 """
 
 import os
@@ -28,27 +29,27 @@ from flows.errors import (
 from flows.forges.table import git_username
 from flows.parameters.addresses import RepoUrl
 from flows.repository.credentials import GitCredentials
-from flows.repository.git_commands import command_line, isolated_environment, run_git, start_git
+from flows.repository.git_commands import command_line, execute_git, isolated_environment, run_git
 from flows.sandbox.processes import CommandResult
 
 _TIMEOUT_SECONDS: Final = 1800
 SILENCE_SECONDS: Final = 60
-"""How long a connection may carry nothing. A server at work says so every few seconds (git-config(1): keepAlive)."""
+"""How long a connection may carry no data. A busy server sends some every few seconds (git-config(1): keepAlive)."""
 
 _QUESTIONS: Final = 8
-"""How often git may ask for the password: once a connection, and a few to spare."""
+"""How often git may ask for the password: once per connection, and a few more times to be safe."""
 
 _HOST_NETWORK: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY")
 _HOST_CAS: Final = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
-    # First, because a rejection quotes what hooks of the remote say, and that may be anything.
+    # Rejections come first: they quote the output of the remote's hooks, which could match any other pattern.
     (r"(?m)^!.*\[(remote )?rejected\]|remote unpack failed", PushRejected, "{url} refused the push: {reason}"),
     (
         r"Authentication failed|could not read (Username|Password)|HTTP Basic: Access denied|returned error: 401",
         GitAuthFailed,
-        "{url} refused the token: check that it is not expired and may write to this repository, and store a new one "
-        "in the git credentials secret",
+        "{url} refused the token: check that it has not expired and may write to this repository; if need be, "
+        "store a new one in the git credentials secret",
     ),
     (
         r"returned error: 403|Permission to .* denied|Write access to repository not granted",
@@ -58,19 +59,20 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
     (
         r"[Rr]epository '?.*'? not found|returned error: (404|410)|does not appear to be a git repository",
         RepoNotFound,
-        "{url} is not a repository, or the token may not see it: check repo_url and what the token gives access to",
+        "{url} is not a repository, or the token may not see it: check repo_url, and which repositories the token has "
+        "access to",
     ),
     (
         r"unable to update url base from redirection|returned error: 30\d",
         RepoNotFound,
-        "{url} redirects elsewhere, and the token is not taken along: give the address that it redirects to",
+        "{url} redirects to another address, and the token is not sent there: set repo_url to that address",
     ),
     (
         r"Could not resolve host|Failed to connect|Connection (refused|reset|timed out)|early EOF|hung up|curl \d+|"
         r"RPC failed|returned error: (408|429|5\d\d)|timed out|unexpected disconnect|invalid index-pack|"
         r"Empty reply|expected flush|bad band|gnutls_handshake|SSL_ERROR|SSL_connect",
         RemoteUnavailable,
-        "{url} did not answer as a git server: {reason}",
+        "{url} did not respond like a git server: {reason}",
     ),
     (r"No space left on device|Disk quota exceeded", DiskFull, f"{DISK_FULL} ({{reason}})"),
 )
@@ -78,14 +80,14 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
 
 @dataclass(frozen=True)
 class RemoteRefs:
-    """The remote's branches, and what it says of its default branch."""
+    """The remote's branches, and its default branch if it reports one."""
 
     branches: dict[str, str]
-    """Commit by name of the branch."""
+    """The commit of each branch, by the branch's name."""
     default_branch: str
-    """Where the remote's HEAD points; empty if the remote does not say, or HEAD is not on a branch."""
+    """The branch that the remote's HEAD points to; empty if the remote does not say, or HEAD is not on a branch."""
     aliases: dict[str, str] = field(default_factory=dict)
-    """Branches that are symbolic refs: the branch that a push to each of them changes. Protocol 2 lists them."""
+    """Branches that are symbolic refs, each with the branch that a push to it changes. Protocol 2 lists them."""
 
     @property
     def default_is_known(self) -> bool:
@@ -110,19 +112,19 @@ class Remote:
         self.credentials.check_repository(self.url)
 
     def refs(self) -> RemoteRefs:
-        """Ask for the branches; raise `EmptyRepo` if there are none."""
+        """Read the remote's branches; raise `EmptyRepo` if it has none."""
         listing = self._run(["ls-remote", "--symref", self.url.url, "HEAD", "refs/heads/*"]).text.splitlines()
         lines = [line.partition("\t") for line in listing]
         targets = {ref: value.removeprefix("ref: ") for value, _, ref in lines if value.startswith("ref: ")}
         commits = {ref: value for value, _, ref in lines if not value.startswith("ref: ")}
         branches = {_branch(ref): commit for ref, commit in commits.items() if _branch(ref)}
         if not branches:
-            raise EmptyRepo(f"{self.url} has no commit: push a first one, a README is enough")
+            raise EmptyRepo(f"{self.url} has no commit: push a first one; a README is enough")
         aliases = {_branch(ref): _branch(target) for ref, target in targets.items() if _branch(ref)}
         return RemoteRefs(branches, _branch(targets.get("HEAD", "")), aliases)
 
     def fetch(self, git_dir: Path, branch: str, depth: int, progress: RemoteProgress) -> None:
-        """Fetch one branch into `refs/remotes/origin/<branch>`, with `depth` commits (0: all of them)."""
+        """Fetch one branch into `refs/remotes/origin/<branch>`, with `depth` commits of history; 0 fetches all."""
         refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
         options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
         try:
@@ -131,11 +133,11 @@ class Remote:
         except GitFailed:
             if not depth:
                 raise
-            # A server without shallow clones (dumb HTTP is one) says so in words of its own: ask for everything.
+            # Servers without shallow clones, such as dumb HTTP, have no common error for it: fetch the whole history.
             self._run(["fetch", *options, self.url.url, refspec], git_dir=git_dir, progress=progress)
 
     def fetch_commit(self, git_dir: Path, commit: str, branch: str, depth: int, progress: RemoteProgress) -> None:
-        """Fetch a commit that was on `branch` once, into `refs/remotes/origin/<branch>`."""
+        """Fetch a commit that `branch` had at an earlier time, into `refs/remotes/origin/<branch>`."""
         ref = f"refs/remotes/origin/{branch}"
         options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
         shallow = [f"--depth={depth}"] if depth else []
@@ -144,25 +146,25 @@ class Remote:
                 ["fetch", *options, *shallow, self.url.url, f"+{commit}:{ref}"], git_dir=git_dir, progress=progress
             )
         except GitFailed:
-            # A server that gives out branches only: the commit is in the history of its branch.
+            # Some servers serve nothing but branches: the commit is in the history of its branch.
             self.fetch(git_dir, branch, 0, progress)
             run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=git_dir)
 
     def push(self, git_dir: Path, commit: str, branch: str) -> None:
-        """Push one commit to one branch, never by force; the commit being there already is success."""
+        """Push one commit to one branch, never by force; succeed if the branch already has that commit."""
         refspec = f"{commit}:refs/heads/{branch}"
         try:
             self._run(["push", "--no-verify", "--porcelain", self.url.url, refspec], git_dir=git_dir)
         except RunError:
-            # A push whose connection broke may have landed all the same.
+            # The push may have succeeded although its connection broke.
             if self.refs().branches.get(branch) != commit:
                 raise
 
     def _run(
         self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
     ) -> CommandResult:
-        # Objects of a small fetch would otherwise lie in files of their own, each to be linked for the agent; and a git
-        # that knows the third option does not ask without the token first, to be refused.
+        # Without unpackLimit, a small fetch would store every object as a file, each to be linked for the agent. With
+        # proactiveAuth, a recent git does not send a first request without the token, which the server would refuse.
         config = [
             f"protocol.{self.url.url.partition(':')[0]}.allow=always",
             "fetch.unpackLimit=1",
@@ -171,7 +173,7 @@ class Remote:
             f"http.lowSpeedTime={SILENCE_SECONDS}",
         ]
         with self._askpass() as (environment, token_fd):
-            result = start_git(
+            result = execute_git(
                 command_line(arguments, config=config, git_dir=git_dir),
                 environment=environment,
                 progress=progress,
@@ -198,12 +200,12 @@ class Remote:
             os.close(read_end)
 
     def _error(self, result: CommandResult) -> RunError:
-        said = f"{result.stderr}\n{result.text}".replace(self.credentials.token.get_secret_value(), "***").strip()
-        reason = "; ".join(line for line in said.splitlines() if re.match(r"fatal|error|remote|!", line)) or said
+        output = f"{result.stderr}\n{result.text}".replace(self.credentials.token.get_secret_value(), "***").strip()
+        reason = "; ".join(line for line in output.splitlines() if re.match(r"fatal|error|remote|!", line)) or output
         for pattern, error, message in _ERRORS:
-            if re.search(pattern, said):
+            if re.search(pattern, output):
                 return error(message.format(url=self.url, reason=reason))
-        return GitFailed(f"git failed on {self.url} with status {result.status}: {reason or 'it said nothing'}")
+        return GitFailed(f"git failed on {self.url} with status {result.status}: {reason or 'no output'}")
 
 
 def _branch(ref: str) -> str:

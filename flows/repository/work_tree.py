@@ -1,8 +1,8 @@
-"""The agent's work tree, cut from `clean.git`: a repository of its own, whose objects are the very same files.
+"""Creates the agent's work tree from `clean.git`: a separate repository that shares the object files by hard links.
 
-A pack is written once and never changed. Ours are root's and read-only, and so are the agent's hard links to them: it
-can remove its name for a pack, and neither write to the pack nor change its mode. So nothing is copied, whatever the
-size of the repository. An agent that is not isolated could do both, and gets copies.
+git writes a pack once and never changes it. The packs of `clean.git` belong to root and are read-only, and so are the
+agent's hard links to them: the agent can remove its link, but can neither write to the pack nor change its mode. So
+nothing is copied, however large the repository. An agent that is not isolated could do both, so it gets copies.
 """
 
 import os
@@ -17,10 +17,13 @@ from flows.sandbox.workspace import Workspace
 _READ_ONLY: Final = 0o444
 
 
-def cut_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str) -> None:
-    """Make the repository as ourselves; check the files out as the agent, who could run anyway what that runs."""
+def create_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str) -> None:
+    """Create the work tree's repository as this user, then check out the files as the agent.
+
+    A checkout may run programs, so it runs as the agent, which could run them anyway.
+    """
     repository = workspace.work_tree / ".git"
-    shutil.rmtree(repository, ignore_errors=True)  # of a try before this one
+    shutil.rmtree(repository, ignore_errors=True)  # An earlier try may have left one.
     arguments = ["init", "--quiet", "--template=", f"--initial-branch={branch}", str(workspace.work_tree)]
     run_git(arguments)
     with (repository / "config").open("a", encoding="utf-8") as config:
@@ -31,12 +34,15 @@ def cut_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str) -
     (repository / "refs" / "remotes" / "origin" / "HEAD").write_text(f"ref: {origin}\n")
     if (shallow := workspace.clean_git / "shallow").exists():
         shutil.copyfile(shallow, repository / "shallow")
-    folders = _make_folders(workspace.clean_git / "objects", repository / "objects")
+    objects = workspace.clean_git / "objects"
+    folders = [folder for folder in objects.iterdir() if folder.is_dir() and folder.name != "info"]
+    for folder in folders:
+        (repository / "objects" / folder.name).mkdir(exist_ok=True)
     workspace.agent.give(workspace.work_tree)
-    # After that, for whoever is given a link is given the file.
-    for theirs, ours in folders.items():
-        _put_objects(ours, theirs, are_linked=workspace.agent.uid is not None)
-    # Nothing of the repository's runs here, since its configuration is the one above: there is nothing to end.
+    # Only now, because a change of owner would reach through the hard links to the files of clean.git.
+    for folder in folders:
+        _add_objects(folder, repository / "objects" / folder.name, are_linked=workspace.agent.uid is not None)
+    # The configuration above starts no program, so no process can be left behind.
     checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
     git_as_agent(workspace, *checkout, beside_agent=True)
 
@@ -58,18 +64,10 @@ def _config(repo_url: str, branch: str) -> str:
 """
 
 
-def _make_folders(ours: Path, theirs: Path) -> dict[Path, Path]:
-    """Make the directories of a repository's objects; return each with the one that it is like."""
-    folders = {theirs / folder.name: folder for folder in ours.iterdir() if folder.is_dir() and folder.name != "info"}
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
-    return folders
-
-
-def _put_objects(ours: Path, theirs: Path, *, are_linked: bool) -> None:
-    for file in ours.iterdir():
+def _add_objects(source: Path, target: Path, *, are_linked: bool) -> None:
+    for file in source.iterdir():
         if not are_linked:
-            shutil.copy(file, theirs)
+            shutil.copy(file, target)
             continue
         file.chmod(_READ_ONLY)
-        os.link(file, theirs / file.name)
+        os.link(file, target / file.name)

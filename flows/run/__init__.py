@@ -1,1 +1,1 @@
-"""How a run is opened and closed."""
+"""Opening and closing a run."""

@@ -1,4 +1,4 @@
-"""Whether somebody had cancelled a run before its machine was lost: what runs it again has not asked them."""
+"""Detects that a run was being cancelled when its machine was lost, because Prefect starts such a run again."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,11 +8,11 @@ from prefect import runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 
-_THIS_EXECUTION: Final = {StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING}
+_THIS_ATTEMPT: Final = {StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING}
 
 
 def was_being_cancelled() -> bool:
-    """Whether the execution before this one crashed while it was being cancelled."""
+    """Whether the previous attempt of this run crashed while it was being cancelled."""
     if runtime.flow_run.run_count <= 1:
         return False
     with get_client(sync_client=True) as client:
@@ -21,7 +21,7 @@ def was_being_cancelled() -> bool:
 
 
 def _crashed_in_cancellation(states: Sequence[StateType]) -> bool:
-    before = list(states)
-    while before and before[-1] in _THIS_EXECUTION:
-        before.pop()
-    return before[-2:] == [StateType.CANCELLING, StateType.CRASHED]
+    earlier = list(states)
+    while earlier and earlier[-1] in _THIS_ATTEMPT:
+        earlier.pop()
+    return earlier[-2:] == [StateType.CANCELLING, StateType.CRASHED]

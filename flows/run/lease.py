@@ -1,4 +1,4 @@
-"""One attempt of a flow run at a time: Prefect may start a second one while the first still works somewhere."""
+"""The lease of a flow run: Prefect may start a second attempt while the first still works on another machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ from flows.state.store import RunStore
 
 
 @contextmanager
-def newest_attempt(store: RunStore) -> Iterator[None]:
+def hold_lease(store: RunStore) -> Iterator[None]:
     """Hold the run's lease. If a later attempt takes it, end without reporting anything to Prefect.
 
-    The later attempt decides on the run's state; an error of this one no longer matters.
+    The later attempt decides the run's state, so an error of this attempt no longer matters.
     """
     store.take_lease()
     try:
@@ -23,16 +23,16 @@ def newest_attempt(store: RunStore) -> Iterator[None]:
     except Exception as error:
         if not _is_superseded(store, error):
             raise
-        get_run_logger().warning("a later attempt of this run has taken over: this one ends here")
+        get_run_logger().warning("a later attempt of this run has taken over: this attempt ends")
         raise Abort("a later attempt has taken over") from error
 
 
 def check_lease(store: RunStore) -> None:
-    """Raise `Superseded` if a later attempt has taken the lease; if the store does not answer, this attempt goes on."""
+    """Raise `Superseded` if a later attempt has taken the lease; only log a warning if the store does not answer."""
     try:
         store.check_lease()
     except StoreUnavailable as error:
-        get_run_logger().warning("%s: this attempt goes on", error)
+        get_run_logger().warning("%s: this attempt continues", error)
 
 
 def _is_superseded(store: RunStore, error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""Opening and closing a run: from the check of its parameters to its report, however it ends."""
+"""Opens and closes a run: checks its parameters at the start, and reports its outcome at the end."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -23,33 +23,33 @@ from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.artifacts import publish, set_tags
 from flows.repository.collect import Change
-from flows.run.lease import check_lease, newest_attempt
+from flows.run.lease import check_lease, hold_lease
 from flows.run.preload import preload
 from flows.run.run import ImplementRun, Run
 from flows.run.setup import redact_secrets, run_store, set_up, set_up_delivery
 from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page
 from flows.sandbox.workspace import workspace
-from flows.state.store import RunStore
 from flows.text_safety import one_line
 
 _JOIN_SECONDS: Final = 5
+_Report = Callable[[BaseException | None], None]
 _First = TypeVar("_First")
 _Second = TypeVar("_Second")
 
 
 @contextmanager
 def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[ImplementRun]:
-    """Open a run of `implement`, with what earlier attempts of it saved.
+    """Open a run of `implement`, and load what earlier attempts of it saved.
 
     Raises:
-        RunError: A parameter is wrong, or a credential is missing: the named error says which.
+        RunError: A parameter is invalid or a credential is missing; its class names the problem.
     """
-    with SECRETS.of_run(), workspace() as directories:
+    with SECRETS.run_scope(), workspace() as directories:
         redact_secrets()
         steps = record_steps()
-        with _reported(partial(_report_refusal, parameters, steps), is_over=False):
+        with _reporting(partial(_report_refusal, parameters, steps), on_success=False):
             run = set_up(parameters, directories, steps)
-        with _reported(partial(_report, run)), newest_attempt(run.saved.store), _introduced(run):
+        with _reporting(partial(_report, run)), hold_lease(run.saved.store), _tagging(run):
             run.saved.load(get_run_logger())
             preload()
             yield run
@@ -60,9 +60,9 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Run
     """Open the saved state of another run, to deliver its change.
 
     Raises:
-        NoSavedChange: That run has saved no change here.
+        NoSavedChange: This run store has no saved change of that run.
     """
-    with SECRETS.of_run(), workspace() as directories:
+    with SECRETS.run_scope(), workspace() as directories:
         redact_secrets()
         run = set_up_delivery(parameters.checked(), directories)
         yield run
@@ -73,7 +73,7 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Run
 
 
 def completed(run: Run, change: Change) -> State[RunResult]:
-    """Return the state of a run that came to its end."""
+    """Return the Prefect state of a run that ended without an error."""
     report = run.saved.finished.report if run.saved.finished else None
     summary = RunSummary(
         str(runtime.flow_run.id), repo_url=run.request.repo_url, checkout=change.checkout, change=change, agent=report
@@ -82,19 +82,19 @@ def completed(run: Run, change: Change) -> State[RunResult]:
 
 
 def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) -> tuple[_First, _Second]:
-    """Wait until both steps have ended, since neither may outlive the directories; return their results."""
+    """Wait until both steps have ended, because neither may outlive the run's directories; return their results."""
     futures: list[PrefectFuture[Any]] = [first, second]
     wait(futures)
     return first.result(), second.result()
 
 
 @contextmanager
-def _reported(report: Callable[[BaseException | None], None], *, is_over: bool = True) -> Iterator[None]:
+def _reporting(report: _Report, *, on_success: bool = True) -> Iterator[None]:
     """Report how the context ended.
 
     Args:
-        report: Reports the end, with the error if there was one.
-        is_over: Whether to report a context without an error, too.
+        report: Called at the end of the context, with its error or None.
+        on_success: Whether to call `report` also without an error.
     """
     try:
         yield
@@ -104,9 +104,10 @@ def _reported(report: Callable[[BaseException | None], None], *, is_over: bool =
         report(error)
         raise
     except BaseException as interruption:
-        _in_the_moment_left(partial(report, interruption))
+        # The work is saved already, and the process may have only a moment left.
+        _start_thread("report", partial(report, interruption)).join(_JOIN_SECONDS)
         raise
-    if is_over:
+    if on_success:
         report(None)
 
 
@@ -114,8 +115,11 @@ def _report_refusal(
     parameters: RawParameters[ImplementParameters], steps: StepTimes, error: BaseException | None
 ) -> None:
     with _at_most_a_warning():
+        store = None
+        with suppress(Exception):  # the store may be the reason for the refusal; the report is published anyway
+            store = run_store(str(runtime.flow_run.id))
         summary = refusal_summary(parameters.raw, steps, error)
-        publish(summary, _store_of_refused_run(), [summary.outcome.tag])
+        publish(summary, store, [summary.outcome.tag])
 
 
 def _report(run: ImplementRun, error: BaseException | None) -> None:
@@ -128,45 +132,37 @@ def _report(run: ImplementRun, error: BaseException | None) -> None:
         publish(summary, run.saved.store, [summary.outcome.tag, *_tags(run)])
 
 
-def _in_the_moment_left(report: Callable[[], None]) -> None:
-    """Report a run that was interrupted; its work is saved by now."""
-    thread = threading.Thread(target=copy_context().run, args=(report,), name="report", daemon=True)
+def _start_thread(name: str, function: Callable[[], None]) -> threading.Thread:
+    """Start a daemon thread that shares the context of this one: Prefect's run and the known secrets."""
+    thread = threading.Thread(target=copy_context().run, args=(function,), name=name, daemon=True)
     thread.start()
-    thread.join(_JOIN_SECONDS)
+    return thread
 
 
 @contextmanager
 def _at_most_a_warning() -> Iterator[None]:
-    """Turn any error of a report into a warning: the run's outcome does not depend on it."""
+    """Turn any error in reporting into a warning, because the run's outcome does not depend on the report."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 (a git command, a file, a fault of this program)
-        get_run_logger().warning("there is no report: %s: %s", type(error).__name__, error)
+        get_run_logger().warning("the run could not be reported: %s: %s", type(error).__name__, error)
 
 
 @contextmanager
-def _introduced(run: ImplementRun) -> Iterator[None]:
-    """Tag the run, and look up its deployment's name, while it works."""
+def _tagging(run: ImplementRun) -> Iterator[None]:
+    """Tag the run, and look up the name of its deployment, while it works."""
 
-    def introduce() -> None:
-        with suppress(Exception):  # the report does both again, and warns
+    def tag() -> None:
+        with suppress(Exception):  # the report does both again, and warns if it fails
             set_tags(_tags(run))
-            deployment_name()  # which Prefect remembers
+            deployment_name()  # Prefect caches the name
 
-    thread = threading.Thread(target=copy_context().run, args=(introduce,), name="tags", daemon=True)
-    thread.start()
+    thread = _start_thread("tags", tag)
     yield
     thread.join(_JOIN_SECONDS)
 
 
 def _tags(run: ImplementRun) -> list[str]:
-    is_named = runtime.flow_run.parameters.get("branch_name")
-    branch = [f"branch:{run.request.branch_name}"] if is_named else []
+    names_branch = runtime.flow_run.parameters.get("branch_name")
+    branch = [f"branch:{run.request.branch_name}"] if names_branch else []
     return [f"model:{run.agent.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]
-
-
-def _store_of_refused_run() -> RunStore | None:
-    try:
-        return run_store(str(runtime.flow_run.id))
-    except Exception:  # noqa: BLE001 (the store may be the reason for the refusal; the report is published anyway)
-        return None

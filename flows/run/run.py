@@ -1,4 +1,4 @@
-"""What is known of a run from its start. None of it changes; what the run does is in its saved state."""
+"""The facts about a run that are known when it starts. Its progress is in its saved state."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ class Run:
     steps: StepTimes
     """The times of the steps so far."""
     warnings: list[str]
-    """What the report should warn of, added by the steps."""
+    """The warnings for the report, which the steps add."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class ImplementRun(Run):
 
 
 def scheduled_start() -> datetime:
-    """Return when this run was to start: the same for each of its attempts."""
+    """Return the time for which this run was scheduled, which is the same for each of its attempts."""
     return runtime.flow_run.scheduled_start_time or datetime.now(UTC)
 
 
 def default_branch() -> str:
-    """Return the branch of a run that names none."""
+    """Return the name of the branch for a run without the parameter `branch_name`."""
     return default_branch_name(scheduled_start(), str(runtime.flow_run.id))
 
 
 def flow_run_name() -> str:
-    """Name a run by its repository and branch; its parameters are not checked yet."""
+    """Return the name of a flow run: its repository and branch. Its parameters are not checked yet."""
     parameters = runtime.flow_run.parameters
     repository = str(parameters.get("repo_url", "")).rstrip("/").rpartition("/")[2].removesuffix(".git")
     return one_line(f"{repository} @ {parameters.get('branch_name') or default_branch()}")

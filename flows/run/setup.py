@@ -1,4 +1,4 @@
-"""The set-up of a run: its parameters checked, its provider found, before anything is started or spent."""
+"""Sets up a run: checks its parameters and connects to its provider before anything is started or paid for."""
 
 import os
 from typing import TYPE_CHECKING, Any, cast
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace, steps: StepTimes) -> ImplementRun:
-    """Check everything that can be checked without a server; raise the named error of the first thing that is wrong."""
+    """Check everything that can be checked without a server; raise the named error for the first problem."""
     check_environment(os.environ)
     request = parameters.checked(branch_name=default_branch())
     block = load_claude_code(request.claude_code_block) if request.claude_code_block else None
@@ -43,7 +43,7 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
 
 
 def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Run:
-    """Return a run that delivers the change of another one; raise `NoSavedChange` if that has saved none here."""
+    """Return a run that delivers the change of another run; raise `NoSavedChange` if that run has saved no change."""
     check_environment(os.environ)
     steps = record_steps()
     saved = SavedRun(run_store(parameters.flow_run_id))
@@ -51,8 +51,8 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Run:
     saved.load_change()
     if saved.plan is None or saved.finished is None or not saved.finished.bundle:
         raise NoSavedChange(
-            f"the run {parameters.flow_run_id!r} has saved no change here: check the id, and that this process uses "
-            "the run store of that run"
+            f"the run {parameters.flow_run_id!r} has saved no change here: check the id, and check that this process "
+            "uses the run store of that run"
         )
     request = ImplementParameters(
         repo_url=saved.plan.repo_url,
@@ -68,26 +68,29 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Run:
 
 
 def load_claude_code(name: str) -> "ClaudeCode":
-    """Load the block document; raise `BlockNotFound` if there is none."""
+    """Load the block document; raise `BlockNotFound` if it does not exist."""
     from blocks.claude_code import ClaudeCode  # noqa: PLC0415 (its import takes a second)
 
     try:
         return ClaudeCode.load(name)  # type: ignore[return-value]
     except ValueError:
-        raise BlockNotFound(f"there is no Claude Code block {name!r}: make it in Prefect's UI under Blocks") from None
+        raise BlockNotFound(f"there is no Claude Code block {name!r}: create it in Prefect's UI under Blocks") from None
 
 
 def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> ModelProvider:
-    """Return the provider with its credentials; raise the named error of those that are missing."""
+    """Return the provider, connected with its credentials; raise the named error if they are missing."""
     provider = PROVIDERS[options.provider]
     block_value = getattr(block, provider.block_field) if block and provider.block_field else None
     return provider.connect(block_value, options.aws_region, options.model_id)
 
 
 def redact_secrets() -> None:
-    """Have the secrets of this process redacted from all that it logs and publishes."""
+    """Start to redact the secrets of this process in everything that it logs and publishes."""
     set_up_logs()
-    SECRETS.learn_environment({**os.environ, **_prefect_credentials()})
+    api = get_current_settings().api  # its credentials may be in a profile, and in no variable
+    settings = {"PREFECT_API_KEY": api.key, "PREFECT_API_AUTH_STRING": api.auth_string}
+    credentials = {name: secret.get_secret_value() for name, secret in settings.items() if secret}
+    SECRETS.learn_environment({**os.environ, **credentials})
     for provider in PROVIDERS.values():
         for variable in provider.secret_variables:
             SECRETS.learn(variable, os.environ.get(variable))
@@ -95,16 +98,9 @@ def redact_secrets() -> None:
 
 
 def run_store(flow_run_id: str, attempt: str = "") -> RunStore:
-    """Return the store of a run, in Prefect's result storage; raise `InvalidCredential`."""
+    """Return the store of a run, in Prefect's result storage; raise `InvalidCredential` for unusable keys."""
     files: Any = get_default_result_storage()
-    keys = getattr(files, "credentials", None)
-    if isinstance(keys, AwsBlock):
-        files.credentials = usable_block(keys, "the block of Prefect's result storage")
+    block = getattr(files, "credentials", None)
+    if isinstance(block, AwsBlock):
+        files.credentials = usable_block(block, "the block of Prefect's result storage")
     return RunStore(cast("FileSystem", files), flow_run_id, attempt=attempt)
-
-
-def _prefect_credentials() -> dict[str, str]:
-    """Return the credentials of the Prefect API: they may be in a profile, and in no variable."""
-    api = get_current_settings().api
-    settings = {"PREFECT_API_KEY": api.key, "PREFECT_API_AUTH_STRING": api.auth_string}
-    return {name: secret.get_secret_value() for name, secret in settings.items() if secret}

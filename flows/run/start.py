@@ -1,4 +1,4 @@
-"""The start of a run's work: where it starts from is saved, so that every later attempt starts from the same."""
+"""Starts a run's work: saves the commit and instructions that it starts from, so that later attempts use the same."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,9 +28,9 @@ def start_work(run: Run, checkout: Checkout, instructions: Instructions) -> Plan
 
 
 def _request(parameters: Mapping[str, Any]) -> bytes:
-    """Return the parameters as JSON, without the values of variables in the settings, which may be secrets."""
+    """Return the parameters as JSON. The environment variables in the settings may be secrets, so they are redacted."""
     settings = parameters.get("claude_settings", {})
-    hidden = {"env": dict.fromkeys(settings["env"], REDACTED)} if isinstance(settings.get("env"), dict) else {}
-    shown = {**parameters, "claude_settings": {**settings, **hidden}}
-    as_json = orjson.dumps(shown, default=lambda model: model.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
+    redacted = {"env": dict.fromkeys(settings["env"], REDACTED)} if isinstance(settings.get("env"), dict) else {}
+    request = {**parameters, "claude_settings": {**settings, **redacted}}
+    as_json = orjson.dumps(request, default=lambda model: model.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
     return SECRETS.redact_bytes(as_json) + b"\n"

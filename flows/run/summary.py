@@ -1,4 +1,4 @@
-"""What is known of a run at its end, gathered while its directories are there."""
+"""Summarizes a run at its end, while its directories still exist."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -8,12 +8,12 @@ from typing import Any, Final
 from prefect import get_run_logger, runtime
 
 from flows.agent.outcome import report
-from flows.agent.transcript import last_words
+from flows.agent.transcript import last_result_and_text
 from flows.errors import RunError
 from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
-from flows.repository.collect import Change, collected, patch
+from flows.repository.collect import collected_change, patch
 from flows.run.run import ImplementRun, Run
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
@@ -25,7 +25,7 @@ _REPORTED: Final = (StateFile.BUNDLE, StateFile.TRANSCRIPT_PAGE, StateFile.TRANS
 
 
 def refusal_summary(parameters: Mapping[str, Any], steps: StepTimes, error: BaseException | None) -> RunSummary:
-    """Return what is known of a run that was refused before it started."""
+    """Return the summary of a run that was refused before it started."""
     repo_url = None
     with suppress(RunError):
         repo_url = RepoUrl.parse(str(parameters.get("repo_url", "")))
@@ -33,7 +33,7 @@ def refusal_summary(parameters: Mapping[str, Any], steps: StepTimes, error: Base
 
 
 def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
-    """Return what is known of a run that started."""
+    """Return the summary of a run that started."""
     summary = RunSummary(
         flow_run_id=str(runtime.flow_run.id),
         deployment=deployment_name(),
@@ -52,7 +52,9 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
         )
     if run.saved.plan is None:
         return summary
-    change = _change(run)
+    change = None
+    with suppress(RunError):  # the trusted repository may not exist yet
+        change = collected_change(run.workspace.clean_git, run.saved.plan.checkout)
     return replace(
         summary,
         checkout=replace(run.saved.plan.checkout, branch=run.request.branch_name),
@@ -60,14 +62,6 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
         change=change,
         patch=patch(run.workspace.clean_git, change) if change else "",
     )
-
-
-def _change(run: Run) -> Change | None:
-    """Return the change that is in the trusted repository by now; None if the repository is not there yet."""
-    if run.saved.plan:
-        with suppress(RunError):
-            return collected(run.workspace.clean_git, run.saved.plan.checkout)
-    return None
 
 
 def _agent_report(run: ImplementRun) -> AgentReport | None:
@@ -78,7 +72,7 @@ def _agent_report(run: ImplementRun) -> AgentReport | None:
         return None
     with run.workspace.transcript.open("rb") as file:
         file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
-        result, text = last_words(file.read())
+        result, text = last_result_and_text(file.read())
     unfinished, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
     return replace(unfinished, summary=unfinished.summary or sanitize(text), turns=unfinished.turns or meter.replies)
 
@@ -94,8 +88,8 @@ def _warnings(run: Run) -> Iterator[str]:
 
 
 def save_transcript_page(run: ImplementRun) -> None:
-    """Save the transcript as a page for a browser; a run can do without it, so an error becomes a warning."""
-    from flows.reporting.transcript.page import page  # noqa: PLC0415 (the template engine is needed here only)
+    """Save the transcript as a page for a browser. The page is optional, so an error becomes a warning."""
+    from flows.reporting.transcript.page import render_page  # noqa: PLC0415 (only this function needs the template engine)
 
     if not run.workspace.transcript.exists():
         return
@@ -107,15 +101,15 @@ def save_transcript_page(run: ImplementRun) -> None:
     }
     title = f"{run.request.repo_url.name} @ {run.request.branch_name}"
     try:
-        html = page(run.workspace.transcript, title, facts, plan.instructions.main_text if plan else "")
+        html = render_page(run.workspace.transcript, title, facts, plan.instructions.main_text if plan else "")
         run.saved.store.without_retries.save(StateFile.TRANSCRIPT_PAGE, html)
-    except Exception as error:  # noqa: BLE001 (whatever goes wrong, the run is not worse for it)
-        get_run_logger().warning("there is no page of the transcript: %s: %s", type(error).__name__, error)
+    except Exception as error:  # noqa: BLE001 (the run's outcome does not depend on the page)
+        get_run_logger().warning("the page of the transcript is not saved: %s: %s", type(error).__name__, error)
 
 
 def deployment_name() -> str:
-    """Return the name of the run's deployment, without the flow's; empty if it has none, or the API does not answer."""
+    """Return the name of the run's deployment; empty if the run has none, or if the API does not answer."""
     try:
         return str(runtime.deployment.name or "")
-    except Exception:  # noqa: BLE001 (Prefect asks its API, which may not answer)
+    except Exception:  # noqa: BLE001 (Prefect looks it up in its API, which may not answer)
         return ""

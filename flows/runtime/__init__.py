@@ -1,1 +1,1 @@
-"""What starts a process that executes a flow."""
+"""The start and the end of a process that executes a flow."""

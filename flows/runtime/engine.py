@@ -1,6 +1,6 @@
 """`python -m flows.runtime.engine`: Prefect's engine (`python -m prefect.engine`) for a worker, which supervises it.
 
-The flow is loaded first, and what it needs next while the engine asks the Prefect server about the run.
+The flow is loaded first. What the flow needs next is loaded while the engine requests the run from the Prefect server.
 """
 
 import os
@@ -13,7 +13,7 @@ from flows.runtime.startup import end_without_heartbeats, importing, send_events
 
 
 def prepare_environment() -> None:
-    """Strip the credentials that Prefect reads; end this process with the named error if one cannot be sent.
+    """Strip the credentials that Prefect reads; exit with the named error if one of them cannot be sent.
 
     The flow checks the credentials that it uses itself, so that its run ends with that error.
     """
@@ -25,10 +25,10 @@ def prepare_environment() -> None:
 
 
 def load() -> None:
-    """Load the flow, and begin to load what it needs next."""
+    """Load the flow, and start to load what it needs next."""
     prepare_environment()
     with importing():
-        import flows.implement  # noqa: F401, PLC0415 (the whole of Prefect)
+        import flows.implement  # noqa: F401, PLC0415 (it imports all of Prefect)
     from flows.run.preload import preload  # noqa: PLC0415
 
     preload()
@@ -36,7 +36,7 @@ def load() -> None:
 
 
 def run() -> None:
-    """Be Prefect's engine, of the run that PREFECT__FLOW_RUN_ID or the argument names."""
+    """Run Prefect's engine for the run that PREFECT__FLOW_RUN_ID or the argument names."""
     sys.argv = ["prefect.engine", *sys.argv[1:]]
     sys.modules.pop("prefect.engine", None)
     try:

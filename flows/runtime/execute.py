@@ -1,8 +1,8 @@
-"""`python -m flows.runtime.execute [id]`: `prefect flow-run execute`, importing Prefect once, not three times.
+"""`python -m flows.runtime.execute [id]`: `prefect flow-run execute`, but it imports Prefect once, not three times.
 
-Prefect's command starts a second process, which prepares a workspace, and turns that into a third, which is the engine.
-Here the engine is a fork of the first, taken before there is a thread or a connection. All else is Prefect's own: the
-supervisor that watches for a cancellation, hands the run back on SIGTERM, and reports an engine that died.
+Prefect's command starts a second process, which prepares a workspace and then becomes a third program, the engine.
+Here the engine is a fork of the first process, made before it has any thread or connection. Everything else is
+Prefect's own: the supervisor watches for a cancellation, hands the run back on SIGTERM, and reports a crashed engine.
 """
 
 import asyncio
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
     from prefect.runner._control_channel import ControlChannel
     from prefect.runner._hook_runner import HookRunner
 
-_BEGIN_BYTES: Final = 2**16
+_RECEIVE_BYTES: Final = 2**16
 
 
 @dataclass
 class _Engine:
-    """The engine's process, as anyio's processes are spoken to."""
+    """The engine's process, with the interface of a process of anyio."""
 
     pid: int
-    begin: socket.socket
+    connection: socket.socket
     returncode: int | None = None
 
     def start(self, variables: dict[str, str]) -> None:
-        """Let it begin, with what it needs to talk to its supervisor."""
-        self.begin.sendall(json.dumps(variables).encode())
-        self.begin.close()
+        """Let the engine start, with the environment variables for talking to its supervisor."""
+        self.connection.sendall(json.dumps(variables).encode())
+        self.connection.close()
 
     async def wait(self) -> int:
-        """Return its exit status, or less than nothing for a signal, when it has ended."""
+        """Wait until the process has ended, and return its exit status (negative for a signal)."""
         _, status = await asyncio.to_thread(os.waitpid, self.pid, 0)
         self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
 
 class ForkedEngineStarter:
-    """In the place of Prefect's own starter, whose signature it has."""
+    """Replaces Prefect's own starter, and has the same signature."""
 
     engine: _Engine
 
@@ -55,17 +55,17 @@ class ForkedEngineStarter:
 
     @property
     def hook_runner(self) -> "HookRunner":
-        """Runs the flow's hooks of a cancellation or a crash."""
+        """Runs the flow's hooks for a cancellation or a crash."""
         from prefect.flows import load_flow_from_flow_run  # noqa: PLC0415 (seldom needed)
         from prefect.runner._hook_runner import HookRunner  # noqa: PLC0415
 
         return HookRunner(resolve_flow=load_flow_from_flow_run)
 
     def close(self) -> None:
-        """There is no workspace to remove."""
+        """Do nothing: this starter creates no workspace that would have to be removed."""
 
     async def start(self, flow_run: "FlowRun", task_status: "anyio.abc.TaskStatus[Any]") -> None:
-        """Let the engine begin, and return when it has ended."""
+        """Let the engine start, and return when it has ended."""
         from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope  # noqa: PLC0415
 
         port, token = self._control_channel.register(flow_run.id)
@@ -81,40 +81,36 @@ class ForkedEngineStarter:
 
 
 def main() -> None:
-    """Fork the engine of the run that the argument or PREFECT__FLOW_RUN_ID names, and supervise it."""
+    """Fork the engine for the run that the argument or PREFECT__FLOW_RUN_ID names, and supervise it."""
     if len(sys.argv) > 1:
         os.environ["PREFECT__FLOW_RUN_ID"] = sys.argv[1]
     engine.prepare_environment()
-    with importing():  # for both processes; what is not collected they go on to share
+    with importing():  # both processes share the memory of objects that are never collected
         import prefect.flow_engine  # noqa: F401, PLC0415
-    ours, theirs = socket.socketpair()
+    supervisor_end, engine_end = socket.socketpair()
     pid = os.fork()
     if pid == 0:
-        ours.close()
-        _be_the_engine(theirs)
-    theirs.close()
-    ForkedEngineStarter.engine = _Engine(pid, ours)
-    _supervise()
+        supervisor_end.close()
+        _run_engine(engine_end)
+    engine_end.close()
+    ForkedEngineStarter.engine = _Engine(pid, supervisor_end)
+    from prefect.cli import flow_run  # noqa: PLC0415 (only the supervisor needs it)
+
+    flow_run.WorkspaceResolvingEngineCommandStarter = ForkedEngineStarter  # type: ignore[assignment, attr-defined]
+    asyncio.run(flow_run.execute())
 
 
-def _be_the_engine(begin: socket.socket) -> None:
-    os.setsid()  # so that a signal to the supervisor's group does not overtake the supervisor's word
+def _run_engine(connection: socket.socket) -> None:
+    os.setsid()  # a signal to the supervisor's process group must not reach the engine before the supervisor's message
     engine.load()  # while the supervisor gets ready
-    variables = b"".join(iter(lambda: begin.recv(_BEGIN_BYTES), b""))
-    begin.close()
+    variables = b"".join(iter(lambda: connection.recv(_RECEIVE_BYTES), b""))
+    connection.close()
     if not variables:
-        sys.exit(0)  # the supervisor had no use for it
+        sys.exit(0)  # the supervisor ended without starting the engine
     os.environ.update(json.loads(variables))
     del sys.argv[1:]
     engine.run()
     sys.exit(0)
-
-
-def _supervise() -> None:
-    from prefect.cli import flow_run  # noqa: PLC0415 (the engine does without)
-
-    flow_run.WorkspaceResolvingEngineCommandStarter = ForkedEngineStarter  # type: ignore[assignment, attr-defined]
-    asyncio.run(flow_run.execute())
 
 
 if __name__ == "__main__":

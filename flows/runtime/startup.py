@@ -1,4 +1,4 @@
-"""What both ways in (`python -m flows`, `python -m flows.runtime.execute`) leave out of a process's start and end."""
+"""Shortens the start and end of a process, for `python -m flows` and for `python -m flows.runtime.execute`."""
 
 import atexit
 import gc
@@ -13,10 +13,10 @@ _EVENTS_SECONDS: Final = 2
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import what lives as long as the process: it is not looked through for garbage, now, later, or at the end.
+    """Import modules that live as long as the process. The garbage collector never scans their objects.
 
-    Prefect is some 190,000 objects. To look through them again and again takes a quarter of its import, and as long
-    once more when the process ends.
+    Importing Prefect creates some 190,000 objects. Scanning them repeatedly takes a quarter of the import's time, and
+    the scan at the end of the process takes as long again.
     """
     gc.disable()
     try:
@@ -28,19 +28,20 @@ def importing() -> Iterator[None]:
 
 
 def end_without_heartbeats() -> None:
-    """Have a flow end at once, where Prefect would wait for its heartbeats' thread, which sleeps a second at a time.
+    """Let a flow end at once. Prefect would wait for its heartbeat thread, which sleeps for a second at a time.
 
-    The thread is a daemon, and does nothing when it wakes: the run's state is final by then.
+    The thread is a daemon. It does nothing when it wakes up, because the state of the run is final at that time.
     """
-    from prefect import flow_engine  # noqa: PLC0415 (the help of `python -m flows` does without)
+    from prefect import flow_engine  # noqa: PLC0415 (`python -m flows --help` does not need it)
 
-    flow_engine._send_heartbeats = partial(flow_engine._send_heartbeats, join_on_exit=False)  # noqa: SLF001 (no other way)
+    # Prefect has no public setting for it.
+    flow_engine._send_heartbeats = partial(flow_engine._send_heartbeats, join_on_exit=False)  # noqa: SLF001
 
 
 def send_events() -> None:
-    """Wait a moment for the events that are still to be sent, of which Prefect would warn in the last lines."""
+    """Wait a moment until the last events are sent; otherwise Prefect's last log lines would warn about them."""
     from prefect.events.worker import EventsWorker  # noqa: PLC0415
 
-    waiting = Thread(target=EventsWorker.instance().wait_until_empty, daemon=True)
-    waiting.start()
-    waiting.join(_EVENTS_SECONDS)
+    thread = Thread(target=EventsWorker.instance().wait_until_empty, daemon=True)
+    thread.start()
+    thread.join(_EVENTS_SECONDS)

@@ -1,1 +1,1 @@
-"""The agent's user, its directories, and the processes that run as it."""
+"""The agent's user, a run's directories, and the processes that run as the agent."""

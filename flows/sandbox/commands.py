@@ -1,4 +1,4 @@
-"""The one way to run a command as the agent's user. git in the work tree is one such command."""
+"""Runs commands as the agent's user. git in the work tree is one of them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ def run(
     Args:
         workspace: The run's directories, and its agent's user.
         command: The command line.
-        timeout_seconds: The longest that the command may take.
+        timeout_seconds: How long the command may take.
         output_limit_bytes: How much of its output to return; the rest is dropped.
-        environment: Variables beside PATH and the agent's own.
-        stdin: The file to read from; nothing, when None.
-        beside_agent: Whether the agent works on meanwhile. If not, nothing outlives the command: a process that it
-            leaves behind could hold its output open, or change what comes next.
+        environment: Variables in addition to PATH and the agent's own.
+        stdin: The file to read from; None for no input.
+        beside_agent: Whether the agent keeps running meanwhile. If not, all processes of the agent's user are killed
+            when the command ends: one left behind could hold its output open, or interfere with later commands.
     """
-    base = {"PATH": os.environ.get("PATH", os.defpath), **workspace.agent_mark}
+    base = {"PATH": os.environ.get("PATH", os.defpath), **workspace.agent_variables}
     return run_process(
         workspace.agent.argv(command),
         environment={**base, **(environment or {})},
@@ -45,12 +45,12 @@ def run(
     )
 
 
-def check(result: CommandResult, what: str) -> CommandResult:
-    """Return the result of a command that succeeded.
+def check(result: CommandResult, action: str) -> CommandResult:
+    """Return the result of a command if it succeeded.
 
     Args:
         result: The command's result.
-        what: What the command was to do, for the message of the error.
+        action: What the command was meant to do; the error message puts it after "could not".
 
     Raises:
         DiskFull: The disk is full.
@@ -59,4 +59,4 @@ def check(result: CommandResult, what: str) -> CommandResult:
     if result.status == 0 and not result.is_timed_out:
         return result
     reason = result.stderr.strip() or "no output"
-    raise disk_full_error(reason) or CommandFailed(f"could not {what}: exit status {result.status}: {reason[-2000:]}")
+    raise disk_full_error(reason) or CommandFailed(f"could not {action}: exit status {result.status}: {reason[-2000:]}")

@@ -1,4 +1,4 @@
-"""Commands that run as the agent's user, and the processes that must not outlive a run."""
+"""Runs commands with a time limit, and kills the processes that must not outlive a run."""
 
 import os
 import signal
@@ -19,15 +19,15 @@ _OPEN: Final[ContextVar["set[subprocess.Popen[bytes]]"]] = ContextVar("open_proc
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What one command returned. `stdout` is bytes, because paths and file contents are."""
+    """The result of one command. `stdout` is bytes, because it may hold paths and contents of files."""
 
     status: int
-    """As subprocess gives it: the exit status, or the negative number of the signal that ended it."""
+    """As in subprocess: the exit status, or the negative number of the signal that ended the command."""
     stdout: bytes
     stderr: str
     is_timed_out: bool = False
     is_cut: bool = False
-    """Whether it wrote more than the limit: the rest is not in `stdout`."""
+    """Whether the command wrote more than the limit, so that `stdout` lacks the rest."""
 
     @property
     def text(self) -> str:
@@ -45,16 +45,16 @@ def run_process(
     output_limit_bytes: int,
     on_exit: Callable[[], None] | None = None,
 ) -> CommandResult:
-    """Run a command with exactly `environment`, in a session of its own, to its end.
+    """Run a command in a session of its own, and wait for its end.
 
     Args:
         argv: The command line.
         environment: The whole environment of the process.
-        stdin: The file to read from; nothing, when None.
-        cwd: The directory to run it in.
-        timeout_seconds: The longest that it may take; then its process group is killed.
+        stdin: The file to read from; None for no input.
+        cwd: The working directory of the process.
+        timeout_seconds: How long the command may take before its process group is killed.
         output_limit_bytes: How much of standard output to return. The rest is read and dropped.
-        on_exit: Called when the process has ended, although its children may still hold the output open.
+        on_exit: Called when the process has ended. Its children may still hold the output open then.
     """
     process = subprocess.Popen(
         argv,
@@ -65,13 +65,13 @@ def run_process(
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    with ended_with_run(process):
+    with track_process(process):
         stdout, stderr = _Output(process.stdout, output_limit_bytes), _Output(process.stderr, _STDERR_LIMIT_BYTES)
         deadline = time.monotonic() + timeout_seconds
         has_ended = _ends_within(process, timeout_seconds)
         if on_exit is not None:
             on_exit()
-        # A process that the command left behind may hold the output open for as long as it lives.
+        # A process that the command left behind could hold the output open for as long as it lives.
         is_read = stdout.ends_by(deadline) & stderr.ends_by(deadline)
     text = bytes(stderr.content).decode("utf-8", "replace")
     return CommandResult(process.returncode, bytes(stdout.content), text, not (has_ended and is_read), stdout.is_cut)
@@ -88,10 +88,10 @@ def _ends_within(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
 
 
 class _Output:
-    """Reads a pipe to its end in a thread, and keeps the beginning."""
+    """Reads a pipe to its end in a thread, and stores its beginning."""
 
     def __init__(self, pipe: IO[bytes] | None, limit_bytes: int) -> None:
-        assert pipe is not None  # noqa: S101 (Popen was told to make one)
+        assert pipe is not None  # noqa: S101 (Popen was asked for a pipe)
         self.content = bytearray()
         self.is_cut = False
         self._limit = limit_bytes
@@ -99,7 +99,7 @@ class _Output:
         self._thread.start()
 
     def ends_by(self, deadline: float) -> bool:
-        """Wait for the end of the output, a moment at least; return whether it was reached."""
+        """Wait until the output ends or the deadline passes, at least one second; return whether the output ended."""
         self._thread.join(max(_MOMENT_SECONDS, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
@@ -112,8 +112,8 @@ class _Output:
 
 
 @contextmanager
-def no_process_outlives() -> Iterator[None]:
-    """Kill, when the context ends, what other threads started in it and still wait for, such as a silent server."""
+def kill_tracked_processes() -> Iterator[None]:
+    """When the context ends, kill the processes that other threads still wait for, such as git on a silent server."""
     processes: set[subprocess.Popen[bytes]] = set()
     token = _OPEN.set(processes)
     try:
@@ -125,8 +125,8 @@ def no_process_outlives() -> Iterator[None]:
 
 
 @contextmanager
-def ended_with_run(process: "subprocess.Popen[bytes] | None") -> Iterator[None]:
-    """Let `no_process_outlives` kill the process if its context ends before this one."""
+def track_process(process: "subprocess.Popen[bytes] | None") -> Iterator[None]:
+    """Let an enclosing `kill_tracked_processes` kill the process if that context ends before this one."""
     processes = _OPEN.get(set())
     if process is not None:
         processes.add(process)
@@ -138,6 +138,6 @@ def ended_with_run(process: "subprocess.Popen[bytes] | None") -> Iterator[None]:
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process that leads a session, with its group."""
+    """Kill a process that leads a session, together with its process group."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

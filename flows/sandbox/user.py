@@ -1,7 +1,7 @@
-"""The agent's user: a uid of its own for each run, so that the kernel keeps the agent away from everything of ours.
+"""The agent's user: a separate uid for each run, so that the kernel keeps the agent away from the trusted side.
 
-Only root on Linux can isolate the agent. Elsewhere the same calls run it as this process's own user, and
-`missing_isolation` says so. A process of the agent is known by its uid or, without isolation, by a mark in its
+Only root on Linux can isolate the agent. Elsewhere the same calls run the agent as this process's own user, and
+`missing_isolation` says why. A process of the agent is recognised by its uid or, without isolation, by a mark in its
 environment.
 """
 
@@ -24,17 +24,17 @@ import psutil
 
 FIRST_UID: Final = 70_000
 UID_COUNT: Final = 10_000
-"""A range that neither Debian's accounts (below 65,536) nor subordinate uids (from 100,000) use.
+"""The number of uids from `FIRST_UID` on: Debian's accounts are below 65,536, subordinate uids start at 100,000.
 
-A run takes two: the agent's, and the one `UID_COUNT` above it for what ends the agent.
+A run uses two uids: the agent's, and the one that is `UID_COUNT` higher, for the process that kills the agent.
 """
 
 _SHARED: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")  # noqa: S108 (cleaned, not used)
-"""Where every user may leave files: the next run with this uid would own them."""
+"""Directories in which every user may create files. The next run with the same uid would own the files left there."""
 
 MARK: Final = "CLAUDE_CODE_HEADLESS_RUN"
 _END_TIMEOUT_SECONDS: Final = 30
-_LOOK_SECONDS: Final = 0.02
+_POLL_SECONDS: Final = 0.02
 _KILL_ALL: Final = f"""
 import contextlib, os, sys
 uid = int(sys.argv[1])
@@ -44,13 +44,13 @@ os.setresuid(killer, uid, killer)
 with contextlib.suppress(ProcessLookupError):
     os.kill(-1, 9)
 """
-"""Kills as the agent's user, but with a real and a saved uid of its own, so that the agent cannot kill it first."""
+"""Kills all processes of the agent's user. Its own real and saved uids differ, so the agent cannot kill it."""
 
 _OOM_SCORE: Final = 500
-"""proc(5)'s oom_score_adj for the agent: as though it used half of the memory more than it does."""
+"""proc(5)'s oom_score_adj for the agent: the kernel treats it as if it used half of all memory in addition."""
 
 _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**30}
-"""setrlimit(2)'s RLIMIT_… for the agent: open files, processes of its uid, bytes of one file."""
+"""The agent's limits, by setrlimit(2)'s names: bytes of a core dump, open files, processes of its uid, file size."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,18 @@ class AgentUser:
     mark: str
     """The value of the `MARK` environment variable of every process of this run's agent."""
     missing_isolation: str = ""
-    """Why the agent is not isolated, as a sentence; empty if it is."""
+    """The reason why the agent is not isolated; empty if it is."""
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """Return `command` as the agent's user runs it: no capability, no group, no way to gain a privilege."""
+        """Return the command line that runs `command` as the agent, without capabilities, groups or new privileges."""
         if self.uid is None:
             return list(command)
-        # Where memory runs out, the kernel is to end the agent, and not the flow that has to keep its work.
-        return ["choom", "-n", str(_OOM_SCORE), "--", "prlimit", *_limits(), *self._drop(), *command]
-
-    def _drop(self) -> list[str]:
-        ids = [f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
-        # Where the flow is killed alone there is nobody left to end the agent.
-        return ["setpriv", *ids, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL"]
+        # If memory runs out, the kernel should kill the agent and not the flow, which has to save the agent's work.
+        memory = ["choom", "-n", str(_OOM_SCORE), "--"]
+        user = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+        # pdeathsig ends the agent if the flow's process alone is killed.
+        privileges = ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL"]
+        return [*memory, "prlimit", *_limits(), *user, *privileges, *command]
 
     def give(self, path: Path) -> None:
         """Make the agent the owner of `path` and of everything below it; links are not followed."""
@@ -82,37 +81,40 @@ class AgentUser:
         for folder, folders, files in os.walk(path):
             for name in (*folders, *files):
                 os.chown(os.path.join(folder, name), self.uid, self.uid, follow_symlinks=False)  # noqa: PTH118 (walks)
-        # Last: as long as the directory itself is closed, nobody can put a link where we are about to walk.
+        # The directory itself comes last: while it is closed to the agent, no link can appear in the tree being walked.
         os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
     def lend(self, path: Path) -> None:
-        """Let the agent read `path`, a file or a directory of ours, and not change it."""
+        """Let the agent read `path`, a file or directory of the trusted side, but not change it."""
         if self.uid is None:
             return
         os.chown(path, 0, self.uid)
         path.chmod(0o750 if path.is_dir() else 0o640)
 
     def end_processes(self) -> None:
-        """Kill every process of the agent, and return when none is left."""
+        """Kill all processes of the agent, and return when none is left."""
         deadline = time.monotonic() + _END_TIMEOUT_SECONDS
-        # Kill before the first look: processes that fork and end, one after the other, are in no list that one reads.
+        # Kill before listing: a chain of processes, each of which forks and exits at once, may appear in no list.
         self._kill_all()
         while alive := self.processes():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"processes of the agent are still alive: {alive}")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             self._kill_all()
 
-    def remove_left_files(self) -> None:
-        """Remove what the agent left where every user may; after its processes, for they could leave more."""
+    def remove_leftover_files(self) -> None:
+        """Remove the agent's files from the directories that every user may write to.
+
+        Call this after `end_processes`: a process that is still alive could leave more files.
+        """
         if self.uid is None:
             return
         for folder in {*_SHARED, tempfile.gettempdir()}:
             with suppress(OSError), os.scandir(folder) as entries:
-                for entry in [entry for entry in entries if self._left(entry)]:
+                for entry in [entry for entry in entries if self._owns_entry(entry)]:
                     shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)  # noqa: PTH108
 
-    def _left(self, entry: os.DirEntry[str]) -> bool:
+    def _owns_entry(self, entry: os.DirEntry[str]) -> bool:
         try:
             return entry.stat(follow_symlinks=False).st_uid == self.uid
         except FileNotFoundError:
@@ -120,7 +122,7 @@ class AgentUser:
 
     def _kill_all(self) -> None:
         if self.uid is not None:
-            # With -1, kill(2) signals all of a uid at once: a fork cannot slip past it, as it could past a list.
+            # With -1, kill(2) signals all processes of a uid at once: no fork escapes it, as one could escape a list.
             subprocess.run([sys.executable, "-I", "-S", "-c", _KILL_ALL, str(self.uid)], check=False)
             return
         for process in self.processes():
@@ -128,10 +130,10 @@ class AgentUser:
                 process.kill()
 
     def processes(self) -> list[psutil.Process]:
-        """Return what is alive of the agent's processes."""
-        return [process for process in psutil.process_iter() if self._owns(process)]
+        """Return the agent's processes that are alive."""
+        return [process for process in psutil.process_iter() if self._owns_process(process)]
 
-    def _owns(self, process: psutil.Process) -> bool:
+    def _owns_process(self, process: psutil.Process) -> bool:
         try:
             if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
                 return False
@@ -143,17 +145,18 @@ class AgentUser:
 
 
 def _limits() -> list[str]:
-    """Return prlimit's options; a limit of the host that is lower already stays."""
+    """Return prlimit's options; a limit of the host that is already lower stays in force."""
     hard = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1] for name in _LIMITS}
-    lowest = {
-        name: most if hard[name] == resource.RLIM_INFINITY else min(most, hard[name]) for name, most in _LIMITS.items()
+    limits = {
+        name: limit if hard[name] == resource.RLIM_INFINITY else min(limit, hard[name])
+        for name, limit in _LIMITS.items()
     }
-    return [f"--{name.lower()}={most}" for name, most in lowest.items()]
+    return [f"--{name.lower()}={limit}" for name, limit in limits.items()]
 
 
 @contextmanager
 def agent_user(mark: str) -> Iterator[AgentUser]:
-    """Take a uid that no other run on this host has, for as long as the context lasts."""
+    """Reserve a uid that no other run on this host uses, until the context ends."""
     reason = _reason_for_no_isolation()
     if reason:
         yield AgentUser(None, mark, reason)
@@ -164,7 +167,7 @@ def agent_user(mark: str) -> Iterator[AgentUser]:
 
 
 def _reason_for_no_isolation() -> str:
-    consequence = "the agent runs as this process's own user and can read what that user can"
+    consequence = "the agent runs as this process's own user and can read everything that this user can"
     if os.geteuid() != 0:
         return f"not running as root: {consequence}"
     if missing := [name for name in ("choom", "prlimit", "setpriv") if not shutil.which(name)]:
@@ -176,7 +179,10 @@ def _reason_for_no_isolation() -> str:
 
 
 def _claim_uid() -> tuple[int, socket.socket]:
-    """Return a uid and what holds it: a name that the kernel gives to one socket, and frees when its process ends."""
+    """Return a uid and the socket that reserves it.
+
+    The kernel gives the socket's abstract name to one socket only, and frees it when the process ends.
+    """
     for offset in random.sample(range(UID_COUNT), UID_COUNT):
         claim = socket.socket(socket.AF_UNIX)
         try:
@@ -185,4 +191,4 @@ def _claim_uid() -> tuple[int, socket.socket]:
             claim.close()
             continue
         return FIRST_UID + offset, claim
-    raise RuntimeError(f"all {UID_COUNT} agent users of this host are taken")
+    raise RuntimeError(f"all {UID_COUNT} uids for agents on this host are in use")

@@ -1,9 +1,9 @@
 """The directories of one run.
 
-<run>/trusted/       0700, ours: clean.git, the transcript, what the agent said on stderr
-<run>/instructions/  ours, lent to the agent: read-only files
-<run>/config/        ours, lent to the agent: Claude Code's settings and system prompt
-<run>/agent/         0700, the agent's: its work tree, home and temporary files
+<run>/trusted/       0700, owned by the trusted side: clean.git, the transcript, the agent's stderr
+<run>/instructions/  owned by the trusted side, readable by the agent: the instruction files
+<run>/config/        owned by the trusted side, readable by the agent: Claude Code's settings and system prompt
+<run>/agent/         0700, owned by the agent: its work tree, home and temporary files
 """
 
 import os
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flows.sandbox.processes import no_process_outlives
+from flows.sandbox.processes import kill_tracked_processes
 from flows.sandbox.user import MARK, AgentUser, agent_user
 
 _RESERVE_BYTES: Final = 32 * 2**20
@@ -25,34 +25,34 @@ _FULL_BYTES: Final = 2**20
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where one run works, and as whom its agent does."""
+    """The directories of one run, and the user that its agent runs as."""
 
     root: Path
     agent: AgentUser
 
     @property
     def trusted(self) -> Path:
-        """Ours alone."""
+        """The directory that only the trusted side can read."""
         return self.root / "trusted"
 
     @property
     def clean_git(self) -> Path:
-        """The bare repository that the token's remote is fetched into and pushed from."""
+        """The trusted bare repository: fetches from the remote go into it, and pushes start from it."""
         return self.trusted / "clean.git"
 
     @property
     def transcript(self) -> Path:
-        """The agent's event stream, as it came."""
+        """The file with the agent's event stream, unchanged."""
         return self.trusted / "transcript.jsonl"
 
     @property
     def instructions(self) -> Path:
-        """The instruction files, readable by the agent."""
+        """The directory of the instruction files, which the agent can read."""
         return self.root / "instructions"
 
     @property
     def config(self) -> Path:
-        """What we tell Claude Code by file, readable by the agent."""
+        """The directory of Claude Code's settings and system prompt, which the agent can read."""
         return self.root / "config"
 
     @property
@@ -71,35 +71,35 @@ class Workspace:
         return self.root / "agent" / "tmp"
 
     @property
-    def agent_mark(self) -> dict[str, str]:
-        """What every process of the agent has in its environment."""
+    def agent_variables(self) -> dict[str, str]:
+        """The environment variables that every process of the agent has."""
         return {"HOME": str(self.home), "TMPDIR": str(self.tmp), MARK: self.agent.mark}
 
     def reachable_by_agent(self, program: Path) -> Path:
-        """Return a path at which the agent's user can execute `program`: its own, or a link or copy among the run's."""
+        """Return a path at which the agent can execute `program`: its own path, or a link or copy below `root`."""
         if subprocess.run(self.agent.argv(["test", "-x", str(program)]), check=False).returncode == 0:
             return program
-        here = self.root / "bin" / program.name
-        here.parent.mkdir(mode=0o755, exist_ok=True)
-        here.parent.chmod(0o755)
-        if not here.exists():
+        link = self.root / "bin" / program.name
+        link.parent.mkdir(mode=0o755, exist_ok=True)
+        link.parent.chmod(0o755)
+        if not link.exists():
             try:
-                here.hardlink_to(program)
+                link.hardlink_to(program)
             except OSError:
-                shutil.copy(program, here)
-        return here
+                shutil.copy(program, link)
+        return link
 
     @property
     def disk_is_full(self) -> bool:
-        """Whether next to nothing more can be written where the run works."""
+        """Whether less than 1 MiB is free on the disk that holds the run's directories."""
         return shutil.disk_usage(self.root).free < _FULL_BYTES
 
     def release_reserve(self) -> None:
-        """Give back the room that was put by for keeping the work when the disk is full."""
+        """Free the disk space that is reserved for saving the agent's work when the disk is full."""
         (self.trusted / "reserve").unlink(missing_ok=True)
 
     def lend(self, path: Path, content: bytes) -> Path:
-        """Write a file that the agent may read."""
+        """Write a file that the agent may read but not change; return its path."""
         path.write_bytes(content)
         self.agent.lend(path)
         return path
@@ -107,31 +107,31 @@ class Workspace:
 
 @contextmanager
 def workspace() -> Iterator[Workspace]:
-    """Make the directories of a run; at the end, whatever happened, end the agent's processes and remove them."""
+    """Create the directories of a run; at the end, even after an error, end the agent's processes and remove them."""
     root = Path(tempfile.mkdtemp(prefix="claude-code-headless-"))
     try:
-        with agent_user(mark=str(root)) as user, no_process_outlives():
-            made = Workspace(root, user)
+        with agent_user(mark=str(root)) as user, kill_tracked_processes():
+            directories = Workspace(root, user)
             try:
-                _make_directories(made)
-                yield made
+                _make_directories(directories)
+                yield directories
             finally:
                 user.end_processes()
-                user.remove_left_files()
+                user.remove_leftover_files()
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _make_directories(made: Workspace) -> None:
-    made.root.chmod(0o711)
-    made.trusted.mkdir(mode=0o700)
+def _make_directories(directories: Workspace) -> None:
+    directories.root.chmod(0o711)
+    directories.trusted.mkdir(mode=0o700)
     if hasattr(os, "posix_fallocate"):
-        with suppress(OSError), (made.trusted / "reserve").open("wb") as reserve:
+        with suppress(OSError), (directories.trusted / "reserve").open("wb") as reserve:
             os.posix_fallocate(reserve.fileno(), 0, _RESERVE_BYTES)
-    for path in (made.instructions, made.config):
+    for path in (directories.instructions, directories.config):
         path.mkdir(mode=0o700)
-        made.agent.lend(path)
-    for path in (made.work_tree, made.home, made.tmp):
+        directories.agent.lend(path)
+    for path in (directories.work_tree, directories.home, directories.tmp):
         path.mkdir(mode=0o700, parents=True)
-    made.agent.give(made.root / "agent")
-    (made.root / "agent").chmod(0o700)
+    directories.agent.give(directories.root / "agent")
+    (directories.root / "agent").chmod(0o700)

@@ -1,1 +1,1 @@
-"""What a run saves, so that another machine can resume it."""
+"""The saved state of a run, from which another machine can resume it."""

@@ -1,4 +1,4 @@
-"""What a finished agent reports of its work."""
+"""The report of an agent that has finished its work."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AgentReport:
-    """The agent's last words and counts, over all attempts of the run."""
+    """The agent's last message, and its counts over all attempts of the run."""
 
     summary: str
     turns: int

@@ -1,7 +1,7 @@
-"""A long stream of bytes in the run store, saved in chunks of bounded size, so that memory never holds all of it.
+"""Saves a long stream of bytes in the run store, in chunks of bounded size, so that memory never holds all of it.
 
-Chunks are compressed and numbered. Their digests say which bytes belong together: the file that holds the digests is
-written last, and makes the chunks valid.
+Chunks are compressed and numbered. Their digests identify the chunks of one stream. The file with the digests is
+written last, and it makes the chunks valid.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Final
 from flows.state.store import RunStore
 
 CHUNK_BYTES: Final = 16 * 2**20
-"""The size of a chunk before compression; it may be exceeded by one block of the stream."""
+"""The size of a chunk before compression. A chunk may exceed it by up to one block of the stream."""
 
 _FASTEST: Final = 1
 
@@ -22,22 +22,21 @@ class DamagedChunk(Exception):
 
 
 def save_chunks(store: RunStore, name: str, blocks: Iterable[bytes]) -> tuple[str, ...]:
-    """Save a stream as `<name>-0`, `<name>-1`, …; return the chunks' digests."""
-    return tuple(_save(store, f"{name}-{number}", chunk) for number, chunk in enumerate(_compressed(blocks)))
+    """Save a stream as `<name>-0`, `<name>-1`, …; return the digests of the chunks."""
+    digests = []
+    for number, chunk in enumerate(_compressed(blocks)):
+        store.save(f"{name}-{number}", chunk)
+        digests.append(hashlib.sha256(chunk).hexdigest())
+    return tuple(digests)
 
 
 def read_chunks(store: RunStore, name: str, digests: Iterable[str]) -> Iterator[bytes]:
-    """Yield the stream, one chunk at a time; raise `DamagedChunk` before yielding anything of a damaged one."""
+    """Yield the stream, one chunk at a time; raise `DamagedChunk` before yielding any part of a damaged chunk."""
     for number, digest in enumerate(digests):
         chunk = store.read(f"{name}-{number}")
         if chunk is None or hashlib.sha256(chunk).hexdigest() != digest:
             raise DamagedChunk(f"{store.path(f'{name}-{number}')} is missing or differs from what was saved")
         yield zlib.decompress(chunk)
-
-
-def _save(store: RunStore, name: str, chunk: bytes) -> str:
-    store.save(name, chunk)
-    return hashlib.sha256(chunk).hexdigest()
 
 
 def _compressed(blocks: Iterable[bytes]) -> Iterator[bytes]:

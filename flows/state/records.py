@@ -1,7 +1,8 @@
-"""The records of a run that a later machine resumes from: the plan, the newest checkpoint, the finished work.
+"""The records from which a later machine resumes a run: the plan, the newest checkpoint and the finished work.
 
-Each is one sealed file of the run store: a zip archive of a JSON description and the files that it describes. The
-instructions may be large: they are saved in chunks beside the plan, which is written after them, with their digests.
+Each record is one sealed file of the run store: a zip archive of a JSON description and the files that it describes.
+The instructions may be large, so they are saved in chunks beside the plan. The plan is written after the chunks, and
+holds their digests.
 """
 
 import json
@@ -21,7 +22,7 @@ _DESCRIPTION: Final = "description.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """Where a run's work starts from: every later attempt starts from the same."""
+    """The start of a run's work, which is the same for every later attempt."""
 
     repo_url: str
     checkout: Checkout
@@ -29,7 +30,7 @@ class Plan:
     started_at: datetime
     """The date of the run's commit."""
     chunks: tuple[str, ...] = ()
-    """The digests of the chunks that hold the instruction files, one file after the other."""
+    """The digests of the chunks, which hold the instruction files one after the other."""
 
     def pack(self) -> bytes:
         """Return the record as bytes for `unpack`."""
@@ -63,9 +64,9 @@ class Checkpoint:
 
     number: int
     commit: str
-    """The commit in the bundle; the base itself if nothing is changed yet."""
+    """The commit in the bundle; the base commit if nothing is changed yet."""
     spending: Mapping[str, Any]
-    """What the run had spent on the model, as `Meter.spending` gives it."""
+    """The cost of the model so far, in the form that `Meter.spending` returns."""
     session_id: str = ""
     bundle: bytes = b""
     session: bytes = b""
@@ -85,12 +86,12 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class FinishedWork:
-    """The agent's work when it was done. A run that has saved it never starts an agent again."""
+    """The agent's finished work. A run that has saved it never starts an agent again."""
 
     commit: str
     """The change; empty if there was nothing to change."""
     report: AgentReport | None
-    """The agent's report; None for the change of a run that failed, which is delivered later."""
+    """The agent's report; None for the change of a failed run that is delivered later."""
     bundle: bytes = b""
 
     def pack(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What a run has saved so far: by this attempt or by an earlier one, on this machine or on another."""
+"""The state that a run has saved so far, in this attempt or an earlier one, on this machine or another."""
 
 import gzip
 import json
@@ -30,19 +30,19 @@ _R = TypeVar("_R", bound=_Record)
 
 
 class SavedRun:
-    """The saved state of one run. Each step reads here what is done already, and saves here what it did."""
+    """The saved state of one run. Each step reads it to skip finished work, and saves its own work in it."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self.plan: Plan | None = None
         self.checkpoint: Checkpoint | None = None
         self.finished: FinishedWork | None = None
-        self._earlier: set[str] = set()
+        self._earlier_names: set[str] = set()
         self._is_obsolete = False
-        """Whether what earlier attempts saved belongs to a plan that cannot be read."""
+        """Whether the state of earlier attempts belongs to a plan that cannot be read."""
 
     def load(self, logger: Logger) -> None:
-        """Read what earlier attempts saved; nothing, if another version of this program saved it.
+        """Read the state that earlier attempts saved; skip it if another version of this program saved it.
 
         Raises:
             StoreUnavailable: The run store does not answer.
@@ -56,25 +56,27 @@ class SavedRun:
         checkpoints = [checkpoint for name in _CHECKPOINTS if (checkpoint := _read(self.store, name, Checkpoint))]
         self.checkpoint = max(checkpoints, key=lambda checkpoint: checkpoint.number, default=None)
         self.finished = _read(self.store, StateFile.CHANGE, FinishedWork)
-        self._earlier = {StateFile.PLAN} | ({StateFile.BUNDLE} if self.finished and self.finished.commit else set())
+        self._earlier_names = {StateFile.PLAN}
+        if self.finished and self.finished.commit:
+            self._earlier_names.add(StateFile.BUNDLE)
 
     def load_change(self) -> None:
-        """Read the change that the run saved, which a run that failed after its agent had finished has too."""
+        """Read the change that the run saved. A run that failed after its agent had finished has one, too."""
         if bundle := self.store.read(StateFile.BUNDLE):
             self.finished = replace(self.finished or FinishedWork("", None), bundle=bundle)
-            self._earlier |= {StateFile.BUNDLE}
+            self._earlier_names.add(StateFile.BUNDLE)
 
     @property
     def without_retries(self) -> Self:
-        """The same state for a caller that cannot wait: a store that does not answer is asked only once."""
-        hasty = copy(self)
-        hasty.store = self.store.without_retries
-        return hasty
+        """The same state for a caller that cannot wait: no request to the store is retried."""
+        state = copy(self)
+        state.store = self.store.without_retries
+        return state
 
     @property
     def names(self) -> set[str]:
-        """The names of the files that a report can point to: saved by this attempt, or by an earlier one."""
-        return self._earlier | self.store.saved_names
+        """The names of the files that a report can point to, saved by this attempt or an earlier one."""
+        return self._earlier_names | self.store.saved_names
 
     @property
     def bundle_path(self) -> str:
@@ -82,7 +84,7 @@ class SavedRun:
         return self.store.path(StateFile.BUNDLE) if StateFile.BUNDLE in self.names else ""
 
     def save_plan(self, plan: Plan) -> None:
-        """Save where the work starts from; its instructions are saved by then."""
+        """Save the plan. Its instructions are saved already."""
         if self._is_obsolete:
             for name in (*_CHECKPOINTS, StateFile.CHANGE):
                 self.store.save(name, b"")
@@ -90,19 +92,19 @@ class SavedRun:
         self.plan = plan
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Save the work so far, in place of the checkpoint before the last one, without retries."""
+        """Save the work so far without retries, replacing the older of the two saved checkpoints."""
         store = self.store.without_retries
         store.save_sealed(_CHECKPOINTS[checkpoint.number % len(_CHECKPOINTS)], checkpoint.pack())
         _save_usage(store, checkpoint.spending)
         self.checkpoint = checkpoint
 
     def save_finished(self, finished: FinishedWork, logger: Logger) -> None:
-        """Save the finished work; if the store does not answer, the run goes on to the push without it."""
+        """Save the finished work. If the store does not answer, log an error, because the push is still possible."""
         self.finished = finished
         try:
             self.store.save_sealed(StateFile.CHANGE, finished.pack())
         except StoreUnavailable as error:
-            logger.error("%s: the finished work is not saved, and will be pushed", error)  # noqa: TRY400 (its text says all)
+            logger.error("%s: the finished work is not saved, but will be pushed", error)  # noqa: TRY400 (a traceback would not help)
 
     def save_result(
         self,
@@ -116,14 +118,14 @@ class SavedRun:
         """Save the cost, the transcript and the change, before the change is checked.
 
         Args:
-            bundle: The change as a git bundle; empty if there is none.
+            bundle: The change as a git bundle; empty if nothing is changed.
             transcript: The agent's event stream in portions, redacted.
-            spending: What the model cost, as `Meter.spending` gives it.
+            spending: The cost of the model, in the form that `Meter.spending` returns.
             logger: Receives an error if the store does not answer.
-            without_retries: Whether there is no time to ask the store again.
+            without_retries: Whether a request to the store is not retried, because time is short.
         """
         store = self.store.without_retries if without_retries else self.store
-        store.saved_names.discard(StateFile.BUNDLE)  # the change of an attempt before this one
+        store.saved_names.discard(StateFile.BUNDLE)  # it is the change of an earlier attempt
         try:
             _save_usage(store, spending)
             if compressed := _compressed(transcript):
@@ -131,7 +133,7 @@ class SavedRun:
             if bundle:
                 store.save(StateFile.BUNDLE, bundle)
         except StoreUnavailable as error:
-            logger.error("%s: the change is on this machine only", error)  # noqa: TRY400 (its text says all)
+            logger.error("%s: the change is on this machine only", error)  # noqa: TRY400 (a traceback would not help)
 
 
 def _read(store: RunStore, name: str, record: type[_R]) -> _R | None:
@@ -145,7 +147,7 @@ def _save_usage(store: RunStore, spending: Mapping[str, Any]) -> None:
 
 
 def _compressed(portions: Iterable[bytes]) -> bytes:
-    """Return the portions as one gzip file; empty if there are none."""
+    """Return the portions as one gzip file; without portions, return no bytes."""
     packed, is_empty = BytesIO(), True
     with gzip.GzipFile("", "wb", compresslevel=_GZIP_LEVEL, fileobj=packed, mtime=0) as file:
         for portion in portions:

@@ -1,7 +1,7 @@
 """The run store: the files of one flow run on any of Prefect's file systems, so that its work outlives its machine.
 
-A file that a later machine reads back is sealed: its first line has the version of its form and a checksum. A file that
-was torn while it was written, on a file system that does not replace whole files, counts as missing.
+A file that a later machine reads back is sealed: its first line holds its format version and a checksum. Some file
+systems do not replace files atomically, and leave a torn file if the machine is lost. A torn file counts as missing.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from flows.errors import StoreUnavailable, Superseded
 from flows.state.files import FOLDER, StateFile
 
 VERSION: Final = 2
-"""Of the sealed files. A run that was saved by another version starts from its beginning."""
+"""The format version of the sealed files. A run that another version saved starts from the beginning."""
 
 _PROGRAM: Final = b"claude-code-headless"
 _SEAL: Final = re.compile(rb"%s ([0-9]{1,9}) [0-9a-f]{64}\n" % _PROGRAM)
@@ -24,10 +24,10 @@ _Result = TypeVar("_Result")
 
 
 class FileSystem(Protocol):
-    """Prefect's writable file systems, as far as a run needs them."""
+    """The methods of Prefect's writable file systems that a run needs."""
 
-    def read_path(self, path: str) -> Any:  # noqa: ANN401 (Prefect's return bytes, or a coroutine of them)
-        """Return a file's content."""
+    def read_path(self, path: str) -> Any:  # noqa: ANN401 (Prefect's methods return bytes or a coroutine)
+        """Return the content of a file."""
 
     def write_path(self, path: str, content: bytes) -> object:
         """Write one whole file."""
@@ -37,26 +37,26 @@ class FileSystem(Protocol):
 class RunStore:
     """The files of one flow run.
 
-    Every method raises `StoreUnavailable` if the file system does not answer. Those that save raise `Superseded` if a
-    later attempt of the run has taken the lease.
+    Every method raises `StoreUnavailable` if the file system does not answer. Methods that save raise `Superseded` if
+    a later attempt of the run has taken the lease.
     """
 
     files: FileSystem
     flow_run_id: str
     retry_delays_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
-    """Three quarters of a minute: time for a network to be repaired, or a disk to fail over."""
+    """Three quarters of a minute in total: time for a network to recover, or for a disk to fail over."""
     attempt: str = ""
     """The id of this attempt of the run; empty for a reader, which never holds the lease."""
     saved_names: set[str] = field(default_factory=set, compare=False)
-    """Names of the files that this process saved."""
+    """The names of the files that this process has saved."""
 
     @property
     def without_retries(self) -> Self:
-        """The same store for a caller that cannot wait: a file system that does not answer is asked only once."""
+        """The same store for a caller that cannot wait: no request to the file system is retried."""
         return replace(self, retry_delays_seconds=())
 
     def take_lease(self) -> None:
-        """Make this the newest attempt of the run; an earlier one that still works finds out, and stops."""
+        """Make this the newest attempt of the run; an earlier attempt that still works notices it, and stops."""
         self._write(StateFile.LEASE, self.attempt.encode())
 
     def check_lease(self) -> None:
@@ -76,7 +76,7 @@ class RunStore:
     def read(self, name: str) -> bytes | None:
         """Return a file's content; None if it does not exist."""
         try:
-            content: bytes = self._patiently(lambda: self.files.read_path(self.path(name)), self.path(name))
+            content: bytes = self._with_retries(lambda: self.files.read_path(self.path(name)), self.path(name))
         except FileNotFoundError:
             return None
         return content
@@ -87,19 +87,19 @@ class RunStore:
         return content if newline and seal == _seal(content) else None
 
     def fault(self, name: str) -> str:
-        """Return what is wrong with a sealed file: another version, or damage; "" if nothing, or if it is missing."""
+        """Return the fault of a sealed file: another version or damage; "" if it is intact, empty or missing."""
         content = self.read(name)
         if not content or self.read_sealed(name) is not None:
             return ""
-        other = _SEAL.match(content)
-        return f"version {other[1].decode()} of {name}" if other and int(other[1]) != VERSION else f"a damaged {name}"
+        seal = _SEAL.match(content)
+        return f"version {seal[1].decode()} of {name}" if seal and int(seal[1]) != VERSION else f"a damaged {name}"
 
     def path(self, name: str) -> str:
         """Return the path of one of the run's files in the file system."""
         return f"{FOLDER}/{self.flow_run_id}/{name}"
 
     def location(self, name: str) -> str:
-        """Return where a person finds a file: an S3 URI, or a path, as far as the file system tells."""
+        """Return the location of a file for a person: an S3 URI or a path, depending on the file system."""
         path = self.path(name)
         if bucket := getattr(self.files, "bucket_name", ""):
             folder = getattr(self.files, "bucket_folder", "").strip("/")
@@ -108,12 +108,12 @@ class RunStore:
         return f"{str(base).rstrip('/')}/{path}" if base else path
 
     def _write(self, name: str, content: bytes) -> str:
-        self._patiently(lambda: self.files.write_path(self.path(name), content), self.path(name))
+        self._with_retries(lambda: self.files.write_path(self.path(name), content), self.path(name))
         self.saved_names.add(name)
         return self.path(name)
 
-    def _patiently(self, call: Callable[[], _Result], path: str) -> _Result:
-        """Call, and again if the file system does not answer; raise FileNotFoundError if there is no such file."""
+    def _with_retries(self, call: Callable[[], _Result], path: str) -> _Result:
+        """Call, and retry if the file system does not answer; raise FileNotFoundError if the file does not exist."""
         started = time.monotonic()
         for delay in (*self.retry_delays_seconds, None):
             try:
@@ -122,7 +122,7 @@ class RunStore:
                 if _is_missing_file(error):
                     raise FileNotFoundError(path) from None
                 fault = error
-            # A file system may take a long time to give up, each time that it is asked.
+            # Each call may itself take a long time to fail.
             if delay is None or time.monotonic() - started > _PATIENCE_SECONDS:
                 break
             time.sleep(delay)
@@ -134,7 +134,7 @@ def _seal(content: bytes) -> bytes:
 
 
 def _is_missing_file(error: Exception) -> bool:
-    """Whether an error of a Prefect file system (local: ValueError; S3: botocore's ClientError) means: no such file."""
+    """Whether a file system's error (local: ValueError; S3: botocore's ClientError) means that a file is missing."""
     response = getattr(error, "response", {})
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     is_local = isinstance(error, ValueError) and "does not exist" in str(error)

@@ -1,4 +1,4 @@
-"""claude: the paid step. What the agent did is collected and saved first, and judged after that."""
+"""The step `claude`, which costs money. The agent's work is collected and saved before it is judged."""
 
 from dataclasses import replace
 from functools import partial
@@ -8,7 +8,7 @@ from prefect import get_run_logger
 
 from flows.agent.checkpoints import Checkpoints, write_session
 from flows.agent.outcome import AgentRun, judge
-from flows.agent.transcript import portions
+from flows.agent.transcript import read_chunks
 from flows.checks.leaks import check_credentials
 from flows.errors import (
     DISK_FULL,
@@ -29,10 +29,10 @@ from flows.redaction import SECRETS
 from flows.reporting.progress import show_progress
 from flows.repository import snapshot
 from flows.repository.clone import Checkout
-from flows.repository.collect import Change, CommitIdentity, bundle, collect, take_bundle
+from flows.repository.collect import Change, CommitIdentity, bundle, collect, restore_change
 from flows.repository.credentials import GitCredentials
 from flows.run.lease import check_lease
-from flows.run.preload import preload_end
+from flows.run.preload import preload_for_end
 from flows.run.run import ImplementRun, Run
 from flows.run.start import start_work
 from flows.state.agent_report import AgentReport
@@ -56,14 +56,16 @@ def run_claude(
     """Return the change: the one that an earlier attempt finished, or the one that Claude Code makes now."""
     plan = start_work(run, checkout, instructions)
     if finished := run.saved.finished:
-        get_run_logger().info("an earlier attempt finished and saved the agent's work: nothing is spent again")
-        return _take(run, plan, finished)
+        get_run_logger().info("an earlier attempt finished and saved the agent's work: no agent is started again")
+        return _import_change(run, plan, finished)
     if run.saved.checkpoint and not run.agent.session_id:
         _restore_checkpoint(run, plan)
-    return _work(run, plan, _identity(run, plan, credentials.email))
+    # The commit is the same for each attempt of the run.
+    message = f"{run.request.commit_message}\n\nPrefect-Flow-Run: {run.saved.store.flow_run_id}\n"
+    return _run_agent(run, plan, CommitIdentity(credentials.email, plan.started_at, message))
 
 
-def take_saved_change(run: Run) -> Change:
+def load_saved_change(run: Run) -> Change:
     """Return the change that another run saved, for the branch that this run pushes.
 
     Raises:
@@ -71,19 +73,19 @@ def take_saved_change(run: Run) -> Change:
     """
     if run.saved.plan is None or run.saved.finished is None:
         raise NoSavedChange(f"the run {run.saved.store.flow_run_id} has saved no change")
-    change = _take(run, run.saved.plan, run.saved.finished)
+    change = _import_change(run, run.saved.plan, run.saved.finished)
     return replace(change, checkout=replace(change.checkout, branch=run.request.branch_name))
 
 
-def _take(run: Run, plan: Plan, finished: FinishedWork) -> Change:
-    """Return the change of finished work, which is then in the trusted repository."""
+def _import_change(run: Run, plan: Plan, finished: FinishedWork) -> Change:
+    """Put the change of finished work into the trusted repository, and return it."""
     if not finished.bundle:
         return Change("", plan.checkout)
-    return take_bundle(run.workspace.clean_git, plan.checkout, finished.bundle)
+    return restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
 
 
 def _restore_checkpoint(run: ImplementRun, plan: Plan) -> None:
-    """Put the work of an earlier attempt back where the agent resumes it."""
+    """Restore the work of an earlier attempt, so that the agent resumes it."""
     checkpoint = run.saved.checkpoint
     if checkpoint is None:
         return
@@ -95,72 +97,72 @@ def _restore_checkpoint(run: ImplementRun, plan: Plan) -> None:
     get_run_logger().info("an earlier attempt had spent %s: the work resumes from there", run.agent.meter)
 
 
-def _work(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Change:
+def _run_agent(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Change:
     workspace, agent, logger = run.workspace, run.agent, get_run_logger()
     observer = partial(show_progress, workspace, agent.meter, agent.options.limits)
     interval = agent.options.limits.checkpoint_seconds
     checkpoints = Checkpoints(workspace, run.saved, plan, agent, interval, logger)
-    preload_end()
+    preload_for_end()
     try:
         with checkpoints:
             is_continued = run.saved.checkpoint is not None
             flow_run_id = run.saved.store.flow_run_id
             result = agent.work(workspace, plan, flow_run_id, observer, logger, is_continued=is_continued)
     except BaseException:
-        # By a signal, a cancellation, a limit, a full disk. The work is paid for, and another machine may resume it.
+        # A signal, a cancellation, a limit or a full disk. The work is paid for, and another machine may resume it.
         _save_interrupted(run, checkpoints, identity)
         raise
     check_lease(run.saved.store)
-    is_full = workspace.disk_is_full
+    disk_is_full = workspace.disk_is_full
     workspace.release_reserve()
     try:
-        return _collect_and_judge(run, plan, identity, result, is_full=is_full)
+        return _collect_and_judge(run, plan, identity, result, disk_is_full=disk_is_full)
     except RunError as error:
         checkpoints.write()  # for a later attempt of this run, on this machine or another
-        raise _with_saved_path(_disk_full(error) if is_full else error, run.saved.bundle_path) from None
+        raise _explain(error, run.saved.bundle_path, disk_is_full=disk_is_full) from None
 
 
 def _collect_and_judge(
-    run: ImplementRun, plan: Plan, identity: CommitIdentity, result: AgentRun, *, is_full: bool
+    run: ImplementRun, plan: Plan, identity: CommitIdentity, result: AgentRun, *, disk_is_full: bool
 ) -> Change:
     change = collect(run.workspace, plan.checkout, identity)
-    bundled = bundle(run.workspace.clean_git, change)
-    _save(run, bundled)
+    bundle_bytes = bundle(run.workspace.clean_git, change)
+    _save_result(run, bundle_bytes)
     report = _judge(run, result, change)
-    if is_full:
-        raise DiskFull(f"{DISK_FULL}; part of what the agent reports may be missing")
-    run.saved.save_finished(FinishedWork(change.commit, report, bundled), get_run_logger())
+    if disk_is_full:
+        raise DiskFull(f"{DISK_FULL}; part of the agent's report may be missing")
+    run.saved.save_finished(FinishedWork(change.commit, report, bundle_bytes), get_run_logger())
     return change
 
 
-def _save(run: ImplementRun, bundled: bytes, *, without_retries: bool = False) -> None:
-    transcript = (SECRETS.redact_bytes(portion) for portion in portions(run.workspace.transcript))
+def _save_result(run: ImplementRun, bundle_bytes: bytes, *, without_retries: bool = False) -> None:
+    transcript = (SECRETS.redact_bytes(chunk) for chunk in read_chunks(run.workspace.transcript))
     run.saved.save_result(
-        bundled, transcript, run.agent.meter.spending, get_run_logger(), without_retries=without_retries
+        bundle_bytes, transcript, run.agent.meter.spending, get_run_logger(), without_retries=without_retries
     )
 
 
 def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: CommitIdentity) -> None:
-    """Save what there is, soon. An error becomes a warning, because the interruption is what the run reports."""
+    """Save the work so far, without retries. An error becomes a warning, because the run reports the interruption."""
     run.workspace.agent.end_processes()
     run.workspace.release_reserve()
     checkpoints.write()
     try:
         change = collect(run.workspace, checkpoints.plan.checkout, identity)
-        _save(run, bundle(run.workspace.clean_git, change), without_retries=True)
+        _save_result(run, bundle(run.workspace.clean_git, change), without_retries=True)
         if path := run.saved.bundle_path:
             get_run_logger().info("the work so far is saved as %s", path)
     except (RunError, OSError) as error:
-        get_run_logger().warning("the work so far is saved in the last checkpoint at most: %s", error)
+        get_run_logger().warning("the change is not saved; only the last checkpoint holds the work so far: %s", error)
 
 
 def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
-    """Return the report of work that may be pushed; raise the named error of work that may not."""
-    for portion in portions(run.workspace.transcript):
-        check_credentials("the transcript", portion.decode("latin-1"))
+    """Return the agent's report if its work may be pushed; otherwise raise the named error."""
+    for chunk in read_chunks(run.workspace.transcript):
+        check_credentials("the transcript", chunk.decode("latin-1"))
     report = judge(result, run.agent.options)
     if change.fault:
-        raise _fault(change, run.saved.bundle_path)
+        raise _work_tree_error(change, run.saved.bundle_path)
     if report.permission_denials and not change.commit:
         denied = ", ".join(sorted(set(report.permission_denials)))
         raise AgentDenied(
@@ -169,23 +171,15 @@ def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
     return report
 
 
-def _fault(change: Change, path: str) -> RunError:
-    """Return the error of a work tree that is no longer a usable repository."""
-    what = f"its files, without those that git could not read, are saved as {path}" if path else "nothing is changed"
+def _work_tree_error(change: Change, path: str) -> RunError:
+    """Return the error for a work tree that is no longer a usable repository."""
+    saved = f"its files, without those that git could not read, are saved as {path}" if path else "nothing is changed"
     error = UnexpectedSubmodule if "does not have a commit checked out" in change.fault else AgentRepoInvalid
-    return error(f"the agent left a work tree from which no change can be taken: {change.fault}; {what}")
+    return error(f"the agent left a work tree from which no change can be taken: {change.fault}; {saved}")
 
 
-def _disk_full(error: RunError) -> RunError:
-    """Return the cause of an error that can only come from the full disk."""
-    return DiskFull(f"{DISK_FULL} ({error})") if isinstance(error, _MAY_BE_FULL_DISK) else error
-
-
-def _with_saved_path(error: RunError, path: str) -> RunError:
+def _explain(error: RunError, path: str, *, disk_is_full: bool) -> RunError:
+    """Add the path of the saved work to an error, and turn it into `DiskFull` if the full disk may be its cause."""
+    if disk_is_full and isinstance(error, _MAY_BE_FULL_DISK):
+        error = DiskFull(f"{DISK_FULL} ({error})")
     return type(error)(f"{error}; the work so far is saved as {path}") if path and path not in str(error) else error
-
-
-def _identity(run: ImplementRun, plan: Plan, email: str) -> CommitIdentity:
-    """Return author, date and message of the run's commit: the same for each attempt."""
-    message = f"{run.request.commit_message}\n\nPrefect-Flow-Run: {run.saved.store.flow_run_id}\n"
-    return CommitIdentity(email, plan.started_at, message)

@@ -1,4 +1,4 @@
-"""clone: the repository, into the trusted place and from there into the agent's work tree."""
+"""The step `clone`: fetches the repository into the trusted directory, and from there into the agent's work tree."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _PROGRESS_SECONDS: Final = 5
 
 @step("clone")
 def clone(run: Run, credentials: GitCredentials) -> Checkout:
-    """Return where the work starts from: what an earlier attempt started from, or what the branch is now."""
+    """Return the commit from which the work starts: that of an earlier attempt, or the current one of the branch."""
     return _fetch_again(run, credentials, run.saved.plan.checkout) if run.saved.plan else _clone(run, credentials)
 
 
@@ -40,7 +40,7 @@ def _clone(run: Run, credentials: GitCredentials) -> Checkout:
 
 
 def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> Checkout:
-    """Fetch the same base again, with a work tree if an agent has work left to do."""
+    """Fetch the same base commit again, with a work tree if the agent has not finished."""
     logger = get_run_logger()
     fetch_base(
         run.workspace,
@@ -57,12 +57,12 @@ def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> C
 
 
 def remote(run: Run, credentials: GitCredentials) -> Remote:
-    """Return the run's repository with its credentials; raise `RepositoryNotAllowed` if they are not for it."""
+    """Return the run's remote; raise `RepositoryNotAllowed` if the credentials are bound to other repositories."""
     return Remote(run.request.repo_url, credentials, run.workspace.trusted)
 
 
 class LoggedProgress(RemoteProgress):
-    """git's progress: a line for each stage that ends, and one every few seconds of a long stage."""
+    """Logs git's progress: one line when a stage ends, and one every few seconds during a long stage."""
 
     def __init__(self, log: Callable[..., None]) -> None:
         super().__init__()
@@ -70,12 +70,12 @@ class LoggedProgress(RemoteProgress):
         self._next = time.monotonic() + _PROGRESS_SECONDS
 
     def line_dropped(self, line: str) -> None:
-        """Ignore what is not progress."""
+        """Ignore a line that does not report progress."""
 
     def update(
         self, op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = ""
     ) -> None:
-        """Log one line of progress, if one is due."""
+        """Log one line of progress at the end of a stage, or if the last line is a few seconds old."""
         now = time.monotonic()
         if not op_code & self.END and now < self._next:
             return

@@ -1,4 +1,4 @@
-"""instructions: from S3 or the parameter, to read-only files beside the work tree."""
+"""The step `instructions`: copies them from S3 or from the parameter to read-only files beside the work tree."""
 
 from prefect import get_run_logger
 
@@ -24,7 +24,7 @@ def fetch_instructions(run: Run) -> Instructions:
 
 
 def _restore(run: Run, plan: Plan) -> bool:
-    """Write the files again as they were; return False, with a warning, if the run store no longer has all of them."""
+    """Write the saved files again; log a warning and return False if the run store no longer has all of them."""
     chunks = read_chunks(run.saved.store, StateFile.INSTRUCTIONS, plan.chunks)
     try:
         restore(run.workspace, plan.instructions.files, chunks)
@@ -42,7 +42,7 @@ def _fetch(run: Run) -> Instructions:
     instructions = from_s3(run.workspace, client, request.instructions_s3_uri)
     logger = get_run_logger()
     count = f"{len(instructions.files)} file{'s' if len(instructions.files) != 1 else ''}"
-    logger.info("%s: %s, begins with %s", instructions.source, count, instructions.main or "none in particular")
+    logger.info("%s: %s, begins with %s", instructions.source, count, instructions.main or "no particular file")
     for file in instructions.files:
         logger.debug("%s: %d bytes, ETag %s, version %s", file.path, file.size, file.etag, file.version_id or "none")
     return instructions

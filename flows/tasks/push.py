@@ -1,4 +1,4 @@
-"""push: the commit, to its branch. It can be repeated: the commit is the same each time."""
+"""The step `push`: pushes the commit to its branch. It can be repeated, because the commit is the same each time."""
 
 from prefect import get_run_logger
 
@@ -16,7 +16,7 @@ from flows.tasks.task import step
 
 @step("push")
 def push(run: Run, credentials: GitCredentials, change: Change) -> None:
-    """Push the commit, if the policy allows it; do nothing if there is nothing to change."""
+    """Push the commit if the change policy allows it; without a change, do nothing."""
     logger = get_run_logger()
     if not change.commit:
         logger.info("nothing to change, nothing to push")
@@ -28,21 +28,21 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
     except Superseded:
         raise
     except RunError as error:
-        raise type(error)(f"{error}; {_how_to_get_it(run, change)}") from None
+        raise type(error)(f"{error}; {_recovery_advice(run, change)}") from None
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)
 
 
-def _how_to_get_it(run: Run, change: Change) -> str:
+def _recovery_advice(run: Run, change: Change) -> str:
     path, flow_run_id = run.saved.bundle_path, run.saved.store.flow_run_id
     if not path:
         return "the run store could not save the change either: it will be lost with this machine"
-    fetch = f"git fetch <that file> {change.checkout.branch} gets it into any clone"
+    fetch = f"git fetch <that file> {change.checkout.branch} fetches it into any clone"
     return f"the change is saved as {path}: the flow deliver pushes it later (flow_run_id={flow_run_id}), and {fetch}"
 
 
 def _push(target: Remote, run: Run, change: Change) -> None:
     branch = change.checkout.branch
-    # Hours may have passed since the clone, and the remote's default branch may be another one.
+    # Hours may have passed since the clone, and the remote's default branch may have changed.
     refs = target.refs()
     if refs.branches.get(branch) == change.commit:
         return

@@ -1,4 +1,4 @@
-"""secret: the git token and e-mail, from AWS Secrets Manager or a block, into memory and nowhere else."""
+"""The step `secret`: reads the git token and e-mail address from AWS Secrets Manager or a block, into memory only."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @step("secret")
 def read_credentials(run: Run) -> GitCredentials:
-    """Return the credentials for the repository; raise `RepositoryNotAllowed` if they are for other repositories."""
+    """Return the git credentials; raise `RepositoryNotAllowed` if they are bound to other repositories."""
     region = run.request.aws_region
     if name := run.request.git_credentials_block:
         credentials = load_git_credentials(name).resolve(region)
@@ -32,17 +32,17 @@ def read_credentials(run: Run) -> GitCredentials:
 
 
 def load_git_credentials(name: str) -> "GitCredentialsBlock":
-    """Load the block document; raise `BlockNotFound` if there is none, `InvalidGitSecret` if it is damaged."""
+    """Load the block document; raise `BlockNotFound` if it does not exist, `InvalidGitSecret` if it is damaged."""
     from blocks.git_credentials import GitCredentials as Block  # noqa: PLC0415 (its import takes a second)
 
     try:
         return Block.load(name)  # type: ignore[return-value]
     except ValueError:
         raise BlockNotFound(
-            f"there is no Git Credentials block {name!r}: make it in Prefect's UI under Blocks"
+            f"there is no Git Credentials block {name!r}: create it in Prefect's UI under Blocks"
         ) from None
-    except RuntimeError:  # its reason quotes the block's fields
+    except RuntimeError:  # its message quotes the block's fields
         raise InvalidGitSecret(
-            f"the Git Credentials block {name!r} holds values of another type than its form asks for: save it again "
+            f"the Git Credentials block {name!r} contains values of other types than its form asks for: save it again "
             "in Prefect's UI under Blocks"
         ) from None

@@ -1,4 +1,4 @@
-"""What the steps share: when a task is retried, that nothing of it is stored, and how a fault is named."""
+"""Turns functions into the steps of a run: Prefect tasks with retries and named errors, whose data is not stored."""
 
 import errno
 from collections.abc import Callable
@@ -23,18 +23,18 @@ _Result = TypeVar("_Result")
 
 
 def step(name: str) -> Callable[[Callable[_Parameters, _Result]], Task[_Parameters, _Result]]:
-    """Make a function a step of the run, as a Prefect task."""
+    """Return a decorator that makes a function a step of the run, as a Prefect task."""
 
     def decorate(function: Callable[_Parameters, _Result]) -> Task[_Parameters, _Result]:
         return Task(
             _with_named_errors(name, function),
             name=name,
-            task_run_name=name,  # without the suffix that Prefect adds: a run has each step once
+            task_run_name=name,  # without the suffix that Prefect adds, because a run has each step only once
             retries=RETRIES,
             retry_delay_seconds=RETRY_DELAYS_SECONDS,
             retry_jitter_factor=0.5,
             retry_condition_fn=is_retryable,
-            # No input of a task may become a cache key, and no result a file: credentials are among both.
+            # No input may become a cache key, and no result a file, because both can contain credentials.
             cache_policy=NO_CACHE,
             persist_result=False,
         )
@@ -43,7 +43,7 @@ def step(name: str) -> Callable[[Callable[_Parameters, _Result]], Task[_Paramete
 
 
 def _with_named_errors(name: str, function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Let only named errors out: an exception's text goes into the run's state, and a named error redacts it."""
+    """Raise only named errors: Prefect stores the text of an error in the run's state, and a named error redacts it."""
 
     @wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
@@ -67,6 +67,6 @@ def _unexpected(error: Exception) -> Unexpected:
 
 
 def is_retryable(task: "Task[..., Any]", task_run: "TaskRun", state: "State[Any]") -> bool:
-    """Retry condition of every task: only an error that may pass by itself is tried again."""
+    """The retry condition of every task: only a retryable named error is retried."""
     del task, task_run
     return isinstance(state.data, RunError) and state.data.retryable

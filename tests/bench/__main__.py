@@ -1,4 +1,4 @@
-"""`make bench`: each row of the table, measured side by side; all rows together are written to docs/benchmarks.md."""
+"""`make bench`: measure each row of the table side by side, and write the table to docs/benchmarks.md."""
 
 import argparse
 import os
@@ -29,32 +29,34 @@ _GROWTH: Final = 11
 
 
 def main() -> None:
-    """Run the rows that are asked for."""
+    """Measure the rows that the command line names."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="*", default=[], help="of the table; without, all")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="write to the page also where not all rows are measured")
-    given = parser.parse_args()
-    rows = given.rows or [*_ROWS, _GROWTH]
+    parser.add_argument(
+        "--rows", type=int, nargs="*", default=[], help="the rows of the table to measure; all by default"
+    )
+    parser.add_argument("--pairs", type=int, default=5, help="how many pairs to measure")
+    parser.add_argument("--write", action="store_true", help="write to the page even if only some rows are measured")
+    options = parser.parse_args()
+    rows = options.rows or [*_ROWS, _GROWTH]
     for name in [name for name in os.environ if name.startswith(("PREFECT_", "AWS_", "ANTHROPIC_", "CLAUDE_"))]:
         del os.environ[name]
     started = time.monotonic()
     measures: list[Measure] = []
-    with region() as made:
-        sides = Sides(made)
+    with region() as servers:
+        sides = Sides(servers)
         for row in rows:
-            for measure in _ROWS[row](sides, given.pairs) if row in _ROWS else _growth(sides):
+            for measure in _ROWS[row](sides, options.pairs) if row in _ROWS else _growth(sides):
                 measures.append(measure)
                 page.show([measure])
             print(f"     ({time.monotonic() - started:.0f} s so far)", flush=True)
-            if given.write or not given.rows:
-                page.write(measures, given.pairs)  # what is measured is not lost with a later row
+            if options.write or not options.rows:
+                page.write(measures, options.pairs)  # now, so that a failure in a later row loses no measurements
 
 
 def _growth(sides: Sides) -> Iterator[Measure]:
-    made = list(curves(sides))
-    plot(made, page.PLOT)
-    yield from growth(made)
+    all_curves = list(curves(sides))
+    plot(all_curves, page.PLOT)
+    yield from growth(all_curves)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One step of ours alone, in a process of its own: prints its seconds and the memory that it took, as JSON.
+"""One step of this project alone, in its own process: prints its seconds and its memory use, as JSON.
 
 `python -m tests.bench.alone instructions <S3 URI>`, `… clone <repository URL>`, `… stream <file of events>`
 """
@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from flows.agent.event_types import Event
 from flows.agent.process import run_agent
-from flows.agent.transcript import portions
+from flows.agent.transcript import read_chunks
 from flows.aws.session import client_config, new_boto3_session
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.parameters.addresses import RepoUrl, S3Uri
@@ -38,73 +38,73 @@ from flows.state.store import RunStore
 TOKEN_VARIABLE: Final = "BENCH_GIT_TOKEN"
 
 
-def _instructions(place: Workspace, uri: str) -> None:
+def _instructions(run_workspace: Workspace, uri: str) -> None:
     client = new_boto3_session(DEFAULT_REGION).client("s3", config=client_config(PARALLEL))
-    from_s3(place, client, S3Uri.parse(uri))
+    from_s3(run_workspace, client, S3Uri.parse(uri))
 
 
-def _clone(place: Workspace, url: str) -> None:
+def _clone(run_workspace: Workspace, url: str) -> None:
     credentials = GitCredentials(SecretStr(os.environ[TOKEN_VARIABLE]), "bench@example.com")
-    remote = Remote(RepoUrl.parse(url), credentials, place.trusted)
+    remote = Remote(RepoUrl.parse(url), credentials, run_workspace.trusted)
     branch = f"bench/{datetime.now(UTC):%H%M%S}"
     clone(
-        place, remote, branch=branch, base_branch="", depth=DEFAULT_CLONE_DEPTH, allow_default_branch=False,
+        run_workspace, remote, branch=branch, base_branch="", depth=DEFAULT_CLONE_DEPTH, allow_default_branch=False,
         progress=RemoteProgress(),
     )  # fmt: skip
 
 
-def _stream(place: Workspace, source: str) -> None:
-    """Listen to a process that prints the events, log their lines, and keep the transcript, as the claude task does."""
+def _stream(run_workspace: Workspace, source: str) -> None:
+    """Read events from a process that prints them, log their lines and save the transcript, as the claude task does."""
     logger = logging.getLogger("bench")
-    logger.addHandler(logging.StreamHandler(Path(os.devnull).open("w")))  # noqa: SIM115 (for as long as the process)
+    logger.addHandler(logging.StreamHandler(Path(os.devnull).open("w")))  # noqa: SIM115 (open until the process exits)
     logger.setLevel(logging.INFO)
 
-    activity = ActivityLog((f"{place.work_tree}/",))
+    activity = ActivityLog((f"{run_workspace.work_tree}/",))
 
     def log(event: Event) -> None:
         for line in activity.lines(event, time.monotonic()):
             logger.log(line.level, "%s", line.text)
 
     run_agent(
-        ["cat", source], environment={"PATH": os.environ["PATH"]}, cwd=place.root, prompt=Path(os.devnull),
-        transcript=place.transcript, limits=Limits(), on_event=log,
+        ["cat", source], environment={"PATH": os.environ["PATH"]}, cwd=run_workspace.root, prompt=Path(os.devnull),
+        transcript=run_workspace.transcript, limits=Limits(), on_event=log,
     )  # fmt: skip
 
 
-class _Folder:
-    """A file system that keeps nothing."""
+class _NoStore:
+    """A file system that stores nothing."""
 
     def read_path(self, path: str) -> bytes:
-        """There is nothing."""
+        """Fail: no file exists."""
         raise FileNotFoundError(path)
 
     def write_path(self, path: str, content: bytes) -> None:
-        """Take it, and forget it."""
+        """Accept the content and discard it."""
 
 
-def _keep(place: Workspace) -> None:
-    transcript = (SECRETS.redact_bytes(portion) for portion in portions(place.transcript))
-    SavedRun(RunStore(_Folder(), "bench")).save_result(b"", transcript, {}, logging.getLogger("bench"))
+def _save(run_workspace: Workspace) -> None:
+    transcript = (SECRETS.redact_bytes(chunk) for chunk in read_chunks(run_workspace.transcript))
+    SavedRun(RunStore(_NoStore(), "bench")).save_result(b"", transcript, {}, logging.getLogger("bench"))
 
 
 def main() -> None:
-    """Do what the command line says."""
-    what, source = sys.argv[1:]
-    with workspace() as place:
+    """Run the step that the command line names."""
+    step, source = sys.argv[1:]
+    with workspace() as run_workspace:
         idle = _peak_mb()
         started = time.perf_counter()
-        {"instructions": _instructions, "clone": _clone, "stream": _stream}[what](place, source)
-        taken = time.perf_counter() - started
-        if what == "stream":
-            _keep(place)
-        kept = time.perf_counter() - started - taken
-    print(json.dumps({"seconds": taken, "kept_seconds": kept, "idle_mb": idle, "peak_mb": _peak_mb()}))
+        {"instructions": _instructions, "clone": _clone, "stream": _stream}[step](run_workspace, source)
+        seconds = time.perf_counter() - started
+        if step == "stream":
+            _save(run_workspace)
+        saving_seconds = time.perf_counter() - started - seconds
+    print(json.dumps({"seconds": seconds, "saving_seconds": saving_seconds, "idle_mb": idle, "peak_mb": _peak_mb()}))
 
 
 def _peak_mb() -> float:
-    """Return the most that this process held so far; getrusage(2) would count the one that started it as well."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the peak memory of this process so far, in MB. getrusage(2) would include the process that started it."""
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(match[1]) / 1024 if match else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the model gateway adds to the time to the first byte and of a long reply, beside requests without it."""
+"""What the model gateway adds to the time to the first byte and to a long reply, compared with direct requests."""
 
 import os
 import statistics
@@ -36,7 +36,7 @@ BODY = {
 
 
 class Model(LoopbackServer):
-    """Answers at once: with one event, or, where the path says so, with ten megabytes of them."""
+    """Answers at once with one event or, if the path says so, with ten megabytes of events."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,60 +44,60 @@ class Model(LoopbackServer):
         events = {"sse": f"event: content_block_delta\ndata: {text}\n\n".encode(), "aws": _frame(text)}
         self.replies = {form: (event, event * (REPLY_BYTES // len(event))) for form, event in events.items()}
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
+    def answer(self, request: Asked, exchange: Exchange) -> None:
         """Send the reply."""
-        form = "aws" if asked.path.startswith("/model/") else "sse"
-        reply = self.replies[form]["long" in asked.path]
-        if "paced" in asked.path:
+        form = "aws" if request.path.startswith("/model/") else "sse"
+        reply = self.replies[form]["long" in request.path]
+        if "paced" in request.path:
             reply *= PACED_EVENTS
-        is_far = "far" in asked.path
+        is_far = "far" in request.path
         exchange.send_response(200)
         kind = {"aws": "application/vnd.amazon.eventstream", "sse": "text/event-stream"}[form]
         exchange.send_header("content-type", kind)
         exchange.send_header("transfer-encoding", "chunked")
         exchange.end_headers()
-        size = len(reply) // PACED_EVENTS if "paced" in asked.path else CHUNK_BYTES
+        size = len(reply) // PACED_EVENTS if "paced" in request.path else CHUNK_BYTES
         started = time.perf_counter()
-        for at in range(0, len(reply), size):
-            exchange.chunk(reply[at : at + size])
-            if is_far:  # at the pace of a network, whatever the chunk before took
-                time.sleep(max(0, started + (at + size) / FAR_BYTES_A_SECOND - time.perf_counter()))
+        for offset in range(0, len(reply), size):
+            exchange.chunk(reply[offset : offset + size])
+            if is_far:  # at the pace of a network, regardless of how long the previous chunk took
+                time.sleep(max(0, started + (offset + size) / FAR_BYTES_A_SECOND - time.perf_counter()))
         exchange.chunk(b"")
 
 
 @contextmanager
 def sides(model: Model, provider: Provider) -> Iterator[dict[str, Callable[[str], tuple[float, float]]]]:
-    """Yield a way to ask directly, and one through the gateway."""
-    made: ModelProvider = Anthropic(SecretStr("key"), DEFAULT_MODEL_IDS["anthropic"], model.url)
+    """Yield a function that asks the model directly, and one that asks it through the gateway."""
+    model_provider: ModelProvider = Anthropic(SecretStr("key"), DEFAULT_MODEL_IDS["anthropic"], model.url)
     path = "/v1/messages"
     if provider == "bedrock":
         os.environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = model.url
         session = boto3.Session("AKID", "secret", region_name="us-east-1")
-        made = Bedrock(session, "us-east-1", DEFAULT_MODEL_IDS["bedrock"])
+        model_provider = Bedrock(session, "us-east-1", DEFAULT_MODEL_IDS["bedrock"])
         path = f"/model/{DEFAULT_MODEL_IDS['bedrock']}/invoke-with-response-stream"
     meter = Meter(ModelPrice.of(provider, DEFAULT_MODEL_IDS[provider]))
-    with gateway(made, meter) as server, httpx.Client(trust_env=False, timeout=60) as client:
+    with gateway(model_provider, meter) as server, httpx.Client(trust_env=False, timeout=60) as client:
 
-        def ask(base: str) -> Callable[[str], tuple[float, float]]:
-            def call(query: str) -> tuple[float, float]:
+        def ask_at(base: str) -> Callable[[str], tuple[float, float]]:
+            def ask(query: str) -> tuple[float, float]:
                 started = time.perf_counter()
                 headers = {GATEWAY_TOKEN_HEADER: server.token}
-                with client.stream("POST", f"{base}{path}{query}", json=BODY, headers=headers) as answer:
-                    parts = answer.iter_raw()
-                    next(parts)
+                with client.stream("POST", f"{base}{path}{query}", json=BODY, headers=headers) as response:
+                    chunks = response.iter_raw()
+                    next(chunks)
                     first = time.perf_counter() - started
-                    for _ in parts:
+                    for _ in chunks:
                         pass
                 return first, time.perf_counter() - started
 
-            return call
+            return ask
 
-        yield {"direct": ask(model.url), "gateway": ask(server.url)}
+        yield {"direct": ask_at(model.url), "gateway": ask_at(server.url)}
 
 
 def gateway_row(sides_of: object, count: int) -> Iterator[Measure]:
-    """Row 6."""
-    del sides_of, count  # its rounds are shorter than a job, and more
+    """Row 6: the cost of the gateway."""
+    del sides_of, count  # its rounds are shorter than a job, so there are more of them
     providers: tuple[Provider, ...] = ("anthropic", "bedrock")
     for provider in providers:
         with Model() as model, sides(model, provider) as asks:
@@ -132,7 +132,7 @@ def _pairs(
     times: dict[str, list[float]] = {side: [] for side in asks}
     for number in range(rounds + 2):
         for side, ask in asks.items():
-            taken = ask(query)[which]
+            seconds = ask(query)[which]
             if number >= 2:  # the first two warm up
-                times[side].append(taken)
+                times[side].append(seconds)
     return times

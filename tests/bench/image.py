@@ -1,4 +1,4 @@
-"""Row 9: the image, beside one of debian, the aws CLI, node, git and the npm package of Claude Code."""
+"""Row 9: the image, compared with one that has Debian, the aws CLI, node, git and the npm package of Claude Code."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ _PLAIN_FILE: Final = PROJECT / "tests" / "bench" / "plain.Dockerfile"
 
 
 def image(sides: Sides, count: int) -> Iterator[Measure]:
-    """Row 9; without what builds images there is nothing to compare."""
+    """Row 9: the size of the image. Without a program that builds images it is not measured."""
     del count
     builder = next((tool for tool in ("docker", "podman", "buildah") if _works(tool)), "")
     if not builder or not shutil.which("zstd"):
@@ -27,9 +27,9 @@ def image(sides: Sides, count: int) -> Iterator[Measure]:
         return
     subprocess.run(["make", "--no-print-directory", "image", f"BUILDER={builder}"], cwd=PROJECT, check=True, env=_env())
     _build_plain(builder)
-    ours, plain = (_compressed_mb(builder, name, sides.region.place) for name in (_OURS, _PLAIN))
-    sizes = f"ours {ours:.0f} MB, plain {plain:.0f} MB"
-    yield at_most(9, "image, compressed by zstd", ours / plain, _GOAL, "plain", sizes)
+    our_mb, plain_mb = (_compressed_mb(builder, name, sides.region.directory) for name in (_OURS, _PLAIN))
+    sizes = f"ours {our_mb:.0f} MB, plain {plain_mb:.0f} MB"
+    yield at_most(9, "image, compressed by zstd", our_mb / plain_mb, _GOAL, "plain", sizes)
 
 
 def _works(tool: str) -> bool:
@@ -48,9 +48,9 @@ def _build_plain(builder: str) -> None:
     subprocess.run(command, check=True)
 
 
-def _compressed_mb(builder: str, name: str, place: Path) -> float:
-    """Return what the image's layers take when zstd, at its usual level, has compressed them."""
-    archive = place / f"{name}.tar"
+def _compressed_mb(builder: str, name: str, directory: Path) -> float:
+    """Return the size of the image's layers in MB, compressed by zstd at its default level."""
+    archive = directory / f"{name}.tar"
     save = ["push", "--quiet", name, f"docker-archive:{archive}:{name}"] if builder == "buildah" else [
         "save", "--output", str(archive), name]  # fmt: skip
     subprocess.run([builder, *save], check=True, stdout=subprocess.DEVNULL)

@@ -1,9 +1,9 @@
-"""Rows 1 and 2: whole jobs, from the container's entry to its exit."""
+"""Rows 1 and 2: whole jobs, from the start of the container's command to its exit."""
 
 from collections.abc import Iterator
 
 from tests.bench import material
-from tests.bench.measures import Measure, at_most, medians, ratio, shown
+from tests.bench.measures import Measure, at_most, in_words, medians, ratio
 from tests.bench.sides import Job, Sides, pairs
 
 _OVERHEAD_SECONDS = 0.7
@@ -16,7 +16,7 @@ def small_job(sides: Sides) -> Job:
 
 
 def real_job(sides: Sides) -> Job:
-    """Return the job of row 2: 5,000 commits, 150 MB of them, and 1,000 instruction files."""
+    """Return the job of row 2: a repository of 5,000 commits and 150 MB, and 1,000 instruction files."""
     return Job(history(sides), material.instructions(sides.region, 1_000))
 
 
@@ -26,7 +26,7 @@ def history(sides: Sides) -> str:
 
 
 def small(sides: Sides, count: int) -> Iterator[Measure]:
-    """Row 1."""
+    """Row 1: a small job."""
     job = small_job(sides)
     times = pairs(
         {
@@ -41,19 +41,24 @@ def small(sides: Sides, count: int) -> Iterator[Measure]:
     )
     for entry in ("flows.runtime.execute", "python -m flows", "prefect flow-run execute"):
         both = {name: times[name] for name in ("plain", entry)}
-        yield at_most(1, f"small job by `{entry}`", ratio(times, entry, "plain"), 1.6, "plain", shown(both))
-    middle = medians(times)
-    over = middle["flows.runtime.execute"] - middle["claude alone"] - middle["empty flow"]
+        yield at_most(1, f"small job by `{entry}`", ratio(times, entry, "plain"), 1.6, "plain", in_words(both))
+    median_seconds = medians(times)
+    overhead = median_seconds["flows.runtime.execute"] - median_seconds["claude alone"] - median_seconds["empty flow"]
     parts = {name: times[name] for name in ("flows.runtime.execute", "claude alone", "empty flow")}
     yield Measure(
-        1, "its own overhead", f"{over:.2f} s", f"≤ {_OVERHEAD_SECONDS} s", over <= _OVERHEAD_SECONDS, shown(parts)
+        1,
+        "its own overhead",
+        f"{overhead:.2f} s",
+        f"≤ {_OVERHEAD_SECONDS} s",
+        overhead <= _OVERHEAD_SECONDS,
+        in_words(parts),
     )
 
 
 def real(sides: Sides, count: int) -> Iterator[Measure]:
-    """Row 2."""
+    """Row 2: a job of realistic size."""
     job = real_job(sides)
     ways = {"plain": sides.plain, "limit": sides.limit, "ours": sides.execute}
     times = pairs({name: lambda way=way: way(job) for name, way in ways.items()}, count)  # type: ignore[misc]
-    yield at_most(2, "real-size job", ratio(times, "ours", "plain"), 0.4, "plain", shown(times))
-    yield at_most(2, "real-size job", ratio(times, "ours", "limit"), 1.3, "limit", shown(times))
+    yield at_most(2, "real-size job", ratio(times, "ours", "plain"), 0.4, "plain", in_words(times))
+    yield at_most(2, "real-size job", ratio(times, "ours", "limit"), 1.3, "limit", in_words(times))

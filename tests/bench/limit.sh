@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What no way of doing this job can leave out: a shallow clone beside parallel gets, the claude process, the push.
-# There is no secret to read: the token is in the URL.
+# The least that any implementation of this job must do: a shallow clone and, at the same time, parallel downloads
+# from S3; then the claude process and the push.
+# No secret is read, since the token is in the URL.
 set -euo pipefail
 cd "$WORK"
 

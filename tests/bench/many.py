@@ -1,4 +1,4 @@
-"""Row 8: twenty runs at once by one process worker, beside as many plain pipelines under `xargs -P`."""
+"""Row 8: twenty concurrent runs of one process worker, compared with as many plain pipelines under `xargs -P`."""
 
 import os
 import subprocess
@@ -16,24 +16,24 @@ import psutil
 from deployments.local.prefect_server import ended
 from flows.sandbox.user import FIRST_UID, UID_COUNT
 from tests.bench.jobs import small_job
-from tests.bench.measures import Measure, ratio, shown
-from tests.bench.sides import PROJECT, WHERE_IT_IS, Job, Sides, fewer
+from tests.bench.measures import Measure, in_words, ratio
+from tests.bench.sides import PROJECT, PULL_NOTHING, Job, Sides, fewer
 
 RUNS: Final = 20
 _POOL: Final = "bench"
 _GOAL: Final = 0.8
 _GOAL_MB: Final = 170
 _TIMEOUT_SECONDS: Final = 400
-_LOOK_SECONDS: Final = 1
+_SAMPLE_SECONDS: Final = 1
 
 
 class Memory:
-    """The most that the trusted processes of the runs below a process held at once, shared pages counted once."""
+    """The peak memory of all trusted processes of the runs below a process, with shared pages counted once."""
 
     def __init__(self, process: psutil.Process) -> None:
         self.peak_mb = 0.0
         self._process, self._over = process, threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -43,8 +43,8 @@ class Memory:
         self._over.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while not self._over.wait(_LOOK_SECONDS):
+    def _sample(self) -> None:
+        while not self._over.wait(_SAMPLE_SECONDS):
             self.peak_mb = max(
                 self.peak_mb, sum(_trusted_mb(child) for child in self._process.children(recursive=True))
             )
@@ -59,7 +59,7 @@ def _trusted_mb(process: psutil.Process) -> float:
 
 @contextmanager
 def worker(sides: Sides) -> Iterator[tuple[str, psutil.Process]]:
-    """Run a process worker; yield the deployment whose runs it executes, and its process."""
+    """Run a process worker; yield the deployment whose runs it executes, and the worker's process."""
     environment = {**sides.environment(), "PREFECT_WORKER_QUERY_SECONDS": "1"}
     with suppress(httpx.HTTPStatusError):
         sides.api("/work_pools/", {"name": _POOL, "type": "process"})
@@ -70,29 +70,29 @@ def worker(sides: Sides) -> Iterator[tuple[str, psutil.Process]]:
     )  # fmt: skip
     with ended(process):
         variables = {
-            "env": _given(sides),
+            "env": _account_variables(sides),
             "working_dir": str(PROJECT),
             "command": f"{sys.executable} -m flows.runtime.engine",
         }
-        made = {**WHERE_IT_IS, "work_pool_name": _POOL, "job_variables": variables}
-        yield sides.deploy("implement", "by-worker", made), psutil.Process(process.pid)
+        settings = {**PULL_NOTHING, "work_pool_name": _POOL, "job_variables": variables}
+        yield sides.deploy("implement", "by-worker", settings), psutil.Process(process.pid)
 
 
-def _given(sides: Sides) -> dict[str, str]:
+def _account_variables(sides: Sides) -> dict[str, str]:
     return {name: value for name, value in sides.environment().items() if name.startswith(("AWS_", "ANTHROPIC_"))}
 
 
 def by_worker(sides: Sides, job: Job, deployment: str, process: psutil.Process) -> tuple[float, float]:
-    """Have the runs executed at once; return the seconds from when they are asked for to the last one's end, and MB."""
-    asked = datetime.now(UTC)
+    """Start all runs at once; return the seconds from the first request to the end of the last run, and the peak MB."""
+    started_at = datetime.now(UTC)
     with Memory(process) as memory:
         ids = [
             sides.flow_run_of(deployment, sides.parameters(job, f"bench/w{time.time_ns()}-{number}"))
             for number in range(RUNS)
         ]
         runs = _finished(sides, ids)
-    over = max(datetime.fromisoformat(str(run["end_time"])) for run in runs)
-    return (over - asked).total_seconds(), memory.peak_mb
+    ended_at = max(datetime.fromisoformat(str(run["end_time"])) for run in runs)
+    return (ended_at - started_at).total_seconds(), memory.peak_mb
 
 
 def _finished(sides: Sides, ids: list[str]) -> list[dict[str, Any]]:
@@ -103,8 +103,8 @@ def _finished(sides: Sides, ids: list[str]) -> list[dict[str, Any]]:
             answer = httpx.post(url, json={"flow_runs": {"id": {"any_": ids}}}, trust_env=False, timeout=60)
             runs: list[dict[str, Any]] = answer.raise_for_status().json()
             if all(run["end_time"] for run in runs):
-                if wrong := [run["state"]["message"] for run in runs if run["state_type"] != "COMPLETED"]:
-                    raise RuntimeError(f"{len(wrong)} of {len(ids)} runs failed: {wrong[0]}")
+                if failures := [run["state"]["message"] for run in runs if run["state_type"] != "COMPLETED"]:
+                    raise RuntimeError(f"{len(failures)} of {len(ids)} runs failed: {failures[0]}")
                 return runs
         time.sleep(2)
     raise RuntimeError(f"the runs did not end in {_TIMEOUT_SECONDS} s")
@@ -112,20 +112,20 @@ def _finished(sides: Sides, ids: list[str]) -> list[dict[str, Any]]:
 
 def by_xargs(sides: Sides, job: Job) -> float:
     """Run the plain pipelines at once; return the seconds."""
-    place = sides.region.place / "tmp" / f"xargs-{time.time_ns()}"
+    directory = sides.region.directory / "tmp" / f"xargs-{time.time_ns()}"
     branch = f"bench/x$1-{time.time_ns()}"
-    given = f'WORK="{place}/$1" HOME="{place}/$1" BRANCH_NAME="{branch}"'
-    script = f'mkdir -p "{place}/$1" && env {given} bash "{PROJECT}/tests/bench/plain.sh"'
+    variables = f'WORK="{directory}/$1" HOME="{directory}/$1" BRANCH_NAME="{branch}"'
+    script = f'mkdir -p "{directory}/$1" && env {variables} bash "{PROJECT}/tests/bench/plain.sh"'
     environment = {
-        **sides.shell_environment(place), "REPO_URL": job.repo_url, "INSTRUCTIONS_S3_URI": job.instructions_s3_uri,
+        **sides.shell_environment(directory), "REPO_URL": job.repo_url, "INSTRUCTIONS_S3_URI": job.instructions_s3_uri,
         "ONE": script,
     }  # fmt: skip
-    everything = f'seq {RUNS} | xargs -P {RUNS} -I@ bash -c "$ONE" _ @; status=$?; rm -rf "{place}"; exit $status'
-    return sides.timed(["bash", "-c", everything], environment)
+    command = f'seq {RUNS} | xargs -P {RUNS} -I@ bash -c "$ONE" _ @; status=$?; rm -rf "{directory}"; exit $status'
+    return sides.timed(["bash", "-c", command], environment)
 
 
 def many(sides: Sides, count: int) -> Iterator[Measure]:
-    """Row 8. A pair takes minutes of both processors: there are fewer."""
+    """Row 8: concurrent runs. A pair keeps both processors busy for minutes, so fewer pairs are measured."""
     job = small_job(sides)
     times: dict[str, list[float]] = {"plain": [], "ours": []}
     peak = 0.0
@@ -135,13 +135,13 @@ def many(sides: Sides, count: int) -> Iterator[Measure]:
             try:
                 seconds, megabytes = by_worker(sides, job, deployment, process)
             except RuntimeError as error:
-                print(f"     once more: {error}")  # under this load Prefect's worker may not get hold of its server
+                print(f"     retrying: {error}")  # under this load Prefect's worker may fail to reach its server
                 seconds, megabytes = by_worker(sides, job, deployment, process)
             times["ours"].append(seconds)
             peak = max(peak, megabytes)
     rate, each = 1 / ratio(times, "ours", "plain"), peak / RUNS
     yield Measure(
         8, f"{RUNS} runs at once, {os.cpu_count()} processors", f"{rate:.2f} × plain", f"≥ {_GOAL} × plain",
-        rate >= _GOAL, shown(times),
+        rate >= _GOAL, in_words(times),
     )  # fmt: skip
     yield Measure(8, "trusted memory of a run", f"{each:.0f} MB", f"≤ {_GOAL_MB} MB", each <= _GOAL_MB)

@@ -1,4 +1,4 @@
-"""What the sides work on: repositories and instructions of given sizes, made once for a bench."""
+"""The repositories and instructions that all sides work on, of several sizes, each created once per bench."""
 
 import os
 import random
@@ -14,13 +14,13 @@ _SEED: Final = 7
 
 
 def content(size: int, draw: random.Random) -> bytes:
-    """Return bytes of which zlib can save a third."""
+    """Return bytes that zlib can compress by a third."""
     raw = draw.randbytes(size * 2 // 3)
     return (raw + b"def f(x):\n    return x\n" * (size // 69 + 1))[:size]
 
 
 def repository(region: Region, name: str, *, commits: int, files: int, file_bytes: int) -> str:
-    """Make a repository whose first commit has all files, and each later one a new version of one; return its URL."""
+    """Create a repository; return its URL. Its first commit adds all files, and each later one changes one file."""
     if not (region.git.root / f"{name}.git").exists():
         region.git.create(name)
         git_dir = str(region.git.root / f"{name}.git")
@@ -52,7 +52,7 @@ def _history(commits: int, files: int, file_bytes: int) -> Iterator[bytes]:
 
 
 def instructions(region: Region, count: int) -> str:
-    """Upload `count` files of 2 kB, `main.md` among them; return the S3 URI of all."""
+    """Upload `count` files of 2 kB, one of them `main.md`; return the S3 URI of their folder."""
     client, prefix = region.stack.s3(), f"instructions-{count}"
 
     def put(number: int) -> None:

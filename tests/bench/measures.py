@@ -1,4 +1,4 @@
-"""What a row of the bench measured, beside its goal."""
+"""What a row of the bench measured, compared with its goal."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,17 @@ class Measure:
 
     row: int
     work: str
-    found: str
-    """The ratio or the figure that the goal speaks of."""
+    figure: str
+    """The measured ratio or value, to compare with the goal."""
     goal: str
     met: bool
     sides: str = ""
-    """The medians behind it."""
+    """The medians of the sides, as text."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How the time grows with the work, for a plot of row 11."""
+    """How the time grows with the size of the work, for a plot of row 11."""
 
     title: str
     unit: str
@@ -29,21 +29,21 @@ class Curve:
     """Seconds by size."""
 
 
-def at_most(row: int, work: str, ratio: float, most: float, of: str, sides: str) -> Measure:
-    """Return a measure whose goal is a ratio that is not exceeded."""
-    return Measure(row, work, f"{ratio:.2f} × {of}", f"≤ {most} × {of}", ratio <= most, sides)
+def at_most(row: int, work: str, ratio: float, limit: float, reference: str, sides: str) -> Measure:
+    """Return a measure whose goal is a ratio of at most `most`."""
+    return Measure(row, work, f"{ratio:.2f} × {reference}", f"≤ {limit} × {reference}", ratio <= limit, sides)
 
 
 def medians(times: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Return the median of each side."""
-    return {name: statistics.median(taken) for name, taken in times.items()}
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
-def ratio(times: Mapping[str, Sequence[float]], ours: str, other: str) -> float:
-    """Return the median of the ratios of the pairs, of which what slows both cancels out."""
-    return statistics.median(a / b for a, b in zip(times[ours], times[other], strict=True))
+def ratio(times: Mapping[str, Sequence[float]], side: str, other: str) -> float:
+    """Return the median of the ratios of the pairs. What slows both sides of a pair cancels out."""
+    return statistics.median(a / b for a, b in zip(times[side], times[other], strict=True))
 
 
-def shown(times: Mapping[str, Sequence[float]]) -> str:
-    """Return the sides' medians, in seconds."""
+def in_words(times: Mapping[str, Sequence[float]]) -> str:
+    """Return the sides' medians, in seconds, as text."""
     return ", ".join(f"{name} {median:.2f} s" for name, median in medians(times).items())

@@ -1,4 +1,4 @@
-"""One S3 client and 32 threads, each of which gets an object and writes a file: the limit's instructions."""
+"""One S3 client and 32 threads, each of which gets objects and writes files: the instructions step of `limit.sh`."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-# What one would write to run the plain pipeline in: built beside ours by make bench, and compared with it by size.
+# The image that one would write for the plain pipeline. `make bench` builds it to compare the sizes of the images.
 ARG BASE_IMAGE=debian:trixie-slim
 FROM ${BASE_IMAGE}
 RUN apt-get update \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The origin's job as one pipeline, written from its README: secret, clone, instructions, claude, commit, push.
-# The variables are the origin's own; CLAUDE is the binary, WORK an empty directory.
+# The original job as one pipeline, written from its README: secret, clone, instructions, claude, commit, push.
+# The variables are those of the original job; CLAUDE is the path of the binary, and WORK is an empty directory.
 set -euo pipefail
 cd "$WORK"
 

@@ -1,4 +1,4 @@
-"""How fast text is redacted, by the number of secrets that are known: megabytes in a second of the processor."""
+"""How fast text is redacted, by the number of known secrets: megabytes per second of CPU time."""
 
 import base64
 import json
@@ -20,14 +20,14 @@ _REPEATS: Final = 5
 
 
 def source_code() -> str:
-    """Return source code in lines of JSON, as a transcript holds what an agent read."""
+    """Return source code in lines of JSON, like a transcript with the files that an agent has read."""
     files = sorted(Path(prefect.__file__).parent.rglob("*.py"))
     text = "".join(file.read_text() for file in files)[:_TEXT_BYTES]
     return "\n".join(json.dumps({"content": text[at : at + 2000]}) for at in range(0, len(text), 2000))
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Return the shortest of several measurements; the processor's time, since other programs run too."""
+    """Return the shortest of several measurements, in CPU time, since other programs run too."""
     times = []
     for _ in range(_REPEATS):
         start = time.thread_time()

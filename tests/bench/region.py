@@ -1,4 +1,4 @@
-"""The local stack as from a region away: 30 ms before each answer of S3, 20 ms before each of the git server."""
+"""The local stack at the distance of another region: 30 ms before each response of S3, 20 ms before each of git."""
 
 import os
 import tempfile
@@ -22,35 +22,35 @@ JOB: Final = Script(
         Turn("I have written hello.txt."),
     )
 )
-"""The work of every side: one file, and two instant answers."""
+"""The agent's work on every side: one file, and two instant replies."""
 
 
 class FarGit(GitRemote):
-    """The git server, 20 ms away for each request."""
+    """The git server, with a delay of 20 ms for each request."""
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        """Wait, and answer."""
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        """Wait, then answer."""
         time.sleep(GIT_DELAY_SECONDS)
-        super().answer(asked, exchange)
+        super().answer(request, exchange)
 
 
 @dataclass(frozen=True)
 class Region:
-    """The running servers, and a place for what the bench makes."""
+    """The running servers, and a directory for the files that the bench creates."""
 
     stack: LocalStack
     s3: FarS3
     git: FarGit
-    place: Path
+    directory: Path
 
     def environment(self) -> dict[str, str]:
-        """Return the variables with which any side finds the servers, and nothing of the person's."""
+        """Return the variables with which any side reaches the servers, without any variable of the user's account."""
         far = {"AWS_ENDPOINT_URL_S3": self.s3.url, "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.s3.url}
         return {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
-            "HOME": str(self.place / "home"),
-            "TMPDIR": str(self.place / "tmp"),
+            "HOME": str(self.directory / "home"),
+            "TMPDIR": str(self.directory / "tmp"),
             "NO_PROXY": "127.0.0.1,localhost",
             **self.stack.environment(),
             **far,
@@ -59,14 +59,14 @@ class Region:
 
 @contextmanager
 def region() -> Iterator[Region]:
-    """Start everything; end it, and remove what was made, with the context."""
+    """Start all servers; stop them and remove their files at the end."""
     with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-bench-")))
-        place.chmod(0o711)
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-bench-")))
+        directory.chmod(0o711)
         for name, mode in (("home", 0o700), ("tmp", 0o711), ("git", 0o700)):
-            (place / name).mkdir(mode=mode)
-        local = stack.enter_context(local_stack())
-        local.model.script = JOB
-        s3 = stack.enter_context(far_s3(local.aws_url))
-        git = stack.enter_context(FarGit(place / "git", GIT_TOKEN))
-        yield Region(local, s3, git, place)
+            (directory / name).mkdir(mode=mode)
+        local_servers = stack.enter_context(local_stack())
+        local_servers.model.script = JOB
+        s3 = stack.enter_context(far_s3(local_servers.aws_url))
+        git = stack.enter_context(FarGit(directory / "git", GIT_TOKEN))
+        yield Region(local_servers, s3, git, directory)

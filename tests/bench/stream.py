@@ -1,4 +1,4 @@
-"""Row 5: 20,000 events, 100 MB, as fast as a pipe gives them."""
+"""Row 5: 20,000 events, 100 MB, as fast as a pipe delivers them."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _GOAL_MB: Final = 60
 
 
 def _event(number: int) -> dict[str, Any]:
-    """Return one of three kinds in turn: a text, a tool's use, its result; as claude's stream has them."""
+    """Return one event of three kinds in turn, as in claude's stream: a text, a tool call, its result."""
     text = f"{number} " + "words of the agent, " * (_TEXT_BYTES // 20)
     kinds = (
         ("assistant", {"type": "text", "text": text}),
@@ -30,9 +30,9 @@ def _event(number: int) -> dict[str, Any]:
     return {"type": kind, "message": {"role": kind, "content": [block]}, "session_id": "s", "uuid": f"u{number}"}
 
 
-def events_file(place: Path) -> Path:
-    """Write the stream; return where."""
-    path = place / "events.jsonl"
+def events_file(directory: Path) -> Path:
+    """Write the stream to a file; return its path."""
+    path = directory / "events.jsonl"
     with path.open("w") as file:
         file.writelines(json.dumps(_event(number)) + "\n" for number in range(_EVENTS))
         file.write(json.dumps({"type": "result", "subtype": "success", "num_turns": 9, "is_error": False}) + "\n")
@@ -40,18 +40,18 @@ def events_file(place: Path) -> Path:
 
 
 def stream(sides: Sides, count: int) -> Iterator[Measure]:
-    """Row 5."""
-    path = events_file(sides.region.place)
+    """Row 5: reading the agent's events."""
+    path = events_file(sides.region.directory)
     megabytes = path.stat().st_size / 10**6
     steps: list[dict[str, Any]] = []
 
-    def ours() -> float:
+    def listen() -> float:
         steps.append(step(sides, "stream", str(path)))
         return float(steps[-1]["seconds"])
 
-    rate = megabytes / medians(pairs({"ours": ours}, count))["ours"]
-    more = max(found["peak_mb"] - found["idle_mb"] for found in steps)
+    rate = megabytes / medians(pairs({"ours": listen}, count))["ours"]
+    added_mb = max(result["peak_mb"] - result["idle_mb"] for result in steps)
     work = f"{_EVENTS:,} events, {megabytes:.0f} MB"
     goal = f"≥ {_GOAL_MB_A_SECOND} MB/s"
     yield Measure(5, work, f"{rate:.0f} MB/s", goal, rate >= _GOAL_MB_A_SECOND)
-    yield Measure(5, "and the memory", f"{more:.0f} MB over idle", f"≤ {_GOAL_MB} MB", more <= _GOAL_MB)
+    yield Measure(5, "and the memory", f"{added_mb:.0f} MB over idle", f"≤ {_GOAL_MB} MB", added_mb <= _GOAL_MB)

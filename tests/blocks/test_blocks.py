@@ -1,4 +1,4 @@
-"""The block types: Prefect's conventions, and what each gives."""
+"""The block types: whether they follow Prefect's conventions, and the values that they return."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ BLOCKS: list[type[Block]] = [ClaudeCode, GitCredentials]
 
 @pytest.mark.parametrize("block", BLOCKS)
 class TestStandards:
-    """The checks that Prefect's own integrations hold their blocks to."""
+    """The checks that Prefect's own integrations make of their blocks."""
 
     def test_has_a_description(self, block: type[Block]) -> None:
         assert block.get_description()
@@ -47,7 +47,7 @@ class TestStandards:
         assert str(block._logo_url).startswith("https://")
         assert str(block._documentation_url).startswith("https://")
 
-    def test_has_a_name_and_a_slug_of_its_own(self, block: type[Block]) -> None:
+    def test_has_a_name_and_a_matching_slug(self, block: type[Block]) -> None:
         assert block._block_type_name
         assert block.get_block_type_slug() == str(block._block_type_name).lower().replace(" ", "-")
 
@@ -56,14 +56,14 @@ class TestStandards:
             assert field.title, name
             assert field.description, name
 
-    def test_secrets_are_secret(self, block: type[Block]) -> None:
+    def test_secrets_are_not_shown(self, block: type[Block]) -> None:
         for name in {"token", "api_key"} & block.model_fields.keys():
-            made = block(**{name: "hush"})
-            assert "hush" not in repr(made) + str(made)
+            instance = block(**{name: "hush"})
+            assert "hush" not in repr(instance) + str(instance)
             assert name in block.model_json_schema()["secret_fields"]
 
 
-def test_a_token_in_the_block_is_used_as_it_is() -> None:
+def test_a_token_in_the_block_is_used_unchanged() -> None:
     block = GitCredentials(token=SecretStr("t"), email="a@b.c", username="x-token-auth")
     resolved = block.resolve("us-east-1")
     assert resolved.token == SecretStr("t")
@@ -82,7 +82,7 @@ def test_white_space_around_the_fields_of_a_block_is_removed(around: str) -> Non
 
 
 @pytest.mark.parametrize("field", ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"])
-def test_keys_of_a_block_that_cannot_be_sent_are_refused_and_not_said(field: str) -> None:
+def test_keys_of_a_block_that_cannot_be_sent_are_refused_without_showing_them(field: str) -> None:
     keys = AwsCredentials(**{"aws_access_key_id": "x", "aws_secret_access_key": "x", field: "hush\nhush"})
     with pytest.raises(errors.InvalidCredential) as of_git:
         GitCredentials(secret_id="any", aws_credentials=keys).resolve("us-east-1")
@@ -93,7 +93,7 @@ def test_keys_of_a_block_that_cannot_be_sent_are_refused_and_not_said(field: str
     assert ("git credentials block" in str(of_git.value), "Claude Code block" in str(of_claude.value)) == (True, True)
 
 
-def test_an_api_key_of_a_block_that_cannot_be_sent_is_refused_and_one_of_white_space_is_none(
+def test_an_api_key_that_cannot_be_sent_is_refused_and_white_space_counts_as_a_missing_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
@@ -110,8 +110,8 @@ def secret() -> Any:  # noqa: ANN401 (a fixture that yields a function)
         client = boto3.client("secretsmanager", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
 
         def put(value: str | bytes) -> GitCredentials:
-            given = {"SecretBinary": value} if isinstance(value, bytes) else {"SecretString": value}
-            arn = client.create_secret(Name=f"s-{uuid4().hex}", **given)["ARN"]
+            content = {"SecretBinary": value} if isinstance(value, bytes) else {"SecretString": value}
+            arn = client.create_secret(Name=f"s-{uuid4().hex}", **content)["ARN"]
             keys = AwsCredentials(aws_access_key_id="x", aws_secret_access_key=SecretStr("x"), region_name="eu-west-1")
             return GitCredentials(secret_id=arn, aws_credentials=keys)
 
@@ -147,38 +147,38 @@ def test_a_binary_secret_that_holds_json_is_read(secret: Any) -> None:  # noqa: 
         b"\xff\xfehush",
     ],
 )
-def test_a_secret_that_is_none_is_named_and_its_value_not_said(secret: Any, value: str | bytes) -> None:  # noqa: ANN401
+def test_a_malformed_secret_is_refused_without_showing_its_value(secret: Any, value: str | bytes) -> None:  # noqa: ANN401
     with pytest.raises(errors.InvalidGitSecret) as raised:
         secret(value).resolve("us-east-1")
     assert "hush" not in str(raised.value)
     assert '{"token"' in str(raised.value)
 
 
-def test_a_block_that_holds_nothing_is_named() -> None:
+def test_an_empty_block_is_refused() -> None:
     with pytest.raises(errors.InvalidGitSecret):
         GitCredentials().resolve("us-east-1")
 
 
-def test_a_missing_secret_is_named() -> None:
+def test_a_missing_secret_raises_its_named_error() -> None:
     keys = AwsCredentials(aws_access_key_id="x", aws_secret_access_key=SecretStr("x"))
     with aws_in_this_process(), pytest.raises(errors.SecretNotFound):
         GitCredentials(secret_id="none", aws_credentials=keys).resolve("us-east-1")
 
 
-def test_without_aws_credentials_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_aws_credentials_raise_their_named_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(errors.AwsCredentialsMissing):
         GitCredentials(secret_id="any").resolve("us-east-1")
 
 
-def test_claude_code_gives_its_options() -> None:
+def test_claude_code_returns_its_options() -> None:
     block = ClaudeCode(provider="anthropic", claude_model_id="claude-opus-5-5", limits=Limits(max_turns=7))
     options = block.options()
     assert (options.provider, options.model_id, options.limits.max_turns) == ("anthropic", "claude-opus-5-5", 7)
 
 
-def test_claude_codes_fields_are_as_they_were_recorded_but_for_title_and_help() -> None:
+def test_claude_codes_fields_match_their_recording_except_for_title_and_help() -> None:
     recorded = json.loads(Path(__file__).with_name("claude_code.json").read_text())
     properties = ClaudeCode.model_json_schema()["properties"]
     for name, schema in recorded.items():
@@ -187,7 +187,7 @@ def test_claude_codes_fields_are_as_they_were_recorded_but_for_title_and_help() 
     assert [name for name in properties if name in recorded] == list(recorded)
 
 
-def test_claude_code_has_the_words_of_the_runs_form() -> None:
+def test_claude_code_has_the_titles_and_descriptions_of_the_runs_form() -> None:
     for name in ClaudeCodeDefaults.model_fields:
         field, parameter = ClaudeCode.model_fields[name], ImplementParameters.model_fields[name]
         assert field.title == parameter.title
@@ -198,24 +198,28 @@ def test_claude_code_has_the_words_of_the_runs_form() -> None:
     ("wrong", "error"),
     [({"aws_region": "here"}, errors.InvalidRegion), ({"claude_model_id": "-x"}, errors.InvalidModelId)],
 )
-def test_a_wrong_value_of_claude_code_is_named(wrong: dict[str, str], error: type[errors.RunError]) -> None:
+def test_a_wrong_value_in_a_claude_code_block_raises_its_named_error(
+    wrong: dict[str, str], error: type[errors.RunError]
+) -> None:
     with pytest.raises(error):
         ClaudeCode(**wrong)
 
 
-def test_settings_that_only_the_operator_can_allow_are_checked_where_the_run_is() -> None:
+def test_settings_of_a_block_are_checked_in_the_process_of_the_run() -> None:
     options = ClaudeCode(claude_settings={"hooks": {}}).options()
-    given = {"repo_url": "https://github.com/o/r.git", "instructions": "x", "branch_name": "b"}
+    parameters = {"repo_url": "https://github.com/o/r.git", "instructions": "x", "branch_name": "b"}
     with pytest.raises(errors.InvalidSettings, match="hooks"):
-        ImplementParameters(**given).claude_code_options(options)
-    own = ImplementParameters(**given, claude_settings={"language": "de"})
-    assert own.claude_code_options(options).claude_settings == {"language": "de"}
+        ImplementParameters(**parameters).claude_code_options(options)
+    with_settings = ImplementParameters(**parameters, claude_settings={"language": "de"})
+    assert with_settings.claude_code_options(options).claude_settings == {"language": "de"}
 
 
 def test_make_blocks_registers_the_types(stack: LocalStack) -> None:
     command = [sys.executable, "-m", "prefect", "block", "register", "--module", "blocks"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed_process = subprocess.run(
+        command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True
+    )
+    assert completed_process.returncode == 0, completed_process.stdout + completed_process.stderr
     types = httpx.post(f"{stack.prefect_api_url}/block_types/filter", json={}).json()
     assert {"claude-code", "git-credentials"} <= {row["slug"] for row in types}
 
@@ -228,7 +232,7 @@ def allowed(credentials: Resolved, url: str) -> bool:
     return True
 
 
-def test_a_block_binds_its_token() -> None:
+def test_a_block_restricts_its_token_to_repositories() -> None:
     block = GitCredentials(token=SecretStr("t"), email="a@b.c", repositories=["https://github.com/your-org/*"])
     resolved = block.resolve("us-east-1")
     assert resolved.is_bound
@@ -247,7 +251,7 @@ def test_a_block_and_its_aws_secret_both_have_to_allow_a_repository(secret: Any)
         assert not allowed(resolved, url)
 
 
-def test_a_block_binds_the_token_of_a_secret_that_does_not(secret: Any) -> None:  # noqa: ANN401
+def test_a_block_restricts_the_token_of_an_unrestricted_secret(secret: Any) -> None:  # noqa: ANN401
     block = secret('{"token": "t", "email": "a@b.c"}')
     assert not block.resolve("us-east-1").is_bound
     block.hosts = ["github.com"]
@@ -255,7 +259,7 @@ def test_a_block_binds_the_token_of_a_secret_that_does_not(secret: Any) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"hosts": []}, {"hosts": [""]}, {"repositories": []}, {"repositories": ["*"]}])
-def test_a_block_whose_lists_mean_nothing_is_refused(secret: Any, fields: dict[str, list[str]]) -> None:  # noqa: ANN401
+def test_a_block_with_a_malformed_list_is_refused(secret: Any, fields: dict[str, list[str]]) -> None:  # noqa: ANN401
     with pytest.raises(errors.InvalidGitSecret):
         GitCredentials(token=SecretStr("t"), email="a@b.c", **fields).resolve("us-east-1")
     of_secret = secret('{"token": "t", "email": "a@b.c"}').model_copy(update=fields)
@@ -264,13 +268,13 @@ def test_a_block_whose_lists_mean_nothing_is_refused(secret: Any, fields: dict[s
 
 
 @pytest.mark.parametrize("hosts", ["github.com", {"github.com": 1}, [1], [None]])
-def test_a_stored_block_whose_hosts_are_no_list_of_strings_is_named(stack: LocalStack, hosts: object) -> None:
+def test_a_stored_block_whose_hosts_are_not_a_list_of_strings_is_refused(stack: LocalStack, hosts: object) -> None:
     GitCredentials(token=SecretStr("hush-hush"), email="a@b.c", hosts=["github.com"]).save("malformed", overwrite=True)
     name = f"{stack.prefect_api_url}/block_types/slug/git-credentials/block_documents/name/malformed"
-    found = httpx.get(name, params={"include_secrets": True}).json()
-    data = {**found["data"], "hosts": hosts}
+    document = httpx.get(name, params={"include_secrets": True}).json()
+    data = {**document["data"], "hosts": hosts}
     changed = {"data": data, "merge_existing_data": False}
-    httpx.patch(f"{stack.prefect_api_url}/block_documents/{found['id']}", json=changed).raise_for_status()
+    httpx.patch(f"{stack.prefect_api_url}/block_documents/{document['id']}", json=changed).raise_for_status()
     with pytest.raises(errors.InvalidGitSecret) as raised:
         load_git_credentials("malformed").resolve("us-east-1")
     assert "hush-hush" not in str(raised.value)

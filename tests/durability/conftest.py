@@ -1,4 +1,4 @@
-"""The seed of the random kills, and the tables that pytest prints at its end."""
+"""The seed of the random kills, and the tables that pytest prints at the end."""
 
 import json
 import os
@@ -16,24 +16,24 @@ _COMPARISONS = ("comparison", "turns again", "tokens again", "of a whole run")
 
 
 def pytest_configure() -> None:
-    """Choose a seed before the workers start, who inherit it."""
+    """Choose a seed before the workers start; they inherit it."""
     os.environ.setdefault("DURABILITY_SEED", str(random.SystemRandom().randrange(10**6)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give these tests the time that several processes after one another take on a busy machine."""
+    """Give these tests more time: each runs several processes in sequence, which takes long on a busy machine."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_TEST_SECONDS))
 
 
 def pytest_report_header() -> str:
-    """Say how to have the same random kills again."""
+    """Print the seed, with which the same random kills can be repeated."""
     return f"random kills: DURABILITY_SEED={os.environ['DURABILITY_SEED']}"
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (pytest's own, not public)
-    """Print what the tests recorded as `durability`, a row for each point or fault."""
+def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (the type is not public in pytest)
+    """Print the rows that the tests recorded as `durability`, combined for each point, fault or comparison."""
     rows = defaultdict(list)
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -43,7 +43,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (pyt
                         row = json.loads(value)
                         rows[next(iter(row)), row[next(iter(row))]].append(row)
     for kind, names in (("point", _KILLS), ("fault", _FAULTS), ("comparison", _COMPARISONS)):
-        table = [[name, *_cells(kind, found)] for (what, name), found in rows.items() if what == kind]
+        table = [
+            [name, *_cells(kind, matching_rows)] for (row_kind, name), matching_rows in rows.items() if row_kind == kind
+        ]
         if table:
             terminalreporter.section(
                 f"durability: {kind}s (random kills: DURABILITY_SEED={os.environ['DURABILITY_SEED']})"
@@ -52,16 +54,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 (pyt
                 terminalreporter.write_line(line)
 
 
-def _cells(kind: str, found: list[dict[str, Any]]) -> list[str]:
+def _cells(kind: str, rows: list[dict[str, Any]]) -> list[str]:
     if kind == "comparison":
-        row = found[0]
+        row = rows[0]
         return [str(row["again"]), f"{row['tokens']:,}", f"{row['share']:.0%}"]
-    seconds = _range([round(row["seconds"]) for row in found])
+    seconds = _range([round(row["seconds"]) for row in rows])
     if kind == "fault":
-        return [str(len(found)), ", ".join(sorted({row["state"] for row in found})), seconds]
-    completed = sum(row["state"] == "Completed" for row in found)
-    duplicates = sum(row["duplicates"] for row in found)
-    return [str(len(found)), str(completed), str(duplicates), _range([row["again"] for row in found]), seconds]
+        return [str(len(rows)), ", ".join(sorted({row["state"] for row in rows})), seconds]
+    completed = sum(row["state"] == "Completed" for row in rows)
+    duplicates = sum(row["duplicates"] for row in rows)
+    return [str(len(rows)), str(completed), str(duplicates), _range([row["again"] for row in rows]), seconds]
 
 
 def _range(numbers: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""Machines that are lost: a flow run executed by a process with a disk of its own, killed, and executed again."""
+"""Machines that are lost: a process with its own disk executes a flow run and is killed; another takes its place."""
 
 import os
 import re
@@ -16,13 +16,11 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import psutil
-import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Pending
 
 from flows.sandbox.user import FIRST_UID, UID_COUNT
 
-needs_root: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts disks and makes namespaces")
 PROJECT: Final = Path(__file__).parents[2]
 _PATIENCE_SECONDS: Final = 300
 
@@ -35,13 +33,13 @@ class FlowRun:
 
     @property
     def state(self) -> str:
-        """Its state's name."""
+        """The name of the run's current state."""
         with get_client(sync_client=True) as client:
             return str(client.read_flow_run(UUID(self.id)).state_name)
 
 
 def create_flow_run(parameters: Mapping[str, Any]) -> FlowRun:
-    """Make a flow run that nobody executes yet."""
+    """Create a flow run without executing it."""
     with get_client(sync_client=True) as client:
         flow_id = client.create_flow_from_name("implement")
         deployment = client.create_deployment(
@@ -53,28 +51,28 @@ def create_flow_run(parameters: Mapping[str, Any]) -> FlowRun:
 
 @dataclass
 class Machine:
-    """One process that executes a flow run, with an empty disk, which is all that it knows beside the run's id."""
+    """One process that executes a flow run. It starts with an empty disk and knows only the run's id."""
 
     run: FlowRun
     disk: Path
     process: "subprocess.Popen[bytes]"
-    said: Path
+    log_path: Path
     agent_uids: set[int] = field(default_factory=set)
 
-    def wait_for(self, there: Callable[[str], bool]) -> None:
-        """Wait until what the machine has said so far is as `there` wants it, or its process is over."""
+    def wait_for(self, condition: Callable[[str], bool]) -> None:
+        """Wait until the machine's log meets the condition or its process has exited."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not there(self.log()) and self.process.poll() is None:
+        while not condition(self.log()) and self.process.poll() is None:
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.005)
 
     def log(self) -> str:
-        """Return what it has said so far."""
-        return self.said.read_text(errors="replace")
+        """Return the log so far."""
+        return self.log_path.read_text(errors="replace")
 
     def lose(self) -> None:
-        """Kill every process of the machine at once, and take its disk away."""
-        self.note_agents()
+        """Kill every process of the machine at once, and remove its disk."""
+        self.record_agent_uids()
         self.freeze()
         for process in self.processes():
             with suppress(psutil.Error):
@@ -87,47 +85,47 @@ class Machine:
         shutil.rmtree(self.disk)
 
     def freeze(self) -> None:
-        """Stop every process of the machine, as though it hung."""
+        """Suspend every process of the machine, as if it hung."""
         for process in self.processes():
             with suppress(psutil.Error):
                 process.suspend()
 
     def thaw(self) -> None:
-        """Let it go on where it was."""
+        """Resume every process of the machine."""
         for process in self.processes():
             with suppress(psutil.Error):
                 process.resume()
 
-    def end(self) -> int:
-        """Wait for its end; return the exit status."""
+    def wait_for_exit(self) -> int:
+        """Wait until the process exits; return the exit status."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while self.process.poll() is None:
             assert time.monotonic() < deadline, self.log()
-            self.note_agents()
+            self.record_agent_uids()
             time.sleep(0.05)
         return self.process.returncode
 
-    def note_agents(self) -> None:
-        """Remember the users that its agents have."""
+    def record_agent_uids(self) -> None:
+        """Record the uids of the agents that run now."""
         for folder in self.disk.glob("claude-code-headless-*/agent"):
             with suppress(OSError):
                 if uid := folder.stat().st_uid:
                     self.agent_uids.add(uid)
 
-    def interrupt(self, number: int = signal.SIGTERM) -> float:
-        """Tell it to stop, as a host does that is taken back; return how many seconds it took to."""
+    def interrupt(self, signal_number: int = signal.SIGTERM) -> float:
+        """Send the signal with which a host stops the machine; return how many seconds it took to exit."""
         started = time.monotonic()
-        self.note_agents()
-        first = psutil.Process(self.process.pid)
-        (first.children()[0] if first.name() == "unshare" else first).send_signal(number)
-        self.end()
+        self.record_agent_uids()
+        process = psutil.Process(self.process.pid)
+        (process.children()[0] if process.name() == "unshare" else process).send_signal(signal_number)
+        self.wait_for_exit()
         return time.monotonic() - started
 
     def processes(self) -> list[psutil.Process]:
-        """Return its processes: those below it, and those whose files are on its disk."""
-        return [process for process in psutil.process_iter() if self._has(process)]
+        """Return the machine's processes: the one started here, its descendants, and its agents."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
 
-    def _has(self, process: psutil.Process) -> bool:
+    def _owns(self, process: psutil.Process) -> bool:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
@@ -140,8 +138,8 @@ class Machine:
             return False
 
     def _is_agent(self, process: psutil.Process) -> bool:
-        of_an_agent = FIRST_UID <= process.uids().real < FIRST_UID + 2 * UID_COUNT
-        return of_an_agent and str(self.disk) in " ".join(process.environ().values())
+        has_agent_uid = FIRST_UID <= process.uids().real < FIRST_UID + 2 * UID_COUNT
+        return has_agent_uid and str(self.disk) in " ".join(process.environ().values())
 
 
 @contextmanager
@@ -153,21 +151,21 @@ def machine(
     prefix: tuple[str, ...] = (),
     disk_mb: int = 0,
 ) -> Iterator[Machine]:
-    """Start a machine that executes the run; whatever is left of it at the end is removed.
+    """Start a machine that executes the run; kill it and remove its disk at the end, if they still exist.
 
     Args:
-        run: What it executes.
-        store: The run store, which every machine reaches.
-        command: What Python is to run there, in place of Prefect's engine.
-        variables: More of its environment.
-        prefix: What is to run Python.
-        disk_mb: The size of its disk; 0 for as much as this host has.
+        run: The run to execute.
+        store: The run store, which all machines share.
+        command: The arguments for Python; by default it runs Prefect's engine.
+        variables: Additional environment variables.
+        prefix: A program, with its arguments, that runs Python.
+        disk_mb: The size of the machine's disk in MB; 0 sets no limit.
     """
     disk = Path(tempfile.mkdtemp(prefix="machine-"))
     if disk_mb:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m", "tmpfs", str(disk)], check=True)
     disk.chmod(0o755)
-    said = disk.with_name(f"{disk.name}.log")
+    log_path = disk.with_name(f"{disk.name}.log")
     environment = {
         **os.environ,
         "PYTHONPATH": str(PROJECT),
@@ -180,7 +178,7 @@ def machine(
         "PREFECT_LOGGING_COLORS": "false",
         **(variables or {}),
     }
-    with said.open("wb") as log:
+    with log_path.open("wb") as log:
         process = subprocess.Popen(
             [*prefix, sys.executable, *(command or ("-m", "prefect.engine"))],
             cwd=PROJECT,
@@ -190,15 +188,15 @@ def machine(
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    made = Machine(run, disk, process, said)
+    new_machine = Machine(run, disk, process, log_path)
     try:
-        yield made
+        yield new_machine
     finally:
         if disk.exists():
-            made.lose()
-        said.unlink()
+            new_machine.lose()
+        log_path.unlink()
 
 
 def matches(pattern: str) -> Callable[[str], bool]:
-    """Return whether a machine's words match."""
-    return lambda said: re.search(pattern, said) is not None
+    """Return a condition that holds when a machine's log matches the pattern."""
+    return lambda log: re.search(pattern, log) is not None

@@ -1,4 +1,4 @@
-"""One run of twelve turns, with what stands between it and its servers; and what became of it."""
+"""One run of twelve turns, the proxies between it and its servers, and its results."""
 
 import json
 import logging
@@ -28,15 +28,17 @@ INSTRUCTIONS: Final = {"main.md": b"# Take the steps\n", "more/detail.md": b"in 
 
 
 def steps(seconds: float = 0.25, *, slow: int = 0, slow_seconds: float = 120) -> tuple[Turn, ...]:
-    """Return eleven turns that make a file each, and a twelfth that says so; one of them may be slow to begin."""
+    """Return eleven turns that create one file each and a final one without a tool; one turn may be slow."""
     waits = {n: slow_seconds if n == slow else seconds for n in range(1, TURNS + 1)}
-    made = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),), waits[n]) for n in range(1, TURNS)]
-    return (*made, Turn("Done.", seconds=waits[TURNS]))
+    turns = [
+        Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),), waits[n]) for n in range(1, TURNS)
+    ]
+    return (*turns, Turn("Done.", seconds=waits[TURNS]))
 
 
 @dataclass
 class Scene:
-    """A flow run, the proxies before its servers, and its run store, which outlives all machines."""
+    """A flow run, the proxies in front of its servers, and its run store, which outlives every machine."""
 
     world: World
     store: Path
@@ -54,75 +56,77 @@ class Scene:
         prefix: tuple[str, ...] = (),
         disk_mb: int = 0,
     ) -> Iterator[Machine]:
-        """Start a machine that executes the run, with every server behind its proxy."""
-        behind = {
+        """Start a machine that executes the run and reaches every server through its proxy."""
+        proxy_variables = {
             "AWS_ENDPOINT_URL_S3": self.s3.url,
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.model.url,
             **(variables or {}),
         }
-        with machine(self.run, self.store, command, behind, prefix, disk_mb) as made:
-            self.machines.append(made)
-            yield made
+        with machine(self.run, self.store, command, proxy_variables, prefix, disk_mb) as new_machine:
+            self.machines.append(new_machine)
+            yield new_machine
 
     @contextmanager
     def machine_that_stops_writing(self, name: str) -> Iterator[Machine]:
-        """Start one whose store stops in the middle of the run's file of that name."""
+        """Start a machine whose store blocks in the middle of writing the file of this name."""
         block = SlowStore(basepath=str(self.store), stops_in=f"/{name}")
         document = f"slow-{self.run.id}"
         block.save(document)
         slow = {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": f"slow-store/{document}"}
-        with self.machine(("-m", "tests.durability.slow_store"), slow) as made:
-            yield made
+        with self.machine(("-m", "tests.durability.slow_store"), slow) as new_machine:
+            yield new_machine
 
     def saved_file(self, name: str) -> Path:
         """Return the path of one of the run's saved files."""
         return self.store / "claude-code-headless" / self.run.id / name
 
     def saved_run(self) -> SavedRun:
-        """Return what another machine would find."""
+        """Load the saved state that another machine would find."""
         saved = SavedRun(RunStore(LocalFileSystem(basepath=str(self.store)), self.run.id, ()))
         saved.load(logging.getLogger("test"))
         return saved
 
     @property
-    def turns_asked(self) -> int:
-        """How many replies the model was asked for so far."""
-        return len([asked for asked in self.world.stack.model.asked if "invoke" in asked.path])
+    def requested_turns(self) -> int:
+        """How many replies the model has been asked for."""
+        return len([request for request in self.world.stack.model.asked if "invoke" in request.path])
 
     def commits(self) -> list[str]:
-        """Return what the remote has of this run, on any branch."""
+        """Return the ids of this run's commits on the git server, on any branch."""
         return self.world.git("log", "--all", "--format=%H", f"--grep=Prefect-Flow-Run: {self.run.id}").splitlines()
 
     def is_delivered(self) -> bool:
-        """Whether the branch has one commit more than its base, with the work and nothing else."""
+        """Whether the branch has exactly one commit on top of its base, with the files of the work and no others."""
         if BRANCH not in self.world.branches():
             return False
         changed = set(self.world.git("diff", "--name-only", "main", BRANCH).splitlines())
         return self.commits() == self.world.git("rev-list", f"main..{BRANCH}").splitlines() and changed == WORK
 
     def reports(self) -> list[str]:
-        """Return the titles of the run's reports, the newest first."""
-        mine = {"flow_runs": {"id": {"any_": [self.run.id]}}, "artifacts": {"key": {"like_": "%-report"}}}
+        """Return the titles of the run's reports, newest first."""
+        of_this_run = {"flow_runs": {"id": {"any_": [self.run.id]}}, "artifacts": {"key": {"like_": "%-report"}}}
         url = f"{self.world.stack.prefect_api_url}/artifacts/filter"
-        rows = httpx.post(url, json={**mine, "sort": "CREATED_DESC"}).json()
+        rows = httpx.post(url, json={**of_this_run, "sort": "CREATED_DESC"}).json()
         return [row["data"].partition("\n")[0].removeprefix("# ") for row in rows]
 
     def left_behind(self) -> list[str]:
-        """Return what the machines left: processes, directories, files, names of sockets, locks."""
+        """Return everything that the machines left behind: processes, directories, files, socket names and locks."""
         claims = Path("/proc/net/unix").read_text()
-        left = [f"process {process}" for made in self.machines for process in made.processes()]
-        for uid in {uid for made in self.machines for uid in made.agent_uids}:
-            left += [f"process {process}" for process in psutil.process_iter() if _is_of(process, uid)]
-            left += [f"claim of {uid}"] if f"claude-code-headless-uid-{uid}" in claims else []
+        leftovers = [
+            f"process {process}" for started_machine in self.machines for process in started_machine.processes()
+        ]
+        for uid in {uid for started_machine in self.machines for uid in started_machine.agent_uids}:
+            leftovers += [f"process {process}" for process in psutil.process_iter() if _runs_as(process, uid)]
+            leftovers += [f"claim of {uid}"] if f"claude-code-headless-uid-{uid}" in claims else []
             for shared in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108
-                left += [str(path) for path in Path(shared).iterdir() if _owner(path) == uid]
-        for made in self.machines:
-            left += [str(path) for path in made.disk.glob("claude-code-headless-*")]
+                leftovers += [str(path) for path in Path(shared).iterdir() if _owner(path) == uid]
+        for started_machine in self.machines:
+            leftovers += [str(path) for path in started_machine.disk.glob("claude-code-headless-*")]
         repository = self.world.stack.git.root / f"{self.world.name}.git"
-        return left + [str(path) for path in repository.rglob("*.lock")]
+        return leftovers + [str(path) for path in repository.rglob("*.lock")]
 
 
-def _is_of(process: psutil.Process, uid: int) -> bool:
+def _runs_as(process: psutil.Process, uid: int) -> bool:
     try:
         return uid in process.uids() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -137,22 +141,22 @@ def _owner(path: Path) -> int:
 
 
 @contextmanager
-def scene(world: World, store: Path, **parameters: Any) -> Iterator[Scene]:  # noqa: ANN401 (the flow's own)
-    """Set up a run that nobody executes yet."""
+def scene(world: World, store: Path, **parameters: Any) -> Iterator[Scene]:  # noqa: ANN401 (the flow's parameters)
+    """Set up a run without executing it."""
     world.stack.model.asked.clear()
     world.stack.model.script = Script(steps())
     stack = world.stack
     with FaultProxy(stack.git.url) as git, FaultProxy(stack.aws_url) as s3, FaultProxy(stack.model.url) as model:
-        given = {
+        all_parameters = {
             "repo_url": world.repo_url.replace(stack.git.url, git.url),
             "instructions_s3_uri": world.instructions(INSTRUCTIONS) + "*",
             "branch_name": BRANCH,
             "limits": {"checkpoint_seconds": CHECKPOINT_SECONDS},
             **parameters,
         }
-        yield Scene(world, store, git, s3, model, create_flow_run(given))
+        yield Scene(world, store, git, s3, model, create_flow_run(all_parameters))
 
 
-def described(**values: Any) -> str:  # noqa: ANN401 (what JSON takes)
-    """Return a row of the table that pytest prints at its end."""
+def table_row(**values: Any) -> str:  # noqa: ANN401 (any JSON value)
+    """Return a row of the tables that pytest prints at the end, as JSON."""
     return json.dumps(values)

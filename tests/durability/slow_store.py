@@ -1,4 +1,4 @@
-"""A run store on which the writing of one file stops in the middle, and the program of a machine that has it."""
+"""A run store that blocks while it writes one file, and the program of a machine that uses it."""
 
 import runpy
 import time
@@ -7,15 +7,15 @@ from prefect.filesystems import LocalFileSystem
 
 
 class SlowStore(LocalFileSystem):
-    """A local file system that never comes to the end of one file."""
+    """A local file system that never finishes writing one file."""
 
     _block_type_name = "Slow Store"
     _block_type_slug = "slow-store"
 
     stops_in: str = ""
-    """How the path of that file ends."""
+    """The end of that file's path."""
 
-    def write_path(self, path: str, content: bytes) -> str:  # type: ignore[override]  # a coroutine or not, says Prefect
+    def write_path(self, path: str, content: bytes) -> str:  # type: ignore[override]  # Prefect declares the method as sync or async
         if not path.endswith(self.stops_in):
             return str(super().write_path(path, content))
         target = self._resolve_path(path)
@@ -28,6 +28,6 @@ class SlowStore(LocalFileSystem):
 
 
 if __name__ == "__main__":
-    import tests.durability.slow_store  # noqa: F401 (the block type is known from here on)
+    import tests.durability.slow_store  # noqa: F401 (registers the block type)
 
     runpy.run_module("prefect.engine", run_name="__main__")

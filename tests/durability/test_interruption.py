@@ -1,4 +1,4 @@
-"""A run that is told to stop: it keeps what there is, hands itself back or says that it was cancelled, and soon."""
+"""A run that is told to stop saves its work quickly, and is either handed back or marked as cancelled."""
 
 import re
 import signal
@@ -17,9 +17,10 @@ from prefect.states import Cancelling
 
 from deployments.local.scripted_model import Script
 from flows.deliver import deliver
-from tests.durability.machines import Machine, needs_root
-from tests.durability.points import ASKING_SECONDS, in_clone, wait
+from tests.durability.machines import Machine
+from tests.durability.points import NEXT_REQUEST_SECONDS, in_clone, wait
 from tests.durability.scene import BRANCH, TURNS, Scene, scene, steps
+from tests.support.marks import needs_root
 from tests.support.world import World
 
 HANDED_BACK_SECONDS: Final = 20
@@ -30,47 +31,47 @@ PID_1: Final = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 @pytest.fixture
 def the_run(world: World, tmp_path: Path) -> Iterator[Scene]:
-    # No checkpoint but the one that the interruption makes.
-    with scene(world, tmp_path / "store", limits={"checkpoint_seconds": 600}) as made:
-        yield made
+    # The interval is so long that only the interruption writes a checkpoint.
+    with scene(world, tmp_path / "store", limits={"checkpoint_seconds": 600}) as new_scene:
+        yield new_scene
 
 
-def execute(run: Scene) -> tuple[str, ...]:
-    """What ECS runs."""
-    return ("-m", "flows.runtime.execute", run.run.id)
+def execute(the_run: Scene) -> tuple[str, ...]:
+    """The command that ECS runs."""
+    return ("-m", "flows.runtime.execute", the_run.run.id)
 
 
 @contextmanager
-def at_turn(run: Scene, number: int, prefix: tuple[str, ...] = ()) -> Iterator[Machine]:
-    """A machine as on ECS, in the middle of a turn."""
-    run.world.stack.model.script = Script(steps(slow=number))
-    with run.machine(execute(run), RESCHEDULE, prefix) as machine:
-        wait(machine, lambda: run.turns_asked == number)
-        time.sleep(ASKING_SECONDS)
-        run.world.stack.model.script = Script(steps())
+def at_turn(the_run: Scene, number: int, prefix: tuple[str, ...] = ()) -> Iterator[Machine]:
+    """A machine with the command and settings of ECS, in the middle of a turn."""
+    the_run.world.stack.model.script = Script(steps(slow=number))
+    with the_run.machine(execute(the_run), RESCHEDULE, prefix) as machine:
+        wait(machine, lambda: the_run.requested_turns == number)
+        time.sleep(NEXT_REQUEST_SECONDS)
+        the_run.world.stack.model.script = Script(steps())
         yield machine
 
 
 @pytest.mark.parametrize(
     "prefix", [pytest.param((), id="as-any-process"), pytest.param(PID_1, id="as-pid-1", marks=needs_root)]
 )
-def test_an_interrupted_run_is_handed_back_and_goes_on_elsewhere(the_run: Scene, prefix: tuple[str, ...]) -> None:
+def test_an_interrupted_run_is_handed_back_and_resumed_elsewhere(the_run: Scene, prefix: tuple[str, ...]) -> None:
     with at_turn(the_run, 7, prefix) as first:
         assert first.interrupt() < HANDED_BACK_SECONDS
         assert first.process.returncode == 0, first.log()
         assert the_run.run.state == "AwaitingRetry", first.log()
         assert not the_run.left_behind()
         first.lose()
-    found = the_run.saved_run().checkpoint
-    assert found
-    assert found.spending["replies"] == 6
+    checkpoint = the_run.saved_run().checkpoint
+    assert checkpoint
+    assert checkpoint.spending["replies"] == 6
     assert the_run.reports() == ["Interrupted"]
     with the_run.machine() as second:
-        assert second.end() == 0, second.log()
+        assert second.wait_for_exit() == 0, second.log()
     assert the_run.run.state == "Completed"
     assert the_run.is_delivered()
     assert the_run.reports() == ["Pushed 11 files", "Interrupted"]
-    assert the_run.turns_asked <= TURNS + 1
+    assert the_run.requested_turns <= TURNS + 1
 
 
 def test_a_run_that_is_interrupted_while_a_server_is_silent_is_handed_back_too(the_run: Scene) -> None:
@@ -82,7 +83,7 @@ def test_a_run_that_is_interrupted_while_a_server_is_silent_is_handed_back_too(t
         assert not the_run.left_behind()
         first.lose()
     with the_run.machine() as second:
-        assert second.end() == 0, second.log()
+        assert second.wait_for_exit() == 0, second.log()
     assert the_run.is_delivered()
 
 
@@ -95,43 +96,43 @@ def test_a_run_that_is_interrupted_while_its_store_is_away_is_handed_back_too(th
         assert not the_run.left_behind()
 
 
-def cancel(run: Scene) -> None:
-    """What Prefect's UI and `prefect flow-run cancel` do."""
+def cancel(the_run: Scene) -> None:
+    """Cancel the run as Prefect's UI and `prefect flow-run cancel` do."""
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(UUID(run.run.id), Cancelling())
+        client.set_flow_run_state(UUID(the_run.run.id), Cancelling())
 
 
-def test_a_cancelled_run_ends_soon_and_keeps_what_there_is(the_run: Scene) -> None:
+def test_a_cancelled_run_ends_soon_and_saves_its_work(the_run: Scene) -> None:
     with at_turn(the_run, 7) as machine:
         started = time.monotonic()
         cancel(the_run)
-        while agents_processes(machine):
+        while agent_processes(machine):
             assert time.monotonic() - started < CANCELLED_SECONDS, machine.log()
             time.sleep(0.05)
-        machine.end()
+        machine.wait_for_exit()
         assert the_run.run.state == "Cancelled", machine.log()
         assert not the_run.left_behind()
     assert BRANCH not in the_run.world.branches()
     assert the_run.saved_file("change.bundle").exists()
     assert the_run.reports() == ["Interrupted"]
-    found = the_run.saved_run().checkpoint
-    assert found
-    assert found.spending["replies"] == 6
+    checkpoint = the_run.saved_run().checkpoint
+    assert checkpoint
+    assert checkpoint.spending["replies"] == 6
 
 
-def agents_processes(machine: Machine) -> list[str]:
-    """Return the processes of the machine's agent."""
-    machine.note_agents()
+def agent_processes(machine: Machine) -> list[str]:
+    """Return the processes of the machine's agents."""
+    machine.record_agent_uids()
     return [str(process) for process in machine.processes() if process.uids().real in machine.agent_uids]
 
 
-def test_a_run_that_is_cancelled_in_the_push_leaves_a_whole_branch_or_none(the_run: Scene) -> None:
-    silent = the_run.git.cut("stall", b"/git-receive-pack HTTP", after_bytes=400, of="request")
+def test_a_run_cancelled_during_the_push_leaves_a_complete_branch_or_none(the_run: Scene) -> None:
+    silent = the_run.git.cut("stall", b"/git-receive-pack HTTP", after_bytes=400, direction="request")
     with the_run.machine(execute(the_run), RESCHEDULE) as machine:
         wait(machine, silent.happened.is_set)
         started = time.monotonic()
         cancel(the_run)
-        machine.end()
+        machine.wait_for_exit()
         assert time.monotonic() - started < HANDED_BACK_SECONDS, machine.log()
         assert the_run.run.state == "Cancelled", machine.log()
         assert not the_run.left_behind()
@@ -142,14 +143,12 @@ def test_a_run_whose_engine_dies_is_reported_as_crashed(the_run: Scene) -> None:
     with at_turn(the_run, 3) as machine:
         [engine] = psutil.Process(machine.process.pid).children()
         engine.kill()
-        machine.end()
+        machine.wait_for_exit()
         assert the_run.run.state == "Crashed", machine.log()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_container_that_is_stopped_says_what_is_kept_and_how_to_go_on(
-    the_run: Scene, number: int, status: int
-) -> None:
+def test_a_stopped_container_says_what_is_saved_and_how_to_continue(the_run: Scene, number: int, status: int) -> None:
     the_run.world.stack.model.script = Script(steps(slow=7))
     variables = {
         "PROCESS_REQUIREMENTS": "true",
@@ -158,20 +157,20 @@ def test_a_container_that_is_stopped_says_what_is_kept_and_how_to_go_on(
         "BRANCH_NAME": BRANCH,
     }
     with the_run.machine(("-m", "flows"), variables) as container:
-        wait(container, lambda: the_run.turns_asked == 7)
+        wait(container, lambda: the_run.requested_turns == 7)
         # docker stop waits for ten seconds.
         assert container.interrupt(number) < CANCELLED_SECONDS
-        said = container.log().strip().splitlines()
+        lines = container.log().strip().splitlines()
         assert container.process.returncode == status, container.log()
         assert not the_run.left_behind()
-    assert said[-1].startswith("interrupted: ")
+    assert lines[-1].startswith("interrupted: ")
     assert len(list(the_run.store.glob("claude-code-headless/*/report.md"))) == 1
-    found = re.search(r"in (\S+): .*flow_run_id=([0-9a-f-]{36})", said[-1])
-    assert found
-    the_run.world.git("fetch", "--quiet", f"{found[1]}/change.bundle", f"{BRANCH}:kept")
+    match = re.search(r"in (\S+): .*flow_run_id=([0-9a-f-]{36})", lines[-1])
+    assert match
+    the_run.world.git("fetch", "--quiet", f"{match[1]}/change.bundle", f"{BRANCH}:kept")
     assert the_run.world.content("kept", "step-6") == "6"
     assert BRANCH not in the_run.world.branches()
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: the_run.store}):
-        state = deliver(flow_run_id=found[2], return_state=True)
+        state = deliver(flow_run_id=match[2], return_state=True)
     assert state.is_completed()
     assert the_run.world.content(BRANCH, "step-6") == "6"

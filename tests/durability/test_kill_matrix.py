@@ -1,4 +1,4 @@
-"""The kill matrix: a machine is lost at a point, or at any time, and the next one finishes the run."""
+"""The kill matrix: a machine is lost at a certain point or at a random time, and the next one finishes the run."""
 
 import os
 import random
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deployments.local.scripted_model import Script
-from tests.durability.points import POINTS, Point, held, held_in_turn, wait
-from tests.durability.scene import TURNS, Scene, described, scene, steps
+from tests.durability.points import POINTS, Point, during_turn, machine_at, wait
+from tests.durability.scene import TURNS, Scene, scene, steps, table_row
 from tests.support.world import World
 
 RANDOM_KILLS = 30
@@ -19,54 +19,60 @@ Record = Callable[[str, object], None]
 
 @pytest.fixture
 def the_run(world: World, tmp_path: Path) -> Iterator[Scene]:
-    with scene(world, tmp_path / "store") as made:
-        yield made
+    with scene(world, tmp_path / "store") as new_scene:
+        yield new_scene
 
 
-def go_on(lost: Scene, point: str, record: Record, losses: int = 1) -> None:
-    """Have another machine go on with a run whose machines were lost, and check what becomes of it."""
-    asked, found = lost.turns_asked, lost.saved_run()
-    done = int(found.checkpoint.spending["replies"]) if found.checkpoint else 0
+def resume(lost: Scene, point: str, record: Record, losses: int = 1) -> None:
+    """Resume the run on another machine, and check the result."""
+    turns_before, saved_run = lost.requested_turns, lost.saved_run()
+    saved_turns = int(saved_run.checkpoint.spending["replies"]) if saved_run.checkpoint else 0
     started = time.monotonic()
     with lost.machine() as second:
-        status = second.end()
-        seconds, said = time.monotonic() - started, second.log()
-        left = lost.left_behind()
-    state, again = lost.run.state, max(0, lost.turns_asked - TURNS)
+        status = second.wait_for_exit()
+        seconds, log = time.monotonic() - started, second.log()
+        leftovers = lost.left_behind()
+    state, repeated_turns = lost.run.state, max(0, lost.requested_turns - TURNS)
     duplicates = max(0, len(lost.commits()) - 1)
-    record("durability", described(point=point, state=state, duplicates=duplicates, again=again, seconds=seconds))
-    assert (status, state) == (0, "Completed"), said
-    assert lost.is_delivered(), said
-    assert again <= losses + asked - done, f"{asked} asked for by then, {done} of them in the checkpoint:\n{said}"
-    if found.finished:
-        assert lost.turns_asked == asked, said
-    assert not left
+    record(
+        "durability", table_row(point=point, state=state, duplicates=duplicates, again=repeated_turns, seconds=seconds)
+    )
+    assert (status, state) == (0, "Completed"), log
+    assert lost.is_delivered(), log
+    assert repeated_turns <= losses + turns_before - saved_turns, (
+        f"{turns_before} turns were requested before, {saved_turns} of them are in the checkpoint:\n{log}"
+    )
+    if saved_run.finished:
+        assert lost.requested_turns == turns_before, log
+    assert not leftovers
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name.replace(" ", "-"))
-def test_a_run_whose_machine_is_lost_at_a_point_goes_on(the_run: Scene, point: Point, record_property: Record) -> None:
-    with held(the_run, point) as first:
+def test_a_run_whose_machine_is_lost_at_a_point_is_resumed(
+    the_run: Scene, point: Point, record_property: Record
+) -> None:
+    with machine_at(the_run, point) as first:
         first.lose()
-    go_on(the_run, point.name, record_property)
+    resume(the_run, point.name, record_property)
 
 
 @pytest.fixture(scope="module")
 def whole_run_seconds() -> dict[str, float]:
-    """How long a run takes here, once one has been measured."""
+    """How long a run takes on this host; empty until one has been measured."""
     return {}
 
 
-def measured(world: World, store: Path) -> float:
+def measure(world: World, store: Path) -> float:
     started = time.monotonic()
     with scene(world, store) as whole, whole.machine() as machine:
-        assert machine.end() == 0, machine.log()
+        assert machine.wait_for_exit() == 0, machine.log()
         assert whole.is_delivered()
-    # Without what a machine does before its first line, in which there is nothing to lose, and after its last.
+    # The time includes the start and the end of the process: some kills come before any work, or after all of it.
     return time.monotonic() - started
 
 
 @pytest.mark.parametrize("number", range(RANDOM_KILLS))
-def test_a_run_whose_machine_is_lost_at_any_time_goes_on(
+def test_a_run_whose_machine_is_lost_at_any_time_is_resumed(
     number: int,
     make_world: Callable[[dict[str, str]], World],
     tmp_path: Path,
@@ -74,26 +80,26 @@ def test_a_run_whose_machine_is_lost_at_any_time_goes_on(
     record_property: Record,
 ) -> None:
     if not whole_run_seconds:
-        whole_run_seconds["is"] = measured(make_world({"README.md": "# A repository\n"}), tmp_path / "measured")
-    share = random.Random(f"{os.environ['DURABILITY_SEED']} {number}").random()  # noqa: S311 (nothing is to be kept secret)
+        whole_run_seconds["measured"] = measure(make_world({"README.md": "# A repository\n"}), tmp_path / "measured")
+    share = random.Random(f"{os.environ['DURABILITY_SEED']} {number}").random()  # noqa: S311 (not a secret)
     with scene(make_world({"README.md": "# A repository\n"}), tmp_path / "store") as lost:
         with lost.machine() as first:
-            time.sleep(share * whole_run_seconds["is"])
+            time.sleep(share * whole_run_seconds["measured"])
             first.lose()
-        go_on(lost, "at a random time", record_property)
+        resume(lost, "at a random time", record_property)
 
 
-def test_a_run_may_lose_one_machine_after_the_other(the_run: Scene, record_property: Record) -> None:
+def test_a_run_may_lose_several_machines_in_succession(the_run: Scene, record_property: Record) -> None:
     for turn in (4, 7, 10):
-        with held(the_run, Point("", held_in_turn(turn, again=True))) as machine:
+        with machine_at(the_run, Point("", during_turn(turn, again=True))) as machine:
             machine.lose()
-    go_on(the_run, "in turns 4, 7 and 10", record_property, losses=3)
+    resume(the_run, "in turns 4, 7 and 10", record_property, losses=3)
 
 
-def test_an_agent_does_not_outlive_a_flow_that_is_killed_alone(the_run: Scene) -> None:
+def test_an_agent_does_not_outlive_its_flow_when_only_the_flow_is_killed(the_run: Scene) -> None:
     the_run.world.stack.model.script = Script(steps(slow=5))
     with the_run.machine() as machine:
-        wait(machine, lambda: the_run.turns_asked == 5)
+        wait(machine, lambda: the_run.requested_turns == 5)
         assert "claude" in {process.name() for process in machine.processes()}
         machine.process.kill()
         deadline = time.monotonic() + 10

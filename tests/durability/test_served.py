@@ -1,4 +1,4 @@
-"""The same by what people use: a process that serves the deployments, or a worker, and Prefect's command line."""
+"""Cancellation and delivery with the tools people use: a serving process or a worker, and Prefect's command line."""
 
 import os
 import re
@@ -25,7 +25,7 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @contextmanager
-def worked(environment: dict[str, str]) -> Iterator[None]:
+def served_by_worker(environment: dict[str, str]) -> Iterator[None]:
     """Deploy as prefect.yaml says, and run a worker of the local pool."""
     variables = {"PWD": str(PROJECT), "CLAUDE_CODE_PYTHON": sys.executable, "CLAUDE_CODE_IMAGE": "none"}
     pool = ["--pool", "claude-code-local", "--type", "process"]
@@ -44,54 +44,56 @@ def worked(environment: dict[str, str]) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=[served, worked], ids=["served", "by-a-worker"])
+@pytest.fixture(params=[served, served_by_worker], ids=["served", "by-a-worker"])
 def environment(world: World, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """What a person's shell has, with a store and temporary files of this test's own."""
+    """The environment of a person's shell, with this test's own store and temporary directory."""
     (tmp_path / "tmp").mkdir(mode=0o711)
     for folder in (tmp_path, *tmp_path.parents):
-        if str(folder).startswith("/tmp/"):  # noqa: S108 (pytest makes them for its own user alone)
+        if str(folder).startswith("/tmp/"):  # noqa: S108 (pytest creates these directories for its own user only)
             folder.chmod(folder.stat().st_mode | 0o011)
-    made = {
+    variables = {
         **os.environ,
         **world.stack.environment(),
         "TMPDIR": str(tmp_path / "tmp"),
         "PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "store"),
     }
-    with request.param(made):
-        yield made
+    with request.param(variables):
+        yield variables
 
 
 def prefect(environment: dict[str, str], *arguments: str) -> str:
     command = [sys.executable, "-m", "prefect", *arguments]
-    done = subprocess.run(command, env=environment, cwd=PROJECT, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    completed_process = subprocess.run(
+        command, env=environment, cwd=PROJECT, check=False, capture_output=True, text=True
+    )
+    assert completed_process.returncode == 0, completed_process.stdout + completed_process.stderr
+    return completed_process.stdout
 
 
-def start(environment: dict[str, str], world: World) -> FlowRun:
-    given = {"repo_url": world.repo_url, "instructions": "Take the steps", "branch_name": BRANCH}
-    parameters = [part for name, value in given.items() for part in ("-p", f"{name}={value}")]
-    found = ID.search(prefect(environment, "deployment", "run", "implement/local", *parameters))
-    assert found
-    return FlowRun(found.group())
+def start_run(environment: dict[str, str], world: World) -> FlowRun:
+    parameters = {"repo_url": world.repo_url, "instructions": "Take the steps", "branch_name": BRANCH}
+    options = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
+    match = ID.search(prefect(environment, "deployment", "run", "implement/local", *options))
+    assert match
+    return FlowRun(match.group())
 
 
-def agents(environment: dict[str, str]) -> list[str]:
-    found = []
+def agent_processes(environment: dict[str, str]) -> list[str]:
+    processes = []
     for process in psutil.process_iter():
         try:
-            of_an_agent = FIRST_UID <= process.uids().real < FIRST_UID + 2 * UID_COUNT
-            if of_an_agent and environment["TMPDIR"] in " ".join(process.environ().values()):
-                found.append(str(process))
+            has_agent_uid = FIRST_UID <= process.uids().real < FIRST_UID + 2 * UID_COUNT
+            if has_agent_uid and environment["TMPDIR"] in " ".join(process.environ().values()):
+                processes.append(str(process))
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
-def wait_until(seconds: float, there: bool, environment: dict[str, str]) -> None:
+def wait_for_agents(seconds: float, expected: bool, environment: dict[str, str]) -> None:
     deadline = time.monotonic() + seconds
-    while bool(agents(environment)) != there:
-        assert time.monotonic() < deadline, agents(environment)
+    while bool(agent_processes(environment)) != expected:
+        assert time.monotonic() < deadline, agent_processes(environment)
         time.sleep(0.1)
 
 
@@ -102,19 +104,19 @@ def wait_for_state(run: FlowRun, state: str) -> None:
         time.sleep(0.2)
 
 
-def test_a_run_is_cancelled_and_what_there_is_is_delivered_by_the_command_line(
+def test_a_run_is_cancelled_and_its_saved_work_delivered_on_the_command_line(
     world: World, environment: dict[str, str]
 ) -> None:
     world.stack.model.asked.clear()
     world.stack.model.script = Script(steps(slow=7))
-    run = start(environment, world)
+    run = start_run(environment, world)
     deadline = time.monotonic() + 240
     while len(world.stack.model.asked) < 7:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    wait_until(CANCELLED_SECONDS, there=True, environment=environment)
+    wait_for_agents(CANCELLED_SECONDS, expected=True, environment=environment)
     prefect(environment, "flow-run", "cancel", run.id)
-    wait_until(CANCELLED_SECONDS, there=False, environment=environment)
+    wait_for_agents(CANCELLED_SECONDS, expected=False, environment=environment)
     wait_for_state(run, "Cancelled")
     assert world.branches() == {"main"}
     prefect(environment, "deployment", "run", "deliver/local", "-p", f"flow_run_id={run.id}", "--watch")

@@ -1,4 +1,4 @@
-"""Fargate's part, played here: a task that the worker submitted, run in the real image as its definition says."""
+"""A stand-in for Fargate: it runs a task that the worker submitted in the real image, as the task definition says."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from tests.support.container_engine import Container, Engine
 
 @dataclass(frozen=True)
 class Submitted:
-    """A task: what RunTask received, what ECS made of it, and its definition."""
+    """A submitted task: the request of RunTask, the task that ECS created, and its definition."""
 
     request: dict[str, Any]
     task: dict[str, Any]
@@ -23,41 +23,44 @@ class Submitted:
     @property
     def container(self) -> dict[str, Any]:
         """The definition's only container."""
-        [only] = self.definition["containerDefinitions"]
-        return dict(only)
+        [container] = self.definition["containerDefinitions"]
+        return dict(container)
 
     @property
     def override(self) -> dict[str, Any]:
-        """The overrides of that container."""
-        [only] = self.request["overrides"]["containerOverrides"]
-        assert only["name"] == self.container["name"]
-        return dict(only)
+        """The overrides of the definition's container."""
+        [override] = self.request["overrides"]["containerOverrides"]
+        assert override["name"] == self.container["name"]
+        return dict(override)
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment, the overrides' included, and the secrets not."""
+        """The environment variables, including the overrides but not the secrets."""
         pairs = [*self.container.get("environment", []), *self.override["environment"]]
         return {pair["name"]: pair["value"] for pair in pairs}
 
     @property
     def command(self) -> list[str]:
-        """What is run; the image's entry point stays."""
+        """The command of the container; the image's entry point is unchanged."""
         return list(self.override.get("command") or self.container["command"])
 
     def secrets(self) -> dict[str, str]:
-        """Return the secrets, read by their ARN as ECS does."""
+        """Return the secrets by variable, read by their ARN as ECS does."""
         return secrets_of(self.container)
 
 
 def secrets_of(container: Mapping[str, Any]) -> dict[str, str]:
-    """Return a container's secrets, by the variables that they become."""
+    """Return a container's secrets by the environment variables that hold them."""
     client = boto3.client("secretsmanager", region_name=REGION)
-    listed = [secret for secret in container.get("secrets", []) if secret]  # moto leaves None for AWS::NoValue
-    return {s["name"]: client.get_secret_value(SecretId=s["valueFrom"])["SecretString"] for s in listed}
+    references = [secret for secret in container.get("secrets", []) if secret]  # moto leaves None for AWS::NoValue
+    return {
+        reference["name"]: client.get_secret_value(SecretId=reference["valueFrom"])["SecretString"]
+        for reference in references
+    }
 
 
 def stopped_event(submitted: Submitted, exit_code: int) -> dict[str, str]:
-    """Return the event that ECS sends when a task's container has ended."""
+    """Return the event that ECS sends after a task's container has exited."""
     task = {name: submitted.task[name] for name in ("clusterArn", "taskArn", "taskDefinitionArn")}
     container = {"name": submitted.container["name"], "lastStatus": "STOPPED", "exitCode": exit_code}
     detail = {
@@ -72,17 +75,17 @@ def stopped_event(submitted: Submitted, exit_code: int) -> dict[str, str]:
 
 
 @contextmanager
-def started(engine: Engine, submitted: Submitted, account: Mapping[str, str]) -> Iterator[Container]:
+def started_task(engine: Engine, submitted: Submitted, aws_variables: Mapping[str, str]) -> Iterator[Container]:
     """Start the task's container.
 
     Args:
-        engine: Runs it, and knows the image; that the definition's digest names it is ECR's to say.
-        submitted: What to run.
-        account: Variables in place of the task role and of AWS's addresses.
+        engine: The container engine, with the image to run. (On ECS the digest in the definition chooses the image.)
+        submitted: The task to run.
+        aws_variables: Variables that replace the task role and AWS's endpoints.
     """
     mounts = [mount["containerPath"] for mount in submitted.container["mountPoints"]]
     assert mounts == ["/tmp"], "the image has a volume there, and nowhere else"  # noqa: S108
-    environment = {**submitted.variables, **submitted.secrets(), **account}
+    environment = {**submitted.variables, **submitted.secrets(), **aws_variables}
     read_only = submitted.container["readonlyRootFilesystem"]
     with engine.container(*submitted.command, environment=environment, read_only=read_only) as container:
         yield container

@@ -1,4 +1,4 @@
-"""A team's set-up: what `python -m deployments up` made, its worker, and what its people do with Prefect's tools."""
+"""A team's set-up: what `python -m deployments up` created, its worker, and Prefect's tools as people use them."""
 
 import os
 import re
@@ -15,58 +15,58 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from tests.ecs.fargate import Submitted, started
+from tests.ecs.fargate import Submitted, started_task
 from tests.ecs.recorded_aws import RecordedAws
 from tests.support.cloud import Cloud
 from tests.support.container_engine import Container, Engine
 from tests.support.world import World
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 PREFECT_API_KEY: Final = "pnu_a_key_that_nobody_else_may_see"
 RUN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def wait_for(look: Callable[[], Found], seconds: float, otherwise: Callable[[], str]) -> Found:
-    """Look until there is something; fail, and say what there was, where there is nothing in time."""
+def wait_for(look: Callable[[], Value], seconds: float, otherwise: Callable[[], str]) -> Value:
+    """Call a function until it returns something. Fail with the text of `otherwise` if it returns nothing in time."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
+    while not (value := look()):
         assert time.monotonic() < deadline, otherwise()[-2000:]
         time.sleep(0.2)
-    return found
+    return value
 
 
 def prefect(*arguments: str) -> str:
-    """Give one of Prefect's commands; return what it prints."""
+    """Run one of Prefect's commands; return what it prints."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    completed_process = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    assert completed_process.returncode == 0, completed_process.stdout + completed_process.stderr
+    return completed_process.stdout
 
 
 def state(run_id: str) -> str:
-    """Return the name of a run's state."""
+    """Return the name of a run's current state."""
     with get_client(sync_client=True) as client:
         now = client.read_flow_run(UUID(run_id)).state
     return now.name if now and now.name else ""
 
 
 def states(run_id: str) -> list[str]:
-    """Return the names of all states that a run was in, in order."""
+    """Return the names of all states that a run has had, in order."""
     with get_client(sync_client=True) as client:
         return [state.name or "" for state in client.read_flow_run_states(UUID(run_id))]
 
 
 def first_task_start(run_id: str) -> datetime:
-    """Return when the first task of a run began."""
-    mine = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run_id)]))
+    """Return when the first task of a run started."""
+    of_this_run = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run_id)]))
     with get_client(sync_client=True) as client:
-        return min(task.start_time for task in client.read_task_runs(flow_run_filter=mine) if task.start_time)
+        return min(task.start_time for task in client.read_task_runs(flow_run_filter=of_this_run) if task.start_time)
 
 
 @dataclass(frozen=True)
 class Team:
-    """What is there, and how it is used."""
+    """The parts of the set-up, and the ways to use it."""
 
     cloud: Cloud
     engine: Engine
@@ -74,40 +74,40 @@ class Team:
     worker: Container
 
     def run(self, world: World, **parameters: str) -> str:
-        """Ask for a run on a test's repository; return its id."""
-        return self.ask(repo_url=world.repo_url, instructions_s3_uri=f"{world.instructions()}*", **parameters)
+        """Start a run on a test's repository; return its id."""
+        return self.start_run(repo_url=world.repo_url, instructions_s3_uri=f"{world.instructions()}*", **parameters)
 
-    def ask(self, deployment: str = "implement/ecs", **parameters: str) -> str:
-        """Ask for a run as a person would; return its id."""
-        flags = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
-        found = RUN_ID.search(prefect("deployment", "run", deployment, *flags))
-        assert found
-        return found.group()
+    def start_run(self, deployment: str = "implement/ecs", **parameters: str) -> str:
+        """Start a run of a deployment as a person would; return its id."""
+        options = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
+        match = RUN_ID.search(prefect("deployment", "run", deployment, *options))
+        assert match
+        return match.group()
 
-    def submitted(self, run_id: str, time_of_asking: int = 1) -> Submitted:
-        """Wait until the worker has asked for the run's task, that many times; return the last."""
-        calls = wait_for(lambda: self._asked(run_id, time_of_asking), 60, self.worker.logs)
+    def submitted(self, run_id: str, attempt: int = 1) -> Submitted:
+        """Wait until the worker has submitted the run's task `attempt` times; return the last submitted task."""
+        calls = wait_for(lambda: self._run_task_calls(run_id, attempt), 60, self.worker.logs)
         request, task = calls[-1].request, calls[-1].response["tasks"][0]
         definition = self.cloud.client("ecs").describe_task_definition(taskDefinition=task["taskDefinitionArn"])
         return Submitted(request, task, definition["taskDefinition"])
 
-    def _asked(self, run_id: str, times: int) -> list[Any]:
-        mine = {"key": "prefect.io/flow-run-id", "value": run_id}
-        calls = [call for call in self.aws.received("RunTask") if mine in call.request["tags"]]
+    def _run_task_calls(self, run_id: str, times: int) -> list[Any]:
+        run_tag = {"key": "prefect.io/flow-run-id", "value": run_id}
+        calls = [call for call in self.aws.received("RunTask") if run_tag in call.request["tags"]]
         return calls if len(calls) >= times else []
 
     @contextmanager
     def on_fargate(self, world: World, submitted: Submitted) -> Iterator[Container]:
-        """Start what was submitted, with the local stack for AWS."""
-        account = {name: value for name, value in world.stack.environment().items() if name.startswith("AWS_")}
-        with started(self.engine, submitted, account) as container:
+        """Start the submitted task, with the local stack in place of AWS."""
+        aws_variables = {name: value for name, value in world.stack.environment().items() if name.startswith("AWS_")}
+        with started_task(self.engine, submitted, aws_variables) as container:
             yield container
 
     def saved_files(self, run_id: str) -> set[str]:
-        """Return the names of what the results bucket has of a run."""
+        """Return the names of a run's files in the results bucket."""
         bucket, prefix = f"{self.cloud.project}-results-123456789012-us-east-1", f"claude-code-headless/{run_id}/"
-        found = self.cloud.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
-        return {item["Key"].removeprefix(prefix) for item in found}
+        objects = self.cloud.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        return {item["Key"].removeprefix(prefix) for item in objects}
 
     def until(self, run_id: str, name: str, container: Container | None = None) -> None:
         """Wait until a run is in a state."""

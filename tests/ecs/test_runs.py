@@ -1,4 +1,4 @@
-"""From Prefect's form to the container and back: the real worker's task, run in the real image, on the local stack."""
+"""From Prefect's form to the container and back: the real worker's task, run in the real image on the local stack."""
 
 import time
 from datetime import UTC, datetime
@@ -14,25 +14,25 @@ pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 
 
 def wait_for_agent(world: World, container: Container) -> None:
-    """Wait until the agent is at work on what the model told it."""
+    """Wait until the agent has the model's reply and works on it."""
     wait_for(lambda: world.stack.model.asked, 90, container.logs)
     time.sleep(1)
 
 
-def test_a_run_is_done_in_its_task(team: Team, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_completes_in_its_task(team: Team, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     run_id = team.run(world, branch_name="by-the-team")
     submitted = team.submitted(run_id)
-    begun = datetime.now(UTC)
+    started_at = datetime.now(UTC)
     with team.on_fargate(world, submitted) as container:
-        status, said = container.end()
-    assert status == 0, said
-    assert state(run_id) == "Completed", said
+        status, output = container.wait_for_exit()
+    assert status == 0, output
+    assert state(run_id) == "Completed", output
     assert world.content("by-the-team", "hello.txt") == "hello"
     assert {"plan", "instructions-0", "change", "report.md", "usage.json"} <= team.saved_files(run_id)
-    to_first_task = (first_task_start(run_id) - begun).total_seconds()
+    seconds_to_first_task = (first_task_start(run_id) - started_at).total_seconds()
     with capsys.disabled():
-        print(f"\nfrom the task's command to the first Prefect task: {to_first_task:.1f} s")
-    assert 0 < to_first_task < 60
+        print(f"\nfrom the task's command to the first Prefect task: {seconds_to_first_task:.1f} s")
+    assert 0 < seconds_to_first_task < 60
 
 
 def test_a_task_that_was_killed_marks_its_run_as_crashed(team: Team, world: World) -> None:
@@ -43,7 +43,7 @@ def test_a_task_that_was_killed_marks_its_run_as_crashed(team: Team, world: Worl
         wait_for_agent(world, container)
         assert state(run_id) == "Running"
         container.engine.call("kill", "--signal=KILL", container.name)
-        status, _ = container.end()
+        status, _ = container.wait_for_exit()
     assert status == 137
     assert state(run_id) == "Running"
     team.cloud.client("events").put_events(Entries=[stopped_event(submitted, status)])
@@ -55,13 +55,13 @@ def test_a_run_cancelled_before_it_starts_ends_its_task_at_the_start(team: Team,
     submitted = team.submitted(run_id)
     prefect("flow-run", "cancel", run_id)
     with team.on_fargate(world, submitted) as container:
-        status, said = container.end()
-    assert status == 0, said
+        status, output = container.wait_for_exit()
+    assert status == 0, output
     assert state(run_id) == "Cancelled"
     assert not world.stack.model.asked
 
 
-def test_a_cancelled_run_that_does_not_end_its_task_has_it_stopped_by_the_worker(team: Team, world: World) -> None:
+def test_the_worker_stops_the_task_of_a_cancelled_run_that_does_not_end_itself(team: Team, world: World) -> None:
     run_id = team.run(world)
     task = {"cluster": team.cloud.project, "task": team.submitted(run_id).task["taskArn"]}
     prefect("flow-run", "cancel", run_id)
@@ -71,34 +71,34 @@ def test_a_cancelled_run_that_does_not_end_its_task_has_it_stopped_by_the_worker
     assert state(run_id) == "Cancelled"
 
 
-def test_a_run_cancelled_while_it_goes_on_ends_its_task_itself(team: Team, world: World) -> None:
+def test_a_run_cancelled_while_it_works_ends_its_task_itself(team: Team, world: World) -> None:
     world.shell("sleep 300")
     run_id = team.run(world, branch_name="cancelled")
     with team.on_fargate(world, team.submitted(run_id)) as container:
         wait_for_agent(world, container)
-        asked = time.monotonic()
+        cancelled_at = time.monotonic()
         prefect("flow-run", "cancel", run_id)
-        container.end()
-        assert time.monotonic() - asked < 60
+        container.wait_for_exit()
+        assert time.monotonic() - cancelled_at < 60
     assert state(run_id) == "Cancelled"
     assert "cancelled" not in world.branches()
 
 
-def test_an_interrupted_run_is_handed_back_and_done_by_another_task(team: Team, world: World) -> None:
+def test_an_interrupted_run_is_handed_back_and_completed_by_another_task(team: Team, world: World) -> None:
     world.shell("sleep 300")
     run_id = team.run(world, branch_name="at-the-second-go")
     submitted = team.submitted(run_id)
     with team.on_fargate(world, submitted) as container:
         wait_for_agent(world, container)
-        asked = time.monotonic()
+        stopped_at = time.monotonic()
         container.stop(grace_seconds=submitted.container["stopTimeout"])
-        assert time.monotonic() - asked < 20
-        status, said = container.end()
-    assert status == 0, said
+        assert time.monotonic() - stopped_at < 20
+        status, output = container.wait_for_exit()
+    assert status == 0, output
     assert "AwaitingRetry" in states(run_id)
     world.script()
-    with team.on_fargate(world, team.submitted(run_id, time_of_asking=2)) as container:
-        status, said = container.end()
-    assert status == 0, said
-    assert state(run_id) == "Completed", said
+    with team.on_fargate(world, team.submitted(run_id, attempt=2)) as container:
+        status, output = container.wait_for_exit()
+    assert status == 0, output
+    assert state(run_id) == "Completed", output
     assert world.content("at-the-second-go", "hello.txt") == "hello"

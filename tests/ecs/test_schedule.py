@@ -1,4 +1,4 @@
-"""The nightly deployment, its schedule made active, and near."""
+"""The nightly deployment, with its schedule activated and a run due soon."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,17 +18,19 @@ NIGHTLY = "implement/nightly"
 
 
 def runs_of(deployment_id: UUID) -> list[str]:
-    """Return the runs of a deployment that its schedule made, the next one first."""
-    mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+    """Return the scheduled runs of a deployment, the next one first."""
+    of_this_deployment = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(deployment_filter=mine)
-    made = [(run.expected_start_time, str(run.id)) for run in runs if run.auto_scheduled and run.expected_start_time]
-    return [run_id for _, run_id in sorted(made)]
+        runs = client.read_flow_runs(deployment_filter=of_this_deployment)
+    scheduled_runs = [
+        (run.expected_start_time, str(run.id)) for run in runs if run.auto_scheduled and run.expected_start_time
+    ]
+    return [run_id for _, run_id in sorted(scheduled_runs)]
 
 
 @pytest.fixture
-def nightly(team: Team, world: World) -> Iterator[UUID]:  # noqa: ARG001 (it deployed it)
-    """The deployment with its parameters set and a run due in some seconds; asleep again at the end."""
+def nightly(team: Team, world: World) -> Iterator[UUID]:  # noqa: ARG001 (the set-up deploys it)
+    """The deployment with its parameters set and a run due in some seconds; deactivated again at the end."""
     parameters = {"repo_url": world.repo_url, "instructions": "Every night", "branch_name": "by-night"}
     soon = IntervalSchedule(interval=timedelta(minutes=20), anchor_date=datetime.now(UTC) + timedelta(seconds=25))
     with get_client(sync_client=True) as client:
@@ -40,11 +42,11 @@ def nightly(team: Team, world: World) -> Iterator[UUID]:  # noqa: ARG001 (it dep
         client.update_deployment_schedule(deployment.id, schedule.id, active=False)
 
 
-def test_a_schedule_makes_its_run_and_the_run_is_done(team: Team, world: World, nightly: UUID) -> None:
+def test_a_schedule_creates_its_run_and_the_run_completes(team: Team, world: World, nightly: UUID) -> None:
     [run_id, *_] = wait_for(lambda: runs_of(nightly), 60, team.worker.logs)
     submitted = team.submitted(run_id)
     with team.on_fargate(world, submitted) as container:
-        status, said = container.end()
-    assert status == 0, said
+        status, output = container.wait_for_exit()
+    assert status == 0, output
     assert state(run_id) == "Completed"
     assert world.content("by-night", "hello.txt") == "hello"

@@ -1,4 +1,4 @@
-"""What the real worker asks of ECS for one run, on what ECS received."""
+"""What the real worker requests from ECS for one run, checked on the requests that ECS received."""
 
 import json
 
@@ -15,19 +15,19 @@ ACCOUNT = "123456789012"
 
 @pytest.fixture(scope="module")
 def submitted(team: Team) -> Submitted:
-    """A run's task; the run is deleted once it was asked for."""
-    run_id = team.ask(repo_url="https://github.com/your-org/your-repo.git", instructions="Wait")
-    found = team.submitted(run_id)
+    """A run's submitted task; the run itself is deleted after the submission."""
+    run_id = team.start_run(repo_url="https://github.com/your-org/your-repo.git", instructions="Wait")
+    task = team.submitted(run_id)
     prefect("flow-run", "delete", run_id)
-    return found
+    return task
 
 
-def test_spot_is_preferred_and_on_demand_takes_what_it_has_no_room_for(submitted: Submitted) -> None:
+def test_spot_is_preferred_and_on_demand_takes_over_when_spot_has_no_capacity(submitted: Submitted) -> None:
     assert submitted.request["capacityProviderStrategy"] == [
         {"capacityProvider": "FARGATE_SPOT", "base": 0, "weight": 4},
         {"capacityProvider": "FARGATE", "base": 0, "weight": 1},
     ]
-    assert "launchType" not in submitted.request, "ECS refuses the two together"
+    assert "launchType" not in submitted.request, "ECS refuses a request that has both"
     assert submitted.definition["requiresCompatibilities"] == ["FARGATE"]
 
 
@@ -70,18 +70,16 @@ def test_its_size_its_logs_and_its_time_to_stop(submitted: Submitted, team: Team
     }
 
 
-def test_it_can_write_to_a_volume_at_tmp_alone_and_prefects_home_is_there(submitted: Submitted) -> None:
+def test_it_can_write_only_to_a_volume_at_tmp_and_prefects_home_is_there(submitted: Submitted) -> None:
     assert submitted.container["readonlyRootFilesystem"] is True
     [volume] = submitted.definition["volumes"]
     assert submitted.container["mountPoints"] == [
         {"sourceVolume": volume["name"], "containerPath": "/tmp", "readOnly": False}  # noqa: S108
     ]
-    assert submitted.variables["PREFECT_HOME"] == "/tmp/prefect", "not the worker's own"  # noqa: S108
+    assert submitted.variables["PREFECT_HOME"] == "/tmp/prefect", "it is the worker's own home"  # noqa: S108
 
 
-def test_the_api_key_goes_by_the_secrets_arn_and_is_in_nothing_that_ecs_received(
-    submitted: Submitted, team: Team
-) -> None:
+def test_the_api_key_is_passed_by_its_secrets_arn_and_ecs_never_receives_it(submitted: Submitted, team: Team) -> None:
     arn = team.cloud.client("secretsmanager").describe_secret(SecretId=PREFECT_SECRET)["ARN"]
     assert submitted.container["secrets"] == [{"name": "PREFECT_API_KEY", "valueFrom": arn}]
     assert submitted.secrets() == {"PREFECT_API_KEY": PREFECT_API_KEY}
@@ -89,13 +87,13 @@ def test_the_api_key_goes_by_the_secrets_arn_and_is_in_nothing_that_ecs_received
     assert PREFECT_API_KEY not in json.dumps([call.request for call in team.aws.calls])
 
 
-def test_its_command_is_ours_and_parameters_are_not_in_the_overrides(submitted: Submitted) -> None:
+def test_its_command_is_the_projects_and_parameters_are_not_in_the_overrides(submitted: Submitted) -> None:
     assert submitted.command == ["python", "-m", "flows.runtime.execute"]
     assert submitted.variables["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
     assert "your-repo" not in json.dumps(submitted.request)
 
 
-def test_the_workers_restart_would_find_the_same_definition(submitted: Submitted, team: Team) -> None:
+def test_a_restarted_worker_would_find_the_same_definition(submitted: Submitted, team: Team) -> None:
     assert submitted.definition["family"] == team.cloud.project
     families = [c.request["family"] for c in team.aws.received("RegisterTaskDefinition")]
     assert families == [team.cloud.project]

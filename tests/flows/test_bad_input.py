@@ -1,4 +1,4 @@
-"""What a caller can get wrong, through the whole flow: each has its name, and costs nothing."""
+"""Invalid input through the complete flow: each mistake has its own named error, and costs nothing."""
 
 import json
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from tests.support.runs import Run, steps_started
 from tests.support.world import World
 
 
-def test_the_default_branch_is_protected_unless_allowed(world: World, run: Callable[..., Run]) -> None:
-    refused = run(branch_name="main")
-    assert isinstance(refused.error, errors.ProtectedBranch)
+def test_a_run_does_not_push_to_the_default_branch_unless_it_is_allowed(world: World, run: Callable[..., Run]) -> None:
+    refused_run = run(branch_name="main")
+    assert isinstance(refused_run.error, errors.ProtectedBranch)
     assert not world.stack.model.asked
     assert run(branch_name="main", allow_default_branch=True).delivered().branch == "main"
 
 
-def test_a_branch_beside_a_folder_of_its_name_is_refused_before_the_agent_starts(
+def test_a_branch_with_the_name_of_a_folder_of_branches_is_refused_before_the_agent_starts(
     world: World, run: Callable[..., Run]
 ) -> None:
     world.git("branch", "a/b", "main")
@@ -28,55 +28,55 @@ def test_a_branch_beside_a_folder_of_its_name_is_refused_before_the_agent_starts
     assert not world.stack.model.asked
 
 
-def test_a_missing_base_branch_is_named(run: Callable[..., Run]) -> None:
-    refused = run(base_branch="nowhere")
-    assert isinstance(refused.error, errors.BaseRefNotFound)
-    assert "it has main" in str(refused.error)
+def test_a_missing_base_branch_raises_a_named_error(run: Callable[..., Run]) -> None:
+    refused_run = run(base_branch="nowhere")
+    assert isinstance(refused_run.error, errors.BaseRefNotFound)
+    assert "the remote has main" in str(refused_run.error)
 
 
-def test_an_empty_repository_is_named(world: World, run: Callable[..., Run]) -> None:
+def test_an_empty_repository_raises_a_named_error(world: World, run: Callable[..., Run]) -> None:
     url = world.stack.git.create(f"{world.name}-empty")
     assert isinstance(run(repo_url=url).error, errors.EmptyRepo)
 
 
-def test_a_missing_repository_is_named_and_not_tried_again(world: World, run: Callable[..., Run]) -> None:
-    refused = run(repo_url=world.repo_url.replace("repo-", "no-repo-"))
-    assert isinstance(refused.error, errors.RepoNotFound)
-    assert refused.run_count("clone") == 1
+def test_a_missing_repository_is_not_retried(world: World, run: Callable[..., Run]) -> None:
+    refused_run = run(repo_url=world.repo_url.replace("repo-", "no-repo-"))
+    assert isinstance(refused_run.error, errors.RepoNotFound)
+    assert refused_run.run_count("clone") == 1
 
 
-def test_a_wrong_token_is_named_and_not_tried_again(world: World, run: Callable[..., Run]) -> None:
+def test_a_wrong_token_is_not_retried(world: World, run: Callable[..., Run]) -> None:
     name = f"wrong/{world.name}"
     world.stack.put_secret(json.dumps({"token": "not-the-token", "email": GIT_EMAIL}), name)
-    refused = run(git_credentials_secret_id=name)
-    assert isinstance(refused.error, errors.GitAuthFailed)
-    assert refused.run_count("clone") == 1
+    refused_run = run(git_credentials_secret_id=name)
+    assert isinstance(refused_run.error, errors.GitAuthFailed)
+    assert refused_run.run_count("clone") == 1
     assert not world.stack.model.asked
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
-def test_an_unknown_model_is_named_and_not_tried_again(world: World, run: Callable[..., Run], provider: str) -> None:
-    refused = run(claude_model_id="claude-of-tomorrow", provider=provider)
-    assert isinstance(refused.error, errors.ModelNotFound)
-    assert refused.run_count("claude") == 1
+def test_an_unknown_model_is_not_retried(world: World, run: Callable[..., Run], provider: str) -> None:
+    refused_run = run(claude_model_id="claude-of-tomorrow", provider=provider)
+    assert isinstance(refused_run.error, errors.ModelNotFound)
+    assert refused_run.run_count("claude") == 1
     assert world.branches() == {"main"}
 
 
-def test_a_wrong_api_key_is_named_at_once(
+def test_a_wrong_api_key_fails_after_one_request(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "wrong")
-    refused = run(provider="anthropic")
-    assert isinstance(refused.error, errors.ModelAccessDenied)
+    refused_run = run(provider="anthropic")
+    assert isinstance(refused_run.error, errors.ModelAccessDenied)
     assert len(world.stack.model.asked) == 1
 
 
-def test_without_an_api_key_nothing_is_started(
+def test_without_an_api_key_no_step_is_started(
     run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY")
-    refused = run(provider="anthropic")
-    assert isinstance(refused.error, errors.ApiKeyMissing)
+    refused_run = run(provider="anthropic")
+    assert isinstance(refused_run.error, errors.ApiKeyMissing)
     assert not steps_started(caplog)
 
 
@@ -99,13 +99,13 @@ def test_without_an_api_key_nothing_is_started(
         ({"claude_code_block": "none-such"}, errors.BlockNotFound),
     ],
 )
-def test_bad_parameters_get_their_name_before_any_task(
+def test_invalid_parameters_raise_a_named_error_before_any_task(
     run: Callable[..., Run], parameters: dict[str, Any], error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    refused = run(**parameters)
-    assert isinstance(refused.error, error)
+    refused_run = run(**parameters)
+    assert isinstance(refused_run.error, error)
     assert not steps_started(caplog)
-    assert str(refused.error) in str(refused.state.message)
+    assert str(refused_run.error) in str(refused_run.state.message)
 
 
 @pytest.mark.parametrize(
@@ -116,26 +116,26 @@ def test_bad_parameters_get_their_name_before_any_task(
         (None, errors.SecretNotFound),
     ],
 )
-def test_a_secret_that_cannot_be_used_is_named(
+def test_an_unusable_secret_raises_a_named_error(
     world: World, run: Callable[..., Run], secret: str | None, error: type[Exception]
 ) -> None:
     name = f"bad/{world.name}"
     if secret is not None:
         world.stack.put_secret(secret, name)
-    refused = run(git_credentials_secret_id=name)
-    assert isinstance(refused.error, error)
-    assert refused.run_count("secret") == 1
+    refused_run = run(git_credentials_secret_id=name)
+    assert isinstance(refused_run.error, error)
+    assert refused_run.run_count("secret") == 1
     assert not world.stack.git.asked
 
 
 def test_missing_instructions_stop_the_run_before_the_agent(world: World, run: Callable[..., Run]) -> None:
-    refused = run(instructions_s3_uri=f"s3://{BUCKET}/none-such.md")
-    assert isinstance(refused.error, errors.InstructionsNotFound)
-    assert refused.run_count("instructions") == 1
+    refused_run = run(instructions_s3_uri=f"s3://{BUCKET}/none-such.md")
+    assert isinstance(refused_run.error, errors.InstructionsNotFound)
+    assert refused_run.run_count("instructions") == 1
     assert not world.stack.model.asked
 
 
-def test_where_the_default_branch_is_unknown_a_run_pushes_to_a_new_branch_from_a_named_start_only(
+def test_if_the_default_branch_is_unknown_a_run_only_pushes_a_new_branch_that_starts_from_base_branch(
     world: World, run: Callable[..., Run]
 ) -> None:
     world.git("symbolic-ref", "HEAD", "refs/heads/not-there")
@@ -161,17 +161,17 @@ def test_where_the_default_branch_is_unknown_a_run_pushes_to_a_new_branch_from_a
         ({"repository": "{server}/*"}, errors.InvalidGitSecret),
     ],
 )
-def test_a_token_for_other_repositories_goes_nowhere(
+def test_a_token_for_other_repositories_is_never_sent(
     world: World, run: Callable[..., Run], fields: dict[str, Any], error: type[Exception]
 ) -> None:
     server = world.stack.git.url
     lists = json.dumps(fields).replace("{server}", server).replace("{host}", server.removeprefix("http://"))
     secret = {"token": GIT_TOKEN, "email": GIT_EMAIL, **json.loads(lists)}
     world.stack.put_secret(json.dumps(secret), world.name)
-    refused = run(git_credentials_secret_id=world.name)
-    assert isinstance(refused.error, error)
-    assert refused.run_count("secret") == 1
+    refused_run = run(git_credentials_secret_id=world.name)
+    assert isinstance(refused_run.error, error)
+    assert refused_run.run_count("secret") == 1
     assert not world.stack.git.asked
     assert not world.stack.model.asked
     if error is errors.RepositoryNotAllowed:
-        assert world.repo_url in str(refused.error)
+        assert world.repo_url in str(refused_run.error)

@@ -1,4 +1,4 @@
-"""A change that a run kept is pushed later: by the flow deliver, with fresh credentials, and without an agent."""
+"""The flow deliver pushes the change that a run saved, with fresh credentials and without an agent."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ from tests.support.world import World
 CI_CHANGE = "mkdir .circleci; echo x > .circleci/config.yml"
 
 
-def delivering(run: Run, **parameters: Any) -> Any:  # noqa: ANN401 (an error, or the commit)
+def deliver_change(run: Run, **parameters: Any) -> Any:  # noqa: ANN401 (the commit or an error)
     call: Callable[..., Any] = deliver
     state = call(flow_run_id=run.id, **parameters, return_state=True)
     result = state.result(raise_on_failure=False)
@@ -28,56 +28,58 @@ def delivering(run: Run, **parameters: Any) -> Any:  # noqa: ANN401 (an error, o
 
 
 @pytest.fixture
-def kept(world: World, run: Callable[..., Run]) -> Run:
-    """A run whose change its policy did not let leave."""
+def stopped_run(world: World, run: Callable[..., Run]) -> Run:
+    """A run that saved a change that its policy did not allow to be pushed."""
     world.shell(CI_CHANGE)
-    stopped = run(branch_name="the-branch")
-    assert isinstance(stopped.error, errors.CiFilesChanged)
-    return stopped
+    flow_run = run(branch_name="the-branch")
+    assert isinstance(flow_run.error, errors.CiFilesChanged)
+    return flow_run
 
 
-def test_a_kept_change_is_pushed_when_it_is_allowed(world: World, kept: Run) -> None:
-    asked = len(world.stack.model.asked)
-    commit = delivering(kept, policy={"allow_ci_changes": True})
+def test_a_saved_change_is_pushed_when_it_is_allowed(world: World, stopped_run: Run) -> None:
+    requests = len(world.stack.model.asked)
+    commit = deliver_change(stopped_run, policy={"allow_ci_changes": True})
     assert world.git("rev-parse", "the-branch") == commit
     assert world.content("the-branch", ".circleci/config.yml") == "x"
-    assert kept.id in world.git("log", "-1", "--format=%B", "the-branch")
-    assert len(world.stack.model.asked) == asked
-    # Again is no harm.
-    assert delivering(kept, policy={"allow_ci_changes": True}) == commit
+    assert stopped_run.id in world.git("log", "-1", "--format=%B", "the-branch")
+    assert len(world.stack.model.asked) == requests
+    # A second delivery does no harm.
+    assert deliver_change(stopped_run, policy={"allow_ci_changes": True}) == commit
 
 
-def test_it_is_reported_as_the_run_that_made_it_would_have(world: World, kept: Run) -> None:
-    commit = delivering(kept, branch_name="other", policy={"allow_ci_changes": True})
-    mine = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
-    newest = httpx.post(f"{kept.api_url}/artifacts/filter", json=mine).json()[0]
+def test_a_delivery_has_the_same_report_as_the_run_that_made_the_change(world: World, stopped_run: Run) -> None:
+    commit = deliver_change(stopped_run, branch_name="other", policy={"allow_ci_changes": True})
+    query = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
+    newest = httpx.post(f"{stopped_run.api_url}/artifacts/filter", json=query).json()[0]
     report = newest["data"]
     assert report.startswith("# Pushed 1 file\n")
-    assert newest["flow_run_id"] != kept.id
+    assert newest["flow_run_id"] != stopped_run.id
     assert commit in report
     assert "`other`" in report
     assert "allow_ci_changes" in report
     assert "+x" in report
     assert "| push | Completed |" in report
-    tags = httpx.get(f"{kept.api_url}/flow_runs/{newest['flow_run_id']}").json()["tags"]
+    tags = httpx.get(f"{stopped_run.api_url}/flow_runs/{newest['flow_run_id']}").json()["tags"]
     assert {"outcome:delivered", f"repo:{world.name}", "branch:other"} <= set(tags)
 
 
-def test_no_report_changes_no_delivery(world: World, kept: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> str:
+def test_an_error_in_the_report_does_not_change_the_delivery(
+    world: World, stopped_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
         raise errors.GitFailed("the objects cannot be read")
 
-    monkeypatch.setattr("flows.run.summary.patch", broken)
-    assert delivering(kept, policy={"allow_ci_changes": True}) == world.git("rev-parse", "the-branch")
+    monkeypatch.setattr("flows.run.summary.patch", fail)
+    assert deliver_change(stopped_run, policy={"allow_ci_changes": True}) == world.git("rev-parse", "the-branch")
 
 
-def test_it_may_go_to_another_branch(world: World, kept: Run) -> None:
-    commit = delivering(kept, branch_name="other", policy={"allow_ci_changes": True})
+def test_a_change_can_be_delivered_to_another_branch(world: World, stopped_run: Run) -> None:
+    commit = deliver_change(stopped_run, branch_name="other", policy={"allow_ci_changes": True})
     assert world.branches() == {"main", "other"}
     assert world.git("rev-parse", "other") == commit
 
 
-def test_a_token_that_expired_while_the_agent_worked_is_renewed_and_the_change_delivered(
+def test_a_change_is_delivered_with_a_new_token_if_the_old_one_expired_while_the_agent_worked(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 1 > one"}),), seconds=1.5), Turn("Done."))
@@ -89,28 +91,28 @@ def test_a_token_that_expired_while_the_agent_worked_is_renewed_and_the_change_d
 
     thread = threading.Thread(target=expire)
     thread.start()
-    refused = run(branch_name="the-branch")
+    refused_run = run(branch_name="the-branch")
     thread.join()
-    assert isinstance(refused.error, errors.GitAuthFailed)
-    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
-    assert isinstance(delivering(refused), errors.GitAuthFailed)
-    asked = len(world.stack.model.asked)
+    assert isinstance(refused_run.error, errors.GitAuthFailed)
+    assert f"deliver pushes it later (flow_run_id={refused_run.id})" in str(refused_run.error)
+    assert isinstance(deliver_change(refused_run), errors.GitAuthFailed)
+    requests = len(world.stack.model.asked)
     world.stack.put_secret(json.dumps({"token": "the-renewed-token", "email": "a@example.com"}), world.name)
-    commit = delivering(refused, git_credentials_secret_id=world.name)
+    commit = deliver_change(refused_run, git_credentials_secret_id=world.name)
     assert world.git("rev-parse", "the-branch") == commit
-    assert len(world.stack.model.asked) == asked
+    assert len(world.stack.model.asked) == requests
 
 
-def test_what_the_policy_forbids_stays(world: World, kept: Run) -> None:
-    assert isinstance(delivering(kept), errors.CiFilesChanged)
-    protected = delivering(kept, branch_name="main", policy={"allow_ci_changes": True})
-    assert isinstance(protected, errors.ProtectedBranch)
+def test_a_delivery_obeys_the_policy_and_the_protection_of_the_default_branch(world: World, stopped_run: Run) -> None:
+    assert isinstance(deliver_change(stopped_run), errors.CiFilesChanged)
+    error = deliver_change(stopped_run, branch_name="main", policy={"allow_ci_changes": True})
+    assert isinstance(error, errors.ProtectedBranch)
     assert world.branches() == {"main"}
 
 
-def test_what_was_never_kept_is_named(world: World, run: Callable[..., Run]) -> None:
-    refused = run(repo_url=f"{world.repo_url}-missing")
-    assert isinstance(delivering(refused), errors.NoSavedChange)
+def test_a_run_without_a_saved_change_raises_a_named_error(world: World, run: Callable[..., Run]) -> None:
+    refused_run = run(repo_url=f"{world.repo_url}-missing")
+    assert isinstance(deliver_change(refused_run), errors.NoSavedChange)
 
 
 @pytest.mark.parametrize("head", ["refs/heads/the-branch", "refs/heads/not-there"])
@@ -127,39 +129,41 @@ def test_a_default_branch_that_changed_while_the_agent_worked_is_not_pushed_to(
 
     thread = threading.Thread(target=move_head)
     thread.start()
-    refused = run(branch_name="the-branch")
+    refused_run = run(branch_name="the-branch")
     thread.join()
-    assert isinstance(refused.error, errors.ProtectedBranch)
-    assert f"deliver pushes it later (flow_run_id={refused.id})" in str(refused.error)
-    assert isinstance(delivering(refused), errors.ProtectedBranch)
+    assert isinstance(refused_run.error, errors.ProtectedBranch)
+    assert f"deliver pushes it later (flow_run_id={refused_run.id})" in str(refused_run.error)
+    assert isinstance(deliver_change(refused_run), errors.ProtectedBranch)
     assert world.git("rev-parse", "the-branch") == world.git("rev-parse", "main")
-    commit = delivering(refused, allow_default_branch=True)
+    commit = deliver_change(refused_run, allow_default_branch=True)
     assert world.git("rev-parse", "the-branch") == commit
-    # The commit is there: a repeated delivery pushes nothing, and has nothing to refuse.
-    assert delivering(refused, allow_default_branch=True) == commit
+    # The remote has the commit already: a repeated delivery pushes nothing, so nothing is refused.
+    assert deliver_change(refused_run, allow_default_branch=True) == commit
 
 
-def test_a_kept_change_is_not_delivered_with_a_token_for_other_repositories(world: World, kept: Run) -> None:
-    bound = {"token": GIT_TOKEN, "email": "a@example.com", "repositories": ["https://github.com/your-org/*"]}
-    world.stack.put_secret(json.dumps(bound), world.name)
+def test_a_change_is_not_delivered_with_a_token_for_other_repositories(world: World, stopped_run: Run) -> None:
+    secret = {"token": GIT_TOKEN, "email": "a@example.com", "repositories": ["https://github.com/your-org/*"]}
+    world.stack.put_secret(json.dumps(secret), world.name)
     world.stack.git.asked.clear()
-    refused = delivering(kept, policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name)
-    assert isinstance(refused, errors.RepositoryNotAllowed)
-    assert world.repo_url in str(refused)
+    error = deliver_change(stopped_run, policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name)
+    assert isinstance(error, errors.RepositoryNotAllowed)
+    assert world.repo_url in str(error)
     assert world.stack.git.asked == []
 
 
-def test_a_delivery_with_a_token_that_is_not_bound_says_so(world: World, kept: Run) -> None:
-    delivering(kept, branch_name="unbound", policy={"allow_ci_changes": True})
-    assert "| Warning | the git token is not bound to a host" in newest_report(world, kept)
-    own = {"token": GIT_TOKEN, "email": "a@example.com", "hosts": [world.stack.git.url.removeprefix("http://")]}
-    world.stack.put_secret(json.dumps(own), world.name)
-    delivering(kept, branch_name="bound", policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name)
-    report = newest_report(world, kept)
+def test_the_report_of_a_delivery_warns_of_a_token_that_is_not_bound(world: World, stopped_run: Run) -> None:
+    deliver_change(stopped_run, branch_name="unbound", policy={"allow_ci_changes": True})
+    assert "| Warning | the git token is not bound to a host" in newest_report(world, stopped_run)
+    secret = {"token": GIT_TOKEN, "email": "a@example.com", "hosts": [world.stack.git.url.removeprefix("http://")]}
+    world.stack.put_secret(json.dumps(secret), world.name)
+    deliver_change(
+        stopped_run, branch_name="bound", policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name
+    )
+    report = newest_report(world, stopped_run)
     assert "`bound`" in report
     assert "not bound" not in report
 
 
-def newest_report(world: World, kept: Run) -> str:
-    of_repository = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
-    return str(httpx.post(f"{kept.api_url}/artifacts/filter", json=of_repository).json()[0]["data"])
+def newest_report(world: World, stopped_run: Run) -> str:
+    query = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
+    return str(httpx.post(f"{stopped_run.api_url}/artifacts/filter", json=query).json()[0]["data"])

@@ -1,4 +1,4 @@
-"""Every named error survives the way from one process to another, and says what it means."""
+"""Every named error can be passed from one process to another, and has a docstring that explains it."""
 
 import inspect
 import pickle
@@ -20,19 +20,19 @@ RETRYABLE = {
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_an_error_keeps_its_class_message_and_retryable_when_pickled(kind: type[errors.RunError]) -> None:
-    back = pickle.loads(pickle.dumps(kind("repo_url 'é' is wrong:\nfix it")))  # noqa: S301 (made here)
-    assert type(back) is kind
-    assert str(back) == "repo_url 'é' is wrong:\nfix it"
-    assert back.retryable is (kind in RETRYABLE)
+    unpickled = pickle.loads(pickle.dumps(kind("repo_url 'é' is wrong:\nfix it")))  # noqa: S301 (pickled here)
+    assert type(unpickled) is kind
+    assert str(unpickled) == "repo_url 'é' is wrong:\nfix it"
+    assert unpickled.retryable is (kind in RETRYABLE)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_an_error_says_in_its_docstring_what_it_means(kind: type[errors.RunError]) -> None:
+def test_the_docstring_of_an_error_is_a_sentence(kind: type[errors.RunError]) -> None:
     assert issubclass(kind, errors.RunError)
-    said = kind.__dict__.get("__doc__") or ""
-    assert len(said.split()) >= 4
-    assert said.endswith(".")
+    docstring = kind.__dict__.get("__doc__") or ""
+    assert len(docstring.split()) >= 4
+    assert docstring.endswith(".")
 
 
-def test_no_two_errors_say_the_same() -> None:
+def test_no_two_errors_have_the_same_docstring() -> None:
     assert len({kind.__doc__ for kind in CLASSES}) == len(CLASSES) > 30

@@ -1,4 +1,4 @@
-"""The whole flow: the real claude binary, real git over HTTP with a token, a real Prefect server, AWS by moto."""
+"""The complete flow: the real claude binary, real git over HTTP with a token, a real Prefect server, moto as AWS."""
 
 import gzip
 import json
@@ -15,13 +15,13 @@ from tests.support.world import World
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
-def test_new_branch_from_a_single_file(
+def test_one_instruction_file_becomes_a_new_branch(
     world: World, run: Callable[..., Run], provider: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     uri = world.instructions() + "main.md"
-    done = run(instructions_s3_uri=uri, provider=provider)
-    delivery = done.delivered()
-    said = "\n".join(steps_started(caplog))
+    flow_run = run(instructions_s3_uri=uri, provider=provider)
+    delivery = flow_run.delivered()
+    messages = "\n".join(steps_started(caplog))
     for step in (
         "git: counting",
         "1 file, begins with main.md",
@@ -29,29 +29,29 @@ def test_new_branch_from_a_single_file(
         "says: Done.",
         "pushed ",
     ):
-        assert step in said
-    assert done.state.name == "Completed"
+        assert step in messages
+    assert flow_run.state.name == "Completed"
     assert delivery.branch.startswith("feature/claude-implementation-")
-    assert delivery.branch.endswith(done.id[-8:])
+    assert delivery.branch.endswith(flow_run.id[-8:])
     assert world.content(delivery.branch, "hello.txt") == "hello"
     assert world.git("rev-parse", delivery.branch) == delivery.commit
     assert world.git("rev-parse", f"{delivery.branch}~1") == world.git("rev-parse", "main")
     model = DEFAULT_MODEL_IDS["bedrock" if provider == "bedrock" else "anthropic"]
-    asked = world.stack.model.asked
-    assert len(asked) == 2
-    assert all(model in (request.path + request.body.decode()) for request in asked)
+    requests = world.stack.model.asked
+    assert len(requests) == 2
+    assert all(model in (request.path + request.body.decode()) for request in requests)
 
 
-def test_the_commit_is_ours(world: World, run: Callable[..., Run]) -> None:
-    done = run(commit_message="Greet\n\nAt length.")
-    shown = world.git("show", "--no-patch", "--format=%an|%ae|%cn|%ce|%B", done.delivered().commit)
-    who, _, message = shown.rpartition("|")
-    assert who == f"claude-bot|{GIT_EMAIL}|claude-bot|{GIT_EMAIL}"
-    assert message.strip() == f"Greet\n\nAt length.\n\nPrefect-Flow-Run: {done.id}"
+def test_the_commit_has_the_bots_identity_and_the_runs_message(world: World, run: Callable[..., Run]) -> None:
+    flow_run = run(commit_message="Greet\n\nAt length.")
+    commit = world.git("show", "--no-patch", "--format=%an|%ae|%cn|%ce|%B", flow_run.delivered().commit)
+    identity, _, message = commit.rpartition("|")
+    assert identity == f"claude-bot|{GIT_EMAIL}|claude-bot|{GIT_EMAIL}"
+    assert message.strip() == f"Greet\n\nAt length.\n\nPrefect-Flow-Run: {flow_run.id}"
 
 
-@pytest.mark.parametrize("ending", ["*", ""])
-def test_a_folder_of_instructions_keeps_its_structure(world: World, run: Callable[..., Run], ending: str) -> None:
+@pytest.mark.parametrize("suffix", ["*", ""])
+def test_a_folder_of_instructions_keeps_its_structure(world: World, run: Callable[..., Run], suffix: str) -> None:
     uri = world.instructions(
         {
             "main.md": b"Read `api-spec.yaml`",
@@ -61,18 +61,18 @@ def test_a_folder_of_instructions_keeps_its_structure(world: World, run: Callabl
         }
     )
     world.shell("cd {instructions} && find . -type f | sort > {cwd}/seen.txt && cat api-spec.yaml >> {cwd}/seen.txt")
-    delivery = run(instructions_s3_uri=uri + ending).delivered()
-    seen = world.content(delivery.branch, "seen.txt").splitlines()
-    assert seen == ["./api-spec.yaml", "./examples/a/one.json", "./main.md", "openapi: 3.1.0"]
+    delivery = run(instructions_s3_uri=uri + suffix).delivered()
+    lines = world.content(delivery.branch, "seen.txt").splitlines()
+    assert lines == ["./api-spec.yaml", "./examples/a/one.json", "./main.md", "openapi: 3.1.0"]
     assert delivery.files == ("seen.txt",)
 
 
 def test_the_prompt_names_the_main_file_and_lists_the_others(world: World, run: Callable[..., Run]) -> None:
     uri = world.instructions({"main.md": b"Do as `api-spec.yaml` says", "api-spec.yaml": b"x: 1\n"})
     run(instructions_s3_uri=uri).delivered()
-    said = json.dumps(json.loads(world.stack.model.asked[0].body)["messages"])
-    assert "Do as `api-spec.yaml` says" in said
-    assert "- api-spec.yaml: /" in said
+    messages = json.dumps(json.loads(world.stack.model.asked[0].body)["messages"])
+    assert "Do as `api-spec.yaml` says" in messages
+    assert "- api-spec.yaml: /" in messages
 
 
 def test_the_report_names_the_versions_of_the_instructions(world: World, run: Callable[..., Run]) -> None:
@@ -100,23 +100,23 @@ def test_a_new_branch_starts_from_the_base_branch(world: World, run: Callable[..
     assert world.git("rev-parse", f"{delivery.commit}~1") == base.commit
 
 
-def test_nothing_to_change_is_said_and_nothing_is_pushed(world: World, run: Callable[..., Run]) -> None:
+def test_a_run_without_a_change_is_completed_and_pushes_nothing(world: World, run: Callable[..., Run]) -> None:
     world.script(Turn("It is all there already."))
-    done = run()
-    assert done.state.is_completed()
-    assert done.state.name == "NoChanges"
-    assert done.delivered().commit == ""
+    flow_run = run()
+    assert flow_run.state.is_completed()
+    assert flow_run.state.name == "NoChanges"
+    assert flow_run.delivered().commit == ""
     assert world.branches() == {"main"}
 
 
-def test_ignored_files_are_no_change(make_world: Callable[[dict[str, str]], World]) -> None:
+def test_ignored_files_are_not_part_of_the_change(make_world: Callable[[dict[str, str]], World]) -> None:
     world = make_world({".gitignore": "*.log\n"})
     world.shell("echo x > a.log")
-    done = run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Log")
-    assert done.state.name == "NoChanges"
+    flow_run = run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Log")
+    assert flow_run.state.name == "NoChanges"
 
 
-def test_what_the_agent_commits_itself_becomes_one_commit_of_ours(world: World, run: Callable[..., Run]) -> None:
+def test_the_agents_own_commits_become_one_commit(world: World, run: Callable[..., Run]) -> None:
     world.shell(
         "git checkout -q -b mine; echo 1 > a; git add a; git commit -qm one; echo 2 > b; git add b; git commit -qm two"
     )
@@ -126,7 +126,7 @@ def test_what_the_agent_commits_itself_becomes_one_commit_of_ours(world: World, 
     assert world.branches() == {"main", delivery.branch}
 
 
-def test_odd_names_modes_and_bytes_survive(world: World, run: Callable[..., Run]) -> None:
+def test_unusual_names_modes_and_bytes_are_pushed_unchanged(world: World, run: Callable[..., Run]) -> None:
     world.shell(r"""printf 'a\r\nb\r\n' > crlf.txt; printf x > $'new\nline'; printf x > ./-rf; printf x > é;
       printf x > $'\xff'; printf '#!/bin/sh\n' > run.sh; chmod +x run.sh; ln -s README.md link""")
     delivery = run().delivered()
@@ -138,19 +138,19 @@ def test_odd_names_modes_and_bytes_survive(world: World, run: Callable[..., Run]
     assert world.git("cat-file", "-s", f"{delivery.commit}:crlf.txt") == "6"
 
 
-def test_the_repositorys_word_to_agents_reaches_the_model(world: World, run: Callable[..., Run]) -> None:
+def test_the_repositorys_instructions_to_agents_reach_the_model(world: World, run: Callable[..., Run]) -> None:
     run().delivered()
     assert "Prefer short names." in json.dumps(json.loads(world.stack.model.asked[0].body)["system"])
 
 
-def test_the_secret_may_be_named_by_its_arn(world: World, run: Callable[..., Run]) -> None:
+def test_the_secret_can_be_named_by_its_arn(world: World, run: Callable[..., Run]) -> None:
     secret = json.dumps({"token": GIT_TOKEN, "email": "arn@example.com"})
     arn = world.stack.put_secret(secret, f"by/arn/{world.name}")
     commit = run(git_credentials_secret_id=arn).delivered().commit
     assert world.git("show", "--no-patch", "--format=%ae", commit) == "arn@example.com"
 
 
-def test_the_transcript_is_kept_whole(run: Callable[..., Run]) -> None:
+def test_the_complete_transcript_is_saved(run: Callable[..., Run]) -> None:
     lines = gzip.decompress(run().saved_file("transcript.jsonl.gz").read_bytes()).splitlines()
     kinds = [json.loads(line)["type"] for line in lines]
     assert kinds[-1] == "result"
@@ -160,12 +160,12 @@ def test_the_transcript_is_kept_whole(run: Callable[..., Run]) -> None:
 def test_the_run_is_named_by_repository_and_branch(world: World, run: Callable[..., Run]) -> None:
     import httpx  # noqa: PLC0415
 
-    done = run(branch_name="feature/named")
-    row = httpx.get(f"{world.stack.prefect_api_url}/flow_runs/{done.id}").json()
+    flow_run = run(branch_name="feature/named")
+    row = httpx.get(f"{world.stack.prefect_api_url}/flow_runs/{flow_run.id}").json()
     assert row["name"] == f"{world.name} @ feature/named"
 
 
-def test_blocks_give_credentials_and_options(world: World, run: Callable[..., Run]) -> None:
+def test_blocks_provide_credentials_and_options(world: World, run: Callable[..., Run]) -> None:
     from pydantic import SecretStr  # noqa: PLC0415
 
     from blocks import ClaudeCode, GitCredentials  # noqa: PLC0415
@@ -174,15 +174,15 @@ def test_blocks_give_credentials_and_options(world: World, run: Callable[..., Ru
     ClaudeCode(
         provider="anthropic", api_key=SecretStr(API_KEY), claude_settings={"permissions": {"deny": ["Write"]}}
     ).save("of-test", overwrite=True)
-    done = run(git_credentials_block="of-test", claude_code_block="of-test", git_credentials_secret_id="none/such")
-    assert done.state.name == "NoChanges"
+    flow_run = run(git_credentials_block="of-test", claude_code_block="of-test", git_credentials_secret_id="none/such")
+    assert flow_run.state.name == "NoChanges"
     assert {request.path.partition("?")[0] for request in world.stack.model.asked} == {"/v1/messages"}
     tools = {tool["name"] for tool in json.loads(world.stack.model.asked[0].body)["tools"]}
     assert "Bash" in tools
     assert "Write" not in tools
 
 
-def test_a_project_setting_of_the_repository_starts_nothing(
+def test_hooks_in_the_repositorys_settings_are_not_run(
     make_world: Callable[[dict[str, str]], World], tmp_path: Path
 ) -> None:
     mark = tmp_path / "hook-ran"

@@ -1,4 +1,4 @@
-"""Where the credentials are not: after a run, and while one goes on, everything that could hold them is searched."""
+"""No credential leaks: everything that could contain one is searched, during a run and after it."""
 
 import os
 import re
@@ -9,12 +9,11 @@ import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from flows.redaction import SECRETS as KNOWN
+from tests.support.marks import needs_root
 from tests.support.prefect_workers import flush
 from tests.support.runs import run_flow
 from tests.support.sightings import PATTERNS, holders, sampled_argv, seen_in
 from tests.support.world import World
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the isolation of the agent needs root: run as root")
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
@@ -24,24 +23,24 @@ def test_no_log_database_storage_argv_or_commit_holds_a_credential(
     world.shell("env; cat /proc/self/environ; git config --list --show-origin; git remote -v; ls -laR {cwd}/..")
     caplog.set_level("DEBUG")
     with sampled_argv() as argv:
-        done = run_flow(
+        flow_run = run_flow(
             world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Look around", provider=provider
         )
-        done.delivered() if done.result else None
+        flow_run.delivered() if flow_run.result else None
     flush()
-    said = capfd.readouterr()
-    everything = (caplog.text + said.out + said.err).encode() + b"\0".join(argv)
+    output = capfd.readouterr()
+    everything = (caplog.text + output.out + output.err).encode() + b"\0".join(argv)
     assert world.name.encode() in everything
     assert seen_in(everything) == []
     database = list((world.stack.home / "prefect-server").rglob("*.db*"))
-    assert any(done.id.encode() in path.read_bytes() for path in database)
-    kept = Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / done.id
+    assert any(flow_run.id.encode() in path.read_bytes() for path in database)
+    saved = Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / flow_run.id
     assert holders(database) == []
-    assert holders(kept.rglob("*")) == []
+    assert holders(saved.rglob("*")) == []
     assert not [request for request in world.stack.model.asked if seen_in(request.body)]
 
 
-def test_what_opens_the_prefect_api_is_a_known_secret_where_a_profile_has_it(world: World) -> None:
+def test_the_prefect_api_credentials_of_a_profile_are_known_secrets(world: World) -> None:
     profile = {PREFECT_API_KEY: "pnu_of_a_profile", PREFECT_API_AUTH_STRING: "team:of-a-profile"}
     with temporary_settings(profile):
         run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Say hello").delivered()

@@ -1,4 +1,4 @@
-"""Text from outside: what it may not hold is removed or shown, wherever it stands, and nothing else is."""
+"""Text from outside: unsafe characters are removed or made visible at any position, and the rest is unchanged."""
 
 import ast
 import re
@@ -37,7 +37,7 @@ def check_safe(text: str) -> None:
 
 @settings(deadline=None, max_examples=500)
 @given(ANYTHING)
-def test_printable_text_holds_nothing_unsafe(text: str) -> None:
+def test_printable_text_contains_no_unsafe_characters(text: str) -> None:
     safe = printable(text)
     check_safe(safe)
     assert printable(safe) == safe
@@ -53,10 +53,10 @@ def test_one_line_is_one_line(text: str) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(ANYTHING)
-def test_what_is_visible_can_be_seen(text: str) -> None:
-    shown = visible(text)
-    check_safe(shown)
-    assert not re.search("[\u200b-\u200f\ufeff\u2060]", shown)
+def test_visible_text_contains_no_invisible_characters(text: str) -> None:
+    shown_text = visible(text)
+    check_safe(shown_text)
+    assert not re.search("[\u200b-\u200f\ufeff\u2060]", shown_text)
 
 
 @settings(deadline=None)
@@ -64,7 +64,7 @@ def test_what_is_visible_can_be_seen(text: str) -> None:
     st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]))
     | st.sampled_from(["a\n\tb", "\U0001f469\u200d\U0001f467", "\u0641\u0627\u200c\u0647\u0627"])
 )
-def test_what_is_harmless_stays(text: str) -> None:
+def test_harmless_text_is_unchanged(text: str) -> None:
     assert printable(text) == text
     assert sanitize(text) == text
 
@@ -85,25 +85,25 @@ def test_what_is_harmless_stays(text: str) -> None:
         ("a\tb\n\nc", "a\tb\n\nc"),
     ],
 )
-def test_what_becomes_of_each_kind(text: str, safe: str) -> None:
+def test_each_kind_of_unsafe_character_is_replaced(text: str, safe: str) -> None:
     assert printable(text) == safe
     assert str(RunError(text)) == safe
 
 
-def test_a_secret_is_redacted_though_something_parts_it_or_is_part_of_it() -> None:
+def test_a_secret_is_redacted_if_unsafe_characters_split_it_or_belong_to_it() -> None:
     SECRETS.learn("one", "first-line-of-it\r\nsecond-line-of-it")
     SECRETS.learn("two", "a-secret-in-colour")
     assert sanitize("a-secret\x1b[1m-in-\u202ecolour") == "***"
     assert sanitize("x\x00 first-line-of-it\r\nsecond-line-of-it") == "x ***"
 
 
-def test_every_text_of_a_json_value_is_sanitized() -> None:
+def test_all_strings_of_a_json_value_are_sanitized() -> None:
     value: dict[str, Any] = {"a\x00": ["b\ud83d", {"c": "\u202ed"}, 1, 2.5, None, True], "e": ("f\x1b[0m",)}
     assert sanitize_json(value) == {"a": ["b?", {"c": "d"}, 1, 2.5, None, True], "e": ["f"]}
 
 
 @given(ANYTHING)
-def test_what_is_encodable_can_be_encoded(text: str) -> None:
+def test_encodable_text_can_be_encoded(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:

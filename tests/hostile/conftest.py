@@ -1,4 +1,4 @@
-"""What a hostile run needs: markers that say who ran them, a server that nobody should talk to, and a search."""
+"""What a hostile run needs: markers that record who runs them, a second server that must stay unused, and a search."""
 
 import os
 import shutil
@@ -35,13 +35,13 @@ def pytest_sessionstart() -> None:
 @pytest.fixture
 def markers() -> Iterator[Markers]:
     folder = Path(tempfile.mkdtemp(prefix="hostile-"))
-    made = Markers(folder)
-    made.program.parent.mkdir()
-    made.program.write_text(_MARKER.format(folder=folder))
-    made.program.chmod(0o755)
+    markers = Markers(folder)
+    markers.program.parent.mkdir()
+    markers.program.write_text(_MARKER.format(folder=folder))
+    markers.program.chmod(0o755)
     folder.chmod(0o1777)
-    made.program.parent.chmod(0o755)
-    yield made
+    markers.program.parent.chmod(0o755)
+    yield markers
     shutil.rmtree(folder)
 
 
@@ -53,14 +53,14 @@ def second_server() -> Iterator[SecondServer]:
 
 @pytest.fixture(autouse=True)
 def secrets_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the flow's process what a team's machine may hold, beside what the stack gives it."""
+    """Give the flow's process secrets that a team's machine may have, in addition to the stack's."""
     monkeypatch.setenv("PREFECT_API_KEY", PREFECT_KEY)
     monkeypatch.setenv("DATABASE_PASSWORD", OTHER_SECRET)
 
 
 @pytest.fixture
 def make_repository(stack: LocalStack, tmp_path: Path) -> Callable[[Callable[[Path], None]], World]:
-    """Serve a repository whose first commit is what a function writes into a directory."""
+    """Return a function that serves a repository whose first commit is written by another function."""
 
     def make(write: Callable[[Path], None]) -> World:
         name = f"repo-{uuid.uuid4().hex[:8]}"
@@ -74,25 +74,28 @@ def make_repository(stack: LocalStack, tmp_path: Path) -> Callable[[Callable[[Pa
 
 
 @pytest.fixture
-def attack(
+def run_attack(
     make_repository: Callable[[Callable[[Path], None]], World],
     markers: Markers,
     second_server: SecondServer,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> Callable[..., Attack]:
-    """Run the whole flow on a hostile repository, with an agent that runs a hostile script and then says hello."""
+    """Return a function that runs the whole flow on a hostile repository.
 
-    def call(script: str = "", *, write: Callable[[Path], None] = lambda _: None, **parameters: Any) -> Attack:  # noqa: ANN401 (the flow's own)
+    Its agent runs a hostile script and then writes hello.txt.
+    """
+
+    def call(script: str = "", *, write: Callable[[Path], None] = lambda _: None, **parameters: Any) -> Attack:  # noqa: ANN401 (the flow's parameters)
         world = make_repository(write)
         world.shell(f"{markers.script(script, second_server)}; echo hello > {{cwd}}/hello.txt")
         caplog.set_level("DEBUG")
-        given = {"repo_url": world.repo_url, "instructions": "Say hello", **parameters}
+        flow_parameters = {"repo_url": world.repo_url, "instructions": "Say hello", **parameters}
         with sampled_argv() as argv:
-            done = run_flow(world.stack.prefect_api_url, **given)
+            run = run_flow(world.stack.prefect_api_url, **flow_parameters)
         flush()
-        out = capfd.readouterr()
-        said = (caplog.text + out.out + out.err).encode("utf-8", "surrogateescape")
-        return Attack(done, world, second_server, markers.seen(), b"\0".join(argv), said)
+        streams = capfd.readouterr()
+        output = (caplog.text + streams.out + streams.err).encode("utf-8", "surrogateescape")
+        return Attack(run, world, second_server, markers.seen(), b"\0".join(argv), output)
 
     return call

@@ -1,4 +1,4 @@
-"""What the agent's own shell can reach, from inside a run: its directories, the gateway with its token, and no more."""
+"""What the agent's own shell can reach from inside a run: its directories and the gateway with its token, nothing else."""
 
 import os
 import re
@@ -67,20 +67,20 @@ echo keep > /dev/shm/left-$(id -u); mkdir -p /tmp/left-$(id -u)/x; chmod 0 /tmp/
 
 
 class CredentialEndpoint(LoopbackServer):
-    """ECS's credential endpoint: whoever knows the path gets the role's credentials."""
+    """ECS's credential endpoint: any client that knows the path gets the role's credentials."""
 
     path = f"/v2/credentials/{uuid.uuid4()}"
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        exchange.reply(200 if asked.path == self.path else 403, b"{}")
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        exchange.reply(200 if request.path == self.path else 403, b"{}")
 
 
-def result(done: Attack, name: str) -> str:
-    return done.world.content(done.done.delivered().branch, name)
+def agent_file(attack: Attack, name: str) -> str:
+    return attack.world.content(attack.run.delivered().branch, name)
 
 
 def test_nothing_of_the_trusted_side_can_be_read_traced_or_signalled(
-    attack: Callable[..., Attack], monkeypatch: pytest.MonkeyPatch
+    run_attack: Callable[..., Attack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws = Path.home() / ".aws"
     aws.mkdir(exist_ok=True)
@@ -93,51 +93,55 @@ def test_nothing_of_the_trusted_side_can_be_read_traced_or_signalled(
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.url + endpoint.path)
         script = READ_PROCESSES.replace("{pid}", str(os.getpid())).replace("{paths}", paths)
         search = f"grep -rlsa {endpoint.path.rpartition('/')[2][:18]}'[-]' /proc/[0-9]*/environ ~ $TMPDIR > path.txt; "
-        done = attack(
+        attack = run_attack(
             f"{script}{search}curl -s -o /dev/null -w '%{{http_code}}' {endpoint.url}/v2/credentials/ > endpoint.txt"
         )
-        asked = {request.path for request in endpoint.asked}
-    done.check_held()
-    assert result(done, "readable.txt") == ""
-    assert result(done, "traced.txt") == "control"
-    assert result(done, "path.txt") == ""
-    assert (result(done, "endpoint.txt"), asked) == ("403", {"/v2/credentials/"})
+        requested_paths = {request.path for request in endpoint.asked}
+    attack.check_isolation()
+    assert agent_file(attack, "readable.txt") == ""
+    assert agent_file(attack, "traced.txt") == "control"
+    assert agent_file(attack, "path.txt") == ""
+    assert (agent_file(attack, "endpoint.txt"), requested_paths) == ("403", {"/v2/credentials/"})
 
 
-def test_no_privilege_descriptor_variable_or_place_is_left_to_the_agent(attack: Callable[..., Attack]) -> None:
-    done = attack(GAIN + SURVIVE)
-    done.check_held()
-    assert result(done, "gained.txt") == ""
-    outside = [path for path in result(done, "writable.txt").splitlines() if not re.match(r"/(dev|run/lock)\b", path)]
+def test_the_agent_gains_no_privilege_descriptor_variable_or_writable_path(run_attack: Callable[..., Attack]) -> None:
+    attack = run_attack(GAIN + SURVIVE)
+    attack.check_isolation()
+    assert agent_file(attack, "gained.txt") == ""
+    outside = [
+        path for path in agent_file(attack, "writable.txt").splitlines() if not re.match(r"/(dev|run/lock)\b", path)
+    ]
     assert outside == []
     assert [
-        n
-        for n in result(done, "names.txt").splitlines()
-        if re.match(r"AWS_|PREFECT_|GIT_(?!TERMINAL_PROMPT|EDITOR|SSL_CAINFO)|DATABASE", n)
+        name
+        for name in agent_file(attack, "names.txt").splitlines()
+        if re.match(r"AWS_|PREFECT_|GIT_(?!TERMINAL_PROMPT|EDITOR|SSL_CAINFO)|DATABASE", name)
     ] == []
-    status = dict(re.findall(r"(\w+):[\t ]*(.*)", result(done, "status.txt")))
+    status = dict(re.findall(r"(\w+):[\t ]*(.*)", agent_file(attack, "status.txt")))
     assert {int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {0}
     assert (status["NoNewPrivs"].strip(), status["Groups"].strip()) == ("1", "")
-    limits = {line[:25].strip(): line[25:].split()[1] for line in result(done, "limits.txt").splitlines()}
+    limits = {line[:25].strip(): line[25:].split()[1] for line in agent_file(attack, "limits.txt").splitlines()}
     assert limits["Max core file size"] == "0"
     assert int(limits["Max open files"]) <= 65_536
     assert int(limits["Max processes"]) <= 4_096
     assert int(limits["Max file size"]) <= 32 * 2**30
-    inherited = re.findall(r"(/\S*(?:trusted|\.prefect|hosts)\S*)", result(done, "descriptors.txt"))
+    inherited = re.findall(r"(/\S*(?:trusted|\.prefect|hosts)\S*)", agent_file(attack, "descriptors.txt"))
     assert {Path(path).name for path in inherited} <= {"prompt.md", "transcript.stderr"}
 
 
-def test_the_gateway_serves_the_runs_own_model_to_its_own_token_and_nothing_else(attack: Callable[..., Attack]) -> None:
-    done = attack(GATEWAY)
-    done.check_held()
-    statuses = result(done, "asked.txt").split()
+def test_the_gateway_serves_the_runs_own_model_to_its_own_token_and_nothing_else(
+    run_attack: Callable[..., Attack],
+) -> None:
+    attack = run_attack(GATEWAY)
+    attack.check_isolation()
+    statuses = agent_file(attack, "asked.txt").split()
     assert len(statuses) == 12
     assert set(statuses) == {"403", "400"}
     assert statuses.count("400") == 1
-    assert len(done.world.stack.model.asked) == 2
+    assert len(attack.world.stack.model.asked) == 2
 
 
-def test_two_runs_at_once_have_nothing_of_each_other(
+def test_two_runs_at_once_cannot_reach_each_other(
     make_repository: Callable[[Callable[[Path], None]], World], markers: Markers, second_server: SecondServer
 ) -> None:
     world = make_repository(lambda _: None)

@@ -1,4 +1,4 @@
-"""Beside hostile agents, an unlucky operator: credentials as people store them, and a provider of them that fails."""
+"""An unlucky operator: credentials with stray characters, and a program that provides credentials and fails."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.support.runs import Run, steps_started
 from tests.support.sightings import PATTERNS, seen_in
 from tests.support.world import World
 
-LOOKS = (
+SEARCH = (
     f'grep -rlsaE \'{PATTERNS}\' "$HOME" "$TMPDIR" /proc/self/environ /proc/[0-9]*/cmdline > found.txt; '
     "env >> found.txt"
 )
@@ -29,35 +29,37 @@ EVERY_SECOND = Limits(checkpoint_seconds=1, max_budget_usd=1)
 PASSWORD = f"proxy-password-{uuid.uuid4().hex[:8]}"
 
 
-def check_ran(done: Attack) -> None:
-    """Assert that the run did its work, and that no credential was seen in it, nor by its agent."""
-    assert done.sightings() == []
-    assert done.second.given() == []
-    delivery = done.done.delivered()
+def check_ran(attack: Attack) -> None:
+    """Assert that the run did its work, and that neither its traces nor its agent's search contain a credential."""
+    assert attack.sightings() == []
+    assert attack.second_server.credential_requests() == []
+    delivery = attack.run.delivered()
     assert set(delivery.files) == {"hello.txt", "found.txt"}
-    found = done.world.content(delivery.branch, "found.txt")
-    assert "HOME=" in found
-    assert "/" not in found.partition("=")[0]
-    assert seen_in(found.encode(), [API_KEY, GIT_TOKEN, AWS_SECRET_ACCESS_KEY, PASSWORD]) == []
+    search_result = attack.world.content(delivery.branch, "found.txt")
+    assert "HOME=" in search_result
+    assert "/" not in search_result.partition("=")[0]
+    assert seen_in(search_result.encode(), [API_KEY, GIT_TOKEN, AWS_SECRET_ACCESS_KEY, PASSWORD]) == []
 
 
 def check_refused(
-    done: Attack, error: type[RunError], parts: tuple[str, ...], caplog: pytest.LogCaptureFixture
+    attack: Attack, error: type[RunError], secret_parts: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Assert that the run ended by that name before its agent began, and showed no part of the credential."""
-    assert type(done.done.error) is error, done.done.error
-    assert done.world.stack.model.asked == []
+    """Assert that the run failed with this error before its agent started, and showed no part of the credential."""
+    assert type(attack.run.error) is error, attack.run.error
+    assert attack.world.stack.model.asked == []
     assert {"Task run 'clone'", "Task run 'claude'"}.isdisjoint(steps_started(caplog))
-    shown = f"{done.done.error}{done.done.state!r}{done.done.artifact()}".encode() + done.said + done.argv
-    assert seen_in(shown, parts) == []
-    files = [path for path in done.done.saved_file("").rglob("*") if path.is_file()]
-    assert not [path for path in files if seen_in(path.read_bytes(), parts)]
+    visible_output = (
+        f"{attack.run.error}{attack.run.state!r}{attack.run.artifact()}".encode() + attack.output + attack.argv
+    )
+    assert seen_in(visible_output, secret_parts) == []
+    files = [path for path in attack.run.saved_file("").rglob("*") if path.is_file()]
+    assert not [path for path in files if seen_in(path.read_bytes(), secret_parts)]
 
 
 @pytest.mark.parametrize("around", ["\n", "\r\n", " ", "\u00a0", "\ufeff"])
 @pytest.mark.parametrize("provider", ["anthropic", "bedrock"])
 def test_white_space_around_every_credential_changes_nothing(
-    attack: Callable[..., Attack], monkeypatch: pytest.MonkeyPatch, around: str, provider: str
+    run_attack: Callable[..., Attack], monkeypatch: pytest.MonkeyPatch, around: str, provider: str
 ) -> None:
     for name, value in {
         "ANTHROPIC_API_KEY": API_KEY,
@@ -65,15 +67,15 @@ def test_white_space_around_every_credential_changes_nothing(
         "AWS_SECRET_ACCESS_KEY": AWS_SECRET_ACCESS_KEY,
     }.items():
         monkeypatch.setenv(name, f"{value}{around}")
-    done = attack(LOOKS, provider=provider, limits=EVERY_SECOND)
-    check_ran(done)
+    attack = run_attack(SEARCH, provider=provider, limits=EVERY_SECOND)
+    check_ran(attack)
 
 
-def test_white_space_around_the_git_token_changes_nothing(attack: Callable[..., Attack], world: World) -> None:
+def test_white_space_around_the_git_token_changes_nothing(run_attack: Callable[..., Attack], world: World) -> None:
     name = f"spaced/{world.name}"
     fields = {"token": f"\n{GIT_TOKEN}\r\n", "email": f"{GIT_EMAIL}\n"}
     world.stack.put_secret(json.dumps(fields) + "\n", name)
-    check_ran(attack(LOOKS, git_credentials_secret_id=name))
+    check_ran(run_attack(SEARCH, git_credentials_secret_id=name))
 
 
 @pytest.mark.parametrize("within", ["\n", "\r\n", " ", "\x1b", "é", "\u200b", "\udcff"])
@@ -86,8 +88,8 @@ def test_white_space_around_the_git_token_changes_nothing(attack: Callable[..., 
         ("PREFECT_API_KEY", "bedrock"),
     ],
 )
-def test_what_no_header_can_carry_is_refused_by_name(
-    attack: Callable[..., Attack],
+def test_a_credential_that_no_header_can_carry_is_refused_by_name(
+    run_attack: Callable[..., Attack],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     name: str,
@@ -97,26 +99,26 @@ def test_what_no_header_can_carry_is_refused_by_name(
     parts = (f"first-{uuid.uuid4().hex}", f"second-{uuid.uuid4().hex}")
     value = within.join(parts)
     monkeypatch.setenv(name, value)
-    done = attack(LOOKS, provider=provider)
-    check_refused(done, InvalidCredential, parts, caplog)
-    assert name in str(done.done.error)
+    attack = run_attack(SEARCH, provider=provider)
+    check_refused(attack, InvalidCredential, parts, caplog)
+    assert name in str(attack.run.error)
     assert steps_started(caplog) == []
 
 
 def test_a_git_token_of_two_lines_is_refused_by_name(
-    attack: Callable[..., Attack], world: World, caplog: pytest.LogCaptureFixture
+    run_attack: Callable[..., Attack], world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts = (f"first-{uuid.uuid4().hex}", f"second-{uuid.uuid4().hex}")
     world.stack.put_secret(json.dumps({"token": "\n".join(parts), "email": GIT_EMAIL}), f"two/{world.name}")
-    check_refused(attack(LOOKS, git_credentials_secret_id=f"two/{world.name}"), InvalidGitSecret, parts, caplog)
+    check_refused(run_attack(SEARCH, git_credentials_secret_id=f"two/{world.name}"), InvalidGitSecret, parts, caplog)
 
 
 def start(world: World, module: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a way in to the flow as a process of its own, as a container does."""
-    given = {"PROCESS_REQUIREMENTS": "true", "REPO_URL": world.repo_url, "INSTRUCTIONS": "Say hello"}
+    """Run an entry point of the flow as its own process, as a container does."""
+    required = {"PROCESS_REQUIREMENTS": "true", "REPO_URL": world.repo_url, "INSTRUCTIONS": "Say hello"}
     return subprocess.run(
         [sys.executable, "-m", module],
-        env={**os.environ, **given, **variables},
+        env={**os.environ, **required, **variables},
         cwd=Path(__file__).parents[2],
         check=False,
         capture_output=True,
@@ -125,37 +127,37 @@ def start(world: World, module: str, **variables: str) -> subprocess.CompletedPr
     )
 
 
-def test_white_space_around_what_prefect_sends_changes_nothing(world: World) -> None:
+def test_white_space_around_a_value_that_prefect_sends_changes_nothing(world: World) -> None:
     proxy = f"http://team:{PASSWORD}@127.0.0.1:9\r\n"
     spaced = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "ALL_PROXY": proxy, "PREFECT_API_KEY": f"{PASSWORD}\n"}
-    done = start(world, "flows", **spaced)
-    assert done.returncode == 0, done.stderr
-    assert seen_in((done.stdout + done.stderr).encode(), [PASSWORD]) == []
+    completed_process = start(world, "flows", **spaced)
+    assert completed_process.returncode == 0, completed_process.stderr
+    assert seen_in((completed_process.stdout + completed_process.stderr).encode(), [PASSWORD]) == []
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"])
 @pytest.mark.parametrize(
     ("module", "status"), [("flows", 2), ("flows.runtime.execute", 1), ("flows.runtime.engine", 1)]
 )
-def test_what_prefect_cannot_send_is_refused_before_prefect_begins(
+def test_a_value_that_prefect_cannot_send_is_refused_before_prefect_starts(
     world: World, name: str, module: str, status: int
 ) -> None:
     parts = (f"first-{uuid.uuid4().hex}", f"second-{uuid.uuid4().hex}")
-    refused = start(world, module, PREFECT__FLOW_RUN_ID=str(uuid.uuid4()), **{name: "\n".join(parts)})
-    assert refused.returncode == status
-    assert "InvalidCredential" in refused.stderr
-    assert name in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert seen_in((refused.stdout + refused.stderr).encode(), parts) == []
+    completed_process = start(world, module, PREFECT__FLOW_RUN_ID=str(uuid.uuid4()), **{name: "\n".join(parts)})
+    assert completed_process.returncode == status
+    assert "InvalidCredential" in completed_process.stderr
+    assert name in completed_process.stderr
+    assert "Traceback" not in completed_process.stderr
+    assert seen_in((completed_process.stdout + completed_process.stderr).encode(), parts) == []
 
 
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Have a program hand out the AWS keys, for a few minutes, so that boto3 calls it for each signature."""
+    """Configure a program that hands out AWS keys. They expire in minutes, so boto3 calls it for each signature."""
 
-    def make(before: str) -> None:
-        answer = {"Version": 1, "AccessKeyId": AWS_ACCESS_KEY_ID, "SecretAccessKey": AWS_SECRET_ACCESS_KEY}
-        (tmp_path / "keys.json").write_text(json.dumps({**answer, "Expiration": "EXPIRES"}))
+    def configure(before: str) -> None:
+        credentials = {"Version": 1, "AccessKeyId": AWS_ACCESS_KEY_ID, "SecretAccessKey": AWS_SECRET_ACCESS_KEY}
+        (tmp_path / "keys.json").write_text(json.dumps({**credentials, "Expiration": "EXPIRES"}))
         expires = "$(date -u -d '+5 minutes' +%Y-%m-%dT%H:%M:%SZ)"
         program = tmp_path / "keys.sh"
         program.write_text(f'#!/bin/sh\ncd {tmp_path}\n{before}\nsed "s/EXPIRES/{expires}/" keys.json\n')
@@ -165,17 +167,17 @@ def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Non
             monkeypatch.delenv(name)
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
 
-    return make
+    return configure
 
 
-def fails(tmp_path: Path, *, once: bool) -> str:
-    """Return commands that fail when the agent has used a tool, and say a secret in doing so."""
+def failing_commands(tmp_path: Path, *, once: bool) -> str:
+    """Return commands that fail after the agent has used a tool, and print a secret as they fail."""
     end = "rm fail" if once else ":"
     return f"[ -e fail ] && {end} && echo '{AWS_SECRET_ACCESS_KEY} is not accepted by {tmp_path}' >&2 && exit 1"
 
 
 def two_turns(world: World, tmp_path: Path) -> None:
-    """Let the agent write a file, after which the keys fail, and then another."""
+    """Let the agent write one file, after which the keys fail, and then another."""
     tmp_path.chmod(0o777)
     for parent in tmp_path.parents[:-1]:
         parent.chmod(parent.stat().st_mode | 0o011)
@@ -184,23 +186,23 @@ def two_turns(world: World, tmp_path: Path) -> None:
     world.script(Turn("One.", (first,)), Turn("Two.", (second,)), Turn("Done."))
 
 
-def test_a_signature_that_fails_once_is_tried_again_and_the_run_completes(
+def test_a_signature_that_fails_once_is_retried_and_the_run_completes(
     world: World,
     run: Callable[..., Run],
     keys: Callable[[str], None],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    keys(fails(tmp_path, once=True))
+    keys(failing_commands(tmp_path, once=True))
     two_turns(world, tmp_path)
-    done = run(limits=EVERY_SECOND)
-    assert set(done.delivered().files) == {"first.txt", "second.txt"}
+    finished_run = run(limits=EVERY_SECOND)
+    assert set(finished_run.delivered().files) == {"first.txt", "second.txt"}
     assert "the model gateway: CredentialRetrievalError" in caplog.text
     assert AWS_SECRET_ACCESS_KEY not in caplog.text
-    assert seen_in(b"".join(asked.body for asked in world.stack.model.asked)) == []
+    assert seen_in(b"".join(request.body for request in world.stack.model.asked)) == []
 
 
-def test_keys_that_are_lost_for_good_end_the_run_soon_and_by_name_and_its_work_is_kept(
+def test_keys_that_are_lost_for_good_fail_the_run_soon_and_by_name_and_its_work_is_saved(
     world: World,
     run: Callable[..., Run],
     keys: Callable[[str], None],
@@ -209,13 +211,13 @@ def test_keys_that_are_lost_for_good_end_the_run_soon_and_by_name_and_its_work_i
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(aws_credentials, "PATIENCE_SECONDS", 1)
-    keys(fails(tmp_path, once=False))
+    keys(failing_commands(tmp_path, once=False))
     two_turns(world, tmp_path)
     began = time.monotonic()
-    done = run(limits=EVERY_SECOND)
+    finished_run = run(limits=EVERY_SECOND)
     assert time.monotonic() - began < 60
-    assert type(done.error) is AwsCredentialsMissing
-    assert done.saved_file("change.bundle").exists()
-    assert done.run_count("claude") == 1
+    assert type(finished_run.error) is AwsCredentialsMissing
+    assert finished_run.saved_file("change.bundle").exists()
+    assert finished_run.run_count("claude") == 1
     assert AWS_SECRET_ACCESS_KEY not in caplog.text
     assert 1 < len([record for record in caplog.records if "the model gateway" in record.getMessage()]) < 5

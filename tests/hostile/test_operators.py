@@ -1,4 +1,4 @@
-"""A hostile operator, who may start runs and not read the secret: the token reaches no server but the bound one."""
+"""A hostile operator, who may start runs but not read the secret: the token reaches only the server it is bound to."""
 
 import json
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from tests.support.world import World
 
 
 @pytest.fixture
-def bound(world: World) -> str:
-    """The name of a secret whose token is for this test's repository alone."""
+def bound_secret_id(world: World) -> str:
+    """The name of a secret whose token may be used for this test's repository only."""
     host = world.stack.git.url.removeprefix("http://")
     secret = {"token": GIT_TOKEN, "email": GIT_EMAIL, "hosts": [host], "repositories": [world.repo_url]}
     world.stack.put_secret(json.dumps(secret), world.name)
@@ -26,8 +26,8 @@ def bound(world: World) -> str:
 
 ADDRESSES = {
     "another port": "{thief}/{name}.git",
-    "the same host by another name": "http://localhost:{thief_port}/{name}.git",
-    "the bound server by another name": "http://localhost:{port}/{name}.git",
+    "the same host under another name": "http://localhost:{thief_port}/{name}.git",
+    "the bound server under another name": "http://localhost:{port}/{name}.git",
     "another loopback address": "http://127.0.0.2:{thief_port}/{name}.git",
     "an IPv6 address that holds the bound one": "http://[::ffff:127.0.0.1]:{thief_port}/{name}.git",
     "the bound address in the path": "{thief}/127.0.0.1:{port}/{name}.git",
@@ -46,41 +46,44 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES.keys())
 def test_no_address_takes_the_token_elsewhere(
-    world: World, run: Callable[..., Run], bound: str, second_server: SecondServer, address: str
+    world: World, run: Callable[..., Run], bound_secret_id: str, second_server: SecondServer, address: str
 ) -> None:
     ports = {"port": world.stack.git.url.rpartition(":")[2], "thief_port": second_server.url.rpartition(":")[2]}
-    refused = run(
-        repo_url=address.format(thief=second_server.url, name=world.name, **ports), git_credentials_secret_id=bound
+    refused_run = run(
+        repo_url=address.format(thief=second_server.url, name=world.name, **ports),
+        git_credentials_secret_id=bound_secret_id,
     )
-    assert isinstance(refused.error, errors.RepositoryNotAllowed | errors.InvalidRepoUrl), refused.error
+    assert isinstance(refused_run.error, errors.RepositoryNotAllowed | errors.InvalidRepoUrl), refused_run.error
     assert second_server.asked == []
     assert world.stack.git.asked == []
     assert world.stack.model.asked == []
     assert world.branches() == {"main"}
-    assert GIT_TOKEN not in refused.artifact() + str(refused.error)
+    assert GIT_TOKEN not in refused_run.artifact() + str(refused_run.error)
 
 
 class Lure(LoopbackServer):
-    """A server of the operator's own, which sends every request on to another one."""
+    """The operator's own server, which redirects every request to another server."""
 
     def __init__(self, target: str) -> None:
         super().__init__()
         self.target = target
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        exchange.reply(307, b"", {"location": self.target + asked.path})
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        exchange.reply(307, b"", {"location": self.target + request.path})
 
 
-def test_a_server_that_leads_to_the_bound_one_is_not_asked(world: World, run: Callable[..., Run], bound: str) -> None:
+def test_a_server_that_redirects_to_the_bound_one_gets_no_request(
+    world: World, run: Callable[..., Run], bound_secret_id: str
+) -> None:
     with Lure(world.stack.git.url) as lure:
-        refused = run(repo_url=f"{lure.url}/{world.name}.git", git_credentials_secret_id=bound)
+        refused = run(repo_url=f"{lure.url}/{world.name}.git", git_credentials_secret_id=bound_secret_id)
         assert isinstance(refused.error, errors.RepositoryNotAllowed)
         assert lure.asked == []
     assert world.stack.git.asked == []
 
 
 def test_a_saved_run_of_another_server_is_not_delivered_with_the_bound_token(
-    world: World, run: Callable[..., Run], bound: str
+    world: World, run: Callable[..., Run], bound_secret_id: str
 ) -> None:
     world.shell("mkdir .circleci; echo x > .circleci/config.yml")
     other = world.stack.git.copy(f"{world.name}-2", str(world.stack.git.root / f"{world.name}.git"))
@@ -89,12 +92,15 @@ def test_a_saved_run_of_another_server_is_not_delivered_with_the_bound_token(
     world.stack.git.asked.clear()
     call: Callable[..., Any] = deliver
     state = call(
-        flow_run_id=stopped.id, policy={"allow_ci_changes": True}, git_credentials_secret_id=bound, return_state=True
+        flow_run_id=stopped.id,
+        policy={"allow_ci_changes": True},
+        git_credentials_secret_id=bound_secret_id,
+        return_state=True,
     )
     assert isinstance(state.result(raise_on_failure=False), errors.RepositoryNotAllowed)
     assert world.stack.git.asked == []
 
 
-def test_the_bound_repository_itself_is_worked_on(world: World, run: Callable[..., Run], bound: str) -> None:
-    delivery = run(git_credentials_secret_id=bound).delivered()
+def test_a_run_on_the_bound_repository_completes(world: World, run: Callable[..., Run], bound_secret_id: str) -> None:
+    delivery = run(git_credentials_secret_id=bound_secret_id).delivered()
     assert world.git("rev-parse", delivery.branch) == delivery.commit

@@ -1,4 +1,4 @@
-"""Plants in the repository's configuration: each runs in the plain way, and none for the trusted side of a run."""
+"""Plants in the repository's configuration: each takes effect when git is used naively, and none in a run."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from deployments.local.git_remote import GitRemote
 from deployments.local.stack import GIT_TOKEN
-from tests.hostile.plants import CONFIG, DAEMONS, HOOKS, NOT_IN_THE_PLAIN_WAY, PLAIN_WAY, REPLANTING
+from tests.hostile.plants import CONFIG, DAEMONS, HOOKS, NAIVE_COMMANDS, REPLANTING, WITHOUT_NAIVE_EFFECT
 from tests.support.attack import Attack, Markers, SecondServer
 
 ADDED = {
@@ -23,38 +23,45 @@ ADDED = {
     "a.if",
 }
 ENDS_GIT = "filter-process"
-"""A filter that does not speak as git asks ends `git add`: it has a run of its own, among the outcomes."""
+"""A filter that breaks git's protocol makes `git add` fail, so its run is tested separately, in test_outcomes."""
 
 RUN_BY_ADD = {"filter-clean", "include", "include-if", "config-worktree", "attributes-file"}
 
 
 @pytest.fixture
-def plain_clone(tmp_path: Path) -> Iterator[Path]:
-    """A clone as one makes it by hand, with a branch to merge."""
+def hand_made_clone(tmp_path: Path) -> Iterator[Path]:
+    """A clone as a person makes it by hand, with a branch to merge."""
     (tmp_path / "seed").mkdir()
     (tmp_path / "seed" / "README.md").write_text("# A repository\n")
     (tmp_path / "served").mkdir()
     with GitRemote(tmp_path / "served", GIT_TOKEN) as remote:
         url = remote.create("r", tmp_path / "seed")
-        subprocess.run(["git", "clone", "--quiet", url, str(tmp_path / "clone")], check=True, env=plain(tmp_path))
+        subprocess.run(
+            ["git", "clone", "--quiet", url, str(tmp_path / "clone")], check=True, env=token_environment(tmp_path)
+        )
         yield tmp_path / "clone"
 
 
-def plain(folder: Path) -> dict[str, str]:
-    """Return the environment of one who has the token at hand for whoever asks."""
+def token_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a user whose askpass program gives the token to any server that asks."""
     askpass = folder / "askpass"
     askpass.write_text('#!/bin/sh\necho "$GIT_TOKEN"\n')
     askpass.chmod(0o755)
-    who = {f"GIT_{role}_{key}": "x" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
-    alone = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0", "EDITOR": "true"}
-    return {**os.environ, **who, **alone, "GIT_TOKEN": GIT_TOKEN, "GIT_ASKPASS": str(askpass)}
+    identity = {f"GIT_{role}_{key}": "x" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    isolation = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+        "EDITOR": "true",
+    }
+    return {**os.environ, **identity, **isolation, "GIT_TOKEN": GIT_TOKEN, "GIT_ASKPASS": str(askpass)}
 
 
 def git(clone: Path, *arguments: str, **variables: str) -> None:
     subprocess.run(
         ["git", *arguments],
         cwd=clone,
-        env=plain(clone.parent) | variables,
+        env=token_environment(clone.parent) | variables,
         check=False,
         capture_output=True,
         timeout=10,
@@ -62,46 +69,50 @@ def git(clone: Path, *arguments: str, **variables: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in {**HOOKS, **CONFIG} if name not in NOT_IN_THE_PLAIN_WAY])
-def test_in_the_plain_way_the_plant_runs_as_us_or_gets_the_token(
-    plain_clone: Path, markers: Markers, second_server: SecondServer, name: str
+@pytest.mark.parametrize("name", [name for name in {**HOOKS, **CONFIG} if name not in WITHOUT_NAIVE_EFFECT])
+def test_used_naively_git_runs_the_plant_as_our_user_or_gives_it_the_token(
+    hand_made_clone: Path, markers: Markers, second_server: SecondServer, name: str
 ) -> None:
     for branch, words in (("side", "two"), ("main", "one")):
-        git(plain_clone, "checkout", "--quiet", "-B", branch, "origin/main")
-        (plain_clone / "README.md").write_text(f"{words}\n")
-        git(plain_clone, "commit", "--quiet", "--all", f"--message={words}")
+        git(hand_made_clone, "checkout", "--quiet", "-B", branch, "origin/main")
+        (hand_made_clone / "README.md").write_text(f"{words}\n")
+        git(hand_made_clone, "commit", "--quiet", "--all", f"--message={words}")
     script = markers.script({**HOOKS, **CONFIG}[name], second_server)
-    subprocess.run(script, shell=True, cwd=plain_clone, env=plain(plain_clone.parent), check=True)  # noqa: S602 (ours)
-    (plain_clone / "new.txt").write_text("new\n")
-    for command in PLAIN_WAY:
-        git(plain_clone, *command.split())
-        git(plain_clone, "merge", "--abort")
-    assert [mark for mark in markers.seen() if mark.plant == name and mark.uid == 0] or second_server.given()
+    subprocess.run(script, shell=True, cwd=hand_made_clone, env=token_environment(hand_made_clone.parent), check=True)  # noqa: S602 (our own script)
+    (hand_made_clone / "new.txt").write_text("new\n")
+    for command in NAIVE_COMMANDS:
+        git(hand_made_clone, *command.split())
+        git(hand_made_clone, "merge", "--abort")
+    assert [
+        mark for mark in markers.seen() if mark.plant == name and mark.uid == 0
+    ] or second_server.credential_requests()
 
 
-def test_hooks_never_run_for_the_trusted_side(attack: Callable[..., Attack]) -> None:
-    done = attack("\n".join(HOOKS.values()) + "\ngit commit -q --allow-empty -m mine\n")
-    done.check_held()
-    done.check_delivered({"hello.txt"})
-    assert {"pre-commit", "post-commit", "reference-transaction"} <= done.plants_run()
+def test_hooks_never_run_for_the_trusted_side(run_attack: Callable[..., Attack]) -> None:
+    attack = run_attack("\n".join(HOOKS.values()) + "\ngit commit -q --allow-empty -m mine\n")
+    attack.check_isolation()
+    attack.check_delivered({"hello.txt"})
+    assert {"pre-commit", "post-commit", "reference-transaction"} <= attack.executed_plants()
 
 
-def test_options_never_run_or_redirect_the_trusted_side(attack: Callable[..., Attack]) -> None:
-    done = attack("\n".join(script for name, script in CONFIG.items() if name != ENDS_GIT))
-    done.check_held()
-    done.check_delivered({*ADDED, "a.worktree", "a.af"})
-    assert done.plants_run() >= RUN_BY_ADD
+def test_options_never_run_or_redirect_the_trusted_side(run_attack: Callable[..., Attack]) -> None:
+    attack = run_attack("\n".join(script for name, script in CONFIG.items() if name != ENDS_GIT))
+    attack.check_isolation()
+    attack.check_delivered({*ADDED, "a.worktree", "a.af"})
+    assert attack.executed_plants() >= RUN_BY_ADD
 
 
 @pytest.mark.parametrize("name", ["instead-of", "work-tree"])
-def test_options_that_hide_others_do_no_more_alone(attack: Callable[..., Attack], name: str) -> None:
-    done = attack(CONFIG[name])
-    done.check_held()
-    done.check_delivered({"hello.txt"})
+def test_options_that_mask_others_have_no_effect_by_themselves_either(
+    run_attack: Callable[..., Attack], name: str
+) -> None:
+    attack = run_attack(CONFIG[name])
+    attack.check_isolation()
+    attack.check_delivered({"hello.txt"})
 
 
-def test_what_stays_alive_to_plant_again_is_ended(attack: Callable[..., Attack]) -> None:
-    done = attack("\n".join([REPLANTING, *DAEMONS.values()]))
-    done.check_held()
-    done.check_delivered({"hello.txt", ".gitattributes", "a.daemon", "a.holds"})
-    assert {"from-a-filter", "holds-the-pipe"} <= done.plants_run()
+def test_processes_that_stay_alive_to_plant_again_are_killed(run_attack: Callable[..., Attack]) -> None:
+    attack = run_attack("\n".join([REPLANTING, *DAEMONS.values()]))
+    attack.check_isolation()
+    attack.check_delivered({"hello.txt", ".gitattributes", "a.daemon", "a.holds"})
+    assert {"from-a-filter", "holds-the-pipe"} <= attack.executed_plants()

@@ -1,4 +1,4 @@
-"""What is in the image, and what must not be: its files, layer by layer, its configuration and its history."""
+"""What the image contains and what it must not contain: its files, layer by layer, its configuration and history."""
 
 import os
 import re
@@ -25,7 +25,7 @@ MAX_COMPRESSED_BYTES: Final = 450_000_000
 
 @pytest.fixture(scope="session")
 def archive(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The image as a file."""
+    """The image, saved as a file."""
     path = engine.save(tmp_path_factory.mktemp("image") / "image.tar")
     yield path
     path.unlink()
@@ -52,30 +52,30 @@ def layer_files(layer: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
 
 
 def host_secrets() -> list[str]:
-    """Return what this host knows and the image must not: credentials, where pip looks, where the checkout is."""
+    """Return what this host knows and the image must not contain: credentials, pip's indexes, the checkout's path."""
     pip = Path(os.environ["PIP_CONFIG"]).read_text() if os.environ.get("PIP_CONFIG") else ""
     credentials = [value for name, value in os.environ.items() if CREDENTIAL_NAME.search(name) and len(value) >= 8]
     return [*credentials, *re.findall(r"\w+://\S+", pip), str(PROJECT)]
 
 
-def holders(archive: Path, texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return the paths of the files that hold a text, for each that is held."""
-    found: dict[str, list[str]] = {}
+def paths_by_text(archive: Path, texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return the paths of the files that contain a text, for each text that occurs at all."""
+    paths: dict[str, list[str]] = {}
     for path, content in files(archive):
         for text in texts:
             if text.encode() in content:
-                found.setdefault(text, []).append(path)
-    return found
+                paths.setdefault(text, []).append(path)
+    return paths
 
 
-def test_no_layer_configuration_or_history_holds_what_is_the_hosts(archive: Path) -> None:
-    known = {
+def test_no_layer_configuration_or_history_contains_the_hosts_secrets(archive: Path) -> None:
+    expected = {
         "clones a git repository, downloads instructions": "opt/claude-code-headless/flows/__main__.py",
         "PREFECT_HOME=/tmp/prefect": "configuration",
     }
-    found = holders(archive, [*known, *host_secrets()])
-    assert all(path in found.pop(text) for text, path in known.items())
-    assert found == {}
+    paths = paths_by_text(archive, [*expected, *host_secrets()])
+    assert all(path in paths.pop(text) for text, path in expected.items())
+    assert paths == {}
 
 
 def test_no_layer_has_a_file_for_credentials(archive: Path) -> None:
@@ -84,13 +84,13 @@ def test_no_layer_has_a_file_for_credentials(archive: Path) -> None:
     assert [path for path in paths if PurePosixPath(path).name in CREDENTIAL_FILES] == []
 
 
-def test_everything_is_roots_and_nobody_else_can_write_it(engine: Engine) -> None:
-    found = engine.output("find", "/opt", "!", "-type", "l", "(", "!", "-user", "root", "-o", "-perm", "/022", ")")
-    assert found == ""
+def test_all_files_belong_to_root_and_only_root_can_write_them(engine: Engine) -> None:
+    output = engine.output("find", "/opt", "!", "-type", "l", "(", "!", "-user", "root", "-o", "-perm", "/022", ")")
+    assert output == ""
     assert engine.output("stat", "--format=%U %a", "/opt/claude-code-headless/flows") == "root 755\n"
 
 
-def test_what_is_for_development_is_not_there(engine: Engine) -> None:
+def test_development_tools_are_not_in_the_image(engine: Engine) -> None:
     code = (
         "import shutil, importlib.util as i;"
         f"print(*[m for m in {MODULES} if i.find_spec(m)], *[p for p in {PROGRAMS} if shutil.which(p)])"
@@ -98,16 +98,16 @@ def test_what_is_for_development_is_not_there(engine: Engine) -> None:
     assert engine.output("python", "-c", code).split() == ["flows", "blocks", "git", "setpriv", "prlimit", "tini"]
 
 
-def test_it_says_what_it_is(engine: Engine) -> None:
-    labels = "{{range $name, $value := .Config.Labels}}{{$name}}={{$value}}\n{{end}}"
-    said = engine.call("image", "inspect", "--format", labels, engine.image)
-    assert "org.opencontainers.image.title=claude-code-headless\n" in said
-    assert re.search(r"^org\.opencontainers\.image\.version=\d+\.\d+\.\d+$", said, re.MULTILINE)
+def test_its_labels_name_it_its_version_and_its_revision(engine: Engine) -> None:
+    template = "{{range $name, $value := .Config.Labels}}{{$name}}={{$value}}\n{{end}}"
+    labels = engine.call("image", "inspect", "--format", template, engine.image)
+    assert "org.opencontainers.image.title=claude-code-headless\n" in labels
+    assert re.search(r"^org\.opencontainers\.image\.version=\d+\.\d+\.\d+$", labels, re.MULTILINE)
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert f"org.opencontainers.image.revision={head.stdout.strip()}" in said
+    assert f"org.opencontainers.image.revision={head.stdout.strip()}" in labels
 
 
-def test_its_size_is_what_it_was(engine: Engine, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_size_is_within_the_limits(engine: Engine, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     subprocess.run(["zstd", "-3", "-T0", "--quiet", archive], check=True)
     packed = archive.with_name(f"{archive.name}.zst")
     whole, compressed = archive.stat().st_size, packed.stat().st_size

@@ -1,4 +1,4 @@
-"""A Prefect server as a team hosts it: PostgreSQL behind it, and an auth string that every request needs."""
+"""A Prefect server as a team hosts it: with PostgreSQL, and with an auth string that every request needs."""
 
 import os
 import secrets
@@ -14,22 +14,21 @@ import pytest
 from deployments.local.prefect_server import client_environment, free_port, prefect_server
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.served import run, served
+from tests.support.marks import needs_root
 from tests.support.postgresql import PostgreSQL, postgresql
 from tests.support.world import World
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
 PASSWORD: Final = f"local-auth-string-{secrets.token_hex(6)}"
-# Finds the password, and is not the password itself: the agent is told it.
+# Matches the password but does not contain it, so that the agent may see the pattern.
 PATTERN: Final = "local-auth-string-[0-9a-f]{12}"
 PROJECT: Final = Path(__file__).parents[2]
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the isolation of the agent needs root: run as root")
 
 
 @dataclass(frozen=True)
 class Hosted:
-    """The team's server, and the database behind it."""
+    """The team's server and its database."""
 
     api_url: str
     database: PostgreSQL
@@ -37,25 +36,28 @@ class Hosted:
 
     def environment(self, world: World) -> dict[str, str]:
         """Return the variables of a machine that runs the flow."""
-        ours = {**client_environment(self.api_url, self.home), "PREFECT_API_AUTH_STRING": f"team:{PASSWORD}"}
-        return {**os.environ, **world.stack.environment(), **ours, "PYTHONPATH": str(PROJECT)}
+        server_variables = {
+            **client_environment(self.api_url, self.home),
+            "PREFECT_API_AUTH_STRING": f"team:{PASSWORD}",
+        }
+        return {**os.environ, **world.stack.environment(), **server_variables, "PYTHONPATH": str(PROJECT)}
 
     def wait_for(self, sql: str, expected: str) -> None:
-        """Wait until the database answers a query as expected. Fail after ten seconds."""
+        """Wait until a query of the database returns the expected text. Fail after ten seconds."""
         deadline = time.monotonic() + 10
         while (answer := " ".join(self.database.query("postgres", sql).split())) != expected:
             assert time.monotonic() < deadline, f"{answer!r}, not {expected!r}"
             time.sleep(0.1)
 
     def post(self, path: str, password: str = "") -> httpx.Response:
-        """Ask the server, with a password or with none."""
+        """Send a request to the server, with a password or without one."""
         auth = ("team", password) if password else None
         return httpx.post(f"{self.api_url}{path}", json={}, auth=auth, trust_env=False)
 
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    """The server, started with two settings and nothing else."""
+    """The server, started with two settings only."""
     home = tmp_path_factory.mktemp("hosted")
     with postgresql() as database:
         settings = {
@@ -67,11 +69,11 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
 
 
 @pytest.mark.parametrize(("password", "status"), [("", 401), ("a-wrong-one", 401), (PASSWORD, 200)])
-def test_it_answers_those_who_have_the_auth_string(hosted: Hosted, password: str, status: int) -> None:
+def test_it_answers_only_requests_with_the_auth_string(hosted: Hosted, password: str, status: int) -> None:
     assert hosted.post("/flow_runs/filter", password).status_code == status
 
 
-def test_a_run_is_done_through_it_and_kept_in_postgresql(hosted: Hosted, world: World) -> None:
+def test_a_run_completes_and_is_stored_in_postgresql(hosted: Hosted, world: World) -> None:
     environment = hosted.environment(world)
     with served(environment) as server:
         run_id, completed = run(
@@ -84,7 +86,7 @@ def test_a_run_is_done_through_it_and_kept_in_postgresql(hosted: Hosted, world: 
     assert int(tasks) >= 5
 
 
-def test_what_postgresql_cannot_store_loses_neither_the_event_nor_a_log_line(hosted: Hosted, world: World) -> None:
+def test_text_that_postgresql_cannot_store_loses_neither_the_event_nor_a_log_line(hosted: Hosted, world: World) -> None:
     texts = ("done \x00", "\x00\x00 done", "done \ud83d")
     write = Tool("Write", {"file_path": "{cwd}/hello.txt", "content": "hello\n"})
     world.script(*(Turn(text, (write,)) for text in texts), Turn(" ".join(texts)))
@@ -96,7 +98,7 @@ def test_what_postgresql_cannot_store_loses_neither_the_event_nor_a_log_line(hos
         assert completed, "\n".join(server.said)
         event = f"select payload->>'summary' from events where resource_id = 'claude-code.run.{run_id}'"  # noqa: S608
         lines = f"select count(*) from log where flow_run_id = '{run_id}' and message like 'says: %done%'"  # noqa: S608
-        # While its server runs: a run's process sends its last log lines after the run's last state.
+        # The server must still run: a run's process sends its last log lines after the run's last state.
         for query, expected in ((event, "done done done ?"), (lines, "4")):
             hosted.wait_for(query, expected)
 

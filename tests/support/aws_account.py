@@ -1,4 +1,4 @@
-"""An AWS account (moto), and projects in it for the set-up commands."""
+"""An AWS account (moto) and projects in it, for the tests of the set-up commands."""
 
 import os
 import sys
@@ -15,11 +15,11 @@ from deployments.local.stack import LocalStack
 from tests.support.cloud import REGION, Cloud
 from tests.support.moto_repairs import repair
 
-# Stands in for docker: "pushes" by registering an image, and records its arguments.
+# A stand-in for docker. It records its arguments; `push` registers an image in moto's ECR.
 _DOCKER = """#!{python}
 import json, os, sys, pathlib
-noted = pathlib.Path(os.environ["NOTED"])
-with noted.open("a") as file:
+log = pathlib.Path(os.environ["DOCKER_LOG"])
+with log.open("a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
 if sys.argv[1] == "push":
     import boto3
@@ -37,7 +37,7 @@ if sys.argv[1] == "push":
 
 @contextmanager
 def moto_account(stack: LocalStack) -> Iterator[LocalStack]:
-    """Send the calls to all services of AWS to the stack's moto."""
+    """Send the calls to all AWS services to the stack's moto."""
     with pytest.MonkeyPatch.context() as patch:
         repair(patch)
         patch.setenv("AWS_ENDPOINT_URL", stack.aws_url)
@@ -46,9 +46,10 @@ def moto_account(stack: LocalStack) -> Iterator[LocalStack]:
 
 @contextmanager
 def aws_in_this_process() -> Iterator[None]:
-    """Let this process's calls to AWS reach moto without a server.
+    """Send this process's AWS calls to moto without a server.
 
-    The local stack's server is in this process too, and has the same data: moto would remove it at both ends.
+    The local stack's moto server runs in this process too and shares the same data, so leaving the context does not
+    reset that data.
     """
     aws = mock_aws()
     aws.start(reset=False)
@@ -60,18 +61,18 @@ def aws_in_this_process() -> Iterator[None]:
 
 @contextmanager
 def docker_stand_in(folder: Path) -> Iterator[Path]:
-    """Put a docker that pushes to moto first on PATH; return the file in which it records its arguments."""
-    program, recorded_in = folder / "docker", folder / "noted"
+    """Put a docker that pushes to moto first on PATH; yield the file in which it records its arguments."""
+    program, recorded_in = folder / "docker", folder / "docker-calls"
     program.write_text(_DOCKER.format(python=sys.executable))
     program.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        patch.setenv("NOTED", str(recorded_in))
+        patch.setenv("DOCKER_LOG", str(recorded_in))
         yield recorded_in
 
 
 def new_cloud(aws: LocalStack, docker: Path) -> Cloud:
-    """Return a project that has nothing in the account yet."""
+    """Return a project that has no resources in the account yet."""
     ec2 = boto3.client("ec2", region_name=REGION, endpoint_url=aws.aws_url)
     vpc = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     in_vpc = [{"Name": "vpc-id", "Values": [vpc]}]

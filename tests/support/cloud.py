@@ -1,4 +1,4 @@
-"""A project in the account (moto) and on the suite's Prefect server, the commands given to it, and what they left."""
+"""A project in the AWS account (moto) and on the suite's Prefect server, and the set-up commands run on it."""
 
 import json
 from dataclasses import dataclass
@@ -17,29 +17,29 @@ TOKEN = "a-token-of-these-tests"
 
 @dataclass
 class Cloud:
-    """A project of one test's own in the account, and a way to give the commands."""
+    """A test's own project in the account; calling it runs a set-up command on that project."""
 
     project: str
     subnet: str
     security_group: str
-    noted: Path
+    docker_log: Path
 
     def __call__(self, *arguments: str, stdin: str = "") -> "Result":
-        """Give a command in this process."""
+        """Run a command in this process."""
         from typer.testing import CliRunner  # noqa: PLC0415 (Prefect reads its environment when it is imported)
 
         from deployments.__main__ import app  # noqa: PLC0415
 
         return CliRunner().invoke(app, [*arguments, "--project", self.project], input=stdin)
 
-    def done(self, *arguments: str, stdin: str = "") -> str:
-        """Give a command that must succeed; return what it said."""
+    def run(self, *arguments: str, stdin: str = "") -> str:
+        """Run a command that must succeed; return its output."""
         result = self(*arguments, stdin=stdin)
         assert result.exit_code == 0, result.output + repr(result.exception)
         return str(result.output)
 
     def refused(self, *arguments: str, stdin: str = "") -> str:
-        """Give a command that must refuse, in one line; return it."""
+        """Run a command that must fail with a one-line message; return the message."""
         result = self(*arguments, stdin=stdin)
         assert result.exit_code == 1, result.output + repr(result.exception)
         assert len(result.output.strip().splitlines()) == 1, result.output
@@ -47,7 +47,7 @@ class Cloud:
 
     @property
     def git(self) -> str:
-        """The git secret's name."""
+        """The name of the git secret."""
         return f"{self.project}/git"
 
     @property
@@ -56,21 +56,21 @@ class Cloud:
 
     @property
     def up(self) -> tuple[str, ...]:
-        """`up` with everything that it needs, less the token."""
+        """The arguments of `up`, complete except for the token, which is read from standard input."""
         return ("up", *self.network, "--tag", "v1", "--secret-name", self.git, "--email", EMAIL, "--token", "-")
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 (any of AWS's)
+    def client(self, service: str) -> Any:  # noqa: ANN401 (each service has a type of its own)
         return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
 
-    def runs(self) -> int:
-        """Return how many flow runs the server knows."""
+    def flow_run_count(self) -> int:
+        """Return how many flow runs the Prefect server has."""
         from prefect.client.orchestration import get_client  # noqa: PLC0415
 
         with get_client(sync_client=True) as prefect:
             return len(prefect.read_flow_runs())
 
     def state(self) -> dict[str, Any]:
-        """Return everything that a set-up can change, AWS's and Prefect's."""
+        """Return the state of everything that a set-up can change in AWS and in Prefect."""
         from prefect.client.orchestration import get_client  # noqa: PLC0415
 
         with get_client(sync_client=True) as prefect:
@@ -111,8 +111,8 @@ class Cloud:
 
 
 @dataclass
-class Made:
-    """A project that `up` has made, and what was said and there at each point."""
+class CreatedProject:
+    """A project that `up` created, with the outputs and the states before, between and after the commands."""
 
     cloud: Cloud
     before: dict[str, Any]
@@ -127,6 +127,6 @@ class Made:
         return self.cloud.git
 
 
-def noted(cloud: Cloud) -> list[list[str]]:
-    """Return what docker was called with."""
-    return [json.loads(line) for line in cloud.noted.read_text().splitlines()] if cloud.noted.exists() else []
+def docker_calls(cloud: Cloud) -> list[list[str]]:
+    """Return the arguments of each call of docker."""
+    return [json.loads(line) for line in cloud.docker_log.read_text().splitlines()] if cloud.docker_log.exists() else []

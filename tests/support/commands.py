@@ -1,17 +1,17 @@
-"""The set-up commands, called in this process."""
+"""The set-up commands, run in this process."""
 
 from collections.abc import Callable
 
 from deployments.local.stack import LocalStack
 
-Give = Callable[..., str]
+SetUpCommand = Callable[..., str]
 
 
-def set_up_command(stack: LocalStack, name: str) -> Give:
-    """Return a function that calls `python -m deployments <name>` on the stack's Prefect server.
+def set_up_command(stack: LocalStack, name: str) -> SetUpCommand:
+    """Return a function that runs `python -m deployments <name>` on the stack's Prefect server.
 
-    It takes the command's arguments, and as keywords `status` (the exit status to expect) and `stdin`; it returns what
-    the command prints.
+    It takes the command's arguments and the keywords `status` (the expected exit status) and `stdin`. It returns the
+    command's output.
     """
     from typer.testing import CliRunner  # noqa: PLC0415 (Prefect reads its environment when it is imported)
 

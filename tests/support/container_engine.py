@@ -1,4 +1,4 @@
-"""docker or podman, as far as these tests use them; they take the same arguments."""
+"""The commands of docker and podman that these tests use; both take the same arguments."""
 
 import os
 import shlex
@@ -15,33 +15,33 @@ import pytest
 
 from tests.support.environment import REAL_HOME
 
-# podman adds writable places that docker and Fargate do not have.
+# podman adds writable mounts that docker and Fargate do not have.
 _READ_ONLY: Final = {"docker": ("--read-only",), "podman": ("--read-only", "--read-only-tmpfs=false")}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What runs containers, and the image that it runs."""
+    """A program that runs containers, and the image to run."""
 
     program: str
     image: str
     flags: tuple[str, ...]
-    """What this host needs to run a container at all."""
+    """The options that this host needs to run any container."""
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Take what `make test-image` found."""
+        """Read the engine, image and options that `make test-image` passes in the environment."""
         if not (program := os.environ.get("RUNNER", "")):
-            pytest.fail("docker or podman is needed to run the image: install one, and start this by make test-image")
-        # By its path: what is first on PATH under that name may be a test's stand-in, later on.
+            pytest.fail("docker or podman is needed to run the image: install one, and use make test-image")
+        # Resolve the path now: a test may later put a stand-in of the same name first on PATH.
         path = shutil.which(program) or program
         return cls(path, os.environ["IMAGE"], tuple(shlex.split(os.environ.get("RUN_FLAGS", ""))))
 
     def call(self, *arguments: str) -> str:
         """Run one of the engine's commands; return what it prints on both streams."""
-        # Where images are is read from the person's home, and the tests have one of their own.
+        # The engine finds its images through the real home; the tests have a home of their own.
         environment = {**os.environ, "HOME": str(REAL_HOME)}
-        done = subprocess.run(
+        completed_process = subprocess.run(
             [self.program, *arguments],
             env=environment,
             stdout=subprocess.PIPE,
@@ -49,11 +49,11 @@ class Engine:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{self.program} {arguments[0]}: {done.stdout}"
-        return done.stdout
+        assert completed_process.returncode == 0, f"{self.program} {arguments[0]}: {completed_process.stdout}"
+        return completed_process.stdout
 
     def save(self, archive: Path) -> Path:
-        """Write the image, its configuration and history included, to a file."""
+        """Save the image, with its configuration and history, to a file."""
         self.call("save", "--output", str(archive), self.image)
         return archive
 
@@ -61,7 +61,7 @@ class Engine:
     def container(
         self, *command: str, environment: Mapping[str, str], read_only: bool = False
     ) -> Iterator["Container"]:
-        """Start a container on the host's network, where the stack is; remove it and its volumes at the end."""
+        """Start a container on the host's network, where the stack listens; remove it and its volumes at the end."""
         name = f"claude-code-headless-test-{uuid.uuid4().hex[:8]}"
         variables = [f"--env={name}={value}" for name, value in environment.items()]
         options = ["--detach", f"--name={name}", "--network=host", *self.flags, *variables]
@@ -74,29 +74,29 @@ class Engine:
             self.call("rm", "--force", "--volumes", name)
 
     def output(self, *command: str) -> str:
-        """Run a command in the image to its end; return what it prints."""
+        """Run a command in the image until it exits; return what it prints."""
         with self.container(*command, environment={}) as container:
-            status, said = container.end()
-        assert status == 0, said
-        return said
+            status, output = container.wait_for_exit()
+        assert status == 0, output
+        return output
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container, while it exists."""
+    """A running container."""
 
     engine: Engine
     name: str
 
     def stop(self, grace_seconds: int) -> None:
-        """Send SIGTERM, and SIGKILL after the grace."""
+        """Send SIGTERM, and SIGKILL after the grace period."""
         self.engine.call("stop", f"--time={grace_seconds}", self.name)
 
-    def end(self) -> tuple[int, str]:
-        """Wait for the end; return the exit status and what was printed."""
+    def wait_for_exit(self) -> tuple[int, str]:
+        """Wait until the container exits; return the exit status and the output."""
         status = self.engine.call("wait", self.name)
         return int(status), self.logs()
 
     def logs(self) -> str:
-        """Return what was printed so far."""
+        """Return the output so far."""
         return self.engine.call("logs", self.name)

@@ -1,6 +1,6 @@
-"""The environment of the tests: a home directory and a Prefect profile of their own, and no credentials.
+"""The environment of the tests: their own home directory and Prefect profile, and no credentials.
 
-Prefect reads its settings when it is imported, so `isolate` is called before anything imports Prefect.
+Prefect reads its settings when it is imported, so call `isolate` before anything imports Prefect.
 """
 
 import os
@@ -17,7 +17,7 @@ _REMOVED: Final = ("PREFECT_", "AWS_", "ANTHROPIC_", "CLAUDE_")
 
 
 def isolate() -> None:
-    """Remove the variables of this machine's accounts, and set a new home directory."""
+    """Remove the variables that name this machine's accounts, and set a new home directory."""
     for name in [name for name in os.environ if name.startswith(_REMOVED) and name != "AWS_CA_BUNDLE"]:
         del os.environ[name]
     os.environ.update(

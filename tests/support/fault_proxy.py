@@ -1,6 +1,6 @@
-"""A TCP proxy on 127.0.0.1 that can be as slow, and break off as suddenly, as a network does.
+"""A TCP proxy on 127.0.0.1 that can be slow and break connections off, as a network does.
 
-It knows no protocol: what a client sends after the server has answered counts as its next request, which is how
+It knows no protocol. Bytes that a client sends after the server has answered count as its next request; this is how
 requests are told apart on a connection that stays open.
 """
 
@@ -17,27 +17,27 @@ from urllib.parse import urlsplit
 
 _CHUNK_BYTES: Final = 2**16
 _RESET: Final = struct.pack("ii", 1, 0)
-"""socket(7)'s SO_LINGER of no time at all: what is closed so answers with a reset."""
+"""SO_LINGER with a timeout of zero, see socket(7): closing the socket sends a reset."""
 
 How = Literal["reset", "stall", "truncate"]
-Of = Literal["request", "response"]
+Direction = Literal["request", "response"]
 
 
 @dataclass
 class Cut:
-    """The end of one connection: a reset, an end in the middle, or silence."""
+    """How one connection ends early: with a reset, with a truncated message, or in silence."""
 
     how: How
     when: bytes = b""
-    """What a request has to hold for it to be this one's, such as `git-receive-pack HTTP`."""
+    """The cut applies to the first request that contains these bytes, for example `git-receive-pack HTTP`."""
     after_bytes: int = 0
-    """How many bytes still pass: of what comes with `when`, or of the answer to it."""
-    of: Of = "response"
+    """How many bytes of the request, or of its response, pass before the cut."""
+    direction: Direction = "response"
     happened: threading.Event = field(default_factory=threading.Event)
 
 
 class FaultProxy:
-    """Passes connections on to a server, as a context; how well it does may be changed at any time.
+    """Passes connections on to a server while its context is open; delay and cuts can be changed at any time.
 
     Args:
         target: The server's URL.
@@ -47,9 +47,9 @@ class FaultProxy:
     def __init__(self, target: str, delay_seconds: float = 0) -> None:
         self.delay_seconds = delay_seconds
         self.cuts: list[Cut] = []
-        """What is to happen to requests that match; each happens once, in order."""
+        """The cuts still to make. Each is made once, on the first request that matches it."""
         self.connections = 0
-        """How many there were."""
+        """How many connections the proxy has accepted."""
         self._target = urlsplit(target)
         self._port = 0
         self._loop = asyncio.new_event_loop()
@@ -57,17 +57,17 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """What to give out in place of the server's own URL."""
+        """The proxy's URL, to use instead of the server's own."""
         return self._target._replace(netloc=f"127.0.0.1:{self._port}").geturl()
 
-    def cut(self, how: How, when: bytes = b"", *, after_bytes: int = 0, of: Of = "response") -> Cut:
-        """Cut the next request that matches; whether it was is to be seen at what is returned."""
-        self.cuts.append(made := Cut(how, when, after_bytes, of))
-        return made
+    def cut(self, how: How, when: bytes = b"", *, after_bytes: int = 0, direction: Direction = "response") -> Cut:
+        """Cut the next request that matches; return the cut, whose `happened` event tells when it was made."""
+        self.cuts.append(cut := Cut(how, when, after_bytes, direction))
+        return cut
 
     @contextmanager
     def unreachable(self) -> Iterator[None]:
-        """Break off what is open and refuse connections, for as long as the context lasts."""
+        """Reset open connections and refuse new ones while the context is open."""
         self._run(self._close())
         try:
             yield
@@ -75,7 +75,7 @@ class FaultProxy:
             self._run(self._listen())
 
     def break_off(self) -> None:
-        """Reset every connection that is open."""
+        """Reset every open connection."""
         self._run(self._break_off())
 
     def __enter__(self) -> Self:
@@ -104,9 +104,9 @@ class FaultProxy:
         await self._break_off()
 
     async def _break_off(self) -> None:
-        for task in (left := list(self._open)):
+        for task in (open_tasks := list(self._open)):
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*open_tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._pass_on(reader, writer))
@@ -115,20 +115,20 @@ class FaultProxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        to = None
+        server_writer = None
         try:
-            answers, to = await asyncio.open_connection(self._target.hostname, self._target.port)
-            await _Connection(self, reader, writer, answers, to).last()
+            server_reader, server_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+            await _Connection(self, reader, writer, server_reader, server_writer).run()
         except (OSError, asyncio.CancelledError):
             _reset(writer)
         finally:
-            for end in (writer, to):
-                if end:
-                    end.close()
+            for writer_to_close in (writer, server_writer):
+                if writer_to_close:
+                    writer_to_close.close()
 
 
 class _Connection:
-    """One connection, with the request that is under way on it."""
+    """One connection and the request in progress on it."""
 
     def __init__(
         self,
@@ -144,46 +144,48 @@ class _Connection:
         self._cut: Cut | None = None
         self._over = asyncio.Event()
 
-    async def last(self) -> None:
-        """Return when it is over."""
-        both = [asyncio.ensure_future(self._ask()), asyncio.ensure_future(self._answer())]
+    async def run(self) -> None:
+        """Pass bytes in both directions until the connection is over."""
+        tasks = [asyncio.ensure_future(self._pass_requests()), asyncio.ensure_future(self._pass_responses())]
         try:
-            await asyncio.wait([*both, over := asyncio.ensure_future(self._over.wait())], return_when="FIRST_COMPLETED")
-            if not over.done() and both[0].done() and not both[1].done():
-                await both[1]  # the client has said all that it has to say
+            await asyncio.wait(
+                [*tasks, over_task := asyncio.ensure_future(self._over.wait())], return_when="FIRST_COMPLETED"
+            )
+            if not over_task.done() and tasks[0].done() and not tasks[1].done():
+                await tasks[1]  # the client has sent everything; the response may still be on its way
         finally:
-            for task in (*both, over):
+            for task in (*tasks, over_task):
                 task.cancel()
-            await asyncio.gather(*both, over, return_exceptions=True)
+            await asyncio.gather(*tasks, over_task, return_exceptions=True)
 
-    async def _ask(self) -> None:
+    async def _pass_requests(self) -> None:
         while chunk := await self._requests.read(_CHUNK_BYTES):
             if self._is_answered:
                 self._is_answered = False
                 await asyncio.sleep(self._proxy.delay_seconds)
-            self._look_at(chunk)
+            self._match_cut(chunk)
             await self._send(self._server, chunk, "request")
         with suppress(OSError):
             self._server.write_eof()
 
-    async def _answer(self) -> None:
+    async def _pass_responses(self) -> None:
         while chunk := await self._answers.read(_CHUNK_BYTES):
             self._is_answered = True
             await self._send(self._client, chunk, "response")
 
-    def _look_at(self, chunk: bytes) -> None:
+    def _match_cut(self, chunk: bytes) -> None:
         match = next((cut for cut in self._proxy.cuts if cut.when in chunk), None)
         if match and self._cut is None:
             self._proxy.cuts.remove(match)
-            self._cut, self._left = match, match.after_bytes
+            self._cut, self._remaining_bytes = match, match.after_bytes
 
-    async def _send(self, to: asyncio.StreamWriter, chunk: bytes, what: Of) -> None:
-        cut = self._cut if self._cut and self._cut.of == what else None
-        to.write(chunk[: self._left] if cut else chunk)
-        await to.drain()
+    async def _send(self, writer: asyncio.StreamWriter, chunk: bytes, direction: Direction) -> None:
+        cut = self._cut if self._cut and self._cut.direction == direction else None
+        writer.write(chunk[: self._remaining_bytes] if cut else chunk)
+        await writer.drain()
         if cut:
-            self._left -= len(chunk)
-            if self._left < 0 or cut.after_bytes == 0:
+            self._remaining_bytes -= len(chunk)
+            if self._remaining_bytes < 0 or cut.after_bytes == 0:
                 await self._end(cut)
 
     async def _end(self, cut: Cut) -> None:

@@ -1,4 +1,4 @@
-"""The command `python -m flows`, called as the container calls it."""
+"""The command `python -m flows`, run as the container runs it."""
 
 import os
 import subprocess
@@ -12,7 +12,10 @@ PROJECT: Final = Path(__file__).parents[2]
 def start(
     variables: dict[str, str], prefix: tuple[str, ...] = (), options: tuple[str, ...] = ()
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the command to its end, with more variables, as an argument of `prefix` if there is one."""
+    """Run the command until it exits, with additional variables.
+
+    A `prefix` is a program, with its arguments, that runs the command; an example is `unshare --pid --fork`.
+    """
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PROCESS_REQUIREMENTS": "true", **variables}
     command = [*prefix, sys.executable, "-m", "flows", *options]
     return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)

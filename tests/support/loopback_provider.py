@@ -1,6 +1,6 @@
-"""A made-up provider, "loopback": Anthropic's API with a key variable and a header of its own.
+"""A made-up provider, "loopback": Anthropic's API with its own key variable and its own header.
 
-As a program it adds the provider to the table, and then runs `python -m flows`.
+Run as a program, this module adds the provider to the table and then runs `python -m flows`.
 """
 
 import os
@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 
 from pydantic import SecretStr
 
-from flows.model.providers import PROVIDERS, RegisteredProvider, registered
-from flows.model.providers.base import ONLY_MESSAGES, find_api_key, refuses_message
+from flows.model.providers import PROVIDERS, RegisteredProvider, providers_by_id
+from flows.model.providers.base import ONLY_MESSAGES, find_api_key, message_refusal_reason
 
 HEADER = "x-loopback-key"
 
@@ -47,10 +47,10 @@ class Loopback(RegisteredProvider):
     def base_url(self) -> str:
         return self.url
 
-    def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
+    def refusal_reason(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
         if (method, path) != ("POST", "/v1/messages"):
             return ONLY_MESSAGES
-        return refuses_message(body, body.get("model"), self.model_id)
+        return message_refusal_reason(body, body.get("model"), self.model_id)
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
         del method, url, content_type, body
@@ -58,6 +58,6 @@ class Loopback(RegisteredProvider):
 
 
 if __name__ == "__main__":
-    # Before the parameters are imported, whose type holds the ids of the table.
-    PROVIDERS.update(registered(Loopback))
+    # Add it before the parameters are imported: their type lists the ids in the table.
+    PROVIDERS.update(providers_by_id(Loopback))
     runpy.run_module("flows", run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""What moto 5.2.5 does otherwise than AWS, and these tests need as AWS does it."""
+"""Corrections of moto 5.2.5 where it differs from AWS in ways that matter to these tests."""
 
 from copy import deepcopy
 from typing import Any
@@ -10,40 +10,40 @@ from moto.ecs.models import Cluster, EC2ContainerServiceBackend, TaskDefinition,
 
 
 def repair(patch: pytest.MonkeyPatch) -> None:
-    """Repair moto for as long as the patch lasts."""
-    patch.setattr(Stack, "stack_parameters", property(_lists_as_given))
-    listed = property(
-        lambda stack: [{"ParameterKey": k, "ParameterValue": v} for k, v in _lists_as_given(stack).items()]
+    """Correct moto while the patch lasts."""
+    patch.setattr(Stack, "stack_parameters", property(_lists_as_text))
+    parameter_list = property(
+        lambda stack: [{"ParameterKey": k, "ParameterValue": v} for k, v in _lists_as_text(stack).items()]
     )
-    patch.setattr(Stack, "parameter_list", listed)
-    patch.setattr(Repository, "delete", _with_its_images)
-    patch.setattr(Cluster, "delete", _the_cluster_too, raising=False)
+    patch.setattr(Stack, "parameter_list", parameter_list)
+    patch.setattr(Repository, "delete", _delete_with_images)
+    patch.setattr(Cluster, "delete", _delete_cluster, raising=False)
     original = EC2ContainerServiceBackend._calculate_task_resource_requirements
     patch.setattr(
         EC2ContainerServiceBackend,
         "_calculate_task_resource_requirements",
-        staticmethod(lambda definition: original(_with_the_tasks_memory(deepcopy(definition)))),
+        staticmethod(lambda definition: original(_with_task_memory(deepcopy(definition)))),
     )
 
 
-def _lists_as_given(stack: Any) -> dict[str, Any]:  # noqa: ANN401 (moto is not typed)
-    """DescribeStacks returns a list parameter as the text that it was given as; moto returns Python's list."""
+def _lists_as_text(stack: Any) -> dict[str, Any]:  # noqa: ANN401 (moto is not typed)
+    """DescribeStacks returns a list parameter as the text it was passed as; moto returns a Python list."""
     resolved = stack.resource_map.resolved_parameters
     return {name: ",".join(value) if isinstance(value, list) else value for name, value in resolved.items()}
 
 
-def _with_its_images(repository: Any, account_id: str, region_name: str) -> None:  # noqa: ANN401
-    """EmptyOnDelete is honoured by CloudFormation, and unknown to moto."""
+def _delete_with_images(repository: Any, account_id: str, region_name: str) -> None:  # noqa: ANN401
+    """CloudFormation honours EmptyOnDelete; moto does not know it."""
     ecr_backends[account_id][region_name].delete_repository(repository.name, force=True)
 
 
-def _the_cluster_too(cluster: Any, account_id: str, region_name: str) -> None:  # noqa: ANN401
-    """A stack's cluster goes with the stack; moto leaves it."""
+def _delete_cluster(cluster: Any, account_id: str, region_name: str) -> None:  # noqa: ANN401
+    """Deleting a stack deletes its cluster; moto leaves the cluster."""
     ecs_backends[account_id][region_name].delete_cluster(cluster.arn)
 
 
-def _with_the_tasks_memory(definition: TaskDefinition) -> TaskDefinition:
-    """On Fargate a container may leave its memory to the task; moto answers 500."""
+def _with_task_memory(definition: TaskDefinition) -> TaskDefinition:
+    """On Fargate a container may leave its memory to the task; moto answers with status 500."""
     for container in definition.container_definitions:
         if container.get("memory") is None and container.get("memoryReservation") is None:
             container["memoryReservation"] = int(definition.memory or 0)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own: Debian's, on loopback, with a password, in a directory that goes with it."""
+"""A PostgreSQL server for one test: Debian's package, on loopback, with a password, in a temporary directory."""
 
 import os
 import secrets
@@ -20,62 +20,64 @@ _USER: Final = "postgres"
 
 @dataclass(frozen=True)
 class PostgreSQL:
-    """A running server, and what opens it."""
+    """A running server, with its port and password."""
 
     programs: Path
     port: int
     password: str
 
     def url(self, database: str) -> str:
-        """Return a database's URL, as Prefect's server takes it."""
+        """Return a database's URL in the form that Prefect's server expects."""
         return f"postgresql+asyncpg://{_USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def query(self, database: str, sql: str) -> str:
-        """Return what psql prints, unadorned."""
-        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, "-d", database)
+        """Run a query; return psql's output without headers or alignment."""
+        connection = ("-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, "-d", database)
         environment = {**os.environ, "PGPASSWORD": self.password}
-        done = subprocess.run(
-            [str(self.programs / "psql"), *where, "-tAc", sql],
+        completed_process = subprocess.run(
+            [str(self.programs / "psql"), *connection, "-tAc", sql],
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        assert completed_process.returncode == 0, completed_process.stderr
+        return completed_process.stdout.strip()
 
 
 def programs() -> Path:
-    """Return the directory of the newest PostgreSQL's programs. Fail if there is none."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    if not found:
+    """Return the program directory of the newest PostgreSQL. Fail if PostgreSQL is missing."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    if not folders:
         pytest.fail("PostgreSQL's server is needed: apt-get install postgresql")
-    return found[-1]
+    return folders[-1]
 
 
 @contextmanager
 def postgresql() -> Iterator[PostgreSQL]:
-    """Make a cluster and start its server; end and remove both."""
-    made = PostgreSQL(programs(), free_port(), secrets.token_urlsafe(16))
+    """Create a cluster and start its server; stop the server and remove the cluster at the end."""
+    server = PostgreSQL(programs(), free_port(), secrets.token_urlsafe(16))
     with tempfile.TemporaryDirectory(prefix="claude-code-headless-postgres-") as name:
         folder = Path(name)
-        (folder / "password").write_text(made.password)
+        (folder / "password").write_text(server.password)
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             for path in (folder, folder / "password"):
                 shutil.chown(path, _USER, _USER)
-        asked = ["--auth=scram-sha-256", f"--username={_USER}", f"--pwfile={folder}/password", "--no-sync"]
-        _call(made.programs / "initdb", f"--pgdata={folder}/data", *asked)
-        options = f"-c listen_addresses=127.0.0.1 -c port={made.port} -c unix_socket_directories={folder} -c fsync=off"
-        control = (made.programs / "pg_ctl", f"--pgdata={folder}/data", "--wait")
+        access = ["--auth=scram-sha-256", f"--username={_USER}", f"--pwfile={folder}/password", "--no-sync"]
+        _call(server.programs / "initdb", f"--pgdata={folder}/data", *access)
+        options = (
+            f"-c listen_addresses=127.0.0.1 -c port={server.port} -c unix_socket_directories={folder} -c fsync=off"
+        )
+        control = (server.programs / "pg_ctl", f"--pgdata={folder}/data", "--wait")
         _call(*control, "start", f"--options={options}", f"--log={folder}/log")
         try:
-            yield made
+            yield server
         finally:
             _call(*control, "stop", "--mode=immediate")
 
 
 def _call(*command: str | Path) -> None:
-    done = subprocess.run(
+    completed_process = subprocess.run(
         command,
         user=_USER if os.geteuid() == 0 else None,
         cwd="/",
@@ -85,4 +87,4 @@ def _call(*command: str | Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert completed_process.returncode == 0, f"{command}: {completed_process.stderr}"

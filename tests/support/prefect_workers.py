@@ -2,7 +2,7 @@
 
 
 def flush() -> None:
-    """Send what the threads still hold, while there is a server to send it to."""
+    """Send what the threads still hold, while a server is there to receive it."""
     from prefect.events.worker import EventsWorker  # noqa: PLC0415 (Prefect reads its environment when it is imported)
     from prefect.logging.handlers import APILogWorker  # noqa: PLC0415
 

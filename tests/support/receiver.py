@@ -10,16 +10,18 @@ from deployments.local.loopback import Asked, Exchange, LoopbackServer
 class Receiver(LoopbackServer):
     """Accepts any request."""
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:  # noqa: ARG002 (the server records the request)
+    def answer(self, request: Asked, exchange: Exchange) -> None:  # noqa: ARG002 (the base class records the request)
         exchange.reply(200, b"{}")
 
     def wait_for(self, event: str, flow_run_id: str, seconds: float = 30) -> dict[str, Any]:
-        """Return what was posted about an event of a run."""
+        """Wait for an event of a run; return what was posted about it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for request in self.asked:
-                posted: dict[str, Any] = json.loads(request.body)
-                if posted["event"] == event and posted["resource"]["prefect.resource.id"].endswith(flow_run_id):
-                    return posted
+                notification: dict[str, Any] = json.loads(request.body)
+                if notification["event"] == event and notification["resource"]["prefect.resource.id"].endswith(
+                    flow_run_id
+                ):
+                    return notification
             time.sleep(0.1)
         raise AssertionError([request.body for request in self.asked])

@@ -1,4 +1,4 @@
-"""Running the flow in a test, and reading what became of it."""
+"""Running the flow in a test, and reading its results."""
 
 import time
 from dataclasses import dataclass
@@ -31,10 +31,13 @@ class Run:
         return str(self.state.state_details.flow_run_id)
 
     def run_count(self, step: str) -> int:
-        """Return how often a step was tried; the server learns of it a moment after the run's end."""
-        mine = {"flow_runs": {"id": {"any_": [self.id]}}}
+        """Return how many attempts a step took.
+
+        The server records the last attempt shortly after the run has ended, so this waits for up to ten seconds.
+        """
+        of_this_run = {"flow_runs": {"id": {"any_": [self.id]}}}
         for _ in range(100):
-            rows = httpx.post(f"{self.api_url}/task_runs/filter", json=mine).json()
+            rows = httpx.post(f"{self.api_url}/task_runs/filter", json=of_this_run).json()
             for row in rows:
                 if row["name"] == step and row["state_type"] in {"COMPLETED", "FAILED"}:
                     return int(row["run_count"])
@@ -46,9 +49,9 @@ class Run:
         return Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / self.id / name
 
     def artifact(self) -> str:
-        """Return the report."""
-        mine = {"flow_runs": {"id": {"any_": [self.id]}}}
-        rows = httpx.post(f"{self.api_url}/artifacts/filter", json=mine).json()
+        """Return the text of the run's report artifact."""
+        of_this_run = {"flow_runs": {"id": {"any_": [self.id]}}}
+        rows = httpx.post(f"{self.api_url}/artifacts/filter", json=of_this_run).json()
         [report] = [row["data"] for row in rows if (row["key"] or "").endswith("-report")]
         return str(report)
 
@@ -59,7 +62,7 @@ class Run:
         return self.result
 
 
-def run_flow(api_url: str, **parameters: Any) -> Run:  # noqa: ANN401 (the flow's own)
+def run_flow(api_url: str, **parameters: Any) -> Run:  # noqa: ANN401 (the flow's parameters)
     """Run the flow in this process."""
     call: Callable[..., State[Any]] = implement
     state = call(**parameters, return_state=True)
@@ -70,5 +73,5 @@ def run_flow(api_url: str, **parameters: Any) -> Run:  # noqa: ANN401 (the flow'
 
 
 def steps_started(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the steps of this test's run logged."""
+    """Return the log messages of this test's task runs."""
     return [record.getMessage() for record in caplog.records if record.name == "prefect.task_runs"]

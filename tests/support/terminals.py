@@ -1,4 +1,4 @@
-"""A pseudo-terminal for a program under test: what a person's terminal would receive, and Ctrl-C."""
+"""A pseudo-terminal for a program under test: it records what a person would see, and can press Ctrl-C."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-# What a shell starts in the background ignores Ctrl-C, and so does all that it starts; what is at a terminal does not.
+# Background processes of a shell ignore Ctrl-C, and so do their children; a program at a terminal does not.
 _ON_A_TERMINAL = """
 import os, pty, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -19,14 +19,14 @@ sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
 
 
 class Terminal:
-    """A program at a terminal of its own; `seen` is all that it printed."""
+    """A program that runs at its own terminal; `seen` is everything it has printed."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process, self.pid = process, process.pid
         self.seen = ""
 
     def wait_for(self, text: str, seconds: float = 60) -> None:
-        """Read until the text is there."""
+        """Read output until it contains the text."""
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         deadline = time.monotonic() + seconds
@@ -41,18 +41,18 @@ class Terminal:
         return plain.replace("\r", "")
 
     def press(self, keys: bytes) -> None:
-        """Type."""
+        """Send key presses."""
         assert self._process.stdin is not None
         self._process.stdin.write(keys)
         self._process.stdin.flush()
 
-    def end(self, seconds: float = 60) -> int:
-        """Read to the program's end; return its exit status."""
+    def wait_for_exit(self, seconds: float = 60) -> int:
+        """Read output until the program exits; return its exit status."""
         deadline = time.monotonic() + seconds
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         while (status := self._process.poll()) is None:
-            assert time.monotonic() < deadline, f"it does not end:\n{self.screen()}"
+            assert time.monotonic() < deadline, f"the program does not exit:\n{self.screen()}"
             self.seen += (self._process.stdout.read() or b"").decode("utf-8", "replace")
             time.sleep(0.05)
         self.seen += (self._process.stdout.read() or b"").decode("utf-8", "replace")
@@ -61,7 +61,7 @@ class Terminal:
 
 @contextmanager
 def terminal(*command: str, variables: Mapping[str, str]) -> Iterator[Terminal]:
-    """Run a Python program of this project at a terminal of 120 columns."""
+    """Run a Python program of this project at a terminal that is 120 columns wide."""
     process = subprocess.Popen(
         [sys.executable, "-c", _ON_A_TERMINAL, sys.executable, *command],
         env={**os.environ, "PYTHONPATH": str(PROJECT), "TERM": "xterm-256color", "COLUMNS": "120", **variables},

@@ -1,4 +1,4 @@
-"""The proxy breaks connections off as it is told, and passes all others on as they are."""
+"""The proxy breaks off the connections it is told to, and passes all others on unchanged."""
 
 import http.client
 import time
@@ -14,10 +14,10 @@ SIZE = 300_000
 
 
 class Echo(LoopbackServer):
-    """Answers a POST with what it holds, and a GET with many bytes."""
+    """Answers a POST with its body, and a GET with many bytes."""
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        exchange.reply(200, asked.body or b"x" * SIZE)
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        exchange.reply(200, request.body or b"x" * SIZE)
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def echo() -> Iterator[Echo]:
 
 @pytest.fixture
 def proxy(echo: Echo) -> Iterator[FaultProxy]:
-    with FaultProxy(echo.url) as made:
-        yield made
+    with FaultProxy(echo.url) as proxy:
+        yield proxy
 
 
 def test_bytes_pass_as_they_are_in_both_directions(proxy: FaultProxy) -> None:
@@ -49,13 +49,13 @@ def test_each_request_waits_on_a_connection_that_stays_open(echo: Echo) -> None:
         assert proxy.connections == 1
 
 
-def ask(connection: http.client.HTTPConnection) -> bytes:
+def get_content(connection: http.client.HTTPConnection) -> bytes:
     connection.request("GET", "/")
     return connection.getresponse().read()
 
 
 @pytest.mark.parametrize(("how", "error"), [("reset", httpx.ReadError), ("truncate", httpx.RemoteProtocolError)])
-def test_an_answer_breaks_off(proxy: FaultProxy, how: How, error: type[Exception]) -> None:
+def test_a_response_breaks_off(proxy: FaultProxy, how: How, error: type[Exception]) -> None:
     cut = proxy.cut(how, b"GET /the-one", after_bytes=1000)
     with httpx.Client(base_url=proxy.url, trust_env=False) as client:
         assert client.get("/another").is_success
@@ -66,7 +66,7 @@ def test_an_answer_breaks_off(proxy: FaultProxy, how: How, error: type[Exception
         assert client.get("/the-one").is_success
 
 
-def test_an_answer_falls_silent(proxy: FaultProxy) -> None:
+def test_a_response_falls_silent(proxy: FaultProxy) -> None:
     cut = proxy.cut("stall")
     with pytest.raises(httpx.ReadTimeout):
         httpx.get(proxy.url, timeout=0.5, trust_env=False)
@@ -74,21 +74,21 @@ def test_an_answer_falls_silent(proxy: FaultProxy) -> None:
     assert httpx.get(proxy.url, trust_env=False).is_success
 
 
-def test_a_request_breaks_off_before_the_server_has_it_whole(proxy: FaultProxy, echo: Echo) -> None:
-    cut = proxy.cut("reset", b"POST", after_bytes=100, of="request")
+def test_a_request_breaks_off_before_the_server_has_all_of_it(proxy: FaultProxy, echo: Echo) -> None:
+    cut = proxy.cut("reset", b"POST", after_bytes=100, direction="request")
     with pytest.raises(httpx.HTTPError):
         httpx.post(proxy.url, content=b"x" * SIZE, trust_env=False)
     assert cut.happened.is_set()
     assert echo.asked == []
 
 
-def test_what_is_unreachable_refuses_and_comes_back_at_the_same_address(proxy: FaultProxy) -> None:
-    kept = http.client.HTTPConnection(proxy.url.removeprefix("http://"))
-    ask(kept)
+def test_an_unreachable_server_refuses_connections_and_returns_at_the_same_address(proxy: FaultProxy) -> None:
+    connection = http.client.HTTPConnection(proxy.url.removeprefix("http://"))
+    get_content(connection)
     url = proxy.url
     with proxy.unreachable():
         with pytest.raises(httpx.ConnectError):
             httpx.get(url, trust_env=False)
         with pytest.raises((ConnectionError, http.client.HTTPException)):
-            ask(kept)
+            get_content(connection)
     assert httpx.get(url, trust_env=False).is_success

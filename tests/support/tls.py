@@ -1,4 +1,4 @@
-"""Servers on loopback that speak TLS, with a certificate of an authority that only the test knows."""
+"""TLS for servers on loopback, with a certificate authority that only the test trusts."""
 
 import ssl
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from deployments.local.loopback import LoopbackServer
 
 @contextmanager
 def by_tls(server: LoopbackServer, authority: trustme.CA) -> Iterator[str]:
-    """Serve what the server has by TLS; yield its address."""
+    """Serve over TLS with a certificate of this authority; yield the server's https URL."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
     server._server.socket = context.wrap_socket(server._server.socket, server_side=True)

@@ -1,4 +1,4 @@
-"""Prefect's pages as a person uses them, in the chromium of this machine."""
+"""Prefect's pages as a person uses them, in this machine's chromium."""
 
 import os
 import re
@@ -28,24 +28,24 @@ _FLAGS: Final = (
 
 
 def chromium() -> str:
-    """Return its path. Fail if it is missing: a skipped check would look like a passed one."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if not found:
-        pytest.fail("there is no chromium on this machine: apt install chromium, or set CHROMIUM to its path")
-    return found
+    """Return chromium's path. Fail if it is missing, because a skipped check would look like a passed one."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if not path:
+        pytest.fail("chromium is missing on this machine: apt install chromium, or set CHROMIUM to its path")
+    return path
 
 
 @contextmanager
 def new_page(height: int = 1000) -> Iterator[Page]:
-    """Open a page; it fails at its end where it asked any other host for something."""
-    asked: list[str] = []
+    """Open a page. Fail at the end if the page sent a request to any host but this one."""
+    urls: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(_FLAGS))
         page = browser.new_page(viewport={"width": WIDTH, "height": height})
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: urls.append(request.url))
         yield page
         browser.close()
-    assert not [url for url in asked if not re.match(r"https?://127\.0\.0\.1[:/]|data:|file:|blob:", url)]
+    assert not [url for url in urls if not re.match(r"https?://127\.0\.0\.1[:/]|data:|file:|blob:", url)]
 
 
 class PrefectPages:
@@ -55,11 +55,11 @@ class PrefectPages:
         self.page, self._url, self._pictures = page, url, pictures
 
     def open(self, path: str) -> None:
-        """Go to a page."""
+        """Open a page."""
         self.page.goto(f"{self._url}{path}")
 
     def field(self, title: str) -> Locator:
-        """Return the field of the form under a title, whether it is optional or not."""
+        """Return the form field with a title, whether the field is optional or not."""
         label = self.page.locator(".schema-form-property__label").get_by_text(
             re.compile(rf"^{re.escape(title)}( \(Optional\))?$")
         )
@@ -73,8 +73,8 @@ class PrefectPages:
         """Open a tab of the run's page."""
         self.page.locator(".p-tabs").get_by_text(name, exact=True).first.click()
 
-    def sees(self, *texts: str, seconds: float = 30) -> None:
-        """Wait until the page shows each of these texts."""
+    def expect_texts(self, *texts: str, seconds: float = 30) -> None:
+        """Wait until the page shows each of the texts. Fail with the page's text if it does not."""
         for text in texts:
             try:
                 self.page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
@@ -82,9 +82,9 @@ class PrefectPages:
                 pytest.fail(f"{text!r} is not on {self.page.url}, which says:\n{self.page.inner_text('body')}")
 
     def picture(self, name: str) -> None:
-        """Keep what the window shows, in few colours."""
+        """Save a screenshot of the window, reduced to few colours."""
         self.page.mouse.move(0, 0)
-        self.page.wait_for_timeout(700)  # what fades in has
+        self.page.wait_for_timeout(700)  # until animations have finished
         shot = Image.open(BytesIO(self.page.screenshot()))
         shot.convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE).save(
             self._pictures / f"{name}.png", optimize=True

@@ -1,4 +1,4 @@
-"""The deployment, served as a team's machine serves it, and a browser before it."""
+"""The deployment, served as on a team's machine, and a browser for Prefect's UI."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def server(stack: LocalStack) -> Iterator[Server]:
-    """What serves `implement/local`."""
+    """The process that serves `implement/local`."""
     (stack.home / "tmp").mkdir(mode=0o711)
     environment = {
         **os.environ,
@@ -23,20 +23,20 @@ def server(stack: LocalStack) -> Iterator[Server]:
         "PYTHONPATH": str(PROJECT),
         "TMPDIR": str(stack.home / "tmp"),
     }
-    with served(environment) as made:
-        yield made
+    with served(environment) as new_server:
+        yield new_server
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: to the documentation by `make screenshots`, elsewhere otherwise."""
-    asked = os.environ.get("SCREENSHOTS")
-    return Path(asked) if asked else tmp_path_factory.mktemp("screenshots")
+    """The folder for screenshots; `make screenshots` sets it and copies some into the documentation."""
+    folder = os.environ.get("SCREENSHOTS")
+    return Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
 
 
 @pytest.fixture
 def pages(stack: LocalStack, server: Server, pictures: Path) -> Iterator[PrefectPages]:
-    """Prefect's UI in a window."""
+    """Prefect's UI in a browser window."""
     server.check()
     with new_page() as page:
         yield PrefectPages(page, stack.prefect_api_url.removesuffix("/api"), pictures)

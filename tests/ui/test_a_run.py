@@ -1,4 +1,4 @@
-"""A person's whole way through Prefect's UI: the form, what it refuses, the run as it goes, and its report."""
+"""A person's whole way through Prefect's UI: the form, the values it refuses, the run in progress, and its report."""
 
 import re
 
@@ -13,8 +13,8 @@ from deployments.local.stack import LocalStack
 from tests.ui.browser import PrefectPages
 
 pytestmark = pytest.mark.timeout(300)
-SECONDS_A_TURN = 4
-"""So that there is something to watch."""
+SECONDS_PER_TURN = 4
+"""Slow enough to watch the run."""
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def repo_url(stack: LocalStack) -> str:
 
 @pytest.fixture(scope="module")
 def instructions(stack: LocalStack) -> str:
-    """The sample instructions, and a model that takes its time over them."""
-    turns = (Turn(turn.text, turn.tools, seconds=SECONDS_A_TURN) for turn in scripts.todo_api().turns)
+    """The URI of the sample instructions. It also sets a model that replies slowly."""
+    turns = (Turn(turn.text, turn.tools, seconds=SECONDS_PER_TURN) for turn in scripts.todo_api().turns)
     stack.model.script = Script(tuple(turns))
     return stack.upload(SAMPLE / "instructions", "todo")
 
@@ -36,66 +36,68 @@ def open_form(pages: PrefectPages) -> None:
     pages.page.get_by_role("link", name="local", exact=True).first.click()
     pages.press("Run")
     pages.page.get_by_text("Custom run").click()
-    pages.sees("Instructions in S3")
+    pages.expect_texts("Instructions in S3")
 
 
 def runs(stack: LocalStack) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = httpx.post(f"{stack.prefect_api_url}/flow_runs/filter", json={}, timeout=60).json()
-    return found
+    flow_runs: list[dict[str, str]] = httpx.post(
+        f"{stack.prefect_api_url}/flow_runs/filter", json={}, timeout=60
+    ).json()
+    return flow_runs
 
 
 @pytest.mark.parametrize(
-    ("title", "wrong", "reason"),
+    ("title", "invalid_value", "reason"),
     [
         ("Repository", "file:///etc", "an https URL without user or token"),
         ("Repository", "https://user:token@example.com/a/b", "an https URL without user or token"),
         ("Instructions in S3", "bucket/file.md", "s3://bucket/file or s3://bucket/folder/"),
-        ("Branch to push", "-x", "a name that git takes"),
+        ("Branch to push", "-x", "a valid branch name"),
     ],
 )
-def test_the_form_refuses_what_cannot_be_before_there_is_a_run(
-    pages: PrefectPages, stack: LocalStack, title: str, wrong: str, reason: str
+def test_the_form_refuses_an_invalid_value_before_it_creates_a_run(
+    pages: PrefectPages, stack: LocalStack, title: str, invalid_value: str, reason: str
 ) -> None:
     before = len(runs(stack))
     open_form(pages)
     pages.field("Repository").fill("https://example.com/owner/repository.git")
     pages.field("Instructions in S3").fill("s3://bucket/folder/*")
-    pages.field(title).fill(wrong)
-    with pages.page.expect_response(re.compile("create_flow_run")) as answered:
+    pages.field(title).fill(invalid_value)
+    with pages.page.expect_response(re.compile("create_flow_run")) as response_info:
         pages.press("Submit")
-    assert answered.value.status == 409, answered.value.text()
-    pages.sees(reason)
+    assert response_info.value.status == 409, response_info.value.text()
+    pages.expect_texts(reason)
     assert len(runs(stack)) == before
 
 
-def test_a_run_is_started_with_two_fields_watched_and_read(
+def test_a_run_is_started_with_two_fields_and_watched_and_its_report_is_read(
     pages: PrefectPages, stack: LocalStack, repo_url: str, instructions: str
 ) -> None:
     open_form(pages)
     pages.field("Repository").fill(repo_url)
     pages.field("Instructions in S3").fill(instructions)
     pages.picture("form")
-    with pages.page.expect_response(re.compile("create_flow_run")) as created:
+    with pages.page.expect_response(re.compile("create_flow_run")) as response_info:
         pages.press("Submit")
-    run_id = created.value.json()["id"]
+    run_id = response_info.value.json()["id"]
 
     pages.open(f"/runs/flow-run/{run_id}")
-    pages.sees("reads api-spec.yaml", seconds=90)
+    pages.expect_texts("reads api-spec.yaml", seconds=90)
     pages.picture("running")
     pages.tab("Artifacts")
-    pages.sees("PROGRESS")
+    pages.expect_texts("PROGRESS")
     pages.page.get_by_text("PROGRESS").first.click()
-    pages.sees("of 200 turns")
+    pages.expect_texts("of 200 turns")
     pages.picture("progress")
 
     pages.open(f"/runs/flow-run/{run_id}")
-    pages.sees("Completed", seconds=90)
-    pages.sees("outcome:delivered", "repo:todo", "pushed ")
+    pages.expect_texts("Completed", seconds=90)
+    pages.expect_texts("outcome:delivered", "repo:todo", "pushed ")
     pages.picture("completed")
     pages.tab("Artifacts")
     pages.picture("artifacts")
     pages.page.get_by_text("implement-todo-report", exact=True).first.click()
-    pages.sees("Pushed 2 files", "$0.0", "todo/api.py", "transcript.html")
+    pages.expect_texts("Pushed 2 files", "$0.0", "todo/api.py", "transcript.html")
     branch = next(run["name"] for run in runs(stack) if run["id"] == run_id).partition(" @ ")[2]
     expect(pages.page.get_by_text(branch).first).to_be_visible()
     expect(pages.page.get_by_text("+def create_todo(store: Store, title: str)").first).to_be_attached()
@@ -103,5 +105,5 @@ def test_a_run_is_started_with_two_fields_watched_and_read(
     assert stack.git.git("todo", "show", f"{branch}:todo/api.py").startswith('"""The operations')
 
     pages.open("/runs")
-    pages.sees(f"todo @ {branch}")
+    pages.expect_texts(f"todo @ {branch}")
     pages.picture("runs")

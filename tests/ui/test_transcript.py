@@ -1,4 +1,4 @@
-"""The page of a transcript in a browser: nothing of the agent's runs or loads, and it can be searched."""
+"""The transcript page in a browser: no content from the agent runs or loads anything, and the page can be searched."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
-from flows.reporting.transcript.page import page as transcript_page
+from flows.reporting.transcript.page import render_page
 from tests.ui.browser import PrefectPages, new_page
 
 HOSTILE = (
@@ -19,63 +19,73 @@ HOSTILE = (
 
 def events(count: int) -> Iterator[dict[str, Any]]:
     yield {"type": "system", "subtype": "init", "model": "claude-sonnet-5-5", "claude_code_version": "2.1.332"}
-    for n in range(count):
-        at = f"2026-11-24T22:{n // 60 % 60:02d}:{n % 60:02d}.000Z"
-        said = {"type": "text", "text": f"Step {n}. {HOSTILE}"}
-        run = {"type": "tool_use", "id": f"t{n}", "name": "Bash", "input": {"command": f"pytest -k case_{n}"}}
-        yield {"type": "assistant", "timestamp": at, "message": {"content": [said, run]}}
-        result = {"type": "tool_result", "tool_use_id": f"t{n}", "content": "line\n" * 60, "is_error": n % 10 == 3}
-        yield {"type": "user", "timestamp": at, "message": {"content": [result]}}
+    for number in range(count):
+        timestamp = f"2026-11-24T22:{number // 60 % 60:02d}:{number % 60:02d}.000Z"
+        text = {"type": "text", "text": f"Step {number}. {HOSTILE}"}
+        call = {
+            "type": "tool_use",
+            "id": f"t{number}",
+            "name": "Bash",
+            "input": {"command": f"pytest -k case_{number}"},
+        }
+        yield {"type": "assistant", "timestamp": timestamp, "message": {"content": [text, call]}}
+        result = {
+            "type": "tool_result",
+            "tool_use_id": f"t{number}",
+            "content": "line\n" * 60,
+            "is_error": number % 10 == 3,
+        }
+        yield {"type": "user", "timestamp": timestamp, "message": {"content": [result]}}
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[tuple[Page, list[str], Path]]:
-    """The page of forty calls, of which four failed; what the browser said about it; and where it is."""
-    stream, html, said = tmp_path / "transcript.jsonl", tmp_path / "transcript.html", list[str]()
+def transcript(tmp_path: Path) -> Iterator[tuple[Page, list[str], Path]]:
+    """The page of forty calls, four of which failed; the browser's console messages; and the page's folder."""
+    stream, html, messages = tmp_path / "transcript.jsonl", tmp_path / "transcript.html", list[str]()
     stream.write_text("".join(f"{json.dumps(event)}\n" for event in events(40)))
-    html.write_bytes(transcript_page(stream, f"todo @ {HOSTILE}", {"Repository": HOSTILE}, HOSTILE))
+    html.write_bytes(render_page(stream, f"todo @ {HOSTILE}", {"Repository": HOSTILE}, HOSTILE))
 
-    def hear(message: ConsoleMessage) -> None:
-        said.append(message.text)
+    def record(message: ConsoleMessage) -> None:
+        messages.append(message.text)
 
     with new_page() as page:
-        page.on("console", hear)
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", record)
+        page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(html.as_uri())
-        yield page, said, tmp_path
+        yield page, messages, tmp_path
 
 
-def test_nothing_of_the_agents_runs(opened: tuple[Page, list[str], Path]) -> None:
-    page, said, _ = opened
+def test_no_code_from_the_agent_runs(transcript: tuple[Page, list[str], Path]) -> None:
+    page, messages, _ = transcript
     assert page.evaluate("window.ran") is None
-    assert said == []
+    assert messages == []
     expect(page.get_by_text("Step 0.").first).to_be_visible()
 
 
-def test_the_policy_would_stop_what_slipped_through(opened: tuple[Page, list[str], Path]) -> None:
-    page, said, _ = opened
+def test_the_content_security_policy_blocks_code_that_slips_through(transcript: tuple[Page, list[str], Path]) -> None:
+    page, messages, _ = transcript
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran=1\">')")
     page.wait_for_timeout(300)
     assert page.evaluate("window.ran") is None
-    assert any("Content Security Policy" in text for text in said)
+    assert any("Content Security Policy" in text for text in messages)
 
 
-def test_it_is_searched_and_filtered_as_one_types(opened: tuple[Page, list[str], Path], pictures: Path) -> None:
-    page, _, _ = opened
+def test_it_is_searched_and_filtered_while_one_types(transcript: tuple[Page, list[str], Path], pictures: Path) -> None:
+    page, _, _ = transcript
     steps = page.locator("article:not([hidden])")
-    expect(steps).to_have_count(82)  # the instructions, the beginning, and two for each call
+    expect(steps).to_have_count(82)  # the instructions, the start of the session, and two per call
     page.keyboard.press("/")
     page.keyboard.type("CASE_7")
     expect(steps).to_have_count(1)
-    expect(page.locator("#found")).to_have_text("1 of 82 steps")
+    expect(page.locator("#matches")).to_have_text("1 of 82 steps")
     page.fill("#search", "")
     page.get_by_role("button", name="Failed", exact=True).click()
     expect(steps).to_have_count(4)
     PrefectPages(page, "", pictures).picture("transcript")
 
 
-def test_it_leads_to_what_failed_and_opens_what_is_long(opened: tuple[Page, list[str], Path]) -> None:
-    page, _, _ = opened
+def test_it_leads_to_failed_steps_and_expands_long_output(transcript: tuple[Page, list[str], Path]) -> None:
+    page, _, _ = transcript
     for expected in ("case_3", "case_13"):
         page.get_by_role("button", name="Next failed").click()
         expect(page.locator("article:target")).to_contain_text(expected)
@@ -88,8 +98,8 @@ def test_it_leads_to_what_failed_and_opens_what_is_long(opened: tuple[Page, list
     assert after["height"] > 2 * before["height"]
 
 
-def test_without_its_script_and_on_paper_all_of_it_is_there(opened: tuple[Page, list[str], Path]) -> None:
-    page, _, folder = opened
+def test_the_printed_page_shows_everything(transcript: tuple[Page, list[str], Path]) -> None:
+    page, _, folder = transcript
     printed = folder / "transcript.pdf"
     page.pdf(path=printed)
     assert printed.read_bytes().count(b"/Type /Page\n") + printed.read_bytes().count(b"/Type /Page ") > 20

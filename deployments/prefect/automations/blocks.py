@@ -1,4 +1,4 @@
-"""The recipient of notifications: a webhook, whose address is stored in a block, or an existing block."""
+"""The recipient of notifications: a webhook, whose URL is stored in a block, or an existing block."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,18 +20,18 @@ _WEBHOOK: Final = "webhook"
 
 @dataclass(frozen=True)
 class WebhookBlock:
-    """The block with a webhook's address, which is often a secret."""
+    """The block that stores a webhook's URL, which is often a secret."""
 
     prefect: SyncPrefectClient
     url: SecretStr
 
     def plan(self) -> list[Change]:
-        """Compare its address with the stored one; show neither."""
-        what = f"block {_WEBHOOK}/{BLOCK_NAME}"
+        """Compare the webhook's URL with the stored one. The change shows neither of them."""
+        resource = f"block {_WEBHOOK}/{BLOCK_NAME}"
         document = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
         if not document:
-            return [Change("create", what)]
-        return [] if document.data.get("url") == self.url.get_secret_value() else [Change("update", what)]
+            return [Change("create", resource)]
+        return [] if document.data.get("url") == self.url.get_secret_value() else [Change("update", resource)]
 
     def apply(self) -> None:
         """Save the block."""
@@ -41,31 +41,37 @@ class WebhookBlock:
 
 @dataclass(frozen=True)
 class RemovedWebhookBlock:
-    """The webhook's block, which should not be on the server."""
+    """The block of the webhook, which should not be on the server."""
 
     prefect: SyncPrefectClient
 
     def plan(self) -> list[Change]:
-        """Look for it on the server."""
+        """Return a change if the block is on the server."""
         exists = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
         return [Change("delete", f"block {_WEBHOOK}/{BLOCK_NAME}")] if exists else []
 
     def apply(self) -> None:
-        """Delete it."""
+        """Delete the block."""
         if document := _document(self.prefect, _WEBHOOK, BLOCK_NAME):
             self.prefect.delete_block_document(document.id)
 
 
 def find_recipient(prefect: SyncPrefectClient, slug: str) -> Recipient:
-    """Return the block `type/name`; raise `NotificationBlockUnknown` if it does not exist or cannot be notified."""
+    """Return the block `type/name` as the recipient of notifications.
+
+    Raises:
+        NotificationBlockUnknown: The block does not exist, or it cannot receive notifications.
+    """
     kind, _, name = slug.partition("/")
     document = _document(prefect, kind, name)
     if document is None:
-        raise NotificationBlockUnknown(f"there is no block {slug}: make it in Prefect's UI under Blocks")
+        raise NotificationBlockUnknown(f"there is no block {slug}: create it in Prefect's UI under Blocks")
     is_webhook = kind == _WEBHOOK
     schema: Any = document.block_schema
     if not is_webhook and "notify" not in (schema.capabilities if schema else ()):
-        raise NotificationBlockUnknown(f"the block {slug} cannot be notified: slack-webhook/… can, or webhook/…")
+        raise NotificationBlockUnknown(
+            f"the block {slug} cannot receive notifications: name one such as slack-webhook/… or webhook/…"
+        )
     return Recipient(document.id, is_webhook)
 
 

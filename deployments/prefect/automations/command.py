@@ -28,29 +28,36 @@ def automations(
         str,
         typer.Option(
             "--webhook",
-            help="Where to POST, as JSON, that a run delivered, failed or crashed. '-' reads the address from standard "
-            "input: written here it stays in the shell's history.",
+            help="URL to which deliveries, failures and crashes of runs are sent, as JSON in a POST request. '-' reads "
+            "the URL from standard input; a URL on the command line stays in the shell's history.",
         ),
     ] = "",
     block: Annotated[
-        str, typer.Option("--block", help="A block to notify instead, such as slack-webhook/team or sendgrid-email/me.")
+        str,
+        typer.Option(
+            "--block",
+            help="Block that receives the notifications instead of a webhook, such as slack-webhook/team or "
+            "sendgrid-email/me.",
+        ),
     ] = "",
     max_runs: Annotated[
         int,
-        typer.Option("--max-runs", min=2, help="How often a run that crashes is executed, including the first time."),
+        typer.Option(
+            "--max-runs", min=2, help="How many times a run that crashes is executed, including the first time."
+        ),
     ] = MAX_RUNS,
     silence_seconds: Annotated[
         int,
         typer.Option(
             "--silence-seconds",
             min=_HEARTBEAT_SECONDS + 5,
-            help="After how many seconds without a heartbeat a run counts as lost.",
+            help="How many seconds without a heartbeat pass before a run counts as lost.",
         ),
     ] = SILENCE_SECONDS,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove all of them.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove all automations.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Have the Prefect server find lost runs, run them again, and notify people of outcomes."""
+    """Let the Prefect server find lost runs, run them again, and notify people of the outcome of runs."""
     if webhook and block:
         raise typer.BadParameter("give --webhook or --block, not both")
     url = SecretStr(sys.stdin.readline().strip() if webhook == "-" else webhook)
@@ -62,13 +69,13 @@ def automations(
 def _installation(
     prefect: SyncPrefectClient, url: SecretStr, block: str, max_runs: int, silence_seconds: int, dry_run: bool
 ) -> Iterator[Step]:
-    """Yield the block before the automations that name it; without a recipient, existing notifications stay."""
+    """Yield the block, and then the automations that use it. Without a recipient, existing notifications stay."""
     if url.get_secret_value():
         yield (webhook := WebhookBlock(prefect, url))
         block = "" if dry_run and webhook.plan() else f"webhook/{BLOCK_NAME}"
     recipient = find_recipient(prefect, block) if block else None
-    for wanted in installed.automations(max_runs, silence_seconds, recipient):
-        yield installed.Installed(prefect, wanted)
+    for automation in installed.automations(max_runs, silence_seconds, recipient):
+        yield installed.Installed(prefect, automation)
 
 
 def _removal(prefect: SyncPrefectClient) -> Iterator[Step]:

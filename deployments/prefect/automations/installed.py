@@ -1,4 +1,7 @@
-"""Automations on the Prefect server, identified by name: created from the files here, and updated if they differ."""
+"""Automations on the Prefect server, created from the files in this folder.
+
+They are identified by name, and updated if they differ from the files.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,16 +22,16 @@ _FILES: Final = ("crash-detection", "run-again", "cancellation", NOTIFICATIONS)
 
 @dataclass(frozen=True)
 class Recipient:
-    """The block document on the server that notifications are sent to."""
+    """The block on the server that receives the notifications."""
 
     block_id: UUID
     is_webhook: bool
 
-    def action(self, written: dict[str, Any]) -> dict[str, Any]:
-        """Return the action of the file for this block."""
+    def action(self, template: dict[str, Any]) -> dict[str, Any]:
+        """Return an action that notifies this block, made from the action in a file."""
         if not self.is_webhook:
-            return {**written, "block_document_id": str(self.block_id)}
-        text = f"{written['subject']}\n{written['body']}"
+            return {**template, "block_document_id": str(self.block_id)}
+        text = f"{template['subject']}\n{template['body']}"
         payload = (
             f'{{"text": {{% filter tojson %}}{text}{{% endfilter %}}, "event": {{{{ event.event|tojson }}}}, '
             '"resource": {{ event.resource|tojson }}, "payload": {{ event.payload|tojson }}}'
@@ -37,83 +40,86 @@ class Recipient:
 
 
 def automations(max_runs: int, silence_seconds: int, recipient: Recipient | None) -> Iterator[AutomationCore]:
-    """Yield the automations of the files, with the options of the command; without a recipient, no notifications."""
-    [lost] = _read("crash-detection")
-    lost["trigger"]["within"] = silence_seconds
-    [again] = _read("run-again")
-    again["trigger"]["match"]["prefect.run-count"] = [str(count) for count in range(1, max_runs)]
-    again["description"] = f"Executes a run of implement again after a crash, {max_runs} times in all."
-    [cancelled] = _read("cancellation")
+    """Yield the automations of the files with the command's options. Without a recipient, leave out notifications."""
+    [crash_detection] = _read("crash-detection")
+    crash_detection["trigger"]["within"] = silence_seconds
+    [run_again] = _read("run-again")
+    run_again["trigger"]["match"]["prefect.run-count"] = [str(count) for count in range(1, max_runs)]
+    run_again["description"] = f"Executes a run of implement again after a crash, up to {max_runs} executions in all."
+    [cancellation] = _read("cancellation")
     notifications = _read(NOTIFICATIONS) if recipient else []
     for notification in notifications:
         notification["actions"] = [recipient.action(action) for action in notification["actions"]] if recipient else []
-    yield from map(AutomationCore.model_validate, (lost, again, cancelled, *notifications))
+    yield from map(AutomationCore.model_validate, (crash_detection, run_again, cancellation, *notifications))
 
 
 def names() -> list[str]:
     """Return the names of all automations of the files."""
-    return [str(one["name"]) for file in _FILES for one in _read(file)]
+    return [str(automation["name"]) for file in _FILES for automation in _read(file)]
 
 
 def _read(file: str) -> list[dict[str, Any]]:
     content = yaml.safe_load((FOLDER / f"{file}.yaml").read_text())
-    found: list[dict[str, Any]] = content.get("automations", [content])
-    return found
+    automations_of_file: list[dict[str, Any]] = content.get("automations", [content])
+    return automations_of_file
 
 
 @dataclass(frozen=True)
 class Installed:
-    """One automation, as it should be on the server. If a person paused it there, it stays paused."""
+    """An automation that should be on the server. If a person has paused it there, it stays paused."""
 
     prefect: SyncPrefectClient
-    wanted: AutomationCore
+    automation: AutomationCore
 
     def plan(self) -> list[Change]:
-        """Compare it with the one of that name."""
-        what = f"automation {self.wanted.name!r}"
-        found = _found(self.prefect, self.wanted.name)
-        if not found:
-            return [Change("create", what, (self.wanted.description,))]
-        return [] if _content(found[0]) == _content(self.wanted) else [Change("update", what)]
+        """Compare the automation with the one of the same name on the server."""
+        resource = f"automation {self.automation.name!r}"
+        existing = _read_by_name(self.prefect, self.automation.name)
+        if not existing:
+            return [Change("create", resource, (self.automation.description,))]
+        return [] if _content(existing[0]) == _content(self.automation) else [Change("update", resource)]
 
     def apply(self) -> None:
-        """Create it, or change it."""
-        found = _found(self.prefect, self.wanted.name)
-        if not found:
-            self.prefect.create_automation(self.wanted)
+        """Create or update the automation."""
+        existing = _read_by_name(self.prefect, self.automation.name)
+        if not existing:
+            self.prefect.create_automation(self.automation)
         else:
-            self.wanted.enabled = found[0].enabled
-            self.prefect.update_automation(found[0].id, self.wanted)
+            self.automation.enabled = existing[0].enabled
+            self.prefect.update_automation(existing[0].id, self.automation)
 
 
 @dataclass(frozen=True)
 class Removed:
-    """One automation that should not be on the server."""
+    """An automation that should not be on the server."""
 
     prefect: SyncPrefectClient
     name: str
 
     def plan(self) -> list[Change]:
-        """Look for it on the server."""
-        return [Change("delete", f"automation {self.name!r}")] if _found(self.prefect, self.name) else []
+        """Return a change if the automation is on the server."""
+        return [Change("delete", f"automation {self.name!r}")] if _read_by_name(self.prefect, self.name) else []
 
     def apply(self) -> None:
-        """Delete it."""
-        for automation in _found(self.prefect, self.name):
+        """Delete all automations of this name."""
+        for automation in _read_by_name(self.prefect, self.name):
             self.prefect.delete_automation(automation.id)
 
 
-def _found(prefect: SyncPrefectClient, name: str) -> list[Automation]:
+def _read_by_name(prefect: SyncPrefectClient, name: str) -> list[Automation]:
     return prefect.read_automations_by_name(name)
 
 
 def _content(automation: AutomationCore) -> dict[str, Any]:
-    """Return what makes two automations the same; a server adds ids and may write sets in any order."""
+    """Return the content by which automations are compared.
+
+    It has no ids, because the server adds them, and its lists are sorted, because the server may reorder sets.
+    """
     content: dict[str, Any] = AutomationCore(**automation.model_dump()).model_dump(mode="json", exclude={"enabled"})
     return {name: _sorted(value) for name, value in content.items()}
 
 
-def _sorted(value: Any) -> Any:  # noqa: ANN401 (what JSON holds)
+def _sorted(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     if isinstance(value, dict):
         return {key: _sorted(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -1,12 +1,12 @@
-"""The providers of models that a run can choose: one class each, and `PROVIDERS`, which names them all."""
+"""The model providers that a run can choose: one class for each, and the table `PROVIDERS` of all of them."""
 
 from typing import Final
 
 from flows.model.providers.anthropic import Anthropic
-from flows.model.providers.base import ModelProvider, RegisteredProvider, registered
+from flows.model.providers.base import ModelProvider, RegisteredProvider, providers_by_id
 from flows.model.providers.bedrock import Bedrock
 
-__all__ = ["PROVIDERS", "Anthropic", "Bedrock", "ModelProvider", "RegisteredProvider", "registered"]
+__all__ = ["PROVIDERS", "Anthropic", "Bedrock", "ModelProvider", "RegisteredProvider", "providers_by_id"]
 
-PROVIDERS: Final = registered(Bedrock, Anthropic)
-"""By id, in the order of the form. A new provider is a module here, and its class in this line."""
+PROVIDERS: Final = providers_by_id(Bedrock, Anthropic)
+"""The providers by id, in the order of the form. To add a provider, add its module here and its class to this line."""

@@ -1,11 +1,11 @@
-"""Anthropic's own API (https://docs.claude.com/en/api/messages), or a proxy with the same API."""
+"""Anthropic's API (https://docs.claude.com/en/api/messages), or a proxy that offers the same API."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from flows.model.providers.base import ONLY_MESSAGES, RegisteredProvider, find_api_key, refuses_message
+from flows.model.providers.base import ONLY_MESSAGES, RegisteredProvider, find_api_key, message_refusal_reason
 from flows.redaction import SECRETS, strip
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _PATHS: Final = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
 
 @dataclass(frozen=True)
 class Anthropic(RegisteredProvider):
-    """Anthropic's API with one key."""
+    """Anthropic's API with one API key."""
 
     id: ClassVar[str] = "anthropic"
     price_list_id: ClassVar[str] = "anthropic"
@@ -31,13 +31,13 @@ class Anthropic(RegisteredProvider):
 
     @classmethod
     def default_model_id(cls, region: str) -> str:
-        """Return the same id for every region."""
+        """Return the model id, which is the same in every region."""
         del region
         return "claude-sonnet-5-5"
 
     @classmethod
     def connect(cls, block_value: "SecretStr | None", region: str, model_id: str) -> Self:
-        """Return the API at ANTHROPIC_BASE_URL, with the key of the block or of ANTHROPIC_API_KEY."""
+        """Return the API at ANTHROPIC_BASE_URL, with the key from the block or from ANTHROPIC_API_KEY."""
         del region
         key = find_api_key(cls, _KEY, "ANTHROPIC_API_KEY", block_value)
         url = strip(os.environ.get("ANTHROPIC_BASE_URL", "")) or _URL
@@ -45,17 +45,17 @@ class Anthropic(RegisteredProvider):
 
     @staticmethod
     def agent_environment(gateway_url: str, gateway_token: str) -> dict[str, str]:
-        """Return the gateway's address, and its token: Claude Code does not start without one."""
+        """Return the gateway's address and token. Claude Code does not start without a token."""
         return {"ANTHROPIC_BASE_URL": gateway_url, "ANTHROPIC_AUTH_TOKEN": gateway_token}
 
-    def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Allow messages to the run's own model only."""
+    def refusal_reason(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Allow only messages to the run's own model."""
         if method != "POST" or path not in _PATHS:
             return ONLY_MESSAGES
-        return refuses_message(body, body.get("model") if isinstance(body, dict) else None, self.model_id)
+        return message_refusal_reason(body, body.get("model") if isinstance(body, dict) else None, self.model_id)
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
-        """Return the API key."""
+        """Return the header with the API key."""
         del method, url, content_type, body
         SECRETS.learn(_KEY, self.api_key.get_secret_value())
         return {"x-api-key": self.api_key.get_secret_value()}

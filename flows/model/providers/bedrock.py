@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from flows.aws.credentials import AwsBlock, AwsKeys, block_session, new_session
 from flows.errors import AwsCredentialsMissing
-from flows.model.providers.base import ONLY_MESSAGES, RegisteredProvider, refuses_message
+from flows.model.providers.base import ONLY_MESSAGES, RegisteredProvider, message_refusal_reason
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PATH: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream|count-tokens)")
 _DEFAULT_MODEL: Final = "anthropic.claude-sonnet-5-5"
 _PROFILE_PREFIXES: Final = {"us-gov-": "us-gov", "us-": "us", "eu-": "eu", "ap-": "apac"}
-"""Prefixes of inference profile ids, by how the names of the regions begin from which AWS lets one call them.
+"""Prefixes of inference profile ids, by the first letters of the regions that may call those profiles.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 """
@@ -29,7 +29,7 @@ _OTHER_REGIONS_PREFIX: Final = "us"
 
 @dataclass(frozen=True)
 class Bedrock(RegisteredProvider):
-    """Bedrock's runtime in one region, with a session that renews its credentials."""
+    """Bedrock's runtime in one region, with an AWS session that renews its credentials."""
 
     id: ClassVar[str] = "bedrock"
     price_list_id: ClassVar[str] = "aws"
@@ -42,13 +42,13 @@ class Bedrock(RegisteredProvider):
 
     @classmethod
     def default_model_id(cls, region: str) -> str:
-        """Return the inference profile of the region's geography."""
+        """Return the id of the inference profile for the region's geography."""
         prefixes = (prefix for start, prefix in _PROFILE_PREFIXES.items() if region.startswith(start))
         return f"{next(prefixes, _OTHER_REGIONS_PREFIX)}.{_DEFAULT_MODEL}"
 
     @classmethod
     def connect(cls, block_value: AwsBlock | None, region: str, model_id: str) -> Self:
-        """Return Bedrock with the AWS credentials of the block or of the process."""
+        """Return Bedrock with the AWS credentials from the block or from the process."""
         session = block_session(block_value, "the Claude Code block") if block_value else new_session(region)
         if session.get_credentials() is None:
             raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
@@ -56,7 +56,7 @@ class Bedrock(RegisteredProvider):
 
     @staticmethod
     def agent_environment(gateway_url: str, gateway_token: str) -> dict[str, str]:
-        """Return the gateway's address; Claude Code does not sign its requests."""
+        """Return the gateway's address, and settings that stop Claude Code from signing its requests."""
         del gateway_token
         return {
             "CLAUDE_CODE_USE_BEDROCK": "1",
@@ -66,7 +66,7 @@ class Bedrock(RegisteredProvider):
 
     @property
     def base_url(self) -> str:
-        """The endpoint that boto3 would use: the region's, or the one in AWS_ENDPOINT_URL_BEDROCK_RUNTIME."""
+        """The endpoint that boto3 would use: that of the region, or the one in AWS_ENDPOINT_URL_BEDROCK_RUNTIME."""
         client = self.session.client("bedrock-runtime", region_name=self.region)
         return str(client.meta.endpoint_url).rstrip("/")
 
@@ -74,16 +74,16 @@ class Bedrock(RegisteredProvider):
     def _keys(self) -> AwsKeys:
         return AwsKeys(self.session)
 
-    def refuses(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Allow invocations of the run's own model only."""
+    def refusal_reason(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Allow only invocations of the run's own model."""
         match = _PATH.fullmatch(path)
         if method != "POST" or match is None:
             return ONLY_MESSAGES
-        return refuses_message(body, unquote(match[1]), self.model_id)
+        return message_refusal_reason(body, unquote(match[1]), self.model_id)
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
         """Return the headers of Signature Version 4 for this request."""
-        from botocore.auth import SigV4Auth  # noqa: PLC0415 (only Bedrock runs pay for botocore)
+        from botocore.auth import SigV4Auth  # noqa: PLC0415 (only Bedrock runs need botocore)
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
 
         keys = self._keys.frozen()

@@ -1,1 +1,1 @@
-"""The transcript of a run as a page, on which a reviewer reads and searches every step of the agent."""
+"""The transcript of a run as an HTML page, on which a reviewer can read and search every step of the agent."""

@@ -1,10 +1,10 @@
-"""The agent's events as the entries of a page: its words, and each tool call with its result. Pure."""
+"""Turns the agent's events into the entries of a page: its words, and each tool call with its result. Pure."""
 
 import difflib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 from flows.agent.event_types import ApiRetry, Event, Result, SessionStarted, Text, Thinking, ToolResult, ToolUse
 from flows.agent.events import json_text
@@ -13,16 +13,19 @@ from flows.reporting.open_calls import OpenCalls
 from flows.text_safety import visible
 
 _TITLES: Final = ("command", "file_path", "notebook_path", "path", "pattern", "url", "query", "description", "skill")
-"""Fields of a tool's input; the first that is set is the title of the call."""
+"""Fields of a tool's input. The first of them that is set becomes the title of the call."""
 
 _TITLE_MAX: Final = 200
 _DIFF_MAX_LINES: Final = 2_000
-"""The time to compare grows with the square of the lines."""
+"""Longer texts are not compared: the time to compare grows with the square of the number of lines."""
+
+_LONG_LINES: Final = 16
+_LONG_CHARACTERS: Final = 1600
 
 
 @dataclass
 class Section:
-    """A text of an entry; `cut` is the number of characters that are left out at its end."""
+    """A labelled text within an entry; `cut` is the number of characters left out at its end."""
 
     label: str
     text: str
@@ -31,31 +34,45 @@ class Section:
 
     @property
     def lines(self) -> list[str]:
-        """Return the text's lines."""
+        """The lines of the text."""
         return self.text.split("\n")
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the page shows only the beginning until a reader expands it."""
+        return len(self.text) > _LONG_CHARACTERS or self.text.count("\n") >= _LONG_LINES
 
 
 @dataclass
 class Entry:
-    """A step of the agent."""
+    """One step of the agent, as the page shows it."""
 
     kind: str
-    """begins, told, says, thinks, calls, waits or ends: a class of the page's style sheet."""
+    """begins, input, says, thinks, calls, waits or ends: also a class in the page's style sheet."""
     title: str = ""
     name: str = ""
-    """The tool's."""
-    at: str = ""
-    """Its event's timestamp."""
+    """The name of the tool, if the entry is a tool call."""
+    timestamp: str = ""
+    """The timestamp of the event; may be empty."""
     sections: list[Section] = field(default_factory=list)
     is_nested: bool = False
-    """Of a subagent."""
+    """Whether a subagent took the step."""
     has_failed: bool = False
+
+    def shortened(self, limit: int) -> Self:
+        """Return the entry with each section cut to at most `limit` characters."""
+        sections = [replace(s, text=s.text[:limit], cut=max(0, len(s.text) - limit)) for s in self.sections]
+        return replace(self, sections=sections)
 
 
 def entries(events: Iterable[Event]) -> Iterator[Entry]:
-    """Yield the entries: a tool call once its result is there, and what comes between the two after it."""
+    """Yield the entries in the order of the events.
+
+    A tool call is held back until its result has arrived, and so is every entry that follows the call. Calls that never
+    get a result are yielded after the last event.
+    """
     waiting: deque[tuple[Entry, str | None]] = deque()
-    """Each with the id of its tool call, if it is one."""
+    """The entries that are held back, each with the id of its tool call or None."""
     calls = OpenCalls[Entry]()
     for event in events:
         if isinstance(event, ToolResult) and (call := calls.close(event)):
@@ -70,45 +87,30 @@ def entries(events: Iterable[Event]) -> Iterator[Entry]:
 
 
 def _entry(event: Event) -> Entry | None:
-    entry = _program_entry(event) if event.role == "program" else _message_entry(event)
-    if entry:
-        entry.at = event.timestamp
-        entry.is_nested = event.is_nested
-    return entry
-
-
-def _program_entry(event: Event) -> Entry | None:
+    """Return the entry of an event; None if the page does not show such events."""
+    entry: Entry | None = None
     match event:
         case SessionStarted():
-            return Entry("begins", clean(event.description))
+            entry = Entry("begins", clean(event.description))
         case ApiRetry():
-            return Entry("waits", clean(f"{event.description}, attempt {event.attempt}"), has_failed=True)
-        case Result():
-            return _end(event)
-    return None
-
-
-def _message_entry(event: Event) -> Entry | None:
-    match event:
+            entry = Entry("waits", clean(f"{event.description}, attempt {event.attempt}"), has_failed=True)
         case Text():
-            return Entry("says" if event.role == "assistant" else "told", sections=_sections(text=event.text))
+            entry = Entry("says" if event.role == "assistant" else "input", sections=_sections(text=event.text))
         case Thinking():
-            return Entry("thinks", sections=_sections(text=event.text))
+            entry = Entry("thinks", sections=_sections(text=event.text))
         case ToolUse():
-            return _call(event)
+            entry = _call(event)
         case ToolResult():
-            entry = Entry("told", "a result without its call")
+            entry = Entry("input", "a result without its call")
             _add_result(entry, event)
-            return entry
-    return None
-
-
-def _end(result: Result) -> Entry:
-    title = clean(f"{result.subtype} after {result.turns} turns")
-    sections = _sections(
-        result=result.text, errors=list(result.errors), denied=[dict(denial) for denial in result.permission_denials]
-    )
-    return Entry("ends", title, sections=sections, has_failed=result.is_error)
+        case Result():
+            title = clean(f"{event.subtype} after {event.turns} turns")
+            denials = [dict(denial) for denial in event.permission_denials]
+            sections = _sections(result=event.text, errors=list(event.errors), denied=denials)
+            entry = Entry("ends", title, sections=sections, has_failed=event.is_error)
+    if entry:
+        entry.timestamp, entry.is_nested = event.timestamp, event.is_nested
+    return entry
 
 
 def _call(use: ToolUse) -> Entry:
@@ -120,7 +122,7 @@ def _call(use: ToolUse) -> Entry:
         old, new = json_text(rest.pop("old_string")), json_text(rest.pop("new_string"))
         return Entry("calls", title, clean(use.name), sections=[*_sections(**rest), _diff(old, new)])
     if "description" in rest:
-        rest = {"text": rest.pop("description"), **rest}  # what the agent says it is for: no label is needed
+        rest = {"text": rest.pop("description"), **rest}  # the agent's own words about the call need no label
     return Entry("calls", title, clean(use.name), sections=_sections(**rest))
 
 
@@ -139,10 +141,10 @@ def _add_result(entry: Entry, result: ToolResult) -> None:
 
 
 def _sections(**values: object) -> list[Section]:
-    """Return a section for each value that is not empty, with its name, which is clean, as the label."""
+    """Return a section for each value that is not empty. Its name becomes the label, and must be clean already."""
     return [Section(label, clean(json_text(value))) for label, value in values.items() if value not in (None, "", [])]
 
 
 def clean(text: str) -> str:
-    """Return the text visible, and redacted after that: an escape sequence may have parted a secret."""
+    """Return the text with invisible characters written out, then redacted: an escape sequence may split a secret."""
     return redact(visible(text))

@@ -2,8 +2,8 @@
 const get = (id) => document.getElementById(id);
 const steps = [...document.querySelectorAll("article")];
 const texts = [];
-const textOf = (index) => (texts[index] ??= steps[index].textContent.toLowerCase());
-const HIGHLIGHTED_STEPS = 300;
+const lowercaseTextOf = (index) => (texts[index] ??= steps[index].textContent.toLowerCase());
+const HIGHLIGHTED_STEPS_MAX = 300;
 
 function rangesIn(step, words) {
   const ranges = [];
@@ -20,28 +20,28 @@ function rangesIn(step, words) {
   return ranges;
 }
 
-function show() {
+function filterSteps() {
   const words = get("search").value.trim().toLowerCase();
   const isPressed = (id) => get(id).getAttribute("aria-pressed") === "true";
   const tools = isPressed("tools"), failures = isPressed("failures");
-  const shown = steps.filter((step, index) => {
-    const wanted = (!tools || step.classList.contains("calls")) && (!failures || step.classList.contains("failed"))
-      && (!words || textOf(index).includes(words));
-    step.hidden = !wanted;
-    return wanted;
+  const visible = steps.filter((step, index) => {
+    const matches = (!tools || step.classList.contains("calls")) && (!failures || step.classList.contains("failed"))
+      && (!words || lowercaseTextOf(index).includes(words));
+    step.hidden = !matches;
+    return matches;
   });
-  const count = (number) => number.toLocaleString("en");
-  get("found").textContent = shown.length < steps.length ? `${count(shown.length)} of ${count(steps.length)} steps` : "";
+  const format = (number) => number.toLocaleString("en");
+  get("matches").textContent = visible.length < steps.length ? `${format(visible.length)} of ${format(steps.length)} steps` : "";
   if (typeof Highlight === "function" && CSS.highlights) {
-    const ranges = words ? shown.slice(0, HIGHLIGHTED_STEPS).flatMap((step) => rangesIn(step, words)) : [];
-    CSS.highlights.set("found", new Highlight(...ranges));
+    const ranges = words ? visible.slice(0, HIGHLIGHTED_STEPS_MAX).flatMap((step) => rangesIn(step, words)) : [];
+    CSS.highlights.set("match", new Highlight(...ranges));
   }
 }
 
-let waiting = 0;
+let searchTimer = 0;
 get("search").addEventListener("input", () => {
-  clearTimeout(waiting);
-  waiting = setTimeout(show, 120);
+  clearTimeout(searchTimer);
+  searchTimer = setTimeout(filterSteps, 120);
 });
 
 function toggle(button) {
@@ -51,7 +51,7 @@ function toggle(button) {
 for (const id of ["tools", "failures"]) {
   get(id).addEventListener("click", (event) => {
     toggle(event.target);
-    show();
+    filterSteps();
   });
 }
 
@@ -63,8 +63,8 @@ get("all").addEventListener("click", (event) => {
 
 get("next").addEventListener("click", () => {
   const failed = steps.filter((step) => step.classList.contains("failed") && !step.hidden);
-  const here = Number(location.hash.slice(2)) || 0;
-  const next = failed.find((step) => Number(step.id.slice(1)) > here) ?? failed[0];
+  const current = Number(location.hash.slice(2)) || 0;
+  const next = failed.find((step) => Number(step.id.slice(1)) > current) ?? failed[0];
   if (next) location.hash = next.id;
 });
 

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs no network, runs no script but its own, and does not grow without bound."""
+"""Renders the page: one HTML file of limited size that needs no network and runs no script except its own."""
 
 import hashlib
 from base64 import b64encode
@@ -20,74 +20,82 @@ from flows.text_safety import visible
 
 _HERE: Final = Path(__file__).parent
 _BUDGET_CHARACTERS: Final = 10_000_000
-"""Characters of all texts together: a browser opens a page of that size at once."""
+"""The maximum number of characters in all texts together: a browser opens such a page without delay."""
 
-_SECTION_CHARACTERS: Final = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200)
-"""Characters of one text: the largest of these that keeps the page within its budget applies."""
+_SECTION_LIMITS: Final = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200)
+"""Possible limits for the characters of one text. The largest that keeps the page within its budget applies."""
 
 _NAMES: Final = {
     "begins": "Claude Code",
-    "told": "Told",
+    "input": "Input",
     "says": "Claude",
-    "thinks": "Thinks",
-    "calls": "A tool",
-    "waits": "Waits",
-    "ends": "Ends",
+    "thinks": "Thinking",
+    "calls": "Tool",
+    "waits": "Waiting",
+    "ends": "End",
 }
+"""The heading of each kind of entry; a tool call has the tool's name instead."""
+
 _ENTRIES_MAX: Final = 50_000
-_LONG_LINES: Final = 16
-_LONG_CHARACTERS: Final = 1600
 
 
 @dataclass
 class Totals:
-    """The figures at the head of the page, counted before it is written."""
+    """The figures at the top of the page. They are counted before the page is written."""
 
     entries: int = 0
     calls: int = 0
     failed: int = 0
     first: str = ""
+    """The timestamp of the first entry that has one."""
     last: str = ""
     lengths: list[int] = field(default_factory=list)
 
     def count(self, entry: Entry) -> None:
-        """Add an entry."""
+        """Count an entry."""
         self.entries += 1
         self.calls += entry.kind == "calls"
         self.failed += entry.has_failed
-        self.first, self.last = self.first or entry.at, entry.at or self.last
+        self.first, self.last = self.first or entry.timestamp, entry.timestamp or self.last
         self.lengths += [len(section.text) for section in entry.sections]
 
-    def longest(self) -> int:
+    def section_limit(self) -> int:
         """Return how many characters of one text the page has room for."""
-        within = (most for most in _SECTION_CHARACTERS if sum(min(n, most) for n in self.lengths) <= _BUDGET_CHARACTERS)
-        return next(within, _SECTION_CHARACTERS[-1])
+        fitting = (n for n in _SECTION_LIMITS if sum(min(length, n) for length in self.lengths) <= _BUDGET_CHARACTERS)
+        return next(fitting, _SECTION_LIMITS[-1])
+
+    @property
+    def seconds(self) -> float:
+        """The time from the first entry to the last; 0 if it is not known."""
+        try:
+            return (datetime.fromisoformat(self.last) - datetime.fromisoformat(self.first)).total_seconds()
+        except (ValueError, TypeError):
+            return 0.0
 
 
-def page(transcript: Path, title: str, facts: Mapping[str, str], instructions: str = "") -> bytes:
-    """Return the page of a transcript, redacted.
+def render_page(transcript: Path, title: str, facts: Mapping[str, str], instructions: str = "") -> bytes:
+    """Return the redacted page of a transcript, in UTF-8.
 
     Args:
-        transcript: The agent's event stream, one JSON object a line.
-        title: What the run was about.
-        facts: What else to say at the head, by name.
-        instructions: The text that the agent was told to work on.
+        transcript: The file with the agent's event stream, one JSON object per line.
+        title: The title of the page, which names the run's task.
+        facts: Further facts to show at the top of the page, by name.
+        instructions: The instructions that the agent received; the page begins with them.
     """
     text = [Section("text", clean(instructions))]
-    first = [Entry("told", "Instructions", sections=text)] if instructions else []
+    first = [Entry("input", "Instructions", sections=text)] if instructions else []
     totals = Totals()
     for entry in chain(first, entries(events(transcript))):
         totals.count(entry)
-    longest = totals.longest()
-    shown = (_shortened(entry, longest) for entry in chain(first, entries(events(transcript))))
+    limit = totals.section_limit()
+    shortened = (entry.shortened(limit) for entry in chain(first, entries(events(transcript))))
     style, script = _read("page.css"), _read("page.js")
     stream = _template().stream(
         title=clean(title),
         facts={name: clean(fact) for name, fact in facts.items()},
         totals=totals,
-        seconds=_seconds(totals),
         names=_NAMES,
-        entries=islice(shown, _ENTRIES_MAX),
+        entries=islice(shortened, _ENTRIES_MAX),
         left_out=max(0, totals.entries - _ENTRIES_MAX),
         style=style,
         script=script,
@@ -95,9 +103,9 @@ def page(transcript: Path, title: str, facts: Mapping[str, str], instructions: s
         script_hash=_hash(script),
     )
     stream.enable_buffering(100)
-    written = BytesIO()
-    stream.dump(written, encoding="utf-8", errors="replace")
-    return written.getvalue()
+    output = BytesIO()
+    stream.dump(output, encoding="utf-8", errors="replace")
+    return output.getvalue()
 
 
 @cache
@@ -105,15 +113,8 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(clock=_clock, is_long=_is_long)
+    environment.filters["clock"] = _clock
     return environment.get_template("page.html")
-
-
-def _shortened(entry: Entry, longest: int) -> Entry:
-    for section in entry.sections:
-        section.cut = max(0, len(section.text) - longest)
-        section.text = section.text[:longest]
-    return entry
 
 
 def _read(name: str) -> Markup:
@@ -121,20 +122,9 @@ def _read(name: str) -> Markup:
 
 
 def _hash(content: str) -> str:
-    """Return what the Content-Security-Policy calls an element's content."""
+    """Return the hash by which the Content-Security-Policy allows an element's content."""
     return f"sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
-def _clock(at: str) -> str:
-    return visible(at[11:19]) if len(at) > len("2026-01-01T00:00:00") else ""
-
-
-def _is_long(section: Section) -> bool:
-    return len(section.text) > _LONG_CHARACTERS or section.text.count("\n") >= _LONG_LINES
-
-
-def _seconds(totals: Totals) -> float:
-    try:
-        return (datetime.fromisoformat(totals.last) - datetime.fromisoformat(totals.first)).total_seconds()
-    except (ValueError, TypeError):
-        return 0.0
+def _clock(timestamp: str) -> str:
+    return visible(timestamp[11:19]) if len(timestamp) > len("2026-01-01T00:00:00") else ""

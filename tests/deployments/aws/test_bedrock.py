@@ -1,4 +1,4 @@
-"""The ARNs behind model ids."""
+"""The ARNs that a model id stands for."""
 
 import boto3
 import pytest
@@ -30,7 +30,7 @@ ACCOUNT = Account(boto3.Session(region_name="us-east-1"), "claude-code-headless"
         ),
     ],
 )
-def test_a_profile_opens_its_model_in_its_geography(model: str, profile: str, behind: str, direct: str) -> None:
+def test_a_profile_allows_its_model_in_its_geography(model: str, profile: str, behind: str, direct: str) -> None:
     expected = {"InferenceProfileArns": profile, "ProfileModelArns": behind, "ModelArns": direct}
     assert model_parameters(ACCOUNT, [model]) == expected
 

@@ -1,4 +1,4 @@
-"""The deployments of prefect.yaml, as `prefect deploy --all` put them on a server."""
+"""The deployments of prefect.yaml, as `prefect deploy --all` created them on a server."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from deployments.aws.template import FOLDER
 from deployments.prefect.deployed import Deployments
 from flows.deliver import deliver
 from flows.implement import implement
-from tests.support.cloud import Made
+from tests.support.cloud import CreatedProject
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
@@ -21,21 +21,23 @@ DEFINITION = FOLDER.parents[1] / "prefect.yaml"
 
 
 @pytest.fixture(scope="module")
-def deployed(made: Made) -> "dict[str, DeploymentResponse]":
+def deployed(created_project: CreatedProject) -> "dict[str, DeploymentResponse]":
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
-    assert made.state["deployments"]
+    assert created_project.state["deployments"]
     with get_client(sync_client=True) as prefect:
         return {name: prefect.read_deployment_by_name(f"implement/{name}") for name in ("ecs", "nightly", "local")}
 
 
 def steps_of(deployment: "DeploymentResponse") -> list[dict[str, dict[str, str]]]:
-    """Return the pull steps that it is to have: in the image none, on a machine of one's own the checkout as it is."""
+    """Return the expected pull steps: none for the image, and for a local machine one that changes to the checkout."""
     checkout = deployment.job_variables.get("working_dir")
     return [{"prefect.deployments.steps.set_working_directory": {"directory": checkout}}] if checkout else []
 
 
-def test_they_are_the_flow_in_the_image_with_no_step_before_it(deployed: "dict[str, DeploymentResponse]") -> None:
+def test_the_deployments_run_the_flow_of_the_image_without_pull_steps(
+    deployed: "dict[str, DeploymentResponse]",
+) -> None:
     for deployment in deployed.values():
         assert deployment.entrypoint == "flows.implement.implement"
         assert deployment.pull_steps == steps_of(deployment)
@@ -46,12 +48,12 @@ def test_they_are_the_flow_in_the_image_with_no_step_before_it(deployed: "dict[s
         assert set(schema["properties"]) == set(implement.parameters.properties)
 
 
-def test_no_parameter_has_its_default_in_the_file() -> None:
+def test_the_file_sets_no_parameters() -> None:
     for deployment in yaml.safe_load(DEFINITION.read_text())["deployments"]:
         assert "parameters" not in deployment
 
 
-def test_runs_on_aws_are_of_known_bytes_and_handed_back_when_interrupted(
+def test_runs_on_aws_use_an_image_digest_and_are_rescheduled_when_interrupted(
     deployed: "dict[str, DeploymentResponse]",
 ) -> None:
     for name in ("ecs", "nightly"):
@@ -65,10 +67,10 @@ def test_runs_on_aws_are_of_known_bytes_and_handed_back_when_interrupted(
         assert weights["FARGATE_SPOT"] > weights["FARGATE"] > 0
 
 
-def test_what_was_kept_can_be_delivered_where_runs_are_done(made: Made) -> None:
+def test_deliver_has_a_deployment_in_each_pool(created_project: CreatedProject) -> None:
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
-    assert made.state["deployments"]
+    assert created_project.state["deployments"]
     with get_client(sync_client=True) as prefect:
         for place, pool in (("ecs", "claude-code-ecs"), ("local", "claude-code-local")):
             deployment = prefect.read_deployment_by_name(f"deliver/{place}")
@@ -82,7 +84,7 @@ def test_what_was_kept_can_be_delivered_where_runs_are_done(made: Made) -> None:
             assert "branch_name" in schema["properties"]
 
 
-def test_another_image_or_another_form_is_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_image_or_another_form_changes_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     prefect = SyncPrefectClient("http://127.0.0.1:1/api")
     version = Deployments(prefect, "image:a").version
     assert Deployments(prefect, "image:a").version == version
@@ -92,7 +94,7 @@ def test_another_image_or_another_form_is_another_version(monkeypatch: pytest.Mo
     assert Deployments(prefect, "image:a").version != version
 
 
-def test_they_wait_for_one_another(deployed: "dict[str, DeploymentResponse]") -> None:
+def test_runs_over_the_concurrency_limit_wait(deployed: "dict[str, DeploymentResponse]") -> None:
     for deployment in deployed.values():
         assert deployment.global_concurrency_limit
         assert deployment.concurrency_options
@@ -101,35 +103,35 @@ def test_they_wait_for_one_another(deployed: "dict[str, DeploymentResponse]") ->
     assert limits == {"ecs": 5, "nightly": 1, "local": 2}
 
 
-def test_the_nightly_one_is_asleep(deployed: "dict[str, DeploymentResponse]") -> None:
+def test_the_nightly_schedule_is_inactive(deployed: "dict[str, DeploymentResponse]") -> None:
     [schedule] = deployed["nightly"].schedules
     assert schedule.active is False
     assert not deployed["ecs"].schedules
 
 
-def test_the_pool_says_where(made: Made) -> None:
+def test_the_pool_defines_where_runs_execute(created_project: CreatedProject) -> None:
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     with get_client(sync_client=True) as prefect:
         template = prefect.read_work_pool("claude-code-ecs").base_job_template
     default = {name: p.get("default") for name, p in template["variables"]["properties"].items()}
     assert default["network_configuration"] == {
-        "subnets": [made.cloud.subnet],
-        "securityGroups": [made.cloud.security_group],
+        "subnets": [created_project.cloud.subnet],
+        "securityGroups": [created_project.cloud.security_group],
         "assignPublicIp": "DISABLED",
     }
-    assert default["cluster"] == made.cloud.project
+    assert default["cluster"] == created_project.cloud.project
     assert default["prefect_api_key_secret_arn"] is None
     [container] = template["job_configuration"]["task_definition"]["containerDefinitions"]
     assert container["stopTimeout"] == "{{ stop_timeout }}"
 
 
-def test_an_api_key_goes_by_way_of_a_secret_and_is_never_shown(made: Made) -> None:
+def test_an_api_key_is_stored_in_a_secret_and_never_shown(created_project: CreatedProject) -> None:
     from prefect.settings import PREFECT_API_KEY, temporary_settings  # noqa: PLC0415
 
-    with temporary_settings({PREFECT_API_KEY: "pnu_nobody_may_see"}):
-        said = made.cloud.done("pool", *made.cloud.network, "--tag", "v1", "--dry-run")
-    assert "would create secret claude-headless/prefect-api" in said
-    assert "~ prefect_api_key_secret_arn: None → <its ARN, once made>" in said
-    assert f"would update stack {made.cloud.project}-worker" in said
-    assert "pnu_nobody_may_see" not in said
+    with temporary_settings({PREFECT_API_KEY: "pnu_must_not_be_shown"}):
+        output = created_project.cloud.run("pool", *created_project.cloud.network, "--tag", "v1", "--dry-run")
+    assert "would create secret claude-headless/prefect-api" in output
+    assert "~ prefect_api_key_secret_arn: None → <its ARN, once created>" in output
+    assert f"would update stack {created_project.cloud.project}-worker" in output
+    assert "pnu_must_not_be_shown" not in output

@@ -1,11 +1,11 @@
-"""What each command says, in one sentence, when something that it needs is not there."""
+"""The message of each command, in one sentence, if something that it needs is missing."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Cloud, Made
+from tests.support.cloud import Cloud, CreatedProject
 
 pytestmark = pytest.mark.xdist_group("aws")
 
@@ -13,10 +13,14 @@ RUN = ("run", "--repo-url", "https://github.com/your-org/your-repo.git", "--inst
 
 
 @pytest.mark.parametrize("command", [("roles",), ("image", "--tag", "v1"), ("status",), ("down", "--yes"), RUN])
-def test_without_aws_credentials(made: Made, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+def test_without_aws_credentials(
+    created_project: CreatedProject, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    assert made.cloud.refused(*command).startswith("NoAwsCredentials: there are no AWS credentials: set AWS_PROFILE")
+    assert created_project.cloud.refused(*command).startswith(
+        "NoAwsCredentials: there are no AWS credentials: set AWS_PROFILE"
+    )
 
 
 @pytest.mark.parametrize("command", [("pool",), ("up",), ("down", "--yes"), RUN])
@@ -32,30 +36,30 @@ def test_without_a_prefect_api(cloud: Cloud, command: tuple[str, ...]) -> None:
 def test_pool_without_the_roles_or_the_image(cloud: Cloud) -> None:
     pool = ("pool", *cloud.network, "--tag", "v1")
     assert cloud.refused(*pool).startswith(f"StackMissing: stack {cloud.project}-roles is missing in us-east-1")
-    cloud.done("roles")
+    cloud.run("roles")
     assert cloud.refused(*pool).startswith("ImageMissing: ")
-    cloud.done("down", "--yes", "--aws-only")
+    cloud.run("down", "--yes", "--aws-only")
 
 
-def test_a_network_that_is_not_there(cloud: Cloud) -> None:
-    said = cloud.refused("pool", "--subnet", "subnet-0000000000000000f", "--security-group", cloud.security_group)
-    assert said.startswith("UnknownNetwork: The subnet ID 'subnet-0000000000000000f' does not exist in us-east-1")
+def test_a_network_that_does_not_exist(cloud: Cloud) -> None:
+    message = cloud.refused("pool", "--subnet", "subnet-0000000000000000f", "--security-group", cloud.security_group)
+    assert message.startswith("UnknownNetwork: The subnet ID 'subnet-0000000000000000f' does not exist in us-east-1")
     assert "--security-group" in cloud.refused("pool", "--subnet", cloud.subnet)
     ec2 = cloud.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     other = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
-    said = cloud.refused("pool", "--subnet", other, "--security-group", cloud.security_group)
-    assert said.startswith("UnknownNetwork: the subnets and security groups are in 2 VPCs")
+    message = cloud.refused("pool", "--subnet", other, "--security-group", cloud.security_group)
+    assert message.startswith("UnknownNetwork: the subnets and security groups are in 2 VPCs")
 
 
-def test_models_that_are_none(cloud: Cloud) -> None:
+def test_texts_that_are_not_model_ids(cloud: Cloud) -> None:
     for model in ("sonnet", "us.sonnet", "arn:aws:s3:::bucket", "us.anthropic.claude,*"):
         assert cloud.refused("roles", "--model-id", model).startswith("UnknownModel: ")
 
 
-def test_runs_that_cannot_start(made: Made, cloud: Cloud) -> None:
+def test_runs_that_cannot_start(created_project: CreatedProject, cloud: Cloud) -> None:
     assert cloud.refused(*RUN).startswith(f"UnknownCluster: there is no active cluster {cloud.project} in us-east-1")
-    run = made.cloud.refused
+    run = created_project.cloud.refused
     assert run(*RUN, "--deployment", "implement/none").startswith(
         "DeploymentMissing: there is no deployment implement/none"
     )
@@ -66,13 +70,13 @@ def test_runs_that_cannot_start(made: Made, cloud: Cloud) -> None:
     assert run(*RUN, "--env", "=x").startswith("InvalidParameter: --env")
 
 
-def test_a_run_elsewhere_than_on_ecs_needs_no_cluster(made: Made, cloud: Cloud) -> None:
-    assert made.state["deployments"]
-    assert "would start a run of implement/local" in cloud.done(*RUN, "--deployment", "implement/local", "--dry-run")
+def test_a_run_outside_ecs_needs_no_cluster(created_project: CreatedProject, cloud: Cloud) -> None:
+    assert created_project.state["deployments"]
+    assert "would start a run of implement/local" in cloud.run(*RUN, "--deployment", "implement/local", "--dry-run")
 
 
-def test_a_parameter_that_the_flow_does_not_have(made: Made) -> None:
-    assert "no_such" in made.cloud.refused(*RUN, "--param", "no_such=1")
+def test_a_parameter_that_the_flow_does_not_have(created_project: CreatedProject) -> None:
+    assert "no_such" in created_project.cloud.refused(*RUN, "--param", "no_such=1")
 
 
 def test_an_image_without_a_builder(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -84,10 +88,10 @@ def test_an_image_without_a_builder(cloud: Cloud, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("commit", "said"), [(False, "this is not a git checkout"), (True, "there are uncommitted changes")]
+    ("commit", "message"), [(False, "this is not a git checkout"), (True, "there are uncommitted changes")]
 )
-def test_an_image_that_no_commit_names(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: bool, said: str
+def test_an_image_without_a_commit_for_its_tag(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: bool, message: str
 ) -> None:
     monkeypatch.setattr("deployments.aws.image.PROJECT_DIRECTORY", tmp_path)
     if commit:
@@ -95,16 +99,16 @@ def test_an_image_that_no_commit_names(
         for arguments in (["init", "-q"], ["commit", "-qm", "first", "--allow-empty"]):
             subprocess.run([*git, *arguments], check=True)
         (tmp_path / "new").touch()
-    assert said in cloud.refused("image")
+    assert message in cloud.refused("image")
 
 
-def test_a_stack_that_somebody_else_has_begun(cloud: Cloud) -> None:
+def test_a_stack_that_another_process_is_creating(cloud: Cloud) -> None:
     name = f"{cloud.project}-registry"
     body = "Resources: {Queue: {Type: AWS::SQS::Queue}}"
     cloudformation = cloud.client("cloudformation")
-    cloudformation.create_change_set(StackName=name, ChangeSetName="theirs", ChangeSetType="CREATE", TemplateBody=body)
-    said = cloud.refused("image", "--tag", "v1")
-    assert said.startswith(f"StackBusy: stack {name} is REVIEW_IN_PROGRESS")
+    cloudformation.create_change_set(StackName=name, ChangeSetName="another", ChangeSetType="CREATE", TemplateBody=body)
+    message = cloud.refused("image", "--tag", "v1")
+    assert message.startswith(f"StackBusy: stack {name} is REVIEW_IN_PROGRESS")
     cloudformation.delete_stack(StackName=name)
 
 
@@ -113,9 +117,9 @@ def test_help_explains_each_command() -> None:
 
     from deployments.__main__ import app  # noqa: PLC0415
 
-    said = CliRunner().invoke(app, ["--help"]).output
+    message = CliRunner().invoke(app, ["--help"]).output
     for command in ("secret", "roles", "image", "pool", "run", "up", "down", "status"):
-        assert command in said
+        assert command in message
         one = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
         assert "--region" in one
         assert ("--dry-run" in one) == (command != "status")

@@ -1,4 +1,4 @@
-"""What each role may do, by the policies that CloudFormation put there: what it needs, and what lies beside that."""
+"""The rights of each role, evaluated from its policies: it may do what it needs, and nothing else."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud import Made
+from tests.support.cloud import CreatedProject
 
 pytestmark = pytest.mark.xdist_group("aws")
 
@@ -15,10 +15,9 @@ HERE = "us-east-1:123456789012"
 PROFILE = f"arn:aws:bedrock:{HERE}:inference-profile/us.anthropic.claude-sonnet-5-5"
 MODEL = "arn:aws:bedrock:us-west-2::foundation-model/anthropic.claude-sonnet-5-5"
 PREFECT_SECRET = f"arn:aws:secretsmanager:{HERE}:secret:claude-headless/prefect-api"
-NO = Mapping[str, str]
 
 
-def many(value: Any) -> list[Any]:  # noqa: ANN401 (a policy's)
+def many(value: Any) -> list[Any]:  # noqa: ANN401 (any value of a policy)
     return value if isinstance(value, list) else [value]
 
 
@@ -28,7 +27,7 @@ def like(pattern: str, value: str) -> bool:
 
 
 def holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    """Whether each key of the context matches one of the values; a key that is not there does not."""
+    """Return whether each key of the condition is in the context, and matches one of its values there."""
     return all(
         key in context and any(like(value, context[key]) for value in many(values))
         for tests in condition.values()
@@ -36,10 +35,10 @@ def holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]
     )
 
 
-def allows(made: Made, role: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
+def allows(created_project: CreatedProject, role: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
     """Evaluate a role's inline policies."""
-    iam, name = made.cloud.client("iam"), f"{made.cloud.project}-{role}"
-    documents = [  # moto returns what CloudFormation put there as Python's text of it
+    iam, name = created_project.cloud.client("iam"), f"{created_project.cloud.project}-{role}"
+    documents = [  # moto returns a policy of CloudFormation as the text of a Python object
         ast.literal_eval(iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"])
         for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
     ]
@@ -50,12 +49,12 @@ def allows(made: Made, role: str, action: str, resource: str, context: Mapping[s
         and holds(statement.get("Condition", {}), context)
         for document in documents
         for statement in document["Statement"]
-        if statement  # moto leaves nothing where AWS::NoValue stood
+        if statement  # moto leaves an empty statement for AWS::NoValue
     )
 
 
 def rights(project: str) -> dict[tuple[str, str, str], tuple[bool, dict[str, str]]]:
-    """Return, by role, action and resource, whether it is allowed, and in which context it is asked."""
+    """Return whether each role may do an action on a resource, with the context of the request."""
     git = f"arn:aws:secretsmanager:{HERE}:secret:{project}/git"
     instructions, results = (
         f"arn:aws:s3:::{project}-{kind}-123456789012-us-east-1" for kind in ("instructions", "results")
@@ -90,7 +89,7 @@ def rights(project: str) -> dict[tuple[str, str, str], tuple[bool, dict[str, str
         ("task", "s3:GetObject", f"{results}/claude-code-headless/run/change.bundle"): (True, {}),
         ("task", "s3:PutObject", f"{results}/elsewhere/report.md"): (False, {}),
         ("task", "s3:DeleteObject", f"{results}/claude-code-headless/run/report.md"): (False, {}),
-        ("task", "s3:ListBucket", results): (True, {}),  # or S3 says 403 of an object that is not there
+        ("task", "s3:ListBucket", results): (True, {}),  # otherwise S3 answers 403 for a missing object
         ("task", "s3:ListBucket", "arn:aws:s3:::another-bucket"): (False, {}),
         ("task", "bedrock:InvokeModelWithResponseStream", PROFILE): (True, {}),
         ("task", "bedrock:InvokeModel", PROFILE.replace("sonnet", "opus")): (False, {}),
@@ -127,27 +126,27 @@ def rights(project: str) -> dict[tuple[str, str, str], tuple[bool, dict[str, str
     }
 
 
-def test_each_role_may_do_its_job_and_nothing_beside_it(made: Made) -> None:
-    expected = rights(made.cloud.project)
-    found = {key: (allows(made, *key, context), context) for key, (_, context) in expected.items()}
-    assert found == expected
+def test_each_role_may_do_its_job_and_nothing_else(created_project: CreatedProject) -> None:
+    expected = rights(created_project.cloud.project)
+    actual = {key: (allows(created_project, *key, context), context) for key, (_, context) in expected.items()}
+    assert actual == expected
 
 
-def test_a_role_passed_to_another_service_is_refused(made: Made) -> None:
-    role = f"arn:aws:iam::123456789012:role/{made.cloud.project}-task"
-    assert not allows(made, "worker", "iam:PassRole", role, {"iam:PassedToService": "lambda.amazonaws.com"})
+def test_the_worker_may_not_pass_a_role_to_another_service(created_project: CreatedProject) -> None:
+    role = f"arn:aws:iam::123456789012:role/{created_project.cloud.project}-task"
+    assert not allows(created_project, "worker", "iam:PassRole", role, {"iam:PassedToService": "lambda.amazonaws.com"})
 
 
-def test_a_prefix_closes_the_rest_of_the_bucket(made: Made) -> None:
-    said = made.cloud.done(
+def test_a_prefix_restricts_access_to_the_bucket(created_project: CreatedProject) -> None:
+    output = created_project.cloud.run(
         "roles",
         "--secret-name",
-        made.git,
+        created_project.git,
         "--instructions-bucket",
-        "theirs",
+        "another-bucket",
         "--instructions-prefix",
         "team/",
         "--dry-run",
     )
-    assert "InstructionsBucket" in said
-    assert "InstructionsPrefix: empty → team/" in said
+    assert "InstructionsBucket" in output
+    assert "InstructionsPrefix: empty → team/" in output

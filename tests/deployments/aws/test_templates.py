@@ -1,4 +1,4 @@
-"""The templates as files: clean, described, and with no more rights or reach than they need."""
+"""The files of the templates: every parameter is described, and no resource has more rights or access than it needs."""
 
 import json
 from pathlib import Path
@@ -17,34 +17,34 @@ ALLOWED_WILDCARDS = {
     ("WorkerRole", "DescribeTaskDefinition"): ["ecs:DescribeTaskDefinition"],
     ("WorkerRole", "DescribeNetwork"): ["ec2:DescribeSubnets", "ec2:DescribeVpcs"],
 }
-"""Every statement that may say "*", and the actions that AWS gives no resources to."""
+"""Every statement that may have the resource "*", with its actions, for which AWS supports no other resource."""
 
 
-def many(value: Any) -> list[Any]:  # noqa: ANN401 (a template's)
+def many(value: Any) -> list[Any]:  # noqa: ANN401 (any value of a template)
     return value if isinstance(value, list) else [value]
 
 
 def unconditional(statement: dict[str, Any]) -> dict[str, Any]:
-    """Return what a statement is where it is there."""
+    """Return a statement as it is if its condition holds."""
     return dict(statement["Fn::If"][1]) if "Fn::If" in statement else statement
 
 
 def statements(kind: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return each statement of each policy in a template, with the resource that it is of."""
-    found = []
+    """Return each statement of each policy in a template, with the name of the resource that has it."""
+    actual = []
     for name, resource in parse(text(kind))["Resources"].items():
         properties = resource.get("Properties", {})
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
         documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
-        found += [(name, unconditional(s)) for document in documents for s in document["Statement"]]
-    return found
+        actual += [(name, unconditional(s)) for document in documents for s in document["Statement"]]
+    return actual
 
 
 def resource_levels(action: str) -> list[str]:
-    """Return the kinds of resources that AWS's own reference gives an action."""
+    """Return the kinds of resources that an action supports, according to AWS's reference."""
     service, name = action.split(":")
-    known = {key.lower(): value for key, value in AWS_ACTIONS[service]["Actions"].items()}
-    return list(known[name.lower()].get("Resources", []))
+    actions = {key.lower(): value for key, value in AWS_ACTIONS[service]["Actions"].items()}
+    return list(actions[name.lower()].get("Resources", []))
 
 
 def property_of(kind: str, of_type: str) -> list[dict[str, Any]]:
@@ -59,37 +59,37 @@ def test_every_parameter_and_output_is_described(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_names_begin_as_the_project_does(kind: str) -> None:
+def test_the_default_project_name_is_the_same_in_every_template(kind: str) -> None:
     assert parse(text(kind))["Parameters"]["ProjectName"]["Default"] == "claude-code-headless"
 
 
-def test_each_wildcard_is_one_that_aws_leaves_no_choice_about_and_gives_its_reason() -> None:
-    found = {}
+def test_each_wildcard_is_required_by_aws_and_gives_its_reason() -> None:
+    actual = {}
     for kind in KINDS:
         for name, statement in statements(kind):
             if statement["Effect"] == "Allow" and "*" in many(statement["Resource"]):
-                found[name, statement["Sid"]] = sorted(many(statement["Action"]))
+                actual[name, statement["Sid"]] = sorted(many(statement["Action"]))
                 reasons = parse(text(kind))["Resources"][name]["Metadata"]["Wildcards"]
                 assert all(action in reasons[statement["Sid"]] for action in many(statement["Action"]))
-    assert found == ALLOWED_WILDCARDS
+    assert actual == ALLOWED_WILDCARDS
     assert [resource_levels(a) for actions in ALLOWED_WILDCARDS.values() for a in actions] == [[], [], [], []]
 
 
-def test_no_statement_allows_a_class_of_actions_or_all_of_a_kind_of_resource() -> None:
-    seen = 0
+def test_no_statement_allows_all_actions_of_a_kind_or_all_resources_of_a_kind() -> None:
+    count = 0
     for kind in KINDS:
         for name, statement in statements(kind):
             if statement["Effect"] == "Deny":
                 continue
-            seen += 1
+            count += 1
             assert not [action for action in many(statement["Action"]) if "*" in action], (name, statement)
             for resource in many(statement["Resource"]):
                 sub = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
                 assert not sub or sub == "*" or "${" in sub.rpartition(":")[2] or "${ProjectName}" in sub, sub
-    assert seen == 22
+    assert count == 22
 
 
-def test_roles_are_for_the_accounts_own_tasks_only() -> None:
+def test_only_tasks_of_the_account_can_assume_the_roles() -> None:
     for role in property_of("roles", "AWS::IAM::Role"):
         [trust] = role["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
@@ -97,7 +97,7 @@ def test_roles_are_for_the_accounts_own_tasks_only() -> None:
         assert "ManagedPolicyArns" not in role
 
 
-def test_buckets_are_closed_encrypted_versioned_and_tidied() -> None:
+def test_buckets_are_private_encrypted_versioned_and_cleaned_up() -> None:
     buckets = property_of("data", "AWS::S3::Bucket")
     assert len(buckets) == 2
     for bucket in buckets:
@@ -110,7 +110,7 @@ def test_buckets_are_closed_encrypted_versioned_and_tidied() -> None:
 
 
 @pytest.mark.parametrize(("kind", "policies"), [("data", 2), ("cluster", 1)])
-def test_what_is_reached_by_anybody_is_reached_by_tls_only(kind: str, policies: int) -> None:
+def test_buckets_and_the_queue_are_accessible_only_by_tls(kind: str, policies: int) -> None:
     denied = [s for _, s in statements(kind) if s["Effect"] == "Deny"]
     assert len(denied) == policies
     for statement in denied:
@@ -118,7 +118,7 @@ def test_what_is_reached_by_anybody_is_reached_by_tls_only(kind: str, policies: 
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_the_registry_scans_never_overwrites_and_forgets() -> None:
+def test_the_registry_scans_images_keeps_tags_immutable_and_expires_old_images() -> None:
     [repository] = property_of("registry", "AWS::ECR::Repository")
     assert repository["ImageTagMutability"] == "IMMUTABLE"
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
@@ -126,7 +126,7 @@ def test_the_registry_scans_never_overwrites_and_forgets() -> None:
     assert [rule["action"] for rule in rules["rules"]] == [{"type": "expire"}] * 2
 
 
-def test_the_queue_takes_from_this_rule_and_the_rule_from_this_cluster() -> None:
+def test_the_queue_accepts_only_this_rule_and_the_rule_only_this_cluster() -> None:
     [allowed] = [s for _, s in statements("cluster") if s["Effect"] == "Allow"]
     assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["TaskStateChanges", "Arn"]}}}
     [rule] = property_of("cluster", "AWS::Events::Rule")
@@ -137,7 +137,7 @@ def test_the_queue_takes_from_this_rule_and_the_rule_from_this_cluster() -> None
     assert parse(text("cluster"))["Parameters"]["QueueName"]["Default"] == "prefect-ecs-tasks-events"
 
 
-def test_spot_and_on_demand_are_offered_and_logs_do_not_stay_for_ever() -> None:
+def test_the_cluster_offers_spot_and_on_demand_and_its_logs_expire() -> None:
     [providers] = property_of("cluster", "AWS::ECS::ClusterCapacityProviderAssociations")
     assert providers["CapacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
     [group] = property_of("cluster", "AWS::Logs::LogGroup")
@@ -157,7 +157,7 @@ def test_the_worker_has_no_public_address_and_no_secret_in_its_environment() -> 
     assert container["Command"][:3] == ["prefect", "worker", "start"]
 
 
-def test_endpoints_are_reached_from_the_tasks_only() -> None:
+def test_only_the_tasks_can_reach_the_endpoints() -> None:
     [group] = property_of("endpoints", "AWS::EC2::SecurityGroup")
     [rule] = group["SecurityGroupIngress"]
     assert (rule["FromPort"], rule["ToPort"], rule["SourceSecurityGroupId"]) == (443, 443, {"Ref": "TaskSecurityGroup"})
@@ -169,7 +169,7 @@ def test_endpoints_are_reached_from_the_tasks_only() -> None:
     )
 
 
-def test_what_runs_left_goes_by_itself_and_its_replaced_versions_soon() -> None:
+def test_results_expire_and_their_replaced_versions_expire_sooner() -> None:
     template = parse(text("data"))
     rules = {
         r["Id"]: r for r in template["Resources"]["ResultsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]

@@ -1,4 +1,4 @@
-"""From `run` to what ECS is asked: a real worker of the pool, and what moto received from it."""
+"""From the command `run` to the request to ECS: a real worker submits the run, and moto receives it."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.state.store import RunStore
-from tests.support.cloud import Made
+from tests.support.cloud import CreatedProject
 
 pytestmark = pytest.mark.xdist_group("aws")
 
@@ -18,18 +18,18 @@ REPO = ("--repo-url", "https://github.com/your-org/your-repo.git")
 S3 = ("--instructions", "s3://bucket/folder/*")
 
 
-def length_of(said: str) -> int:
-    found = re.search(r"overrides are ([\d,]+) of 8,192", said)
-    assert found, said
-    return int(found[1].replace(",", ""))
+def length_of(output: str) -> int:
+    match = re.search(r"overrides are ([\d,]+) of 8,192", output)
+    assert match, output
+    return int(match[1].replace(",", ""))
 
 
 @pytest.fixture(scope="module")
-def submitted(made: Made) -> dict[str, Any]:
-    """Start a run, let a worker submit it, and return what was said before and what ECS has of it."""
-    given = ("run", *REPO, *S3, "--env", "HTTPS_PROXY=http://proxy.example:3128", "--param", "clone_depth=7")
-    foretold = length_of(made.cloud.done(*given, "--dry-run"))
-    said = made.cloud.done(*given)
+def submitted(created_project: CreatedProject) -> dict[str, Any]:
+    """Start a run, let a worker submit it, and return the command's output, its predicted length, and ECS's objects."""
+    arguments = ("run", *REPO, *S3, "--env", "HTTPS_PROXY=http://proxy.example:3128", "--param", "clone_depth=7")
+    expected_length = length_of(created_project.cloud.run(*arguments, "--dry-run"))
+    output = created_project.cloud.run(*arguments)
     command = [
         sys.executable,
         "-m",
@@ -43,27 +43,27 @@ def submitted(made: Made) -> dict[str, Any]:
         "--run-once",
     ]
     variables = {"AWS_DEFAULT_REGION": "us-east-1", "PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED": "false"}
-    worked = subprocess.run(
+    completed_process = subprocess.run(
         command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=90, check=False
     )
-    ecs = made.cloud.client("ecs")
-    arns = ecs.list_tasks(cluster=made.cloud.project)["taskArns"]
-    assert len(arns) == 1, worked.stdout + worked.stderr
-    task = ecs.describe_tasks(cluster=made.cloud.project, tasks=arns, include=["TAGS"])["tasks"][0]
+    ecs = created_project.cloud.client("ecs")
+    arns = ecs.list_tasks(cluster=created_project.cloud.project)["taskArns"]
+    assert len(arns) == 1, completed_process.stdout + completed_process.stderr
+    task = ecs.describe_tasks(cluster=created_project.cloud.project, tasks=arns, include=["TAGS"])["tasks"][0]
     definition = ecs.describe_task_definition(taskDefinition=task["taskDefinitionArn"])["taskDefinition"]
-    return {"said": said, "foretold": foretold, "task": task, "definition": definition}
+    return {"output": output, "expected_length": expected_length, "task": task, "definition": definition}
 
 
 def test_run_prints_the_address_of_the_run(submitted: dict[str, Any]) -> None:
-    assert re.search(r"started \S+: http://127\.0\.0\.1:\d+/runs/flow-run/[0-9a-f-]{36}", submitted["said"])
+    assert re.search(r"started \S+: http://127\.0\.0\.1:\d+/runs/flow-run/[0-9a-f-]{36}", submitted["output"])
 
 
-def test_the_overrides_length_is_foretold(submitted: dict[str, Any]) -> None:
+def test_a_dry_run_predicts_the_length_of_the_overrides(submitted: dict[str, Any]) -> None:
     actual = len(json.dumps(submitted["task"]["overrides"]))
-    assert actual <= submitted["foretold"] <= actual + 200, (actual, submitted["foretold"])
+    assert actual <= submitted["expected_length"] <= actual + 200, (actual, submitted["expected_length"])
 
 
-def test_parameters_are_not_in_the_overrides_and_variables_are(submitted: dict[str, Any]) -> None:
+def test_the_overrides_contain_variables_but_no_parameters(submitted: dict[str, Any]) -> None:
     text = json.dumps(submitted["task"]["overrides"])
     assert "your-repo" not in text
     [container] = submitted["task"]["overrides"]["containerOverrides"]
@@ -74,23 +74,25 @@ def test_parameters_are_not_in_the_overrides_and_variables_are(submitted: dict[s
     assert "PREFECT_API_KEY" not in variables
 
 
-def test_the_task_keeps_its_run_in_the_results_bucket(submitted: dict[str, Any], made: Made) -> None:
+def test_the_task_saves_its_run_in_the_results_bucket(
+    submitted: dict[str, Any], created_project: CreatedProject
+) -> None:
     from prefect.results import get_default_result_storage  # noqa: PLC0415
     from prefect.settings import PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, temporary_settings  # noqa: PLC0415
 
     [container] = submitted["task"]["overrides"]["containerOverrides"]
     variables = {pair["name"]: pair["value"] for pair in container["environment"]}
-    bucket = f"{made.cloud.project}-results-123456789012-us-east-1"
+    bucket = f"{created_project.cloud.project}-results-123456789012-us-east-1"
     with temporary_settings({PREFECT_DEFAULT_RESULT_STORAGE_BLOCK: variables["PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"]}):
         storage: Any = get_default_result_storage()
     path = RunStore(storage, "the-run").save_sealed("plan", b"x")
     assert storage.credentials.model_dump(exclude_unset=True)["aws_secret_access_key"] is None
-    assert b"x" in made.cloud.client("s3").get_object(Bucket=bucket, Key=path)["Body"].read()
-    made.cloud.client("s3").delete_object(Bucket=bucket, Key=path)
+    assert b"x" in created_project.cloud.client("s3").get_object(Bucket=bucket, Key=path)["Body"].read()
+    created_project.cloud.client("s3").delete_object(Bucket=bucket, Key=path)
 
 
-def test_the_task_definition_is_as_configured(submitted: dict[str, Any], made: Made) -> None:
-    definition, project = submitted["definition"], made.cloud.project
+def test_the_task_definition_is_as_configured(submitted: dict[str, Any], created_project: CreatedProject) -> None:
+    definition, project = submitted["definition"], created_project.cloud.project
     [container] = definition["containerDefinitions"]
     assert container["image"].startswith(f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{project}:v1@sha256:")
     assert container["stopTimeout"] == 120
@@ -106,37 +108,44 @@ def test_the_task_definition_is_as_configured(submitted: dict[str, Any], made: M
     assert submitted["task"]["overrides"]["taskRoleArn"] == f"arn:aws:iam::123456789012:role/{project}-task"
 
 
-def test_it_is_asked_of_spot_in_the_private_subnet(submitted: dict[str, Any], made: Made) -> None:
+def test_the_task_runs_on_spot_in_the_private_subnet(
+    submitted: dict[str, Any], created_project: CreatedProject
+) -> None:
     task = submitted["task"]
     assert task["capacityProviderName"] == "FARGATE_SPOT"
-    assert {"name": "subnetId", "value": made.cloud.subnet} in task["attachments"][0]["details"]
+    assert {"name": "subnetId", "value": created_project.cloud.subnet} in task["attachments"][0]["details"]
 
 
-def test_what_runs_is_of_the_family_that_the_worker_may_run(submitted: dict[str, Any], made: Made) -> None:
-    assert submitted["definition"]["family"] == made.cloud.project
+def test_the_task_definition_is_in_the_family_that_the_worker_may_run(
+    submitted: dict[str, Any], created_project: CreatedProject
+) -> None:
+    assert submitted["definition"]["family"] == created_project.cloud.project
 
 
-def test_a_variable_that_ecs_would_not_take_is_refused_before_the_run(made: Made) -> None:
-    before = made.cloud.runs()
-    said = made.cloud.refused("run", *REPO, *S3, "--env", f"INSTRUCTIONS={'x' * 8000}", "--env", "SMALL=1")
-    assert said.startswith("OverridesTooLarge: ")
-    assert "ECS takes 8,192" in said
-    assert "the variable INSTRUCTIONS has 8,000 of them; upload the text to S3" in said
-    assert made.cloud.runs() == before
+def test_a_variable_that_is_too_long_for_ecs_is_refused_before_the_run(created_project: CreatedProject) -> None:
+    before = created_project.cloud.flow_run_count()
+    output = created_project.cloud.refused("run", *REPO, *S3, "--env", f"INSTRUCTIONS={'x' * 8000}", "--env", "SMALL=1")
+    assert output.startswith("OverridesTooLarge: ")
+    assert "ECS accepts 8,192" in output
+    assert "the variable INSTRUCTIONS has 8,000 of them; upload the text to S3" in output
+    assert created_project.cloud.flow_run_count() == before
 
 
-def test_the_limit_is_where_it_should_be(made: Made) -> None:
-    base = length_of(made.cloud.done("run", *REPO, *S3, "--env", "X=", "--dry-run"))
+def test_overrides_of_exactly_the_limit_are_accepted(created_project: CreatedProject) -> None:
+    base = length_of(created_project.cloud.run("run", *REPO, *S3, "--env", "X=", "--dry-run"))
     fits = ("run", *REPO, *S3, "--dry-run", "--env")
-    assert length_of(made.cloud.done(*fits, f"X={'x' * (8192 - base)}")) == 8192
-    assert "are 8,193 characters" in made.cloud.refused(*fits, f"X={'x' * (8193 - base)}")
+    assert length_of(created_project.cloud.run(*fits, f"X={'x' * (8192 - base)}")) == 8192
+    assert "are 8,193 characters" in created_project.cloud.refused(*fits, f"X={'x' * (8193 - base)}")
 
 
-def test_parameters_that_prefect_would_not_take_are_refused(made: Made) -> None:
-    said = made.cloud.refused("run", *REPO, "--param", f"instructions={'x' * 600_000}")
-    assert said.startswith("ParametersTooLarge: ")
-    assert "instructions has 600,002 of them; upload the text to S3" in said
+def test_parameters_that_are_too_large_for_prefect_are_refused(created_project: CreatedProject) -> None:
+    output = created_project.cloud.refused("run", *REPO, "--param", f"instructions={'x' * 600_000}")
+    assert output.startswith("ParametersTooLarge: ")
+    assert "instructions has 600,002 of them; upload the text to S3" in output
 
 
-def test_long_instructions_within_it_are_no_matter_of_the_overrides(made: Made) -> None:
-    assert length_of(made.cloud.done("run", *REPO, "--param", f"instructions={'x' * 100_000}", "--dry-run")) < 2000
+def test_long_instructions_do_not_lengthen_the_overrides(created_project: CreatedProject) -> None:
+    assert (
+        length_of(created_project.cloud.run("run", *REPO, "--param", f"instructions={'x' * 100_000}", "--dry-run"))
+        < 2000
+    )

@@ -80,7 +80,7 @@ def test_a_terminal_shows_rows_and_ctrl_c_ends_everything() -> None:
         person.wait_for("claude      ", 120)  # its row
         mine = psutil.Process(person.pid).children(recursive=True)
         person.press(b"\x03")
-        assert person.end() == 130
+        assert person.wait_for_exit() == 130
     assert re.search(r"^✓ clone +\d+\.\d s", person.screen(), re.MULTILINE), person.screen()
     assert "interrupted: the agent, and all else that was started, was ended" in person.screen()
     assert "Traceback" not in person.seen

@@ -12,13 +12,13 @@ import pytest
 from deployments.local.stack import LocalStack
 from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
-from tests.support.commands import Give, set_up_command
+from tests.support.commands import SetUpCommand, set_up_command
 
 BLOCKS = ("local-file-system", "s3-bucket")
 
 
 @pytest.fixture(scope="module")
-def give(stack: LocalStack) -> Give:
+def give(stack: LocalStack) -> SetUpCommand:
     return set_up_command(stack, "runs")
 
 
@@ -93,7 +93,9 @@ def flow_run(stack: LocalStack) -> Iterator[Callable[[str], str]]:
             client.delete_flow_run(one)
 
 
-def test_the_list_says_what_there_is_of_each_run(give: Give, place: Place, flow_run: Callable[[str], str]) -> None:
+def test_the_list_says_what_there_is_of_each_run(
+    give: SetUpCommand, place: Place, flow_run: Callable[[str], str]
+) -> None:
     done, stranger = flow_run("COMPLETED"), str(uuid.uuid4())
     place.save(done, 1.25, change_bundle=b"x" * 2 * 2**20)
     place.save(stranger, 0.5, report_md=b"# Done")
@@ -107,12 +109,12 @@ def test_the_list_says_what_there_is_of_each_run(give: Give, place: Place, flow_
     assert "$1.75" in rows["2 runs"]
 
 
-def test_an_empty_store_is_an_empty_list(give: Give, place: Place) -> None:
+def test_an_empty_store_is_an_empty_list(give: SetUpCommand, place: Place) -> None:
     assert "0 runs" in give("list", "--block", place.slug)
     assert give("delete", "--older-than", "1d", "--block", place.slug) == "nothing to delete\n"
 
 
-def test_one_run_is_deleted_for_good_after_asking_and_no_other(give: Give, place: Place) -> None:
+def test_one_run_is_deleted_for_good_after_asking_and_no_other(give: SetUpCommand, place: Place) -> None:
     one, other = str(uuid.uuid4()), str(uuid.uuid4())
     for _ in range(2):  # a second version of each object
         place.save(one, 1, report_md=b"1")
@@ -126,7 +128,7 @@ def test_one_run_is_deleted_for_good_after_asking_and_no_other(give: Give, place
 
 @pytest.mark.parametrize("state", ["RUNNING", "PENDING", "SCHEDULED", "PAUSED", "CANCELLING"])
 def test_an_unfinished_run_keeps_its_saved_state(
-    give: Give, stack: LocalStack, tmp_path: Path, flow_run: Callable[[str], str], state: str
+    give: SetUpCommand, stack: LocalStack, tmp_path: Path, flow_run: Callable[[str], str], state: str
 ) -> None:
     place = Place(stack, "local-file-system", tmp_path)
     one = flow_run(state)
@@ -140,7 +142,7 @@ def test_an_unfinished_run_keeps_its_saved_state(
     assert not place.files()
 
 
-def test_old_ones_go_and_new_ones_stay(give: Give, stack: LocalStack, tmp_path: Path) -> None:
+def test_old_ones_go_and_new_ones_stay(give: SetUpCommand, stack: LocalStack, tmp_path: Path) -> None:
     place = Place(stack, "local-file-system", tmp_path)
     place.save("old", 1, report_md=b"1", plan=b"2")
     place.age(86400 * 31)
@@ -150,7 +152,7 @@ def test_old_ones_go_and_new_ones_stay(give: Give, stack: LocalStack, tmp_path: 
     assert place.files() == {new.path("usage.json"), touched.path("report.md")}
 
 
-def test_in_a_bucket_the_age_counts_too(give: Give, stack: LocalStack, tmp_path: Path) -> None:
+def test_in_a_bucket_the_age_counts_too(give: SetUpCommand, stack: LocalStack, tmp_path: Path) -> None:
     place = Place(stack, "s3-bucket", tmp_path)
     place.save("new", 1)
     assert give("delete", "--older-than", "1h", "--yes", "--block", place.slug) == "nothing to delete\n"
@@ -169,7 +171,7 @@ def test_in_a_bucket_the_age_counts_too(give: Give, stack: LocalStack, tmp_path:
     ],
 )
 def test_what_is_unclear_deletes_nothing(
-    give: Give, stack: LocalStack, tmp_path: Path, arguments: tuple[str, ...], said: str
+    give: SetUpCommand, stack: LocalStack, tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     place = Place(stack, "local-file-system", tmp_path)
     place.save("a-run", 1)
@@ -177,7 +179,7 @@ def test_what_is_unclear_deletes_nothing(
     assert len(place.files()) == 1
 
 
-def test_without_a_block_it_is_prefects_result_storage(give: Give, stack: LocalStack) -> None:
+def test_without_a_block_it_is_prefects_result_storage(give: SetUpCommand, stack: LocalStack) -> None:
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH  # noqa: PLC0415
 
     assert stack.prefect_api_url

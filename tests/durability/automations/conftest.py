@@ -1,4 +1,4 @@
-"""The automations, installed for the duration of a test."""
+"""The automations, installed while a test runs."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,10 @@ from tests.support.receiver import Receiver
 
 
 @pytest.fixture
-def installed(stack: LocalStack) -> Iterator[Receiver]:
-    """Install the automations; return the webhook that they notify."""
+def webhook(stack: LocalStack) -> Iterator[Receiver]:
+    """Install the automations; yield the webhook that they notify."""
     command = set_up_command(stack, "automations")
     with Receiver() as receiver:
-        command("--webhook", "-", "--silence-seconds", "35", "--max-runs", "3", stdin=f"{receiver.url}/told\n")
+        command("--webhook", "-", "--silence-seconds", "35", "--max-runs", "3", stdin=f"{receiver.url}/notifications\n")
         yield receiver
         command("--remove")

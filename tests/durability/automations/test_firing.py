@@ -1,4 +1,4 @@
-"""The automations at work on a real server: lost runs are found and run again, so often, and people are told."""
+"""The automations on a real server: lost runs are found and retried up to a limit, and people are notified."""
 
 import os
 import time
@@ -23,32 +23,32 @@ from tests.support.world import World
 SECONDS = 60
 
 
-def states(run_id: str) -> list[str]:
+def states_of(run_id: str) -> list[str]:
     with get_client(sync_client=True) as client:
         return [state.name or "" for state in client.read_flow_run_states(UUID(run_id))]
 
 
 def wait_for(run_id: str, name: str, seconds: float = SECONDS) -> list[str]:
-    """Wait until a run is in a state; return the states until then."""
+    """Wait until a run is in a state; return all its states so far."""
     deadline = time.monotonic() + seconds
-    while (seen := states(run_id))[-1] != name:
-        assert time.monotonic() < deadline, seen
+    while (states := states_of(run_id))[-1] != name:
+        assert time.monotonic() < deadline, states
         time.sleep(0.2)
-    return seen
+    return states
 
 
-def ask(world: World, **parameters: Any) -> str:  # noqa: ANN401 (the flow's own)
-    """Make a run of implement/local."""
-    given = {"repo_url": world.repo_url, "instructions": "Work", **parameters}
+def create_run(world: World, **parameters: Any) -> str:  # noqa: ANN401 (the flow's parameters)
+    """Create a run of implement/local; return its id."""
+    all_parameters = {"repo_url": world.repo_url, "instructions": "Work", **parameters}
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("implement/local")
-        return str(client.create_flow_run_from_deployment(deployment.id, parameters=given).id)
+        return str(client.create_flow_run_from_deployment(deployment.id, parameters=all_parameters).id)
 
 
-def put(run_id: str, *wanted: State[Any]) -> None:
-    """Have a run go through states, as whoever executes it would."""
+def set_states(run_id: str, *states: State[Any]) -> None:
+    """Set the states of a run, as the process that executes it would."""
     with get_client(sync_client=True) as client:
-        for state in wanted:
+        for state in states:
             client.set_flow_run_state(UUID(run_id), state, force=True)
 
 
@@ -61,75 +61,75 @@ def serving(world: World) -> Iterator[Server]:
 
 
 def lose(server: Server) -> None:
-    """Kill a machine: what serves, what executes, and its agents, with no time for a word."""
+    """Kill a machine at once: the serving process, the processes of its runs, and their agents."""
     root = psutil.Process(server.process.pid)
     root.suspend()
-    for act in (psutil.Process.suspend, psutil.Process.kill):
+    for action in (psutil.Process.suspend, psutil.Process.kill):
         for process in root.children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                act(process)
+                action(process)
     root.kill()
     server.process.wait()
 
 
 @pytest.mark.timeout(300)
-def test_a_run_whose_machine_is_lost_is_found_run_again_and_completes(world: World, installed: Receiver) -> None:
-    steps = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),), seconds=1) for n in range(1, 6)]
-    world.script(*steps, Turn("Done."))
+def test_a_run_whose_machine_is_lost_is_found_and_retried_and_completes(world: World, webhook: Receiver) -> None:
+    turns = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),), seconds=1) for n in range(1, 6)]
+    world.script(*turns, Turn("Done."))
     with serving(world) as first:
-        run_id = ask(world, branch_name="new", limits={"checkpoint_seconds": 1})
+        run_id = create_run(world, branch_name="new", limits={"checkpoint_seconds": 1})
         wait_for(run_id, "Running")
         while len(world.stack.model.asked) < 4:
             time.sleep(0.1)
         lose(first)
-    assert states(run_id)[-1] == "Running"
+    assert states_of(run_id)[-1] == "Running"
     lost_at = time.monotonic()
     wait_for(run_id, "AwaitingRetry", 35 + SECONDS)
-    found_after = time.monotonic() - lost_at
+    seconds_until_found = time.monotonic() - lost_at
     with serving(world):
-        seen = wait_for(run_id, "Completed")
-    assert 25 < found_after < 35 + 30
-    assert [name for name in seen if name in {"Running", "Crashed", "AwaitingRetry", "Completed"}] == [
+        states = wait_for(run_id, "Completed")
+    assert 25 < seconds_until_found < 35 + 30
+    assert [name for name in states if name in {"Running", "Crashed", "AwaitingRetry", "Completed"}] == [
         "Running", "Crashed", "AwaitingRetry", "Running", "Completed",
     ]  # fmt: skip
     assert [world.content("new", f"step-{n}") for n in range(1, 6)] == list("12345")
-    told = installed.wait_for("prefect.flow-run.Crashed", run_id)
-    assert "crashed\nExecution 1: Nothing was heard of this run any more" in told["text"]
-    assert installed.wait_for("claude-code.run.delivered", run_id)["payload"]["branch"] == "new"
+    notification = webhook.wait_for("prefect.flow-run.Crashed", run_id)
+    assert "crashed\nExecution 1: This run sends no more heartbeats" in notification["text"]
+    assert webhook.wait_for("claude-code.run.delivered", run_id)["payload"]["branch"] == "new"
 
 
-def test_a_run_that_crashes_is_run_again_so_often_and_no_more(world: World, installed: Receiver) -> None:
+def test_a_run_that_crashes_is_retried_up_to_the_limit(world: World, webhook: Receiver) -> None:
     with serving(world) as server:
         lose(server)
-    run_id = ask(world)
+    run_id = create_run(world)
     for _ in range(2):
-        put(run_id, Pending(), Running(), Crashed(message="killed"))
+        set_states(run_id, Pending(), Running(), Crashed(message="killed"))
         wait_for(run_id, "AwaitingRetry")
-    put(run_id, Pending(), Running(), Crashed(message="killed"))
-    installed.wait_for("prefect.flow-run.Crashed", run_id)
+    set_states(run_id, Pending(), Running(), Crashed(message="killed"))
+    webhook.wait_for("prefect.flow-run.Crashed", run_id)
     time.sleep(5)
-    assert states(run_id)[-1] == "Crashed"
-    assert states(run_id).count("AwaitingRetry") == 2
+    assert states_of(run_id)[-1] == "Crashed"
+    assert states_of(run_id).count("AwaitingRetry") == 2
 
 
-def test_a_run_that_crashes_before_it_starts_is_not_run_again(world: World, installed: Receiver) -> None:
-    run_id = ask(world)
-    put(run_id, Pending(), Crashed(message="no room"))
-    assert "Execution 0: no room" in installed.wait_for("prefect.flow-run.Crashed", run_id)["text"]
-    put(run_id, Pending(), Running(), Crashed(message="killed"))
+def test_a_run_that_crashes_before_it_starts_is_not_retried(world: World, webhook: Receiver) -> None:
+    run_id = create_run(world)
+    set_states(run_id, Pending(), Crashed(message="no room"))
+    assert "Execution 0: no room" in webhook.wait_for("prefect.flow-run.Crashed", run_id)["text"]
+    set_states(run_id, Pending(), Running(), Crashed(message="killed"))
     wait_for(run_id, "AwaitingRetry")
-    put(run_id, Pending(), Crashed(message="no room"))
+    set_states(run_id, Pending(), Crashed(message="no room"))
     time.sleep(5)
-    assert states(run_id)[-1] == "Crashed"
+    assert states_of(run_id)[-1] == "Crashed"
 
 
-def test_a_run_that_ended_or_is_handed_back_is_not_taken_for_lost(world: World, installed: Receiver) -> None:
+def test_a_run_that_ended_or_is_handed_back_is_not_considered_lost(world: World, webhook: Receiver) -> None:
     from prefect.events import emit_event  # noqa: PLC0415
 
     waiting = State[Any](type=StateType.SCHEDULED, name="AwaitingRetry")
-    run_ids = [ask(world), ask(world)]
+    run_ids = [create_run(world), create_run(world)]
     for run_id, state in zip(run_ids, (waiting, State[Any](type=StateType.CANCELLING)), strict=True):
-        put(run_id, Pending(), Running())
+        set_states(run_id, Pending(), Running())
         with get_client(sync_client=True) as client:
             flow_id = client.read_flow_run(UUID(run_id)).flow_id
         flow = {"prefect.resource.id": f"prefect.flow.{flow_id}", "prefect.resource.role": "flow"}
@@ -139,22 +139,24 @@ def test_a_run_that_ended_or_is_handed_back_is_not_taken_for_lost(world: World, 
             related=[{**flow, "prefect.resource.name": "implement"}],
         )
         flush()
-        time.sleep(5)  # a busy server hears of the heartbeat first all the same
-        put(run_id, state)
+        time.sleep(5)  # so that even a busy server handles the heartbeat first
+        set_states(run_id, state)
     time.sleep(45)
-    assert [states(run_id)[-1] for run_id in run_ids] == ["AwaitingRetry", "Cancelling"]
-    assert installed.asked == []
-    put(run_ids[0], Crashed())
+    assert [states_of(run_id)[-1] for run_id in run_ids] == ["AwaitingRetry", "Cancelling"]
+    assert webhook.asked == []
+    set_states(run_ids[0], Crashed())
 
 
-def test_a_failure_and_nothing_to_change_are_told(world: World, run: Callable[..., Run], installed: Receiver) -> None:
+def test_a_failure_and_a_run_without_changes_send_notifications(
+    world: World, run: Callable[..., Run], webhook: Receiver
+) -> None:
     world.script(Turn('There is nothing to do: "all" is <well>.'))
-    nothing = run()
-    refused = run(branch_name="not a branch")
+    run_without_changes = run()
+    refused_run = run(branch_name="not a branch")
     flush()
-    told = installed.wait_for("claude-code.run.no-changes", nothing.id)
-    assert told["payload"]["summary"] == 'There is nothing to do: "all" is <well>.'
-    assert "Nothing to change" in told["text"]
-    told = installed.wait_for("claude-code.run.failed", refused.id)
-    assert "failed: InvalidBranchName\n" in told["text"]
-    assert told["payload"]["url"] in told["text"]
+    notification = webhook.wait_for("claude-code.run.no-changes", run_without_changes.id)
+    assert notification["payload"]["summary"] == 'There is nothing to do: "all" is <well>.'
+    assert "Nothing to change" in notification["text"]
+    notification = webhook.wait_for("claude-code.run.failed", refused_run.id)
+    assert "failed: InvalidBranchName\n" in notification["text"]
+    assert notification["payload"]["url"] in notification["text"]

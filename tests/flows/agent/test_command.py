@@ -1,4 +1,4 @@
-"""Claude Code's command line and environment: exactly what we hand over, and nothing of the host's secrets."""
+"""Claude Code's command line and environment are exactly as specified, and hold none of the host's secrets."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.agent.command import PASSED_ON, TOOLS, Session, argv, binary, environment
+from flows.agent.command import INHERITED_VARIABLES, TOOLS, Session, argv, binary, environment
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import Limits
@@ -19,7 +19,7 @@ BASE = {"HOME": "/run/agent/home", "TMPDIR": "/run/agent/tmp", "CLAUDE_CODE_HEAD
 GATEWAY = "http://127.0.0.1:4567"
 TOKEN = "gateway-token"
 SECRET = "do-not-leak"
-OF_THE_HOST = (
+HOST_VARIABLES = (
     "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "ANTHROPIC_BEDROCK_BASE_URL",
     "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL",
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
@@ -34,14 +34,14 @@ OF_THE_HOST = (
     "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_OAUTH_TOKEN", "HOME", "TMPDIR", "USER", "LOGNAME",
     "SHELL", "CI", "DATABASE_URL", "KUBECONFIG", "NPM_TOKEN",
 )  # fmt: skip
-HOSTILE = {**dict.fromkeys(OF_THE_HOST, SECRET), "PATH": "/usr/bin:/bin"}
-COMMON = {
+HOSTILE_ENVIRONMENT = {**dict.fromkeys(HOST_VARIABLES, SECRET), "PATH": "/usr/bin:/bin"}
+COMMON_VARIABLES = {
     *BASE,
     "PATH", "LANG", "SHELL", "CI", "GIT_TERMINAL_PROMPT", "CLAUDE_CONFIG_DIR",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
     "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_DEFAULT_HAIKU_MODEL",
 }  # fmt: skip
-OF_PROVIDER: dict[Provider, dict[str, str]] = {
+PROVIDER_VARIABLES: dict[Provider, dict[str, str]] = {
     "anthropic": {"ANTHROPIC_BASE_URL": GATEWAY, "ANTHROPIC_AUTH_TOKEN": TOKEN},
     "bedrock": {
         "CLAUDE_CODE_USE_BEDROCK": "1",
@@ -51,7 +51,7 @@ OF_PROVIDER: dict[Provider, dict[str, str]] = {
 }
 
 
-def built(session: Session = SESSION, **options: Any) -> list[str]:  # noqa: ANN401 (any field of the options)
+def command_line(session: Session = SESSION, **options: Any) -> list[str]:  # noqa: ANN401 (any field of the options)
     return argv(
         Path("/opt/claude"), ClaudeCodeOptions(**options), session, Path("/run/config"), Path("/run/instructions")
     )
@@ -59,7 +59,7 @@ def built(session: Session = SESSION, **options: Any) -> list[str]:  # noqa: ANN
 
 def test_the_whole_command_line() -> None:
     limits = Limits(max_turns=7, max_budget_usd=1.5)
-    assert built(claude_model_id="the-model", limits=limits) == [
+    assert command_line(claude_model_id="the-model", limits=limits) == [
         "/opt/claude",
         "-p",
         "--output-format=stream-json",
@@ -78,80 +78,80 @@ def test_the_whole_command_line() -> None:
 
 
 def test_a_session_that_exists_is_resumed_and_a_new_one_gets_its_id() -> None:
-    new, old = built(Session("abc", resumes=False)), built(Session("abc", resumes=True))
+    new, old = command_line(Session("abc", resumes=False)), command_line(Session("abc", resumes=True))
     assert "--session-id=abc" in new
     assert "--resume=abc" in old
-    assert not [part for part in new if part.startswith("--resume")]
-    assert not [part for part in old if part.startswith("--session-id")]
+    assert not [argument for argument in new if argument.startswith("--resume")]
+    assert not [argument for argument in old if argument.startswith("--session-id")]
 
 
 @pytest.mark.parametrize(("limit", "flag"), [("max_turns", "--max-turns=")])
-def test_a_limit_of_zero_leaves_its_flag_out_and_only_that(limit: str, flag: str) -> None:
-    without = built(limits=Limits.model_validate({limit: 0}))
-    assert not [part for part in without if part.startswith(flag)]
-    assert len(without) == len(built()) - 1
-    assert [part for part in built() if part.startswith(flag)]
+def test_a_limit_of_zero_omits_its_flag_and_no_other(limit: str, flag: str) -> None:
+    arguments = command_line(limits=Limits.model_validate({limit: 0}))
+    assert not [argument for argument in arguments if argument.startswith(flag)]
+    assert len(arguments) == len(command_line()) - 1
+    assert [argument for argument in command_line() if argument.startswith(flag)]
 
 
 @pytest.mark.parametrize("mode", ["plan", "bypassPermissions"])
-def test_the_settings_permission_mode_is_asked_for(mode: str) -> None:
-    assert f"--permission-mode={mode}" in built(claude_settings={"permissions": {"defaultMode": mode}})
+def test_the_permission_mode_comes_from_the_settings(mode: str) -> None:
+    assert f"--permission-mode={mode}" in command_line(claude_settings={"permissions": {"defaultMode": mode}})
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
-def test_an_unnamed_model_is_the_providers_default(provider: Provider) -> None:
-    assert f"--model={ClaudeCodeOptions(provider=provider).model_id}" in built(provider=provider)
+def test_without_a_model_id_the_providers_default_is_used(provider: Provider) -> None:
+    assert f"--model={ClaudeCodeOptions(provider=provider).model_id}" in command_line(provider=provider)
 
 
-def test_no_tool_that_waits_for_somebody_is_offered() -> None:
+def test_no_tool_that_waits_for_a_person_is_offered() -> None:
     assert not {"CronCreate", "ScheduleWakeup", "SendMessage", "EnterWorktree", "AskUserQuestion"} & set(TOOLS)
     assert {"Bash", "Read", "Write", "Edit"} <= set(TOOLS)
 
 
-def surroundings(provider: Provider, host: dict[str, str], **options: Any) -> dict[str, str]:  # noqa: ANN401 (as above)
+def agent_environment(provider: Provider, host: dict[str, str], **options: Any) -> dict[str, str]:  # noqa: ANN401 (as above)
     return environment(ClaudeCodeOptions(provider=provider, **options), GATEWAY, TOKEN, BASE, host)
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
-def test_nothing_of_a_hostile_host_environment_gets_through(provider: Provider) -> None:
-    env = surroundings(provider, HOSTILE)
-    assert env.keys() == COMMON | OF_PROVIDER[provider].keys()
-    assert SECRET not in json.dumps(env)
-    assert {name: env[name] for name in OF_PROVIDER[provider]} == OF_PROVIDER[provider]
-    assert {name: env[name] for name in BASE} == BASE
-    assert env["PATH"] == "/usr/bin:/bin"
-    assert env["CLAUDE_CONFIG_DIR"] == "/run/agent/home/.claude"
-    assert env["ANTHROPIC_CUSTOM_HEADERS"] == f"{GATEWAY_TOKEN_HEADER}: {TOKEN}"
-    assert env["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == ClaudeCodeOptions(provider=provider).model_id
+def test_a_hostile_host_environment_does_not_reach_the_agent(provider: Provider) -> None:
+    variables = agent_environment(provider, HOSTILE_ENVIRONMENT)
+    assert variables.keys() == COMMON_VARIABLES | PROVIDER_VARIABLES[provider].keys()
+    assert SECRET not in json.dumps(variables)
+    assert {name: variables[name] for name in PROVIDER_VARIABLES[provider]} == PROVIDER_VARIABLES[provider]
+    assert {name: variables[name] for name in BASE} == BASE
+    assert variables["PATH"] == "/usr/bin:/bin"
+    assert variables["CLAUDE_CONFIG_DIR"] == "/run/agent/home/.claude"
+    assert variables["ANTHROPIC_CUSTOM_HEADERS"] == f"{GATEWAY_TOKEN_HEADER}: {TOKEN}"
+    assert variables["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == ClaudeCodeOptions(provider=provider).model_id
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
-def test_an_empty_host_environment_is_enough(provider: Provider) -> None:
-    env = surroundings(provider, {})
-    assert env.keys() == COMMON | OF_PROVIDER[provider].keys()
-    assert env["PATH"] == os.defpath
-    assert env["LANG"] == "C.UTF-8"
+def test_an_empty_host_environment_is_sufficient(provider: Provider) -> None:
+    variables = agent_environment(provider, {})
+    assert variables.keys() == COMMON_VARIABLES | PROVIDER_VARIABLES[provider].keys()
+    assert variables["PATH"] == os.defpath
+    assert variables["LANG"] == "C.UTF-8"
 
 
-def test_the_language_the_time_zone_and_public_certificates_are_passed_on() -> None:
-    host = {name: f"/host/{name}" for name in PASSED_ON}
-    env = surroundings("anthropic", host)
-    assert {name: env[name] for name in PASSED_ON} == host
-    assert env.keys() == COMMON | OF_PROVIDER["anthropic"].keys() | set(PASSED_ON)
+def test_language_time_zone_and_public_certificates_are_inherited() -> None:
+    host = {name: f"/host/{name}" for name in INHERITED_VARIABLES}
+    variables = agent_environment("anthropic", host)
+    assert {name: variables[name] for name in INHERITED_VARIABLES} == host
+    assert variables.keys() == COMMON_VARIABLES | PROVIDER_VARIABLES["anthropic"].keys() | set(INHERITED_VARIABLES)
 
 
 def test_the_prompt_cache_is_disabled_on_request_only() -> None:
-    assert "DISABLE_PROMPT_CACHING" not in surroundings("bedrock", {})
-    assert surroundings("bedrock", {}, disable_prompt_cache=True)["DISABLE_PROMPT_CACHING"] == "1"
+    assert "DISABLE_PROMPT_CACHING" not in agent_environment("bedrock", {})
+    assert agent_environment("bedrock", {}, disable_prompt_cache=True)["DISABLE_PROMPT_CACHING"] == "1"
 
 
-def test_our_own_virtual_environment_is_not_on_the_agents_path() -> None:
-    ours = str(Path(sys.prefix) / "bin")
-    path = os.pathsep.join(["/usr/local/bin", ours, "", "/usr/bin"])
-    assert surroundings("bedrock", {"PATH": path})["PATH"] == "/usr/local/bin:/usr/bin"
+def test_this_programs_virtual_environment_is_not_on_the_agents_path() -> None:
+    own_scripts = str(Path(sys.prefix) / "bin")
+    path = os.pathsep.join(["/usr/local/bin", own_scripts, "", "/usr/bin"])
+    assert agent_environment("bedrock", {"PATH": path})["PATH"] == "/usr/local/bin:/usr/bin"
 
 
-def test_the_binary_is_there_and_can_be_executed() -> None:
+def test_the_binary_exists_and_is_executable() -> None:
     assert binary().is_file()
     assert os.access(binary(), os.X_OK)
     assert binary().stat().st_size > 10 * 2**20

@@ -1,7 +1,7 @@
-"""Claude Code's events as types: what each line means, and that any JSON means something harmless."""
+"""Each event of Claude Code is parsed into its type, and any JSON is accepted."""
 
+import dataclasses
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ FIELDS = [
 # fmt: on
 
 
-def message(role: str, *blocks: object, **more: object) -> dict[str, Any]:
-    return {"type": role, "message": {"role": role, "content": list(blocks)}, "timestamp": AT, **more}
+def message(role: str, *blocks: object, **fields: object) -> dict[str, Any]:
+    return {"type": role, "message": {"role": role, "content": list(blocks)}, "timestamp": AT, **fields}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def message(role: str, *blocks: object, **more: object) -> dict[str, Any]:
     ],
     ids=range(15),
 )  # fmt: skip
-def test_each_event_has_its_type(value: dict[str, Any], events: list[Event]) -> None:
+def test_each_event_is_parsed_into_its_type(value: dict[str, Any], events: list[Event]) -> None:
     assert list(typed_events(value)) == events
 
 
@@ -93,7 +93,7 @@ def test_each_event_has_its_type(value: dict[str, Any], events: list[Event]) -> 
         ({"a": 1}, '{\n "a": 1\n}'),
     ],
 )
-def test_the_content_of_a_tools_result_is_text(content: object, text: str) -> None:
+def test_the_content_of_a_tool_result_is_available_as_text(content: object, text: str) -> None:
     assert ToolResult("t", content, is_error=False, detail=None).text == text
 
 
@@ -111,14 +111,14 @@ def test_the_content_of_a_tools_result_is_text(content: object, text: str) -> No
         max_size=3,
     ),
 )
-def test_any_object_is_at_least_one_event_with_fields_of_their_types(
-    kind: object, more: dict[str, Any], blocks: list[dict[str, Any]]
+def test_any_object_becomes_at_least_one_event_with_correctly_typed_fields(
+    kind: object, fields: dict[str, Any], blocks: list[dict[str, Any]]
 ) -> None:
-    value = {"type": kind, "message": {"content": blocks}, **more}
+    value = {"type": kind, "message": {"content": blocks}, **fields}
     events = list(typed_events(value))
     assert events
     for event in events:
-        types = {field.name: str(field.type) for field in fields(event)}
+        types = {field.name: str(field.type) for field in dataclasses.fields(event)}
         for name, type_ in types.items():
             if type_ in {"str", "bool", "int"}:
                 assert type(getattr(event, name)).__name__ == type_
@@ -128,16 +128,16 @@ def test_any_object_is_at_least_one_event_with_fields_of_their_types(
 
 @settings(deadline=None)
 @given(st.binary(max_size=60) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
-def test_any_line_can_be_read(line: bytes) -> None:
+def test_any_line_can_be_parsed(line: bytes) -> None:
     assert all(isinstance(event, Event) for event in read_events(line))
 
 
 def test_only_one_module_knows_the_json_of_the_events() -> None:
     root = Path(__file__).parents[3] / "flows"
     names = ("tool_use_id", "parent_tool_use_id", "api_retry", "compact_boundary", "num_turns")
-    knowing = {
+    modules = {
         path.relative_to(root).as_posix()
         for path in root.rglob("*.py")
         if any(f'"{name}"' in path.read_text() for name in names)
     }
-    assert knowing == {"agent/event_parser.py"}
+    assert modules == {"agent/event_parser.py"}

@@ -1,4 +1,4 @@
-"""Claude Code's event stream: lines whatever the chunks, events whatever the bytes."""
+"""Claude Code's event stream: any chunks are joined into lines, and any bytes are parsed."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-def framed(framer: LineFramer, chunks: Iterable[bytes]) -> list[bytes]:
+def split_lines(framer: LineFramer, chunks: Iterable[bytes]) -> list[bytes]:
     return [*(line for chunk in chunks for line in framer.feed(chunk)), framer.rest()]
 
 
@@ -25,22 +25,22 @@ def framed(framer: LineFramer, chunks: Iterable[bytes]) -> list[bytes]:
 @given(
     st.lists(st.binary(max_size=20) | st.sampled_from([b"\n", b"\n\n", b"a\r\n", b"", b"\xc3", b"\xa9"]), max_size=20)
 )
-def test_lines_are_the_same_however_the_stream_is_cut(chunks: list[bytes]) -> None:
-    assert framed(LineFramer(), chunks) == b"".join(chunks).split(b"\n")
+def test_lines_do_not_depend_on_how_the_stream_is_chunked(chunks: list[bytes]) -> None:
+    assert split_lines(LineFramer(), chunks) == b"".join(chunks).split(b"\n")
 
 
 @settings(deadline=None)
 @given(st.lists(st.text("ab\n", max_size=12).map(str.encode), max_size=20), st.integers(min_value=0, max_value=8))
-def test_a_line_over_the_limit_comes_out_empty_and_no_other_does(chunks: list[bytes], limit: int) -> None:
+def test_only_lines_over_the_limit_become_empty(chunks: list[bytes], limit: int) -> None:
     lines = b"".join(chunks).split(b"\n")
-    assert framed(LineFramer(limit), chunks) == [line if len(line) <= limit else b"" for line in lines]
+    assert split_lines(LineFramer(limit), chunks) == [line if len(line) <= limit else b"" for line in lines]
 
 
-def test_an_over_long_line_is_not_kept_in_memory_while_it_comes() -> None:
+def test_an_overlong_line_is_not_buffered_in_memory() -> None:
     framer = LineFramer(limit=1000)
     for _ in range(5000):
         assert list(framer.feed(b"x" * 500)) == []
-    assert sum(len(part) for part in framer._parts) <= 1000
+    assert sum(len(chunk) for chunk in framer._chunks) <= 1000
     assert list(framer.feed(b'\n{"type": "result"}\nrest')) == [b"", b'{"type": "result"}']
     assert framer.rest() == b"rest"
     assert framer.rest() == b""
@@ -68,11 +68,11 @@ def test_an_over_long_line_is_not_kept_in_memory_while_it_comes() -> None:
     ],
     ids=range(16),
 )
-def test_a_line_is_an_event_or_nothing(line: bytes, event: dict[str, Any]) -> None:
+def test_a_line_is_parsed_as_an_object_or_as_empty(line: bytes, event: dict[str, Any]) -> None:
     assert parse(line) == event
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=60) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
-def test_any_line_is_an_event_or_nothing(line: bytes) -> None:
+def test_any_line_is_parsed_as_an_object(line: bytes) -> None:
     assert isinstance(parse(line), dict)

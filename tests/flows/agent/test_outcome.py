@@ -1,4 +1,4 @@
-"""How a run of the agent is judged, by what the real binary was seen to leave behind in each case."""
+"""Each way in which the agent's run can end is judged correctly. The cases were observed with the real binary."""
 
 from dataclasses import replace
 from typing import Any
@@ -38,23 +38,23 @@ SUCCESS: dict[str, Any] = {
 NO_OUTPUT = AgentRun(None, 1, "")
 
 
-def failed(status: int | None, said: str) -> dict[str, Any]:
-    """An API error: `subtype` says success all the same."""
-    return {**SUCCESS, "is_error": True, "api_error_status": status, "result": said, "terminal_reason": "api_error"}
+def api_error(status: int | None, message: str) -> dict[str, Any]:
+    """Return the result event of an API error. Its `subtype` is `success` nevertheless."""
+    return {**SUCCESS, "is_error": True, "api_error_status": status, "result": message, "terminal_reason": "api_error"}
 
 
-def typed(result: dict[str, Any]) -> Result:
+def parse_result(result: dict[str, Any]) -> Result:
     [event] = typed_events(result)
     assert isinstance(event, Result)
     return event
 
 
-def ended(result: dict[str, Any], exit_status: int | None = 0) -> AgentRun:
-    return AgentRun(typed(result), exit_status, "", spoke=True)
+def run_with(result: dict[str, Any], exit_status: int | None = 0) -> AgentRun:
+    return AgentRun(parse_result(result), exit_status, "", model_replied=True)
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "error", "retryable"),
+    ("status", "message", "error", "retryable"),
     [
         (401, "Not logged in · Please run /login", errors.ModelAccessDenied, False),
         (403, "Failed to authenticate. API Error: 403 no", errors.ModelAccessDenied, False),
@@ -83,64 +83,67 @@ def ended(result: dict[str, Any], exit_status: int | None = 0) -> AgentRun:
         (402, "API Error: 402 credit", errors.AgentFailed, False),
     ],
 )
-def test_an_api_error_has_a_name_though_its_subtype_is_success(
-    status: int | None, said: str, error: type[errors.RunError], retryable: bool
+def test_an_api_error_has_a_name_although_its_subtype_is_success(
+    status: int | None, message: str, error: type[errors.RunError], retryable: bool
 ) -> None:
     with pytest.raises(errors.RunError) as caught:
-        judge(ended(failed(status, said), 1), OPTIONS)
+        judge(run_with(api_error(status, message), 1), OPTIONS)
     assert type(caught.value) is error
     assert caught.value.retryable is retryable
-    assert "bedrock model 'the-model'" in str(caught.value) or said in str(caught.value)
+    assert "bedrock model 'the-model'" in str(caught.value) or message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("run", "error", "retryable", "said"),
+    ("run", "error", "retryable", "message"),
     [
-        (ended({**SUCCESS, "subtype": "error_max_turns", "is_error": True}, 1),
+        (run_with({**SUCCESS, "subtype": "error_max_turns", "is_error": True}, 1),
          errors.TurnLimitReached, False, "7 turns: raise limits.max_turns"),
-        (replace(ended(failed(403, "the run's budget is used up"), 1), over_budget=True, cost_usd=1.51),
-         errors.BudgetExceeded, False, r"\$1.51 of \$1.50: raise limits.max_budget_usd"),
-        (AgentRun(None, 1, "", over_budget=True, cost_usd=1.51), errors.BudgetExceeded, False, r"\$1.51 of \$1.50"),
-        (replace(ended(failed(403, "denied"), 1), cost_usd=1.4), errors.ModelAccessDenied, False, "denied"),
-        (ended({**SUCCESS, "subtype": "error_during_execution", "is_error": True, "result": "", "errors": ["broke"]}),
+        (replace(run_with(api_error(403, "the run's budget is used up"), 1), over_budget=True, cost_usd=1.51),
+         errors.BudgetExceeded, False, r"\$1.51, and the budget is \$1.50: raise limits.max_budget_usd"),
+        (AgentRun(None, 1, "", over_budget=True, cost_usd=1.51),
+         errors.BudgetExceeded, False, r"\$1.51, and the budget is \$1.50"),
+        (replace(run_with(api_error(403, "denied"), 1), cost_usd=1.4), errors.ModelAccessDenied, False, "denied"),
+        (run_with({**SUCCESS, "subtype": "error_during_execution", "is_error": True, "result": "",
+                   "errors": ["broke"]}),
          errors.AgentFailed, False, "broke"),
-        (ended({**SUCCESS, "subtype": "error_during_execution"}), errors.AgentFailed, False, "error"),
-        (ended({"type": "result"}, 0), errors.AgentFailed, False, "error"),
-        (AgentRun(typed(SUCCESS), 0, "", spoke=False), errors.AgentFailed, False, "the model never answered"),
+        (run_with({**SUCCESS, "subtype": "error_during_execution"}), errors.AgentFailed, False, "error"),
+        (run_with({"type": "result"}, 0), errors.AgentFailed, False, "error"),
+        (AgentRun(parse_result(SUCCESS), 0, "", model_replied=False),
+         errors.AgentFailed, False, "the model never replied"),
         (AgentRun(None, 1, "Error: Input must be provided either through stdin or as a prompt argument"),
          errors.AgentFailed, False, "Input must be provided"),
         (AgentRun(None, 1, "error: unknown option '--x'"), errors.AgentFailed, False, "unknown option"),
-        (NO_OUTPUT, errors.AgentFailed, False, "it said nothing"),
-        (AgentRun(None, -9, "", spoke=True), errors.AgentCrashed, True, "exit status -9"),
+        (NO_OUTPUT, errors.AgentFailed, False, "no output"),
+        (AgentRun(None, -9, "", model_replied=True), errors.AgentCrashed, True, "exit status -9"),
         (AgentRun(None, -11, "Segmentation fault"), errors.AgentCrashed, True, "Segmentation fault"),
-        (AgentRun(None, 0, "", spoke=True), errors.AgentCrashed, True, "without a result"),
-        (AgentRun(None, 143, "", spoke=True), errors.AgentCrashed, True, "143"),
-        (AgentRun(None, 1, "TypeError: x is not a function", spoke=True),
+        (AgentRun(None, 0, "", model_replied=True), errors.AgentCrashed, True, "without a result"),
+        (AgentRun(None, 143, "", model_replied=True), errors.AgentCrashed, True, "143"),
+        (AgentRun(None, 1, "TypeError: x is not a function", model_replied=True),
          errors.AgentCrashed, True, "without a result"),
-        (AgentRun(None, None, "", ended_for="timeout", spoke=True),
+        (AgentRun(None, None, "", end_reason="timeout", model_replied=True),
          errors.AgentTimeout, False, "60 s: raise limits.agent_timeout_seconds"),
-        (AgentRun(typed(SUCCESS), None, "", ended_for="timeout", spoke=True), errors.AgentTimeout, False, "60 s"),
-        (AgentRun(None, None, "", ended_for="stall"), errors.AgentStalled, True, "nothing for 30 s"),
-        (AgentRun(typed(failed(500, "x")), None, "", ended_for="stall", spoke=True), errors.AgentStalled, True, "30 s"),
+        (AgentRun(parse_result(SUCCESS), None, "", end_reason="timeout", model_replied=True),
+         errors.AgentTimeout, False, "60 s"),
+        (AgentRun(None, None, "", end_reason="stall"), errors.AgentStalled, True, "no output for 30 s"),
+        (AgentRun(parse_result(api_error(500, "x")), None, "", end_reason="stall", model_replied=True),
+         errors.AgentStalled, True, "30 s"),
     ],
     ids=[
         "max turns", "max budget", "budget without a result", "403 within the budget",
-        "SIGINT", "error without is_error", "bare result", "nothing spoken", "empty prompt",
+        "SIGINT", "error without is_error", "bare result", "no reply of the model", "empty prompt",
         "bad flag", "silent exit", "SIGKILL", "SIGSEGV", "exit 0 without result", "SIGTERM", "exit 1 in the middle",
         "timeout", "timeout after a result", "stall", "stall after an error",
     ],
 )  # fmt: skip
-def test_an_end_that_is_no_success_has_a_name(
-    run: AgentRun, error: type[errors.RunError], retryable: bool, said: str
-) -> None:
-    with pytest.raises(errors.RunError, match=said) as caught:
+def test_every_failure_has_a_name(run: AgentRun, error: type[errors.RunError], retryable: bool, message: str) -> None:
+    with pytest.raises(errors.RunError, match=message) as caught:
         judge(run, OPTIONS)
     assert type(caught.value) is error
     assert caught.value.retryable is retryable
 
 
 def test_a_success_is_reported_with_what_it_took() -> None:
-    assert judge(replace(ended(SUCCESS), cost_usd=0.5), OPTIONS) == AgentReport(
+    assert judge(replace(run_with(SUCCESS), cost_usd=0.5), OPTIONS) == AgentReport(
         summary="All done.",
         turns=4,
         cost_usd=0.5,
@@ -152,28 +155,28 @@ def test_a_success_is_reported_with_what_it_took() -> None:
 
 
 @pytest.mark.parametrize("exit_status", [0, 1, None, -9])
-def test_a_good_result_counts_whatever_became_of_the_process_after_it(exit_status: int | None) -> None:
-    assert judge(ended(SUCCESS, exit_status), OPTIONS).summary == "All done."
+def test_a_good_result_counts_for_any_exit_status(exit_status: int | None) -> None:
+    assert judge(run_with(SUCCESS, exit_status), OPTIONS).summary == "All done."
 
 
-def test_a_success_counts_though_a_request_beside_it_was_over_the_budget() -> None:
-    assert judge(replace(ended(SUCCESS), over_budget=True), OPTIONS).summary == "All done."
+def test_a_success_counts_even_if_another_request_exceeded_the_budget() -> None:
+    assert judge(replace(run_with(SUCCESS), over_budget=True), OPTIONS).summary == "All done."
 
 
 def test_denied_tools_are_reported_with_a_success() -> None:
     denials = [{"tool_name": "WebFetch", "tool_use_id": "1", "tool_input": {}}, {"tool_name": "Bash"}]
-    report = judge(ended({**SUCCESS, "permission_denials": denials}), OPTIONS)
+    report = judge(run_with({**SUCCESS, "permission_denials": denials}), OPTIONS)
     assert report.permission_denials == ("WebFetch", "Bash")
 
 
-def test_a_success_without_its_other_fields_is_a_report_of_nothing() -> None:
+def test_a_success_without_other_fields_gives_an_empty_report() -> None:
     bare = {"type": "result", "subtype": "success"}
-    assert judge(ended(bare), OPTIONS) == AgentReport("", 0, 0.0, 0.0, "", {}, ())
+    assert judge(run_with(bare), OPTIONS) == AgentReport("", 0, 0.0, 0.0, "", {}, ())
 
 
-def test_a_long_error_is_shown_in_part() -> None:
+def test_a_long_error_is_shortened() -> None:
     with pytest.raises(errors.AgentFailed) as caught:
-        judge(ended(failed(400, "x" * 10_000), 1), OPTIONS)
+        judge(run_with(api_error(400, "x" * 10_000), 1), OPTIONS)
     assert 400 < len(str(caught.value)) < 700
     with pytest.raises(errors.AgentFailed) as caught:
         judge(AgentRun(None, 1, "x" * 10_000 + "the end"), OPTIONS)
@@ -183,7 +186,7 @@ def test_a_long_error_is_shown_in_part() -> None:
 
 def test_a_secret_at_the_cut_of_a_long_error_is_redacted() -> None:
     token = "ghp_" + "a1B2" * 9
-    for run in (ended(failed(400, "x" * 480 + token), 1), AgentRun(None, 1, token + "x" * 480)):
+    for run in (run_with(api_error(400, "x" * 480 + token), 1), AgentRun(None, 1, token + "x" * 480)):
         with pytest.raises(errors.AgentFailed) as caught:
             judge(run, OPTIONS)
         assert "a1B2" not in str(caught.value)
@@ -195,7 +198,7 @@ JSON_VALUES = st.recursive(
     max_leaves=4,
 )
 RESULTS = st.fixed_dictionaries({}, optional=dict.fromkeys([*SUCCESS, "errors"], JSON_VALUES)).map(
-    lambda strange: {**SUCCESS, **strange, "type": "result"}
+    lambda odd_fields: {**SUCCESS, **odd_fields, "type": "result"}
 )
 
 
@@ -204,13 +207,13 @@ RESULTS = st.fixed_dictionaries({}, optional=dict.fromkeys([*SUCCESS, "errors"],
 @example({**SUCCESS, "num_turns": "four"}, True)  # noqa: FBT003 (Hypothesis takes positions)
 @example({**SUCCESS, "total_cost_usd": []}, True)  # noqa: FBT003 (as above)
 @example({**SUCCESS, "num_turns": float("inf")}, True)  # noqa: FBT003 (as above)
-@example({**failed(None, ""), "api_error_status": []}, True)  # noqa: FBT003 (as above)
-def test_fields_of_unexpected_types_give_a_report_or_a_named_error(result: dict[str, Any], spoke: bool) -> None:
+@example({**api_error(None, ""), "api_error_status": []}, True)  # noqa: FBT003 (as above)
+def test_fields_of_unexpected_types_give_a_report_or_a_named_error(result: dict[str, Any], model_replied: bool) -> None:
     # The agent's own children can write into this stream: they have its uid.
     try:
-        report = judge(AgentRun(typed(result), 0, "", spoke=spoke), OPTIONS)
+        report = judge(AgentRun(parse_result(result), 0, "", model_replied=model_replied), OPTIONS)
     except errors.RunError:
         return
     assert result["subtype"] == "success"
-    assert spoke
+    assert model_replied
     assert isinstance(report.turns, int)

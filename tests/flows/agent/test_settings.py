@@ -1,4 +1,4 @@
-"""Claude Code's settings file and permission mode, as a run's settings ask for them."""
+"""Claude Code's settings file and permission mode follow the run's settings."""
 
 import json
 from typing import Any
@@ -9,14 +9,14 @@ from flows.agent.settings import permission_mode, settings_file
 from flows.parameters.claude_settings import DEFAULT_SETTINGS
 
 
-def test_the_settings_file_leaves_commits_unattributed_unless_the_settings_say_otherwise() -> None:
+def test_commits_have_no_attribution_unless_the_settings_add_one() -> None:
     assert json.loads(settings_file(DEFAULT_SETTINGS)) == {"attribution": {"commit": "", "pr": ""}, **DEFAULT_SETTINGS}
-    own = {"attribution": {"commit": "By Claude", "pr": ""}}
-    assert json.loads(settings_file(own)) == own
+    custom = {"attribution": {"commit": "By Claude", "pr": ""}}
+    assert json.loads(settings_file(custom)) == custom
 
 
 @pytest.mark.parametrize(
-    ("given_settings", "mode"),
+    ("claude_settings", "mode"),
     [
         ({}, "acceptEdits"),
         (DEFAULT_SETTINGS, "acceptEdits"),
@@ -24,5 +24,5 @@ def test_the_settings_file_leaves_commits_unattributed_unless_the_settings_say_o
         ({"permissions": {"defaultMode": "bypassPermissions"}}, "bypassPermissions"),
     ],
 )
-def test_edits_are_accepted_unless_the_settings_ask_for_another_mode(given_settings: dict[str, Any], mode: str) -> None:
-    assert permission_mode(given_settings) == mode
+def test_edits_are_accepted_unless_the_settings_choose_another_mode(claude_settings: dict[str, Any], mode: str) -> None:
+    assert permission_mode(claude_settings) == mode

@@ -1,4 +1,4 @@
-"""AWS credentials from each place where boto3 finds them, with the faults of those who put them there."""
+"""AWS credentials from each source that boto3 reads, with the mistakes that operators make when they store them."""
 
 import json
 from collections.abc import Callable
@@ -35,8 +35,8 @@ def no_other_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 @pytest.fixture(params=["environment", "block", "process", "file"])
-def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Make:
-    """Return what puts keys at one of the places, and returns the session that finds them there."""
+def make_session(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Make:
+    """Return a function that stores keys in one of the sources and returns a session that reads them."""
 
     def session(keys: dict[str, str]) -> boto3.Session:
         values = {VARIABLES[name]: value for name, value in keys.items()}
@@ -50,24 +50,24 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
             lines = "".join(f"{name} = {value}\n" for name, value in values.items())
             (tmp_path / "credentials").write_text(f"[default]\n{lines}")
         else:
-            process(tmp_path, keys)
+            configure_credential_process(tmp_path, keys)
         return new_session("eu-west-1")
 
     return session
 
 
-def process(folder: Path, keys: dict[str, str], before: str = "") -> None:
-    """Have a program print the keys, after some shell commands, each time that boto3 signs: they expire soon."""
+def configure_credential_process(folder: Path, keys: dict[str, str], commands: str = "") -> None:
+    """Configure a program that prints the keys, after some shell commands. They expire soon, so boto3 often runs it."""
     (folder / "keys.json").write_text(json.dumps({"Version": 1, **keys, "Expiration": "EXPIRES"}))
     program = folder / "keys.sh"
     expires = "$(date -u -d '+5 minutes' +%Y-%m-%dT%H:%M:%SZ)"
-    program.write_text(f'#!/bin/sh\n{before}\nsed "s/EXPIRES/{expires}/" {folder}/keys.json\n')
+    program.write_text(f'#!/bin/sh\n{commands}\nsed "s/EXPIRES/{expires}/" {folder}/keys.json\n')
     program.chmod(0o755)
     (folder / "config").write_text(f"[default]\ncredential_process = {program}\n")
 
 
 def signed_with(session: boto3.Session) -> tuple[str | None, str | None, str | None]:
-    """Return the keys that the clients of a session sign with."""
+    """Return the keys with which the clients of a session sign."""
     credentials = session.get_credentials()
     assert credentials
     keys = credentials.get_frozen_credentials()
@@ -75,47 +75,51 @@ def signed_with(session: boto3.Session) -> tuple[str | None, str | None, str | N
     return keys.access_key, keys.secret_key, keys.token
 
 
-@pytest.mark.parametrize("around", ["", "\n", "\r\n", " ", "\ufeff"])
-def test_keys_are_signed_with_as_they_are_meant(make: Make, around: str) -> None:
-    assert signed_with(make({name: f"{value}{around}" for name, value in KEYS.items()})) == tuple(KEYS.values())
+@pytest.mark.parametrize("white_space", ["", "\n", "\r\n", " ", "\ufeff"])
+def test_white_space_around_keys_is_removed_before_signing(make_session: Make, white_space: str) -> None:
+    assert signed_with(make_session({name: f"{value}{white_space}" for name, value in KEYS.items()})) == tuple(
+        KEYS.values()
+    )
     assert {"the AWS secret access key", "the AWS session token"} <= SECRETS.found_in(" ".join(KEYS.values()))
 
 
 @pytest.mark.parametrize("name", KEYS)
-@pytest.mark.parametrize("within", ["\x1b", " ", "é", "\t"])
-def test_keys_that_cannot_be_sent_are_refused_before_anything_is_signed(make: Make, name: str, within: str) -> None:
-    check_refusal(make, name, within)
+@pytest.mark.parametrize("character", ["\x1b", " ", "é", "\t"])
+def test_keys_that_cannot_be_sent_are_refused_before_a_request_is_signed(
+    make_session: Make, name: str, character: str
+) -> None:
+    check_refusal(make_session, name, character)
 
 
 @pytest.mark.parametrize("name", KEYS)
-@pytest.mark.parametrize("make", ["block", "process"], indirect=True)
-def test_so_are_keys_that_no_encoding_can_hold(make: Make, name: str) -> None:
-    check_refusal(make, name, "\ud83d")
+@pytest.mark.parametrize("make_session", ["block", "process"], indirect=True)
+def test_keys_that_cannot_be_encoded_are_refused(make_session: Make, name: str) -> None:
+    check_refusal(make_session, name, "\ud83d")
 
 
-def check_refusal(make: Make, name: str, within: str) -> None:
+def check_refusal(make_session: Make, name: str, character: str) -> None:
     with pytest.raises(InvalidCredential) as raised:
-        signed_with(make({**KEYS, name: f"hush{within}hash"}))
-    assert not [part for part in ("hush", "hash") if part in str(raised.value)]
+        signed_with(make_session({**KEYS, name: f"hush{character}hash"}))
+    assert not [fragment for fragment in ("hush", "hash") if fragment in str(raised.value)]
     assert "from the" in str(raised.value)
 
 
 class SecretsManager(LoopbackServer):
-    """Has no secrets."""
+    """A Secrets Manager without secrets."""
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        del asked
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        del request
         exchange.reply(200, b'{"SecretList": []}')
 
 
-def test_a_client_of_the_session_sends_them(make: Make) -> None:
+def test_a_client_of_the_session_sends_the_stripped_keys(make_session: Make) -> None:
     with SecretsManager() as server:
-        session = make({name: f"{value}\n" for name, value in KEYS.items()})
+        session = make_session({name: f"{value}\n" for name, value in KEYS.items()})
         client = session.client("secretsmanager", region_name="eu-west-1", endpoint_url=server.url)
         assert client.list_secrets()["SecretList"] == []
-    [asked] = server.asked
-    assert f"Credential={KEYS['AccessKeyId']}/" in asked.headers["authorization"]
-    assert asked.headers["x-amz-security-token"] == KEYS["SessionToken"]
+    [request] = server.asked
+    assert f"Credential={KEYS['AccessKeyId']}/" in request.headers["authorization"]
+    assert request.headers["x-amz-security-token"] == KEYS["SessionToken"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_a_client_of_the_session_sends_them(make: Make) -> None:
         {"AWS_PROFILE": "a-profile"},
     ],
 )
-def test_what_boto3_cannot_read_is_named(
+def test_credentials_that_boto3_cannot_read_raise_a_named_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str]
 ) -> None:
     for name, value in variables.items():
@@ -136,8 +140,8 @@ def test_what_boto3_cannot_read_is_named(
         new_session("eu-west-1")
 
 
-def test_a_renewal_that_fails_once_is_for_the_next_try(tmp_path: Path) -> None:
-    process(tmp_path, KEYS, f"[ -e {tmp_path}/fails ] && rm {tmp_path}/fails && exit 1")
+def test_a_renewal_that_fails_once_succeeds_on_the_next_try(tmp_path: Path) -> None:
+    configure_credential_process(tmp_path, KEYS, f"[ -e {tmp_path}/fails ] && rm {tmp_path}/fails && exit 1")
     keys = AwsKeys(new_session("eu-west-1"))
     assert keys.frozen().access_key == KEYS["AccessKeyId"]
     (tmp_path / "fails").touch()
@@ -146,8 +150,8 @@ def test_a_renewal_that_fails_once_is_for_the_next_try(tmp_path: Path) -> None:
     assert keys.frozen().access_key == KEYS["AccessKeyId"]
 
 
-def test_a_renewal_that_goes_on_failing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    process(tmp_path, KEYS, f"[ -e {tmp_path}/fails ] && exit 1")
+def test_a_renewal_that_keeps_failing_raises_a_named_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_credential_process(tmp_path, KEYS, f"[ -e {tmp_path}/fails ] && exit 1")
     keys = AwsKeys(new_session("eu-west-1"))
     keys.frozen()
     (tmp_path / "fails").touch()
@@ -158,7 +162,7 @@ def test_a_renewal_that_goes_on_failing_is_named(tmp_path: Path, monkeypatch: py
         keys.frozen()
 
 
-def test_no_network_may_pass_and_no_credentials_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_error_is_transient_and_missing_credentials_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     session = boto3.Session(region_name="eu-west-1")
     with pytest.raises(AwsCredentialsMissing):
         AwsKeys(session).frozen()

@@ -1,4 +1,4 @@
-"""A secret on its way out, through the whole flow: it is stopped, the work is kept, and it is said nowhere."""
+"""A secret in a change, through the whole flow: the push is stopped, the work is saved, and no output shows it."""
 
 import base64
 import gzip
@@ -17,7 +17,7 @@ from tests.support.prefect_workers import flush
 from tests.support.runs import Run
 from tests.support.world import World
 
-SOMEBODYS_TOKEN = "ghp_" + "a1B2" * 9
+ANOTHER_TOKEN = "ghp_" + "a1B2" * 9
 
 
 def database(world: World) -> bytes:
@@ -26,10 +26,10 @@ def database(world: World) -> bytes:
 
 
 @pytest.mark.parametrize("secret", [GIT_TOKEN, API_KEY, AWS_SECRET_ACCESS_KEY], ids=["git", "anthropic", "aws"])
-def test_a_credential_that_the_agent_knows_stops_the_run_and_is_said_nowhere(
+def test_a_credential_in_the_change_stops_the_run_and_appears_in_no_output(
     world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture, secret: str
 ) -> None:
-    world.shell(f"echo {secret} > found.txt; sleep 4")  # so long that its progress is shown
+    world.shell(f"echo {secret} > found.txt; sleep 4")  # long enough for its progress to be logged
     stopped = run(provider="anthropic" if secret == API_KEY else "bedrock")
     assert isinstance(stopped.error, errors.CredentialExposed)
     assert "renew it" in str(stopped.error)
@@ -37,21 +37,21 @@ def test_a_credential_that_the_agent_knows_stops_the_run_and_is_said_nowhere(
     assert "runs echo *** > found.txt" in caplog.text
     transcript = gzip.decompress(stopped.saved_file("transcript.jsonl.gz").read_bytes())
     assert b"echo *** > found.txt" in transcript
-    said = caplog.text.encode() + transcript + database(world)
-    assert secret.encode() not in said
-    assert base64.b64encode(secret.encode()).rstrip(b"=") not in said
+    output = caplog.text.encode() + transcript + database(world)
+    assert secret.encode() not in output
+    assert base64.b64encode(secret.encode()).rstrip(b"=") not in output
     assert stopped.saved_file("change.bundle").stat().st_size
 
 
 @pytest.mark.parametrize(
     ("command", "error", "policy"),
     [
-        (f"echo {SOMEBODYS_TOKEN} > t.txt", errors.SecretInChange, {"allow_secrets_in": ["t.txt"]}),
+        (f"echo {ANOTHER_TOKEN} > t.txt", errors.SecretInChange, {"allow_secrets_in": ["t.txt"]}),
         ("mkdir .circleci; echo x > .circleci/config.yml", errors.CiFilesChanged, {"allow_ci_changes": True}),
         ("ln -s /etc/hostname l", errors.UnsafeSymlink, {"allow_outside_links": True}),
     ],
 )
-def test_a_change_that_may_not_leave_is_kept_and_the_agent_is_not_paid_twice(
+def test_a_refused_change_is_saved_and_the_agent_is_not_paid_twice(
     world: World, run: Callable[..., Run], command: str, error: type[Exception], policy: dict[str, Any]
 ) -> None:
     world.shell(command)
@@ -61,24 +61,24 @@ def test_a_change_that_may_not_leave_is_kept_and_the_agent_is_not_paid_twice(
     assert f"change.bundle: the flow deliver pushes it later (flow_run_id={stopped.id})" in str(stopped.error)
     assert (stopped.run_count("claude"), stopped.run_count("push")) == (1, 1)
     assert world.branches() == {"main"}
-    world.git("fetch", "--quiet", str(stopped.saved_file("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
-    assert world.git("diff", "--name-only", "main", "kept")
+    world.git("fetch", "--quiet", str(stopped.saved_file("change.bundle")), "refs/heads/the-branch:refs/heads/saved")
+    assert world.git("diff", "--name-only", "main", "saved")
     assert run(branch_name="allowed", policy=policy).delivered().commit
 
 
-def test_what_looks_like_a_token_is_redacted_in_log_report_result_and_transcript(
+def test_text_that_looks_like_a_token_is_redacted_in_log_report_result_and_transcript(
     world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture
 ) -> None:
     greets = Tool("Write", {"file_path": "{cwd}/hello.txt", "content": "hello\n"})
-    world.script(Turn(f"I use {SOMEBODYS_TOKEN}.", (greets,)), Turn(f"Done with {SOMEBODYS_TOKEN}."))
-    done = run()
-    assert done.delivered().summary == "Done with ***."
-    assert "Done with ***." in done.artifact()
+    world.script(Turn(f"I use {ANOTHER_TOKEN}.", (greets,)), Turn(f"Done with {ANOTHER_TOKEN}."))
+    completed = run()
+    assert completed.delivered().summary == "Done with ***."
+    assert "Done with ***." in completed.artifact()
     assert "says: I use ***." in caplog.text
-    transcript = gzip.decompress(done.saved_file("transcript.jsonl.gz").read_bytes())
+    transcript = gzip.decompress(completed.saved_file("transcript.jsonl.gz").read_bytes())
     assert b"Done with ***." in transcript
-    said = caplog.text.encode() + transcript + database(world) + done.saved_file("report.md").read_bytes()
-    assert SOMEBODYS_TOKEN.encode() not in said
+    output = caplog.text.encode() + transcript + database(world) + completed.saved_file("report.md").read_bytes()
+    assert ANOTHER_TOKEN.encode() not in output
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_what_looks_like_a_token_is_redacted_in_log_report_result_and_transcript
         ("git init -q nested && git -C nested commit -q --allow-empty -m x", errors.UnexpectedSubmodule),
     ],
 )
-def test_a_broken_or_a_nested_repository_is_named_and_the_work_is_kept(
+def test_a_broken_or_nested_repository_is_a_named_error_and_the_work_is_saved(
     world: World, run: Callable[..., Run], command: str, error: type[Exception]
 ) -> None:
-    # A script, because Claude Code itself asks before a command that removes .git.
+    # The command is in a script, because Claude Code asks for permission before it removes .git.
     world.shell(f"echo work > work.txt; printf '%s' '{command}' > $HOME/plant; sh $HOME/plant")
     stopped = run(branch_name="the-branch")
     assert type(stopped.error) is error
     assert stopped.run_count("claude") == 1
-    world.git("fetch", "--quiet", str(stopped.saved_file("change.bundle")), "refs/heads/the-branch:refs/heads/kept")
-    assert world.content("kept", "work.txt") == "work"
-    assert world.branches() == {"main", "kept"}
+    world.git("fetch", "--quiet", str(stopped.saved_file("change.bundle")), "refs/heads/the-branch:refs/heads/saved")
+    assert world.content("saved", "work.txt") == "work"
+    assert world.branches() == {"main", "saved"}
 
 
 @given(st.text(max_size=300))

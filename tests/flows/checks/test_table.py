@@ -1,4 +1,4 @@
-"""What a change may not hold, each on a commit that holds it, with the setting that allows it."""
+"""Each kind of refused change, on a commit that contains it, and the setting that allows it."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
-    **{f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    **{f"GIT_{role}_{key}": "t@example.com" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")},
 }
 GITHUB_TOKEN = "ghp_" + "a1B2" * 9
 AWS_KEY = "AKIA" + "Q2" * 8
@@ -43,8 +43,10 @@ class Repository:
         self.base = self.commit()
 
     def git(self, *arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=self.root, env=ENVIRONMENT, check=True, capture_output=True)
-        return done.stdout.decode("utf-8", "surrogateescape").strip()
+        completed_process = subprocess.run(
+            ["git", *arguments], cwd=self.root, env=ENVIRONMENT, check=True, capture_output=True
+        )
+        return completed_process.stdout.decode("utf-8", "surrogateescape").strip()
 
     def shell(self, command: str) -> None:
         subprocess.run(["bash", "-ec", command], cwd=self.root, env=ENVIRONMENT, check=True)
@@ -65,7 +67,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 @pytest.mark.parametrize(
-    ("command", "error", "named", "allowed"),
+    ("command", "error", "text", "allowed"),
     [
         ("echo x >> .github/workflows/ci.yml", errors.CiFilesChanged, "ci.yml", CI),
         ("rm .github/workflows/ci.yml", errors.CiFilesChanged, "ci.yml", CI),
@@ -102,15 +104,15 @@ def repository(tmp_path: Path) -> Repository:
         (f"echo sk-ant-api03-{'aB3_' * 20} > k", errors.SecretInChange, "'k'", {"allow_secrets_in": ("k",)}),
     ],
 )  # fmt: skip
-def test_what_is_not_allowed_is_named_with_its_file_and_the_setting_that_allows_it(
-    repository: Repository, command: str, error: type[errors.RunError], named: str, allowed: dict[str, Any]
+def test_a_refusal_names_the_file_and_the_setting_that_allows_it(
+    repository: Repository, command: str, error: type[errors.RunError], text: str, allowed: dict[str, Any]
 ) -> None:
     repository.shell(command)
-    tight: dict[str, Any] = {"max_file_mb": 2} if "max_file_mb" in allowed else {}
+    strict: dict[str, Any] = {"max_file_mb": 2} if "max_file_mb" in allowed else {}
     with pytest.raises(errors.RunError) as caught:
-        repository.check(**tight)
+        repository.check(**strict)
     assert type(caught.value) is error
-    assert named in str(caught.value)
+    assert text in str(caught.value)
     assert f"policy.{next(iter(allowed))}" in str(caught.value)
     repository.check(**allowed)
 
@@ -135,7 +137,7 @@ def test_ordinary_work_is_allowed(repository: Repository, command: str) -> None:
     repository.check()
 
 
-def test_a_secret_that_was_there_before_does_not_stop_the_work_around_it(repository: Repository) -> None:
+def test_a_secret_that_was_in_the_file_before_does_not_stop_the_work_around_it(repository: Repository) -> None:
     repository.shell(f"echo {GITHUB_TOKEN} > old.txt")
     repository.base = repository.commit()
     repository.shell("echo more >> old.txt; git mv old.txt new.txt")
@@ -163,7 +165,7 @@ def test_the_runs_own_credentials_are_never_pushed(repository: Repository, write
     assert "a-token" not in str(caught.value)
 
 
-def test_the_message_is_looked_at_as_well(repository: Repository) -> None:
+def test_the_commit_message_is_checked_as_well(repository: Repository) -> None:
     SECRETS.learn("the policies' test token", "a-token/of&the-run")
     for message, error in (
         (f"with {GITHUB_TOKEN}", errors.SecretInChange),
@@ -173,13 +175,13 @@ def test_the_message_is_looked_at_as_well(repository: Repository) -> None:
             repository.check(message)
 
 
-def test_many_files_are_named_in_part(repository: Repository) -> None:
+def test_a_message_names_only_the_first_of_many_files(repository: Repository) -> None:
     repository.shell("mkdir .circleci; for n in {10..30}; do echo > .circleci/$n; done")
     with pytest.raises(errors.CiFilesChanged, match=r"'.circleci/14', and 16 more: set"):
         repository.check()
 
 
-def test_contents_come_in_portions_that_fit_the_memory(repository: Repository) -> None:
+def test_contents_are_read_in_portions_that_fit_in_memory(repository: Repository) -> None:
     repository.shell("for n in {1..5}; do head -c 20000000 /dev/urandom > $n.bin; done")
     commit = repository.commit()
     git_dir = repository.root / ".git"
@@ -192,7 +194,7 @@ def test_contents_come_in_portions_that_fit_the_memory(repository: Repository) -
 
 
 class Sealed(errors.RunError):
-    """The made-up check's error."""
+    """The error of a check that exists only in this test."""
 
 
 def check_seal(inspection: Inspection) -> None:
@@ -200,7 +202,7 @@ def check_seal(inspection: Inspection) -> None:
         raise Sealed(f"{files} is sealed")
 
 
-def test_a_check_that_is_new_in_the_table_refuses_a_run(
+def test_a_check_that_is_added_to_the_table_can_refuse_a_run(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "CHECKS", (*table.CHECKS, check_seal))

@@ -1,4 +1,4 @@
-"""Each forge has its own pages and git user name; for an unknown host there is no guess."""
+"""Each forge has its own pages and git user name; nothing is guessed for an unknown host."""
 
 import subprocess
 from pathlib import Path
@@ -11,15 +11,15 @@ from pydantic import SecretStr
 
 from flows.errors import RunError
 from flows.forges import table
-from flows.forges.base import Links, Pushed
+from flows.forges.base import Links, PushedCommit
 from flows.parameters.addresses import RepoUrl, check_branch_name
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
 
-NEW = Pushed("feature/é #1", "c0ffee", "main")
+NEW = PushedCommit("feature/é #1", "c0ffee", "main")
 
 
-def pages(url: str, pushed: Pushed = NEW) -> Links:
+def pages(url: str, pushed: PushedCommit = NEW) -> Links:
     return table.links(RepoUrl.parse(url).url, pushed)
 
 
@@ -70,7 +70,7 @@ def pages(url: str, pushed: Pushed = NEW) -> Links:
         ("https://notgithub.com/o/r.git", Links("https://notgithub.com/o/r.git")),
         ("http://127.0.0.1:8080/r.git", Links("http://127.0.0.1:8080/r.git")),
     ],
-    ids=["github", "gitlab", "bitbucket", "forgejo", "codecommit", "unknown", "alike", "loopback"],
+    ids=["github", "gitlab", "bitbucket", "forgejo", "codecommit", "unknown", "similar name", "loopback"],
 )  # fmt: skip
 def test_each_host_has_its_own_pages(url: str, expected: Links) -> None:
     assert pages(url) == expected
@@ -86,15 +86,15 @@ def test_each_host_has_its_own_pages(url: str, expected: Links) -> None:
         ("https://forgejo.example.com/o/r.git", "/src/branch/"),
     ],
 )
-def test_an_own_installation_is_known_by_its_name(url: str, part: str) -> None:
+def test_a_self_managed_installation_is_recognised_by_its_name(url: str, part: str) -> None:
     page = pages(url)
     assert page.branch.startswith(f"{page.repository}{part}")
     assert urlsplit(page.branch).netloc == urlsplit(url).netloc
 
 
 @pytest.mark.parametrize("host", ["github.com/o", "gitlab.com/g", "bitbucket.org/w", "codeberg.org/o"])
-def test_a_continued_branch_is_compared_with_nothing_but_what_the_host_knows(host: str) -> None:
-    page = pages(f"https://{host}/r.git", Pushed("x", "c0ffee"))
+def test_a_continued_branch_has_no_comparison_with_another_branch(host: str) -> None:
+    page = pages(f"https://{host}/r.git", PushedCommit("x", "c0ffee"))
     assert page.branch.endswith("/x")
     assert "main" not in f"{page.compare}{page.request}"
     assert page.compare in {"", "https://github.com/o/r/compare/x"}
@@ -102,7 +102,7 @@ def test_a_continued_branch_is_compared_with_nothing_but_what_the_host_knows(hos
 
 @settings(deadline=None)
 @given(st.text("ab/&=?#%<>()[]\"' é", min_size=1, max_size=12))
-def test_no_branch_leads_elsewhere(name: str) -> None:
+def test_no_branch_name_makes_a_link_lead_elsewhere(name: str) -> None:
     try:
         check_branch_name(name)
     except RunError:
@@ -113,7 +113,7 @@ def test_no_branch_leads_elsewhere(name: str) -> None:
         "https://bitbucket.org/o/r",
         "https://codeberg.org/o/r",
     ):
-        page = pages(url, Pushed(name, "c0ffee", name))
+        page = pages(url, PushedCommit(name, "c0ffee", name))
         for address in (page.branch, page.compare, page.request):
             assert not set(address) & set("<>\"' ()[]"), address
             assert urlsplit(address).path.startswith("/o/r/")
@@ -121,7 +121,7 @@ def test_no_branch_leads_elsewhere(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "in_the_secret", "sent"),
+    ("url", "username", "expected"),
     [
         ("https://github.com/o/r.git", "", "x-access-token"),
         ("https://git.example.com/o/r.git", "", "x-access-token"),
@@ -130,13 +130,13 @@ def test_no_branch_leads_elsewhere(name: str) -> None:
     ],
 )
 def test_git_sends_the_user_name_of_the_secret_or_of_the_forge(
-    tmp_path: Path, url: str, in_the_secret: str, sent: str
+    tmp_path: Path, url: str, username: str, expected: str
 ) -> None:
-    credentials = GitCredentials(SecretStr("a-token"), "a@example.com", in_the_secret)
+    credentials = GitCredentials(SecretStr("a-token"), "a@example.com", username)
     remote = Remote(RepoUrl.parse(url), credentials, tmp_path)
     with remote._askpass() as (environment, descriptor):
         question = f"Username for '{remote.url.origin}': "
-        answer = subprocess.run(
+        completed_process = subprocess.run(
             [environment["GIT_ASKPASS"], question], check=True, capture_output=True, text=True, pass_fds=[descriptor]
         )
-    assert answer.stdout == f"{sent}\n"
+    assert completed_process.stdout == f"{expected}\n"

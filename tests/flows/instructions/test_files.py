@@ -1,4 +1,4 @@
-"""Instruction files: which one is the main file, and how inline text becomes one."""
+"""Instruction files: which of them is the main file, and how inline text becomes a file."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ from flows.sandbox.workspace import Workspace, workspace
         (["a.md", "b.md"], ""), (["api.yaml", "b.json"], ""), (["main.md.bak", "docs/main.md"], ""),
     ],
 )  # fmt: skip
-def test_the_main_file_is_the_only_one_the_named_one_or_the_only_markdown_at_the_top(
+def test_the_main_file_is_the_only_file_or_one_of_a_known_name_or_the_only_markdown_file_at_the_top(
     paths: list[str], main: str
 ) -> None:
     assert main_file(paths) == main
@@ -28,12 +28,12 @@ def test_the_main_file_is_the_only_one_the_named_one_or_the_only_markdown_at_the
 
 
 @pytest.fixture
-def place() -> Iterator[Workspace]:
+def directories() -> Iterator[Workspace]:
     with workspace() as directories:
         yield directories
 
 
-def test_inline_text_becomes_the_main_file(place: Workspace) -> None:
-    instructions = from_text(place, "Été\n")
+def test_inline_text_becomes_the_main_file(directories: Workspace) -> None:
+    instructions = from_text(directories, "Été\n")
     assert instructions == Instructions("inline", (InstructionFile("instructions.md", 6),), "instructions.md", "Été\n")
-    assert (place.instructions / "instructions.md").read_bytes() == "Été\n".encode()
+    assert (directories.instructions / "instructions.md").read_bytes() == "Été\n".encode()

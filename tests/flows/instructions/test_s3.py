@@ -43,13 +43,13 @@ def test_a_key_that_cannot_become_a_file_is_refused(path: str) -> None:
     "paths", [["a", "A"], ["p/a.md", "p/A.MD"], ["straße", "STRASSE"], ["a", "a/b"], ["a/b/c", "a/b"], ["A", "a/b"],
               ["x/Y/z", "x/y"]]
 )  # fmt: skip
-def test_keys_that_would_be_one_file_are_refused(paths: list[str]) -> None:
+def test_keys_that_would_become_the_same_file_are_refused(paths: list[str]) -> None:
     for order in (paths, paths[::-1]):
         with pytest.raises(errors.KeyCollision, match="p/"):
             instructions_in_s3._check_paths({path: f"p/{path}" for path in order})
 
 
-def test_strange_keys_that_can_be_files_are_taken() -> None:
+def test_strange_keys_that_can_become_files_are_accepted() -> None:
     names = ["-rf", "a b", "é", "a\nb", "...", "..a", "a..", ".gitignore", ".github/x", "a\\b", "b" * 255, "é" * 127]
     instructions_in_s3._check_paths({name: f"p/{name}" for name in names})
 
@@ -60,7 +60,7 @@ KEYS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(KEYS, min_size=1, max_size=4, unique=True))
-def test_any_keys_become_files_below_the_directory_or_a_named_error(tmp_path: Path, keys: list[str]) -> None:
+def test_all_keys_become_files_below_the_directory_or_there_is_a_named_error(tmp_path: Path, keys: list[str]) -> None:
     try:
         instructions_in_s3._check_paths({key: key for key in keys})
     except (errors.UnsafeKey, errors.KeyCollision):
@@ -85,67 +85,77 @@ def s3() -> Iterator[S3Client]:
 
 
 @pytest.fixture
-def place() -> Iterator[Workspace]:
-    with workspace() as made:
-        yield made
+def directories() -> Iterator[Workspace]:
+    with workspace() as directories:
+        yield directories
 
 
 @pytest.fixture
-def fetch(s3: S3Client, place: Workspace) -> Callable[..., Instructions]:
-    """Upload files, then fetch what a key names (a folder, where it ends in a slash)."""
+def fetch(s3: S3Client, directories: Workspace) -> Callable[..., Instructions]:
+    """Upload files, then fetch the object of a key, or the folder if the key is empty or ends in a slash."""
 
     def call(key: str, files: dict[str, bytes] | None = None) -> Instructions:
         for name, content in (files or {}).items():
             s3.put_object(Bucket=BUCKET, Key=name, Body=content)
-        return from_s3(place, s3, S3Uri(BUCKET, key, is_folder=key.endswith("/") or not key))
+        return from_s3(directories, s3, S3Uri(BUCKET, key, is_folder=key.endswith("/") or not key))
 
     return call
 
 
-def on_disk(place: Workspace) -> dict[str, bytes]:
-    found = (path for path in place.instructions.rglob("*") if path.is_file())
-    return {str(path.relative_to(place.instructions)): path.read_bytes() for path in found}
+def on_disk(directories: Workspace) -> dict[str, bytes]:
+    files = (path for path in directories.instructions.rglob("*") if path.is_file())
+    return {str(path.relative_to(directories.instructions)): path.read_bytes() for path in files}
 
 
-def test_a_single_file_is_the_main_one(fetch: Callable[..., Instructions], place: Workspace) -> None:
-    found = fetch("a/b/todo.txt", {"a/b/todo.txt": b"Do it", "a/b/other.md": b"no"})
-    assert on_disk(place) == {"todo.txt": b"Do it"}
-    assert (found.source, found.main, found.main_text) == ("s3://documents/a/b/todo.txt", "todo.txt", "Do it")
-    assert found.others == ()
+def test_a_single_file_is_the_main_one(fetch: Callable[..., Instructions], directories: Workspace) -> None:
+    instructions = fetch("a/b/todo.txt", {"a/b/todo.txt": b"Do it", "a/b/other.md": b"no"})
+    assert on_disk(directories) == {"todo.txt": b"Do it"}
+    assert (instructions.source, instructions.main, instructions.main_text) == (
+        "s3://documents/a/b/todo.txt",
+        "todo.txt",
+        "Do it",
+    )
+    assert instructions.other_paths == ()
 
 
-def test_a_folder_keeps_its_structure_and_markers_are_no_files(
-    fetch: Callable[..., Instructions], place: Workspace
+def test_a_folder_keeps_its_structure_and_markers_do_not_become_files(
+    fetch: Callable[..., Instructions], directories: Workspace
 ) -> None:
     files = {"p/main.md": b"Do it", "p/a/b/c.json": b"{}", "p/a/d é.yaml": b"x: 1", "p/empty.txt": b""}
-    found = fetch("p/", {**files, "p/": b"", "p/a/": b"", "p/folder/": b"", "pq/x.md": b"another prefix"})
-    assert on_disk(place) == {name.removeprefix("p/"): content for name, content in files.items()}
-    assert (found.source, found.main, found.main_text) == ("s3://documents/p/*", "main.md", "Do it")
-    assert sorted(found.others) == ["a/b/c.json", "a/d é.yaml", "empty.txt"]
-    assert {file.path: file.size for file in found.files}["empty.txt"] == 0
+    instructions = fetch("p/", {**files, "p/": b"", "p/a/": b"", "p/folder/": b"", "pq/x.md": b"another prefix"})
+    assert on_disk(directories) == {name.removeprefix("p/"): content for name, content in files.items()}
+    assert (instructions.source, instructions.main, instructions.main_text) == (
+        "s3://documents/p/*",
+        "main.md",
+        "Do it",
+    )
+    assert sorted(instructions.other_paths) == ["a/b/c.json", "a/d é.yaml", "empty.txt"]
+    assert {file.path: file.size for file in instructions.files}["empty.txt"] == 0
 
 
-def test_a_whole_bucket_is_a_folder(fetch: Callable[..., Instructions], place: Workspace) -> None:
+def test_a_whole_bucket_is_a_folder(fetch: Callable[..., Instructions], directories: Workspace) -> None:
     assert fetch("", {"main.md": b"Do it", "a/b.txt": b"x"}).source == "s3://documents/*"
-    assert on_disk(place) == {"main.md": b"Do it", "a/b.txt": b"x"}
+    assert on_disk(directories) == {"main.md": b"Do it", "a/b.txt": b"x"}
 
 
-def test_a_second_fetch_starts_afresh(s3: S3Client, fetch: Callable[..., Instructions], place: Workspace) -> None:
+def test_a_second_fetch_removes_the_files_of_the_first(
+    s3: S3Client, fetch: Callable[..., Instructions], directories: Workspace
+) -> None:
     fetch("p/", {"p/main.md": b"one", "p/a/b.txt": b"x"})
     s3.delete_object(Bucket=BUCKET, Key="p/a/b.txt")
     assert fetch("p/", {"p/main.md": b"two", "p/a": b"now a file"}).main_text == "two"
-    assert on_disk(place) == {"main.md": b"two", "a": b"now a file"}
+    assert on_disk(directories) == {"main.md": b"two", "a": b"now a file"}
 
 
 @pytest.mark.parametrize(
     ("content", "text"),
     [(b"\xef\xbb\xbfDo it", "Do it"), (b"Do\r\nit\r\n", "Do\r\nit\r\n"), (b"\n Do\n", "\n Do\n"), (b"\xc3\xa9", "é")],
 )
-def test_the_text_is_taken_as_it_is_less_a_byte_order_mark(
-    fetch: Callable[..., Instructions], place: Workspace, content: bytes, text: str
+def test_the_text_is_unchanged_except_for_a_byte_order_mark(
+    fetch: Callable[..., Instructions], directories: Workspace, content: bytes, text: str
 ) -> None:
     assert fetch("main.md", {"main.md": content}).main_text == text
-    assert on_disk(place) == {"main.md": content}
+    assert on_disk(directories) == {"main.md": content}
 
 
 @pytest.mark.parametrize(
@@ -179,29 +189,29 @@ def test_instructions_that_cannot_be_used_have_a_named_error(
 
 
 def test_a_file_beside_the_main_one_need_not_be_text(fetch: Callable[..., Instructions]) -> None:
-    assert fetch("p/", {"p/main.md": b"Do it", "p/logo.png": b"\xff\x00"}).others == ("logo.png",)
+    assert fetch("p/", {"p/main.md": b"Do it", "p/logo.png": b"\xff\x00"}).other_paths == ("logo.png",)
 
 
 @pytest.mark.parametrize("uri", ["s3://no-such-bucket/main.md", "s3://no-such-bucket/p/*"])
-def test_a_bucket_that_is_missing_is_named(s3: S3Client, place: Workspace, uri: str) -> None:
+def test_the_error_for_a_missing_bucket_names_it(s3: S3Client, directories: Workspace, uri: str) -> None:
     with pytest.raises(errors.InstructionsNotFound, match="no-such-bucket"):
-        from_s3(place, s3, S3Uri.parse(uri))
+        from_s3(directories, s3, S3Uri.parse(uri))
 
 
 @pytest.mark.parametrize("uri", ["s3://documents/main.md", "s3://documents/*"])
 @pytest.mark.parametrize(
     ("key_id", "error"), [("", errors.InstructionsAccessDenied), ("AKIAUNKNOWN", errors.AwsCredentialsMissing)]
 )
-def test_a_user_without_the_permission_and_one_whom_aws_does_not_know_are_told_apart(
-    s3: S3Client, place: Workspace, uri: str, key_id: str, error: type[errors.RunError]
+def test_missing_permissions_and_unknown_credentials_are_different_errors(
+    s3: S3Client, directories: Workspace, uri: str, key_id: str, error: type[errors.RunError]
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="main.md", Body=b"Do it")
-    iam, name = SESSION.client("iam"), f"nobody-{uuid4().hex[:8]}"
+    iam, name = SESSION.client("iam"), f"user-{uuid4().hex[:8]}"
     iam.create_user(UserName=name)
     key = iam.create_access_key(UserName=name)["AccessKey"]
-    stranger = boto3.Session(key_id or key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1").client("s3")
+    client = boto3.Session(key_id or key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1").client("s3")
     with pytest.raises(error) as caught:
-        set_initial_no_auth_action_count(0)(from_s3)(place, stranger, S3Uri.parse(uri))
+        set_initial_no_auth_action_count(0)(from_s3)(directories, client, S3Uri.parse(uri))
     assert not caught.value.retryable
     assert key["SecretAccessKey"] not in str(caught.value)
 
@@ -209,59 +219,63 @@ def test_a_user_without_the_permission_and_one_whom_aws_does_not_know_are_told_a
 def test_versions_and_etags_are_recorded(s3: S3Client, fetch: Callable[..., Instructions]) -> None:
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(Bucket=BUCKET, Key="main.md", Body=b"first")
-    put = s3.put_object(Bucket=BUCKET, Key="main.md", Body=b"second")
-    expected = InstructionFile("main.md", 6, put["ETag"].strip('"'), put["VersionId"])
+    response = s3.put_object(Bucket=BUCKET, Key="main.md", Body=b"second")
+    expected = InstructionFile("main.md", 6, response["ETag"].strip('"'), response["VersionId"])
     assert fetch("main.md").files == (expected,)
     assert len(expected.etag) == 32
     assert expected.version_id
 
 
 @pytest.mark.parametrize("limit", [("MAX_FILES", 3), ("MAX_BYTES", 30)])
-def test_more_files_or_bytes_than_the_limit_are_refused_before_any_is_written(
-    fetch: Callable[..., Instructions], place: Workspace, limit: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+def test_more_files_or_bytes_than_the_limit_are_refused_before_any_file_is_written(
+    fetch: Callable[..., Instructions], directories: Workspace, limit: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(instructions_in_s3, *limit)
     files = {f"p/{n}.md": b"x" * 10 for n in range(3)}
     assert len(fetch("p/", files).files) == 3
     with pytest.raises(errors.InstructionsTooLarge, match="narrower prefix"):
         fetch("p/", {"p/3.md": b"x" * 10})
-    assert on_disk(place) == {}
+    assert on_disk(directories) == {}
 
 
 def test_two_hundred_files_are_fetched_each_with_its_content(
-    fetch: Callable[..., Instructions], place: Workspace
+    fetch: Callable[..., Instructions], directories: Workspace
 ) -> None:
     files = {f"p/{n % 7}/{n}.txt": f"file {n}".encode() * n for n in range(1, 201)}
-    found = fetch("p/", files)
-    assert on_disk(place) == {name.removeprefix("p/"): content for name, content in files.items()}
-    assert {file.path: file.size for file in found.files} == {name: len(c) for name, c in on_disk(place).items()}
+    instructions = fetch("p/", files)
+    assert on_disk(directories) == {name.removeprefix("p/"): content for name, content in files.items()}
+    assert {file.path: file.size for file in instructions.files} == {
+        name: len(c) for name, c in on_disk(directories).items()
+    }
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: the agent has no uid of its own here, so nothing is lent")
-def test_the_agent_can_read_the_files_and_change_nothing(fetch: Callable[..., Instructions], place: Workspace) -> None:
+def test_the_agent_can_read_the_files_and_change_nothing(
+    fetch: Callable[..., Instructions], directories: Workspace
+) -> None:
     fetch("p/", {"p/main.md": b"Do it", "p/a/b.txt": b"x"})
-    for path in (place.instructions, *place.instructions.rglob("*")):
+    for path in (directories.instructions, *directories.instructions.rglob("*")):
         status = path.stat()
-        assert (status.st_uid, status.st_gid) == (0, place.agent.uid)
+        assert (status.st_uid, status.st_gid) == (0, directories.agent.uid)
         assert stat.S_IMODE(status.st_mode) == (0o750 if path.is_dir() else 0o640)
     script = "cat main.md; echo x >> main.md; rm -f a/b.txt; touch new; mv a c; chmod 777 main.md"
-    done = subprocess.run(
-        place.agent.argv(["sh", "-c", script]), cwd=place.instructions, capture_output=True, check=False
+    completed_process = subprocess.run(
+        directories.agent.argv(["sh", "-c", script]), cwd=directories.instructions, capture_output=True, check=False
     )
-    assert done.stdout == b"Do it"
-    assert on_disk(place) == {"main.md": b"Do it", "a/b.txt": b"x"}
+    assert completed_process.stdout == b"Do it"
+    assert on_disk(directories) == {"main.md": b"Do it", "a/b.txt": b"x"}
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 2**20])
-def test_what_was_fetched_can_be_written_again_as_it_was(
-    fetch: Callable[..., Instructions], place: Workspace, chunk: int
+def test_fetched_files_can_be_restored_unchanged(
+    fetch: Callable[..., Instructions], directories: Workspace, chunk: int
 ) -> None:
-    files = {"main.md": b"# Do it", "empty.txt": b"", "deep/down/there.bin": bytes(range(256)) * 8, "deep/a": b"a"}
-    found = fetch("p/", {f"p/{path}": content for path, content in files.items()})
-    whole = b"".join(content_stream(place, found.files))
+    files = {"main.md": b"# Do it", "empty.txt": b"", "deep/down/data.bin": bytes(range(256)) * 8, "deep/a": b"a"}
+    instructions = fetch("p/", {f"p/{path}": content for path, content in files.items()})
+    whole = b"".join(content_stream(directories, instructions.files))
     with workspace() as elsewhere:
-        restore(elsewhere, found.files, (whole[at : at + chunk] for at in range(0, len(whole), chunk)))
-        there = [path for path in elsewhere.instructions.rglob("*") if path.is_file()]
-        assert {str(path.relative_to(elsewhere.instructions)): path.read_bytes() for path in there} == files
-        as_agent = elsewhere.agent.argv(["cat", str(elsewhere.instructions / "deep/down/there.bin")])
-        assert subprocess.run(as_agent, capture_output=True, check=True).stdout == files["deep/down/there.bin"]
+        restore(elsewhere, instructions.files, (whole[at : at + chunk] for at in range(0, len(whole), chunk)))
+        restored = [path for path in elsewhere.instructions.rglob("*") if path.is_file()]
+        assert {str(path.relative_to(elsewhere.instructions)): path.read_bytes() for path in restored} == files
+        as_agent = elsewhere.agent.argv(["cat", str(elsewhere.instructions / "deep/down/data.bin")])
+        assert subprocess.run(as_agent, capture_output=True, check=True).stdout == files["deep/down/data.bin"]

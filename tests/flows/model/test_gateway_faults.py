@@ -1,4 +1,4 @@
-"""What fails between the agent's request and its answer: the request is settled, and the agent told nothing."""
+"""Errors between the agent's request and the response: the request is settled, and the agent sees no secret."""
 
 import asyncio
 import gzip
@@ -32,17 +32,17 @@ from flows.redaction import SECRETS
 KEY, HUSH = "the-api-key", "hush-the-secret-of-an-exception"
 SONNET, BEDROCK_SONNET = DEFAULT_MODEL_IDS["anthropic"], DEFAULT_MODEL_IDS["bedrock"]
 MESSAGE = {"model": SONNET, "max_tokens": 64_000, "messages": [{"role": "user", "content": "hello"}]}
-"""Two of them at once could use a budget of a dollar up."""
+"""Two of these at once could use up a budget of one dollar."""
 
 
-def meter() -> Meter:
+def new_meter() -> Meter:
     return Meter(ModelPrice.of("anthropic", SONNET), budget_usd=1)
 
 
-def post(made: Gateway, path: str = "/v1/messages", **options: object) -> httpx.Response:
-    headers = {GATEWAY_TOKEN_HEADER: made.token}
+def post(server: Gateway, path: str = "/v1/messages", **options: object) -> httpx.Response:
+    headers = {GATEWAY_TOKEN_HEADER: server.token}
     request = {"json": MESSAGE, "headers": headers, "trust_env": False, "timeout": 10, **options}
-    return httpx.post(made.url + path, **request)  # type: ignore[arg-type]
+    return httpx.post(server.url + path, **request)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ def model() -> Iterator[ScriptedModel]:
 
 @dataclass
 class Faulty:
-    """Anthropic, whose signature fails, or is what no request can hold, as often as is said."""
+    """A provider whose signature fails or cannot be sent, once for each of its faults."""
 
     base_url: str
     faults: list[Exception | Mapping[str, str]] = field(default_factory=list)
 
-    def refuses(self, method: str, path: str, body: object) -> str:
+    def refusal_reason(self, method: str, path: str, body: object) -> str:
         del method, path, body
         return ""
 
@@ -70,7 +70,7 @@ class Faulty:
         return fault
 
 
-PASSING = {
+TEMPORARY = {
     "retrieval": CredentialRetrievalError(provider="custom-process", error_msg=HUSH),
     "time-out": ConnectTimeoutError(endpoint_url=f"http://{HUSH}"),
     "throttled": ClientError({"Error": {"Code": "Throttling", "Message": HUSH}}, "AssumeRole"),
@@ -84,57 +84,57 @@ PASSING = {
 }
 
 
-@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
-def test_what_may_pass_is_answered_so_that_claude_code_tries_again_and_holds_nothing_up(
+@pytest.mark.parametrize("fault", TEMPORARY.values(), ids=TEMPORARY.keys())
+def test_a_temporary_error_makes_claude_code_retry_and_blocks_no_other_request(
     model: ScriptedModel, fault: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    counted = meter()
-    with gateway(Faulty(model.url, [fault, fault]), counted) as made:
-        answers = [post(made) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [503, 503, 200]
-    assert not [answer for answer in answers if HUSH in answer.text or HUSH in str(answer.headers)]
-    assert counted.is_settled
-    assert counted.replies == 1
+    meter = new_meter()
+    with gateway(Faulty(model.url, [fault, fault]), meter) as server:
+        responses = [post(server) for _ in range(3)]
+    assert [response.status_code for response in responses] == [503, 503, 200]
+    assert not [response for response in responses if HUSH in response.text or HUSH in str(response.headers)]
+    assert meter.is_settled
+    assert meter.replies == 1
     assert caplog.text.count("the model gateway") == 1
 
 
 @pytest.mark.parametrize("value", [f"{HUSH}\n", f"{HUSH}\r\nx: y", f"{HUSH}\0"])
-def test_what_cannot_be_sent_is_settled_and_not_tried_again(model: ScriptedModel, value: str) -> None:
-    counted = meter()
-    with gateway(Faulty(model.url, [{"x-api-key": value}] * 2), counted) as made:
-        answers = [post(made) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [400, 400, 200]
-    assert HUSH not in "".join(answer.text for answer in answers)
-    assert counted.is_settled
+def test_a_request_that_cannot_be_sent_is_settled_and_not_retried(model: ScriptedModel, value: str) -> None:
+    meter = new_meter()
+    with gateway(Faulty(model.url, [{"x-api-key": value}] * 2), meter) as server:
+        responses = [post(server) for _ in range(3)]
+    assert [response.status_code for response in responses] == [400, 400, 200]
+    assert HUSH not in "".join(response.text for response in responses)
+    assert meter.is_settled
 
 
 @pytest.mark.parametrize("error", [AwsCredentialsMissing, InvalidCredential])
-def test_credentials_that_are_lost_are_named_to_the_run_and_refused_to_the_agent(
+def test_lost_credentials_are_an_error_of_the_run_and_a_refusal_for_the_agent(
     model: ScriptedModel, error: type[AwsCredentialsMissing | InvalidCredential]
 ) -> None:
-    counted = meter()
-    with gateway(Faulty(model.url, [error(HUSH), error(HUSH)]), counted) as made:
-        refused = [post(made) for _ in range(2)]
-        assert type(made.error) is error
-        assert post(made).status_code == 200
-        assert made.error is None
-    assert [answer.status_code for answer in refused] == [403, 403]
-    assert error.__name__ in refused[0].text
-    assert HUSH not in refused[0].text
-    assert counted.is_settled
+    meter = new_meter()
+    with gateway(Faulty(model.url, [error(HUSH), error(HUSH)]), meter) as server:
+        refused_responses = [post(server) for _ in range(2)]
+        assert type(server.error) is error
+        assert post(server).status_code == 200
+        assert server.error is None
+    assert [response.status_code for response in refused_responses] == [403, 403]
+    assert error.__name__ in refused_responses[0].text
+    assert HUSH not in refused_responses[0].text
+    assert meter.is_settled
 
 
-def test_the_log_of_the_run_has_the_faults_text_without_secrets(model: ScriptedModel) -> None:
+def test_the_runs_log_has_the_text_of_the_error_without_secrets(model: ScriptedModel) -> None:
     SECRETS.learn("of this test", "a-secret-of-a-signature")
     reports: list[str] = []
     faults: list[Exception | Mapping[str, str]] = [OSError("no a-secret-of-a-signature\\n there")]
-    with gateway(Faulty(model.url, faults), meter(), reports.append) as made:
-        post(made)
+    with gateway(Faulty(model.url, faults), new_meter(), reports.append) as server:
+        post(server)
     assert reports == ["the model gateway: OSError: no ***\\n there"]
 
 
 @pytest.mark.parametrize("error", [NoCredentialsError(), None])
-def test_no_credentials_for_bedrock_have_their_name(
+def test_missing_credentials_for_bedrock_are_a_named_error(
     model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", model.url)
@@ -145,11 +145,11 @@ def test_no_credentials_for_bedrock_have_their_name(
             raise error
 
     monkeypatch.setattr(session, "get_credentials", get_credentials)
-    with gateway(Bedrock(session, "eu-west-1", BEDROCK_SONNET), meter()) as made:
-        answer = post(made, f"/model/{BEDROCK_SONNET}/invoke")
-        assert isinstance(made.error, AwsCredentialsMissing)
-    assert answer.status_code == 403
-    assert "AwsCredentialsMissing" in answer.text
+    with gateway(Bedrock(session, "eu-west-1", BEDROCK_SONNET), new_meter()) as server:
+        response = post(server, f"/model/{BEDROCK_SONNET}/invoke")
+        assert isinstance(server.error, AwsCredentialsMissing)
+    assert response.status_code == 403
+    assert "AwsCredentialsMissing" in response.text
 
 
 def reply(status: int = 200, body: bytes = b"{}", kind: bytes = b"application/json", **headers: bytes) -> bytes:
@@ -172,14 +172,14 @@ def frame(payload: bytes) -> bytes:
 
 
 class Raw(LoopbackServer):
-    """Sends the bytes that it is given, and after that good replies."""
+    """Sends the replies that the test supplies, and valid replies after those."""
 
     def __init__(self, *replies: bytes) -> None:
         super().__init__()
         self.replies = list(replies)
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        del asked
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        del request
         exchange.wfile.write(self.replies.pop() if self.replies else reply(body=usage()))
         exchange.close_connection = True
 
@@ -205,16 +205,16 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("raw", DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_reply_reaches_the_agent_as_it_is_and_is_settled(raw: bytes) -> None:
-    counted = meter()
-    with Raw(raw) as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), counted) as made:
-        first = post(made)
+def test_a_damaged_reply_reaches_the_agent_unchanged_and_is_settled(raw: bytes) -> None:
+    meter = new_meter()
+    with Raw(raw) as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), meter) as server:
+        first = post(server)
         assert first.content == raw.partition(b"\r\n\r\n")[2]
-        assert post(made).status_code == 200
-        wait_until(lambda: counted.is_settled)
-    assert 0 <= counted.spent_usd < 1.5
-    assert counted.replies == 2
-    assert all(type(number) is int and number >= 0 for number in counted.tokens.values())
+        assert post(server).status_code == 200
+        wait_until(lambda: meter.is_settled)
+    assert 0 <= meter.spent_usd < 1.5
+    assert meter.replies == 2
+    assert all(type(number) is int and number >= 0 for number in meter.tokens.values())
 
 
 UNREADABLE = {
@@ -229,91 +229,94 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("raw", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_a_reply_that_cannot_be_read_is_a_bad_gateway_and_settled(raw: bytes) -> None:
-    counted = meter()
-    with Raw(*[raw] * 3) as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), counted) as made:
-        answers = []
+def test_an_unreadable_reply_is_a_bad_gateway_and_is_settled(raw: bytes) -> None:
+    meter = new_meter()
+    with Raw(*[raw] * 3) as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), meter) as server:
+        responses = []
         while provider.replies:
-            answers.append(post(made))
-        assert post(made).status_code == 200
-        wait_until(lambda: counted.is_settled)
-    assert {answer.status_code for answer in answers} == {502}
-    assert HUSH not in "".join(answer.text for answer in answers)
+            responses.append(post(server))
+        assert post(server).status_code == 200
+        wait_until(lambda: meter.is_settled)
+    assert {response.status_code for response in responses} == {502}
+    assert HUSH not in "".join(response.text for response in responses)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_an_error_of_the_provider_that_quotes_the_credentials_is_redacted(packed: bool) -> None:
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_credentials_that_the_provider_quotes_in_an_error_are_redacted(is_compressed: bool) -> None:
     SECRETS.learn("the AWS session token", "a-session-token/of+this==test")
-    said = b'{"message": "The Canonical String should have been x-amz-security-token:a-session-token/of+this==test"}'
-    body = gzip.compress(said) if packed else said
-    headers = {"content_encoding": b"gzip"} if packed else {}
+    content = b'{"message": "The Canonical String should have been x-amz-security-token:a-session-token/of+this==test"}'
+    body = gzip.compress(content) if is_compressed else content
+    headers = {"content_encoding": b"gzip"} if is_compressed else {}
     raw = reply(403, body, x_amzn_requestid=b"1", x_quoted=b"a-session-token/of+this==test", **headers)
-    with Raw(raw) as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), meter()) as made:
-        answer = post(made)
-    assert answer.json() == {"message": "The Canonical String should have been x-amz-security-token:***"}
-    assert (answer.status_code, answer.headers["x-amzn-requestid"], answer.headers["x-quoted"]) == (403, "1", "***")
+    with Raw(raw) as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), new_meter()) as server:
+        response = post(server)
+    assert response.json() == {"message": "The Canonical String should have been x-amz-security-token:***"}
+    assert response.status_code == 403
+    assert response.headers["x-amzn-requestid"] == "1"
+    assert response.headers["x-quoted"] == "***"
 
 
 class Silent(LoopbackServer):
-    """Does not answer until it is told to."""
+    """Does not reply until the test allows it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.go = threading.Event()
+        self.may_reply = threading.Event()
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        del asked
-        self.go.wait(20)
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        del request
+        self.may_reply.wait(20)
         exchange.reply(200, usage())
 
 
-def test_an_agent_that_goes_away_before_the_answer_holds_nothing_up() -> None:
-    counted = meter()
-    with Silent() as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), counted) as made:
+def test_an_agent_that_disconnects_before_the_reply_blocks_no_other_request() -> None:
+    meter = new_meter()
+    with Silent() as provider, gateway(Anthropic(SecretStr(KEY), SONNET, provider.url), meter) as server:
         for _ in range(2):
             with pytest.raises(httpx.ReadTimeout):
-                post(made, timeout=0.3)
-        provider.go.set()
-        assert post(made).status_code == 200
-        wait_until(lambda: counted.is_settled)
+                post(server, timeout=0.3)
+        provider.may_reply.set()
+        assert post(server).status_code == 200
+        wait_until(lambda: meter.is_settled)
 
 
 @pytest.mark.parametrize(
     "headers", [{"x-odd": "é".encode("latin-1")}, {"x-odd": b"\xff"}, {"x-odd": "\u20ac".encode()}]
 )
-def test_a_header_of_the_agent_in_any_letters_holds_nothing_up(model: ScriptedModel, headers: dict[str, bytes]) -> None:
-    counted = meter()
-    with gateway(Anthropic(SecretStr(KEY), SONNET, model.url), counted) as made:
-        odd = {**headers, GATEWAY_TOKEN_HEADER: made.token.encode()}
-        assert [post(made, headers=odd).status_code for _ in range(3)] == [200] * 3
-    assert counted.is_settled
+def test_a_header_with_unusual_characters_blocks_no_request(model: ScriptedModel, headers: dict[str, bytes]) -> None:
+    meter = new_meter()
+    with gateway(Anthropic(SecretStr(KEY), SONNET, model.url), meter) as server:
+        odd_headers = {**headers, GATEWAY_TOKEN_HEADER: server.token.encode()}
+        assert [post(server, headers=odd_headers).status_code for _ in range(3)] == [200] * 3
+    assert meter.is_settled
 
 
 @pytest.mark.parametrize("where", ["signing", "sending"])
-def test_a_request_that_is_cancelled_is_settled(where: str) -> None:
-    counted, began, go = meter(), threading.Event(), threading.Event()
+def test_a_cancelled_request_is_settled(where: str) -> None:
+    meter, is_signing, may_continue = new_meter(), threading.Event(), threading.Event()
 
-    class Waits(Faulty):
+    class Waiting(Faulty):
         def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
-            began.set()
-            go.wait(10 if where == "signing" else 0)
+            is_signing.set()
+            may_continue.wait(10 if where == "signing" else 0)
             return super().signature(method, url, content_type, body)
 
     async def cancel(provider: ModelProvider) -> None:
-        forwarder = Forwarder(provider, counted, "token", print)
+        forwarder = Forwarder(provider, meter, "token", print)
         async with upstream.client() as forwarder.client:
             task = asyncio.ensure_future(forwarder.answer(request()))
-            await asyncio.to_thread(wait_until, lambda: began.is_set() and (where == "signing" or bool(server.asked)))
-            assert not counted.is_settled
+            event = is_signing.is_set if where == "signing" else lambda: bool(server.asked)
+            await asyncio.to_thread(wait_until, event)
+            assert not meter.is_settled
             task.cancel()
-            go.set()
+            may_continue.set()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert counted.is_settled
+        assert meter.is_settled
 
     with Silent() as server:
-        asyncio.run(cancel(Waits(server.url)))
-        server.go.set()
+        asyncio.run(cancel(Waiting(server.url)))
+        server.may_reply.set()
 
 
 def request() -> Request:
@@ -336,4 +339,4 @@ def wait_until(condition: Callable[[], bool]) -> None:
         if condition():
             return
         time.sleep(0.02)
-    raise AssertionError("it did not come to that")
+    raise AssertionError("the condition did not become true in 4 s")

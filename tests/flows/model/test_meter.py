@@ -1,4 +1,4 @@
-"""What a run may still spend: no request starts above the budget, and what is not said is counted high."""
+"""The meter: no request starts above the budget, and incomplete usage is counted as an upper bound."""
 
 import time
 
@@ -10,10 +10,10 @@ from flows.model.usage import UsageReader, usage_reader
 
 PRICE = ModelPrice.of("anthropic", "claude-sonnet-4-5")
 SMALL = ModelRequest(size=4000, max_tokens=1000)
-"""At worst 1,000 tokens each way: $0.003 and $0.015."""
+"""At most 1,000 tokens each of input and output: $0.003 and $0.015."""
 
 
-def said(input_tokens: int, output_tokens: int, *, final: bool = True) -> UsageReader:
+def reader_with(input_tokens: int, output_tokens: int, *, final: bool = True) -> UsageReader:
     reader = usage_reader("text/event-stream")
     usage = f'{{"usage": {{"input_tokens": {input_tokens}, "output_tokens": {output_tokens}}}'
     kind = '"type": "message_delta"}' if final else '"type": "message_start"}'
@@ -25,7 +25,7 @@ def test_replies_add_up() -> None:
     meter = Meter(PRICE)
     for _ in range(3):
         assert meter.start(SMALL)
-        meter.settle(SMALL, 200, said(1000, 100))
+        meter.settle(SMALL, 200, reader_with(1000, 100))
     assert meter.spent_usd == pytest.approx(3 * (0.003 + 0.0015))
     assert meter.tokens["input_tokens"] == 3000
     assert str(meter) == "$0.0135, 3 replies, 3,300 tokens"
@@ -34,7 +34,7 @@ def test_replies_add_up() -> None:
 def test_no_request_starts_when_the_budget_is_used_up() -> None:
     meter = Meter(PRICE, budget_usd=0.004)
     assert meter.start(SMALL)
-    meter.settle(SMALL, 200, said(1000, 100))
+    meter.settle(SMALL, 200, reader_with(1000, 100))
     assert not meter.has_refused
     assert not meter.start(SMALL)
     assert meter.has_refused
@@ -47,7 +47,7 @@ def test_without_a_budget_nothing_is_refused() -> None:
     assert not meter.must_wait(ModelRequest(size=10**9, max_tokens=10**9))
 
 
-def test_requests_start_beside_each_other_only_as_far_as_the_budget_bears_their_worst() -> None:
+def test_requests_run_in_parallel_only_if_the_budget_covers_their_maximum_cost() -> None:
     meter = Meter(PRICE, budget_usd=0.04)
     assert not meter.must_wait(SMALL)
     first, second = ModelRequest(4000, 1000), ModelRequest(4000, 1000)
@@ -55,7 +55,7 @@ def test_requests_start_beside_each_other_only_as_far_as_the_budget_bears_their_
     assert not meter.must_wait(second)
     meter.start(second)
     assert meter.must_wait(SMALL)
-    meter.settle(first, 200, said(1, 1))
+    meter.settle(first, 200, reader_with(1, 1))
     assert not meter.must_wait(SMALL)
 
 
@@ -67,31 +67,31 @@ def test_a_request_alone_never_waits() -> None:
 def test_an_error_costs_nothing(status: int) -> None:
     meter = Meter(PRICE, budget_usd=1)
     meter.start(SMALL)
-    meter.settle(SMALL, status, said(1000, 1000))
+    meter.settle(SMALL, status, reader_with(1000, 1000))
     assert meter.spent_usd == 0
     assert meter.is_exact
 
 
-def test_a_request_without_an_answer_costs_nothing() -> None:
+def test_a_request_without_a_reply_costs_nothing() -> None:
     meter = Meter(PRICE, budget_usd=1)
     meter.start(SMALL)
     meter.settle(SMALL)
     assert (meter.spent_usd, meter.replies) == (0, 0)
 
 
-def test_a_reply_that_broke_off_counts_for_what_it_may_have_taken() -> None:
+def test_an_incomplete_reply_is_counted_as_an_upper_bound() -> None:
     meter = Meter(PRICE, budget_usd=1)
     request = ModelRequest(size=4000, max_tokens=1000, started_at=time.monotonic() - 2)
     meter.start(request)
-    meter.settle(request, 200, said(900, 1, final=False))
-    # Two seconds at 200 tokens.
+    meter.settle(request, 200, reader_with(900, 1, final=False))
+    # Two seconds at 200 tokens per second.
     assert meter.tokens["output_tokens"] == pytest.approx(400, abs=40)
     assert meter.tokens["input_tokens"] == 900
     assert not meter.is_exact
     assert str(meter).startswith("at most $")
 
 
-def test_a_reply_that_hung_counts_for_no_more_than_it_was_allowed() -> None:
+def test_a_reply_that_hung_is_counted_with_its_maximum_of_tokens() -> None:
     meter = Meter(PRICE)
     request = ModelRequest(size=4000, max_tokens=1000, started_at=time.monotonic() - 600)
     meter.start(request)
@@ -100,5 +100,5 @@ def test_a_reply_that_hung_counts_for_no_more_than_it_was_allowed() -> None:
     assert meter.tokens["input_tokens"] == 1000
 
 
-def test_a_price_that_is_not_known_is_said_to_be_a_bound() -> None:
+def test_a_cost_at_an_unknown_price_is_shown_as_an_upper_bound() -> None:
     assert str(Meter(ModelPrice.of("anthropic", "unheard-of"))).startswith("at most $")

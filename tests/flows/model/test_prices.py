@@ -1,4 +1,4 @@
-"""List prices, by whatever name a provider gives a model."""
+"""List prices are found under every name that a provider uses for a model."""
 
 import pytest
 
@@ -26,15 +26,15 @@ def test_the_default_models_have_a_price(provider: Provider) -> None:
         ("bedrock", "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-sonnet-4-5-20250929-v1:0", 19.8),
     ],
 )
-def test_a_model_is_known_by_each_of_its_names(provider: Provider, model_id: str, usd: float) -> None:
+def test_a_model_is_found_by_each_of_its_names(provider: Provider, model_id: str, usd: float) -> None:
     price = ModelPrice.of(provider, model_id)
     assert price.is_known
-    # Up to 200,000 tokens of input: above that it costs more.
+    # Only up to 200,000 tokens of input, because more tokens have a higher price.
     fifth = price.usd({"input_tokens": 200_000, "output_tokens": 200_000})
     assert fifth * 5 == pytest.approx(usd)
 
 
-def test_cached_tokens_are_priced_as_what_they_are() -> None:
+def test_cached_tokens_have_their_own_prices() -> None:
     price = ModelPrice.of("anthropic", "claude-sonnet-4-5")
     usage = {
         "input_tokens": 1000,
@@ -51,7 +51,7 @@ def test_cached_tokens_are_priced_as_what_they_are() -> None:
     ("provider", "model_id"),
     [("anthropic", "gateway-model"), ("bedrock", "arn:aws:bedrock:eu-west-1:1:application-inference-profile/abc")],
 )
-def test_a_model_of_no_known_price_counts_as_the_dearest(provider: Provider, model_id: str) -> None:
+def test_a_model_of_unknown_price_costs_as_much_as_the_most_expensive_one(provider: Provider, model_id: str) -> None:
     price = ModelPrice.of(provider, model_id)
     assert not price.is_known
     for other in ("opus-4-1", "sonnet-4-5", "haiku-4-5"):

@@ -1,4 +1,4 @@
-"""The host's proxy and certificates, between the gateway and a provider that speaks TLS."""
+"""The gateway uses the host's proxy and certificates to connect to a provider that uses TLS."""
 
 import select
 import socket
@@ -27,7 +27,7 @@ MESSAGE = {"model": SONNET, "max_tokens": 9, "messages": []}
 
 
 class Connect(socketserver.StreamRequestHandler):
-    """One tunnel of an HTTP proxy."""
+    """Handles one tunnel of an HTTP proxy."""
 
     server: "Proxy"
 
@@ -37,14 +37,14 @@ class Connect(socketserver.StreamRequestHandler):
             pass
         self.server.targets.append(target)
         host, _, port = target.partition(":")
-        with socket.create_connection((host, int(port))) as other:
+        with socket.create_connection((host, int(port))) as upstream:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            ends = {self.connection: other, other: self.connection}
+            peers = {self.connection: upstream, upstream: self.connection}
             while True:
-                for readable in select.select(list(ends), [], [])[0]:
+                for readable in select.select(list(peers), [], [])[0]:
                     if not (data := readable.recv(2**16)):
                         return
-                    ends[readable].sendall(data)
+                    peers[readable].sendall(data)
 
 
 class Proxy(socketserver.ThreadingTCPServer):
@@ -57,17 +57,17 @@ class Proxy(socketserver.ThreadingTCPServer):
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    with Proxy() as made:
-        threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        yield made
-        made.shutdown()
+    with Proxy() as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
-    made = trustme.CA()
-    made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return made, tmp_path / "ca.pem"
+def certificate_authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return ca, tmp_path / "ca.pem"
 
 
 @contextmanager
@@ -77,42 +77,42 @@ def provider(authority: trustme.CA) -> Iterator[str]:
         yield url
 
 
-def ask(base_url: str) -> httpx.Response:
+def send_message(base_url: str) -> httpx.Response:
     meter = Meter(ModelPrice.of("anthropic", SONNET))
-    with gateway(Anthropic(SecretStr("the-api-key"), SONNET, base_url), meter) as made:
-        headers = {GATEWAY_TOKEN_HEADER: made.token}
-        return httpx.post(f"{made.url}/v1/messages", json=MESSAGE, headers=headers, trust_env=False)
+    with gateway(Anthropic(SecretStr("the-api-key"), SONNET, base_url), meter) as server:
+        headers = {GATEWAY_TOKEN_HEADER: server.token}
+        return httpx.post(f"{server.url}/v1/messages", json=MESSAGE, headers=headers, trust_env=False)
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
-def test_the_hosts_own_authority_is_trusted(
-    authority: tuple[trustme.CA, Path], monkeypatch: pytest.MonkeyPatch, variable: str
+def test_the_hosts_own_ca_is_trusted(
+    certificate_authority: tuple[trustme.CA, Path], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv(variable, str(authority[1]))
-    with provider(authority[0]) as url:
-        assert ask(url).status_code == 200
+    monkeypatch.setenv(variable, str(certificate_authority[1]))
+    with provider(certificate_authority[0]) as url:
+        assert send_message(url).status_code == 200
 
 
-def test_an_authority_that_nobody_named_is_not_trusted(
-    authority: tuple[trustme.CA, Path], caplog: pytest.LogCaptureFixture
+def test_a_ca_that_the_host_does_not_name_is_not_trusted(
+    certificate_authority: tuple[trustme.CA, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with provider(authority[0]) as url:
-        answer = ask(url)
-    assert answer.status_code == 502
-    assert "connection error" in answer.text
-    assert "CERTIFICATE_VERIFY_FAILED" not in answer.text
+    with provider(certificate_authority[0]) as url:
+        response = send_message(url)
+    assert response.status_code == 502
+    assert "connection error" in response.text
+    assert "CERTIFICATE_VERIFY_FAILED" not in response.text
     assert "CERTIFICATE_VERIFY_FAILED" in caplog.text
 
 
-def test_the_hosts_proxy_is_used_unless_the_host_says_not_to(
-    authority: tuple[trustme.CA, Path], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+def test_the_hosts_proxy_is_used_unless_no_proxy_excludes_the_provider(
+    certificate_authority: tuple[trustme.CA, Path], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate_authority[1]))
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.server_address[1]}")
     monkeypatch.delenv("NO_PROXY")
-    with provider(authority[0]) as url:
-        assert ask(url).status_code == 200
+    with provider(certificate_authority[0]) as url:
+        assert send_message(url).status_code == 200
         assert proxy.targets == [url.removeprefix("https://")]
         monkeypatch.setenv("NO_PROXY", "localhost")
-        assert ask(url).status_code == 200
+        assert send_message(url).status_code == 200
     assert len(proxy.targets) == 1

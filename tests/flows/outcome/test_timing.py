@@ -1,4 +1,4 @@
-"""The times of the steps, while several steps add to them."""
+"""The timing of steps, with several steps at the same time."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from prefect.utilities.collections import visit_collection
 from flows.outcome.timing import record_steps, timed
 
 
-def test_a_step_that_begins_while_prefect_walks_through_the_arguments_of_another_does_it_no_harm() -> None:
+def test_a_step_can_begin_while_prefect_visits_the_arguments_of_another() -> None:
     steps = record_steps()
     with timed("first"):
         pass
 
-    def begin_another(argument: Any) -> None:  # noqa: ANN401 (whatever is found)
+    def begin_another(argument: Any) -> None:  # noqa: ANN401 (Prefect visits values of any type)
         with timed(f"another, begun at {argument!r}"):
             pass
 

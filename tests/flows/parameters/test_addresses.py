@@ -1,4 +1,4 @@
-"""Repository URLs, S3 URIs and branch names: what is let through, what is refused, and by which errors."""
+"""Repository URLs, S3 URIs and branch names: which are accepted, which are refused, and with which errors."""
 
 import subprocess
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
 from flows.parameters.addresses import ALLOW_PRIVATE_HOSTS, RepoUrl, S3Uri, check_branch_name
 
-# Lone surrogates are included: they reach a parameter by way of JSON's \ud800.
+# Lone surrogates are included, because JSON's \ud800 can bring them into a parameter.
 ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff")), max_size=60).map("".join)
 
 
@@ -31,7 +31,7 @@ ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff")),
         ("https://example.com/a..b", "https://example.com/a..b", "https://example.com", "a..b"),
     ],
 )  # fmt: skip
-def test_a_good_repository_url_is_split_into_what_git_needs(text: str, url: str, origin: str, name: str) -> None:
+def test_a_valid_repository_url_is_split_into_its_parts(text: str, url: str, origin: str, name: str) -> None:
     parsed = RepoUrl.parse(text)
     assert (parsed.url, parsed.origin, parsed.name) == (url, origin, name)
     assert str(parsed) == parsed.origin + parsed.path == url
@@ -57,7 +57,7 @@ def test_a_good_repository_url_is_split_into_what_git_needs(text: str, url: str,
         "https://[fe80::1%25eth0]/repo", "https://ho\u2100st/repo",
     ],
 )  # fmt: skip
-def test_a_bad_repository_url_is_refused(text: str) -> None:
+def test_an_invalid_repository_url_is_refused(text: str) -> None:
     with pytest.raises(InvalidRepoUrl, match="repo_url"):
         RepoUrl.parse(text)
 
@@ -118,7 +118,7 @@ def test_the_message_about_a_url_with_a_password_does_not_repeat_the_password(ur
     )
 )
 @example("https://h/\ud800")
-def test_any_text_is_a_repository_url_or_a_named_error(text: str) -> None:
+def test_any_text_is_a_repository_url_or_raises_the_named_error(text: str) -> None:
     try:
         parsed = RepoUrl.parse(text)
     except InvalidRepoUrl:
@@ -130,7 +130,7 @@ def test_any_text_is_a_repository_url_or_a_named_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "bucket", "key", "is_folder", "shown"),
+    ("text", "bucket", "key", "is_folder", "normalized"),
     [
         ("s3://bucket/file.md", "bucket", "file.md", False, "s3://bucket/file.md"),
         ("s3://my.bucket-1/a/b/é.md", "my.bucket-1", "a/b/é.md", False, "s3://my.bucket-1/a/b/é.md"),
@@ -140,11 +140,11 @@ def test_any_text_is_a_repository_url_or_a_named_error(text: str) -> None:
         ("s3://bucket/*", "bucket", "", True, "s3://bucket/*"),
     ],
 )
-def test_a_good_s3_uri_names_an_object_or_a_folder(
-    text: str, bucket: str, key: str, is_folder: bool, shown: str
+def test_a_valid_s3_uri_names_an_object_or_a_folder(
+    text: str, bucket: str, key: str, is_folder: bool, normalized: str
 ) -> None:
     parsed = S3Uri.parse(text)
-    assert (parsed.bucket, parsed.key, parsed.is_folder, str(parsed)) == (bucket, key, is_folder, shown)
+    assert (parsed.bucket, parsed.key, parsed.is_folder, str(parsed)) == (bucket, key, is_folder, normalized)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_good_s3_uri_names_an_object_or_a_folder(
         "s3://bucket/a\x7fb",
     ],
 )  # fmt: skip
-def test_a_bad_s3_uri_is_refused(text: str) -> None:
+def test_an_invalid_s3_uri_is_refused(text: str) -> None:
     with pytest.raises(InvalidS3Uri, match="instructions_s3_uri"):
         S3Uri.parse(text)
 
@@ -166,7 +166,7 @@ def test_a_bad_s3_uri_is_refused(text: str) -> None:
 @settings(deadline=None)
 @given(st.one_of(ANY_TEXT, ANY_TEXT.map("s3://bucket/".__add__), st.from_regex(r"s3://[a-zA-Z0-9._/*-]{0,30}")))
 @example("s3://bucket/\ud800")
-def test_any_text_is_an_s3_uri_or_a_named_error(text: str) -> None:
+def test_any_text_is_an_s3_uri_or_raises_the_named_error(text: str) -> None:
     try:
         parsed = S3Uri.parse(text)
     except InvalidS3Uri:
@@ -183,7 +183,7 @@ def test_any_text_is_an_s3_uri_or_a_named_error(text: str) -> None:
         "lock", "x.locked", "a" * 200, "é" * 100, "a/-b",
     ],
 )  # fmt: skip
-def test_a_good_branch_name_is_returned_as_it_is(name: str) -> None:
+def test_a_valid_branch_name_is_returned_unchanged(name: str) -> None:
     assert check_branch_name(name) == name
     assert git_accepts(name)
 
@@ -196,7 +196,7 @@ def test_a_good_branch_name_is_returned_as_it_is(name: str) -> None:
         "/a", "a/", "a//b", "/", "a\0b", "a\nb", "a\tb", "a\x7fb", "a" * 201, "é" * 101, "a\ud800", "\udcff\ud800",
     ],
 )  # fmt: skip
-def test_a_bad_branch_name_is_refused_with_the_parameters_name(name: str) -> None:
+def test_an_invalid_branch_name_is_refused_with_the_name_of_the_parameter(name: str) -> None:
     with pytest.raises(InvalidBranchName, match=r"^base_branch "):
         check_branch_name(name, "base_branch")
 
@@ -206,9 +206,9 @@ def git_accepts(name: str) -> bool:
     return subprocess.run(argv, cwd="/", capture_output=True, check=False).returncode == 0
 
 
-def is_stricter_on_purpose(name: str) -> bool:
-    is_ours = name.startswith("refs/") or name in {"HEAD", "@"} or len(name.encode()) > 200
-    return is_ours or any(character.isspace() for character in name)
+def is_refused_on_purpose(name: str) -> bool:
+    breaks_own_rule = name.startswith("refs/") or name in {"HEAD", "@"} or len(name.encode()) > 200
+    return breaks_own_rule or any(character.isspace() for character in name)
 
 
 BRANCH_PARTS = st.sampled_from(
@@ -220,20 +220,20 @@ NAMES = st.lists(BRANCH_PARTS, min_size=1, max_size=5).map("".join)
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(NAMES, NAMES, st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)))
-def test_branch_names_are_judged_as_git_judges_them_or_more_strictly_on_purpose(name: str) -> None:
+def test_a_branch_name_that_git_accepts_is_refused_only_on_purpose(name: str) -> None:
     try:
         check_branch_name(name)
     except InvalidBranchName:
-        assert is_stricter_on_purpose(name) or not git_accepts(name)
+        assert is_refused_on_purpose(name) or not git_accepts(name)
     else:
         assert git_accepts(name)
-        assert not is_stricter_on_purpose(name)
+        assert not is_refused_on_purpose(name)
 
 
 @settings(deadline=None)
 @given(ANY_TEXT)
-def test_any_text_is_a_branch_name_or_a_named_error(name: str) -> None:
+def test_any_text_is_a_branch_name_or_raises_the_named_error(name: str) -> None:
     try:
         assert check_branch_name(name).encode()
     except InvalidBranchName as error:
-        assert str(error).startswith("branch_name ")  # noqa: PT017 (both outcomes are good ones)
+        assert str(error).startswith("branch_name ")  # noqa: PT017 (both outcomes are allowed)

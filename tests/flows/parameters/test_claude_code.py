@@ -1,4 +1,4 @@
-"""How Claude Code works in a run: the model, and how a run's options replace those of its block."""
+"""The options of Claude Code in a run: the model id, and how a run's options override those of its block."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from flows.parameters.provider import Provider
 
 
 @pytest.mark.parametrize(
-    ("provider", "given_id", "model"),
+    ("provider", "model_id", "model"),
     [
         ("bedrock", "", "us.anthropic.claude-sonnet-5-5"),
         ("anthropic", "", "claude-sonnet-5-5"),
@@ -21,10 +21,8 @@ from flows.parameters.provider import Provider
         ("bedrock", "arn:aws:bedrock:us-east-1:123456789012:inference-profile/x", None),
     ],
 )
-def test_the_model_is_the_given_one_or_the_providers_default(
-    provider: Provider, given_id: str, model: str | None
-) -> None:
-    assert ClaudeCodeOptions(provider=provider, claude_model_id=given_id).model_id == (model or given_id)
+def test_an_empty_model_id_selects_the_providers_default(provider: Provider, model_id: str, model: str | None) -> None:
+    assert ClaudeCodeOptions(provider=provider, claude_model_id=model_id).model_id == (model or model_id)
 
 
 @pytest.mark.parametrize("model", ["-x", "--help", "a b", "a\n", "a;b", "$(x)", " ", "é", "a" * 2049])
@@ -48,7 +46,7 @@ BLOCK = ClaudeCodeOptions(
 )
 
 
-def test_options_at_their_defaults_leave_the_blocks() -> None:
+def test_options_at_their_defaults_do_not_change_the_options_of_the_block() -> None:
     assert ClaudeCodeOptions().over(BLOCK) == BLOCK
 
 
@@ -61,11 +59,11 @@ def test_options_at_their_defaults_leave_the_blocks() -> None:
         {"claude_model_id": "own-model", "aws_region": "us-west-2"},
     ],
 )
-def test_an_option_that_differs_from_its_default_wins_over_the_blocks_and_no_other_does(own: dict[str, Any]) -> None:
+def test_only_options_that_differ_from_their_defaults_override_the_block(own: dict[str, Any]) -> None:
     assert ClaudeCodeOptions(**own).over(BLOCK).model_dump() == {**BLOCK.model_dump(), **own}
 
 
-def test_an_option_wins_over_a_block_at_its_defaults() -> None:
+def test_options_override_a_block_at_its_defaults() -> None:
     assert BLOCK.over(ClaudeCodeOptions()) == BLOCK
 
 
@@ -78,11 +76,11 @@ def test_an_option_wins_over_a_block_at_its_defaults() -> None:
         (Limits(agent_timeout_seconds=1), BLOCK.limits.model_copy(update={"agent_timeout_seconds": 1})),
     ],
 )  # fmt: skip
-def test_limits_lie_over_the_blocks_one_by_one(own: Limits, merged: Limits) -> None:
+def test_each_limit_overrides_that_of_the_block_separately(own: Limits, merged: Limits) -> None:
     assert ClaudeCodeOptions(limits=own).over(BLOCK).limits == merged
 
 
-def test_options_over_a_block_change_neither() -> None:
+def test_merging_changes_neither_the_options_nor_the_block() -> None:
     own, block = ClaudeCodeOptions(claude_model_id="own-model"), BLOCK.model_copy(deep=True)
     own.over(block)
     assert block == BLOCK

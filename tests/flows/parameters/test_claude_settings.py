@@ -1,4 +1,4 @@
-"""`claude_settings`: which a run may use, which only the operator can allow, and that nothing else is ever raised."""
+"""`claude_settings`: which settings a run may use, which need the operator's permission, and which error is raised."""
 
 import json
 from typing import Any
@@ -63,7 +63,7 @@ DANGEROUS = {
         {"permissions": {"defaultMode": "bypassPermissions"}, "language": "de", "$schema": "https://example.com"},
     ],
 )
-def test_settings_that_say_how_the_agent_works_are_let_through_unchanged(good: dict[str, Any]) -> None:
+def test_settings_that_affect_only_how_the_agent_works_are_returned_unchanged(good: dict[str, Any]) -> None:
     before = json.dumps(good)
     assert json.dumps(check_settings(good)) == before
 
@@ -76,7 +76,7 @@ def test_any_other_setting_is_refused_by_name(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(DANGEROUS))
-def test_the_operator_can_allow_one_setting_and_thereby_no_other(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operator_can_allow_one_setting_without_allowing_others(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALLOWED_KEYS_VARIABLE, key)
     assert check_settings({key: DANGEROUS[key]}) == {key: DANGEROUS[key]}
     for other in DANGEROUS.keys() - {key}:
@@ -91,14 +91,14 @@ def test_the_operator_can_allow_several_settings(monkeypatch: pytest.MonkeyPatch
         check_settings({"hooks": {}, "apiKeyHelper": "x"})
 
 
-def test_the_operators_variable_does_not_lift_the_check_of_permissions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operators_variable_does_not_turn_off_the_check_of_permissions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALLOWED_KEYS_VARIABLE, "permissions,disableBypassPermissionsMode")
     with pytest.raises(InvalidSettings, match="disableBypassPermissionsMode"):
         check_settings({"permissions": {"disableBypassPermissionsMode": "disable"}})
 
 
 @pytest.mark.parametrize(
-    ("permissions", "said"),
+    ("permissions", "message"),
     [
         (None, "not an object"),
         ([], "not an object"),
@@ -116,13 +116,13 @@ def test_the_operators_variable_does_not_lift_the_check_of_permissions(monkeypat
         ({"Allow": []}, "permissions.Allow"),
     ],
 )
-def test_wrong_permissions_are_refused_by_name(permissions: object, said: str) -> None:
-    with pytest.raises(InvalidSettings, match=said):
+def test_wrong_permissions_are_refused_by_name(permissions: object, message: str) -> None:
+    with pytest.raises(InvalidSettings, match=message):
         check_settings({"permissions": permissions})
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "not JSON"),
         (" ", "not JSON"),
@@ -143,8 +143,8 @@ def test_wrong_permissions_are_refused_by_name(permissions: object, said: str) -
     ],
     ids=lambda value: value[:20],
 )
-def test_text_that_is_no_json_object_is_refused(text: str, said: str) -> None:
-    with pytest.raises(InvalidSettings, match=said):
+def test_text_that_is_not_a_json_object_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InvalidSettings, match=message):
         parse_settings(text)
 
 
@@ -158,7 +158,7 @@ def test_a_json_object_is_read_as_it_is() -> None:
 @settings(deadline=None)
 @given(st.text(max_size=40) | JSON_VALUES.map(json.dumps) | SETTINGS.map(json.dumps))
 @example("{")
-def test_any_text_is_settings_or_the_named_error(text: str) -> None:
+def test_any_text_is_parsed_or_raises_the_named_error(text: str) -> None:
     try:
         parsed = parse_settings(text)
     except InvalidSettings:
@@ -170,9 +170,9 @@ def test_any_text_is_settings_or_the_named_error(text: str) -> None:
 @given(SETTINGS)
 @example({"permissions": {"defaultMode": {}}})
 @example({"permissions": {"allow": [[]]}})
-def test_any_json_object_is_settings_that_can_be_used_or_the_named_error(given_settings: dict[str, Any]) -> None:
+def test_any_json_object_is_usable_or_raises_the_named_error(candidate: dict[str, Any]) -> None:
     try:
-        checked = check_settings(given_settings)
+        checked = check_settings(candidate)
     except InvalidSettings:
         return
     assert permission_mode(checked) in {"default", "acceptEdits", "plan", "bypassPermissions", "dontAsk"}

@@ -15,9 +15,9 @@ REQUIRED = {"REPO_URL": "https://github.com/o/r.git", "INSTRUCTIONS": "x"}
 BY_NAME = {leaf.path: leaf.variable for leaf in leaves_of(ImplementParameters)}
 
 
-def test_a_variable_is_the_name_in_capitals_but_for_the_provider() -> None:
-    others = {path: variable for path, variable in BY_NAME.items() if variable != path.rpartition(".")[2].upper()}
-    assert others == {"provider": "CLAUDE_PROVIDER"}
+def test_every_variable_except_the_providers_is_the_parameters_name_in_capitals() -> None:
+    exceptions = {path: variable for path, variable in BY_NAME.items() if variable != path.rpartition(".")[2].upper()}
+    assert exceptions == {"provider": "CLAUDE_PROVIDER"}
     assert len(set(BY_NAME.values())) == len(BY_NAME)
 
 
@@ -35,7 +35,12 @@ def test_a_variable_is_the_name_in_capitals_but_for_the_provider() -> None:
         ("ALLOW_SUBMODULES", "true", "policy", ChangePolicy(allow_submodules=True)),
     ],
 )
-def test_a_variable_is_read_by_its_parameters_type(variable: str, text: str, name: str, value: Any) -> None:  # noqa: ANN401
+def test_a_variable_is_read_according_to_the_type_of_its_parameter(
+    variable: str,
+    text: str,
+    name: str,
+    value: Any,  # noqa: ANN401
+) -> None:
     assert parameters({**REQUIRED, variable: text})[name] == value
 
 
@@ -51,7 +56,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"REPO_URL": ""}, "REPO_URL is not set: HTTPS address"),
+        ({"REPO_URL": ""}, "REPO_URL is not set: HTTPS URL"),
         ({"INSTRUCTIONS": ""}, "INSTRUCTIONS_S3_URI is not set"),
         ({"CLONE_DEPTH": "all"}, "CLONE_DEPTH cannot be used: Input should be a valid integer"),
         ({"CLAUDE_PROVIDER": "x"}, "CLAUDE_PROVIDER cannot be used: Input should be 'bedrock' or 'anthropic'"),
@@ -62,18 +67,18 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ({"MAX_BUDGET_USD": "much"}, "MAX_BUDGET_USD cannot be used: Input should be a valid number"),
     ],
 )
-def test_a_variable_that_is_missing_or_wrong_is_named(variables: dict[str, str], message: str) -> None:
+def test_the_message_names_a_missing_or_wrong_variable(variables: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidVariable) as caught:
         parameters({**REQUIRED, **variables})
     assert str(caught.value).startswith(message)
 
 
-def test_a_value_that_can_be_read_and_is_wrong_gets_its_named_error() -> None:
+def test_a_readable_value_that_is_wrong_raises_its_named_error() -> None:
     with pytest.raises(errors.InvalidRegion):
         parameters({**REQUIRED, "AWS_REGION": "here"})
 
 
-def test_a_message_names_the_variables_in_place_of_the_parameters() -> None:
+def test_a_message_names_variables_instead_of_parameters() -> None:
     message = "raise limits.max_turns, or set policy.allow_ci_changes; repo_url and instructions stay"
     assert with_variables(message) == "raise MAX_TURNS, or set ALLOW_CI_CHANGES; REPO_URL and instructions stay"
 

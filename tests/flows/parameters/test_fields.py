@@ -1,4 +1,4 @@
-"""Every field of the parameters is described, and read somewhere in the product."""
+"""Every field of the parameters has a title and a help text, and the product reads it."""
 
 import ast
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ MODELS: list[type[BaseModel]] = [ImplementParameters, DeliverParameters, ClaudeC
 
 
 def attributes_read() -> set[str]:
-    """Return the attributes that the product reads.
+    """Return the names of all attributes that the product reads.
 
-    In flows/parameters only a property counts. A rule of flows/checks names the field of the policy that allows it.
+    In flows/parameters, only reads in properties count. In flows/checks, the name of a policy's field may be a string.
     """
     names: set[str] = set()
     for path in [*(PROJECT / "flows").rglob("*.py"), *(PROJECT / "blocks").rglob("*.py")]:
@@ -41,11 +41,11 @@ def properties(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_field_is_read_outside_of_its_model(model: type[BaseModel]) -> None:
+def test_every_field_is_read_outside_its_model(model: type[BaseModel]) -> None:
     assert set(model.model_fields) - attributes_read() == set()
 
 
-def test_a_field_that_nothing_reads_is_found() -> None:
+def test_a_field_that_no_code_reads_is_detected() -> None:
     assert {"clone_depth", "git_lfs"} - attributes_read() == {"git_lfs"}
 
 

@@ -1,4 +1,4 @@
-"""The form: what it shows for each parameter, and what it and Prefect's API refuse before there is a run."""
+"""The form: what it shows for each parameter, and which values it and Prefect's API refuse before a run exists."""
 
 import re
 import shutil
@@ -25,20 +25,20 @@ from flows.parameters.shared import DEFAULT_SECRET_ID
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
-GIVEN = {"repo_url": "https://github.com/o/r.git", "instructions_s3_uri": "s3://bucket/main.md"}
+PARAMETERS = {"repo_url": "https://github.com/o/r.git", "instructions_s3_uri": "s3://bucket/main.md"}
 RUN_ID = "01a209bf-c200-70d0-8c32-6634ec7187d3"
 
 
 def form(flow: Flow[..., Any] = implement) -> dict[str, Any]:
-    """The schema, by the way that `prefect deploy`, `serve` and `to_deployment` take."""
+    """Return the schema of the form, made as `prefect deploy`, `serve` and `to_deployment` make it."""
     return parameter_schema(flow).model_dump_for_openapi()
 
 
-def faults(**given: Any) -> list[str]:  # noqa: ANN401 (whatever a person types)
-    return [error.json_path for error in validate({**GIVEN, **given}, form())]
+def faults(**values: Any) -> list[str]:  # noqa: ANN401 (any value that a person types)
+    return [error.json_path for error in validate({**PARAMETERS, **values}, form())]
 
 
-def test_it_asks_what_then_where_then_how_then_the_rest() -> None:
+def test_the_form_begins_with_the_task_then_the_branches_then_the_model() -> None:
     properties = form()["properties"]
     ordered = sorted(properties, key=lambda name: properties[name]["position"])
     assert ordered[:9] == [
@@ -50,7 +50,7 @@ def test_it_asks_what_then_where_then_how_then_the_rest() -> None:
 
 
 @pytest.mark.parametrize("flow", [implement, deliver], ids=["implement", "deliver"])
-def test_every_parameter_has_a_title_and_a_sentence_of_its_own(flow: Flow[..., Any]) -> None:
+def test_every_parameter_has_its_own_title_and_description(flow: Flow[..., Any]) -> None:
     schema = form(flow)
     is_valid_schema(schema)
     assert len(schema["required"]) == 1
@@ -62,13 +62,13 @@ def test_every_parameter_has_a_title_and_a_sentence_of_its_own(flow: Flow[..., A
         assert all(field["title"] and field["description"] for field in group["properties"].values())
 
 
-def test_few_values_are_a_choice_and_settings_are_an_object() -> None:
+def test_the_provider_is_a_choice_and_the_settings_are_an_object() -> None:
     properties = form()["properties"]
     assert properties["provider"]["enum"] == ["bedrock", "anthropic"]
     assert properties["claude_settings"]["type"] == "object"
 
 
-def test_the_two_fields_that_one_must_fill_in_are_enough() -> None:
+def test_the_repository_and_the_instructions_are_enough() -> None:
     assert not faults()
     defaults = {name: field["default"] for name, field in form()["properties"].items() if "default" in field}
     assert not faults(**defaults)
@@ -104,7 +104,7 @@ def test_the_two_fields_that_one_must_fill_in_are_enough() -> None:
         ("policy", {"max_deleted_share": 2}),
     ],
 )
-def test_what_cannot_be_is_refused_at_its_field(name: str, value: object) -> None:
+def test_an_impossible_value_is_refused_at_its_field(name: str, value: object) -> None:
     assert [path.split(".")[1] for path in faults(**{name: value})] == [name]
 
 
@@ -129,9 +129,9 @@ BRANCHES = ["x", "feature/é", "a.b", "refs", "a-b_c/1", "HEADs", "a@b", "lock",
         ("aws_region", "us-gov-west-1"),
     ],
 )
-def test_what_a_run_takes_the_form_takes(name: str, value: str) -> None:
+def test_the_form_accepts_every_value_that_a_run_accepts(name: str, value: str) -> None:
     ImplementParameters(
-        **{**GIVEN, "branch_name": "x", **({name: value} if name in ImplementParameters.model_fields else {})}
+        **{**PARAMETERS, "branch_name": "x", **({name: value} if name in ImplementParameters.model_fields else {})}
     )
     assert not faults(**{name: value})
 
@@ -154,21 +154,21 @@ def test_no_pattern_is_stricter_than_the_check(text: str) -> None:
         assert not faults(**{name: value})
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="needs node, to read the patterns as a browser does")
-def test_a_browser_reads_the_patterns_as_the_server_does() -> None:
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node, which reads the patterns like a browser")
+def test_a_browser_can_read_the_patterns() -> None:
     patterns = [field["pattern"] for field in form()["properties"].values() if "pattern" in field]
     script = "process.argv.slice(1).forEach(pattern => new RegExp(pattern, 'u'))"
     subprocess.run(["node", "-e", script, *patterns], check=True)
 
 
-def test_the_api_refuses_a_bad_run_before_there_is_one(stack: LocalStack) -> None:
-    made = cast("RunnerDeployment", implement.to_deployment("form", entrypoint_type=EntrypointType.MODULE_PATH))
-    url = f"{stack.prefect_api_url}/deployments/{made.apply()}/create_flow_run"
-    refused = httpx.post(url, json={"parameters": {**GIVEN, "repo_url": "git@github.com:o/r.git"}})
-    assert refused.status_code == 409
-    assert "'repo_url'" in refused.json()["detail"]
-    assert "an https URL without user or token" in refused.json()["detail"]
-    assert httpx.post(url, json={"parameters": GIVEN}).status_code == 201
+def test_the_api_refuses_wrong_parameters_before_a_run_exists(stack: LocalStack) -> None:
+    deployment = cast("RunnerDeployment", implement.to_deployment("form", entrypoint_type=EntrypointType.MODULE_PATH))
+    url = f"{stack.prefect_api_url}/deployments/{deployment.apply()}/create_flow_run"
+    response = httpx.post(url, json={"parameters": {**PARAMETERS, "repo_url": "git@github.com:o/r.git"}})
+    assert response.status_code == 409
+    assert "'repo_url'" in response.json()["detail"]
+    assert "an https URL without user or token" in response.json()["detail"]
+    assert httpx.post(url, json={"parameters": PARAMETERS}).status_code == 201
 
 
 def test_deliver_asks_for_the_id_of_a_run() -> None:

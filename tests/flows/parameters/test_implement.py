@@ -1,4 +1,4 @@
-"""The parameters of `implement`: the error of each that is wrong, and what an empty one means."""
+"""The parameters of `implement`: the named errors of wrong values, and the meaning of empty ones."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -66,7 +66,7 @@ def test_good_parameters_become_checked_values() -> None:
     ],
 )
 def test_a_wrong_parameter_raises_its_named_error(wrong: dict[str, Any], error: type[errors.RunError]) -> None:
-    ImplementParameters(**GOOD)  # so that the one wrong value is why
+    ImplementParameters(**GOOD)  # shows that the wrong value is the only reason for the error
     with pytest.raises(error) as caught:
         ImplementParameters(**{**GOOD, **wrong})
     assert len(str(caught.value)) > 20
@@ -83,18 +83,18 @@ def test_a_clone_depth_may_be_zero_for_the_whole_history(depth: int) -> None:
 
 
 @pytest.mark.parametrize("region", ["eu-west-2", "us-gov-west-1", "ap-southeast-4", "us-iso-east-1"])
-def test_regions_of_every_partition_are_taken(region: str) -> None:
+def test_regions_of_every_partition_are_accepted(region: str) -> None:
     assert ImplementParameters(**{**GOOD, "aws_region": region}).aws_region == region
 
 
 @pytest.mark.parametrize(
     "secret", ["name", "a/b_c+d=e.f@g-h", "arn:aws:secretsmanager:us-east-1:123456789012:secret:claude/git-AbCdEf"]
 )
-def test_a_secret_is_named_by_name_or_arn(secret: str) -> None:
+def test_a_secret_may_be_given_by_name_or_arn(secret: str) -> None:
     assert ImplementParameters(**{**GOOD, "git_credentials_secret_id": secret}).git_credentials_secret_id == secret
 
 
-def test_a_commit_message_loses_the_white_space_around_it_only() -> None:
+def test_only_the_white_space_around_a_commit_message_is_removed() -> None:
     assert (
         ImplementParameters(**{**GOOD, "commit_message": "\n Greet\n\nAt  length.\n"}).commit_message
         == "Greet\n\nAt  length."
@@ -108,25 +108,25 @@ def test_an_unknown_parameter_is_refused() -> None:
 
 @settings(deadline=None)
 @given(st.datetimes(timezones=st.timezones()), st.uuids())
-def test_a_default_branch_is_a_branch_and_the_same_for_the_same_run(start: datetime, run: object) -> None:
+def test_a_default_branch_name_is_valid_and_the_same_for_the_same_run(start: datetime, run: object) -> None:
     name = default_branch_name(start, str(run))
     assert check_branch_name(name) == name == default_branch_name(start, str(run))
     assert name.startswith("feature/claude-implementation-")
 
 
-def test_a_default_branch_says_the_scheduled_start_in_utc() -> None:
-    there = START.astimezone(timezone(timedelta(hours=5, minutes=30)))
+def test_a_default_branch_name_contains_the_scheduled_start_in_utc() -> None:
+    local_start = START.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert "-20260301-233005-" in default_branch_name(START, "0123456789")
-    assert default_branch_name(there, "0123456789") == default_branch_name(START, "0123456789")
+    assert default_branch_name(local_start, "0123456789") == default_branch_name(START, "0123456789")
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         ("3f2504e0-4f89-41d3-9a0c-0305e82c3301", "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"),
-        # Prefect's flow run ids are UUIDs of version 7, whose first 48 bits are the time: these two it made in a row.
+        # Prefect's flow run ids are UUIDs of version 7, whose first 48 bits are the time. These two were made in a row.
         ("01a209bf-c200-70d0-8c32-6634ec7187d3", "01a209bf-c200-75c3-ae55-c1709b8d52eb"),
     ],
 )
-def test_two_runs_of_the_same_second_have_different_default_branches(one: str, other: str) -> None:
+def test_two_runs_that_start_in_the_same_second_have_different_default_branches(one: str, other: str) -> None:
     assert default_branch_name(START, one) != default_branch_name(START, other)

@@ -1,4 +1,4 @@
-"""The group `limits`: numbers from zero, and no others."""
+"""The group `limits`: every limit is a number that is not negative."""
 
 import pytest
 from pydantic import ValidationError

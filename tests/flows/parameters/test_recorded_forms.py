@@ -1,4 +1,4 @@
-"""The parameters of both flows stay as they were recorded, but for their help: new ones may be added between them."""
+"""The parameters of both flows match their recording, except for their help. New parameters may be added."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from flows.implement import implement
 
 RECORDED = json.loads(Path(__file__).with_name("forms.json").read_text())
 OPEN = {"properties", "definitions", "default"}
-"""Objects of a schema to which a new parameter adds a key; all others are compared in full."""
+"""Objects of a schema to which a new parameter adds a key. All other objects are compared in full."""
 
 
 def differences(recorded: Any, schema: Any, path: str = "", *, is_open: bool = False) -> list[str]:  # noqa: ANN401 (JSON)
@@ -30,14 +30,14 @@ def differences(recorded: Any, schema: Any, path: str = "", *, is_open: bool = F
 
 
 @pytest.mark.parametrize("flow", [implement, deliver], ids=["implement", "deliver"])
-def test_a_form_is_as_it_was_recorded(flow: Flow[..., Any]) -> None:
+def test_a_form_matches_its_recording(flow: Flow[..., Any]) -> None:
     schema = parameter_schema(flow).model_dump_for_openapi()
     assert differences(RECORDED[flow.name], schema) == []
     positions = [schema["properties"][name]["position"] for name in RECORDED[flow.name]["properties"]]
     assert positions == sorted(positions)
 
 
-def test_a_difference_is_found() -> None:
+def test_a_difference_is_detected() -> None:
     recorded = RECORDED["deliver"]
     moved = dict(reversed(recorded["properties"].items()))
     assert differences(recorded, {**recorded, "properties": moved})

@@ -1,4 +1,4 @@
-"""Secrets in every form that text can hold, and what has the shape of one."""
+"""Known secrets are found in every form in which text can contain them, and so are the shapes of secrets."""
 
 import base64
 import json
@@ -16,36 +16,36 @@ from hypothesis import strategies as st
 from flows.errors import GitFailed
 from flows.redaction import ENVIRONMENT, REDACTED, SECRETS, Secrets, redact, strip
 from flows.redaction.forms import forms_of
-from flows.redaction.known import _keep_around
+from flows.redaction.known import _redacted_match
 from flows.redaction.shapes import _SHAPES
 
 VALUES = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8, max_size=60)
 
 
-def knowing(value: str) -> Secrets:
-    made = Secrets()
-    made.learn("it", value)
-    return made
+def registry_with(value: str) -> Secrets:
+    secrets = Secrets()
+    secrets.learn("it", value)
+    return secrets
 
 
 @given(VALUES, st.text(max_size=20), st.text(max_size=20))
-def test_a_known_secret_is_found_and_taken_out_wherever_it_stands(value: str, before: str, after: str) -> None:
-    secrets, text = knowing(value), f"{before}{value}{after}"
+def test_a_known_secret_is_found_and_redacted_anywhere_in_a_text(value: str, before: str, after: str) -> None:
+    secrets, text = registry_with(value), f"{before}{value}{after}"
     assert secrets.found_in(text) == {"it"}
     assert value not in secrets.redact(text).replace(REDACTED, "\0")
 
 
 @given(VALUES, st.binary(max_size=7), st.binary(max_size=7))
-def test_base64_hides_no_secret_wherever_it_stands_in_what_was_encoded(value: str, before: bytes, after: bytes) -> None:
+def test_base64_hides_no_secret_at_any_offset(value: str, before: bytes, after: bytes) -> None:
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        assert knowing(value).found_in(encode(before + value.encode() + after).decode()) == {"it"}
+        assert registry_with(value).found_in(encode(before + value.encode() + after).decode()) == {"it"}
 
 
 @pytest.mark.parametrize("half", [0xD83D, 0xDE00, 0xDCFF])
-def test_a_secret_with_half_of_a_surrogate_pair_is_learned_as_any_other(half: int) -> None:
+def test_a_secret_with_half_of_a_surrogate_pair_is_redacted_like_any_other(half: int) -> None:
     value = f"a-secret{chr(half)}value"
     assert redact(value) == value
-    assert knowing(value).redact(f"<{value}>") == f"<{REDACTED}>"
+    assert registry_with(value).redact(f"<{value}>") == f"<{REDACTED}>"
 
 
 VALUE = 'a/secret+with "marks" & <signs>% \'é\\ü'
@@ -78,18 +78,21 @@ VALUE = 'a/secret+with "marks" & <signs>% \'é\\ü'
         lambda v: base64.b64encode(f"x-access-token:{v}".encode()).decode(),
     ],
 )
-def test_other_forms_hide_it_neither(form: Callable[[str], str], around: str) -> None:
-    for secrets, value in ((knowing(VALUE), f"{VALUE}{around}"), (knowing(f"{around}{VALUE}{around}"), VALUE)):
+def test_no_other_form_hides_a_secret(form: Callable[[str], str], around: str) -> None:
+    for secrets, value in (
+        (registry_with(VALUE), f"{VALUE}{around}"),
+        (registry_with(f"{around}{VALUE}{around}"), VALUE),
+    ):
         text = f"see {form(value)} there"
         assert secrets.found_in(text) == {"it"}
         assert "secret" not in secrets.redact(text)
 
 
-def test_bytes_in_utf_8_hide_it_neither() -> None:
-    assert knowing(VALUE).redact_bytes(f"see {VALUE} there".encode()) == b"see *** there"
+def test_a_secret_is_redacted_in_utf_8_bytes() -> None:
+    assert registry_with(VALUE).redact_bytes(f"see {VALUE} there".encode()) == b"see *** there"
 
 
-def test_a_variable_that_is_not_utf_8_is_known_too() -> None:
+def test_the_value_of_a_variable_that_is_not_utf_8_is_redacted() -> None:
     secrets = Secrets()
     secrets.learn_environment({"ANTHROPIC_API_KEY": b"a-secret-\xff\xfe".decode("utf-8", "surrogateescape")})
     assert secrets.redact_bytes(b"see a-secret-\xff\xfe there") == b"see *** there"
@@ -100,9 +103,7 @@ def test_a_variable_that_is_not_utf_8_is_known_too() -> None:
 )
 @pytest.mark.parametrize("url", ["http://team:{}@proxy:3128", "socks5h://team:{}@[::1]:1080/\n", "team:{}@proxy:3128"])
 @pytest.mark.parametrize("password", ["pass-word", "p%40ss-w%C3%B6rd", "p@ss/wo:rd"])
-def test_the_password_of_a_proxy_is_known_as_it_is_written_and_as_it_is_meant(
-    name: str, url: str, password: str
-) -> None:
+def test_the_password_of_a_proxy_is_known_both_percent_encoded_and_decoded(name: str, url: str, password: str) -> None:
     secrets = Secrets()
     secrets.learn_environment({name: url.format(password)})
     basic = base64.b64encode(f"team:{unquote(password)}".encode()).decode()
@@ -127,7 +128,7 @@ def test_the_password_within_another_variable_is_known(name: str, value: str) ->
 @pytest.mark.parametrize(
     "url", ["http://proxy:3128", "http://[::1]:3128/", "", "\n", "http://user@proxy", "http://:@proxy"]
 )
-def test_a_proxy_without_a_password_hides_nothing(url: str) -> None:
+def test_a_proxy_without_a_password_redacts_nothing(url: str) -> None:
     secrets = Secrets()
     secrets.learn_environment({"HTTPS_PROXY": url, "NO_PROXY": "user:password@host"})
     assert (
@@ -136,7 +137,7 @@ def test_a_proxy_without_a_password_hides_nothing(url: str) -> None:
     )
 
 
-def test_what_is_short_or_empty_is_not_known() -> None:
+def test_short_and_empty_values_are_ignored() -> None:
     secrets = Secrets()
     for value in ("", None, "short"):
         secrets.learn("it", value)
@@ -144,12 +145,12 @@ def test_what_is_short_or_empty_is_not_known() -> None:
     assert secrets.redact("short") == "short"
 
 
-def test_each_secret_is_found_by_its_name() -> None:
+def test_a_search_returns_the_names_of_the_secrets() -> None:
     secrets = Secrets()
     secrets.learn_environment(
-        {"AWS_SECRET_ACCESS_KEY": "first-secret", "PREFECT_API_KEY": "second-secret", "A": "third-is-none"}
+        {"AWS_SECRET_ACCESS_KEY": "first-secret", "PREFECT_API_KEY": "second-secret", "A": "not-a-secret"}
     )
-    assert secrets.found_in("second-secret third-is-none") == {"PREFECT_API_KEY"}
+    assert secrets.found_in("second-secret not-a-secret") == {"PREFECT_API_KEY"}
     assert secrets.found_in("first-secret second-secret") == {"PREFECT_API_KEY", "AWS_SECRET_ACCESS_KEY"}
     assert "ANTHROPIC_API_KEY" in ENVIRONMENT
 
@@ -169,11 +170,11 @@ def test_each_secret_is_found_by_its_name() -> None:
         "ATBB" + "a1" * 16,
     ],
 )
-def test_what_has_the_shape_of_a_token_is_taken_out(text: str) -> None:
+def test_text_in_the_shape_of_a_token_is_redacted(text: str) -> None:
     assert redact(f"before {text} after") == "before *** after"
 
 
-def test_what_stands_around_a_password_stays() -> None:
+def test_the_text_around_a_password_is_unchanged() -> None:
     assert redact("https://user:pass-word@example.com/x") == "https://***@example.com/x"
     assert redact("authorization: Bearer abcdefghijkl") == "authorization: Bearer ***"
 
@@ -189,24 +190,24 @@ def test_what_stands_around_a_password_stays() -> None:
         "git@github.com:owner/repository.git",
     ],
 )
-def test_ordinary_text_stays_as_it_is(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
 @given(st.binary(max_size=200))
-def test_bytes_that_are_no_text_come_through(content: bytes) -> None:
-    assert knowing("a-known-secret").redact_bytes(content) == content
-    assert knowing("a-known-secret").redact_bytes(content + b"a-known-secret") == content + b"***"
+def test_bytes_that_are_not_text_are_unchanged_except_for_secrets(content: bytes) -> None:
+    assert registry_with("a-known-secret").redact_bytes(content) == content
+    assert registry_with("a-known-secret").redact_bytes(content + b"a-known-secret") == content + b"***"
 
 
 def by_alternation(values: Iterable[str], text: str) -> str:
-    """Redact `text` as the documentation of `Secrets` says: the longest form first, then each shape."""
-    known = [value for value in map(strip, values) if len(value) >= 8]
-    forms = sorted({form for value in known for form in forms_of(value)}, key=len, reverse=True)
+    """Redact `text` by a simple reference algorithm: the longest form first, then each shape."""
+    secrets = [value for value in map(strip, values) if len(value) >= 8]
+    forms = sorted({form for value in secrets for form in forms_of(value)}, key=len, reverse=True)
     if forms:
         text = re.sub("|".join(map(re.escape, forms)), REDACTED, text)
     for shape in _SHAPES:
-        text = shape.sub(_keep_around, text)
+        text = shape.sub(_redacted_match, text)
     return text
 
 
@@ -218,7 +219,7 @@ PIECES = st.sampled_from(
 
 @st.composite
 def secrets_and_text(draw: st.DrawFn) -> tuple[list[str], str]:
-    """Secrets of few letters, some of them the beginning of another, and a text of their forms, whole and cut."""
+    """Return secrets of few letters, some of them prefixes of others, and a text of their forms, complete and cut."""
     values = draw(st.lists(LETTERS, max_size=4))
     values += [value + draw(st.text("ab", max_size=3)) for value in values]
     forms = [form for value in values for form in forms_of(value)]
@@ -229,7 +230,7 @@ def secrets_and_text(draw: st.DrawFn) -> tuple[list[str], str]:
     return values, "".join(draw(st.lists(st.one_of(parts), max_size=12)))
 
 
-def knowing_all(values: Iterable[str]) -> Secrets:
+def registry_with_all(values: Iterable[str]) -> Secrets:
     secrets = Secrets()
     for value in values:
         secrets.learn(value, value)
@@ -237,33 +238,33 @@ def knowing_all(values: Iterable[str]) -> Secrets:
 
 
 @given(secrets_and_text())
-def test_many_secrets_are_redacted_as_one_pattern_of_all_their_forms_would_do_it(case: tuple[list[str], str]) -> None:
+def test_text_is_redacted_as_by_one_pattern_of_all_forms(case: tuple[list[str], str]) -> None:
     values, text = case
-    assert knowing_all(values).redact(text) == by_alternation(values, text)
+    assert registry_with_all(values).redact(text) == by_alternation(values, text)
 
 
 @given(secrets_and_text())
-def test_so_they_are_in_bytes(case: tuple[list[str], str]) -> None:
+def test_bytes_are_redacted_as_by_one_pattern_of_all_forms(case: tuple[list[str], str]) -> None:
     values, text = [value for value in case[0] if value.isascii()], case[1]
     content = text.encode("utf-8", "surrogatepass")
     expected = by_alternation(values, content.decode("latin-1")).encode("latin-1")
-    assert knowing_all(values).redact_bytes(content) == expected
+    assert registry_with_all(values).redact_bytes(content) == expected
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_a_secret_that_is_not_ascii_is_found_in_bytes_of_either_encoding(encoding: str) -> None:
+def test_a_secret_that_is_not_ascii_is_redacted_in_bytes_of_either_encoding(encoding: str) -> None:
     content = "before pässwörd-ä after".encode(encoding)
-    assert knowing("pässwörd-ä").redact_bytes(content) == b"before *** after"
+    assert registry_with("pässwörd-ä").redact_bytes(content) == b"before *** after"
 
 
-def test_a_secret_that_is_learned_later_is_found_from_then_on() -> None:
-    secrets = knowing("the-first-secret")
+def test_a_secret_is_redacted_as_soon_as_it_is_learned() -> None:
+    secrets = registry_with("the-first-secret")
     assert secrets.redact("the-first-secret the-second-secret") == "*** the-second-secret"
     secrets.learn("the second", "the-second-secret")
     assert secrets.redact("the-first-secret the-second-secret") == "*** ***"
 
 
-def test_secrets_learned_at_once_are_all_known() -> None:
+def test_secrets_that_are_learned_at_the_same_time_are_all_known() -> None:
     secrets, values = Secrets(), [f"the-{number:03}th-secret" for number in range(200)]
     threads = [threading.Thread(target=secrets.learn, args=(value, value)) for value in values]
     interval = sys.getswitchinterval()
@@ -278,19 +279,19 @@ def test_secrets_learned_at_once_are_all_known() -> None:
     assert secrets.found_in(" ".join(values)) == set(values)
 
 
-def test_errors_are_redacted_as_they_are_made() -> None:
+def test_the_message_of_an_error_is_redacted() -> None:
     SECRETS.learn("of a test", "a-secret-in-an-error")
     assert str(GitFailed("remote: a-secret-in-an-error is refused")) == "remote: *** is refused"
 
 
-def test_learning_while_others_read_is_safe() -> None:
-    secrets, stop, faults = knowing("the-first-secret"), threading.Event(), []
+def test_secrets_can_be_learned_while_another_thread_reads() -> None:
+    secrets, stop, faults = registry_with("the-first-secret"), threading.Event(), []
 
     def read() -> None:
         while not stop.is_set():
             try:
                 assert "it" in secrets.found_in("the-first-secret the-99th-secret")
-            except Exception as error:  # noqa: BLE001 (whatever it is)
+            except Exception as error:  # noqa: BLE001 (any error fails the test)
                 faults.append(error)
 
     thread = threading.Thread(target=read)
@@ -305,37 +306,37 @@ def test_learning_while_others_read_is_safe() -> None:
 def test_secrets_of_a_run_are_known_until_the_next_run_begins() -> None:
     secrets = Secrets()
     secrets.learn("of the process", "process-secret")
-    with secrets.of_run():
+    with secrets.run_scope():
         secrets.learn("of the run", "first-secret")
     text = "process-secret first-secret"
-    assert secrets.redact(text) == "*** ***", "Prefect logs the end of a run after it"
-    with secrets.of_run():
+    assert secrets.redact(text) == "*** ***", "Prefect logs the end of a run after the context has ended"
+    with secrets.run_scope():
         assert secrets.redact(text) == "*** first-secret"
         secrets.learn("of the run", "process-secret")
-    with secrets.of_run():
+    with secrets.run_scope():
         assert secrets.redact(text) == "*** first-secret"
 
 
-def test_a_run_that_begins_beside_another_forgets_nothing_of_it() -> None:
+def test_a_run_that_begins_during_another_forgets_none_of_its_secrets() -> None:
     secrets = Secrets()
-    with secrets.of_run():
+    with secrets.run_scope():
         secrets.learn("of the first", "first-secret")
 
-        def run_beside() -> None:
-            with secrets.of_run():
+        def run_in_parallel() -> None:
+            with secrets.run_scope():
                 secrets.learn("of the second", "second-secret")
 
-        beside = threading.Thread(target=run_beside)
-        beside.start()
-        beside.join()
+        thread = threading.Thread(target=run_in_parallel)
+        thread.start()
+        thread.join()
         assert secrets.redact("first-secret second-secret") == "*** ***"
         secrets.learn("of the first too", "another-secret")
         assert secrets.found_in("another-secret") == {"of the first too"}
 
 
-def test_a_thousand_runs_leave_no_more_secrets_than_one() -> None:
+def test_only_the_secrets_of_the_last_of_a_thousand_runs_are_known() -> None:
     secrets = Secrets()
     for number in range(1000):
-        with secrets.of_run():
+        with secrets.run_scope():
             secrets.learn("the token", f"token-of-run-{number}")
     assert secrets.redact("token-of-run-998 token-of-run-999") == "token-of-run-998 ***"

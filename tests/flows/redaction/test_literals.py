@@ -1,4 +1,4 @@
-"""Many strings found in one pass."""
+"""Many byte strings are found in one pass."""
 
 import re
 
@@ -17,16 +17,16 @@ def alternation(literals: set[bytes]) -> re.Pattern[bytes]:
 
 
 @given(LITERALS, CONTENT)
-def test_they_are_replaced_as_by_a_pattern_with_the_longest_first(literals: set[bytes], content: bytes) -> None:
+def test_literals_are_replaced_as_by_a_pattern_with_the_longest_first(literals: set[bytes], content: bytes) -> None:
     assert Literals(literals).replace(content, b"*") == alternation(literals).sub(b"*", content)
 
 
 @given(LITERALS, CONTENT)
-def test_they_are_found_as_by_that_pattern(literals: set[bytes], content: bytes) -> None:
+def test_literals_are_found_as_by_a_pattern_with_the_longest_first(literals: set[bytes], content: bytes) -> None:
     assert Literals(literals).found_in(content) == set(alternation(literals).findall(content))
 
 
-def test_content_without_any_is_handed_back_itself() -> None:
+def test_content_without_a_match_is_returned_itself() -> None:
     content = bytes(1000)
     assert Literals([b"a", b"b"]).replace(content, b"*") is content
     assert Literals([]).replace(content, b"*") is content

@@ -1,4 +1,4 @@
-"""What the agent does, told in lines: one a step with what came of it, few however long the run is, and none forged."""
+"""The activity log: one line for each step and its result, few lines even for a long run, and no forged lines."""
 
 import bisect
 import json
@@ -52,20 +52,20 @@ def message(*blocks: object, kind: str = "assistant", **fields: object) -> dict[
     return {"type": kind, "message": {"role": kind, "content": list(blocks)}, **fields}
 
 
-def used(name: str, number: int = 1, **given_input: object) -> dict[str, Any]:
-    return message({"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": given_input})
+def call(name: str, number: int = 1, **parameters: object) -> dict[str, Any]:
+    return message({"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": parameters})
 
 
-def came(content: object, result: object = None, number: int = 1, **fields: object) -> dict[str, Any]:
+def result(content: object, detail: object = None, number: int = 1, **fields: object) -> dict[str, Any]:
     block = {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": content, **fields}
-    return message(block, kind="user", tool_use_result=result)
+    return message(block, kind="user", tool_use_result=detail)
 
 
 def feed(activity: ActivityLog, event: dict[str, Any], now: float = 0) -> list[LogLine]:
     return [line for typed in typed_events(event) for line in activity.lines(typed, now)]
 
 
-def logged(*events: dict[str, Any], seconds: float = 0) -> list[str]:
+def logged_lines(*events: dict[str, Any], seconds: float = 0) -> list[str]:
     activity = ActivityLog(("/w/", "/i/"))
     return [line.text for number, event in enumerate(events) for line in feed(activity, event, number * seconds)]
 
@@ -77,37 +77,37 @@ PYTEST = "Exit code 1\n....F\n=== 3 failed, 12 passed in 0.31s ==="
 @pytest.mark.parametrize(
     ("events", "lines"),
     [
-        ([used("Edit", file_path="/w/src/app.py"), came("ok", PATCH)], ["edits src/app.py (+3 \u22121)"]),
-        ([used("Edit", file_path="/w/a", new_string="1\n2"), came("ok", "text")], ["edits a (2 lines)"]),
-        ([used("NotebookEdit", notebook_path="/w/a.ipynb", new_source="x"), came("ok")], ["edits a.ipynb (1 line)"]),
-        ([used("Write", file_path="/w/a.py", content="1\n2\n3\n"), came("ok", {"structuredPatch": []})],
+        ([call("Edit", file_path="/w/src/app.py"), result("ok", PATCH)], ["edits src/app.py (+3 \u22121)"]),
+        ([call("Edit", file_path="/w/a", new_string="1\n2"), result("ok", "text")], ["edits a (2 lines)"]),
+        ([call("NotebookEdit", notebook_path="/w/a.ipynb", new_source="x"), result("ok")], ["edits a.ipynb (1 line)"]),
+        ([call("Write", file_path="/w/a.py", content="1\n2\n3\n"), result("ok", {"structuredPatch": []})],
          ["writes a.py (3 lines)"]),
-        ([used("Read", file_path="/i/spec.md"), came("the text")], ["reads spec.md"]),
-        ([used("Bash", command="pytest -q"), came(PYTEST, is_error=True)],
+        ([call("Read", file_path="/i/spec.md"), result("the text")], ["reads spec.md"]),
+        ([call("Bash", command="pytest -q"), result(PYTEST, is_error=True)],
          ["runs pytest -q \u2192 exit 1, 3 failed, 12 passed"]),
-        ([used("Bash", command="cat a |\n  sort"), came("fine")], ["runs cat a | sort \u2192 exit 0"]),
-        ([used("Bash", command="make"), came("Exit code 2\nmake: *** no rule\n", is_error=True)],
+        ([call("Bash", command="cat a |\n  sort"), result("fine")], ["runs cat a | sort \u2192 exit 0"]),
+        ([call("Bash", command="make"), result("Exit code 2\nmake: *** no rule\n", is_error=True)],
          ["runs make \u2192 exit 2, make: *** no rule"]),
-        ([used("Bash", command="true"), came("Exit code 1", is_error=True)], ["runs true \u2192 exit 1"]),
-        ([used("Bash", command="python -m unittest"), came("....\nRan 4 tests in 0.1s\n\nOK")],
+        ([call("Bash", command="true"), result("Exit code 1", is_error=True)], ["runs true \u2192 exit 1"]),
+        ([call("Bash", command="python -m unittest"), result("....\nRan 4 tests in 0.1s\n\nOK")],
          ["runs python -m unittest \u2192 exit 0, OK"]),
-        ([used("Bash", command="cargo test"), came("test result: ok. 5 passed; 0 failed; 0 ignored")],
+        ([call("Bash", command="cargo test"), result("test result: ok. 5 passed; 0 failed; 0 ignored")],
          ["runs cargo test \u2192 exit 0, 5 passed, 0 failed"]),
-        ([used("Bash", command="x"), came("This command requires approval", is_error=True)],
+        ([call("Bash", command="x"), result("This command requires approval", is_error=True)],
          ["runs x \u2192 failed: This command requires approval"]),
-        ([used("Read", file_path="/w/b"), came([{"type": "text", "text": "a"}, {"text": "b"}], is_error=True)],
+        ([call("Read", file_path="/w/b"), result([{"type": "text", "text": "a"}, {"text": "b"}], is_error=True)],
          ["reads b \u2192 failed: a b"]),
-        ([used("Grep", pattern="def x"), came("none")], ["looks for def x"]),
-        ([used("WebFetch", url="https://example.com"), came("x")], ["looks up https://example.com"]),
-        ([used("Task", description="Look around", prompt="long"), came("x")], ["asks a subagent: Look around"]),
-        ([used("TodoWrite", todos=[{"status": "completed"}, {"status": "in_progress", "activeForm": "Testing"}]),
-          came("")],
+        ([call("Grep", pattern="def x"), result("none")], ["looks for def x"]),
+        ([call("WebFetch", url="https://example.com"), result("x")], ["looks up https://example.com"]),
+        ([call("Task", description="Look around", prompt="long"), result("x")], ["asks a subagent: Look around"]),
+        ([call("TodoWrite", todos=[{"status": "completed"}, {"status": "in_progress", "activeForm": "Testing"}]),
+          result("")],
          ["plans: 1 of 2 done, now Testing"]),
-        ([used("Other", x=1), came("x")], ["uses Other"]),
-        ([came("x", number=7)], ["goes on"]),
+        ([call("Other", x=1), result("x")], ["uses Other"]),
+        ([result("x", number=7)], ["continues"]),
         ([message({"type": "text", "text": "All\n  done."})], ["says: All done."]),
         ([message({"type": "text", "text": ""})], []),
-        ([message({"type": "text", "text": "What the subagent is asked"}, kind="user", parent_tool_use_id="x")], []),
+        ([message({"type": "text", "text": "The prompt of the subagent"}, kind="user", parent_tool_use_id="x")], []),
         ([message({"type": "thinking", "thinking": "secret thoughts"})] * 3, ["thinks"]),
         ([message({"type": "text", "text": "a"}, {"type": "text", "text": "b"})], ["says: a", "says: b"]),
         ([message({"type": "text", "text": "a"}, parent_tool_use_id="toolu_9")], ["a subagent says: a"]),
@@ -124,62 +124,67 @@ PYTEST = "Exit code 1\n....F\n=== 3 failed, 12 passed in 0.31s ==="
     ],
     ids=range(32),
 )  # fmt: skip
-def test_each_step_is_one_line_with_what_came_of_it(events: list[dict[str, Any]], lines: list[str]) -> None:
-    assert logged(*events) == lines
+def test_each_step_is_one_line_with_its_result(events: list[dict[str, Any]], lines: list[str]) -> None:
+    assert logged_lines(*events) == lines
 
 
-def test_a_slow_step_says_how_long_it_took() -> None:
-    assert logged(used("Bash", command="make"), came(""), seconds=61) == ["runs make \u2192 exit 0 (61 s)"]
-    assert logged(used("Bash", command="make"), came(""), seconds=9) == ["runs make \u2192 exit 0"]
+def test_the_line_of_a_slow_step_has_its_duration() -> None:
+    assert logged_lines(call("Bash", command="make"), result(""), seconds=61) == ["runs make \u2192 exit 0 (61 s)"]
+    assert logged_lines(call("Bash", command="make"), result(""), seconds=9) == ["runs make \u2192 exit 0"]
 
 
-def test_steps_that_overlap_are_told_apart() -> None:
-    events = used("Bash", 1, command="a"), used("Bash", 2, command="b"), came("", number=2), came("", number=1)
-    assert logged(*events) == ["runs b \u2192 exit 0", "runs a \u2192 exit 0"]
+def test_overlapping_steps_are_matched_with_their_results() -> None:
+    events = (
+        call("Bash", 1, command="a"),
+        call("Bash", 2, command="b"),
+        result("", number=2),
+        result("", number=1),
+    )
+    assert logged_lines(*events) == ["runs b \u2192 exit 0", "runs a \u2192 exit 0"]
 
 
-def test_what_the_agent_is_at_is_known_while_it_is() -> None:
+def test_the_current_activity_is_known_before_the_step_ends() -> None:
     activity = ActivityLog(("/w/",))
     assert activity.current_activity == "starts"
-    feed(activity, used("Bash", command="cat /w/a"))
+    feed(activity, call("Bash", command="cat /w/a"))
     assert activity.current_activity == "runs cat a"
-    feed(activity, came(""))
+    feed(activity, result(""))
     assert activity.current_activity == "waits for the model"
 
 
-def test_a_long_text_is_cut_and_its_length_said() -> None:
-    assert logged(message({"type": "text", "text": "x" * 1234})) == [f"says: {'x' * 160}… (1,234 characters)"]
+def test_a_long_text_is_cut_and_its_length_is_added() -> None:
+    assert logged_lines(message({"type": "text", "text": "x" * 1234})) == [f"says: {'x' * 160}… (1,234 characters)"]
 
 
 def test_a_secret_is_not_cut_in_half() -> None:
     token = "ghp_" + "a1B2" * 9
-    [line] = logged(message({"type": "text", "text": f"{'x ' * 70}{token} and more"}))
+    [line] = logged_lines(message({"type": "text", "text": f"{'x ' * 70}{token} and more"}))
     assert line == f"says: {'x ' * 70}*** and more… (189 characters)"
-    [line] = logged(message({"type": "text", "text": f"{'x' * 158}{token}"}))
+    [line] = logged_lines(message({"type": "text", "text": f"{'x' * 158}{token}"}))
     assert line == f"says: {'x' * 158}**… (198 characters)"
 
 
-def test_a_run_of_twenty_thousand_events_is_told_in_a_few_hundred_lines_and_none_is_hidden() -> None:
+def test_twenty_thousand_events_become_a_few_hundred_lines_that_count_the_skipped_steps() -> None:
     activity, lines = ActivityLog(in_detail=True), list[LogLine]()
     for number in range(10_000):
-        for event in (used("Bash", number, command=f"step {number}"), came("x" * 10_000, number=number)):
+        for event in (call("Bash", number, command=f"step {number}"), result("x" * 10_000, number=number)):
             lines += feed(activity, event, number)
     lines += feed(activity, {"type": "result", "subtype": "success", "num_turns": 10_000})
     info = [line.text for line in lines if line.level == logging.INFO]
     assert 200 < len(info) < 400
     assert sum(len(text) for text in info) < 40_000
-    left_out = sum(int(text[1:].partition(" ")[0].replace(",", "")) for text in info if text.startswith("("))
+    skipped = sum(int(text[1:].partition(" ")[0].replace(",", "")) for text in info if text.startswith("("))
     steps = [text for text in info if " step " in text]
-    assert len(steps) + left_out == 10_000
+    assert len(steps) + skipped == 10_000
     debug = [line.text for line in lines if line.level == logging.DEBUG]
     assert all(f"runs step {number} \u2192" in "\n".join((*info, *debug)) for number in range(0, 10_000, 997))
     assert max(len(text) for text in debug) < 2100
 
 
-def test_uses_without_a_result_are_not_kept_for_ever() -> None:
+def test_only_the_last_thousand_calls_without_a_result_are_remembered() -> None:
     activity = ActivityLog()
     for number in range(5000):
-        feed(activity, used("Bash", number, command="x"))
+        feed(activity, call("Bash", number, command="x"))
     assert len(activity._calls) == 1000
 
 
@@ -197,12 +202,12 @@ def check_lines(*events: dict[str, Any]) -> None:
 @example([{"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "mcp\n2026 | ERROR | forged"}]}}])
 @example([{"type": "system", "subtype": "init", "model": "\x1b[2J"}])
 @example([{"type": "result", "num_turns": "4\nforged"}])
-def test_the_lines_of_any_events_are_one_line_each_without_control_characters(events: list[dict[str, Any]]) -> None:
+def test_each_line_of_any_event_is_a_single_line_without_control_characters(events: list[dict[str, Any]]) -> None:
     check_lines(*events)
 
 
 @pytest.mark.parametrize("turns", [b"1e999", b"NaN", b"1" + b"0" * 400, b"true", b'"1"', b"[]", b"null"])
-def test_a_strange_number_does_not_end_the_reading(turns: bytes) -> None:
+def test_an_invalid_number_of_turns_is_accepted(turns: bytes) -> None:
     [event] = read_events(b'{"type": "result", "total_cost_usd": 1, "num_turns": ' + turns + b"}")
     [line] = ActivityLog().lines(event, 0)
     assert re.match(r"ends after \d+ turns:$", line.text)
@@ -212,9 +217,7 @@ def test_a_strange_number_does_not_end_the_reading(turns: bytes) -> None:
 @pytest.mark.parametrize(
     "field", [b'"type": "tool_result", "is_error": true, "content": ', b'"type": "tool_use", "input": ']
 )
-def test_what_is_nested_as_deep_as_can_be_parsed_does_not_end_the_reading(
-    field: bytes, opened: bytes, closed: bytes
-) -> None:
+def test_the_deepest_json_that_can_be_parsed_is_accepted(field: bytes, opened: bytes, closed: bytes) -> None:
     head = b'{"type": "user", "message": {"content": [{' + field
 
     def nested(depth: int) -> dict[str, Any]:
@@ -223,11 +226,11 @@ def test_what_is_nested_as_deep_as_can_be_parsed_does_not_end_the_reading(
     deepest = bisect.bisect_left(range(100_000), key=lambda depth: not nested(depth), x=True) - 1
     assert deepest > 100
     for depth in range(deepest - 10, deepest + 1):
-        check_lines(nested(depth), came("x"))
+        check_lines(nested(depth), result("x"))
 
 
-def test_a_detail_is_what_went_in_and_what_came_out() -> None:
+def test_a_debug_line_has_the_input_and_the_output() -> None:
     activity = ActivityLog(in_detail=True)
-    events = used("Bash", command="echo a"), came("a")
+    events = call("Bash", command="echo a"), result("a")
     details = [line.text for event in events for line in feed(activity, event) if line.level == logging.DEBUG]
     assert details == [f"{json.dumps({'command': 'echo a'})} \u2192 a"]

@@ -1,4 +1,4 @@
-"""What the agent, the model's API and a repository write reaches the Prefect server whole, and harmless."""
+"""Text from the agent, the model's API and a repository reaches the Prefect server complete and harmless."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
-from tests.flows.reporting.test_events import announced
+from tests.flows.reporting.test_events import end_events
 from tests.support.prefect_workers import flush
 from tests.support.runs import Run
 from tests.support.world import World
@@ -24,13 +24,13 @@ TEXTS = {
     "line breaks": ("done \r| ERROR | forged", "\u2028first", "next \x85 line\x0b\x0c"),
 }
 ODD_NAME = "\\377\\342\\200\\256\\033[2J\\n"
-"""A file's name, for printf: a byte that is not UTF-8, a bidirectional override, an escape sequence, a line break."""
+"""A file name for printf: a byte that is not UTF-8, a bidirectional override, an escape sequence and a line break."""
 
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def server_logs(run: Run, count: int) -> list[str]:
-    """Return the messages that the server has of a run; wait until there are as many as were logged."""
+    """Return the messages that the server has for a run; wait until there are `count` of them."""
     flush()
     query = {"logs": {"flow_run_id": {"any_": [run.id]}}, "limit": 200}
     for _ in range(100):
@@ -41,7 +41,7 @@ def server_logs(run: Run, count: int) -> list[str]:
     return [log["message"] for log in logs]
 
 
-def logged(caplog: pytest.LogCaptureFixture, run: Run) -> list[str]:
+def logged_messages(caplog: pytest.LogCaptureFixture, run: Run) -> list[str]:
     """Return the messages that were logged for the server."""
     return [
         record.getMessage()
@@ -53,18 +53,18 @@ def logged(caplog: pytest.LogCaptureFixture, run: Run) -> list[str]:
 
 
 def check_texts(value: Any) -> None:  # noqa: ANN401 (JSON)
-    """Check every text in what the server returns."""
+    """Check that no text within a JSON value of the server has an unsafe character."""
     for item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         for part in item:
             assert not isinstance(part, str) or not UNSAFE.search(part), part
             check_texts(part)
 
 
-def resource(run: Run) -> dict[str, Any]:
+def stored_flow_run(run: Run) -> dict[str, Any]:
     return dict(httpx.get(f"{run.api_url}/flow_runs/{run.id}").json())
 
 
-def test_whatever_the_agent_says_the_event_the_report_and_every_log_line_arrive(
+def test_no_text_of_the_agent_keeps_the_event_the_report_or_a_log_line_from_the_server(
     world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -74,23 +74,22 @@ def test_whatever_the_agent_says_the_event_the_report_and_every_log_line_arrive(
     commands = [Tool("Bash", {"command": f"true # {text}"}) for text in texts]
     replies = [Turn(" ".join(kind), (write,)) for kind in TEXTS.values()]
     world.script(Turn(texts[0], (write, odd, *commands)), *replies, Turn("\n\n".join(texts)))
-    done = run(branch_name="new")
+    delivery = run(branch_name="new")
     assert world.content("new", "hello.txt") == "hello"
-    [event] = announced(done)
+    [event] = end_events(delivery)
     assert event["event"] == "claude-code.run.delivered"
     assert event["payload"]["files"] == 2
     assert event["payload"]["summary"].startswith("done ?\n\n? first\n\ntwo ?? of them")
-    lines = logged(caplog, done)
-    assert sorted(server_logs(done, len(lines))) == sorted(lines)
+    lines = logged_messages(caplog, delivery)
+    assert sorted(server_logs(delivery, len(lines))) == sorted(lines)
     assert {"says: done ?", "says: done ? ? first two ?? of them", "says: done first inside"} <= set(lines)
-    report = done.artifact()
+    report = delivery.artifact()
     assert "> two ?? of them" in report
-    check_texts(
-        [event, lines, report, done.saved_file("report.md").read_text(), done.delivered().summary, resource(done)]
-    )
+    saved_report, summary = delivery.saved_file("report.md").read_text(), delivery.delivered().summary
+    check_texts([event, lines, report, saved_report, summary, stored_flow_run(delivery)])
 
 
-def test_whatever_the_models_api_says_the_failure_is_reported(
+def test_no_text_of_the_models_api_keeps_the_failure_from_the_server(
     world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -98,13 +97,13 @@ def test_whatever_the_models_api_says_the_failure_is_reported(
     world.script().faults.extend([ModelFault(400, f"refused: {text}")] * 20)
     failed = run(branch_name="new")
     assert isinstance(failed.error, errors.AgentFailed)
-    [event] = announced(failed)
+    [event] = end_events(failed)
     assert event["event"] == "claude-code.run.failed"
-    # Claude Code itself leaves half of a surrogate pair out of an error's text: a space, or the sign in its place.
+    # Claude Code replaces half of a surrogate pair in an error's text by a space or by a replacement character.
     refusal = re.compile(r"refused: done [? ]")
     assert refusal.search(event["payload"]["message"])
-    lines = logged(caplog, failed)
+    lines = logged_messages(caplog, failed)
     assert sorted(server_logs(failed, len(lines))) == sorted(lines)
-    server_run = resource(failed)
+    server_run = stored_flow_run(failed)
     assert refusal.search(server_run["state"]["message"])
     check_texts([event, lines, failed.artifact(), server_run])

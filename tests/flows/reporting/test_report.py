@@ -1,4 +1,4 @@
-"""The report of a run: what it says of each outcome, how it is cut, and that nothing in it can break its form."""
+"""The report of a run: its content for each outcome, its size limits, and that no text can break its structure."""
 
 import dataclasses
 from typing import Any
@@ -10,13 +10,13 @@ from markdown_it import MarkdownIt
 
 from flows import errors
 from flows.forges import table
-from flows.forges.base import Forge, Links, Pushed
+from flows.forges.base import Forge, Links, PushedCommit
 from flows.instructions.files import InstructionFile, Instructions
 from flows.outcome.summary import RunSummary, headline, title
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.change_policy import ChangePolicy
-from flows.reporting.report import markdown
+from flows.reporting.report import render_report
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change, FileChange
 from flows.state.agent_report import AgentReport
@@ -31,7 +31,7 @@ RUN_ID = "01a209bf-c200-70d0-8c32-6634ec7187d3"
 BUNDLE = "s3://results/claude-code-headless/run/change.bundle"
 
 
-def taken(source: str, *files: InstructionFile) -> Instructions:
+def instructions_from(source: str, *files: InstructionFile) -> Instructions:
     return Instructions(source, files, "", "")
 
 
@@ -41,7 +41,7 @@ DELIVERED = RunSummary(
     repo_url=RepoUrl.parse("https://github.com/o/r.git"),
     model="claude-sonnet-5-5",
     checkout=CHECKOUT,
-    instructions=taken("s3://b/p/*", InstructionFile("main.md", 1234, "etag", "version-1", "a1" * 32)),
+    instructions=instructions_from("s3://b/p/*", InstructionFile("main.md", 1234, "etag", "version-1", "a1" * 32)),
     change=CHANGE,
     patch="+hello\n",
     agent=AGENT,
@@ -60,12 +60,12 @@ CANCELLED = dataclasses.replace(STOPPED, error=KeyboardInterrupt("not for people
 ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff`|<[\n")), max_size=40).map("".join)
 
 
-def changed(ending: RunSummary, **fields: Any) -> str:  # noqa: ANN401 (the ending's own)
-    return markdown(dataclasses.replace(ending, **fields))
+def report_with(summary: RunSummary, **fields: Any) -> str:  # noqa: ANN401 (any field of RunSummary)
+    return render_report(dataclasses.replace(summary, **fields))
 
 
 @pytest.mark.parametrize(
-    ("ending", "name", "first", "said"),
+    ("summary", "name", "first_line", "expected_headline"),
     [
         (DELIVERED, "delivered", "Pushed 1 file", "Pushed 1 file to feature/x as 0123456789ab"),
         (NOTHING, "no-changes", "Nothing to change", "Nothing to change: feature/x was not pushed"),
@@ -73,9 +73,11 @@ def changed(ending: RunSummary, **fields: Any) -> str:  # noqa: ANN401 (the endi
         (REFUSED, "failed", "Failed: InvalidRepoUrl", "Failed: InvalidRepoUrl"),
     ],
 )
-def test_the_outcome_is_its_first_line(ending: RunSummary, name: str, first: str, said: str) -> None:
-    assert (ending.outcome, title(ending), headline(ending)) == (name, first, said)
-    assert markdown(ending).startswith(f"# {first}\n")
+def test_the_outcome_is_the_first_line_of_the_report(
+    summary: RunSummary, name: str, first_line: str, expected_headline: str
+) -> None:
+    assert (summary.outcome, title(summary), headline(summary)) == (name, first_line, expected_headline)
+    assert render_report(summary).startswith(f"# {first_line}\n")
 
 
 @pytest.mark.parametrize(
@@ -99,35 +101,35 @@ def test_the_outcome_is_its_first_line(ending: RunSummary, name: str, first: str
         "+hello",
     ],
 )
-def test_a_delivery_says_where_the_work_is_and_what_it_took(row: str) -> None:
-    assert row in markdown(DELIVERED).splitlines()
+def test_the_report_of_a_delivery_has_the_place_of_the_work_and_its_cost(row: str) -> None:
+    assert row in render_report(DELIVERED).splitlines()
 
 
 def test_it_says_how_to_go_on_with_the_branch() -> None:
     command = "prefect deployment run implement/ecs \\\n  -p repo_url=https://github.com/o/r.git"
-    assert command in markdown(DELIVERED)
-    assert "  -p branch_name=feature/x\n" in markdown(DELIVERED)
-    assert command in markdown(NOTHING)
-    assert "branch_name" not in markdown(NOTHING)
+    assert command in render_report(DELIVERED)
+    assert "  -p branch_name=feature/x\n" in render_report(DELIVERED)
+    assert command in render_report(NOTHING)
+    assert "branch_name" not in render_report(NOTHING)
 
 
-def test_a_host_that_is_not_known_gets_no_link_but_its_own() -> None:
-    text = changed(DELIVERED, repo_url=RepoUrl.parse("https://git.example.com/o/r.git"))
+def test_an_unknown_host_gets_only_the_link_to_the_repository() -> None:
+    text = report_with(DELIVERED, repo_url=RepoUrl.parse("https://git.example.com/o/r.git"))
     assert text.count("](<") == 1
     assert "| Branch | `feature/x` |" in text
 
 
-def test_nothing_to_change_has_no_diff_and_says_none() -> None:
-    text = markdown(NOTHING)
+def test_the_report_of_a_run_without_changes_has_no_diff() -> None:
+    text = render_report(NOTHING)
     assert "| Commit | none |" in text
     assert "/tree/" not in text
     assert "## What Claude says\n\nNothing.\n" in text
-    assert "## Files\n\nNone changed.\n" in text
+    assert "## Files\n\nNo file changed.\n" in text
     assert "## Diff" not in text
 
 
 def test_a_failure_says_what_happened_what_is_kept_and_what_to_do() -> None:
-    text = markdown(STOPPED)
+    text = render_report(STOPPED)
     assert "> the change touches CI: set policy.allow\\_ci\\_changes if that is wanted" in text
     assert f"`git fetch {BUNDLE} feature/x && git show FETCH_HEAD`" in text
     assert (
@@ -135,85 +137,90 @@ def test_a_failure_says_what_happened_what_is_kept_and_what_to_do() -> None:
     )
     assert "*Retry*" not in text, "the policy would stop it again"
     assert f"- `{BUNDLE}`" in text
-    assert "/tree/" not in text, "the branch is not there"
+    assert "/tree/" not in text, "the branch was not pushed"
     assert "+hello" in text
 
 
 def test_a_failure_that_may_pass_says_where_to_retry() -> None:
-    text = changed(STOPPED, error=errors.RemoteUnavailable("the remote did not answer"))
+    text = report_with(STOPPED, error=errors.RemoteUnavailable("the remote did not answer"))
     assert "*Retry* on this run's page goes on where it stopped" in text
     assert f"`prefect deployment run deliver/ecs -p flow_run_id={RUN_ID}`" in text
 
 
 def test_a_failure_before_the_start_says_so_without_what_is_not_known() -> None:
-    text = markdown(REFUSED)
+    text = render_report(REFUSED)
     assert "> repo\\_url 'x' is not an https URL" in text
     assert "To begin anew" in text
-    for part in ("Retry", "## Files", "## Diff", "## Steps", "## Kept", "| Branch", "deliver"):
+    for part in ("Retry", "## Files", "## Diff", "## Steps", "## Saved files", "| Branch", "deliver"):
         assert part not in text
 
 
-def test_what_is_out_of_the_ordinary_is_said() -> None:
+def test_denied_tools_a_changed_policy_and_warnings_are_reported() -> None:
     agent = dataclasses.replace(AGENT, permission_denials=("WebFetch", "Bash", "WebFetch"))
     policy = ChangePolicy(allow_ci_changes=True)
-    text = changed(DELIVERED, agent=agent, policy=policy, warnings=("the wall is missing",))
+    text = report_with(DELIVERED, agent=agent, policy=policy, warnings=("the agent was not isolated",))
     assert "| Tools denied | `Bash` × 1, `WebFetch` × 2 |" in text  # noqa: RUF001
-    assert "| Policy | not as by default: `allow_ci_changes` |" in text
-    assert "| Warning | the wall is missing |" in text
+    assert "| Policy | not the default: `allow_ci_changes` |" in text
+    assert "| Warning | the agent was not isolated |" in text
 
 
 def test_a_binary_file_is_shown_as_such() -> None:
-    text = changed(DELIVERED, change=Change(COMMIT, CHECKOUT, (FileChange("logo.png", None, None),)))
+    text = report_with(DELIVERED, change=Change(COMMIT, CHECKOUT, (FileChange("logo.png", None, None),)))
     assert "| `logo.png` | binary |  |" in text.splitlines()
 
 
-def test_long_lists_are_cut_and_say_how_many_are_missing() -> None:
+def test_long_lists_are_cut_and_end_with_the_number_of_further_items() -> None:
     files = tuple(FileChange(f"f{n}", 1, 0) for n in range(103))
-    instructions = taken("s3://b/p/*", *(InstructionFile(f"i{n}.md", 1, sha256="a" * 64) for n in range(52)))
-    lines = changed(DELIVERED, change=Change(COMMIT, CHECKOUT, files), instructions=instructions).splitlines()
+    instructions = instructions_from(
+        "s3://b/p/*", *(InstructionFile(f"i{n}.md", 1, sha256="a" * 64) for n in range(52))
+    )
+    lines = report_with(DELIVERED, change=Change(COMMIT, CHECKOUT, files), instructions=instructions).splitlines()
     assert sum(line.startswith("| `f") for line in lines) == 100
     assert sum(line.startswith("| `i") for line in lines) == 50
     assert "and 3 more" in lines
     assert "and 2 more" in lines
 
 
-def test_a_long_diff_is_cut_and_the_rest_is_a_command_away() -> None:
+def test_a_long_diff_is_cut_and_ends_with_a_command_that_shows_the_rest() -> None:
     patch = "".join(f"+line {n}\n" for n in range(10_000))
-    text = changed(DELIVERED, patch=patch)
+    text = report_with(DELIVERED, patch=patch)
     assert "more characters: `git fetch https://github.com/o/r.git feature/x && git show FETCH_HEAD`" in text
-    assert f"`git fetch {BUNDLE} feature/x" in changed(STOPPED, patch=patch).rpartition("## Diff")[2]
+    assert f"`git fetch {BUNDLE} feature/x" in report_with(STOPPED, patch=patch).rpartition("## Diff")[2]
 
 
-def test_the_largest_report_is_far_below_what_the_api_takes() -> None:
+def test_the_largest_report_is_far_below_the_limit_of_the_api() -> None:
     long = "\U0001f600" * 100_000
     agent = dataclasses.replace(AGENT, summary=long, permission_denials=(long,), model_usage={long: {}})
-    files, files_taken = (FileChange(long, 1, 1),) * 1000, (InstructionFile(long, 1, "", "v" * 1024, "a" * 64),) * 1000
-    text = changed(
-        STOPPED, agent=agent, change=Change(COMMIT, CHECKOUT, files), instructions=taken(long, *files_taken),
+    files = (FileChange(long, 1, 1),) * 1000
+    instruction_files = (InstructionFile(long, 1, "", "v" * 1024, "a" * 64),) * 1000
+    instructions = instructions_from(long, *instruction_files)
+    text = report_with(
+        STOPPED, agent=agent, change=Change(COMMIT, CHECKOUT, files), instructions=instructions,
         patch=long, warnings=(long,), error=errors.AgentFailed(long),
     )  # fmt: skip
     assert len(text.encode()) < 700_000
 
 
 @settings(deadline=None)
-@given(summary=ANY_TEXT, path=ANY_TEXT, name=ANY_TEXT, model=ANY_TEXT, denied=ANY_TEXT, patch=ANY_TEXT, fault=ANY_TEXT)
-def test_a_report_of_any_text_has_its_form_and_can_be_written_as_utf_8(
-    summary: str, path: str, name: str, model: str, denied: str, patch: str, fault: str
+@given(summary=ANY_TEXT, path=ANY_TEXT, name=ANY_TEXT, model=ANY_TEXT, denied=ANY_TEXT, patch=ANY_TEXT, error=ANY_TEXT)
+def test_a_report_of_any_text_has_the_same_structure_and_can_be_encoded_as_utf_8(
+    summary: str, path: str, name: str, model: str, denied: str, patch: str, error: str
 ) -> None:
-    # A lone surrogate reaches a summary by way of JSON's \ud800, and a path by way of bytes that are no UTF-8.
+    # Lone surrogates come from \ud800 in JSON (in a summary), and from bytes that are not UTF-8 (in a path).
     agent = AgentReport(summary, 1, 0.1, 1.0, "", {model: {}}, (denied,))
     change = Change(COMMIT, CHECKOUT, (FileChange(path, 1, 1),))
-    text = changed(
-        STOPPED, agent=agent, change=change, instructions=taken(name, InstructionFile(name, 1, "", name, "a" * 64)),
-        patch=f"{patch}+", error=errors.AgentFailed(fault), warnings=(fault,),
+    instructions = instructions_from(name, InstructionFile(name, 1, "", name, "a" * 64))
+    text = report_with(
+        STOPPED, agent=agent, change=change, instructions=instructions,
+        patch=f"{patch}+", error=errors.AgentFailed(error), warnings=(error,),
     )  # fmt: skip
     assert text.encode()
-    heads = [token for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text) if token.level == 0]
-    assert [token.tag for token in heads if token.type == "heading_open"] == ["h1"] + ["h2"] * 7
+    top_level = [token for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text) if token.level == 0]
+    assert [token.tag for token in top_level if token.type == "heading_open"] == ["h1"] + ["h2"] * 7
 
 
 def test_one_that_was_interrupted_says_so_and_how_it_goes_on() -> None:
-    report = markdown(CANCELLED)
+    report = render_report(CANCELLED)
     assert (CANCELLED.outcome, title(CANCELLED), headline(CANCELLED)) == ("interrupted", "Interrupted", "Interrupted")
     assert report.startswith("# Interrupted\n")
     assert "not for people" not in report
@@ -224,15 +231,15 @@ def test_one_that_was_interrupted_says_so_and_how_it_goes_on() -> None:
     assert not CANCELLED.links.branch
 
 
-class MadeUpForge(Forge):
+class ExampleForge(Forge):
     hosts = r"forge\.example"
 
-    def links(self, page: str, pushed: Pushed) -> Links:
+    def links(self, page: str, pushed: PushedCommit) -> Links:
         return Links(page, f"{page}/b/{pushed.branch}", f"{page}/c/{pushed.commit}")
 
 
-def test_a_forge_that_is_new_in_the_table_has_its_links_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "FORGES", (*table.FORGES, MadeUpForge()))
-    lines = changed(DELIVERED, repo_url=RepoUrl.parse("https://forge.example/o/r.git")).splitlines()
+def test_the_links_of_an_added_forge_are_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "FORGES", (*table.FORGES, ExampleForge()))
+    lines = report_with(DELIVERED, repo_url=RepoUrl.parse("https://forge.example/o/r.git")).splitlines()
     assert "| Branch | [feature/x](<https://forge.example/o/r/b/feature/x>) |" in lines
     assert f"| Commit | [{COMMIT}](<https://forge.example/o/r/c/{COMMIT}>) |" in lines

@@ -1,4 +1,4 @@
-"""What a token is for: which addresses it allows, in every spelling, and which lists mean nothing and are refused."""
+"""Bindings of a token: which addresses they allow, in every spelling, and which malformed lists are refused."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ def test_every_spelling_of_an_allowed_repository_is_allowed(url: str) -> None:
         "http://127.0.0.1/github.com/your-org/x",
     ],
 )
-def test_nothing_else_is_allowed(url: str) -> None:
+def test_no_other_repository_is_allowed(url: str) -> None:
     assert not allows(url, repositories=[ORG])
     assert not allows(url, repositories=["https://github.com/your-org/a", ORG], hosts=["github.com"])
 
@@ -96,7 +96,7 @@ def test_nothing_else_is_allowed(url: str) -> None:
         "https://github.com\uff0fevil/your-org/x",
     ],
 )
-def test_some_spellings_are_no_address_at_all(url: str) -> None:
+def test_some_spellings_are_not_valid_addresses(url: str) -> None:
     with pytest.raises(InvalidRepoUrl):
         RepoUrl.parse(url)
 
@@ -149,7 +149,7 @@ def test_a_star_stays_within_its_part_of_the_path(pattern: str, url: str, allowe
     assert allows(url, repositories=[pattern]) == allowed
 
 
-def test_both_lists_have_to_allow_it() -> None:
+def test_both_lists_must_allow_the_repository() -> None:
     both = {"hosts": ["github.com", "gitlab.com"], "repositories": [ORG, "https://git.example.com/a/*"]}
     assert allows("https://github.com/your-org/x", **both)
     assert not allows("https://gitlab.com/your-org/x", **both)
@@ -193,7 +193,7 @@ def test_without_lists_everything_is_allowed() -> None:
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_list_that_means_nothing_is_refused_and_not_taken_for_none(fields: dict[str, object]) -> None:
+def test_a_malformed_list_is_refused_and_not_treated_as_missing(fields: dict[str, object]) -> None:
     with pytest.raises(InvalidGitSecret) as raised:
         Binding.parse(fields, "secret 's'")
     assert "secret 's'" in str(raised.value)
@@ -201,7 +201,7 @@ def test_a_list_that_means_nothing_is_refused_and_not_taken_for_none(fields: dic
 
 
 @given(st.text(alphabet="githubcom.your-org/%2eE;:@\\x", max_size=40))
-def test_what_a_pattern_allows_is_on_its_host_and_below_its_folder(text: str) -> None:
+def test_a_pattern_allows_only_repositories_on_its_host_and_below_its_folder(text: str) -> None:
     try:
         url = RepoUrl.parse(f"https://github.com{text}")
     except InvalidRepoUrl:

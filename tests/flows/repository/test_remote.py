@@ -1,4 +1,4 @@
-"""The git remote: who the token is given to, what the remote's answers are called, and what happens to pushes."""
+"""The git remote: who receives the token, which errors its responses become, and what happens to pushes."""
 
 import subprocess
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ def server(tmp_path: Path) -> Iterator[GitRemote]:
     (tmp_path / "served").mkdir()
     (tmp_path / "seed").mkdir()
     (tmp_path / "seed" / "a").write_text("a\n")
-    with GitRemote(tmp_path / "served", TOKEN) as made:
-        made.create("r", tmp_path / "seed")
-        yield made
+    with GitRemote(tmp_path / "served", TOKEN) as git_remote:
+        git_remote.create("r", tmp_path / "seed")
+        yield git_remote
 
 
 def remote(url: str, tmp_path: Path, token: str = TOKEN) -> Remote:
@@ -45,13 +45,13 @@ def clean(tmp_path: Path) -> Path:
     return path
 
 
-def fetched(r: Remote, clean: Path, depth: int = 0) -> str:
+def fetch_main(r: Remote, clean: Path, depth: int = 0) -> str:
     r.fetch(clean, "main", depth, RemoteProgress())
     return run_git(["rev-parse", "refs/remotes/origin/main"], git_dir=clean).text
 
 
 def commit_on(clean: Path, parent: str, message: str = "next") -> str:
-    identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    identity = {f"GIT_{role}_{key}": "t@t" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
     arguments = ["commit-tree", f"{parent}^{{tree}}", "-p", parent, "-m", message]
     environment = isolated_environment(
         {**identity, "GIT_AUTHOR_DATE": "@1700000000 +0000", "GIT_COMMITTER_DATE": "@1700000000 +0000"}
@@ -59,45 +59,45 @@ def commit_on(clean: Path, parent: str, message: str = "next") -> str:
     return run_git(arguments, git_dir=clean, environment=environment).text
 
 
-def test_refs_are_the_branches_and_the_default(r: Remote, server: GitRemote) -> None:
+def test_refs_are_the_branches_and_the_default_branch(r: Remote, server: GitRemote) -> None:
     server.git("r", "branch", "feature/x", "main")
     refs = r.refs()
     assert refs.default_branch == "main"
     assert refs.branches == {"main": server.git("r", "rev-parse", "main"), "feature/x": refs.branches["main"]}
 
 
-def test_fetching_gets_the_depth_asked_for(r: Remote, server: GitRemote, clean: Path) -> None:
+def test_fetching_gets_the_requested_depth(r: Remote, server: GitRemote, clean: Path) -> None:
     head = server.git("r", "rev-parse", "main")
     for number in range(5):
         head = commit_on(server.root / "r.git", head, str(number))
     server.git("r", "update-ref", "refs/heads/main", head)
-    fetched(r, clean, depth=2)
+    fetch_main(r, clean, depth=2)
     count = run_git(["rev-list", "--count", "refs/remotes/origin/main"], git_dir=clean).text
     assert count == "2"
-    fetched(r, clean)
+    fetch_main(r, clean)
 
 
-class Dumb(LoopbackServer):
-    """A git server of plain files, which cannot make a shallow clone."""
+class DumbServer(LoopbackServer):
+    """A git server of plain files ("dumb HTTP"), which cannot make a shallow clone."""
 
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        path = self.root / asked.path.partition("?")[0].lstrip("/")
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        path = self.root / request.path.partition("?")[0].lstrip("/")
         if path.is_file():
             exchange.reply(200, path.read_bytes(), {"content-type": "text/plain"})
         else:
             exchange.reply(404, b"")
 
 
-def test_a_server_that_refuses_shallow_clones_is_asked_for_everything(
+def test_the_whole_history_is_fetched_if_the_server_refuses_shallow_clones(
     server: GitRemote, clean: Path, tmp_path: Path
 ) -> None:
     server.git("r", "update-server-info")
-    with Dumb(server.root) as dumb:
-        head = fetched(remote(f"{dumb.url}/r.git", tmp_path), clean, depth=1)
+    with DumbServer(server.root) as dumb:
+        head = fetch_main(remote(f"{dumb.url}/r.git", tmp_path), clean, depth=1)
     assert head == server.git("r", "rev-parse", "main")
 
 
@@ -113,7 +113,7 @@ def test_a_server_that_refuses_shallow_clones_is_asked_for_everything(
         (GitFault("info/refs"), errors.RemoteUnavailable),
     ],
 )
-def test_the_remotes_answers_have_names(
+def test_the_remotes_failures_become_named_errors(
     server: GitRemote, r: Remote, fault: GitFault, error: type[errors.RunError]
 ) -> None:
     server.faults.extend([fault] * 2)
@@ -123,29 +123,29 @@ def test_the_remotes_answers_have_names(
     assert TOKEN not in str(raised.value)
 
 
-def test_a_wrong_token_is_named_and_not_said(server: GitRemote, tmp_path: Path) -> None:
+def test_a_wrong_token_is_refused_and_not_quoted(server: GitRemote, tmp_path: Path) -> None:
     with pytest.raises(errors.GitAuthFailed) as raised:
         remote(f"{server.url}/r.git", tmp_path, token="a-wrong-token").refs()
     assert "a-wrong-token" not in str(raised.value)
 
 
-def test_a_port_where_nothing_listens_is_no_server(tmp_path: Path) -> None:
+def test_a_port_without_a_server_is_an_unavailable_remote(tmp_path: Path) -> None:
     with pytest.raises(errors.RemoteUnavailable):
         remote("http://127.0.0.1:9/r.git", tmp_path).refs()
 
 
 class Redirect(LoopbackServer):
-    """Sends whoever asks to another server."""
+    """Redirects every request to another server."""
 
     def __init__(self, target: str) -> None:
         super().__init__()
         self.target = target
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        exchange.reply(302, b"", {"location": self.target + asked.path})
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        exchange.reply(302, b"", {"location": self.target + request.path})
 
 
-def test_a_redirection_is_not_followed_and_the_token_not_taken_along(server: GitRemote, tmp_path: Path) -> None:
+def test_a_redirect_is_not_followed_and_gets_no_token(server: GitRemote, tmp_path: Path) -> None:
     with Redirect(server.url) as redirect:
         with pytest.raises(errors.RepoNotFound):
             remote(f"{redirect.url}/r.git", tmp_path).refs()
@@ -157,14 +157,14 @@ def test_askpass_answers_for_its_own_server_only(r: Remote) -> None:
         origin = r.url.origin.replace("://", "://x-access-token@")
 
         def ask(question: str) -> str:
-            done = subprocess.run(
+            completed_process = subprocess.run(
                 [environment["GIT_ASKPASS"], question],
                 check=False,
                 capture_output=True,
                 text=True,
                 pass_fds=[descriptor],
             )
-            return done.stdout.strip()
+            return completed_process.stdout.strip()
 
         assert ask(f"Username for '{r.url.origin}': ") == "x-access-token"
         assert ask(f"Password for '{origin}': ") == TOKEN
@@ -173,49 +173,53 @@ def test_askpass_answers_for_its_own_server_only(r: Remote) -> None:
             assert ask(f"Password for '{other.replace('://', '://x-access-token@')}': ") == ""
 
 
-def test_the_token_is_on_no_disk_and_in_no_environment(r: Remote) -> None:
+def test_the_token_is_neither_on_disk_nor_in_an_environment(r: Remote) -> None:
     with r._askpass() as (environment, _):
         assert TOKEN not in str(environment)
         assert TOKEN not in Path(environment["GIT_ASKPASS"]).read_text()
 
 
-def test_pushing_the_same_commit_again_is_success(r: Remote, server: GitRemote, clean: Path) -> None:
-    commit = commit_on(clean, fetched(r, clean))
+def test_pushing_the_same_commit_again_is_a_success(r: Remote, server: GitRemote, clean: Path) -> None:
+    commit = commit_on(clean, fetch_main(r, clean))
     r.push(clean, commit, "new")
     r.push(clean, commit, "new")
     assert server.git("r", "rev-parse", "new") == commit
 
 
-def test_a_push_that_landed_before_its_connection_broke_is_success(r: Remote, server: GitRemote, clean: Path) -> None:
-    commit = commit_on(clean, fetched(r, clean))
+def test_a_push_that_arrived_before_its_connection_broke_is_a_success(
+    r: Remote, server: GitRemote, clean: Path
+) -> None:
+    commit = commit_on(clean, fetch_main(r, clean))
     server.git("r", "update-ref", "refs/heads/new", server.git("r", "rev-parse", "main"))
     hook = server.root / "r.git" / "hooks" / "post-receive"
     hook.parent.mkdir(exist_ok=True)
-    # The ref has moved by the time this hook runs; the answer to the client never comes.
+    # The ref has already moved when this hook runs; the client never gets a response.
     hook.write_text("#!/bin/sh\nkill -9 $(ps -o ppid= -p $PPID)\n")
     hook.chmod(0o755)
     r.push(clean, commit, "new")
     assert server.git("r", "rev-parse", "new") == commit
 
 
-def test_a_branch_is_never_moved_back_or_aside(r: Remote, server: GitRemote, clean: Path) -> None:
-    base = fetched(r, clean)
-    theirs, ours = commit_on(clean, base, "theirs"), commit_on(clean, base, "ours")
-    r.push(clean, theirs, "new")
+def test_a_push_never_moves_a_branch_except_forward(r: Remote, server: GitRemote, clean: Path) -> None:
+    base = fetch_main(r, clean)
+    first, second = commit_on(clean, base, "first"), commit_on(clean, base, "second")
+    r.push(clean, first, "new")
     with pytest.raises(errors.PushRejected):
-        r.push(clean, ours, "new")
-    assert server.git("r", "rev-parse", "new") == theirs
+        r.push(clean, second, "new")
+    assert server.git("r", "rev-parse", "new") == first
 
 
-def test_no_setting_of_the_person_is_read(r: Remote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_users_own_git_settings_are_not_read(r: Remote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(f'[url "http://127.0.0.1:9/"]\n insteadOf = {r.url.origin}/\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
     assert r.refs().default_branch == "main"
 
 
-def test_a_repository_that_the_token_is_not_for_cannot_even_be_made_a_remote(server: GitRemote, tmp_path: Path) -> None:
-    """So no path, of a first run, a resumed one or a delivery, can forget to check."""
-    bound = GitCredentials.checked({"token": TOKEN, "email": "a@b.c", "hosts": ["github.com"]}, "the secret")
+def test_a_remote_cannot_be_created_for_a_repository_that_the_token_is_not_for(
+    server: GitRemote, tmp_path: Path
+) -> None:
+    """So a first run, a resumed run and a delivery cannot forget the check."""
+    bound = GitCredentials.from_fields({"token": TOKEN, "email": "a@b.c", "hosts": ["github.com"]}, "the secret")
     with pytest.raises(errors.RepositoryNotAllowed) as raised:
         Remote(RepoUrl.parse(f"{server.url}/r.git"), bound, tmp_path)
     for words in (f"{server.url}/r.git", "hosts github.com", "credentials for this repository"):
@@ -223,5 +227,5 @@ def test_a_repository_that_the_token_is_not_for_cannot_even_be_made_a_remote(ser
     assert not raised.value.retryable
     assert server.asked == []
     own = {"hosts": [server.url.removeprefix("http://")], "repositories": [f"{server.url}/*"]}
-    allowed = GitCredentials.checked({"token": TOKEN, "email": "a@b.c", **own}, "the secret")
+    allowed = GitCredentials.from_fields({"token": TOKEN, "email": "a@b.c", **own}, "the secret")
     assert Remote(RepoUrl.parse(f"{server.url}/r.git"), allowed, tmp_path).refs().default_branch == "main"

@@ -1,4 +1,4 @@
-"""The work tree of a moment: taken beside the agent, put back elsewhere, and the same where nothing is new."""
+"""Snapshots of the work tree: taken beside the agent, restored elsewhere, and identical if nothing is new."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,32 +25,42 @@ def server(tmp_path: Path) -> Iterator[GitRemote]:
     (tmp_path / "served").mkdir()
     (tmp_path / "seed" / "a.txt").write_text("a\n")
     (tmp_path / "seed" / "b.txt").write_text("b\n")
-    with GitRemote(tmp_path / "served", "token") as made:
-        made.create("r", tmp_path / "seed")
-        yield made
+    with GitRemote(tmp_path / "served", "token") as git_remote:
+        git_remote.create("r", tmp_path / "seed")
+        yield git_remote
 
 
-def checked_out(made: Workspace, server: GitRemote) -> Checkout:
+def checked_out(directories: Workspace, server: GitRemote) -> Checkout:
     remote = Remote(
-        RepoUrl.parse(f"{server.url}/r.git"), GitCredentials(SecretStr("token"), "bot@example.com", "u"), made.trusted
+        RepoUrl.parse(f"{server.url}/r.git"),
+        GitCredentials(SecretStr("token"), "bot@example.com", "u"),
+        directories.trusted,
     )
     return clone(
-        made, remote, branch="new", base_branch="", depth=50, allow_default_branch=False, progress=RemoteProgress()
+        directories,
+        remote,
+        branch="new",
+        base_branch="",
+        depth=50,
+        allow_default_branch=False,
+        progress=RemoteProgress(),
     )
 
 
-def as_agent(made: Workspace, script: str) -> None:
-    line = ["sh", "-c", f"cd {made.work_tree} && {script}"]
-    commands.check(commands.run(made, line, beside_agent=True), "act as the agent")
+def as_agent(directories: Workspace, script: str) -> None:
+    line = ["sh", "-c", f"cd {directories.work_tree} && {script}"]
+    commands.check(commands.run(directories, line, beside_agent=True), "act as the agent")
 
 
-def test_a_snapshot_is_put_back_as_changes_that_nobody_committed(server: GitRemote) -> None:
-    with workspace() as made:
-        base = checked_out(made, server).base_commit
-        as_agent(made, "echo 2 >> a.txt; rm b.txt; mkdir d; echo n > d/n.txt; chmod +x a.txt")
-        commit = snapshot.take(made, base)
-        bundle = snapshot.bundled(made, base)
-        assert git_as_agent(made, "diff", "--cached", "--name-only").text == "", "the agent's own index is its own"
+def test_a_snapshot_is_restored_as_uncommitted_changes(server: GitRemote) -> None:
+    with workspace() as directories:
+        base = checked_out(directories, server).base_commit
+        as_agent(directories, "echo 2 >> a.txt; rm b.txt; mkdir d; echo n > d/n.txt; chmod +x a.txt")
+        commit = snapshot.take(directories, base)
+        bundle = snapshot.bundle(directories, base)
+        assert git_as_agent(directories, "diff", "--cached", "--name-only").text == "", (
+            "a snapshot leaves the agent's index unchanged"
+        )
     with workspace() as other:
         checked_out(other, server)
         snapshot.restore(other, bundle, commit, base)
@@ -61,29 +71,29 @@ def test_a_snapshot_is_put_back_as_changes_that_nobody_committed(server: GitRemo
         assert snapshot.take(other, base) == commit
 
 
-def test_nothing_changed_is_the_base_and_nothing_new_the_same_commit(server: GitRemote) -> None:
-    with workspace() as made:
-        base = checked_out(made, server).base_commit
-        assert snapshot.take(made, base) == base
-        as_agent(made, "echo 2 >> a.txt")
-        first = snapshot.take(made, base)
-        assert snapshot.take(made, base) == first != base
-        as_agent(made, "echo 3 >> a.txt")
-        assert snapshot.take(made, base) not in {first, base}
+def test_a_snapshot_is_the_base_if_nothing_changed_and_the_same_commit_if_nothing_is_new(server: GitRemote) -> None:
+    with workspace() as directories:
+        base = checked_out(directories, server).base_commit
+        assert snapshot.take(directories, base) == base
+        as_agent(directories, "echo 2 >> a.txt")
+        first = snapshot.take(directories, base)
+        assert snapshot.take(directories, base) == first != base
+        as_agent(directories, "echo 3 >> a.txt")
+        assert snapshot.take(directories, base) not in {first, base}
 
 
-def test_a_repository_that_is_broken_is_no_snapshot(server: GitRemote) -> None:
-    with workspace() as made:
-        base = checked_out(made, server).base_commit
-        as_agent(made, "rm -rf .git")
+def test_a_broken_repository_cannot_be_snapshotted(server: GitRemote) -> None:
+    with workspace() as directories:
+        base = checked_out(directories, server).base_commit
+        as_agent(directories, "rm -rf .git")
         with pytest.raises(GitFailed):
-            snapshot.take(made, base)
+            snapshot.take(directories, base)
 
 
-def test_the_agent_goes_on_while_its_tree_is_taken(server: GitRemote) -> None:
-    with workspace() as made:
-        base = checked_out(made, server).base_commit
-        as_agent(made, "(while :; do date +%N > beat; done >/dev/null 2>&1 &)")
+def test_the_agent_keeps_running_during_a_snapshot(server: GitRemote) -> None:
+    with workspace() as directories:
+        base = checked_out(directories, server).base_commit
+        as_agent(directories, "(while :; do date +%N > beat; done >/dev/null 2>&1 &)")
         for _ in range(3):
-            assert snapshot.take(made, base) != base
-        assert made.agent.processes()
+            assert snapshot.take(directories, base) != base
+        assert directories.agent.processes()

@@ -1,4 +1,4 @@
-"""The agent's work tree: a whole repository, whose objects are clean.git's own and cannot be changed through it."""
+"""The agent's work tree: a complete repository that shares clean.git's objects, and cannot change them."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from flows.repository.agent_git import git_as_agent
 from flows.repository.git_commands import run_git
-from flows.repository.work_tree import cut_work_tree
+from flows.repository.work_tree import create_work_tree
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace, workspace
 
@@ -19,30 +19,30 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="without root the objects
 
 
 @pytest.fixture
-def cut(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
-    """A work tree of one commit, and the commit."""
+def work_tree(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
+    """A work tree with one commit, and the id of that commit."""
     seed = tmp_path / "seed"
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
     run_git(["init", "--quiet", "--initial-branch=main", str(seed)])
     (seed / "a.txt").write_text("first\n")
     for arguments in (["add", "--all"], [*identity, "commit", "--quiet", "-m", "First"]):
         subprocess.run(["git", "-C", str(seed), *arguments], check=True)
-    with workspace() as made:
-        bare = ["clone", "--quiet", "--bare", "--no-local", str(seed), str(made.clean_git)]
+    with workspace() as directories:
+        bare = ["clone", "--quiet", "--bare", "--no-local", str(seed), str(directories.clean_git)]
         run_git(bare, config=["protocol.file.allow=always", "fetch.unpackLimit=1"])
-        base = run_git(["rev-parse", "main"], git_dir=made.clean_git).text
-        cut_work_tree(made, URL, BRANCH, base)
-        yield made, base
+        base = run_git(["rev-parse", "main"], git_dir=directories.clean_git).text
+        create_work_tree(directories, URL, BRANCH, base)
+        yield directories, base
 
 
-def test_it_is_a_clone_of_the_branch_with_its_remote(cut: tuple[Workspace, str]) -> None:
-    made, base = cut
-    assert git_as_agent(made, "status", "--porcelain", "--branch").text == f"## {BRANCH}...origin/{BRANCH}"
-    assert git_as_agent(made, "log", "--format=%H").text == base
-    assert git_as_agent(made, "remote", "get-url", "origin").text == URL
-    assert git_as_agent(made, "symbolic-ref", "refs/remotes/origin/HEAD").text == f"refs/remotes/origin/{BRANCH}"
-    git_as_agent(made, "fsck", "--strict")
-    assert (made.work_tree / "a.txt").read_text() == "first\n"
+def test_the_work_tree_is_a_clone_of_the_branch_with_its_remote(work_tree: tuple[Workspace, str]) -> None:
+    directories, base = work_tree
+    assert git_as_agent(directories, "status", "--porcelain", "--branch").text == f"## {BRANCH}...origin/{BRANCH}"
+    assert git_as_agent(directories, "log", "--format=%H").text == base
+    assert git_as_agent(directories, "remote", "get-url", "origin").text == URL
+    assert git_as_agent(directories, "symbolic-ref", "refs/remotes/origin/HEAD").text == f"refs/remotes/origin/{BRANCH}"
+    git_as_agent(directories, "fsck", "--strict")
+    assert (directories.work_tree / "a.txt").read_text() == "first\n"
 
 
 def packs(repository: Path) -> dict[str, os.stat_result]:
@@ -50,32 +50,41 @@ def packs(repository: Path) -> dict[str, os.stat_result]:
 
 
 @as_root
-def test_its_packs_are_clean_gits_and_the_agent_can_change_neither_bytes_nor_mode(cut: tuple[Workspace, str]) -> None:
-    made, base = cut
-    theirs, ours = packs(made.work_tree / ".git"), packs(made.clean_git)
-    assert {name: at.st_ino for name, at in theirs.items()} == {name: at.st_ino for name, at in ours.items()}
-    before = {path: path.read_bytes() for path in (made.clean_git / "objects" / "pack").iterdir()}
+def test_packs_are_shared_and_the_agent_can_change_neither_their_bytes_nor_their_mode(
+    work_tree: tuple[Workspace, str],
+) -> None:
+    directories, base = work_tree
+    linked, original = packs(directories.work_tree / ".git"), packs(directories.clean_git)
+    assert {name: status.st_ino for name, status in linked.items()} == {
+        name: status.st_ino for name, status in original.items()
+    }
+    before = {path: path.read_bytes() for path in (directories.clean_git / "objects" / "pack").iterdir()}
     for script in ('echo x > "$0"', 'echo x >> "$0"', 'chmod u+w "$0"', 'truncate -s 0 "$0"', 'touch -d @0 "$0"'):
-        for name in theirs:
-            pack = made.work_tree / ".git" / "objects" / "pack" / name
-            assert commands.run(made, ["sh", "-c", script, str(pack)]).status != 0, (script, name)
+        for name in linked:
+            pack = directories.work_tree / ".git" / "objects" / "pack" / name
+            assert commands.run(directories, ["sh", "-c", script, str(pack)]).status != 0, (script, name)
     assert {path: path.read_bytes() for path in before} == before
-    assert all((at.st_uid, at.st_mode & 0o777) == (0, 0o444) for at in packs(made.clean_git).values())
-    assert run_git(["rev-parse", "main"], git_dir=made.clean_git).text == base
+    assert all(
+        (status.st_uid, status.st_mode & 0o777) == (0, 0o444) for status in packs(directories.clean_git).values()
+    )
+    assert run_git(["rev-parse", "main"], git_dir=directories.clean_git).text == base
 
 
 @as_root
-def test_what_the_agent_does_to_its_repository_leaves_clean_git_whole(cut: tuple[Workspace, str]) -> None:
-    made, _ = cut
-    (made.work_tree / "a.txt").write_text("second\n")
+def test_changes_to_the_agents_repository_leave_clean_git_intact(work_tree: tuple[Workspace, str]) -> None:
+    directories, _ = work_tree
+    (directories.work_tree / "a.txt").write_text("second\n")
     identity = ("-c", "user.name=x", "-c", "user.email=x@example.com")
-    git_as_agent(made, *identity, "commit", "--quiet", "--all", "-m", "Second")
-    git_as_agent(made, "repack", "--quiet", "-a", "-d")
-    commands.check(commands.run(made, ["rm", "-rf", str(made.work_tree / ".git" / "objects" / "pack")]), "remove packs")
-    run_git(["fsck", "--full"], git_dir=made.clean_git)
+    git_as_agent(directories, *identity, "commit", "--quiet", "--all", "-m", "Second")
+    git_as_agent(directories, "repack", "--quiet", "-a", "-d")
+    commands.check(
+        commands.run(directories, ["rm", "-rf", str(directories.work_tree / ".git" / "objects" / "pack")]),
+        "remove packs",
+    )
+    run_git(["fsck", "--full"], git_dir=directories.clean_git)
 
 
-def test_a_second_try_finds_nothing_of_the_first_in_its_way(cut: tuple[Workspace, str]) -> None:
-    made, base = cut
-    cut_work_tree(made, URL, BRANCH, base)
-    assert git_as_agent(made, "status", "--porcelain").text == ""
+def test_a_second_try_is_not_hindered_by_leftovers_of_the_first(work_tree: tuple[Workspace, str]) -> None:
+    directories, base = work_tree
+    create_work_tree(directories, URL, BRANCH, base)
+    assert git_as_agent(directories, "status", "--porcelain").text == ""

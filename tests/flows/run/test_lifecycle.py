@@ -1,4 +1,4 @@
-"""What a run shows of itself: artifacts, tags and a report among its keepings, whatever became of it."""
+"""The artifacts, the tags and the saved report of a run, for each outcome."""
 
 import json
 import logging
@@ -15,29 +15,27 @@ from flows import errors
 from tests.support.runs import Run
 from tests.support.world import World
 
-TAGS = {"repo", "model", "outcome"}
-
 
 def artifacts(run: Run) -> dict[str, dict[str, Any]]:
-    mine = {"flow_runs": {"id": {"any_": [run.id]}}}
-    rows = httpx.post(f"{run.api_url}/artifacts/filter", json=mine).json()
+    query = {"flow_runs": {"id": {"any_": [run.id]}}}
+    rows = httpx.post(f"{run.api_url}/artifacts/filter", json=query).json()
     return {row["key"] or row["type"]: row for row in rows if row["type"]}
 
 
 def tags(run: Run) -> dict[str, str]:
-    found: list[str] = httpx.get(f"{run.api_url}/flow_runs/{run.id}").json()["tags"]
-    return {name: value for name, _, value in (tag.partition(":") for tag in found)}
+    values: list[str] = httpx.get(f"{run.api_url}/flow_runs/{run.id}").json()["tags"]
+    return {name: value for name, _, value in (tag.partition(":") for tag in values)}
 
 
 def test_a_run_has_a_report_a_table_of_steps_and_its_progress(world: World, run: Callable[..., Run]) -> None:
-    done = run()
-    shown = artifacts(done)
-    assert shown.keys() == {f"implement-{world.name}-report", f"implement-{world.name}-steps", "progress"}
-    assert shown[f"implement-{world.name}-report"]["description"] == done.state.message
-    assert done.saved_file("report.md").read_text() == done.artifact()
-    assert shown["progress"]["data"] == 100
-    assert "2 of 200 turns" in shown["progress"]["description"]
-    steps = {row["step"]: row for row in json.loads(shown[f"implement-{world.name}-steps"]["data"])}
+    flow_run = run()
+    artifacts_by_key = artifacts(flow_run)
+    assert artifacts_by_key.keys() == {f"implement-{world.name}-report", f"implement-{world.name}-steps", "progress"}
+    assert artifacts_by_key[f"implement-{world.name}-report"]["description"] == flow_run.state.message
+    assert flow_run.saved_file("report.md").read_text() == flow_run.artifact()
+    assert artifacts_by_key["progress"]["data"] == 100
+    assert "2 of 200 turns" in artifacts_by_key["progress"]["description"]
+    steps = {row["step"]: row for row in json.loads(artifacts_by_key[f"implement-{world.name}-steps"]["data"])}
     assert sorted(steps) == ["claude", "clone", "instructions", "push", "secret"]
     assert {row["state"] for row in steps.values()} == {"Completed"}
     assert steps["claude"]["attempts"] == 1
@@ -51,34 +49,36 @@ def test_a_run_can_be_found_by_repository_branch_model_and_outcome(world: World,
     assert tags(run())["outcome"] == "no-changes"
 
 
-def test_tags_of_others_stay(run: Callable[..., Run]) -> None:
+def test_other_tags_of_the_run_are_left_alone(run: Callable[..., Run]) -> None:
     from prefect import tags as tagged  # noqa: PLC0415
 
-    with tagged("claude-code", "outcome:of-an-earlier-execution"):
-        done = run()
-    found = httpx.get(f"{done.api_url}/flow_runs/{done.id}").json()["tags"]
-    assert "claude-code" in found
-    assert [tag for tag in found if tag.startswith("outcome:")] == ["outcome:delivered"]
+    with tagged("claude-code", "outcome:of-an-earlier-attempt"):
+        flow_run = run()
+    values = httpx.get(f"{flow_run.api_url}/flow_runs/{flow_run.id}").json()["tags"]
+    assert "claude-code" in values
+    assert [tag for tag in values if tag.startswith("outcome:")] == ["outcome:delivered"]
 
 
-def test_a_change_that_was_stopped_has_a_report_with_the_way_on(world: World, run: Callable[..., Run]) -> None:
+def test_the_report_of_a_change_that_the_policy_stopped_names_the_next_steps(
+    world: World, run: Callable[..., Run]
+) -> None:
     world.shell("mkdir .circleci; echo x > .circleci/config.yml")
-    stopped = run(branch_name="the-branch")
-    report = stopped.artifact()
+    stopped_run = run(branch_name="the-branch")
+    report = stopped_run.artifact()
     assert report.startswith("# Failed: CiFilesChanged")
-    assert f"git fetch {stopped.saved_file('change.bundle')} the-branch" in report
-    assert f"-p flow_run_id={stopped.id} -p 'policy={{\"allow_ci_changes\": true}}'" in report
+    assert f"git fetch {stopped_run.saved_file('change.bundle')} the-branch" in report
+    assert f"-p flow_run_id={stopped_run.id} -p 'policy={{\"allow_ci_changes\": true}}'" in report
     assert "+x" in report
     assert "| push | Failed |" in report
-    assert stopped.saved_file("report.md").read_text() == report
-    assert tags(stopped)["outcome"] == "failed"
+    assert stopped_run.saved_file("report.md").read_text() == report
+    assert tags(stopped_run)["outcome"] == "failed"
 
 
-def test_an_agent_that_ran_out_of_turns_is_reported_with_what_it_did(world: World, run: Callable[..., Run]) -> None:
+def test_the_report_of_an_agent_that_ran_out_of_turns_shows_its_work(world: World, run: Callable[..., Run]) -> None:
     world.script(*(Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} >> steps.txt"}),)) for n in range(9)))
-    stopped = run(limits={"max_turns": 3})
-    assert isinstance(stopped.error, errors.TurnLimitReached)
-    report = stopped.artifact()
+    stopped_run = run(limits={"max_turns": 3})
+    assert isinstance(stopped_run.error, errors.TurnLimitReached)
+    report = stopped_run.artifact()
     assert "`steps.txt` | +3 |" in report
     assert "| Turns, cost, time | 4, $" in report
     assert "*Retry*" in report
@@ -91,42 +91,42 @@ def test_an_agent_that_ran_out_of_turns_is_reported_with_what_it_did(world: Worl
 def test_a_run_that_was_refused_has_a_report_too(
     run: Callable[..., Run], parameters: dict[str, Any], name: str
 ) -> None:
-    refused = run(**parameters)
-    report = refused.artifact()
+    refused_run = run(**parameters)
+    report = refused_run.artifact()
     assert report.startswith(f"# Failed: {name}")
     assert "the-password" not in report
-    assert refused.saved_file("report.md").read_text() == report
-    assert tags(refused) == {"outcome": "failed"}
+    assert refused_run.saved_file("report.md").read_text() == report
+    assert tags(refused_run) == {"outcome": "failed"}
 
 
-def test_an_api_that_takes_no_artifact_and_no_tag_fails_no_run(
+def test_a_run_succeeds_though_the_api_accepts_no_artifact_and_no_tag(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(*_: object, **__: object) -> None:
-        raise httpx.ConnectError("the API is away")
+    def fail(*_: object, **__: object) -> None:
+        raise httpx.ConnectError("the API does not answer")
 
     for call in ("create_artifact", "update_artifact", "update_flow_run"):
-        monkeypatch.setattr(SyncPrefectClient, call, away)
-    done = run()
-    assert world.git("rev-parse", done.delivered().branch) == done.delivered().commit
-    assert done.saved_file("report.md").exists()
-    assert sum("a part of the report is missing" in record.getMessage() for record in caplog.records) == 3
+        monkeypatch.setattr(SyncPrefectClient, call, fail)
+    flow_run = run()
+    assert world.git("rev-parse", flow_run.delivered().branch) == flow_run.delivered().commit
+    assert flow_run.saved_file("report.md").exists()
+    assert sum("part of the report could not be published" in record.getMessage() for record in caplog.records) == 3
 
 
-def test_a_report_that_cannot_be_made_changes_no_outcome(
+def test_an_error_in_the_report_does_not_change_the_outcome(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> str:
+    def fail(*_: object) -> str:
         raise errors.GitFailed("the objects cannot be read")
 
-    monkeypatch.setattr("flows.run.summary.patch", broken)
-    done = run()
-    assert world.git("rev-parse", done.delivered().branch) == done.delivered().commit
+    monkeypatch.setattr("flows.run.summary.patch", fail)
+    flow_run = run()
+    assert world.git("rev-parse", flow_run.delivered().branch) == flow_run.delivered().commit
     world.shell("mkdir .circleci; echo x > .circleci/config.yml")
     assert isinstance(run().error, errors.CiFilesChanged)
 
 
-def test_the_agents_steps_are_in_the_log_with_what_came_of_them(
+def test_the_log_shows_the_agents_steps_with_their_results(
     world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture
 ) -> None:
     edit = {"file_path": "{cwd}/README.md", "old_string": "# A repository", "new_string": "# The repository\n\nOurs."}
@@ -138,27 +138,27 @@ def test_the_agents_steps_are_in_the_log_with_what_came_of_them(
     )
     with caplog.at_level(logging.INFO):
         run().delivered()
-    said = [record.getMessage() for record in caplog.records]
+    messages = [record.getMessage() for record in caplog.records]
     for line in (
         "reads README.md",
         "edits README.md (+3 \u22121)",
         "runs echo '3 failed, 2 passed in 1 s'; exit 1 → exit 1, 3 failed, 2 passed",
         "says: Done.",
     ):
-        assert line in said
+        assert line in messages
 
 
-def test_a_token_that_is_not_bound_is_said_in_the_report_and_once_in_the_log(
+def test_a_token_that_is_not_bound_is_named_in_the_report_and_once_in_the_log(
     world: World, run: Callable[..., Run], caplog: pytest.LogCaptureFixture
 ) -> None:
-    done = run()
-    assert "| Warning | the git token is not bound to a host: anyone who can start a run" in done.artifact()
-    assert "python -m deployments secret --repository" in done.artifact()
+    flow_run = run()
+    assert "| Warning | the git token is not bound to a host: anyone who can start a run" in flow_run.artifact()
+    assert "python -m deployments secret --repository" in flow_run.artifact()
     assert caplog.text.count("the git token is not bound to a host") == 1
     caplog.clear()
     server = world.stack.git.url
-    own = {"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": [f"{server}/{world.name}"]}
-    world.stack.put_secret(json.dumps(own), world.name)
-    bound = run(git_credentials_secret_id=world.name)
-    bound.delivered()
-    assert "not bound" not in bound.artifact() + caplog.text
+    secret = {"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": [f"{server}/{world.name}"]}
+    world.stack.put_secret(json.dumps(secret), world.name)
+    bound_run = run(git_credentials_secret_id=world.name)
+    bound_run.delivered()
+    assert "not bound" not in bound_run.artifact() + caplog.text

@@ -1,4 +1,4 @@
-"""The start and the end of a process: what is imported is not looked through, and nothing is waited for in vain."""
+"""The start and end of a process: no garbage scans of imported modules, and no waiting for the heartbeat thread."""
 
 import gc
 import threading
@@ -6,23 +6,23 @@ import threading
 import pytest
 from prefect import flow, flow_engine
 
-from flows.runtime import startup as start
+from flows.runtime import startup
 
 
-def test_what_is_imported_is_not_looked_through_again_and_all_else_is() -> None:
+def test_imported_modules_are_not_scanned_for_garbage_but_later_objects_are() -> None:
     before = gc.get_freeze_count()
     try:
-        with start.importing():
+        with startup.importing():
             assert not gc.isenabled()
-            kept = [[number] for number in range(1000)]
+            objects = [[number] for number in range(1000)]
         assert gc.isenabled()
-        assert gc.get_freeze_count() - before >= len(kept)
+        assert gc.get_freeze_count() - before >= len(objects)
     finally:
         gc.unfreeze()
 
 
-def test_an_import_that_fails_leaves_the_collection_on() -> None:
-    with pytest.raises(ImportError), start.importing():
+def test_garbage_collection_is_on_after_an_import_that_fails() -> None:
+    with pytest.raises(ImportError), startup.importing():
         raise ImportError
     assert gc.isenabled()
     gc.unfreeze()
@@ -31,20 +31,20 @@ def test_an_import_that_fails_leaves_the_collection_on() -> None:
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_flow_does_not_wait_for_its_heartbeats(monkeypatch: pytest.MonkeyPatch, *, waits: bool) -> None:
-    # Put back at the end of the test, whatever was put in its place.
+    # So that monkeypatch restores the function at the end of the test.
     monkeypatch.setattr(flow_engine, "_send_heartbeats", flow_engine._send_heartbeats)
     if not waits:
-        start.end_without_heartbeats()
-    seen: list[threading.Thread] = []
+        startup.end_without_heartbeats()
+    heartbeat_threads: list[threading.Thread] = []
 
     @flow
     def with_heartbeats() -> None:
-        seen.extend(thread for thread in threading.enumerate() if _is_heartbeat(thread))
+        heartbeat_threads.extend(thread for thread in threading.enumerate() if _is_heartbeat(thread))
 
     with_heartbeats()
-    assert seen
-    assert any(thread.is_alive() for thread in seen) is not waits
-    for thread in seen:
+    assert heartbeat_threads
+    assert any(thread.is_alive() for thread in heartbeat_threads) is not waits
+    for thread in heartbeat_threads:
         thread.join()
 
 

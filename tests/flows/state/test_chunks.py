@@ -1,4 +1,4 @@
-"""A stream comes back from its chunks as it was, whatever its blocks were, or the damage is reported."""
+"""A stream is read back from its chunks unchanged, for blocks of any size, or the damage is reported."""
 
 import os
 from itertools import chain, repeat
@@ -20,15 +20,17 @@ def store(tmp_path: Path) -> RunStore:
 
 
 @given(st.lists(st.binary(max_size=50), max_size=20), st.integers(1, 60))
-def test_a_stream_comes_back(tmp_path_factory: pytest.TempPathFactory, blocks: list[bytes], size: int) -> None:
+def test_a_stream_is_read_back_unchanged(
+    tmp_path_factory: pytest.TempPathFactory, blocks: list[bytes], size: int
+) -> None:
     store = RunStore(LocalFileSystem(basepath=str(tmp_path_factory.mktemp("store"))), "the-run", ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunks, "CHUNK_BYTES", size)
         digests = save_chunks(store, "x", blocks)
     assert len(digests) <= max(1, sum(map(len, blocks)) // size + 1)
-    back = list(read_chunks(store, "x", digests))
-    assert b"".join(back) == b"".join(blocks)
-    assert all(len(chunk) < size + 50 for chunk in back)
+    read_back = list(read_chunks(store, "x", digests))
+    assert b"".join(read_back) == b"".join(blocks)
+    assert all(len(chunk) < size + 50 for chunk in read_back)
 
 
 def test_no_chunk_is_large(store: RunStore, tmp_path: Path) -> None:
@@ -39,8 +41,8 @@ def test_no_chunk_is_large(store: RunStore, tmp_path: Path) -> None:
     assert max(sizes) < chunks.CHUNK_BYTES + 2**20
 
 
-@pytest.mark.parametrize("damage", ["missing", "torn", "another's"])
-def test_nothing_of_a_damaged_chunk_is_returned(store: RunStore, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["missing", "torn", "of another stream"])
+def test_no_part_of_a_damaged_chunk_is_returned(store: RunStore, tmp_path: Path, damage: str) -> None:
     digests = save_chunks(store, "x", chain(repeat(bytes(2**20), 17)))
     second = tmp_path / store.path("x-1")
     if damage == "missing":

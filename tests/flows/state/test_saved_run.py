@@ -1,4 +1,4 @@
-"""The saved state of a run: a later attempt reads what an earlier one saved, and the newer of two whole checkpoints."""
+"""The saved state of a run: a later attempt reads it, with the newer of the two complete checkpoints."""
 
 import gzip
 import logging
@@ -40,10 +40,10 @@ def checkpoint(number: int) -> Checkpoint:
 
 
 def loaded(saved: SavedRun) -> SavedRun:
-    """Return what another attempt finds."""
-    another = SavedRun(RunStore(saved.store.files, "the-run", ()))
-    another.load(LOGGER)
-    return another
+    """Return the state that another attempt loads."""
+    state = SavedRun(RunStore(saved.store.files, "the-run", ()))
+    state.load(LOGGER)
+    return state
 
 
 def records(saved: SavedRun) -> tuple[Plan | None, Checkpoint | None, FinishedWork | None]:
@@ -62,28 +62,28 @@ def test_another_attempt_reads_everything(saved: SavedRun) -> None:
     assert records(saved) == records(loaded(saved)) == (PLAN, checkpoint(0), FINISHED)
 
 
-def test_work_that_changed_nothing_is_finished_too(saved: SavedRun) -> None:
+def test_work_without_a_change_also_counts_as_finished(saved: SavedRun) -> None:
     saved.save_plan(PLAN)
     saved.save_finished(FinishedWork("", REPORT), LOGGER)
     assert loaded(saved).finished == FinishedWork("", REPORT)
     assert loaded(saved).bundle_path == ""
 
 
-def test_without_a_plan_nothing_else_counts(saved: SavedRun) -> None:
+def test_without_a_plan_the_other_records_are_ignored(saved: SavedRun) -> None:
     saved.save_checkpoint(checkpoint(0))
     assert records(loaded(saved)) == (None, None, None)
 
 
 @pytest.mark.parametrize("torn", [0, 1, 2, 3])
-def test_the_newest_whole_checkpoint_counts(saved: SavedRun, tmp_path: Path, torn: int) -> None:
+def test_the_newest_complete_checkpoint_is_loaded(saved: SavedRun, tmp_path: Path, torn: int) -> None:
     saved.save_plan(PLAN)
     for number in range(4):
         saved.save_checkpoint(checkpoint(number))
     newest = tmp_path / saved.store.path(StateFile.CHECKPOINT_1)
     newest.write_bytes(newest.read_bytes()[: torn * 50])
-    found = loaded(saved).checkpoint
-    assert found is not None
-    assert found.number == 2
+    newest_read = loaded(saved).checkpoint
+    assert newest_read is not None
+    assert newest_read.number == 2
 
 
 def test_state_of_another_version_is_not_resumed_and_a_log_line_says_so(
@@ -99,7 +99,7 @@ def test_state_of_another_version_is_not_resumed_and_a_log_line_says_so(
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00\xff", b"\n"])
-def test_what_belongs_to_a_plan_that_cannot_be_read_never_joins_the_next_plan(
+def test_records_of_a_plan_that_cannot_be_read_are_never_loaded_with_the_next_plan(
     saved: SavedRun, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
 ) -> None:
     saved.save_plan(PLAN)
@@ -108,39 +108,37 @@ def test_what_belongs_to_a_plan_that_cannot_be_read_never_joins_the_next_plan(
     saved.save_finished(FINISHED, LOGGER)
     path = tmp_path / saved.store.path(StateFile.PLAN)
     path.write_bytes(path.read_bytes()[:-7] + damage)
-    again = loaded(saved)
-    assert records(again) == (None, None, None)
+    new_attempt = loaded(saved)
+    assert records(new_attempt) == (None, None, None)
     assert "the saved state has a damaged plan and cannot be resumed: this run starts again" in caplog.text
-    again.save_plan(PLAN)
-    assert records(loaded(again)) == (PLAN, None, None)
-    again.save_checkpoint(checkpoint(1))
-    found = loaded(again).checkpoint
-    assert found is not None
-    assert found.number == 1
+    new_attempt.save_plan(PLAN)
+    assert records(loaded(new_attempt)) == (PLAN, None, None)
+    new_attempt.save_checkpoint(checkpoint(1))
+    newest_read = loaded(new_attempt).checkpoint
+    assert newest_read is not None
+    assert newest_read.number == 1
 
 
 @pytest.mark.parametrize("events", [b'{"type": "result"}\n', b"\xff\x00\n" * 5000])
-def test_a_transcript_is_saved_compressed_and_the_same_each_time(
-    saved: SavedRun, tmp_path: Path, events: bytes
-) -> None:
+def test_a_transcript_is_compressed_to_the_same_bytes_each_time(saved: SavedRun, tmp_path: Path, events: bytes) -> None:
     path = tmp_path / saved.store.path(StateFile.TRANSCRIPT)
     saved.save_result(b"", [events], SPENDING, LOGGER)
     first = path.read_bytes()
     saved.save_result(b"", [events], SPENDING, LOGGER)
     assert gzip.decompress(first) == events
     assert path.read_bytes() == first
-    assert first[4:8] == bytes(4)  # gzip's time stamp, which would change with the second
+    assert first[4:8] == bytes(4)  # gzip's time stamp, which would change each second
     assert len(first) < 300
 
 
-def test_the_path_of_the_change_is_that_of_the_newest_one(saved: SavedRun) -> None:
+def test_a_result_without_a_change_has_no_bundle_path(saved: SavedRun) -> None:
     saved.save_result(b"bundle", [], SPENDING, LOGGER)
     assert saved.bundle_path == "claude-code-headless/the-run/change.bundle"
     saved.save_result(b"", [], SPENDING, LOGGER)
     assert saved.bundle_path == ""
 
 
-def test_a_store_that_does_not_answer_keeps_no_work_from_the_push(
+def test_finished_work_can_be_pushed_though_the_store_does_not_answer(
     saved: SavedRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "claude-code-headless").write_text("a file where the folder should be")

@@ -1,4 +1,4 @@
-"""A run's saved file is where its path says, whole, and apart from the files of other runs."""
+"""The files in a run store: saved at their path, complete, and apart from the files of other runs."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ from flows.state.store import VERSION, RunStore
 
 
 class Folder:
-    """A file system in a directory, as Prefect's are."""
+    """A file system in a directory, with the interface of Prefect's file systems."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -28,7 +28,7 @@ class Folder:
 
 
 class Faulty(Folder):
-    """A file system that does not answer a few times."""
+    """A file system whose first few calls fail."""
 
     def __init__(self, root: Path, faults: int) -> None:
         super().__init__(root)
@@ -49,7 +49,7 @@ class Faulty(Folder):
 
 
 class FullDisk(Folder):
-    """A file system on which nothing can be written."""
+    """A file system to which nothing can be written."""
 
     def write_path(self, path: str, content: bytes) -> None:
         raise OSError(28, f"No space left on device for {len(content)} bytes", path)
@@ -63,7 +63,7 @@ def store(tmp_path: Path) -> RunStore:
     return RunStore(Folder(tmp_path), RUN)
 
 
-def test_a_file_is_saved_byte_by_byte(store: RunStore, tmp_path: Path) -> None:
+def test_a_file_is_saved_byte_for_byte(store: RunStore, tmp_path: Path) -> None:
     path = store.save(StateFile.BUNDLE, b"# v2 git bundle\n\x00\xff")
     assert path == f"claude-code-headless/{RUN}/change.bundle"
     assert (tmp_path / path).read_bytes() == b"# v2 git bundle\n\x00\xff"
@@ -74,11 +74,11 @@ def test_a_file_that_is_saved_again_is_replaced(store: RunStore, tmp_path: Path)
     assert (tmp_path / store.save("report.md", b"second")).read_text() == "second"
 
 
-def test_two_runs_have_files_of_their_own(tmp_path: Path) -> None:
-    one, other = RunStore(Folder(tmp_path), "one"), RunStore(Folder(tmp_path), "other")
-    paths = [one.save("report.md", b"1"), other.save("report.md", b"2")]
+def test_two_runs_have_separate_files(tmp_path: Path) -> None:
+    first, second = RunStore(Folder(tmp_path), "one"), RunStore(Folder(tmp_path), "other")
+    paths = [first.save("report.md", b"1"), second.save("report.md", b"2")]
     assert [(tmp_path / path).read_text() for path in paths] == ["1", "2"]
-    assert one.path("x") != other.path("x")
+    assert first.path("x") != second.path("x")
 
 
 def test_a_failure_to_save_is_raised(tmp_path: Path) -> None:
@@ -86,14 +86,14 @@ def test_a_failure_to_save_is_raised(tmp_path: Path) -> None:
         RunStore(FullDisk(tmp_path), RUN, (0.0,)).save("report.md", b"x")
 
 
-def test_a_file_system_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
+def test_a_request_to_a_file_system_that_does_not_answer_is_retried(tmp_path: Path) -> None:
     RunStore(Faulty(tmp_path, faults=2), RUN, (0.0, 0.0)).save_sealed("plan", b"x")
     assert RunStore(Faulty(tmp_path, faults=2), RUN, (0.0, 0.0)).read_sealed("plan") == b"x"
     with pytest.raises(StoreUnavailable, match="try later"):
         RunStore(Faulty(tmp_path, faults=3), RUN, (0.0, 0.0)).read_sealed("plan")
 
 
-def test_a_file_that_was_never_saved_is_none_at_once(store: RunStore) -> None:
+def test_a_file_that_was_never_saved_is_none_without_retries(store: RunStore) -> None:
     assert store.read_sealed("plan") is None
 
 
@@ -103,15 +103,17 @@ def test_a_file_that_is_torn_or_changed_is_none(content: bytes, data: st.DataObj
         store = RunStore(Folder(Path(root)), RUN)
         file = Path(root) / store.save_sealed("change", content)
         assert store.read_sealed("change") == content
-        whole = file.read_bytes()
-        at = data.draw(st.integers(0, len(whole) - 1))
-        for torn in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
-            file.write_bytes(torn)
+        intact = file.read_bytes()
+        offset = data.draw(st.integers(0, len(intact) - 1))
+        for damaged in (intact[:offset], intact[:offset] + bytes([intact[offset] ^ 1]) + intact[offset + 1 :]):
+            file.write_bytes(damaged)
             assert store.read_sealed("change") is None
 
 
 @pytest.mark.parametrize("version", ["1", "3", "10"])
-def test_a_file_of_another_version_is_none_and_tells_its_version(store: RunStore, tmp_path: Path, version: str) -> None:
+def test_a_file_of_another_version_is_none_and_its_version_is_named(
+    store: RunStore, tmp_path: Path, version: str
+) -> None:
     path = tmp_path / store.save_sealed("plan", b"content")
     assert store.fault("plan") == ""
     path.write_bytes(path.read_bytes().replace(b" %d " % VERSION, f" {version} ".encode(), 1))

@@ -1,4 +1,4 @@
-"""What is tried again, and that every failure of a step has a name."""
+"""Which errors of a step are retried, and that every failure of a step has a named error."""
 
 import pytest
 from prefect.states import Failed
@@ -8,7 +8,7 @@ from flows.tasks.task import RETRIES, RETRY_DELAYS_SECONDS, is_retryable, step
 
 
 @pytest.mark.parametrize(
-    ("error", "again"),
+    ("error", "retried"),
     [
         (errors.RemoteUnavailable("x"), True),
         (errors.InstructionsUnavailable("x"), True),
@@ -20,16 +20,16 @@ from flows.tasks.task import RETRIES, RETRY_DELAYS_SECONDS, is_retryable, step
         (ConnectionError("x"), False),
     ],
 )
-def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, again: bool) -> None:
-    # Prefect hands the condition a task and a task run as well; it reads neither.
-    assert is_retryable(None, None, Failed(data=error)) is again  # type: ignore[arg-type]
+def test_only_retryable_errors_are_retried(error: Exception, retried: bool) -> None:
+    # Prefect also passes a task and a task run to the condition, which ignores them.
+    assert is_retryable(None, None, Failed(data=error)) is retried  # type: ignore[arg-type]
 
 
 def test_there_is_a_delay_for_each_retry() -> None:
     assert len(RETRY_DELAYS_SECONDS) == RETRIES
 
 
-def test_a_fault_in_a_step_gets_a_name_and_is_redacted() -> None:
+def test_an_unexpected_error_in_a_step_becomes_a_named_error_and_is_redacted() -> None:
     @step("broken")
     def broken() -> None:
         raise KeyError("ghp_" + "a" * 36)
@@ -40,7 +40,7 @@ def test_a_fault_in_a_step_gets_a_name_and_is_redacted() -> None:
     assert not is_retryable(None, None, Failed(data=caught.value))  # type: ignore[arg-type]
 
 
-def test_a_named_error_of_a_step_comes_out_as_it_is() -> None:
+def test_a_named_error_of_a_step_is_raised_unchanged() -> None:
     error = errors.RepoNotFound("x")
 
     @step("refused")

@@ -1,4 +1,4 @@
-"""The command makes, changes and removes the automations, and says what it does."""
+"""The command `automations`: it creates, updates and removes the automations, and prints its changes."""
 
 import subprocess
 import sys
@@ -8,81 +8,83 @@ from prefect.client.orchestration import get_client
 from prefect.events.schemas.automations import Automation
 
 from deployments.prefect.automations.installed import FOLDER, names
-from tests.support.commands import Give
+from tests.support.commands import SetUpCommand
 from tests.support.receiver import Receiver
 
 
-def there() -> dict[str, Automation]:
+def installed_automations() -> dict[str, Automation]:
     with get_client(sync_client=True) as client:
-        return {one.name: one for one in client.read_automations() if one.name in names()}
+        return {automation.name: automation for automation in client.read_automations() if automation.name in names()}
 
 
-def test_it_makes_them_once_and_again_finds_nothing_to_change(give: Give, receiver: Receiver) -> None:
-    given = ("--webhook", f"{receiver.url}/told")
-    assert give(*given, "--dry-run").count("would create") == 4
-    assert not there()
-    assert give(*given).count("create") == 7
-    assert set(there()) == set(names())
-    assert give(*given) == "nothing to change\n"
-    assert give() == "nothing to change\n"
-    assert give("--remove").count("delete") == 7
-    assert give("--remove") == "nothing to change\n"
-    assert not there()
+def test_the_command_creates_the_automations_once_and_then_changes_nothing(
+    run_command: SetUpCommand, receiver: Receiver
+) -> None:
+    arguments = ("--webhook", f"{receiver.url}/notifications")
+    assert run_command(*arguments, "--dry-run").count("would create") == 4
+    assert not installed_automations()
+    assert run_command(*arguments).count("create") == 7
+    assert set(installed_automations()) == set(names())
+    assert run_command(*arguments) == "nothing to change\n"
+    assert run_command() == "nothing to change\n"
+    assert run_command("--remove").count("delete") == 7
+    assert run_command("--remove") == "nothing to change\n"
+    assert not installed_automations()
 
 
-def test_it_changes_what_differs_and_leaves_paused_what_somebody_paused(give: Give) -> None:
-    give()
-    again, lost = names()[1], names()[0]
+def test_the_command_updates_only_what_differs_and_keeps_paused_automations_paused(run_command: SetUpCommand) -> None:
+    run_command()
+    run_again, crash_detection = names()[1], names()[0]
     with get_client(sync_client=True) as client:
-        client.pause_automation(there()[again].id)
-    assert give("--max-runs", "2") == f"update automation '{again}'\n"
-    assert not there()[again].enabled
-    assert give("--max-runs", "2", "--silence-seconds", "120") == f"update automation '{lost}'\n"
-    assert there()[lost].enabled
-    assert give("--remove").count("delete") == 3
+        client.pause_automation(installed_automations()[run_again].id)
+    assert run_command("--max-runs", "2") == f"update automation '{run_again}'\n"
+    assert not installed_automations()[run_again].enabled
+    assert run_command("--max-runs", "2", "--silence-seconds", "120") == f"update automation '{crash_detection}'\n"
+    assert installed_automations()[crash_detection].enabled
+    assert run_command("--remove").count("delete") == 3
 
 
-def test_a_webhooks_address_is_shown_nowhere(give: Give) -> None:
-    said = give("--webhook", "-", stdin="https://hooks.example.com/very-secret\n")
-    assert "create block webhook/claude-code-headless" in said
-    changed = give("--webhook", "-", stdin="https://hooks.example.com/another-secret\n")
+def test_the_url_of_a_webhook_is_never_shown(run_command: SetUpCommand) -> None:
+    output = run_command("--webhook", "-", stdin="https://hooks.example.com/very-secret\n")
+    assert "create block webhook/claude-code-headless" in output
+    changed = run_command("--webhook", "-", stdin="https://hooks.example.com/another-secret\n")
     assert changed == "update block webhook/claude-code-headless\n"
-    assert "secret" not in said + give("--remove")
+    assert "secret" not in output + run_command("--remove")
 
 
 @pytest.mark.parametrize("block", ["slack-webhook/none", "s3-bucket/claude", "nonsense"])
-def test_a_block_that_is_not_there_is_named(give: Give, block: str) -> None:
-    assert f"NotificationBlockUnknown: there is no block {block}" in give("--block", block, status=1)
-    give("--remove")
+def test_a_block_that_does_not_exist_is_named(run_command: SetUpCommand, block: str) -> None:
+    assert f"NotificationBlockUnknown: there is no block {block}" in run_command("--block", block, status=1)
+    run_command("--remove")
 
 
-def test_a_block_that_cannot_be_notified_is_refused_and_one_that_can_is_taken(give: Give) -> None:
+def test_only_a_block_that_can_receive_notifications_is_accepted(run_command: SetUpCommand) -> None:
     from prefect.blocks.notifications import SlackWebhook  # noqa: PLC0415
     from prefect.blocks.system import Secret  # noqa: PLC0415
 
     Secret(value="x").save("no-receiver", overwrite=True)
-    assert "cannot be notified" in give("--block", "secret/no-receiver", status=1)
+    assert "cannot receive notifications" in run_command("--block", "secret/no-receiver", status=1)
     SlackWebhook(url="https://hooks.slack.com/services/a/b/c").save("team", overwrite=True)
-    assert give("--block", "slack-webhook/team").count("create") == 6
-    assert {action.type for one in there().values() for action in one.actions} == {
+    assert run_command("--block", "slack-webhook/team").count("create") == 6
+    assert {action.type for automation in installed_automations().values() for action in automation.actions} == {
         "change-flow-run-state",
         "send-notification",
     }
-    give("--remove")
+    run_command("--remove")
 
 
-def test_without_a_prefect_api_it_says_so(give: Give) -> None:
+def test_a_prefect_api_that_does_not_answer_is_reported(run_command: SetUpCommand) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
 
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        assert "does not answer" in give(status=1)
+        assert "does not answer" in run_command(status=1)
 
 
 @pytest.mark.parametrize("file", ["crash-detection", "run-again", "cancellation"])
-def test_prefect_itself_reads_the_files(give: Give, file: str) -> None:
+def test_prefects_own_command_line_reads_the_files(run_command: SetUpCommand, file: str) -> None:
     command = [sys.executable, "-m", "prefect", "automation", "create", "--from-file", str(FOLDER / f"{file}.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "nothing to change" not in give()  # the other one was missing
-    assert give() == "nothing to change\n"
-    give("--remove")
+    completed_process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed_process.returncode == 0, completed_process.stdout + completed_process.stderr
+    assert "nothing to change" not in run_command()  # the other automations were missing
+    assert run_command() == "nothing to change\n"
+    run_command("--remove")

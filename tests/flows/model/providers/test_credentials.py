@@ -1,4 +1,4 @@
-"""Where the providers find their credentials: the block's field before the process's environment."""
+"""Providers read their credentials from the block's field first, and then from the process's environment."""
 
 import pytest
 from prefect_aws import AwsCredentials
@@ -25,7 +25,7 @@ def key_of(provider: ModelProvider) -> str:
     return provider.signature("POST", "", "", b"")["x-api-key"]
 
 
-def test_the_api_key_of_the_block_comes_before_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_api_key_of_the_block_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key-of-the-environment\n")
     assert key_of(model_provider(ANTHROPIC, None)) == "a-key-of-the-environment"
     assert key_of(model_provider(ANTHROPIC, ClaudeCode())) == "a-key-of-the-environment"
@@ -35,7 +35,7 @@ def test_the_api_key_of_the_block_comes_before_that_of_the_environment(monkeypat
     assert SECRETS.found_in("a-key-of-the-environment, a-key-of-the-block") == {"the Anthropic API key"}
 
 
-def test_a_missing_key_is_named_with_the_places_that_can_hold_it() -> None:
+def test_the_error_about_a_missing_key_names_the_places_to_set_it() -> None:
     with pytest.raises(
         ApiKeyMissing, match=r"^no API key for anthropic: set ANTHROPIC_API_KEY, or name a claude_code_b"
     ):
@@ -44,12 +44,12 @@ def test_a_missing_key_is_named_with_the_places_that_can_hold_it() -> None:
         Loopback.connect(None, "us-east-1", "a-model")
 
 
-def test_a_key_that_cannot_be_sent_is_named_with_its_place() -> None:
-    with pytest.raises(InvalidCredential, match="the Anthropic API key from the Claude Code block holds white space"):
+def test_the_error_about_an_invalid_key_names_its_source() -> None:
+    with pytest.raises(InvalidCredential, match="Anthropic API key from the Claude Code block contains white space"):
         model_provider(ANTHROPIC, ClaudeCode(api_key=SecretStr("two words")))
 
 
-def test_anthropics_address_may_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anthropics_address_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
     block = ClaudeCode(api_key=SecretStr("a-key-of-the-block"))
     assert model_provider(ANTHROPIC, block).base_url == "https://api.anthropic.com"
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:1/ \n")
@@ -66,7 +66,7 @@ def test_each_provider_reads_its_own_field_of_the_block() -> None:
     assert key_of(anthropic) == "a-key-of-the-block"
 
 
-def test_without_aws_credentials_bedrock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_aws_credentials_for_bedrock_are_a_named_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/nonexistent")
     with pytest.raises(AwsCredentialsMissing, match="no AWS credentials for Bedrock"):

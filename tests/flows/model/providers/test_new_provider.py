@@ -1,4 +1,4 @@
-"""A provider that only a module and the table know of works in a whole run, with the real Claude Code."""
+"""A new provider needs only a module and an entry in the table: a whole run with the real Claude Code uses it."""
 
 import json
 import os
@@ -16,18 +16,18 @@ from tests.support.loopback_provider import HEADER
 from tests.support.world import World
 
 PROJECT = Path(__file__).parents[4]
-KEY = "the-key-of-the-fifth-provider"
+KEY = "the-key-of-the-new-provider"
 USAGE = {"input_tokens": 1200, "output_tokens": 150}
 REPLY_USD = 1200 * 2e-6 + 150 * 10e-6
 """Price of one reply at the list price of claude-sonnet-5-5."""
 
 
 class LoopbackApi(ScriptedModel):
-    """The scripted model, with the key in the made-up provider's header."""
+    """The scripted model, which expects the key in the header of the made-up provider."""
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        key = asked.headers.get(HEADER, "")
-        super().answer(replace(asked, headers={**asked.headers, "x-api-key": key}), exchange)
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        key = request.headers.get(HEADER, "")
+        super().answer(replace(request, headers={**request.headers, "x-api-key": key}), exchange)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def api() -> Iterator[LoopbackApi]:
         yield server
 
 
-def start(api: LoopbackApi, world: World, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run_flow(api: LoopbackApi, world: World, **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {
         **os.environ,
         "PYTHONPATH": str(PROJECT),
@@ -57,25 +57,25 @@ def start(api: LoopbackApi, world: World, **variables: str) -> "subprocess.Compl
 
 
 def test_a_made_up_provider_runs_a_whole_flow(api: LoopbackApi, world: World) -> None:
-    done = start(api, world, LOOPBACK_API_KEY=f"{KEY}\n")
-    assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout.splitlines()[-1])
-    assert outcome["branch"] == "feature/loopback"
-    assert outcome["cost_usd"] == pytest.approx(2 * REPLY_USD)
+    completed_process = run_flow(api, world, LOOPBACK_API_KEY=f"{KEY}\n")
+    assert completed_process.returncode == 0, completed_process.stderr
+    result = json.loads(completed_process.stdout.splitlines()[-1])
+    assert result["branch"] == "feature/loopback"
+    assert result["cost_usd"] == pytest.approx(2 * REPLY_USD)
     assert world.content("feature/loopback", "hello.txt") == "hello"
     assert world.stack.model.asked == []
-    assert {asked.path.partition("?")[0] for asked in api.asked} == {"/v1/messages"}
-    assert {asked.headers[HEADER] for asked in api.asked} == {KEY}
-    assert not [asked for asked in api.asked if {"x-api-key", "authorization"} & asked.headers.keys()]
+    assert {request.path.partition("?")[0] for request in api.asked} == {"/v1/messages"}
+    assert {request.headers[HEADER] for request in api.asked} == {KEY}
+    assert not [request for request in api.asked if {"x-api-key", "authorization"} & request.headers.keys()]
     assert json.loads(api.asked[0].body)["model"] == "claude-sonnet-5-5"
-    seen_by_the_agent = world.content("feature/loopback", "env.txt")
-    assert "ANTHROPIC_BASE_URL=http://127.0.0.1:" in seen_by_the_agent
-    assert KEY not in seen_by_the_agent
-    assert "CLAUDE_CODE_USE_BEDROCK" not in seen_by_the_agent
+    agent_environment = world.content("feature/loopback", "env.txt")
+    assert "ANTHROPIC_BASE_URL=http://127.0.0.1:" in agent_environment
+    assert KEY not in agent_environment
+    assert "CLAUDE_CODE_USE_BEDROCK" not in agent_environment
 
 
-def test_its_missing_key_is_named_and_no_other_credentials_are_used(api: LoopbackApi, world: World) -> None:
-    done = start(api, world)
-    assert done.returncode == 1
-    assert "ApiKeyMissing: no API key for loopback: set LOOPBACK_API_KEY" in done.stderr
+def test_a_missing_key_is_named_and_other_credentials_are_not_used(api: LoopbackApi, world: World) -> None:
+    completed_process = run_flow(api, world)
+    assert completed_process.returncode == 1
+    assert "ApiKeyMissing: no API key for loopback: set LOOPBACK_API_KEY" in completed_process.stderr
     assert api.asked == world.stack.model.asked == []
