@@ -19,8 +19,8 @@ RUN_FLAGS ?=
 PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
 comma := ,
 
-.PHONY: help demo test coverage test-hostile test-durability test-image test-ecs test-postgres test-ui screenshots check lint types \
-  imports bench bench-checkpoints bench-redaction locks parameters-page blocks image clean
+.PHONY: help demo test test-one coverage test-hostile test-durability test-image test-ecs test-postgres test-ui \
+  screenshots format check lint types imports bench bench-checkpoints bench-redaction locks parameters-page blocks image clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ demo: $(VENV)/ready ## The whole job on a local stack; REPO=<path or URL> takes 
 test coverage: WORKERS = 3
 test: $(VENV)/ready ## The whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(AGAIN)
+
+test-one: $(VENV)/ready ## One test file or test: T=tests/flows/test_deliver.py, or T='path -k words'
+	@$(if $(T),$(BIN)/python -m pytest -m '' $(T),echo 'say which: make test-one T=tests/flows/test_deliver.py'; exit 1)
 
 coverage: $(VENV)/ready ## The whole test suite, with the branch coverage of flows/
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov=flows --cov-branch --cov-report=term:skip-covered
@@ -84,6 +87,9 @@ screenshots: $(VENV)/ready ## The same, and its pictures into docs/images
 test-postgres: $(VENV)/ready ## A Prefect server with PostgreSQL and authentication, and a run through it
 	@$(BIN)/python -m pytest -m postgres tests/postgres $(AGAIN)
 
+format: $(VENV)/ready ## Format the code, and apply ruff's safe fixes
+	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .
+
 check: lint types imports ## Lint, types and import rules
 
 lint: $(VENV)/ready ## ruff, and cfn-lint on the templates
@@ -109,7 +115,7 @@ bench-redaction: $(VENV)/ready ## How fast text is redacted with 1, 10, 200 and 
 	@$(BIN)/python -m tests.bench.redaction
 
 blocks: $(VENV)/ready ## Register the block types on the Prefect API that is configured
-	@$(BIN)/prefect block register --module blocks
+	@$(BIN)/python -m prefect block register --module blocks
 
 locks: $(VENV)/ready ## Resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \

@@ -79,7 +79,7 @@ def _prepared(deployment: DeploymentResponse, pool: WorkPool, job: dict[str, Any
     return configuration
 
 
-def check_parameters(parameters: Mapping[str, Any]) -> None:
+def check_size(parameters: Mapping[str, Any]) -> None:
     """Raise `ParametersTooLarge`, with the name of the largest parameter, if Prefect would not accept them."""
     limit = get_current_settings().server.api.max_parameter_size
     sizes = {name: len(json.dumps(value).encode()) for name, value in parameters.items()}

@@ -1,5 +1,6 @@
 """The deployment `implement/local`, served by a process of its own, and runs of it by Prefect's command line."""
 
+import json
 import re
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def prefect_api(environment: dict[str, str]) -> httpx.Client:
 
 
 def run(
-    environment: dict[str, str], server: Server, watch: Callable[[str], object] = lambda _: None, **parameters: str
+    environment: dict[str, str], server: Server, watch: Callable[[str], object] = lambda _: None, **parameters: object
 ) -> tuple[str, bool]:
     """Start a run with Prefect's command line, and wait for its end; return its id and whether it completed.
 
@@ -109,8 +110,16 @@ def run(
         watch: Called with the run's id while it goes on, some times a second.
         parameters: The run's.
     """
-    given = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
-    command = [sys.executable, "-m", "prefect", "deployment", "run", "implement/local", *given]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "deployment",
+        "run",
+        "implement/local",
+        "--params",
+        json.dumps(parameters),
+    ]
     done = subprocess.run(command, env=environment, cwd=_PROJECT, capture_output=True, text=True, check=False)
     server.check()
     if done.returncode or not (found := _RUN_ID.search(done.stdout)):

@@ -1,4 +1,4 @@
-"""The commands `runs list` and `runs delete`."""
+"""The commands `runs list`, `runs continue`, `runs repeat` and `runs delete`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from prefect.client.schemas.objects import FlowRun
+from prefect.utilities.urls import url_for
 
 from deployments.cli import prefect_api
 from deployments.cli.app import app
@@ -14,10 +15,11 @@ from deployments.cli.refusals import refusals
 from deployments.cli.terminal import console
 from deployments.runs.ages import parse_age
 from deployments.runs.flow_runs import flow_runs_by_id, is_finished
+from deployments.runs.next_run import continue_run, find_run, repeat_run
 from deployments.runs.stores import SavedRun, open_store
 from deployments.runs.table import format_size, runs_table
 
-runs = typer.Typer(help="The saved state of runs: list, delete.", no_args_is_help=True)
+runs = typer.Typer(help="Runs that ended: list what they saved, continue, repeat, delete.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
 
 _Block = Annotated[
@@ -25,6 +27,14 @@ _Block = Annotated[
     typer.Option(
         "--block",
         help="The storage block, such as s3-bucket/claude-code-headless. The default is Prefect's result storage.",
+    ),
+]
+
+_FlowRunId = Annotated[str, typer.Argument(help="The id of the flow run. It is in the run's report.")]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="A parameter to change, as NAME=VALUE, such as limits.max_budget_usd=40; the value may be JSON."
     ),
 ]
 
@@ -37,6 +47,27 @@ def list_(block: _Block = "") -> None:
         saved_runs = store.runs()
         flow_runs = flow_runs_by_id(prefect, (saved.flow_run_id for saved in saved_runs))
         console().print(runs_table(store, saved_runs, flow_runs))
+
+
+@runs.command("continue")
+def continue_(flow_run_id: _FlowRunId, setting: _Settings = None) -> None:
+    """Continue a run that failed, crashed or was cancelled: same session, same branch, what was paid is kept.
+
+    Its deployment's worker, or `deployments.local.serve`, executes it again, as after *Retry* in Prefect's UI. With
+    --set it has other parameters than before, such as a higher limit or another policy.
+    """
+    with refusals(), prefect_api.prefect_api() as prefect:
+        flow_run = find_run(prefect, flow_run_id)
+        continue_run(prefect, flow_run, setting or [])
+        console().print(f"continue {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
+
+
+@runs.command()
+def repeat(flow_run_id: _FlowRunId, setting: _Settings = None) -> None:
+    """Start a new run with the parameters of an earlier one. Nothing of the earlier run is used."""
+    with refusals(), prefect_api.prefect_api() as prefect:
+        flow_run = repeat_run(prefect, find_run(prefect, flow_run_id), setting or [])
+        console().print(f"started {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
 
 
 @runs.command()
