@@ -88,8 +88,24 @@ def demo(options: Options, console: Console) -> int:
         if options.as_json:
             print(json.dumps(local_run.summary()), flush=True)
         if options.keep:
-            console.input("The Prefect UI is up at the address above. Enter ends it.")
+            keep(local_run, console)
+        else:
+            console.print("The servers of this demo have ended, and with them the addresses and paths above.")
+            console.print("make demo KEEP=1 leaves them up, so that you can look at the run in Prefect's UI.")
         return 0 if succeeded else 1
+
+
+def keep(local_run: LocalRun, console: Console) -> None:
+    """Leave the servers up until Enter, or until nothing can be typed."""
+    console.print(f"The run in Prefect's UI: {local_run.url}", soft_wrap=True)
+    console.print(
+        "Start runs of your own from the form of the deployment implement/local there. The model is scripted: it "
+        "knows the instructions of this demo, and says in a file that it knows no others."
+    )
+    try:
+        console.input("Enter ends the servers. ")
+    except (EOFError, OSError, RuntimeError, ValueError):  # standard input is empty, or closed
+        console.print("there is no terminal for Enter: the servers end now")
 
 
 def model_provider(options: Options) -> str:
@@ -106,7 +122,7 @@ def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
     name, url = repository(stack, options.repo)
     stack.put_secret(json.dumps({"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": [url]}))
     folder, script = ("overview", scripts.overview()) if options.repo else ("instructions", scripts.todo_api())
-    stack.model.script = script
+    stack.model.script, stack.model.script_for_other_instructions = script, scripts.unknown_instructions()
     return name, {"repo_url": url, "instructions_s3_uri": stack.upload(SAMPLE / folder, name)}
 
 

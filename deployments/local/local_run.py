@@ -1,8 +1,9 @@
 """What came of a run, as a user would look it up: in Prefect's API and at the git remote."""
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from rich.console import Console
@@ -10,7 +11,12 @@ from rich.markdown import Markdown
 from rich.syntax import Syntax
 from rich.table import Table
 
+from deployments.local.served import DemoFailed
 from deployments.local.stack import LocalStack
+from flows.outcome.result import Failure, Outcome, RunResult
+from flows.state.files import FOLDER
+
+_EVENT_SECONDS: Final = 20
 
 
 @dataclass
@@ -50,21 +56,40 @@ class LocalRun:
             shown = self.stack.git.git(self.repository, "show", "--format=fuller", "--stat", "--patch", self.branch)
             console.print(Syntax(shown, "diff", word_wrap=True))
         console.print(self._step_times())
-        console.print(f"Prefect UI of the run: {self.url}", soft_wrap=True)
 
     def summary(self) -> dict[str, Any]:
-        """Return the same for a machine."""
-        git, branch = self.stack.git.git, self.branch
-        return {
-            "outcome": self.flow_run["state"]["name"],
-            "message": self.flow_run["state"]["message"],
-            "flow_run_id": self.flow_run_id,
-            "branch": branch,
-            "commit": git(self.repository, "rev-parse", branch).strip() if branch else "",
-            "files": git(self.repository, "diff", "--name-only", f"{branch}^", branch).split() if branch else [],
-            "seconds": self.flow_run["total_run_time"],
-            "steps": {name: task_run["total_run_time"] for name, task_run in self.steps()},
-        }
+        """Return the object that `python -m flows --json` prints, and what each step took in seconds."""
+        event = self._event()
+        payload, outcome = event["payload"], Outcome(str(event["event"]).rpartition(".")[2])
+        commit = str(payload["commit"])
+        changed = self.stack.git.git(self.repository, "diff", "--name-only", f"{commit}^", commit) if commit else ""
+        result = RunResult(
+            outcome=outcome,
+            flow_run_id=self.flow_run_id,
+            repo_url=str(payload["repository"]),
+            branch=self.branch,
+            commit=commit,
+            files=tuple(changed.splitlines()),
+            cost_usd=payload["cost_usd"],
+            turns=payload["turns"],
+            summary=str(payload.get("summary", "")),
+            saved_in=str(self.stack.home / "prefect-client" / "storage" / FOLDER / self.flow_run_id),
+            error=Failure(payload["error"], payload["message"]) if "error" in payload else None,
+        )
+        steps = {name: task_run["total_run_time"] for name, task_run in self.steps()}
+        return {**result.as_json(), "seconds": self.flow_run["total_run_time"], "steps": steps}
+
+    def _event(self) -> dict[str, Any]:
+        """Return the run's event, which arrives a moment after its last state."""
+        filters = {"filter": {"resource": {"id": [f"claude-code.run.{self.flow_run_id}"]}}}
+        deadline = time.monotonic() + _EVENT_SECONDS
+        while True:
+            events = self._api.post("/events/filter", json=filters).json()["events"]
+            if events:
+                return dict(events[0])
+            if time.monotonic() > deadline:
+                raise DemoFailed("the run's event did not reach the Prefect server")
+            time.sleep(0.2)
 
     def steps(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the task runs as they are now, in the order of their beginnings, by the names of the steps."""

@@ -35,8 +35,8 @@ The tool's is the first where Claude Code was killed, and the second where it wa
 _MODELS: Final = {*DEFAULT_MODEL_IDS.values(), default_model_id("bedrock", "eu-central-1")}
 _BEDROCK: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)")
 _PLACES: Final = {
-    "cwd": re.compile(r"[Ww]orking directory(?: is|:) ([^\s,]+)"),
-    "instructions": re.compile(r"(?:requirements in the directory|instructions are in) ([^\s,:]+)"),
+    "cwd": re.compile(r"[Ww]orking directory(?: is|:) (/[^\s,\"'`\\]+)"),
+    "instructions": re.compile(r"(?:requirements in the directory|instructions are in) (/[^\s,:\"'`\\]+)"),
 }
 """Where the agent is told that it works; what it was told last counts, as it may have moved to another machine."""
 
@@ -84,6 +84,8 @@ class Script:
 
     turns: tuple[Turn, ...]
     faults: deque[ModelFault] = field(default_factory=deque)
+    instructions_hold: str = ""
+    """A text of the instructions that this script implements; empty for a script that fits all instructions."""
 
 
 class ScriptedModel(LoopbackServer):
@@ -92,6 +94,8 @@ class ScriptedModel(LoopbackServer):
     def __init__(self, api_key: str, aws_access_key_id: str, aws_secret_access_key: str) -> None:
         super().__init__()
         self.script = Script((Turn("There is nothing to do."),))
+        self.script_for_other_instructions: Script | None = None
+        """What the model does if the instructions are not those of its script."""
         self._api_key = api_key
         self._aws = Credentials(aws_access_key_id, aws_secret_access_key)
 
@@ -107,17 +111,22 @@ class ScriptedModel(LoopbackServer):
         if refusal := self._refusal(asked, model, is_bedrock=bool(bedrock)):
             _refuse(exchange, *refusal, is_bedrock=bool(bedrock))
             return
-        fault = self.script.faults.popleft() if self.script.faults else None
+        script = self._script_for(asked.body.decode("utf-8", "replace"))
+        fault = script.faults.popleft() if script.faults else None
         if fault and fault.status:
             _refuse(exchange, fault.status, fault.message, is_bedrock=bool(bedrock))
             return
-        turn = _placed(self.script.turns[min(_turns_done(body), len(self.script.turns) - 1)], body)
+        turn = _placed(script.turns[min(_turns_done(body), len(script.turns) - 1)], body)
         time.sleep(turn.seconds)
         message = _message(turn, model)
         if (bedrock and bedrock[2] == "invoke") or (not bedrock and not body.get("stream")):
             exchange.reply(200, json.dumps(message).encode())
         else:
             _stream(exchange, message, is_bedrock=bool(bedrock), breaks_off=fault is not None)
+
+    def _script_for(self, request: str) -> Script:
+        is_known = self.script.instructions_hold in request
+        return self.script if is_known or not self.script_for_other_instructions else self.script_for_other_instructions
 
     def _refusal(self, asked: Asked, model: str, *, is_bedrock: bool) -> tuple[int, str] | None:
         if is_bedrock and not self._is_signed(asked):

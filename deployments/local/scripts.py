@@ -75,11 +75,22 @@ _OVERVIEW: Final = r"""
 } > CODE_OVERVIEW.md && head -5 CODE_OVERVIEW.md
 """
 
+_UNKNOWN: Final = """\
+# Written by a scripted model
+
+This run went through every step that a real run takes, with the real Claude Code. Only the model behind it is a script:
+it knows the instructions of `make demo`, and no others, so it did not do what your instructions ask for.
+
+To have them carried out, use a real model: `make demo MODEL=real` with ANTHROPIC_API_KEY, or with AWS credentials for
+Amazon Bedrock, in the environment.
+"""
+
 
 def todo_api() -> Script:
     """Implement the sample instructions in the sample repository."""
     return Script(
-        (
+        instructions_hold="the operations of `api-spec.yaml`",
+        turns=(
             Turn(
                 "I will read the specification and the examples first.",
                 (
@@ -101,15 +112,32 @@ def todo_api() -> Script:
                 "`todo/api.py` has the three operations of `api-spec.yaml`; their results match `examples/`. "
                 "`tests/test_api.py` tests each, and all tests pass. `todo/store.py` is as it was."
             ),
-        )
+        ),
     )
 
 
 def overview() -> Script:
     """Describe any repository, by counting."""
     return Script(
-        (
+        instructions_hold="`CODE_OVERVIEW.md`",
+        turns=(
             Turn("I will count what is here.", (Tool("Bash", {"command": _OVERVIEW, "description": "Count"}),)),
             Turn("`CODE_OVERVIEW.md` says what is in this repository, counted from its files."),
+        ),
+    )
+
+
+def unknown_instructions() -> Script:
+    """Say in a file that these instructions are not known."""
+    return Script(
+        turns=(
+            Turn(
+                "These are not the instructions that I know.",
+                (Tool("Write", {"file_path": "{cwd}/SCRIPTED_MODEL.md", "content": _UNKNOWN}),),
+            ),
+            Turn(
+                "I am the demo's scripted model, and I know only the demo's own instructions. I did not do what these "
+                "instructions ask for; `SCRIPTED_MODEL.md` says how to have it done."
+            ),
         )
     )

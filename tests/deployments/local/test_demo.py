@@ -5,11 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
+from flows.outcome.result import Outcome, RunResult
 from tests.support.terminals import terminal
 
 PROJECT = Path(__file__).parents[3]
@@ -22,6 +25,7 @@ def demo(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]
         [sys.executable, "-m", "deployments.local.demo", *arguments],
         env={**environment, **variables},
         cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -29,11 +33,14 @@ def demo(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]
 
 
 def test_it_shows_the_branch_the_diff_the_report_and_the_times_and_prints_the_outcome_for_machines() -> None:
-    done = demo("--json")
+    done = demo("--json", "--keep")
     shown = done.stderr
     assert done.returncode == 0, shown
     outcome = json.loads(done.stdout)
-    assert outcome["outcome"] == "Completed"
+    assert set(outcome) == {*RunResult(Outcome.DELIVERED).as_json(), "seconds", "steps"}
+    assert outcome["outcome"] == "delivered"
+    assert outcome["cost_usd"] > 0
+    assert outcome["error"] is None
     assert outcome["files"] == ["tests/test_api.py", "todo/api.py"]
     assert len(outcome["commit"]) == 40
     assert set(outcome["steps"]) == {"secret", "clone", "instructions", "claude", "push"}
@@ -45,7 +52,7 @@ def test_it_shows_the_branch_the_diff_the_report_and_the_times_and_prints_the_ou
     for step in ("secret", "clone", "instructions", "claude", "push", "whole run"):
         assert re.search(rf"{step}\s+│ Completed", shown), step
         assert step == "whole run" or len(re.findall(rf"^✓ {step} +\d+\.\d s", shown, re.MULTILINE)) == 1, step
-    assert re.search(r"http://127.0.0.1:\d+/runs/flow-run/[0-9a-f-]{36}", shown)
+    assert "there is no terminal for Enter" in shown
     assert "\x1b" not in shown
     assert "Traceback" not in shown
 
@@ -60,7 +67,36 @@ def test_it_works_on_a_repository_of_ones_own(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "+1 files, 2 lines." in done.stdout
     assert "✓ claude" in done.stdout
+    last = done.stdout.rpartition("whole run")[2]
+    assert "make demo KEEP=1 leaves them up" in last
+    assert "http://" not in last, "an address that no longer answers"
     assert subprocess.run([*git, "branch"], check=True, capture_output=True, text=True).stdout.count("\n") == 1
+
+
+def test_it_stays_up_for_runs_of_ones_own_whose_instructions_the_scripted_model_does_not_know() -> None:
+    with terminal("-m", "deployments.local.demo", "--keep", variables={"COLUMNS": "200"}) as person:
+        person.wait_for("Enter ends the servers", 180)
+        [(api, flow_run_id)] = set(re.findall(r"(http://127.0.0.1:\d+)/runs/flow-run/([0-9a-f-]{36})", person.seen))
+        with httpx.Client(base_url=f"{api}/api", trust_env=False, timeout=60) as prefect:
+            first = prefect.get(f"/flow_runs/{flow_run_id}").json()
+            parameters = {
+                "repo_url": first["parameters"]["repo_url"],
+                "instructions": 'Write "it\'s done" into done.txt. The working directory is "the top".',
+            }
+            deployment = f"/deployments/{first['deployment_id']}/create_flow_run"
+            own = prefect.post(deployment, json={"parameters": parameters, "state": {"type": "SCHEDULED"}}).json()["id"]
+            deadline = time.monotonic() + 90
+            while (state := prefect.get(f"/flow_runs/{own}").json()["state"])["type"] not in {"COMPLETED", "FAILED"}:
+                assert time.monotonic() < deadline, state
+                time.sleep(0.2)
+            filters = {"flow_runs": {"id": {"any_": [own]}}}
+            artifacts = prefect.post("/artifacts/filter", json=filters).json()
+        assert state["name"] == "Completed", state
+        [report] = [artifact["data"] for artifact in artifacts if (artifact["key"] or "").endswith("-report")]
+        assert "SCRIPTED_MODEL.md" in report
+        assert "I did not do what these instructions ask for" in report
+        person.press(b"\r")
+        assert person.end() == 0
 
 
 @pytest.mark.parametrize(
