@@ -11,6 +11,9 @@ from flows.credential_values import usable
 from flows.errors import ApiKeyMissing
 from flows.redaction import SECRETS
 
+ONE_TOKEN: Final[Mapping[str, Any]] = {"max_tokens": 1, "messages": [{"role": "user", "content": "Reply: ok"}]}
+"""The fields of a message that both APIs share, in the smallest request."""
+
 ONLY_MESSAGES: Final = "this gateway forwards messages to the model, and nothing else"
 _ONLY_THIS_MODEL: Final = "this gateway forwards requests for the run's own model, and for no other"
 _REFUSED_FIELDS: Final = frozenset({"container", "inference_geo", "mcp_servers", "service_tier", "speed"})
@@ -38,6 +41,10 @@ class ModelProvider(Protocol):
             RunError: The credentials cannot be used, and another try would not help.
             Exception: Another try may succeed.
         """
+
+    @abstractmethod
+    def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
+        """Return path, headers and body of a request for one token, which shows whether the model can be used."""
 
 
 class RegisteredProvider(ModelProvider, ABC):
