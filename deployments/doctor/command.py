@@ -12,8 +12,7 @@ from deployments.doctor.checks import Patient
 from deployments.doctor.findings import Verdict, as_line, findings
 from deployments.prefect.run_parameters import changed
 from flows.credential_values import check_environment, strip_environment
-from flows.parameters.implement import ImplementParameters
-from flows.parameters.signature import RawParameters
+from flows.parameters.implement import ImplementParameters, check_before_run
 
 _PLACEHOLDER_URL = "https://example.com/owner/repository"
 
@@ -47,7 +46,7 @@ def doctor(
 def _request(repo_url: str, instructions: str, settings: list[str]) -> ImplementParameters:
     source: dict[str, Any] = {"instructions_s3_uri": instructions} if instructions else {"instructions": "-"}
     values = changed({"repo_url": repo_url or _PLACEHOLDER_URL, **source}, settings)
-    return RawParameters(ImplementParameters, values).checked(branch_name="feature/claude-implementation")
+    return check_before_run(values)
 
 
 def _form_of_credentials() -> str:

@@ -166,7 +166,11 @@ class ImplementParameters(BaseModel):
         return options
 
 
-def check_before_run(values: Mapping[str, Any]) -> None:
-    """Raise the named error of the first parameter that is wrong, when there is no run yet to name its branch."""
+def check_before_run(values: Mapping[str, Any]) -> ImplementParameters:
+    """Return the checked parameters of a run that is not there yet to name its branch.
+
+    Raises:
+        RunError: The named error of the first parameter that is wrong.
+    """
     branch_name = "feature/claude-implementation"
-    RawParameters(ImplementParameters, dict(values)).checked(branch_name=branch_name)
+    return RawParameters(ImplementParameters, dict(values)).checked(branch_name=branch_name)

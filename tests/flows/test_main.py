@@ -15,6 +15,7 @@ from flows import __main__ as container
 from flows import errors
 from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
+from flows.parameters.misspelling import misspelt_variable
 from tests.support.flows_command import last_line, start
 from tests.support.world import World
 
@@ -56,6 +57,68 @@ def test_a_missing_or_wrong_variable_is_named_with_status_2(
     said = capsys.readouterr()
     assert named in last_line(said.err)
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAX_BUDGET", "MAX_BUDGET_USD"),
+        ("MAX_TURN", "MAX_TURNS"),
+        ("CLAUDE_MODEL", "CLAUDE_MODEL_ID"),
+        ("INSTRUCTION_S3_URI", "INSTRUCTIONS_S3_URI"),
+        ("BRANCHNAME", "BRANCH_NAME"),
+        ("ALLOW_SUBMODULE", "ALLOW_SUBMODULES"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_by_its_name(
+    name: str, meant: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in {"PROCESS_REQUIREMENTS": "true", "REPO_URL": "https://example.com/a/b", name: "5"}.items():
+        monkeypatch.setenv(variable, value)
+    assert container.main([]) == 2
+    refusal = f"{name} is not a variable of this program: set {meant}, or unset {name}"
+    assert refusal in last_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", ["GIT_BRANCH", "CI_COMMIT_MESSAGE", "BRANCH", "AWS_REGIONS", "CLAUDE_CODE_BLOCKS"])
+def test_a_variable_of_another_program_is_none_of_ours(name: str) -> None:
+    assert misspelt_variable({name: "x"}) is None
+
+
+def test_what_is_set_right_may_stand_beside_something_like_it() -> None:
+    assert misspelt_variable({"MAX_BUDGET": "5", "MAX_BUDGET_USD": "5"}) is None
+
+
+def test_a_check_starts_nothing_and_says_what_is_set(world: World) -> None:
+    world.stack.git.asked.clear()
+    world.stack.model.asked.clear()
+    variables = {"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet", "MAX_TURNS": "7", "PROCESS_REQUIREMENTS": ""}
+    check = start(variables, options=("--check",))
+    assert check.returncode == 0, check.stderr
+    assert check.stdout.startswith("valid: INSTRUCTIONS, MAX_TURNS, REPO_URL; everything else has its default.")
+    assert check.stderr == ""
+    assert not world.stack.git.asked
+    assert not world.stack.model.asked
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"MAX_TURNS": "many"}, "InvalidVariable: MAX_TURNS cannot be used"),
+        ({"CLAUDE_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": ""}, "ApiKeyMissing: no API key for anthropic"),
+        ({"CLAUDE_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": "a b"}, "InvalidCredential: "),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "AwsCredentialsMissing: no AWS credentials"),
+        ({"MAX_BUDGET": "5"}, "InvalidVariable: MAX_BUDGET is not a variable"),
+        ({"PREFECT_API_KEY": "a\nb"}, "InvalidCredential: "),
+    ],
+)
+def test_a_check_names_the_first_that_is_wrong_with_status_2(
+    world: World, variables: dict[str, str], message: str
+) -> None:
+    check = start({"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet", **variables}, options=("--check",))
+    assert check.returncode == 2
+    assert last_line(check.stderr).startswith(message)
+    assert check.stdout == ""
 
 
 def test_every_variable_of_the_container_before_this_one_counts(world: World) -> None:
