@@ -1,1 +1,1 @@
-"""The command `doctor`: whether a run could succeed, found out without a run."""
+"""The command `doctor`: checks whether a run could succeed, without starting one."""

@@ -1,4 +1,4 @@
-"""The doctor's checks: what a run needs, each asked of the server that a run would ask, with the run's own code."""
+"""The doctor's checks of what a run needs. Each uses a run's own code, and the servers that a run would use."""
 
 import subprocess
 import tempfile
@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
 from deployments.cli.errors import Refused
@@ -33,18 +32,18 @@ from flows.sandbox.workspace import workspace
 from flows.tasks.secret import load_git_credentials
 
 _PROBE = "doctor"
-"""The name in the run store of what the doctor writes there and deletes again."""
+"""The name under which the doctor writes a file to the run store; it deletes the file afterwards."""
 
 _MODEL_SECONDS = 60
 
 
 @dataclass
 class Patient:
-    """A run that could be started: its checked parameters, and what the checks read once."""
+    """The run to check: its validated parameters, and the values that several checks share."""
 
     request: ImplementParameters
     has_repository: bool
-    """Whether a repository was named: if not, the one in `request` is a placeholder."""
+    """Whether the user named a repository. If not, the URL in `request` is a placeholder."""
 
     @cached_property
     def credentials(self) -> GitCredentials:
@@ -60,14 +59,14 @@ class Patient:
 
     @cached_property
     def model(self) -> tuple[ClaudeCodeOptions, ModelProvider]:
-        """How Claude Code would work, and the provider of its model."""
+        """The options of Claude Code, and the provider of its model."""
         name = self.request.claude_code_block
         block = load_claude_code(name) if name else None
         options = self.request.claude_code_options(block.options() if block else None)
         return options, model_provider(options, block)
 
     def checks(self) -> list[Check]:
-        """Return all checks, in the order in which a run needs what they ask for."""
+        """Return all checks with their names, in the order in which a run would need what they check."""
         return [
             ("Claude Code", self._claude_code),
             ("isolation of the agent", self._isolation),
@@ -89,8 +88,8 @@ class Patient:
     def _isolation(self) -> str:
         with workspace() as directories:
             if reason := directories.agent.missing_isolation:
-                raise Warned(f"{reason}. That concerns runs on this machine; in the image the agent is isolated")
-        return "the agent would run as a user of its own"
+                raise Warned(f"{reason}. This affects only runs on this machine; in the image the agent is isolated")
+        return "the agent would run as a separate user"
 
     def _prefect_api(self) -> str:
         with prefect_api() as prefect:
@@ -98,40 +97,42 @@ class Patient:
 
     def _deployments(self) -> str:
         _need_api()
+        names = []
         with prefect_api() as prefect:
-            names = [name for name in (*deployed.names(), "implement/local") if _exists(prefect, name)]
+            for name in dict.fromkeys((*deployed.names(), "implement/local")):
+                with suppress(ObjectNotFound):
+                    prefect.read_deployment_by_name(name)
+                    names.append(name)
         if not names:
             raise Warned(
-                "none: start `python -m deployments.local.serve`, or put them on ECS with `python -m deployments up`"
+                "there are none: serve them with `python -m deployments.local.serve`, or deploy them to ECS with "
+                "`python -m deployments up`"
             )
-        return ", ".join(dict.fromkeys(names))
+        return ", ".join(names)
 
     def _run_store(self) -> str:
-        _need_api()  # which knows the block; Prefect would start a temporary server for it
+        _need_api()  # it stores the block; without one Prefect would start a temporary server
         store, content = run_store(_PROBE).without_retries, b"written by python -m deployments doctor\n"
         store.save(_PROBE, content)
         if store.read(_PROBE) != content:
             raise RunError(f"{store.location(_PROBE)} does not hold what was written to it")
-        with suppress(Exception):  # it may not be allowed to delete, which a run does not need
+        with suppress(Exception):  # deletion may not be allowed, and a run does not need it
             open_store("").delete(_PROBE)
         return store.location("").rstrip("/").removesuffix(f"/{_PROBE}")
 
     def _aws(self) -> str:
         session = new_session(self.request.aws_region)
         if session.get_credentials() is None:
-            if not self._needs_aws:
-                raise Skipped("none, and these parameters need none")
+            needs_aws = (
+                self.request.provider == "bedrock"
+                or not self.request.git_credentials_block
+                or self.request.instructions_s3_uri is not None
+            )
+            if not needs_aws:
+                raise Skipped("there are none, and these parameters need none")
             raise AwsCredentialsMissing("set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
         identity = session.client("sts", config=client_config()).get_caller_identity()
         return f"{identity['Arn']} in {self.request.aws_region}"
-
-    @property
-    def _needs_aws(self) -> bool:
-        return (
-            self.request.provider == "bedrock"
-            or not self.request.git_credentials_block
-            or self.request.instructions_s3_uri is not None
-        )
 
     def _git_token(self) -> str:
         source = self.request.git_credentials_block or self.request.git_credentials_secret_id
@@ -148,7 +149,7 @@ class Patient:
     def _right_to_push(self) -> str:
         with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:
             self._remote(Path(folder)).check_push()
-        return "the token may push; a rule for single branches could still refuse one"
+        return "the token may push; a branch protection rule could still refuse a branch"
 
     def _remote(self, trusted: Path) -> Remote:
         if not self.has_repository:
@@ -158,16 +159,16 @@ class Patient:
         except RunError as error:
             if "credentials" in self.__dict__:
                 raise
-            raise Skipped(f"there is no git token to ask with: {type(error).__name__}") from None
+            raise Skipped(f"there is no git token for this check: {type(error).__name__}") from None
 
     def _instructions(self) -> str:
         uri = self.request.instructions_s3_uri
         if uri is None:
-            raise Skipped("none in S3: name them with --instructions s3://…")
+            raise Skipped("name instructions in S3: --instructions s3://…")
         client = new_session(self.request.aws_region).client("s3", config=client_config(PARALLEL))
         with workspace() as directories:
             instructions = from_s3(directories, client, uri)
-        main = f"begins with {instructions.main}" if instructions.main else "no file stands out as the first"
+        main = f"begins with {instructions.main}" if instructions.main else "there is no main file"
         return f"{uri}: {len(instructions.files)} files, {main}"
 
     def _model(self) -> str:
@@ -182,29 +183,21 @@ class Patient:
             timeout=_MODEL_SECONDS,
             verify=ca_certificates(),
         )
-        where = f"{options.model_id} by {options.provider}"
+        model = f"{options.model_id} by {options.provider}"
         if response.is_success:
-            return f"{where} replied"
-        raise RunError(f"{where} answered {response.status_code}: {_message(response)}")
+            return f"{model} replied"
+        raise RunError(f"{model} answered {response.status_code}: {_message(response)}")
 
 
 def _need_api() -> None:
     try:
         api_url()
     except Refused:
-        raise Skipped("it needs the Prefect API") from None
-
-
-def _exists(prefect: SyncPrefectClient, name: str) -> bool:
-    try:
-        prefect.read_deployment_by_name(name)
-    except ObjectNotFound:
-        return False
-    return True
+        raise Skipped("this check needs the Prefect API") from None
 
 
 def _message(response: httpx.Response) -> str:
-    """Return the provider's own words: Bedrock has them at the top, Anthropic below `error`."""
+    """Return the provider's error message: Bedrock puts it at the top level, Anthropic below `error`."""
     try:
         body = response.json()
     except ValueError:

@@ -1,14 +1,10 @@
-"""What the doctor finds: each check by its name, with what to do if it failed."""
+"""Findings: the results of the doctor's checks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
-
-from deployments.cli.errors import Refused
-from flows.errors import RunError
 
 
 class Verdict(StrEnum):
@@ -24,16 +20,16 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red
 
 
 class Skipped(Exception):
-    """A check does not apply, or needs the result of one that failed; the message says which."""
+    """A check does not apply, or depends on a check that failed; the message says why."""
 
 
 class Warned(Exception):
-    """A run would work, with a disadvantage that the message names."""
+    """A run would work, but with a disadvantage that the message names."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """The result of one check, with a text for the user."""
 
     check: str
     verdict: Verdict
@@ -41,11 +37,11 @@ class Finding:
 
 
 Check = tuple[str, Callable[[], str]]
-"""A name, and a function that returns what it found or raises."""
+"""The name of a check, and its function, which returns the text of the finding or raises an exception."""
 
 
 def findings(checks: list[Check]) -> Iterator[Finding]:
-    """Carry out each check; an error is a finding."""
+    """Run each check and yield its finding; a check that raises an exception has failed."""
     for name, check in checks:
         yield _finding(name, check)
 
@@ -57,11 +53,7 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, Verdict.SKIPPED, str(reason))
     except Warned as warning:
         return Finding(name, Verdict.WARNING, str(warning))
-    except (RunError, Refused) as error:
-        return Finding(name, Verdict.FAILED, f"{type(error).__name__}: {error}")
-    except (BotoCoreError, ClientError, OSError) as error:
-        return Finding(name, Verdict.FAILED, f"{type(error).__name__}: {error}")
-    except Exception as error:  # noqa: BLE001 (a client or a file system may raise anything; the other checks go on)
+    except Exception as error:  # noqa: BLE001 (any client may raise any error, and the other checks must still run)
         return Finding(name, Verdict.FAILED, f"{type(error).__name__}: {error}")
 
 

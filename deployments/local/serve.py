@@ -1,4 +1,4 @@
-"""Serves the deployments `implement/local` and `deliver/local` from this process, until it is interrupted."""
+"""Serves the deployments `implement/local` and `deliver/local` from this process until it is interrupted."""
 
 import os
 from typing import TYPE_CHECKING, Final, cast
@@ -22,18 +22,19 @@ _HEARTBEAT: Final = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 
 
 def main() -> None:
-    """Serve the deployments implement/local and deliver/local from this process, until Ctrl-C.
+    """Serve the deployments implement/local and deliver/local from this process until you press Ctrl-C.
 
-    The Prefect server is the one in PREFECT_API_URL or in your Prefect profile. Start runs from the form in its UI, or
+    PREFECT_API_URL or your Prefect profile names the Prefect server. Start runs with the form in its UI, or
     with: prefect deployment run implement/local -p repo_url=… -p instructions_s3_uri=…
     """
     with refusals(), prefect_api():
-        pass  # without a server Prefect would start a temporary one, which nothing else can see
+        pass  # without a configured server, Prefect would start a temporary one that no other process can reach
     api = get_current_settings()
     address = api.ui_url or (api.api.url or "").removesuffix("/api")
     names = " and ".join(f"{flow.name}/local" for flow in _SERVED)
-    console().print(f"serving {names} for the Prefect server {address} until Ctrl-C", soft_wrap=True)
-    os.environ.setdefault(_HEARTBEAT, "30")  # seconds; the automation that finds lost runs waits for three
+    console().print(f"serving {names} for the Prefect server {address} until you press Ctrl-C", soft_wrap=True)
+    # In seconds; the automation that detects lost runs waits for three missing heartbeats.
+    os.environ.setdefault(_HEARTBEAT, "30")
     deployments = [
         flow.to_deployment("local", tags=["claude-code"], entrypoint_type=EntrypointType.MODULE_PATH)
         for flow in _SERVED

@@ -1,4 +1,4 @@
-"""Parameters of a run as a person types them, and their check against the flow `implement`."""
+"""Reads parameters of a run as a user types them, and checks them against the flow `implement`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,48 +16,49 @@ _PARAMETERS: Final = {parameter.name: parameter for parameter in parameters_of(I
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Split NAME=VALUE; raise `InvalidParameter` for anything else."""
-    split = [text.partition("=") for text in texts]
-    for name, equals, _ in split:
+    """Split each text at its first `=` into name and value; raise `InvalidParameter` if one is not NAME=VALUE."""
+    parts = [text.partition("=") for text in texts]
+    for name, equals, _ in parts:
         if not name or not equals:
             raise InvalidParameter(f"{option} {name!r} is not NAME=VALUE")
-    return {name: value for name, _, value in split}
+    return {name: value for name, _, value in parts}
 
 
 def as_json(text: str) -> Any:  # noqa: ANN401 (any JSON)
-    """Parse a value as JSON; keep the text if it is not JSON, as `prefect deployment run` does."""
+    """Parse a value as JSON; return the text itself if it is not JSON, as `prefect deployment run` does."""
     try:
         return json.loads(text)
     except ValueError:
         return text
 
 
-def changed(parameters: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """Return a run's parameters with some of them changed, and checked as a run checks them.
+def apply_settings(parameters: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Return a copy of a run's parameters with the settings applied, after the same checks as at the start of a run.
 
     Args:
         parameters: The parameters of a run on the Prefect server.
-        settings: NAME=VALUE. A dot leads into a group or a JSON object, as in `limits.max_turns=300`.
+        settings: Texts of the form NAME=VALUE. A dot in a name selects a field of a group or of a JSON object, as in
+            `limits.max_turns=300`.
 
     Raises:
-        InvalidParameter: A name is unknown, or the parameters could not start a run.
+        InvalidParameter: A name is unknown, or a run with these parameters could not start.
     """
     result = deepcopy(dict(parameters))
     for path, text in pairs(settings, "--set").items():
         first, *rest = path.split(".")
         _check_name(first, rest)
-        value = text if _is_text(first) else as_json(text)
+        value = text if _PARAMETERS[first].value_type is str else as_json(text)  # 1234 is a text if it names a branch
         if not rest:
             result[first] = value
             continue
         default = {} if _PARAMETERS[first].group_model else deepcopy(_PARAMETERS[first].default)
-        _put(result.setdefault(first, default), rest, value, path)
+        _set_field(result.setdefault(first, default), rest, value, path)
     check_parameters(result)
     return result
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Raise `InvalidParameter` if a run with these parameters would fail before it starts anything."""
+    """Raise `InvalidParameter` if the flow `implement` would refuse these parameters."""
     if unknown := parameters.keys() - _PARAMETERS:
         raise InvalidParameter(f"the flow has no parameter {min(unknown)!r}")
     try:
@@ -65,8 +66,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     except RunError as error:
         raise InvalidParameter(f"{type(error).__name__}: {error}") from None
     except ValidationError as error:
-        wrong = error.errors()[0]
-        raise InvalidParameter(f"{'.'.join(str(part) for part in wrong['loc'])}: {wrong['msg']}") from None
+        details = error.errors()[0]
+        raise InvalidParameter(f"{'.'.join(str(part) for part in details['loc'])}: {details['msg']}") from None
 
 
 def _check_name(first: str, rest: Sequence[str]) -> None:
@@ -77,18 +78,13 @@ def _check_name(first: str, rest: Sequence[str]) -> None:
     if group and rest and rest[0] not in group.model_fields:
         raise InvalidParameter(f"{first} has no field {rest[0]!r}: it has {', '.join(group.model_fields)}")
     if rest and not group and not isinstance(parameter.default, dict):
-        raise InvalidParameter(f"{first} has no parts: write {first}=VALUE")
+        raise InvalidParameter(f"{first} has no fields: write {first}=VALUE")
 
 
-def _is_text(name: str) -> bool:
-    """Whether a parameter is a text, so that a value such as 1234 is not meant as a number."""
-    return _PARAMETERS[name].value_type is str
-
-
-def _put(target: Any, path: Sequence[str], value: object, whole_path: str) -> None:  # noqa: ANN401 (any JSON)
+def _set_field(target: Any, path: Sequence[str], value: object, whole_path: str) -> None:  # noqa: ANN401 (any JSON)
     *parents, last = path
     for name in parents:
         target = target.setdefault(name, {}) if isinstance(target, dict) else None
     if not isinstance(target, dict):
-        raise InvalidParameter(f"{whole_path} leads into a value that has no parts")
+        raise InvalidParameter(f"{whole_path} names a field of a value that has no fields")
     target[last] = value

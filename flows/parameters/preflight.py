@@ -1,4 +1,4 @@
-"""What `python -m flows` checks before it starts anything: its variables, and the credentials in its environment."""
+"""The checks of `python -m flows` before it starts a run: of its variables, and of credentials in its environment."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -10,15 +10,17 @@ from flows.parameters.misspelling import misspelt_variable
 
 
 def checked_parameters(environment: MutableMapping[str, str]) -> dict[str, Any]:
-    """Return the flow's parameters, and strip the credentials in `environment`, which Prefect reads later.
+    """Return the flow's parameters; remove surrounding white space from the credentials, which Prefect reads later.
 
     Raises:
         InvalidVariable: A variable is missing, misspelt, or cannot be read.
-        RunError: The named error of the first parameter or credential that is wrong.
+        RunError: A parameter or a credential is invalid; the first such error is raised.
     """
     if misspelling := misspelt_variable(environment):
-        name, meant = misspelling
-        raise variables.InvalidVariable(f"{name} is not a variable of this program: set {meant}, or unset {name}")
+        name, correct_name = misspelling
+        raise variables.InvalidVariable(
+            f"{name} is not a variable of this program: set {correct_name}, or unset {name}"
+        )
     parameters = variables.parameters(environment)
     strip_environment(environment)
     check_environment(environment)
@@ -26,7 +28,7 @@ def checked_parameters(environment: MutableMapping[str, str]) -> dict[str, Any]:
 
 
 def check_provider(parameters: Mapping[str, Any]) -> None:
-    """Raise the named error of missing credentials for the model, unless they are in a block on the Prefect server."""
+    """Raise an error if the model's credentials are missing, unless they are in a block on the Prefect server."""
     from flows.model.providers import PROVIDERS  # noqa: PLC0415 (pydantic's secrets take a moment to import)
 
     if not parameters.get("claude_code_block"):

@@ -1,4 +1,4 @@
-"""`python -m deployments doctor`: each check against the real server that it asks, well and ill."""
+"""`python -m deployments doctor`: each check against a real server, in success and in failure."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def doctor(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Give:
 
 
 def results(output: str) -> dict[str, str]:
-    """Return the result of each check by its name."""
+    """Return the verdict and the text of each finding, by the name of its check."""
     rows = re.findall(r"^(ok|warning|failed|skipped) +([\w ]+): (.*)$", output, re.MULTILINE)
     return {name: f"{verdict}: {text}" for verdict, name, text in rows}
 
@@ -29,7 +29,7 @@ def test_a_healthy_installation_passes_every_check(world: World, doctor: Give) -
     output = doctor("--repo-url", world.repo_url, "--instructions", uri)
     rows = results(output)
     verdicts = {name: text.partition(":")[0] for name, text in rows.items()}
-    # The stack serves no deployment, and its token is bound to nothing.
+    # The stack has no deployment, and its token is not bound to a repository.
     assert {name for name, verdict in verdicts.items() if verdict != "ok"} <= {
         "deployments",
         "git token",
@@ -52,13 +52,13 @@ def test_without_a_repository_and_instructions_those_checks_are_skipped(stack: L
         assert rows[name].startswith("skipped"), name
 
 
-def test_the_anthropic_api_is_asked_too(world: World, doctor: Give) -> None:
+def test_the_anthropic_api_is_checked_too(world: World, doctor: Give) -> None:
     assert "claude-sonnet-5-5 by anthropic replied" in results(doctor("--set", "provider=anthropic"))["model"]
     assert world.stack.model.asked[-1].path == "/v1/messages"
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "bedrock"])
-def test_what_the_provider_says_is_shown(world: World, doctor: Give, provider: str) -> None:
+def test_the_error_message_of_the_provider_is_shown(world: World, doctor: Give, provider: str) -> None:
     world.script().faults.append(ModelFault(403, "You don't have access to the model with the specified model ID."))
     output = doctor("--set", f"provider={provider}", status=1)
     row = results(output)["model"]
@@ -67,13 +67,13 @@ def test_what_the_provider_says_is_shown(world: World, doctor: Give, provider: s
     assert "1 failed" in output
 
 
-def test_a_model_that_does_not_exist_is_found(world: World, doctor: Give) -> None:
+def test_an_unknown_model_is_reported(world: World, doctor: Give) -> None:
     assert world.repo_url
     row = results(doctor("--set", "claude_model_id=us.anthropic.claude-none", status=1))["model"]
     assert "answered 400: The provided model identifier is invalid" in row
 
 
-def test_a_token_that_may_only_read_is_found_before_a_run_pays(world: World, doctor: Give) -> None:
+def test_a_read_only_token_is_reported_before_a_run_costs_anything(world: World, doctor: Give) -> None:
     world.stack.git.faults.append(GitFault("git-receive-pack", 403))
     rows = results(doctor("--repo-url", world.repo_url, status=1))
     assert rows["repository"].startswith("ok")
@@ -87,7 +87,9 @@ def test_a_token_that_may_only_read_is_found_before_a_run_pays(world: World, doc
         ({"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": ["https://github.com/o/*"]}, "RepositoryNotAllowed"),
     ],
 )
-def test_a_token_for_something_else_is_found(world: World, doctor: Give, secret: dict[str, object], name: str) -> None:
+def test_a_token_that_does_not_fit_the_repository_is_reported(
+    world: World, doctor: Give, secret: dict[str, object], name: str
+) -> None:
     world.stack.put_secret(json.dumps(secret), f"doctor/{world.name}")
     arguments = ("--repo-url", world.repo_url, "--set", f"git_credentials_secret_id=doctor/{world.name}")
     rows = results(doctor(*arguments, status=1))
@@ -95,7 +97,7 @@ def test_a_token_for_something_else_is_found(world: World, doctor: Give, secret:
     assert rows["right to push"].startswith(f"failed: {name}")
 
 
-def test_one_fault_leaves_the_other_checks_to_be_done(world: World, doctor: Give) -> None:
+def test_the_other_checks_run_after_one_has_failed(world: World, doctor: Give) -> None:
     output = doctor("--repo-url", world.repo_url, "--set", "git_credentials_secret_id=none/such", status=1)
     rows = results(output)
     assert rows["git token"].startswith("failed: SecretNotFound")
@@ -110,7 +112,9 @@ def test_a_wrong_parameter_is_refused_before_any_check(stack: LocalStack, doctor
     assert "has no parameter 'model'" in doctor("--set", "model=x", status=1)
 
 
-def test_without_credentials_it_says_what_to_set(world: World, doctor: Give, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported_with_the_variables_to_set(
+    world: World, doctor: Give, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert world.repo_url
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

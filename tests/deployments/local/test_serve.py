@@ -1,4 +1,4 @@
-"""`python -m deployments.local.serve`: what it says, and what it refuses before it serves."""
+"""`python -m deployments.local.serve`: its help, its messages, and the errors before it serves."""
 
 import os
 import subprocess
@@ -24,22 +24,22 @@ def serve(home: Path, *arguments: str, **variables: str) -> "subprocess.Complete
     )
 
 
-def test_its_help_says_what_it_serves_and_where(tmp_path: Path) -> None:
+def test_the_help_names_the_deployments_and_the_prefect_api(tmp_path: Path) -> None:
     process = serve(tmp_path, "--help")
     assert process.returncode == 0, process.stderr
-    for words in ("implement/local", "deliver/local", "PREFECT_API_URL"):
-        assert words in process.stdout
+    for name in ("implement/local", "deliver/local", "PREFECT_API_URL"):
+        assert name in process.stdout
 
 
 @pytest.mark.parametrize("argument", ["--nonsense", "implement"])
-def test_an_argument_that_it_does_not_know_is_refused(tmp_path: Path, argument: str) -> None:
+def test_an_unknown_argument_is_refused(tmp_path: Path, argument: str) -> None:
     process = serve(tmp_path, argument)
     assert process.returncode == 2
     assert argument in process.stderr
 
 
 @pytest.mark.parametrize(
-    ("variables", "words"),
+    ("variables", "message"),
     [
         ({}, "NoPrefectApi: no Prefect API is configured: set PREFECT_API_URL"),
         (
@@ -48,9 +48,9 @@ def test_an_argument_that_it_does_not_know_is_refused(tmp_path: Path, argument: 
         ),
     ],
 )
-def test_it_starts_no_server_of_its_own(tmp_path: Path, variables: dict[str, str], words: str) -> None:
+def test_it_does_not_start_a_temporary_server(tmp_path: Path, variables: dict[str, str], message: str) -> None:
     process = serve(tmp_path, **variables)
     assert process.returncode == 1
-    assert words in process.stderr
+    assert message in process.stderr
     assert "Traceback" not in process.stderr
     assert not list(tmp_path.glob("prefect.db*"))

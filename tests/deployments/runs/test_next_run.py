@@ -19,7 +19,7 @@ from tests.support.world import World
 PROJECT = Path(__file__).parents[3]
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# One served deployment for all of them.
+# All tests of this module share one served deployment.
 pytestmark = pytest.mark.xdist_group("next-run")
 
 Start = Callable[..., tuple[str, bool]]
@@ -32,7 +32,7 @@ def runs_command(stack: LocalStack) -> Give:
 
 @pytest.fixture(scope="module")
 def start(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Start a run with Prefect's command line, and wait for its end."""
+    """Return a function that starts a run with Prefect's command line and waits until it ends."""
     folder = tmp_path_factory.mktemp("served")
     environment = {
         **os.environ,
@@ -50,7 +50,7 @@ def flow_run(stack: LocalStack, flow_run_id: str) -> dict[str, object]:
 
 
 def state_after_end(stack: LocalStack, flow_run_id: str) -> str:
-    """Return the state's name, with its message if the run failed."""
+    """Wait until the run ends; return the name of its state, or the state's message if the run failed."""
     deadline = time.monotonic() + 120
     while flow_run(stack, flow_run_id)["state_type"] not in {"COMPLETED", "FAILED", "CRASHED"}:
         assert time.monotonic() < deadline
@@ -67,7 +67,7 @@ def report(stack: LocalStack, flow_run_id: str) -> str:
 
 
 def advised_command(text: str, name: str) -> list[str]:
-    """Return the arguments after `python -m deployments runs` of the command in a report."""
+    """Return the arguments after `python -m deployments runs` of the command that a report advises."""
     [command] = re.findall(rf"`python -m deployments runs ({name} [^`]*)`", text)
     return shlex.split(command)
 
@@ -76,7 +76,7 @@ def write(path: str) -> Tool:
     return Tool("Write", {"file_path": f"{{cwd}}/{path}", "content": "written\n"})
 
 
-def test_the_advice_after_a_limit_continues_the_session_with_a_higher_one(
+def test_after_a_reached_limit_the_advised_command_continues_the_session_with_a_higher_limit(
     world: World, start: Start, runs_command: Give
 ) -> None:
     world.script(Turn("I write one.", (write("one.txt"),)), Turn("And two.", (write("two.txt"),)), Turn("Done."))
@@ -87,7 +87,7 @@ def test_the_advice_after_a_limit_continues_the_session_with_a_higher_one(
     assert not completed
     text = report(world.stack, flow_run_id)
     assert "BudgetExceeded" in text
-    assert "would change no parameter" in text
+    assert "keeps all parameters" in text
     arguments = advised_command(text, "continue")
     assert arguments == ["continue", flow_run_id, "--set", "limits.max_budget_usd=1"]
     requests_before = len(world.stack.model.asked)
@@ -96,10 +96,10 @@ def test_the_advice_after_a_limit_continues_the_session_with_a_higher_one(
     assert world.content("limit", "one.txt") + world.content("limit", "two.txt") == "writtenwritten"
     resumed = world.stack.model.asked[requests_before].body.decode()
     assert "I write one." in resumed, "the same session"
-    assert len(world.stack.model.asked) - requests_before <= 3, "what was paid is not paid again"
+    assert len(world.stack.model.asked) - requests_before <= 3, "finished work is not paid for again"
 
 
-def test_the_advice_after_a_denied_tool_lets_the_agent_use_it(world: World, start: Start, runs_command: Give) -> None:
+def test_after_a_denied_tool_the_advised_command_allows_it(world: World, start: Start, runs_command: Give) -> None:
     world.script(
         Turn("I write.", (write(".npmrc"),)),
         Turn("Write was denied."),
@@ -115,7 +115,7 @@ def test_the_advice_after_a_denied_tool_lets_the_agent_use_it(world: World, star
     assert world.content("denied", ".npmrc") == "written"
 
 
-def test_a_repeated_run_has_all_parameters_of_the_first(world: World, start: Start, runs_command: Give) -> None:
+def test_a_repeated_run_has_all_parameters_of_the_first_run(world: World, start: Start, runs_command: Give) -> None:
     instructions = 'Say "hello", isn\'t it\nin `hello.txt`'
     world.script(Turn("I see nothing to do."))
     flow_run_id, completed = start(
@@ -134,36 +134,39 @@ def test_a_repeated_run_has_all_parameters_of_the_first(world: World, start: Sta
     assert parameters["instructions"] == instructions
     assert parameters["branch_name"] == "1234"
     assert parameters["limits"] == {"max_turns": 7}
-    for arguments_refused, words in (
-        (("continue", new_id), "completed, so that nothing is left to continue"),
+    for wrong_arguments, message in (
+        (("continue", new_id), "is completed, so there is nothing to continue"),
         (("repeat", new_id, "--set", "limits.max_turn=7"), "limits has no field 'max_turn'"),
         (("repeat", new_id, "--set", "branch=x"), "the flow has no parameter 'branch'"),
-        (("repeat", new_id, "--set", "repo_url.x=1"), "repo_url has no parts"),
+        (("repeat", new_id, "--set", "repo_url.x=1"), "repo_url has no fields"),
         (("repeat", new_id, "--set", "branch_name"), "is not NAME=VALUE"),
         (("repeat", new_id, "--set", "branch_name=.."), "InvalidBranchName"),
         (("repeat", new_id, "--set", "limits.max_turns=-1"), "limits.max_turns"),
-        (("repeat", new_id, "--set", "claude_settings.permissions.allow.x=1"), "leads into a value that has no parts"),
+        (
+            ("repeat", new_id, "--set", "claude_settings.permissions.allow.x=1"),
+            "names a field of a value that has no fields",
+        ),
     ):
-        refused = " ".join(runs_command(*arguments_refused, status=1).split())
-        assert words in refused
-        assert "InvalidParameter" in refused
+        refusal = " ".join(runs_command(*wrong_arguments, status=1).split())
+        assert message in refusal
+        assert "InvalidParameter" in refusal
 
 
-def test_a_failed_run_keeps_what_its_plan_has_saved(world: World, start: Start, runs_command: Give) -> None:
+def test_a_continued_run_keeps_the_parameters_of_its_saved_plan(world: World, start: Start, runs_command: Give) -> None:
     flow_run_id, completed = start(repo_url=f"{world.repo_url}x", instructions="Say hello")
     assert not completed
     for name in ("repo_url", "instructions", "branch_name"):
-        refused = " ".join(runs_command("continue", flow_run_id, "--set", f"{name}=x", status=1).split())
-        assert f"a continued run keeps its {name}" in refused
+        refusal = " ".join(runs_command("continue", flow_run_id, "--set", f"{name}=x", status=1).split())
+        assert f"a continued run keeps its {name}" in refusal
 
 
 @pytest.mark.parametrize("flow_run_id", ["x", "00000000-0000-0000-0000-000000000000"])
-def test_a_run_that_the_server_does_not_know_is_refused(runs_command: Give, flow_run_id: str) -> None:
+def test_an_unknown_run_is_refused(runs_command: Give, flow_run_id: str) -> None:
     assert "there is no flow run" in runs_command("continue", flow_run_id, status=1)
 
 
 def test_a_run_without_a_deployment_is_refused(run: Callable[..., "object"], world: World, runs_command: Give) -> None:
     world.script(Turn("I see nothing to do."))
     flow_run_id = run().id  # type: ignore[attr-defined]
-    refused = runs_command("repeat", flow_run_id, status=1)
-    assert "DeploymentMissing" in refused
+    refusal = runs_command("repeat", flow_run_id, status=1)
+    assert "DeploymentMissing" in refusal
