@@ -1,7 +1,7 @@
-"""The container's own way in: `python -m flows`, with the run's parameters in environment variables.
+"""The command of the container: `python -m flows`, with the run's parameters in environment variables.
 
-What the run does is shown on standard error: rows that move on a terminal, Prefect's log lines elsewhere. Standard
-output has the outcome: a line, or one JSON object.
+Standard error shows the progress of the run: at a terminal as rows that are updated, elsewhere as Prefect's log lines.
+Standard output has the result, as one line or as one JSON object.
 """
 
 import argparse
@@ -16,48 +16,57 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
 
-from flows.credential_values import check_environment, strip_environment
 from flows.errors import RunError
-from flows.outcome.result import COMPLETED, Failure, Outcome, RunResult
+from flows.outcome.result import COMPLETED, INVALID, Failure, Outcome, RunResult
 from flows.parameters import environment as variables
+from flows.parameters.fields import leaves_of
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.preflight import check_provider, checked_parameters
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
 from flows.state.files import FOLDER
 from flows.text_safety import sanitize
 
 _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
-pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and these variables, and start again:
+pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and the variables below, and start it again. With
+--check it only checks the variables.
 
-  PROCESS_REQUIREMENTS       true to work; anything else prints this
+  PROCESS_REQUIREMENTS       true starts the run; anything else prints this help
 {variables.table()}
 
 AWS and Anthropic credentials are read the usual way (a role, AWS_ACCESS_KEY_ID…, ANTHROPIC_API_KEY). An empty variable
-counts as not set. PREFECT_API_URL names the Prefect server that shows the run; without it one runs for this run only.
+counts as not set. PREFECT_API_URL names the Prefect server that shows the run; without it a temporary one is started.
 
 Exit status:
-  0    completed: the branch is pushed, or there was nothing to change; or this help was asked for
-  1    the run failed: the error's name and what to do are the last line
+  0    completed: the branch is pushed, or there was nothing to change; also if this help was printed
+  1    the run failed: the last line has the error's name and says what to do
   2    a variable or an option is missing or wrong: nothing was started
-  130  interrupted by Ctrl-C: the agent was ended, and its work so far is kept
-  143  stopped, as by docker stop: likewise
+  130  interrupted by Ctrl-C: the agent was stopped, and its work so far is saved
+  143  stopped, for example by docker stop: the agent was stopped, and its work so far is saved
 """
 
 _SERVER_START_SECONDS: Final = "120"
-"""For Prefect's own server, if none is configured: Prefect's default of 20 is too short for a busy machine."""
+"""Time limit for the start of Prefect's temporary server; Prefect's default of 20 is too short on a busy machine."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the flow in this process, or say how; return the exit status."""
+    """Run the flow in this process, check its variables or print the help; return the exit status."""
     parser = argparse.ArgumentParser(
         "python -m flows", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object on standard output")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
+    choice.add_argument(
+        "--check", action="store_true", help="check all variables and credentials without starting a run"
+    )
     options = parser.parse_args(arguments)
+    if options.check:
+        return _check()
     if os.environ.get("PROCESS_REQUIREMENTS") != "true" and not options.json:
         parser.print_help()
         return COMPLETED
     status, result = _process_requirements()
-    # The last line is ours, not that of the Prefect server that ends with this process.
+    # Our line must be the last one, and Prefect's temporary server logs when it stops with this process.
     logging.getLogger("prefect").setLevel(logging.WARNING)
     _print(result, as_json=options.json)
     return status
@@ -69,22 +78,33 @@ def _process_requirements() -> tuple[int, RunResult]:
     try:
         if os.environ.get("PROCESS_REQUIREMENTS") != "true":
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
-        parameters = variables.parameters(os.environ)
-        # Before Prefect reads its own.
-        strip_environment(os.environ)
-        check_environment(os.environ)
+        parameters = checked_parameters(os.environ)
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
             from flows.run.preload import preload  # noqa: PLC0415
 
         preload()
     except RunError as error:
-        return _ended(RunResult(Outcome.INVALID, error=_failure(error)))
+        return _with_exit_status(RunResult(Outcome.INVALID, error=_failure(error)))
     return _run(implement, parameters)
 
 
+def _check() -> int:
+    """Make all checks that a run makes before it connects to a server; return the exit status."""
+    try:
+        check_provider(checked_parameters(os.environ))
+    except RunError as error:
+        failure = _failure(error)
+        print(f"{failure.name}: {failure.message}", file=sys.stderr)
+        return INVALID
+    values = sorted(leaf.variable for leaf in leaves_of(ImplementParameters) if os.environ.get(leaf.variable))
+    print(f"valid: {', '.join(values)}; everything else has its default. Nothing was started.")
+    print("To check AWS, the git host, the model and Prefect as well, run: python -m deployments doctor")
+    return COMPLETED
+
+
 def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, RunResult]:
-    from rich.console import Console  # noqa: PLC0415 (the help does without)
+    from rich.console import Console  # noqa: PLC0415 (the help does not need it)
 
     from flows.reporting.terminal import RunId, is_interactive, rows_from_log  # noqa: PLC0415
 
@@ -97,43 +117,46 @@ def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, Run
                 result: RunResult = flow(**parameters)
         except KeyboardInterrupt as interrupt:
             signal_number = interrupt.args[0] if interrupt.args else signal.SIGINT
-            return _ended(RunResult(Outcome.INTERRUPTED, str(run_id)), signal_number)
+            return _with_exit_status(RunResult(Outcome.INTERRUPTED, str(run_id)), signal_number)
         except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
-            return _ended(RunResult(Outcome.of_error(error), str(run_id), error=_failure(error)))
+            return _with_exit_status(RunResult(Outcome.of_error(error), str(run_id), error=_failure(error)))
         finally:
             if str(run_id):
                 send_events()
-    return _ended(result)
+    return _with_exit_status(result)
 
 
-def _ended(result: RunResult, signal_number: int = 0) -> tuple[int, RunResult]:
-    """Return the exit status, and the result with the place of the run's files."""
+def _with_exit_status(result: RunResult, signal_number: int = 0) -> tuple[int, RunResult]:
+    """Return the exit status, and the result with the location of the run's saved files added."""
     return result.outcome.exit_status + signal_number, replace(result, saved_in=_saved_in(result.flow_run_id))
 
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Let Ctrl-C, or what stops a container, interrupt once: a second time would break off saving the agent's work."""
+    """Let only the first SIGINT or SIGTERM interrupt: a second one would prevent the agent's work from being saved."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del frame
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
+        for handled_signal in handlers:
+            signal.signal(handled_signal, signal.SIG_IGN)
         if number == signal.SIGINT:
-            print("\ninterrupted: ending the agent, and saving its work (Ctrl-\\ breaks this off)", file=sys.stderr)
+            print("\ninterrupted: ending the agent and saving its work (Ctrl-\\ quits without saving)", file=sys.stderr)
         raise KeyboardInterrupt(number)
 
-    # While the flow runs Prefect handles SIGTERM itself, and passes it on when it has ended the run.
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    # While the flow runs, Prefect handles SIGTERM itself. It raises the signal again after it has ended the run.
+    handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 def _start_server() -> None:
-    """Have Prefect start its own server if none is configured. Ctrl-C does not reach it: it has to learn of the end."""
+    """Let Prefect start a temporary server if none is configured, with SIGINT blocked.
+
+    The server inherits the blocked signal, so that Ctrl-C does not stop it before the run has reported its result.
+    """
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -144,14 +167,14 @@ def _start_server() -> None:
 
 
 def _saved_in(flow_run_id: str) -> str:
-    """Return the folder of the run's files: in a local directory, or in the block that is Prefect's result storage."""
+    """Return the folder with the run's files, in a local directory or in the block of Prefect's result storage."""
     if not flow_run_id:
         return ""
     from prefect.settings import get_current_settings  # noqa: PLC0415
 
     results = get_current_settings().results
-    place = results.default_storage_block or results.local_storage_path
-    return f"{place}/{FOLDER}/{flow_run_id}"
+    storage = results.default_storage_block or results.local_storage_path
+    return f"{storage}/{FOLDER}/{flow_run_id}"
 
 
 def _failure(error: Exception) -> Failure:
@@ -165,8 +188,9 @@ def _print(result: RunResult, *, as_json: bool) -> None:
         print(f"{result.error.name}: {result.error.message}", file=sys.stderr)
     elif result.outcome is Outcome.INTERRUPTED:
         print(
-            f"interrupted: the agent was ended; what it had changed, if anything, is in {result.saved_in}: git fetch "
-            f"its change.bundle, or have the flow deliver push it (flow_run_id={result.flow_run_id})",
+            f"interrupted: the agent was stopped. Its changes, if any, are saved in {result.saved_in}: git fetch the "
+            "file change.bundle from there, or run the flow deliver, which pushes them "
+            f"(flow_run_id={result.flow_run_id})",
             file=sys.stderr,
         )
     elif not as_json and result.commit:

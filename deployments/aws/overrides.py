@@ -81,7 +81,7 @@ def _prepare_configuration(deployment: DeploymentResponse, pool: WorkPool, job: 
     return configuration
 
 
-def check_parameters(parameters: Mapping[str, Any]) -> None:
+def check_size(parameters: Mapping[str, Any]) -> None:
     """Raise `ParametersTooLarge`, which names the largest parameter, if Prefect would not accept the parameters."""
     limit = get_current_settings().server.api.max_parameter_size
     sizes = {name: len(json.dumps(value).encode()) for name, value in parameters.items()}

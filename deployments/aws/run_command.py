@@ -7,12 +7,13 @@ import typer
 from deployments.aws import options
 from deployments.aws.account import Account, open_account
 from deployments.aws.network import find_network
-from deployments.aws.run import ON_DEMAND, RunRequest, as_json, check_request, pairs, start
+from deployments.aws.run import ON_DEMAND, RunRequest, check_request, start
 from deployments.cli import prefect_api
 from deployments.cli.app import app
 from deployments.cli.options import DryRun
 from deployments.cli.refusals import refusals
 from deployments.cli.terminal import console
+from deployments.prefect.run_parameters import as_json, pairs
 
 _Parameters = Annotated[
     list[str] | None,

@@ -18,7 +18,10 @@ def api_url() -> str:
     """Return the configured API's URL; raise `NoPrefectApi` if there is none."""
     url = get_current_settings().api.url
     if not url:
-        raise NoPrefectApi("no Prefect API is configured: set PREFECT_API_URL, or prefect cloud login")
+        raise NoPrefectApi(
+            "no Prefect API is configured: set PREFECT_API_URL, which is http://127.0.0.1:4200/api for a server that "
+            "`prefect server start` started, or run `prefect cloud login`"
+        )
     return url
 
 

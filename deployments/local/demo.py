@@ -1,4 +1,4 @@
-"""The whole job, done for real on the local stack: each stage as it goes, and the result at the end."""
+"""Runs the whole flow on a local stack; shows each step while it runs, and the results at the end."""
 
 import argparse
 import json
@@ -24,12 +24,12 @@ from flows.reporting.terminal import Progress, progress
 SAMPLE: Final = Path(__file__).parent / "sample"
 _PROJECT: Final = Path(__file__).parents[2]
 _WIDTH: Final = 120
-_STATUS: Final = "exit status: 0 completed, 1 failed, 2 an option is wrong, 130 interrupted by Ctrl-C"
+_STATUS: Final = "exit status: 0 completed, 1 failed, 2 wrong option, 130 interrupted by Ctrl-C"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the person asked for."""
+    """The options of the command line."""
 
     repo: str
     real_model: bool
@@ -40,38 +40,41 @@ class Options:
 def main() -> int:
     """Run the demo; return the exit status."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__, epilog=_STATUS)
-    parser.add_argument("--repo", default="", help="path or URL of a git repository to work on a copy of")
-    parser.add_argument("--model", choices=("scripted", "real"), default="scripted")
-    parser.add_argument("--keep", action="store_true", help="keep the Prefect UI up at the end, until Enter")
-    parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object, the rest on stderr")
-    given = parser.parse_args()
-    stream = sys.stderr if given.json else sys.stdout
+    parser.add_argument("--repo", default="", help="path or URL of a git repository; the demo works on a copy of it")
+    parser.add_argument(
+        "--model", choices=("scripted", "real"), default="scripted", help="the model that Claude Code uses"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the servers running until you press Enter")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON, everything else to stderr")
+    arguments = parser.parse_args()
+    stream = sys.stderr if arguments.json else sys.stdout
     console = Console(file=stream, highlight=False, width=None if stream.isatty() else _WIDTH)
     try:
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
-        return demo(Options(given.repo, given.model == "real", given.keep, given.json), console)
+        options = Options(arguments.repo, arguments.model == "real", arguments.keep, arguments.json)
+        return demo(options, console)
     except DemoFailed as error:
         console.print(Text(str(error), "red"), soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        console.print("interrupted: the agent, and all else that was started, was ended")
+        console.print("interrupted: the agent and all servers were stopped")
         return 130
 
 
 def demo(options: Options, console: Console) -> int:
-    """Start the stack, run the deployment as a user would, and show what came of it."""
+    """Start the stack, run the deployment as a user would, and show the results; return the exit status."""
     provider = model_provider(options)
     check_repository(options.repo)
-    with ExitStack() as started:
+    with ExitStack() as contexts:
         with progress(console) as rows:
             rows.update("stack", "S3, Secrets Manager, git remote, model, Prefect")
-            stack = started.enter_context(local_stack())
+            stack = contexts.enter_context(local_stack())
             rows.complete("stack", f"Prefect UI {stack.prefect_api_url.removesuffix('/api')}")
             name, parameters = prepare(stack, options)
             rows.complete("instructions", parameters["instructions_s3_uri"])
-            rows.update("deployment", "implement/local, served by a process of its own")
+            rows.update("deployment", "implement/local, served by a separate process")
             environment = run_environment(stack, options)
-            server = started.enter_context(served(environment, rows))
+            server = contexts.enter_context(served(environment, rows))
             rows.complete("deployment")
             rows.begin("run")
             run_id, succeeded = run(
@@ -88,12 +91,28 @@ def demo(options: Options, console: Console) -> int:
         if options.as_json:
             print(json.dumps(local_run.summary()), flush=True)
         if options.keep:
-            console.input("The Prefect UI is up at the address above. Enter ends it.")
+            keep(local_run, console)
+        else:
+            console.print("The demo's servers have stopped, so the addresses and paths above no longer work.")
+            console.print("make demo KEEP=1 keeps them running, so that you can look at the run in Prefect's UI.")
         return 0 if succeeded else 1
 
 
+def keep(local_run: LocalRun, console: Console) -> None:
+    """Keep the servers running until the user presses Enter; return at once if standard input is closed."""
+    console.print(f"The run in Prefect's UI: {local_run.url}", soft_wrap=True)
+    console.print(
+        "There you can start more runs, with the form of the deployment implement/local. The scripted model knows only "
+        "the instructions of this demo; for any others it writes a file that says so."
+    )
+    try:
+        console.input("Press Enter to stop the servers. ")
+    except (EOFError, OSError, RuntimeError, ValueError):  # standard input is empty, or closed
+        console.print("there is no terminal to press Enter in: the servers stop now")
+
+
 def model_provider(options: Options) -> str:
-    """Return whose API the model is reached by; the scripted model speaks both."""
+    """Return the provider whose API the run uses; the scripted model has both APIs."""
     if options.real_model and os.environ.get("ANTHROPIC_API_KEY"):
         return "anthropic"
     if not options.real_model or os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE"):
@@ -102,23 +121,23 @@ def model_provider(options: Options) -> str:
 
 
 def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
-    """Put the repository and the instructions in place; return the repository's name and the run's parameters."""
+    """Create the repository and upload the instructions; return the repository's name and the run's parameters."""
     name, url = repository(stack, options.repo)
     stack.put_secret(json.dumps({"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": [url]}))
     folder, script = ("overview", scripts.overview()) if options.repo else ("instructions", scripts.todo_api())
-    stack.model.script = script
+    stack.model.script, stack.model.script_for_other_instructions = script, scripts.unknown_instructions()
     return name, {"repo_url": url, "instructions_s3_uri": stack.upload(SAMPLE / folder, name)}
 
 
 def check_repository(source: str) -> None:
-    """Check the person's repository before anything is started."""
+    """Check that the user's repository can be cloned, before any server is started."""
     if source:
         with cloneable(source):
             check_source(address(source))
 
 
 def repository(stack: LocalStack, source: str) -> tuple[str, str]:
-    """Return the name and URL on the local git remote: the sample, or a copy of the person's."""
+    """Create the sample repository, or a copy of the user's, on the local git remote; return its name and URL."""
     if not source:
         return "todo", stack.git.create("todo", SAMPLE / "repository")
     name = re.sub(r"[^\w.-]", "-", Path(source.rstrip("/")).resolve().name.removesuffix(".git"))
@@ -127,13 +146,13 @@ def repository(stack: LocalStack, source: str) -> tuple[str, str]:
 
 
 def address(source: str) -> str:
-    """Return what git takes from any directory for a path or URL."""
+    """Return a path or URL in a form that git understands in any directory."""
     return source if "://" in source else str(Path(source).resolve())
 
 
 @contextmanager
 def cloneable(source: str) -> Iterator[None]:
-    """Name the repository in git's error."""
+    """Turn git's error into a `DemoFailed` that names the repository."""
     try:
         yield
     except RuntimeError as error:
@@ -147,13 +166,13 @@ def run_environment(stack: LocalStack, options: Options) -> dict[str, str]:
         **os.environ,
         **stack.environment(real_model=options.real_model),
         "PYTHONPATH": str(_PROJECT),
-        # Prefect keeps a directory there that belongs to whoever came first.
+        # In a shared TMPDIR, Prefect's own directory would belong to the first user who ran Prefect.
         "TMPDIR": str(stack.home / "tmp"),
     }
 
 
 def follow(local_run: LocalRun, rows: Progress) -> None:
-    """Show how far the run's steps are."""
+    """Show which of the run's steps have begun and which are complete."""
     for step, task_run in local_run.steps():
         (rows.complete if task_run["state"]["type"] == "COMPLETED" else rows.begin)(step)
 

@@ -1,4 +1,4 @@
-"""A git server on loopback: git's own `http-backend` behind basic authentication with a token."""
+"""A git server on the loopback interface: git's own `http-backend` behind basic authentication with a token."""
 
 import base64
 import os
@@ -16,82 +16,82 @@ _IDENTITY: Final = ("-c", "user.name=Seed", "-c", "user.email=seed@example.com")
 
 @dataclass(frozen=True)
 class GitFault:
-    """How the next matching request fails: with a status, or (0) by a connection that breaks off."""
+    """How the next request whose path has `path_holds` fails: with this status, or, for 0, by a dropped connection."""
 
     path_holds: str
     status: int = 0
 
 
 def check_source(source: str) -> None:
-    """Check that git can read a repository, which takes less time than to clone it.
+    """Check that git can read a repository, which is faster than cloning it.
 
     Raises:
-        RuntimeError: It cannot; the message is git's.
+        RuntimeError: git cannot read it; the message is git's own.
     """
     _git(Path("/"), "ls-remote", "--quiet", source, "HEAD")
 
 
 def _git(directory: Path, *arguments: str) -> str:
-    """Run git, without anybody's configuration; return what it prints."""
+    """Run git without the machine's or a user's configuration; return its standard output."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "GIT_TERMINAL_PROMPT": "0", **_ISOLATED}
-    done = subprocess.run(
+    process = subprocess.run(
         ["git", *arguments], env=environment, cwd=directory, capture_output=True, check=False, text=True,
         errors="surrogateescape",
     )  # fmt: skip
-    if done.returncode != 0:
-        raise RuntimeError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout.strip()
+    if process.returncode != 0:
+        raise RuntimeError(f"git {' '.join(arguments)}: {process.stderr.strip()}")
+    return process.stdout.strip()
 
 
 class GitRemote(LoopbackServer):
-    """Serves the bare repositories below a directory to whoever has the token."""
+    """Serves the bare repositories below a directory to clients that have the token."""
 
     def __init__(self, root: Path, token: str) -> None:
         super().__init__()
         self.root, self.token = root, token
         self.faults: deque[GitFault] = deque()
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        """Check the token, then let `git http-backend` answer."""
-        if not self._authorized(asked):
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        """Check the token, then pass the request to `git http-backend`."""
+        if not self._is_authorized(request):
             exchange.reply(401, b"", {"www-authenticate": 'Basic realm="git"'})
-        elif self.faults and self.faults[0].path_holds in asked.path:
+        elif self.faults and self.faults[0].path_holds in request.path:
             status = self.faults.popleft().status
             exchange.reply(status, b"a scripted fault") if status else exchange.drop()
         else:
-            status, headers, body = self._backend(asked)
+            status, headers, body = self._backend(request)
             exchange.reply(status, body, headers)
 
-    def _authorized(self, asked: Asked) -> bool:
-        scheme, _, value = asked.headers.get("authorization", "").partition(" ")
+    def _is_authorized(self, request: Asked) -> bool:
+        scheme, _, value = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "basic" and base64.b64decode(value).decode().partition(":")[2] == self.token
 
-    def _backend(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
-        path, _, query = asked.path.partition("?")
+    def _backend(self, request: Asked) -> tuple[int, dict[str, str], bytes]:
+        path, _, query = request.path.partition("?")
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             **_ISOLATED,
             "GIT_PROJECT_ROOT": str(self.root),
             "GIT_HTTP_EXPORT_ALL": "1",
-            "REQUEST_METHOD": asked.method,
+            "REQUEST_METHOD": request.method,
             "PATH_INFO": path,
             "QUERY_STRING": query,
-            "CONTENT_TYPE": asked.headers.get("content-type", ""),
-            "CONTENT_LENGTH": str(len(asked.body)),
-            "HTTP_CONTENT_ENCODING": asked.headers.get("content-encoding", ""),
-            "GIT_PROTOCOL": asked.headers.get("git-protocol", ""),
+            "CONTENT_TYPE": request.headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(request.body)),
+            "HTTP_CONTENT_ENCODING": request.headers.get("content-encoding", ""),
+            "GIT_PROTOCOL": request.headers.get("git-protocol", ""),
             "REMOTE_USER": "token",
             "REMOTE_ADDR": "127.0.0.1",
         }
         output = subprocess.run(
-            ["git", "http-backend"], input=asked.body, env=environment, capture_output=True, check=True
+            ["git", "http-backend"], input=request.body, env=environment, capture_output=True, check=True
         ).stdout
         head, _, body = output.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         return int(headers.pop("Status", "200").split()[0]), headers, body
 
     def create(self, name: str, files: Path | None = None) -> str:
-        """Make a bare repository, with `files` as its first commit on main; return its URL."""
+        """Create a bare repository, with `files` as the first commit on main; return its URL."""
         bare = self.root / f"{name}.git"
         self.git(name, "init", "--quiet", "--bare", "--initial-branch=main", str(bare), in_repository=False)
         self.git(name, "config", "http.receivepack", "true")
@@ -103,12 +103,12 @@ class GitRemote(LoopbackServer):
         return f"{self.url}/{name}.git"
 
     def copy(self, name: str, source: str) -> str:
-        """Make a bare copy of any repository that git can clone; return its URL here."""
+        """Make a bare copy of any repository that git can clone; return the copy's URL."""
         self.git(name, "clone", "--quiet", "--bare", source, str(self.root / f"{name}.git"), in_repository=False)
         self.git(name, "config", "http.receivepack", "true")
         return f"{self.url}/{name}.git"
 
     def git(self, name: str, *arguments: str, in_repository: bool = True) -> str:
-        """Run git on one of the repositories; return what it prints."""
-        where = [f"--git-dir={self.root / name}.git"] if in_repository else []
-        return _git(self.root, *where, *arguments)
+        """Run git on one of the repositories; return its standard output."""
+        options = [f"--git-dir={self.root / name}.git"] if in_repository else []
+        return _git(self.root, *options, *arguments)

@@ -1,8 +1,9 @@
-"""What came of a run, as a user would look it up: in Prefect's API and at the git remote."""
+"""The results of a run, looked up as a user would: in Prefect's API and in the git repository."""
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from rich.console import Console
@@ -10,7 +11,12 @@ from rich.markdown import Markdown
 from rich.syntax import Syntax
 from rich.table import Table
 
+from deployments.local.served import DemoFailed
 from deployments.local.stack import LocalStack
+from flows.outcome.result import Failure, Outcome, RunResult
+from flows.state.files import FOLDER
+
+_EVENT_SECONDS: Final = 20
 
 
 @dataclass
@@ -28,58 +34,78 @@ class LocalRun:
 
     @cached_property
     def flow_run(self) -> dict[str, Any]:
-        """The flow run."""
-        found: dict[str, Any] = self._api.get(f"/flow_runs/{self.flow_run_id}").json()
-        return found
+        """The flow run, as Prefect's API describes it."""
+        flow_run: dict[str, Any] = self._api.get(f"/flow_runs/{self.flow_run_id}").json()
+        return flow_run
 
     @cached_property
     def branch(self) -> str:
-        """The branch that was pushed; empty where none was."""
+        """The branch that was pushed; empty if none was."""
         branch = str(self.flow_run["name"]).partition(" @ ")[2]
         pushed = self.stack.git.git(self.repository, "branch", "--format=%(refname:short)").splitlines()
         return branch if branch in pushed else ""
 
     def show(self, console: Console) -> None:
-        """Print the report, the branch and its diff, and where the time went."""
+        """Print the report, the branch with its diff, and the duration of each step."""
         console.rule(f"[bold]{self.flow_run['state']['name']}[/bold] {self.flow_run['name']}")
-        for report in self._of_run("artifacts"):
+        for report in self._records("artifacts"):
             if (report["key"] or "").endswith("-report"):
                 console.print(Markdown(report["data"].partition("## Diff")[0]))
         if self.branch:
             console.rule(f"git show {self.branch}")
-            shown = self.stack.git.git(self.repository, "show", "--format=fuller", "--stat", "--patch", self.branch)
-            console.print(Syntax(shown, "diff", word_wrap=True))
+            commit = self.stack.git.git(self.repository, "show", "--format=fuller", "--stat", "--patch", self.branch)
+            console.print(Syntax(commit, "diff", word_wrap=True))
         console.print(self._step_times())
-        console.print(f"Prefect UI of the run: {self.url}", soft_wrap=True)
 
     def summary(self) -> dict[str, Any]:
-        """Return the same for a machine."""
-        git, branch = self.stack.git.git, self.branch
-        return {
-            "outcome": self.flow_run["state"]["name"],
-            "message": self.flow_run["state"]["message"],
-            "flow_run_id": self.flow_run_id,
-            "branch": branch,
-            "commit": git(self.repository, "rev-parse", branch).strip() if branch else "",
-            "files": git(self.repository, "diff", "--name-only", f"{branch}^", branch).split() if branch else [],
-            "seconds": self.flow_run["total_run_time"],
-            "steps": {name: task_run["total_run_time"] for name, task_run in self.steps()},
-        }
+        """Return the object that `python -m flows --json` prints, plus the seconds of the run and of each step."""
+        event = self._event()
+        payload, outcome = event["payload"], Outcome(str(event["event"]).rpartition(".")[2])
+        commit = str(payload["commit"])
+        changed = self.stack.git.git(self.repository, "diff", "--name-only", f"{commit}^", commit) if commit else ""
+        result = RunResult(
+            outcome=outcome,
+            flow_run_id=self.flow_run_id,
+            repo_url=str(payload["repository"]),
+            branch=self.branch,
+            commit=commit,
+            files=tuple(changed.splitlines()),
+            cost_usd=payload["cost_usd"],
+            turns=payload["turns"],
+            summary=str(payload.get("summary", "")),
+            saved_in=str(self.stack.home / "prefect-client" / "storage" / FOLDER / self.flow_run_id),
+            error=Failure(payload["error"], payload["message"]) if "error" in payload else None,
+        )
+        steps = {name: task_run["total_run_time"] for name, task_run in self.steps()}
+        return {**result.as_json(), "seconds": self.flow_run["total_run_time"], "steps": steps}
+
+    def _event(self) -> dict[str, Any]:
+        """Wait for the run's event, which arrives a moment after its final state; return it."""
+        filters = {"filter": {"resource": {"id": [f"claude-code.run.{self.flow_run_id}"]}}}
+        deadline = time.monotonic() + _EVENT_SECONDS
+        while True:
+            events = self._api.post("/events/filter", json=filters).json()["events"]
+            if events:
+                return dict(events[0])
+            if time.monotonic() > deadline:
+                raise DemoFailed("the run's event did not reach the Prefect server")
+            time.sleep(0.2)
 
     def steps(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the task runs as they are now, in the order of their beginnings, by the names of the steps."""
-        begun = [one for one in self._of_run("task_runs") if one["state"] and one["start_time"]]
-        task_runs = sorted(begun, key=lambda one: str(one["start_time"]))
+        """Return the name and the current task run of each step that has started, in the order of their start times."""
+        started = [task_run for task_run in self._records("task_runs") if task_run["state"] and task_run["start_time"]]
+        task_runs = sorted(started, key=lambda task_run: str(task_run["start_time"]))
         return [(str(task_run["name"]), task_run) for task_run in task_runs]
 
     @cached_property
     def _api(self) -> httpx.Client:
         return httpx.Client(base_url=self.stack.prefect_api_url, timeout=60, trust_env=False)
 
-    def _of_run(self, what: str) -> list[dict[str, Any]]:
-        mine = {"flow_runs": {"id": {"any_": [self.flow_run_id]}}}
-        found: list[dict[str, Any]] = self._api.post(f"/{what}/filter", json=mine).json()
-        return found
+    def _records(self, kind: str) -> list[dict[str, Any]]:
+        """Return the run's records of one kind, which is a collection of Prefect's API such as `artifacts`."""
+        filters = {"flow_runs": {"id": {"any_": [self.flow_run_id]}}}
+        records: list[dict[str, Any]] = self._api.post(f"/{kind}/filter", json=filters).json()
+        return records
 
     def _step_times(self) -> Table:
         table = Table("step", "state", "seconds", "attempts")

@@ -1,4 +1,4 @@
-"""A small HTTP server on 127.0.0.1, in a thread. It records its requests."""
+"""A small HTTP server on 127.0.0.1, in a thread. It records the requests that it receives."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, as it came."""
+    """One request, as the server received it."""
 
     method: str
     path: str
@@ -20,26 +20,27 @@ class Asked:
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One connection. Subclasses and owners answer through `reply` or write to it."""
+    """One connection. The server answers with `reply`, or in parts with `chunk`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm: ClassVar[bool] = True
     server: "_Server"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        """Say nothing: the record is the log."""
+        """Log nothing: the server records its requests."""
 
     def do_GET(self) -> None:
-        """Hand the request to the owner."""
-        asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self._body())
-        self.server.asked.append(asked)
+        """Record the request, and pass it to the server's `answer`."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Asked(self.command, self.path, headers, self._body())
+        self.server.asked.append(request)
         with suppress(ConnectionError):
-            self.server.answer(asked, self)
+            self.server.answer(request, self)
 
     do_POST = do_HEAD = do_GET  # noqa: N815 (the base class's names)
 
     def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        """Send a whole answer."""
+        """Send a complete response; the default content type is JSON."""
         self.send_response(status)
         for name, value in {"content-type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)
@@ -49,24 +50,24 @@ class Exchange(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def chunk(self, data: bytes) -> None:
-        """Send a part of a chunked answer; an empty one is the end."""
+        """Send one chunk of a chunked response; an empty chunk ends the response."""
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.flush()
 
     def drop(self) -> None:
-        """Break the connection off."""
+        """Close the connection without completing the response."""
         self.close_connection = True
         self.connection.close()
 
     def _body(self) -> bytes:
         if self.headers.get("transfer-encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("content-length") or 0))
-        parts = []
+        chunks = []
         while size := int(self.rfile.readline().partition(b";")[0], 16):
-            parts.append(self.rfile.read(size))
+            chunks.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()
-        return b"".join(parts)
+        return b"".join(chunks)
 
 
 class _Server(ThreadingHTTPServer):
@@ -79,11 +80,11 @@ class _Server(ThreadingHTTPServer):
         self.asked: list[Asked] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (the base class's types)
-        """A client that went away is no news."""
+        """Print no traceback: clients may close their connections."""
 
 
 class LoopbackServer:
-    """Base of the local servers: a context manager with a URL and a record."""
+    """Base class of the local servers: a context manager with a URL and the list of its requests."""
 
     def __init__(self) -> None:
         self._server = _Server(self.answer)
@@ -91,16 +92,16 @@ class LoopbackServer:
 
     @property
     def url(self) -> str:
-        """Scheme, host and port."""
+        """The server's URL: scheme, host and port."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def asked(self) -> list[Asked]:
-        """What the server was asked so far."""
+        """The requests that the server has received so far."""
         return self._server.asked
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        """Answer one request."""
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        """Answer one request; subclasses implement it."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

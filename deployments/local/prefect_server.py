@@ -1,4 +1,4 @@
-"""A Prefect server of its own, in a process and with a database that end with it."""
+"""A temporary Prefect server, with its own process and its own database."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 def client_environment(api_url: str, home: Path) -> dict[str, str]:
-    """Return what a Prefect client needs to know of the server, and nothing of the person's own profile."""
+    """Return the variables with which a Prefect client finds the server, without the user's own Prefect profile."""
     return {
         "PREFECT_API_URL": api_url,
         "PREFECT_HOME": str(home),
@@ -36,7 +36,7 @@ def client_environment(api_url: str, home: Path) -> dict[str, str]:
 
 @contextmanager
 def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
-    """End a process, and its group, when the context does."""
+    """Stop a process and its process group when the context ends."""
     try:
         yield process
     finally:
@@ -51,12 +51,12 @@ def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[byte
 
 @contextmanager
 def prefect_server(home: Path, port: int, settings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Start `prefect server` on that port of loopback and wait until it answers; yield its API's URL.
+    """Start `prefect server` on 127.0.0.1 and wait until it answers; yield the URL of its API.
 
     Args:
-        home: Where it keeps its database and its log.
-        port: Where it listens.
-        settings: More of Prefect's settings, as variables.
+        home: The directory for the server's database and log.
+        port: The port on which the server listens.
+        settings: More of the server's settings, as environment variables.
     """
     api_url = f"http://127.0.0.1:{port}/api"
     environment = {

@@ -1,8 +1,9 @@
 """A model that follows a script, behind the two APIs that Claude Code speaks.
 
 It answers as Anthropic's Messages API (server-sent events) and as Bedrock's InvokeModelWithResponseStream (AWS event
-stream), checks the API key or recomputes the request's signature, and knows a few models. Whatever the agent asks, the
-reply is the script's next turn; which one is next is read from the conversation, so that a retry gets the same again.
+stream), checks the API key or recomputes the request's signature, and knows a few models. Each reply is the next turn
+of the script, no matter what the request says. The next turn follows from the conversation in the request, so that a
+retry gets the same reply.
 """
 
 import base64
@@ -27,18 +28,18 @@ from flows.parameters.provider import DEFAULT_MODEL_IDS, default_model_id
 
 _INTERRUPTED: Final = re.compile(r"\[Tool call interrupted|Exit code 137")
 _FILLED_IN: Final = "No response requested."
-"""What Claude Code puts into a conversation that was interrupted: about a tool, and for a reply that never came.
+"""What Claude Code adds to an interrupted conversation: a result for the tool, and a text for the missing reply.
 
-The tool's is the first where Claude Code was killed, and the second where it was told to end, and killed the tool.
+The result has the first text if Claude Code was killed, and the second if Claude Code was stopped and killed the tool.
 """
 
 _MODELS: Final = {*DEFAULT_MODEL_IDS.values(), default_model_id("bedrock", "eu-central-1")}
 _BEDROCK: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)")
-_PLACES: Final = {
-    "cwd": re.compile(r"[Ww]orking directory(?: is|:) ([^\s,]+)"),
-    "instructions": re.compile(r"(?:requirements in the directory|instructions are in) ([^\s,:]+)"),
+_DIRECTORIES: Final = {
+    "cwd": re.compile(r"[Ww]orking directory(?: is|:) (/[^\s,\"'`\\]+)"),
+    "instructions": re.compile(r"(?:requirements in the directory|instructions are in) (/[^\s,:\"'`\\]+)"),
 }
-"""Where the agent is told that it works; what it was told last counts, as it may have moved to another machine."""
+"""Patterns of the agent's directories in a conversation. The last match counts: the run may have changed machines."""
 
 _AWS_ERRORS: Final = {
     400: "ValidationException", 403: "AccessDeniedException", 404: "ResourceNotFoundException",
@@ -65,14 +66,14 @@ class Turn:
     text: str
     tools: tuple[Tool, ...] = ()
     seconds: float = 0
-    """How long the model takes to begin."""
+    """How many seconds the model waits before it replies."""
     usage: Mapping[str, Any] = field(default_factory=dict)
-    """Tokens, where they are to differ from the usual."""
+    """Token counts that replace the default ones."""
 
 
 @dataclass(frozen=True)
 class ModelFault:
-    """How the next reply fails: with a status, or (0) by a connection that breaks off in the middle."""
+    """How the next reply fails: with this status, or, for 0, by a connection dropped in the middle of the reply."""
 
     status: int = 0
     message: str = "a scripted fault"
@@ -80,38 +81,44 @@ class ModelFault:
 
 @dataclass
 class Script:
-    """What the model says, turn by turn, and what goes wrong before that."""
+    """The replies of the model, turn by turn, and the faults that come before them."""
 
     turns: tuple[Turn, ...]
     faults: deque[ModelFault] = field(default_factory=deque)
+    instructions_hold: str = ""
+    """A text by which the script recognizes its instructions; empty for a script that fits all instructions."""
 
 
 class ScriptedModel(LoopbackServer):
-    """Serves one script at a time to whoever has the key."""
+    """Serves one script at a time to clients that have the key."""
 
     def __init__(self, api_key: str, aws_access_key_id: str, aws_secret_access_key: str) -> None:
         super().__init__()
         self.script = Script((Turn("There is nothing to do."),))
+        self.script_for_other_instructions: Script | None = None
+        """The script for instructions that `script` does not recognize; None uses `script` for all."""
         self._api_key = api_key
         self._aws = Credentials(aws_access_key_id, aws_secret_access_key)
 
-    def answer(self, asked: Asked, exchange: Exchange) -> None:
-        """Answer a request for a message; everything else is not found."""
-        path = asked.path.partition("?")[0]
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        """Answer a request for a message; refuse any other with status 404."""
+        path = request.path.partition("?")[0]
         bedrock = _BEDROCK.fullmatch(path)
-        if asked.method != "POST" or not (bedrock or path == "/v1/messages"):
-            _refuse(exchange, 404, f"no {path} here", is_bedrock=bool(bedrock))
+        if request.method != "POST" or not (bedrock or path == "/v1/messages"):
+            _refuse(exchange, 404, f"there is no {path}", is_bedrock=bool(bedrock))
             return
-        body = json.loads(asked.body)
+        body = json.loads(request.body)
         model = unquote(bedrock[1]) if bedrock else body["model"]
-        if refusal := self._refusal(asked, model, is_bedrock=bool(bedrock)):
+        if refusal := self._refusal(request, model, is_bedrock=bool(bedrock)):
             _refuse(exchange, *refusal, is_bedrock=bool(bedrock))
             return
-        fault = self.script.faults.popleft() if self.script.faults else None
+        is_known = self.script.instructions_hold in request.body.decode("utf-8", "replace")
+        script = self.script if is_known else self.script_for_other_instructions or self.script
+        fault = script.faults.popleft() if script.faults else None
         if fault and fault.status:
             _refuse(exchange, fault.status, fault.message, is_bedrock=bool(bedrock))
             return
-        turn = _placed(self.script.turns[min(_turns_done(body), len(self.script.turns) - 1)], body)
+        turn = _with_directories(script.turns[min(_completed_turns(body), len(script.turns) - 1)], body)
         time.sleep(turn.seconds)
         message = _message(turn, model)
         if (bedrock and bedrock[2] == "invoke") or (not bedrock and not body.get("stream")):
@@ -119,58 +126,63 @@ class ScriptedModel(LoopbackServer):
         else:
             _stream(exchange, message, is_bedrock=bool(bedrock), breaks_off=fault is not None)
 
-    def _refusal(self, asked: Asked, model: str, *, is_bedrock: bool) -> tuple[int, str] | None:
-        if is_bedrock and not self._is_signed(asked):
+    def _refusal(self, request: Asked, model: str, *, is_bedrock: bool) -> tuple[int, str] | None:
+        """Return the status and message with which the real API would refuse the request; None if it is valid."""
+        if is_bedrock and not self._is_signed(request):
             return 403, "The security token included in the request is invalid."
-        if not is_bedrock and asked.headers.get("x-api-key") != self._api_key:
+        if not is_bedrock and request.headers.get("x-api-key") != self._api_key:
             return 401, "invalid x-api-key"
         if model not in _MODELS:
             return (400, "The provided model identifier is invalid.") if is_bedrock else (404, f"model: {model}")
         return None
 
-    def _is_signed(self, asked: Asked) -> bool:
-        """Recompute the signature from the request as it arrived."""
-        given = asked.headers.get("authorization", "")
-        parts = re.fullmatch(
+    def _is_signed(self, request: Asked) -> bool:
+        """Whether the request has the signature that is recomputed from its contents."""
+        authorization = request.headers.get("authorization", "")
+        fields = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/bedrock/aws4_request, "
             r"SignedHeaders=([^,]+), Signature=(\w+)",
-            given,
+            authorization,
         )
-        if parts is None or parts[1] != self._aws.access_key:
+        if fields is None or fields[1] != self._aws.access_key:
             return False
-        headers = {name: asked.headers[name] for name in parts[3].split(";") if name != "host"}
-        request = AWSRequest(asked.method, f"http://{asked.headers['host']}{asked.path}", headers, asked.body)
-        request.context["timestamp"] = asked.headers.get("x-amz-date", "")
-        signer = SigV4Auth(self._aws, "bedrock", parts[2])
-        to_sign = signer.string_to_sign(request, signer.canonical_request(request))
-        return bool(signer.signature(to_sign, request) == parts[4])
+        headers = {name: request.headers[name] for name in fields[3].split(";") if name != "host"}
+        aws_request = AWSRequest(
+            request.method, f"http://{request.headers['host']}{request.path}", headers, request.body
+        )
+        aws_request.context["timestamp"] = request.headers.get("x-amz-date", "")
+        signer = SigV4Auth(self._aws, "bedrock", fields[2])
+        to_sign = signer.string_to_sign(aws_request, signer.canonical_request(aws_request))
+        return bool(signer.signature(to_sign, aws_request) == fields[4])
 
 
-def _turns_done(body: dict[str, Any]) -> int:
-    """Count the replies that came to something: a tool that was interrupted is used again."""
+def _completed_turns(body: dict[str, Any]) -> int:
+    """Count the completed turns of the conversation. A turn whose tool was interrupted does not count."""
     messages: list[dict[str, Any]] = body.get("messages", [])
     replies = [json.dumps(message["content"]) for message in messages if message.get("role") == "assistant"]
-    ours = [reply for reply in replies if _FILLED_IN not in reply]
-    return len(ours) - len(_INTERRUPTED.findall(json.dumps(messages)))
+    turns = [reply for reply in replies if _FILLED_IN not in reply]
+    return len(turns) - len(_INTERRUPTED.findall(json.dumps(messages)))
 
 
-def _placed(turn: Turn, body: dict[str, Any]) -> Turn:
-    said = json.dumps(body).replace("\\n", "\n")
-    places = {name: found[-1] for name, pattern in _PLACES.items() if (found := pattern.findall(said))}
+def _with_directories(turn: Turn, body: dict[str, Any]) -> Turn:
+    """Return the turn with the directories of the run in place of `{cwd}` and `{instructions}`."""
+    conversation = json.dumps(body).replace("\\n", "\n")
+    matches = {name: pattern.findall(conversation) for name, pattern in _DIRECTORIES.items()}
+    directories = {name: paths[-1] for name, paths in matches.items() if paths}
 
-    def put(text: str) -> str:
-        for name, place in places.items():
-            text = text.replace(f"{{{name}}}", place)
+    def fill_in(text: str) -> str:
+        for name, directory in directories.items():
+            text = text.replace(f"{{{name}}}", directory)
         return text
 
-    tools = tuple(Tool(t.name, {key: put(value) for key, value in t.input.items()}) for t in turn.tools)
-    return replace(turn, text=put(turn.text), tools=tools)
+    tools = tuple(Tool(tool.name, {key: fill_in(value) for key, value in tool.input.items()}) for tool in turn.tools)
+    return replace(turn, text=fill_in(turn.text), tools=tools)
 
 
 def _message(turn: Turn, model: str) -> dict[str, Any]:
     uses = [
-        {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:22]}", "name": t.name, "input": t.input}
-        for t in turn.tools
+        {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:22]}", "name": tool.name, "input": tool.input}
+        for tool in turn.tools
     ]
     return {
         "id": f"msg_{uuid.uuid4().hex[:22]}",
@@ -223,7 +235,7 @@ def _stream(exchange: Exchange, message: dict[str, Any], *, is_bedrock: bool, br
 
 
 def _frame(event: str) -> bytes:
-    """One message of AWS's event stream: lengths, checksum, headers, payload, checksum."""
+    """Return one message of AWS's event stream: lengths, checksum, headers, payload, checksum."""
     payload = json.dumps({"bytes": base64.b64encode(event.encode()).decode()}).encode()
     names = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
     headers = b"".join(

@@ -1,4 +1,4 @@
-"""What the scripted model does in the demo: real tool calls, which the real Claude Code carries out."""
+"""The scripts of the demo's model: real tool calls, which the real Claude Code executes."""
 
 from typing import Final
 
@@ -18,14 +18,14 @@ def list_todos(store: Store) -> tuple[int, list[dict]]:
 
 
 def create_todo(store: Store, title: str) -> tuple[int, dict]:
-    """Add one; 400 for an empty title."""
+    """Add a todo; the status is 400 for an empty title."""
     if not title.strip():
         return 400, {"error": "the title is empty"}
     return 201, asdict(store.add(title))
 
 
 def delete_todo(store: Store, todo_id: int) -> tuple[int, dict]:
-    """Remove one; 404 where there is none."""
+    """Remove a todo; the status is 404 if there is none with this id."""
     if todo_id not in store.todos:
         return 404, {"error": f"no todo {todo_id}"}
     return 200, asdict(store.todos.pop(todo_id))
@@ -65,7 +65,7 @@ _OVERVIEW: Final = r"""
   echo "# Code overview"
   echo
   echo "$(git ls-files | wc -l) files, $(git ls-files -z | xargs -0 cat 2>/dev/null | wc -l) lines."
-  printf '\n## Kinds\n\n| ending | files |\n|---|---|\n'
+  printf '\n## Kinds\n\n| extension | files |\n|---|---|\n'
   git ls-files | sed -nE 's/.*(\.[A-Za-z0-9]+)$/\1/p' | sort | uniq -c | sort -rn | head -10 |
     awk '{print "| `" $2 "` | " $1 " |"}'
   printf '\n## Largest files\n\n| file | bytes |\n|---|---|\n'
@@ -75,11 +75,22 @@ _OVERVIEW: Final = r"""
 } > CODE_OVERVIEW.md && head -5 CODE_OVERVIEW.md
 """
 
+_UNKNOWN: Final = """\
+# Written by a scripted model
+
+This run went through every step that a real run takes, with the real Claude Code. Only the model behind it is a script:
+it knows only the instructions of `make demo`, so it did not follow yours.
+
+To have your instructions carried out, use a real model: run `make demo MODEL=real` with ANTHROPIC_API_KEY, or with AWS
+credentials for Amazon Bedrock, in the environment.
+"""
+
 
 def todo_api() -> Script:
-    """Implement the sample instructions in the sample repository."""
+    """Return the script that implements the sample instructions in the sample repository."""
     return Script(
-        (
+        instructions_hold="the operations of `api-spec.yaml`",
+        turns=(
             Turn(
                 "I will read the specification and the examples first.",
                 (
@@ -90,26 +101,49 @@ def todo_api() -> Script:
                 ),
             ),
             Turn(
-                "Now the operations, and a test for each.",
+                "Now I will write the operations, and a test for each.",
                 (
                     Tool("Write", {"file_path": "{cwd}/todo/api.py", "content": _API}),
                     Tool("Write", {"file_path": "{cwd}/tests/test_api.py", "content": _TESTS}),
                 ),
             ),
-            Turn("All tests.", (Tool("Bash", {"command": "python3 -B -m unittest -v 2>&1", "description": "Test"}),)),
+            Turn(
+                "Now I will run all tests.",
+                (Tool("Bash", {"command": "python3 -B -m unittest -v 2>&1", "description": "Test"}),),
+            ),
             Turn(
                 "`todo/api.py` has the three operations of `api-spec.yaml`; their results match `examples/`. "
-                "`tests/test_api.py` tests each, and all tests pass. `todo/store.py` is as it was."
+                "`tests/test_api.py` tests each, and all tests pass. `todo/store.py` is unchanged."
             ),
-        )
+        ),
     )
 
 
 def overview() -> Script:
-    """Describe any repository, by counting."""
+    """Return the script that describes any repository by the numbers of its files and lines."""
     return Script(
-        (
-            Turn("I will count what is here.", (Tool("Bash", {"command": _OVERVIEW, "description": "Count"}),)),
-            Turn("`CODE_OVERVIEW.md` says what is in this repository, counted from its files."),
+        instructions_hold="`CODE_OVERVIEW.md`",
+        turns=(
+            Turn(
+                "I will count the files and lines of this repository.",
+                (Tool("Bash", {"command": _OVERVIEW, "description": "Count"}),),
+            ),
+            Turn("`CODE_OVERVIEW.md` describes this repository: its files, their kinds, and its directories."),
+        ),
+    )
+
+
+def unknown_instructions() -> Script:
+    """Return the script that only writes a file, which says that the model does not know these instructions."""
+    return Script(
+        turns=(
+            Turn(
+                "I do not know these instructions.",
+                (Tool("Write", {"file_path": "{cwd}/SCRIPTED_MODEL.md", "content": _UNKNOWN}),),
+            ),
+            Turn(
+                "I am the demo's scripted model, and I know only the demo's own instructions. I did not follow these "
+                "instructions; `SCRIPTED_MODEL.md` says how to use a real model."
+            ),
         )
     )

@@ -1,23 +1,48 @@
-"""Serves the deployments `implement/local` and `deliver/local` from this process, until it is interrupted."""
+"""Serves the deployments `implement/local` and `deliver/local` from this process until it is interrupted."""
 
 import os
 from typing import TYPE_CHECKING, Final, cast
 
+import typer
 from prefect import serve
+from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 
+from deployments.cli.prefect_api import prefect_api
+from deployments.cli.refusals import refusals
+from deployments.cli.terminal import console
 from flows.deliver import deliver
 from flows.implement import implement
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
+_SERVED: Final = (implement, deliver)
 _HEARTBEAT: Final = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 
-if __name__ == "__main__":
-    os.environ.setdefault(_HEARTBEAT, "30")  # seconds; what finds lost runs waits for three
+
+def main() -> None:
+    """Serve the deployments implement/local and deliver/local from this process until you press Ctrl-C.
+
+    PREFECT_API_URL or your Prefect profile names the Prefect server. Start runs with the form in its UI, or
+    with: prefect deployment run implement/local -p repo_url=… -p instructions_s3_uri=…
+    """
+    with refusals(), prefect_api():
+        pass  # without a configured server, Prefect would start a temporary one that no other process can reach
+    api = get_current_settings()
+    address = api.ui_url or (api.api.url or "").removesuffix("/api")
+    names = " and ".join(f"{flow.name}/local" for flow in _SERVED)
+    console().print(f"serving {names} for the Prefect server {address} until you press Ctrl-C", soft_wrap=True)
+    # In seconds; the automation that detects lost runs waits for three missing heartbeats.
+    os.environ.setdefault(_HEARTBEAT, "30")
     deployments = [
         flow.to_deployment("local", tags=["claude-code"], entrypoint_type=EntrypointType.MODULE_PATH)
-        for flow in (implement, deliver)
+        for flow in _SERVED
     ]
-    serve(*(cast("RunnerDeployment", made) for made in deployments), print_starting_message=False)
+    serve(*(cast("RunnerDeployment", deployment) for deployment in deployments), print_starting_message=False)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app(prog_name="python -m deployments.local.serve")

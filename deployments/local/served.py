@@ -1,5 +1,6 @@
-"""The deployment `implement/local`, served by a process of its own, and runs of it by Prefect's command line."""
+"""Serves the deployment `implement/local` in a separate process, and starts runs of it with Prefect's command line."""
 
+import json
 import re
 import subprocess
 import sys
@@ -28,25 +29,25 @@ _POLL_SECONDS: Final = 0.3
 
 
 class DemoFailed(Exception):
-    """The demo cannot go on; the message says why."""
+    """The demo cannot continue; the message says why."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """The process that serves the deployment, and the last that it said."""
+    """The process that serves the deployment, and the last lines of its output."""
 
     process: "subprocess.Popen[bytes]"
     said: deque[str]
 
     def check(self) -> None:
-        """Raise `DemoFailed` where it has ended."""
+        """Raise `DemoFailed` if the process has exited."""
         if self.process.poll() is not None:
-            raise DemoFailed("what serves the deployment has ended:\n" + "\n".join(self.said))
+            raise DemoFailed("the process that serves the deployment has exited:\n" + "\n".join(self.said))
 
 
 @contextmanager
 def served(environment: dict[str, str], rows: Progress | None = None) -> Iterator[Server]:
-    """Serve the deployment, as a team's machine would, and show what its runs log."""
+    """Serve the deployment, as a team's machine would, and show the log lines of its runs."""
     command = [sys.executable, "-m", "deployments.local.serve"]
     process = subprocess.Popen(
         command,
@@ -65,22 +66,22 @@ def served(environment: dict[str, str], rows: Progress | None = None) -> Iterato
 
 
 def listen(server: Server, rows: Progress) -> None:
-    """Show the log lines of the runs as they come."""
+    """Show each log line of the runs when it arrives."""
     for line in server.process.stdout or ():
         text = line.decode("utf-8", "replace").rstrip()
         server.said.append(text)
-        if found := _LOG_LINE.search(text):
-            level, kind, name, said = found.groups()
-            if said == _COMPLETED:
-                continue  # the row says that
+        if match := _LOG_LINE.search(text):
+            level, kind, name, message = match.groups()
+            if message == _COMPLETED:
+                continue  # the step's row shows that already
             if level == "INFO":
-                rows.update(name if kind == "Task" else "run", said)
+                rows.update(name if kind == "Task" else "run", message)
             else:
-                rows.warn(said)
+                rows.warn(message)
 
 
 def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
-    """Wait until the deployment is on the server."""
+    """Wait until the Prefect server has the deployment; raise `DemoFailed` if it does not appear in time."""
     deadline = time.monotonic() + _SERVE_SECONDS
     with prefect_api(environment) as api:
         while time.monotonic() < deadline:
@@ -88,37 +89,46 @@ def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
             if api.get("/deployments/name/implement/local").is_success:
                 return
             time.sleep(0.2)
-    raise DemoFailed("the deployment did not come up:\n" + "\n".join(server.said))
+    raise DemoFailed("the deployment did not appear on the Prefect server:\n" + "\n".join(server.said))
 
 
 def prefect_api(environment: dict[str, str]) -> httpx.Client:
-    """Return a client of the Prefect API that these variables name."""
+    """Return a client of the Prefect API that these environment variables name."""
     user, _, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
     auth = (user, password) if user else None
     return httpx.Client(base_url=environment["PREFECT_API_URL"], auth=auth, timeout=60, trust_env=False)
 
 
 def run(
-    environment: dict[str, str], server: Server, watch: Callable[[str], object] = lambda _: None, **parameters: str
+    environment: dict[str, str], server: Server, watch: Callable[[str], object] = lambda _: None, **parameters: object
 ) -> tuple[str, bool]:
-    """Start a run with Prefect's command line, and wait for its end; return its id and whether it completed.
+    """Start a run with Prefect's command line and wait until it ends; return its id and whether it completed.
 
     Args:
-        environment: The variables of a machine that reaches the Prefect API.
-        server: What serves the deployment.
-        watch: Called with the run's id while it goes on, some times a second.
-        parameters: The run's.
+        environment: The environment variables with which Prefect's command line reaches the API.
+        server: The process that serves the deployment.
+        watch: A function that is called with the run's id, a few times a second while the run lasts, and at its end.
+        parameters: The parameters of the run.
     """
-    given = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
-    command = [sys.executable, "-m", "prefect", "deployment", "run", "implement/local", *given]
-    done = subprocess.run(command, env=environment, cwd=_PROJECT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "deployment",
+        "run",
+        "implement/local",
+        "--params",
+        json.dumps(parameters),
+    ]
+    process = subprocess.run(command, env=environment, cwd=_PROJECT, capture_output=True, text=True, check=False)
     server.check()
-    if done.returncode or not (found := _RUN_ID.search(done.stdout)):
-        raise DemoFailed(f"the run did not start:\n{done.stdout}{done.stderr}")
+    if process.returncode or not (match := _RUN_ID.search(process.stdout)):
+        raise DemoFailed(f"the run did not start:\n{process.stdout}{process.stderr}")
+    run_id = match.group()
     with prefect_api(environment) as api:
-        while (state := api.get(f"/flow_runs/{found.group()}").json()["state"]["type"]) not in _FINAL:
+        while (state := api.get(f"/flow_runs/{run_id}").json()["state"]["type"]) not in _FINAL:
             server.check()
-            watch(found.group())
+            watch(run_id)
             time.sleep(_POLL_SECONDS)
-    watch(found.group())
-    return found.group(), state == "COMPLETED"
+    watch(run_id)
+    return run_id, state == "COMPLETED"

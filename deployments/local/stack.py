@@ -1,4 +1,4 @@
-"""The whole local stack, started at once and ended together."""
+"""The local stack: S3, Secrets Manager, a git remote, a model and Prefect, started and stopped together."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from flows.parameters.shared import DEFAULT_REGION, DEFAULT_SECRET_ID
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# None of these opens anything: they are what this stack asks for, made anew each time so that no file holds them.
+# These credentials are valid only on this stack. The secret ones are generated, so that no file contains them.
 GIT_TOKEN: Final = f"local-git-token-{secrets.token_hex(6)}"
 GIT_EMAIL: Final = "claude-bot@example.com"
 API_KEY: Final = f"local-anthropic-key-{secrets.token_hex(4)}"
@@ -32,7 +32,7 @@ BUCKET: Final = "claude-instructions"
 
 @dataclass(frozen=True)
 class LocalStack:
-    """The running servers, and how to reach them."""
+    """The running servers, and how to connect to them."""
 
     home: Path
     aws_url: str
@@ -41,7 +41,7 @@ class LocalStack:
     model: ScriptedModel
 
     def environment(self, *, real_model: bool = False) -> dict[str, str]:
-        """Return the variables with which a flow's process finds this stack, and nothing else's."""
+        """Return the environment variables with which a flow uses this stack, and no other servers or credentials."""
         storage = {"AWS_ENDPOINT_URL_S3": self.aws_url, "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.aws_url}
         model = {
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.model.url,
@@ -73,7 +73,7 @@ class LocalStack:
             return client.put_secret_value(SecretId=name, SecretString=value)["ARN"]
 
     def upload(self, folder: Path, prefix: str) -> str:
-        """Upload a folder's files; return the S3 URI of all of them."""
+        """Upload all files of a folder; return the S3 URI that covers them."""
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self.s3().upload_file(str(path), BUCKET, f"{prefix}/{path.relative_to(folder).as_posix()}")
@@ -87,7 +87,7 @@ def _session() -> boto3.Session:
 @contextmanager
 def _aws() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 (a second and a half, spent beside Prefect's start)
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 (it takes 1.5 s, while Prefect starts)
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -100,24 +100,24 @@ def _aws() -> Iterator[str]:
 
 @contextmanager
 def local_stack(prefect_port: int = 0, prefect_settings: Mapping[str, str] | None = None) -> Iterator[LocalStack]:
-    """Start everything, with the bucket and the git secret in place; end it, and remove it, with the context.
+    """Start all servers, create the bucket and the git secret, and yield the stack; remove everything afterwards.
 
     Args:
-        prefect_port: Where the Prefect server listens; 0 takes a free port.
-        prefect_settings: More of the Prefect server's settings, as variables.
+        prefect_port: The port of the Prefect server; 0 selects a free port.
+        prefect_settings: More of the Prefect server's settings, as environment variables.
     """
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))
-        home.chmod(0o711)  # the agents' users pass through to the directories of their runs
+    with ExitStack() as contexts:
+        home = Path(contexts.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))
+        home.chmod(0o711)  # the agents' users must reach the directories of their runs below it
         with ThreadPoolExecutor() as pool:
             server = prefect_server(home / "prefect-server", prefect_port or free_port(), prefect_settings)
-            prefect = pool.submit(stack.enter_context, server)
-            aws = pool.submit(stack.enter_context, _aws())
+            prefect = pool.submit(contexts.enter_context, server)
+            aws = pool.submit(contexts.enter_context, _aws())
             (home / "git").mkdir(mode=0o700)
-            git = stack.enter_context(GitRemote(home / "git", GIT_TOKEN))
-            model = stack.enter_context(ScriptedModel(API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY))
-        made = LocalStack(home, aws.result(), prefect.result(), git, model)
-        made.s3().create_bucket(Bucket=BUCKET)
-        made.s3().put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        made.put_secret(json.dumps({"token": GIT_TOKEN, "email": GIT_EMAIL}))
-        yield made
+            git = contexts.enter_context(GitRemote(home / "git", GIT_TOKEN))
+            model = contexts.enter_context(ScriptedModel(API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY))
+        stack = LocalStack(home, aws.result(), prefect.result(), git, model)
+        stack.s3().create_bucket(Bucket=BUCKET)
+        stack.s3().put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        stack.put_secret(json.dumps({"token": GIT_TOKEN, "email": GIT_EMAIL}))
+        yield stack

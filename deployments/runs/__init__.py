@@ -1,1 +1,1 @@
-"""The saved state of runs: list it, delete it."""
+"""The commands `runs`: list and delete the saved state of runs; continue or repeat a run."""

@@ -1,4 +1,4 @@
-"""Ages as a person writes them."""
+"""Ages as a user writes them."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The commands `runs list` and `runs delete`."""
+"""The commands `runs list`, `runs continue`, `runs repeat` and `runs delete`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from prefect.client.schemas.objects import FlowRun
+from prefect.utilities.urls import url_for
 
 from deployments.cli import prefect_api
 from deployments.cli.app import app
@@ -14,10 +15,11 @@ from deployments.cli.refusals import refusals
 from deployments.cli.terminal import console
 from deployments.runs.ages import parse_age
 from deployments.runs.flow_runs import flow_runs_by_id, is_finished
+from deployments.runs.next_run import continue_run, find_run, repeat_run
 from deployments.runs.stores import SavedRun, open_store
 from deployments.runs.table import format_size, runs_table
 
-runs = typer.Typer(help="The saved state of runs: list, delete.", no_args_is_help=True)
+runs = typer.Typer(help="List and delete the saved state of runs; continue or repeat a run.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
 
 _Block = Annotated[
@@ -28,10 +30,18 @@ _Block = Annotated[
     ),
 ]
 
+_FlowRunId = Annotated[str, typer.Argument(help="The id of the flow run. It is in the run's report.")]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="A parameter to change, as NAME=VALUE, such as limits.max_budget_usd=40; the value may be JSON."
+    ),
+]
+
 
 @runs.command("list")
 def list_(block: _Block = "") -> None:
-    """List the runs with saved state: name, state, age, size, whether it holds a change, and cost."""
+    """List all runs that have saved state: their names, states, ages, sizes, saved changes and costs."""
     with refusals(), prefect_api.prefect_api() as prefect:
         store = open_store(block)
         saved_runs = store.runs()
@@ -39,19 +49,43 @@ def list_(block: _Block = "") -> None:
         console().print(runs_table(store, saved_runs, flow_runs))
 
 
+@runs.command("continue")
+def continue_(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
+    """Continue a failed, crashed or cancelled run in its session; finished work is not paid for again.
+
+    The deployment's worker, or `deployments.local.serve`, executes the run again, as after *Retry* in Prefect's UI.
+    Use --set to change parameters, such as a limit or the change policy.
+    """
+    with refusals(), prefect_api.prefect_api() as prefect:
+        flow_run = find_run(prefect, flow_run_id)
+        continue_run(prefect, flow_run, settings or [])
+        console().print(f"continue {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
+
+
+@runs.command()
+def repeat(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
+    """Start a new run with the parameters of an earlier run. It uses no other state of the earlier run."""
+    with refusals(), prefect_api.prefect_api() as prefect:
+        flow_run = repeat_run(prefect, find_run(prefect, flow_run_id), settings or [])
+        console().print(f"started {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
+
+
 @runs.command()
 def delete(
     flow_run_id: Annotated[list[str] | None, typer.Argument(help="The ids of the flow runs.")] = None,
     older_than: Annotated[
-        str, typer.Option("--older-than", help="All runs that have saved nothing since then: 30d, 12h, 8w.")
+        str,
+        typer.Option(
+            "--older-than", help="Delete the state of all runs that saved nothing for this long: 12h, 30d, 8w."
+        ),
     ] = "",
     block: _Block = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also delete the state of unfinished runs, which may need it.")
+        bool, typer.Option("--force", help="Also delete the state of unfinished runs, which may still need it.")
     ] = False,
 ) -> None:
-    """Delete the saved state of runs for good: by id, or by age."""
+    """Delete the saved state of runs permanently. Select the runs by their ids or by their age."""
     with refusals(), prefect_api.prefect_api() as prefect:
         store = open_store(block)
         selected = _select(store.runs(), flow_run_id or [], older_than)
@@ -63,21 +97,21 @@ def delete(
             return
         if not yes:
             console().print(runs_table(store, selected, flow_runs))
-            typer.confirm(f"delete all of this from {store.location()}?", abort=True)
+            typer.confirm(f"delete the saved state of these runs from {store.location()}?", abort=True)
         for saved in selected:
             store.delete(saved.flow_run_id)
             console().print(f"[bold]delete[/bold] {saved.flow_run_id}, {format_size(saved.size)}")
 
 
 def _select(saved_runs: Sequence[SavedRun], flow_run_ids: Sequence[str], older_than: str) -> list[SavedRun]:
-    """Return the runs with these ids, or of this age; raise `InvalidParameter` for both, neither or an unknown id."""
+    """Select runs by ids or by age; raise `InvalidParameter` for both, neither or an unknown id."""
     if bool(flow_run_ids) == bool(older_than):
-        raise InvalidParameter("say which runs: their ids, or --older-than")
+        raise InvalidParameter("say which runs: give either their ids or --older-than")
     if older_than:
         before = datetime.now(UTC) - parse_age(older_than)
         return [saved for saved in saved_runs if saved.newest < before]
     if missing := set(flow_run_ids) - {saved.flow_run_id for saved in saved_runs}:
-        raise InvalidParameter(f"there is no saved state of the run {', '.join(sorted(missing))}")
+        raise InvalidParameter(f"no saved state exists for the run {', '.join(sorted(missing))}")
     return [saved for saved in saved_runs if saved.flow_run_id in flow_run_ids]
 
 

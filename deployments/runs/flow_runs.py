@@ -1,6 +1,7 @@
-"""The flow runs that have saved state, as the Prefect API knows them."""
+"""Looks up the flow runs that have saved state in the Prefect API."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -11,8 +12,11 @@ _PAGE = 200
 
 
 def flow_runs_by_id(prefect: SyncPrefectClient, flow_run_ids: Iterable[str]) -> dict[str, FlowRun]:
-    """Return the runs that the server knows, by id."""
-    ids = [uuid for flow_run_id in flow_run_ids if (uuid := _uuid(flow_run_id))]
+    """Return the runs that the server knows, by id; ids that are not UUIDs are ignored."""
+    ids = []
+    for flow_run_id in flow_run_ids:
+        with suppress(ValueError):
+            ids.append(UUID(flow_run_id))
     flow_runs: dict[str, FlowRun] = {}
     for start in range(0, len(ids), _PAGE):
         by_id = FlowRunFilter(id=FlowRunFilterId(any_=ids[start : start + _PAGE]))
@@ -21,12 +25,5 @@ def flow_runs_by_id(prefect: SyncPrefectClient, flow_run_ids: Iterable[str]) -> 
 
 
 def is_finished(run: FlowRun | None) -> bool:
-    """Whether the run will not execute any more; a run that the server does not know counts as finished."""
+    """Whether the run is in a final state; a run that the server does not know counts as finished."""
     return run is None or run.state is None or run.state.is_final()
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -1,9 +1,9 @@
-"""The saved state of runs in Prefect's result storage: a local directory, or a bucket."""
+"""The saved state of runs in Prefect's result storage: a local directory or an S3 bucket."""
 
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,13 +34,13 @@ class SavedRun:
     flow_run_id: str
     names: frozenset[str]
     size: int
-    """In bytes."""
+    """The size of all files in bytes."""
     newest: datetime
-    """When the newest file was written."""
+    """The time at which the newest file was written."""
 
     @property
     def has_change(self) -> bool:
-        """Whether it holds a change that `deliver` could push."""
+        """Whether a change is saved that `deliver` could push."""
         return StateFile.BUNDLE in self.names
 
 
@@ -56,23 +56,26 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, flow_run_id: str) -> None:
-        """Delete everything of a run for good, also older versions."""
+        """Delete all files of a run permanently, including older versions."""
 
     @abstractmethod
-    def _files(self) -> Iterator[tuple[str, int, datetime]]:
-        """Yield the path below the folder, the size in bytes and the time of each file."""
+    def files(self) -> Iterator[tuple[str, int, datetime]]:
+        """Yield the path below the folder of saved state, the size in bytes and the time of each file."""
 
     def runs(self) -> list[SavedRun]:
         """Return all runs with saved state, the newest first."""
         files: dict[str, list[tuple[str, int, datetime]]] = {}
-        for path, size, time in self._files():
+        for path, size, time in self.files():
             flow_run_id, _, name = path.partition("/")
             files.setdefault(flow_run_id, []).append((name, size, time))
-        saved_runs = [_saved_run(flow_run_id, of_run) for flow_run_id, of_run in files.items()]
+        saved_runs = []
+        for flow_run_id, run_files in files.items():
+            names, sizes, times = zip(*run_files, strict=True)
+            saved_runs.append(SavedRun(flow_run_id, frozenset(names), sum(sizes), max(times)))
         return sorted(saved_runs, key=lambda saved: saved.newest, reverse=True)
 
     def usage(self, saved: SavedRun) -> dict[str, Any]:
-        """Return the run's model usage (`spent_usd` and more); empty if it saved none, or it cannot be read."""
+        """Return the run's model usage (`spent_usd` and more); empty if none is saved, or if it cannot be read."""
         if _USAGE not in saved.names:
             return {}
         try:
@@ -81,13 +84,8 @@ class Store(ABC):
             return {}
 
 
-def _saved_run(flow_run_id: str, files: Iterable[tuple[str, int, datetime]]) -> SavedRun:
-    names, sizes, times = zip(*files, strict=True)
-    return SavedRun(flow_run_id, frozenset(names), sum(sizes), max(times))
-
-
 class LocalStore(Store):
-    """Saved state in a directory of this machine."""
+    """Saved state in a directory on this machine."""
 
     block: LocalFileSystem
 
@@ -100,10 +98,11 @@ class LocalStore(Store):
         return str(self._folder)
 
     def delete(self, flow_run_id: str) -> None:
-        """Delete its directory."""
+        """Delete the run's directory."""
         shutil.rmtree(self._folder / flow_run_id)
 
-    def _files(self) -> Iterator[tuple[str, int, datetime]]:
+    def files(self) -> Iterator[tuple[str, int, datetime]]:
+        """Yield the path, size and modification time of each file."""
         for path in self._folder.glob("*/*"):
             stat = path.stat()
             yield path.relative_to(self._folder).as_posix(), stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)
@@ -128,7 +127,7 @@ class BucketStore(Store):
         return f"s3://{self.block.bucket_name}/{self._prefix}"
 
     def delete(self, flow_run_id: str) -> None:
-        """Delete every version of its objects."""
+        """Delete every version of the run's objects."""
         pages = self._client.get_paginator("list_object_versions")
         for page in pages.paginate(Bucket=self.block.bucket_name, Prefix=f"{self._prefix}{flow_run_id}/"):
             versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
@@ -138,7 +137,8 @@ class BucketStore(Store):
             if objects:
                 self._client.delete_objects(Bucket=self.block.bucket_name, Delete={"Objects": objects, "Quiet": True})
 
-    def _files(self) -> Iterator[tuple[str, int, datetime]]:
+    def files(self) -> Iterator[tuple[str, int, datetime]]:
+        """Yield the key below the prefix, the size and the modification time of each object."""
         pages = self._client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self.block.bucket_name, Prefix=self._prefix):
             for item in page.get("Contents", []):
@@ -146,10 +146,10 @@ class BucketStore(Store):
 
 
 def open_store(slug: str) -> Store:
-    """Return the store in the block `type/name`; without a name, in Prefect's default result storage.
+    """Return the store in the block `type/name`, or, for an empty slug, in Prefect's default result storage.
 
     Raises:
-        StoreUnknown: There is no such block, or it is neither a bucket nor a local directory.
+        StoreUnknown: The block does not exist, or is neither an S3 bucket nor a local directory.
     """
     try:
         block: Any = Block.load(slug, _sync=True) if slug else get_default_result_storage(_sync=True)  # type: ignore[call-arg]

@@ -8,20 +8,24 @@ from rich.table import Table
 
 from deployments.runs.stores import SavedRun, Store
 
+_TWO_DAYS = 48
+"""In hours; older runs have their age in days."""
+
 
 def runs_table(store: Store, saved_runs: Sequence[SavedRun], flow_runs: Mapping[str, FlowRun]) -> Table:
-    """Return a row for each run, and the sums."""
+    """Return a table with a row for each run, and a last row with the totals."""
     columns = ("flow run", "name", "state", "age", "size", "change", "cost")
     table = Table(*columns, title=store.location(), title_justify="left")
     total_usd = 0.0
     for saved in saved_runs:
         flow_run, usage = flow_runs.get(saved.flow_run_id), store.usage(saved)
         total_usd += float(usage.get("spent_usd", 0))
+        hours = (datetime.now(UTC) - saved.newest) // timedelta(hours=1)
         table.add_row(
             saved.flow_run_id,
             flow_run.name if flow_run else "[dim]unknown to this server[/dim]",
             flow_run.state_name if flow_run else "",
-            _format_age(datetime.now(UTC) - saved.newest),
+            f"{hours // 24} d" if hours >= _TWO_DAYS else f"{hours} h",
             format_size(saved.size),
             "saved" if saved.has_change else "",
             f"${usage['spent_usd']:.2f}" if usage else "",
@@ -34,10 +38,5 @@ def runs_table(store: Store, saved_runs: Sequence[SavedRun], flow_runs: Mapping[
 
 
 def format_size(size: int) -> str:
-    """Write a size in bytes as KiB or MiB."""
+    """Format a size in bytes as KiB or MiB."""
     return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
-
-
-def _format_age(age: timedelta) -> str:
-    hours = int(age.total_seconds() // 3600)
-    return f"{hours // 24} d" if hours >= 48 else f"{hours} h"  # noqa: PLR2004 (two days)

@@ -10,6 +10,7 @@ from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.limits import Limits
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.state.agent_report import AgentReport
@@ -34,6 +35,7 @@ class RunSummary:
     saved_files: Mapping[str, str] = field(default_factory=dict)
     """The locations of the run's saved files, by name."""
     policy: ChangePolicy = field(default_factory=ChangePolicy)
+    limits: Limits = field(default_factory=Limits)
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
 

@@ -162,10 +162,11 @@ class ImplementParameters(BaseModel):
         return options
 
 
-def check_before_run(values: Mapping[str, Any]) -> None:
-    """Check parameters before a run exists: raise the named error of the first wrong parameter.
+def check_before_run(values: Mapping[str, Any]) -> ImplementParameters:
+    """Check parameters before a run exists, and return them. A placeholder replaces an empty branch name.
 
-    A placeholder replaces an empty branch name, because only a run can choose one.
+    Raises:
+        RunError: The named error of the first wrong parameter.
     """
     placeholder = "feature/claude-implementation"
-    RawParameters(ImplementParameters, dict(values)).checked(branch_name=placeholder)
+    return RawParameters(ImplementParameters, dict(values)).checked(branch_name=placeholder)

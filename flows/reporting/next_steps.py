@@ -1,69 +1,109 @@
-"""What to do after a run: how to go on with its branch, to deliver what it kept, or to run again. Pure."""
+"""The next steps after a run: review its branch, deliver its saved change, continue it or repeat it. Pure functions."""
 
 import json
+import math
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from flows.errors import AgentDenied, AgentStalled, AgentTimeout, BudgetExceeded, TurnLimitReached
 from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, fenced
 from flows.state.files import StateFile
 
-_NAMED: Final = re.compile(r"\bpolicy\.(allow_(?!secrets)\w+)")
-"""What an error's message says could be allowed."""
+_POLICY: Final = re.compile(r"\bpolicy\.(allow_(?!secrets)\w+)")
+"""A parameter of the change policy in an error's message; it would allow the refused change."""
+
+_LIMITS: Final = {
+    BudgetExceeded: "max_budget_usd",
+    TurnLimitReached: "max_turns",
+    AgentTimeout: "agent_timeout_seconds",
+    AgentStalled: "stall_timeout_seconds",
+}
+"""The limit that each of these errors reports as reached."""
+
+_ALLOW_ALL: Final = 'claude_settings.permissions.defaultMode="bypassPermissions"'
 
 
 def advice(summary: RunSummary) -> Iterator[str]:
-    """Yield what a person can do now, in Markdown."""
+    """Yield the possible next steps, in Markdown."""
     if summary.error:
         yield from _recovery(summary)
     elif summary.commit:
-        yield "Review the branch as you would a stranger's. To go on with it, run again with the same branch:"
-        yield fenced(_run(summary, branch_name=_branch(summary)).replace(" -p ", " \\\n  -p "), "sh")
+        yield (
+            "Review the branch as you would review a stranger's. To continue the work on it, start a run with the same "
+            "branch and new instructions:"
+        )
+        url = summary.repo_url.url if summary.repo_url else ""
+        parameters = {"repo_url": url, "branch_name": _branch(summary), "instructions": "…"}
+        yield fenced(_start_command("implement", summary, parameters), "sh")
     else:
         yield (
-            "The files are as the agent found them. If there was something to do, say in the instructions what is to "
-            "be different at the end, and run again:"
+            "The agent changed no files. If you expected a change, describe in the instructions what must be different "
+            f"at the end. {_repetition(summary)}"
         )
-        yield fenced(_run(summary).replace(" -p ", " \\\n  -p "), "sh")
 
 
 def _recovery(summary: RunSummary) -> Iterator[str]:
-    allowed = {name: True for name in _NAMED.findall(str(summary.error)) if name in ChangePolicy.model_fields}
-    if where := summary.saved_files.get(StateFile.BUNDLE):
-        see = code(fetch(where, _branch(summary)))
-        yield f"- The agent's work is kept, and not pushed. To see it, in a clone: {see}"
-        policy = {"policy": json.dumps(allowed)} if allowed else {}
-        deliver = code(_command("deliver", summary, flow_run_id=summary.flow_run_id, **policy))
-        mended = "" if summary.is_interrupted else ", once what is said above is mended or allowed"
-        yield f"- To push it without an agent{mended}: {deliver}"
-    if StateFile.PLAN in summary.saved_files and not allowed:  # with the same parameters a policy stops it again
-        yield (
-            "- *Retry* on this run's page goes on where it stopped, from the last checkpoint and with the rest of its "
-            "limits; what was finished is not paid again."
+    allowed = {name: True for name in _POLICY.findall(str(summary.error)) if name in ChangePolicy.model_fields}
+    if bundle := summary.saved_files.get(StateFile.BUNDLE):
+        command = code(fetch_command(bundle, _branch(summary)))
+        yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
+        policy = {"policy": allowed} if allowed else {}
+        command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **policy}))
+        yield f"- To push it without running the agent again: {command}"
+    # With unchanged parameters, the change policy would refuse the change again.
+    if StateFile.PLAN in summary.saved_files and not allowed and summary.deployment:
+        yield f"- {_continuation(summary)}"
+    yield f"- {_repetition(summary)}"
+
+
+def _continuation(summary: RunSummary) -> str:
+    command = f"python -m deployments runs continue {summary.flow_run_id}"
+    if setting := _setting(summary):
+        return (
+            f"To continue the same session: {code(f'{command} --set {shlex.quote(setting)}')}. *Retry* on this run's "
+            "page keeps all parameters, and the run would fail for the same reason."
         )
-    corrected = "" if summary.is_interrupted else ", with what was wrong corrected"
-    yield f"- To begin anew{corrected}: {code(_run(summary))}"
+    return (
+        f"To continue the same session, *Retry* on this run's page, or {code(command)}. It resumes from the last "
+        "checkpoint with the rest of its limits; finished work is not paid for again."
+    )
 
 
-def fetch(where: str, branch: str) -> str:
-    """Return the command that shows a branch of a repository, or of a bundle, in any clone."""
-    return f"git fetch {shlex.quote(where)} {shlex.quote(branch)} && git show FETCH_HEAD"
+def _setting(summary: RunSummary) -> str:
+    """Return the setting without which the run would fail again, as NAME=VALUE; empty if none is needed."""
+    if isinstance(summary.error, AgentDenied):
+        return _ALLOW_ALL
+    name = next((limit for error, limit in _LIMITS.items() if isinstance(summary.error, error)), "")
+    if not name:
+        return ""
+    limit = getattr(summary.limits, name)
+    consumed = summary.agent.cost_usd if summary.agent and isinstance(summary.error, BudgetExceeded) else limit
+    return f"limits.{name}={math.ceil(max(consumed, limit) + limit)}"
 
 
-def _run(summary: RunSummary, **parameters: str) -> str:
-    url = summary.repo_url.url if summary.repo_url else "https://…"
-    source = summary.instructions.source if summary.instructions else ""
-    uri = source if source.startswith("s3://") else "s3://bucket/folder/*"
-    return _command("implement", summary, repo_url=url, instructions_s3_uri=uri, **parameters)
+def _repetition(summary: RunSummary) -> str:
+    if not summary.deployment:
+        return "To start over, start the run again the way you first started it."
+    command = code(f"python -m deployments runs repeat {summary.flow_run_id}")
+    return f"To start over with the same parameters: {command}, or *Copy to new run* in the menu of this run's page."
 
 
-def _command(flow: str, summary: RunSummary, **parameters: str) -> str:
-    given = " ".join(f"-p {shlex.quote(f'{name}={value}')}" for name, value in parameters.items())
+def fetch_command(source: str, branch: str) -> str:
+    """Return the command that shows, in any clone, a branch of a repository or of a bundle."""
+    return f"git fetch {shlex.quote(source)} {shlex.quote(branch)} && git show FETCH_HEAD"
+
+
+def _start_command(flow: str, summary: RunSummary, parameters: Mapping[str, object]) -> str:
+    """Return the command that starts a run.
+
+    It passes the parameters as JSON: texts stay texts, and may contain quotes and line breaks.
+    """
     deployment = shlex.quote(f"{flow}/{summary.deployment or 'local'}")
-    return f"prefect deployment run {deployment} {given}"
+    return f"prefect deployment run {deployment} --params {shlex.quote(json.dumps(parameters, ensure_ascii=False))}"
 
 
 def _branch(summary: RunSummary) -> str:

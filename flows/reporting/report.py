@@ -11,7 +11,7 @@ from typing import Final
 from flows.outcome.summary import RunSummary, title
 from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, cut, fenced, link, prose, quoted, table
-from flows.reporting.next_steps import advice, fetch
+from flows.reporting.next_steps import advice, fetch_command
 from flows.repository.collect import FileChange
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
@@ -136,5 +136,5 @@ def _diff(summary: RunSummary) -> str:
     if note:
         url = summary.repo_url.url if summary.repo_url else ""
         source = summary.saved_files.get(StateFile.BUNDLE, url) if summary.error else url
-        note = f"\n\n{note}{code(fetch(source, branch))}"
+        note = f"\n\n{note}{code(fetch_command(source, branch))}"
     return f"## Diff\n\n{fenced(patch, 'diff')}{note}"

@@ -160,6 +160,19 @@ class Remote:
             if self.refs().branches.get(branch) != commit:
                 raise
 
+    def check_push(self) -> None:
+        """Check that the token may push, without pushing; raise the error that a push would raise.
+
+        A server decides on the right to push before it is sent anything. A rule for single branches is not asked.
+        """
+        git_dir = self.trusted / "check-push.git"
+        run_git(["init", "--quiet", "--bare", str(git_dir)])
+        tree = run_git(["mktree"], git_dir=git_dir).text.strip()
+        identity = ["user.name=check", "user.email=check@example.com"]
+        commit = run_git(["commit-tree", "-m", "check", tree], config=identity, git_dir=git_dir).text.strip()
+        refspec = f"{commit}:refs/heads/claude-code-headless-check"
+        self._run(["push", "--dry-run", "--no-verify", "--porcelain", self.url.url, refspec], git_dir=git_dir)
+
     def _run(
         self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
     ) -> CommandResult:

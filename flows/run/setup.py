@@ -12,7 +12,7 @@ from flows.agent.session import Agent
 from flows.aws.credentials import AwsBlock, usable_block
 from flows.credential_values import check_environment, strip_environment
 from flows.errors import BlockNotFound, NoSavedChange
-from flows.model.providers import PROVIDERS, ModelProvider
+from flows.model.providers import PROVIDERS, RegisteredProvider
 from flows.outcome.timing import StepTimes, record_steps
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.deliver import DeliverParameters
@@ -77,7 +77,7 @@ def load_claude_code(name: str) -> "ClaudeCode":
         raise BlockNotFound(f"there is no Claude Code block {name!r}: create it in Prefect's UI under Blocks") from None
 
 
-def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> ModelProvider:
+def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> RegisteredProvider:
     """Return the provider, connected with its credentials; raise the named error if they are missing."""
     provider = PROVIDERS[options.provider]
     block_value = getattr(block, provider.block_field) if block and provider.block_field else None

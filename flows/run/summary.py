@@ -47,6 +47,7 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
         summary = replace(
             summary,
             model=run.agent.options.model_id,
+            limits=run.agent.options.limits,
             agent=_agent_report(run),
             saved_files={name: run.saved.store.location(name) for name in _REPORTED if name in run.saved.names},
         )

@@ -3,6 +3,7 @@
 Run as a program, this module adds the provider to the table and then runs `python -m flows`.
 """
 
+import json
 import os
 import runpy
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, Self
 from pydantic import SecretStr
 
 from flows.model.providers import PROVIDERS, RegisteredProvider, providers_by_id
-from flows.model.providers.base import ONLY_MESSAGES, find_api_key, message_refusal_reason
+from flows.model.providers.base import ONE_TOKEN, ONLY_MESSAGES, find_api_key, message_refusal_reason
 
 HEADER = "x-loopback-key"
 
@@ -55,6 +56,9 @@ class Loopback(RegisteredProvider):
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
         del method, url, content_type, body
         return {HEADER: self.key.get_secret_value()}
+
+    def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
+        return "/v1/messages", {}, json.dumps({"model": self.model_id, **ONE_TOKEN}).encode()
 
 
 if __name__ == "__main__":

@@ -1,17 +1,25 @@
 """Anthropic's API (https://docs.claude.com/en/api/messages), or a proxy that offers the same API."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from flows.model.providers.base import ONLY_MESSAGES, RegisteredProvider, find_api_key, message_refusal_reason
+from flows.model.providers.base import (
+    ONE_TOKEN,
+    ONLY_MESSAGES,
+    RegisteredProvider,
+    find_api_key,
+    message_refusal_reason,
+)
 from flows.redaction import SECRETS, strip
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
 _URL: Final = "https://api.anthropic.com"
+_API_VERSION: Final = "2023-06-01"
 _KEY: Final = "the Anthropic API key"
 _PATHS: Final = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
 
@@ -59,3 +67,8 @@ class Anthropic(RegisteredProvider):
         del method, url, content_type, body
         SECRETS.learn(_KEY, self.api_key.get_secret_value())
         return {"x-api-key": self.api_key.get_secret_value()}
+
+    def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
+        """Return a message of one token."""
+        body = json.dumps({"model": self.model_id.removesuffix("[1m]"), **ONE_TOKEN}).encode()
+        return "/v1/messages", {"anthropic-version": _API_VERSION}, body

@@ -11,6 +11,9 @@ from flows.credential_values import usable
 from flows.errors import ApiKeyMissing
 from flows.redaction import SECRETS
 
+ONE_TOKEN: Final[Mapping[str, Any]] = {"max_tokens": 1, "messages": [{"role": "user", "content": "Reply: ok"}]}
+"""The fields that the smallest request has with every provider."""
+
 ONLY_MESSAGES: Final = "this gateway forwards only messages to the model"
 _ONLY_THIS_MODEL: Final = "this gateway forwards only requests for the run's own model"
 _REFUSED_FIELDS: Final = frozenset({"container", "inference_geo", "mcp_servers", "service_tier", "speed"})
@@ -73,6 +76,10 @@ class RegisteredProvider(ModelProvider, ABC):
         Raises:
             RunError: The credentials are missing or cannot be used.
         """
+
+    @abstractmethod
+    def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
+        """Return path, headers and body of a request for one token, which shows whether the model can be used."""
 
     @staticmethod
     @abstractmethod

@@ -3,21 +3,23 @@
 https://docs.aws.amazon.com/bedrock/latest/APIReference
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from flows.aws.credentials import AwsBlock, AwsKeys, block_session, new_session
 from flows.errors import AwsCredentialsMissing
-from flows.model.providers.base import ONLY_MESSAGES, RegisteredProvider, message_refusal_reason
+from flows.model.providers.base import ONE_TOKEN, ONLY_MESSAGES, RegisteredProvider, message_refusal_reason
 
 if TYPE_CHECKING:
     from boto3 import Session
 
 _PATH: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream|count-tokens)")
+_API_VERSION: Final = "bedrock-2023-05-31"
 _DEFAULT_MODEL: Final = "anthropic.claude-sonnet-5-5"
 _PROFILE_PREFIXES: Final = {"us-gov-": "us-gov", "us-": "us", "eu-": "eu", "ap-": "apac"}
 """Prefixes of inference profile ids, by the first letters of the regions that may call those profiles.
@@ -90,3 +92,8 @@ class Bedrock(RegisteredProvider):
         request = AWSRequest(method=method, url=url, data=body, headers={"content-type": content_type})
         SigV4Auth(keys, "bedrock", self.region).add_auth(request)
         return dict(request.headers.items())
+
+    def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
+        """Return an invocation of one token."""
+        body = json.dumps({"anthropic_version": _API_VERSION, **ONE_TOKEN}).encode()
+        return f"/model/{quote(self.model_id.removesuffix('[1m]'), safe='')}/invoke", {}, body

@@ -1,4 +1,4 @@
-"""`python -m deployments runs`: saved state in a directory and in a bucket, listed and deleted."""
+"""`python -m deployments runs`: lists and deletes saved state in a directory and in a bucket."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ def give(stack: LocalStack) -> SetUpCommand:
 
 
 class Place:
-    """A store for one test, with its block."""
+    """A storage block for one test, with its directory or bucket."""
 
     def __init__(self, stack: LocalStack, kind: str, folder: Path) -> None:
         from prefect.filesystems import LocalFileSystem  # noqa: PLC0415
@@ -36,7 +36,7 @@ class Place:
             self._s3.create_bucket(Bucket=name)
             self._s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         self._block = (
-            S3Bucket(bucket_name=name, bucket_folder="ours")
+            S3Bucket(bucket_name=name, bucket_folder="team")
             if self.is_bucket
             else LocalFileSystem(basepath=str(folder))
         )
@@ -51,16 +51,17 @@ class Place:
         return store
 
     def files(self) -> set[str]:
-        """Return all files, also those of which only older versions are left."""
+        """Return all files, including those of which only older versions are left."""
         if not self.is_bucket:
             return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
-        found = self._s3.list_object_versions(Bucket=self._bucket)
+        pages = self._s3.list_object_versions(Bucket=self._bucket)
         return {
-            one["Key"].removeprefix("ours/") for one in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
+            version["Key"].removeprefix("team/")
+            for version in [*pages.get("Versions", []), *pages.get("DeleteMarkers", [])]
         }
 
     def age(self, seconds: float) -> None:
-        """Let what is there now be older; a bucket's things age by themselves."""
+        """Set the times of all files back; the objects of a bucket cannot be changed like this."""
         for path in self._folder.rglob("*"):
             os.utime(path, (time.time() - seconds, time.time() - seconds))
 
@@ -72,40 +73,40 @@ def place(stack: LocalStack, request: pytest.FixtureRequest, tmp_path: Path) -> 
 
 @pytest.fixture
 def flow_run(stack: LocalStack) -> Iterator[Callable[[str], str]]:
-    """Make a run in a state; return its id."""
+    """Create flow runs in a state; return their ids, and delete them at the end."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415
     from prefect.client.schemas.objects import State, StateType  # noqa: PLC0415
 
-    made = []
+    flow_run_ids = []
 
-    def make(state: str) -> str:
+    def create(state: str) -> str:
         assert stack.prefect_api_url
         from flows.implement import implement  # noqa: PLC0415
 
         with get_client(sync_client=True) as client:
             run = client.create_flow_run(implement, name=f"run-{state}", state=State(type=StateType(state)))
-        made.append(run.id)
+        flow_run_ids.append(run.id)
         return str(run.id)
 
-    yield make
+    yield create
     with get_client(sync_client=True) as client:
-        for one in made:
-            client.delete_flow_run(one)
+        for flow_run_id in flow_run_ids:
+            client.delete_flow_run(flow_run_id)
 
 
-def test_the_list_says_what_there_is_of_each_run(
+def test_the_list_describes_the_saved_state_of_each_run(
     give: SetUpCommand, place: Place, flow_run: Callable[[str], str]
 ) -> None:
-    done, stranger = flow_run("COMPLETED"), str(uuid.uuid4())
-    place.save(done, 1.25, change_bundle=b"x" * 2 * 2**20)
-    place.save(stranger, 0.5, report_md=b"# Done")
+    finished, unknown = flow_run("COMPLETED"), str(uuid.uuid4())
+    place.save(finished, 1.25, change_bundle=b"x" * 2 * 2**20)
+    place.save(unknown, 0.5, report_md=b"# Done")
     rows = {
         line.split("│")[1].strip(): line for line in give("list", "--block", place.slug).splitlines() if "│" in line
     }
     for part in ("run-COMPLETED", "Completed", "0 h", "2.0 MiB", "saved", "$1.25"):
-        assert part in rows[done]
-    assert "unknown to this server" in rows[stranger]
-    assert "saved" not in rows[stranger]
+        assert part in rows[finished]
+    assert "unknown to this server" in rows[unknown]
+    assert "saved" not in rows[unknown]
     assert "$1.75" in rows["2 runs"]
 
 
@@ -114,15 +115,15 @@ def test_an_empty_store_is_an_empty_list(give: SetUpCommand, place: Place) -> No
     assert give("delete", "--older-than", "1d", "--block", place.slug) == "nothing to delete\n"
 
 
-def test_one_run_is_deleted_for_good_after_asking_and_no_other(give: SetUpCommand, place: Place) -> None:
-    one, other = str(uuid.uuid4()), str(uuid.uuid4())
+def test_one_run_is_deleted_permanently_after_confirmation_and_no_other_is(give: SetUpCommand, place: Place) -> None:
+    flow_run_id, other_id = str(uuid.uuid4()), str(uuid.uuid4())
     for _ in range(2):  # a second version of each object
-        place.save(one, 1, report_md=b"1")
-        saved = place.save(other, 1, report_md=b"1")
+        place.save(flow_run_id, 1, report_md=b"1")
+        saved = place.save(other_id, 1, report_md=b"1")
     before = place.files()
-    assert "Aborted" in give("delete", one, "--block", place.slug, status=1, stdin="n\n")
+    assert "Aborted" in give("delete", flow_run_id, "--block", place.slug, status=1, stdin="n\n")
     assert place.files() == before
-    assert f"delete {one}" in give("delete", one, "--block", place.slug, stdin="y\n")
+    assert f"delete {flow_run_id}" in give("delete", flow_run_id, "--block", place.slug, stdin="y\n")
     assert place.files() == {saved.path("report.md"), saved.path("usage.json")}
 
 
@@ -131,18 +132,19 @@ def test_an_unfinished_run_keeps_its_saved_state(
     give: SetUpCommand, stack: LocalStack, tmp_path: Path, flow_run: Callable[[str], str], state: str
 ) -> None:
     place = Place(stack, "local-file-system", tmp_path)
-    one = flow_run(state)
-    place.save(one, 1)
-    assert f"RunsNotOver: {one} is not finished" in give("delete", one, "--yes", "--block", place.slug, status=1)
+    flow_run_id = flow_run(state)
+    place.save(flow_run_id, 1)
+    refusal = give("delete", flow_run_id, "--yes", "--block", place.slug, status=1)
+    assert f"RunsNotOver: {flow_run_id} is not finished" in refusal
     place.age(86400 * 40)
-    said = give("delete", "--older-than", "30d", "--yes", "--block", place.slug)
-    assert f"not deleted, because the run is not finished: {one}" in said
+    output = give("delete", "--older-than", "30d", "--yes", "--block", place.slug)
+    assert f"not deleted, because the run is not finished: {flow_run_id}" in output
     assert place.files()
-    give("delete", one, "--yes", "--force", "--block", place.slug)
+    give("delete", flow_run_id, "--yes", "--force", "--block", place.slug)
     assert not place.files()
 
 
-def test_old_ones_go_and_new_ones_stay(give: SetUpCommand, stack: LocalStack, tmp_path: Path) -> None:
+def test_only_old_state_is_deleted_by_age(give: SetUpCommand, stack: LocalStack, tmp_path: Path) -> None:
     place = Place(stack, "local-file-system", tmp_path)
     place.save("old", 1, report_md=b"1", plan=b"2")
     place.age(86400 * 31)
@@ -152,34 +154,34 @@ def test_old_ones_go_and_new_ones_stay(give: SetUpCommand, stack: LocalStack, tm
     assert place.files() == {new.path("usage.json"), touched.path("report.md")}
 
 
-def test_in_a_bucket_the_age_counts_too(give: SetUpCommand, stack: LocalStack, tmp_path: Path) -> None:
+def test_state_in_a_bucket_is_deleted_by_age_too(give: SetUpCommand, stack: LocalStack, tmp_path: Path) -> None:
     place = Place(stack, "s3-bucket", tmp_path)
     place.save("new", 1)
     assert give("delete", "--older-than", "1h", "--yes", "--block", place.slug) == "nothing to delete\n"
-    time.sleep(1.5)  # S3 counts seconds
+    time.sleep(1.5)  # times in S3 are whole seconds
     assert "delete new" in give("delete", "--older-than", "0h", "--yes", "--block", place.slug)
     assert not place.files()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "say which runs"),
         (("a-run", "--older-than", "1d"), "say which runs"),
-        (("../../etc",), "there is no saved state of the run ../../etc"),
+        (("../../etc",), "no saved state exists for the run ../../etc"),
         (("--older-than", "a month"), "is not an age"),
     ],
 )
-def test_what_is_unclear_deletes_nothing(
-    give: SetUpCommand, stack: LocalStack, tmp_path: Path, arguments: tuple[str, ...], said: str
+def test_an_ambiguous_or_unknown_selection_deletes_nothing(
+    give: SetUpCommand, stack: LocalStack, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     place = Place(stack, "local-file-system", tmp_path)
     place.save("a-run", 1)
-    assert said in give("delete", *arguments, "--yes", "--block", place.slug, status=1)
+    assert message in give("delete", *arguments, "--yes", "--block", place.slug, status=1)
     assert len(place.files()) == 1
 
 
-def test_without_a_block_it_is_prefects_result_storage(give: SetUpCommand, stack: LocalStack) -> None:
+def test_the_default_block_is_prefects_result_storage(give: SetUpCommand, stack: LocalStack) -> None:
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH  # noqa: PLC0415
 
     assert stack.prefect_api_url

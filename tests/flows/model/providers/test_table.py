@@ -17,7 +17,15 @@ from flows.run.setup import model_provider
 from tests.support.loopback_provider import Loopback
 
 FIELDS = ("id", "price_list_id", "block_field", "secret_variables")
-METHODS = ("default_model_id", "connect", "agent_environment", "refusal_reason", "signature", "base_url")
+METHODS = (
+    "default_model_id",
+    "connect",
+    "agent_environment",
+    "refusal_reason",
+    "signature",
+    "base_url",
+    "smallest_request",
+)
 
 
 def test_the_form_lists_the_providers_in_the_order_of_the_table() -> None:

@@ -1,0 +1,1 @@
+"""The command `doctor`: checks whether a run could succeed, without starting one."""

@@ -1,0 +1,206 @@
+"""The doctor's checks of what a run needs. Each uses a run's own code, and the servers that a run would use."""
+
+import subprocess
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import httpx
+from prefect.exceptions import ObjectNotFound
+
+from deployments.cli.errors import Refused
+from deployments.cli.prefect_api import api_url, prefect_api
+from deployments.doctor.findings import Check, Skipped, Warned
+from deployments.prefect import deployed
+from deployments.runs.stores import open_store
+from flows.agent.command import binary
+from flows.aws.credentials import new_session
+from flows.aws.session import client_config
+from flows.errors import AwsCredentialsMissing, RunError
+from flows.instructions.s3 import PARALLEL, from_s3
+from flows.model.providers import RegisteredProvider
+from flows.model.upstream import ca_certificates
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.implement import ImplementParameters
+from flows.redaction import SECRETS
+from flows.repository.credentials import UNBOUND, GitCredentials
+from flows.repository.remote import Remote
+from flows.run.setup import load_claude_code, model_provider, run_store
+from flows.sandbox.workspace import workspace
+from flows.tasks.secret import load_git_credentials
+
+_PROBE = "doctor"
+"""The name under which the doctor writes a file to the run store; it deletes the file afterwards."""
+
+_MODEL_SECONDS = 60
+
+
+@dataclass
+class Patient:
+    """The run to check: its validated parameters, and the values that several checks share."""
+
+    request: ImplementParameters
+    has_repository: bool
+    """Whether the user named a repository. If not, the URL in `request` is a placeholder."""
+
+    @cached_property
+    def credentials(self) -> GitCredentials:
+        """The git credentials, from the block or from AWS Secrets Manager."""
+        region = self.request.aws_region
+        if name := self.request.git_credentials_block:
+            credentials = load_git_credentials(name).resolve(region)
+        else:
+            secret_id = self.request.git_credentials_secret_id
+            credentials = GitCredentials.from_secret(secret_id, new_session(region), region)
+        SECRETS.learn("the git token", credentials.token.get_secret_value())
+        return credentials
+
+    @cached_property
+    def model(self) -> tuple[ClaudeCodeOptions, RegisteredProvider]:
+        """The options of Claude Code, and the provider of its model."""
+        name = self.request.claude_code_block
+        block = load_claude_code(name) if name else None
+        options = self.request.claude_code_options(block.options() if block else None)
+        return options, model_provider(options, block)
+
+    def checks(self) -> list[Check]:
+        """Return all checks with their names, in the order in which a run would need what they check."""
+        return [
+            ("Claude Code", self._claude_code),
+            ("isolation of the agent", self._isolation),
+            ("Prefect API", self._prefect_api),
+            ("deployments", self._deployments),
+            ("run store", self._run_store),
+            ("AWS credentials", self._aws),
+            ("git token", self._git_token),
+            ("repository", self._repository),
+            ("right to push", self._right_to_push),
+            ("instructions", self._instructions),
+            ("model", self._model),
+        ]
+
+    def _claude_code(self) -> str:
+        process = subprocess.run([binary(), "--version"], capture_output=True, text=True, timeout=60, check=True)
+        return process.stdout.strip()
+
+    def _isolation(self) -> str:
+        with workspace() as directories:
+            if reason := directories.agent.missing_isolation:
+                raise Warned(f"{reason}. This affects only runs on this machine; in the image the agent is isolated")
+        return "the agent would run as a separate user"
+
+    def _prefect_api(self) -> str:
+        with prefect_api() as prefect:
+            return f"{api_url()}, version {prefect.api_version()}"
+
+    def _deployments(self) -> str:
+        _need_api()
+        names = []
+        with prefect_api() as prefect:
+            for name in dict.fromkeys((*deployed.names(), "implement/local")):
+                with suppress(ObjectNotFound):
+                    prefect.read_deployment_by_name(name)
+                    names.append(name)
+        if not names:
+            raise Warned(
+                "there are none: serve them with `python -m deployments.local.serve`, or deploy them to ECS with "
+                "`python -m deployments up`"
+            )
+        return ", ".join(names)
+
+    def _run_store(self) -> str:
+        _need_api()  # it stores the block; without one Prefect would start a temporary server
+        store, content = run_store(_PROBE).without_retries, b"written by python -m deployments doctor\n"
+        store.save(_PROBE, content)
+        if store.read(_PROBE) != content:
+            raise RunError(f"{store.location(_PROBE)} does not hold what was written to it")
+        with suppress(Exception):  # deletion may not be allowed, and a run does not need it
+            open_store("").delete(_PROBE)
+        return store.location("").rstrip("/").removesuffix(f"/{_PROBE}")
+
+    def _aws(self) -> str:
+        session = new_session(self.request.aws_region)
+        if session.get_credentials() is None:
+            needs_aws = (
+                self.request.provider == "bedrock"
+                or not self.request.git_credentials_block
+                or self.request.instructions_s3_uri is not None
+            )
+            if not needs_aws:
+                raise Skipped("there are none, and these parameters need none")
+            raise AwsCredentialsMissing("set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        identity = session.client("sts", config=client_config()).get_caller_identity()
+        return f"{identity['Arn']} in {self.request.aws_region}"
+
+    def _git_token(self) -> str:
+        source = self.request.git_credentials_block or self.request.git_credentials_secret_id
+        if not self.credentials.is_bound:
+            raise Warned(f"{source}, for {self.credentials.email}: {UNBOUND}")
+        return f"{source}, for {self.credentials.email}"
+
+    def _repository(self) -> str:
+        with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:
+            refs = self._remote(Path(folder)).refs()
+        default = refs.default_branch if refs.default_is_known else "not known"
+        return f"{self.request.repo_url}: {len(refs.branches)} branches, the default branch is {default}"
+
+    def _right_to_push(self) -> str:
+        with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:
+            self._remote(Path(folder)).check_push()
+        return "the token may push; a branch protection rule could still refuse a branch"
+
+    def _remote(self, trusted: Path) -> Remote:
+        if not self.has_repository:
+            raise Skipped("name the repository: --repo-url https://…")
+        try:
+            return Remote(self.request.repo_url, self.credentials, trusted)
+        except RunError as error:
+            if "credentials" in self.__dict__:
+                raise
+            raise Skipped(f"there is no git token for this check: {type(error).__name__}") from None
+
+    def _instructions(self) -> str:
+        uri = self.request.instructions_s3_uri
+        if uri is None:
+            raise Skipped("name instructions in S3: --instructions s3://…")
+        client = new_session(self.request.aws_region).client("s3", config=client_config(PARALLEL))
+        with workspace() as directories:
+            instructions = from_s3(directories, client, uri)
+        main = f"begins with {instructions.main}" if instructions.main else "there is no main file"
+        return f"{uri}: {len(instructions.files)} files, {main}"
+
+    def _model(self) -> str:
+        options, provider = self.model
+        path, headers, body = provider.smallest_request()
+        url = f"{provider.base_url}{path}"
+        signed = provider.signature("POST", url, "application/json", body)
+        response = httpx.post(
+            url,
+            content=body,
+            headers={**headers, "content-type": "application/json", **signed},
+            timeout=_MODEL_SECONDS,
+            verify=ca_certificates(),
+        )
+        model = f"{options.model_id} by {options.provider}"
+        if response.is_success:
+            return f"{model} replied"
+        raise RunError(f"{model} answered {response.status_code}: {_message(response)}")
+
+
+def _need_api() -> None:
+    try:
+        api_url()
+    except Refused:
+        raise Skipped("this check needs the Prefect API") from None
+
+
+def _message(response: httpx.Response) -> str:
+    """Return the provider's error message: Bedrock puts it at the top level, Anthropic below `error`."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.text[:500]
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    return str(error.get("message", "") or error.get("Message", "") or response.text)[:500]

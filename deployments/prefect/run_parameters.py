@@ -1,0 +1,90 @@
+"""Reads parameters of a run as a user types them, and checks them against the flow `implement`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from deployments.cli.errors import InvalidParameter
+from flows.errors import RunError
+from flows.parameters.fields import parameters_of
+from flows.parameters.implement import ImplementParameters, check_before_run
+
+_PARAMETERS: Final = {parameter.name: parameter for parameter in parameters_of(ImplementParameters)}
+
+
+def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Split each text at its first `=` into name and value; raise `InvalidParameter` if one is not NAME=VALUE."""
+    parts = [text.partition("=") for text in texts]
+    for name, equals, _ in parts:
+        if not name or not equals:
+            raise InvalidParameter(f"{option} {name!r} is not NAME=VALUE")
+    return {name: value for name, _, value in parts}
+
+
+def as_json(text: str) -> Any:  # noqa: ANN401 (any JSON)
+    """Parse a value as JSON; return the text itself if it is not JSON, as `prefect deployment run` does."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def apply_settings(parameters: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Return a copy of a run's parameters with the settings applied, after the same checks as at the start of a run.
+
+    Args:
+        parameters: The parameters of a run on the Prefect server.
+        settings: Texts of the form NAME=VALUE. A dot in a name selects a field of a group or of a JSON object, as in
+            `limits.max_turns=300`.
+
+    Raises:
+        InvalidParameter: A name is unknown, or a run with these parameters could not start.
+    """
+    result = deepcopy(dict(parameters))
+    for path, text in pairs(settings, "--set").items():
+        first, *rest = path.split(".")
+        _check_name(first, rest)
+        value = text if _PARAMETERS[first].value_type is str else as_json(text)  # 1234 is a text if it names a branch
+        if not rest:
+            result[first] = value
+            continue
+        default = {} if _PARAMETERS[first].group_model else deepcopy(_PARAMETERS[first].default)
+        _set_field(result.setdefault(first, default), rest, value, path)
+    check_parameters(result)
+    return result
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Raise `InvalidParameter` if the flow `implement` would refuse these parameters."""
+    if unknown := parameters.keys() - _PARAMETERS:
+        raise InvalidParameter(f"the flow has no parameter {min(unknown)!r}")
+    try:
+        check_before_run(parameters)
+    except RunError as error:
+        raise InvalidParameter(f"{type(error).__name__}: {error}") from None
+    except ValidationError as error:
+        details = error.errors()[0]
+        raise InvalidParameter(f"{'.'.join(str(part) for part in details['loc'])}: {details['msg']}") from None
+
+
+def _check_name(first: str, rest: Sequence[str]) -> None:
+    parameter = _PARAMETERS.get(first)
+    if parameter is None:
+        raise InvalidParameter(f"the flow has no parameter {first!r}: it has {', '.join(_PARAMETERS)}")
+    group = parameter.group_model
+    if group and rest and rest[0] not in group.model_fields:
+        raise InvalidParameter(f"{first} has no field {rest[0]!r}: it has {', '.join(group.model_fields)}")
+    if rest and not group and not isinstance(parameter.default, dict):
+        raise InvalidParameter(f"{first} has no fields: write {first}=VALUE")
+
+
+def _set_field(target: Any, path: Sequence[str], value: object, whole_path: str) -> None:  # noqa: ANN401 (any JSON)
+    *parents, last = path
+    for name in parents:
+        target = target.setdefault(name, {}) if isinstance(target, dict) else None
+    if not isinstance(target, dict):
+        raise InvalidParameter(f"{whole_path} names a field of a value that has no fields")
+    target[last] = value

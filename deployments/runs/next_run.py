@@ -1,0 +1,89 @@
+"""Executes a run again, with changed parameters: continues it from its saved state, or repeats it from the start."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import ObjectNotFound
+from prefect.states import AwaitingRetry
+
+from deployments.cli.errors import DeploymentMissing, InvalidParameter, RunsNotOver
+from deployments.prefect.run_parameters import apply_settings, pairs
+from deployments.runs.flow_runs import is_finished
+
+if TYPE_CHECKING:
+    from prefect.client.schemas import OrchestrationResult
+
+_FLOW: Final = "implement"
+_SAVED_WITH_THE_PLAN: Final = frozenset(
+    {"repo_url", "instructions", "instructions_s3_uri", "base_branch", "branch_name", "clone_depth"}
+)
+"""Parameters that no longer have an effect once a run has saved its plan."""
+
+
+def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
+    """Return a finished run of `implement` that has a deployment.
+
+    Raises:
+        InvalidParameter: The server does not know the run, or the run belongs to another flow.
+        RunsNotOver: The run is not finished.
+        DeploymentMissing: The run has no deployment, so nothing would execute it.
+    """
+    try:
+        flow_run = prefect.read_flow_run(UUID(flow_run_id))
+    except (ValueError, ObjectNotFound):
+        raise InvalidParameter(f"there is no flow run {flow_run_id!r} on this Prefect server") from None
+    flow_name = prefect.read_flow(flow_run.flow_id).name
+    if flow_name != _FLOW:
+        raise InvalidParameter(f"{flow_run.name} is a run of {flow_name}, not of {_FLOW}")
+    if not is_finished(flow_run):
+        raise RunsNotOver(f"{flow_run.name} is {flow_run.state_name}: wait until it ends, or cancel it first")
+    if flow_run.deployment_id is None:
+        raise DeploymentMissing(
+            f"{flow_run.name} was started without a deployment, so nothing would execute it: start it again the "
+            "way you first started it"
+        )
+    return flow_run
+
+
+def continue_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str]) -> None:
+    """Schedule a run to resume from its saved state, with changed parameters, as *Retry* in Prefect's UI does.
+
+    Raises:
+        InvalidParameter: The run is completed, a setting is invalid or has no effect on a started run, or the
+            server does not accept the new state.
+    """
+    if flow_run.state and flow_run.state.is_completed():
+        raise InvalidParameter(f"{flow_run.name} is completed, so there is nothing to continue: repeat it instead")
+    names = {path.partition(".")[0] for path in pairs(settings, "--set")}
+    if fixed := sorted(names & _SAVED_WITH_THE_PLAN):
+        raise InvalidParameter(
+            f"a continued run keeps its {', '.join(fixed)}: use `runs repeat` to change it, which starts a new run"
+        )
+    if settings:
+        prefect.update_flow_run(flow_run.id, parameters=apply_settings(flow_run.parameters, settings))
+    result: OrchestrationResult[Any] = prefect.set_flow_run_state(flow_run.id, AwaitingRetry())
+    if result.status is not SetStateStatus.ACCEPT:
+        reason = getattr(result.details, "reason", "") or result.status.value
+        raise InvalidParameter(f"the Prefect server did not schedule {flow_run.name} again: {reason}")
+
+
+def repeat_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str]) -> FlowRun:
+    """Start a new run of the same deployment with the same parameters, except for changed ones; return the new run.
+
+    Raises:
+        InvalidParameter: A setting is invalid.
+        DeploymentMissing: The run has no deployment, or its deployment was deleted.
+    """
+    parameters = apply_settings(flow_run.parameters, settings)
+    if flow_run.deployment_id is None:
+        raise DeploymentMissing(f"{flow_run.name} was started without a deployment")
+    try:
+        return prefect.create_flow_run_from_deployment(
+            flow_run.deployment_id, parameters=parameters, job_variables=flow_run.job_variables
+        )
+    except ObjectNotFound:
+        raise DeploymentMissing(f"the deployment of {flow_run.name} was deleted: deploy it again") from None

@@ -1,0 +1,30 @@
+"""Finds environment variables that look like a misspelt parameter variable, which a run would silently ignore."""
+
+from collections.abc import Mapping
+from difflib import SequenceMatcher
+from typing import Final
+
+from flows.parameters.fields import leaves_of
+from flows.parameters.implement import ImplementParameters
+
+_VARIABLES: Final = tuple(leaf.variable for leaf in leaves_of(ImplementParameters))
+_OTHER_PROGRAMS: Final = ("AWS_", "ANTHROPIC_", "CLAUDE_CODE_", "DISABLE_PROMPT_CACHING", "PREFECT_")
+"""Prefixes of variables that belong to other programs."""
+
+_COMMON_PREFIX_LENGTH: Final = 4
+_MIN_SIMILARITY: Final = 0.83
+
+
+def misspelt_variable(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the first name that looks misspelt and the variable that it probably stands for; None if none does."""
+    for name in sorted(environment):
+        if name in _VARIABLES or name.startswith(_OTHER_PROGRAMS):
+            continue
+        similar = [
+            variable for variable in _VARIABLES if variable[:_COMMON_PREFIX_LENGTH] == name[:_COMMON_PREFIX_LENGTH]
+        ]
+        ratios = ((SequenceMatcher(None, name, variable).ratio(), variable) for variable in similar)
+        similarity, nearest = max(ratios, default=(0, ""))
+        if similarity >= _MIN_SIMILARITY and nearest not in environment:
+            return name, nearest
+    return None

@@ -1,0 +1,36 @@
+"""The checks of `python -m flows` before it starts a run: of its variables, and of credentials in its environment."""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from flows.credential_values import check_environment, strip_environment
+from flows.parameters import environment as variables
+from flows.parameters.implement import check_before_run
+from flows.parameters.misspelling import misspelt_variable
+
+
+def checked_parameters(environment: MutableMapping[str, str]) -> dict[str, Any]:
+    """Return the flow's parameters; remove surrounding white space from the credentials, which Prefect reads later.
+
+    Raises:
+        InvalidVariable: A variable is missing, misspelt, or cannot be read.
+        RunError: A parameter or a credential is invalid; the first such error is raised.
+    """
+    if misspelling := misspelt_variable(environment):
+        name, correct_name = misspelling
+        raise variables.InvalidVariable(
+            f"{name} is not a variable of this program: set {correct_name}, or unset {name}"
+        )
+    parameters = variables.parameters(environment)
+    strip_environment(environment)
+    check_environment(environment)
+    return parameters
+
+
+def check_provider(parameters: Mapping[str, Any]) -> None:
+    """Raise an error if the model's credentials are missing, unless they are in a block on the Prefect server."""
+    from flows.model.providers import PROVIDERS  # noqa: PLC0415 (pydantic's secrets take a moment to import)
+
+    if not parameters.get("claude_code_block"):
+        options = check_before_run(parameters).claude_code_options()
+        PROVIDERS[options.provider].connect(None, options.aws_region, options.model_id)

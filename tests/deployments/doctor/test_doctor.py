@@ -1,0 +1,126 @@
+"""`python -m deployments doctor`: each check against a real server, in success and in failure."""
+
+import json
+import re
+
+import pytest
+
+from deployments.local.git_remote import GitFault
+from deployments.local.scripted_model import ModelFault
+from deployments.local.stack import GIT_EMAIL, GIT_TOKEN, LocalStack
+from tests.support.commands import SetUpCommand, set_up_command
+from tests.support.world import World
+
+
+@pytest.fixture
+def doctor(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> SetUpCommand:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", stack.aws_url)
+    return set_up_command(stack, "doctor")
+
+
+def results(output: str) -> dict[str, str]:
+    """Return the verdict and the text of each finding, by the name of its check."""
+    rows = re.findall(r"^(ok|warning|failed|skipped) +([\w ]+): (.*)$", output, re.MULTILINE)
+    return {name: f"{verdict}: {text}" for verdict, name, text in rows}
+
+
+def test_a_healthy_installation_passes_every_check(world: World, doctor: SetUpCommand) -> None:
+    uri = f"{world.instructions()}*"
+    output = doctor("--repo-url", world.repo_url, "--instructions", uri)
+    rows = results(output)
+    verdicts = {name: text.partition(":")[0] for name, text in rows.items()}
+    # The stack has no deployment, and its token is not bound to a repository.
+    assert {name for name, verdict in verdicts.items() if verdict != "ok"} <= {
+        "deployments",
+        "git token",
+        "isolation of the agent",
+    }
+    assert len(rows) == 12
+    assert "main" in rows["repository"]
+    assert "us.anthropic.claude-sonnet-5-5 by bedrock replied" in rows["model"]
+    assert "1 files, begins with main.md" in rows["instructions"]
+    assert "arn:aws" in rows["AWS credentials"]
+    assert world.branches() == {"main"}, "nothing is pushed"
+    assert GIT_TOKEN not in output
+    assert "can start" in output
+
+
+def test_without_a_repository_and_instructions_those_checks_are_skipped(
+    stack: LocalStack, doctor: SetUpCommand
+) -> None:
+    assert stack.prefect_api_url
+    rows = results(doctor())
+    for name in ("repository", "right to push", "instructions"):
+        assert rows[name].startswith("skipped"), name
+
+
+def test_the_anthropic_api_is_checked_too(world: World, doctor: SetUpCommand) -> None:
+    assert "claude-sonnet-5-5 by anthropic replied" in results(doctor("--set", "provider=anthropic"))["model"]
+    assert world.stack.model.asked[-1].path == "/v1/messages"
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "bedrock"])
+def test_the_error_message_of_the_provider_is_shown(world: World, doctor: SetUpCommand, provider: str) -> None:
+    world.script().faults.append(ModelFault(403, "You don't have access to the model with the specified model ID."))
+    output = doctor("--set", f"provider={provider}", status=1)
+    row = results(output)["model"]
+    assert row.startswith("failed")
+    assert "answered 403: You don't have access to the model" in row
+    assert "1 failed" in output
+
+
+def test_an_unknown_model_is_reported(world: World, doctor: SetUpCommand) -> None:
+    assert world.repo_url
+    row = results(doctor("--set", "claude_model_id=us.anthropic.claude-none", status=1))["model"]
+    assert "answered 400: The provided model identifier is invalid" in row
+
+
+def test_a_read_only_token_is_reported_before_a_run_costs_anything(world: World, doctor: SetUpCommand) -> None:
+    world.stack.git.faults.append(GitFault("git-receive-pack", 403))
+    rows = results(doctor("--repo-url", world.repo_url, status=1))
+    assert rows["repository"].startswith("ok")
+    assert rows["right to push"].startswith("failed: GitAuthFailed")
+
+
+@pytest.mark.parametrize(
+    ("secret", "name"),
+    [
+        ({"token": "wrong", "email": GIT_EMAIL}, "GitAuthFailed"),
+        ({"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": ["https://github.com/o/*"]}, "RepositoryNotAllowed"),
+    ],
+)
+def test_a_token_that_does_not_fit_the_repository_is_reported(
+    world: World, doctor: SetUpCommand, secret: dict[str, object], name: str
+) -> None:
+    world.stack.put_secret(json.dumps(secret), f"doctor/{world.name}")
+    arguments = ("--repo-url", world.repo_url, "--set", f"git_credentials_secret_id=doctor/{world.name}")
+    rows = results(doctor(*arguments, status=1))
+    assert rows["repository"].startswith(f"failed: {name}")
+    assert rows["right to push"].startswith(f"failed: {name}")
+
+
+def test_the_other_checks_run_after_one_has_failed(world: World, doctor: SetUpCommand) -> None:
+    output = doctor("--repo-url", world.repo_url, "--set", "git_credentials_secret_id=none/such", status=1)
+    rows = results(output)
+    assert rows["git token"].startswith("failed: SecretNotFound")
+    assert rows["repository"].startswith("skipped"), "it needs the token"
+    assert rows["model"].startswith("ok")
+
+
+def test_a_wrong_parameter_is_refused_before_any_check(stack: LocalStack, doctor: SetUpCommand) -> None:
+    assert stack.prefect_api_url
+    assert "InvalidRegion" in doctor("--set", "aws_region=moon", status=1)
+    assert "InvalidRepoUrl" in doctor("--repo-url", "git@github.com:o/r.git", status=1)
+    assert "has no parameter 'model'" in doctor("--set", "model=x", status=1)
+
+
+def test_missing_credentials_are_reported_with_the_variables_to_set(
+    world: World, doctor: SetUpCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.repo_url
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    rows = results(doctor(status=1))
+    assert rows["AWS credentials"].startswith("failed")
+    assert "AWS_PROFILE" in rows["AWS credentials"]
+    assert "AwsCredentialsMissing" in rows["model"]

@@ -1,0 +1,180 @@
+"""`python -m deployments runs continue` and `repeat`, on real runs of a served deployment."""
+
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deployments.local.scripted_model import Tool, Turn
+from deployments.local.served import run, served
+from deployments.local.stack import LocalStack
+from tests.support.commands import SetUpCommand, set_up_command
+from tests.support.world import World
+
+PROJECT = Path(__file__).parents[3]
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# All tests of this module share one served deployment.
+pytestmark = pytest.mark.xdist_group("next-run")
+
+Start = Callable[..., tuple[str, bool]]
+
+
+@pytest.fixture(scope="module")
+def runs_command(stack: LocalStack) -> SetUpCommand:
+    return set_up_command(stack, "runs")
+
+
+@pytest.fixture(scope="module")
+def start(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Return a function that starts a run with Prefect's command line and waits until it ends."""
+    folder = tmp_path_factory.mktemp("served")
+    environment = {
+        **os.environ,
+        **stack.environment(),
+        "PYTHONPATH": str(PROJECT),
+        "PREFECT_LOCAL_STORAGE_PATH": str(folder / "store"),
+    }
+    with served(environment) as server:
+        yield lambda **parameters: run(environment, server, **parameters)
+
+
+def flow_run(stack: LocalStack, flow_run_id: str) -> dict[str, object]:
+    response: dict[str, object] = httpx.get(f"{stack.prefect_api_url}/flow_runs/{flow_run_id}", trust_env=False).json()
+    return response
+
+
+def state_after_end(stack: LocalStack, flow_run_id: str) -> str:
+    """Wait until the run ends; return the name of its state, or the state's message if the run failed."""
+    deadline = time.monotonic() + 120
+    while flow_run(stack, flow_run_id)["state_type"] not in {"COMPLETED", "FAILED", "CRASHED"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    state = flow_run(stack, flow_run_id)["state"]
+    assert isinstance(state, dict)
+    return str(state["name"] if state["type"] == "COMPLETED" else state["message"])
+
+
+def report(stack: LocalStack, flow_run_id: str) -> str:
+    filters = {"flow_runs": {"id": {"any_": [flow_run_id]}}, "sort": "CREATED_DESC"}
+    artifacts = httpx.post(f"{stack.prefect_api_url}/artifacts/filter", json=filters, trust_env=False).json()
+    return next(str(artifact["data"]) for artifact in artifacts if (artifact["key"] or "").endswith("-report"))
+
+
+def advised_command(text: str, name: str) -> list[str]:
+    """Return the arguments after `python -m deployments runs` of the command that a report advises."""
+    [command] = re.findall(rf"`python -m deployments runs ({name} [^`]*)`", text)
+    return shlex.split(command)
+
+
+def write(path: str) -> Tool:
+    return Tool("Write", {"file_path": f"{{cwd}}/{path}", "content": "written\n"})
+
+
+def test_after_a_reached_limit_the_advised_command_continues_the_session_with_a_higher_limit(
+    world: World, start: Start, runs_command: SetUpCommand
+) -> None:
+    world.script(Turn("I write one.", (write("one.txt"),)), Turn("And two.", (write("two.txt"),)), Turn("Done."))
+    limits = {"max_budget_usd": 0.001}
+    flow_run_id, completed = start(
+        repo_url=world.repo_url, instructions="Write one and two", branch_name="limit", limits=limits
+    )
+    assert not completed
+    text = report(world.stack, flow_run_id)
+    assert "BudgetExceeded" in text
+    assert "keeps all parameters" in text
+    arguments = advised_command(text, "continue")
+    assert arguments == ["continue", flow_run_id, "--set", "limits.max_budget_usd=1"]
+    requests_before = len(world.stack.model.asked)
+    assert flow_run_id in runs_command(*arguments)
+    assert state_after_end(world.stack, flow_run_id) == "Completed"
+    assert world.content("limit", "one.txt") + world.content("limit", "two.txt") == "writtenwritten"
+    resumed = world.stack.model.asked[requests_before].body.decode()
+    assert "I write one." in resumed, "the same session"
+    assert len(world.stack.model.asked) - requests_before <= 3, "finished work is not paid for again"
+
+
+def test_after_a_denied_tool_the_advised_command_allows_it(
+    world: World, start: Start, runs_command: SetUpCommand
+) -> None:
+    world.script(
+        Turn("I write.", (write(".npmrc"),)),
+        Turn("Write was denied."),
+        Turn("Again.", (write(".npmrc"),)),
+        Turn("Done."),
+    )
+    flow_run_id, completed = start(repo_url=world.repo_url, instructions="Write .npmrc", branch_name="denied")
+    assert not completed
+    text = report(world.stack, flow_run_id)
+    assert "AgentDenied" in text
+    runs_command(*advised_command(text, "continue"))
+    assert state_after_end(world.stack, flow_run_id) == "Completed"
+    assert world.content("denied", ".npmrc") == "written"
+
+
+def test_a_repeated_run_has_all_parameters_of_the_first_run(
+    world: World, start: Start, runs_command: SetUpCommand
+) -> None:
+    instructions = 'Say "hello", isn\'t it\nin `hello.txt`'
+    world.script(Turn("I see nothing to do."))
+    flow_run_id, completed = start(
+        repo_url=world.repo_url, instructions=instructions, branch_name="again", commit_message="A greeting"
+    )
+    assert completed
+    arguments = advised_command(report(world.stack, flow_run_id), "repeat")
+    world.script()
+    output = runs_command(*arguments, "--set", "branch_name=1234", "--set", "limits.max_turns=7")
+    [new_id] = set(ID.findall(output)) - {flow_run_id}
+    assert state_after_end(world.stack, new_id) == "Completed"
+    assert world.content("1234", "hello.txt") == "hello"
+    assert "A greeting" in world.git("log", "-1", "--format=%B", "1234")
+    parameters = flow_run(world.stack, new_id)["parameters"]
+    assert isinstance(parameters, dict)
+    assert parameters["instructions"] == instructions
+    assert parameters["branch_name"] == "1234"
+    assert parameters["limits"] == {"max_turns": 7}
+    for wrong_arguments, message in (
+        (("continue", new_id), "is completed, so there is nothing to continue"),
+        (("repeat", new_id, "--set", "limits.max_turn=7"), "limits has no field 'max_turn'"),
+        (("repeat", new_id, "--set", "branch=x"), "the flow has no parameter 'branch'"),
+        (("repeat", new_id, "--set", "repo_url.x=1"), "repo_url has no fields"),
+        (("repeat", new_id, "--set", "branch_name"), "is not NAME=VALUE"),
+        (("repeat", new_id, "--set", "branch_name=.."), "InvalidBranchName"),
+        (("repeat", new_id, "--set", "limits.max_turns=-1"), "limits.max_turns"),
+        (
+            ("repeat", new_id, "--set", "claude_settings.permissions.allow.x=1"),
+            "names a field of a value that has no fields",
+        ),
+    ):
+        refusal = " ".join(runs_command(*wrong_arguments, status=1).split())
+        assert message in refusal
+        assert "InvalidParameter" in refusal
+
+
+def test_a_continued_run_keeps_the_parameters_of_its_saved_plan(
+    world: World, start: Start, runs_command: SetUpCommand
+) -> None:
+    flow_run_id, completed = start(repo_url=f"{world.repo_url}x", instructions="Say hello")
+    assert not completed
+    for name in ("repo_url", "instructions", "branch_name"):
+        refusal = " ".join(runs_command("continue", flow_run_id, "--set", f"{name}=x", status=1).split())
+        assert f"a continued run keeps its {name}" in refusal
+
+
+@pytest.mark.parametrize("flow_run_id", ["x", "00000000-0000-0000-0000-000000000000"])
+def test_an_unknown_run_is_refused(runs_command: SetUpCommand, flow_run_id: str) -> None:
+    assert "there is no flow run" in runs_command("continue", flow_run_id, status=1)
+
+
+def test_a_run_without_a_deployment_is_refused(
+    run: Callable[..., "object"], world: World, runs_command: SetUpCommand
+) -> None:
+    world.script(Turn("I see nothing to do."))
+    flow_run_id = run().id  # type: ignore[attr-defined]
+    refusal = runs_command("repeat", flow_run_id, status=1)
+    assert "DeploymentMissing" in refusal
