@@ -105,14 +105,6 @@ def test_the_report_of_a_delivery_has_the_place_of_the_work_and_its_cost(row: st
     assert row in render_report(DELIVERED).splitlines()
 
 
-def test_it_says_how_to_go_on_with_the_branch() -> None:
-    command = "prefect deployment run implement/ecs \\\n  -p repo_url=https://github.com/o/r.git"
-    assert command in render_report(DELIVERED)
-    assert "  -p branch_name=feature/x\n" in render_report(DELIVERED)
-    assert command in render_report(NOTHING)
-    assert "branch_name" not in render_report(NOTHING)
-
-
 def test_an_unknown_host_gets_only_the_link_to_the_repository() -> None:
     text = report_with(DELIVERED, repo_url=RepoUrl.parse("https://git.example.com/o/r.git"))
     assert text.count("](<") == 1
@@ -128,29 +120,18 @@ def test_the_report_of_a_run_without_changes_has_no_diff() -> None:
     assert "## Diff" not in text
 
 
-def test_a_failure_says_what_happened_what_is_kept_and_what_to_do() -> None:
+def test_the_report_of_a_failure_has_its_message_and_the_saved_files() -> None:
     text = render_report(STOPPED)
     assert "> the change touches CI: set policy.allow\\_ci\\_changes if that is wanted" in text
     assert f"`git fetch {BUNDLE} feature/x && git show FETCH_HEAD`" in text
-    assert (
-        f"prefect deployment run deliver/ecs -p flow_run_id={RUN_ID} -p 'policy={{\"allow_ci_changes\": true}}'" in text
-    )
-    assert "*Retry*" not in text, "the policy would stop it again"
     assert f"- `{BUNDLE}`" in text
     assert "/tree/" not in text, "the branch was not pushed"
     assert "+hello" in text
 
 
-def test_a_failure_that_may_pass_says_where_to_retry() -> None:
-    text = report_with(STOPPED, error=errors.RemoteUnavailable("the remote did not answer"))
-    assert "*Retry* on this run's page goes on where it stopped" in text
-    assert f"`prefect deployment run deliver/ecs -p flow_run_id={RUN_ID}`" in text
-
-
-def test_a_failure_before_the_start_says_so_without_what_is_not_known() -> None:
+def test_the_report_of_a_refused_run_leaves_out_what_is_unknown() -> None:
     text = render_report(REFUSED)
     assert "> repo\\_url 'x' is not an https URL" in text
-    assert "To begin anew" in text
     for part in ("Retry", "## Files", "## Diff", "## Steps", "## Saved files", "| Branch", "deliver"):
         assert part not in text
 
@@ -219,15 +200,11 @@ def test_a_report_of_any_text_has_the_same_structure_and_can_be_encoded_as_utf_8
     assert [token.tag for token in top_level if token.type == "heading_open"] == ["h1"] + ["h2"] * 7
 
 
-def test_one_that_was_interrupted_says_so_and_how_it_goes_on() -> None:
+def test_the_report_of_an_interrupted_run_has_no_error_message() -> None:
     report = render_report(CANCELLED)
     assert (CANCELLED.outcome, title(CANCELLED), headline(CANCELLED)) == ("interrupted", "Interrupted", "Interrupted")
     assert report.startswith("# Interrupted\n")
     assert "not for people" not in report
-    assert f"-p flow_run_id={RUN_ID}" in report
-    assert "*Retry*" in report
-    assert "wrong" not in report
-    assert "mended" not in report
     assert not CANCELLED.links.branch
 
 

@@ -38,7 +38,7 @@ def test_ctrl_c_ends_the_agent_and_the_last_message_says_where_its_work_is_saved
         person.press(b"\x03")
         assert person.wait_for_exit() == 130
     assert "Traceback" not in person.seen
-    location = re.search(r"what it had changed, if anything, is in (\S+?):", person.seen)
+    location = re.search(r"Its changes, if any, are saved in (\S+?):", person.seen)
     assert location
     assert (Path(location[1]) / "change.bundle").exists()
 
@@ -96,6 +96,6 @@ def test_ctrl_c_does_not_stop_the_runs_own_prefect_server_too_early(world: World
         person.wait_for("runs echo half", 120)
         person.press(b"\x03")
         assert person.wait_for_exit() == 130
-    assert "what it had changed, if anything, is in" in person.seen.splitlines()[-1]
+    assert "Its changes, if any, are saved in" in person.seen.splitlines()[-1]
     assert "Traceback" not in person.seen
     assert "Connect" not in person.seen

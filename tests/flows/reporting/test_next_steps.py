@@ -1,0 +1,112 @@
+"""The next steps in a report: each command is complete, and no advice would fail for the same reason again."""
+
+import dataclasses
+import json
+import shlex
+
+import pytest
+
+from flows import errors
+from flows.outcome.summary import RunSummary
+from flows.parameters.addresses import RepoUrl
+from flows.parameters.limits import Limits
+from flows.reporting.next_steps import advice
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change, FileChange
+from flows.state.agent_report import AgentReport
+
+CHECKOUT = Checkout("feature/it's", "main", "b" * 40, "")
+AGENT = AgentReport("Done.", 3, 0.5, 61.25, "session", {}, ())
+BUNDLE = "s3://results/claude-code-headless/run/change.bundle"
+DELIVERED = RunSummary(
+    flow_run_id="id",
+    deployment="ecs",
+    repo_url=RepoUrl.parse("https://github.com/o/r.git"),
+    checkout=CHECKOUT,
+    change=Change("c" * 40, CHECKOUT, (FileChange("a.py", 10, 2),)),
+    agent=AGENT,
+)
+SAVED = {"change.bundle": BUNDLE, "plan": "s3://results/plan"}
+CONTINUE = "python -m deployments runs continue id"
+REPEAT = "python -m deployments runs repeat id"
+
+
+def advice_for(error: BaseException | None = None, **fields: object) -> str:
+    return "\n".join(advice(dataclasses.replace(DELIVERED, error=error, **fields)))  # type: ignore[arg-type]
+
+
+def parameters_of_command(text: str, start: str) -> dict[str, object]:
+    """Return the parameters that a shell would pass to the advised command."""
+    command = next(part for part in text.replace("```sh", "`").replace("```", "`").split("`") if start in part)
+    words = shlex.split(command)
+    parameters: dict[str, object] = json.loads(words[words.index("--params") + 1])
+    return parameters
+
+
+def test_after_a_delivery_a_new_run_continues_the_branch() -> None:
+    text = advice_for()
+    assert parameters_of_command(text, "prefect deployment run implement/ecs") == {
+        "repo_url": "https://github.com/o/r.git",
+        "branch_name": "feature/it's",
+        "instructions": "…",
+    }
+
+
+def test_if_nothing_changed_the_run_can_be_repeated() -> None:
+    text = advice_for(change=Change("", CHECKOUT))
+    assert REPEAT in text
+    assert "instructions" in text
+
+
+def test_a_change_that_a_policy_refused_is_delivered_with_the_policy_that_allows_it() -> None:
+    error = errors.CiFilesChanged("the change touches CI: set policy.allow_ci_changes if that is wanted")
+    text = advice_for(error, saved_files=SAVED)
+    assert parameters_of_command(text, "prefect deployment run deliver/ecs") == {
+        "flow_run_id": "id",
+        "policy": {"allow_ci_changes": True},
+    }
+    assert "*Retry*" not in text, "the policy would refuse it again"
+    assert CONTINUE not in text
+    assert f"git fetch {BUNDLE}" in text
+
+
+@pytest.mark.parametrize(
+    "error", [errors.RemoteUnavailable("no answer"), errors.AgentCrashed("exit status 1"), KeyboardInterrupt()]
+)
+def test_an_error_that_can_pass_offers_to_retry_and_to_deliver(error: BaseException) -> None:
+    text = advice_for(error, saved_files=SAVED)
+    assert "*Retry* on this run's page" in text
+    assert f"`{CONTINUE}`" in text
+    assert parameters_of_command(text, "prefect deployment run deliver/ecs") == {"flow_run_id": "id"}
+
+
+@pytest.mark.parametrize(
+    ("error", "setting"),
+    [
+        (errors.BudgetExceeded("spent"), "limits.max_budget_usd=43"),
+        (errors.TurnLimitReached("used"), "limits.max_turns=400"),
+        (errors.AgentTimeout("timed out"), "limits.agent_timeout_seconds=14400"),
+        (errors.AgentStalled("silent"), "limits.stall_timeout_seconds=1800"),
+        (errors.AgentDenied("denied"), "'claude_settings.permissions.defaultMode=\"bypassPermissions\"'"),
+    ],
+)
+def test_an_error_that_only_another_parameter_helps_names_it(error: errors.RunError, setting: str) -> None:
+    agent = dataclasses.replace(AGENT, cost_usd=22.5)
+    text = advice_for(error, saved_files=SAVED, agent=agent, limits=Limits())
+    assert f"`{CONTINUE} --set {setting}`" in text
+    assert "*Retry* on this run's page keeps all parameters" in text
+
+
+def test_before_the_plan_is_saved_a_run_can_only_be_repeated() -> None:
+    text = advice_for(errors.InvalidRepoUrl("not a URL"), saved_files={}, change=None, checkout=None, repo_url=None)
+    assert REPEAT in text
+    for words in ("continue", "deliver", "*Retry*"):
+        assert words not in text
+
+
+def test_a_run_without_a_deployment_gets_no_command_that_needs_one() -> None:
+    text = advice_for(errors.AgentCrashed("exit status 1"), saved_files=SAVED, deployment="")
+    assert "deployments runs" not in text
+    assert "*Retry*" not in text
+    assert "deliver/local" in text
+    assert "start the run again the way you first started it" in text
