@@ -55,9 +55,10 @@ def sampled_argv() -> Iterator[set[bytes]]:
 
     def sample() -> None:
         while not finished.is_set():
-            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            # glob("/proc/[0-9]*/cmdline") would raise an error if a process ends while it looks.
+            for process in [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]:
                 try:
-                    seen.add(entry.read_bytes())
+                    seen.add((process / "cmdline").read_bytes())
                 except OSError:
                     continue
             time.sleep(0.005)
