@@ -11,6 +11,7 @@ from types import ModuleType
 import click
 import pytest
 import typer
+from pydantic import BaseModel
 
 from deployments.__main__ import app
 from deployments.cli import errors as set_up_errors
@@ -136,7 +137,8 @@ def parse_set_up_command(words: list[str]) -> None:
 def check_parameters_of_run(words: list[str]) -> None:
     """Check that a deployment's flow has the parameters that a documented run sets."""
     deployment, *options = words
-    model = {"implement": ImplementParameters, "deliver": DeliverParameters}[deployment.partition("/")[0]]
+    models: dict[str, type[BaseModel]] = {"implement": ImplementParameters, "deliver": DeliverParameters}
+    model = models[deployment.partition("/")[0]]
     for option, value in zip(options[::2], options[1::2], strict=False):
         assert option in {"-p", "--params", "--watch"}, option
         names = {value.partition("=")[0]} if option == "-p" else set(json.loads(value))
