@@ -67,7 +67,8 @@ def test_the_report_of_a_change_that_the_policy_stopped_names_the_next_steps(
     report = stopped_run.artifact()
     assert report.startswith("# Failed: CiFilesChanged")
     assert f"git fetch {stopped_run.saved_file('change.bundle')} the-branch" in report
-    assert f"-p flow_run_id={stopped_run.id} -p 'policy={{\"allow_ci_changes\": true}}'" in report
+    parameters = f'{{"flow_run_id": "{stopped_run.id}", "policy": {{"allow_ci_changes": true}}}}'
+    assert f"prefect deployment run deliver/local --params '{parameters}'" in report
     assert "+x" in report
     assert "| push | Failed |" in report
     assert stopped_run.saved_file("report.md").read_text() == report
@@ -81,7 +82,7 @@ def test_the_report_of_an_agent_that_ran_out_of_turns_shows_its_work(world: Worl
     report = stopped_run.artifact()
     assert "`steps.txt` | +3 |" in report
     assert "| Turns, cost, time | 4, $" in report
-    assert "*Retry*" in report
+    assert "start the run again the way you first started it" in report, "it has no deployment"
 
 
 @pytest.mark.parametrize(
