@@ -220,6 +220,10 @@ class AgentRepoInvalid(RunError):
     """The agent left a work tree from which git cannot take a change."""
 
 
+class WorkLeftAside(RunError):
+    """The work tree is unchanged, and the agent left work in other places, such as branches or the stash."""
+
+
 # The content of the change.
 
 

@@ -9,7 +9,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryFile
+from typing import IO, Final
 
 from flows.errors import disk_full_error
 from flows.repository.agent_git import work_tree_command
@@ -29,6 +30,7 @@ from flows.sandbox.workspace import Workspace
 
 _NO_COMMIT: Final = re.compile(r"error: '(.+?)/?' does not have a commit checked out")
 _MAX_NESTED: Final = 200
+_NO_MODE: Final = "000000"
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _END_SECTION: Final = r"printf '\000\000\000'"
 _MAKE_READABLE: Final = r"""
@@ -105,8 +107,8 @@ class _Committer:
     def commit(self) -> Commit:
         work_tree, index = self.workspace.work_tree, self.repository / "index"
         changes, without_commit, tree = self._add(work_tree, index, compare_with=self.base)
-        edits = [*self._include_nested("", work_tree, changes, without_commit), *self._restore_untouched(changes)]
-        if edits:
+        edits = self._include_nested("", work_tree, changes, without_commit)
+        if self._restore_untouched(changes) or edits:
             script = [*edits, *self._commit_commands(work_tree)]
             tree = self._check(self._run(script, index)).text.split("\n")[-1]
         return Commit(tree, tuple(self.nested), self.submodules)
@@ -184,15 +186,32 @@ class _Committer:
         result = self._run([self._git(work_tree, *show)], self.repository / "index")
         return {row.partition("\n")[2] for row in result.text.split("\0") if row} if result.status == 0 else set()
 
-    def _restore_untouched(self, changes: Mapping[str, Entry]) -> list[str]:
-        """Return commands that restore files of the base which nobody touched, and git would store differently now."""
+    def _restore_untouched(self, changes: Mapping[str, Entry]) -> bool:
+        """Restore files of the base in the index if nobody changed them; return whether there were any.
+
+        git would store some of them differently now, and a sparse checkout removes files without deleting them.
+        """
         normalized = normalized_entries(self.workspace)
-        untouched = [path for path, entry in changes.items() if normalized.get(path) == entry]
-        edits = []
-        for path, entry in base_entries(self.workspace, self.base, untouched).items():
-            info = f"{entry.mode},{entry.blob},{path}"
-            edits.append(self._git(self.workspace.work_tree, "update-index", "--add", "--cacheinfo", info))
-        return edits
+        untouched = {path for path, entry in changes.items() if normalized.get(path) == entry}
+        if deleted := {path for path, entry in changes.items() if entry.mode == _NO_MODE}:
+            untouched |= deleted & self._sparse_paths()
+        if not untouched:
+            return False
+        entries = base_entries(self.workspace, self.base, untouched)
+        with TemporaryFile() as rows:
+            for path, entry in entries.items():
+                rows.write(f"{entry.mode} {entry.blob}\t{path}\0".encode("utf-8", "surrogateescape"))
+            rows.seek(0)
+            update = self._git(self.workspace.work_tree, "update-index", "-z", "--index-info")
+            self._check(self._run([update], self.repository / "index", stdin=rows))
+        return True
+
+    def _sparse_paths(self) -> set[str]:
+        """Return the paths that the agent's own index leaves out of the work tree."""
+        show = shlex.join([*work_tree_command(self.workspace), "ls-files", "-v", "-z"])
+        result = self._run([show], self.workspace.work_tree / ".git" / "index")
+        rows = result.text.split("\0") if result.status == 0 else []
+        return {row[2:] for row in rows if row.startswith("S ")}
 
     def _commit_commands(self, work_tree: Path) -> tuple[str, ...]:
         identity = ("-c", "user.name=agent", "-c", "user.email=agent@localhost")
@@ -207,12 +226,13 @@ class _Committer:
     def _git(self, work_tree: Path, *arguments: str) -> str:
         return shlex.join([*work_tree_command(self.workspace, self.repository, work_tree), *arguments])
 
-    def _run(self, script: Sequence[str], index: Path) -> CommandResult:
+    def _run(self, script: Sequence[str], index: Path, stdin: IO[bytes] | None = None) -> CommandResult:
         variables = {**isolated_environment(self.workspace.agent_variables), **self.environment}
         return commands.run(
             self.workspace,
             ["sh", "-c", "\n".join(["set -e", *script])],
             environment={**variables, "GIT_INDEX_FILE": str(index)},
+            stdin=stdin,
             beside_agent=self.beside_agent,
         )
 

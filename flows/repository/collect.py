@@ -218,6 +218,9 @@ def restore_change(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
         file.write(bundle)
         file.flush()
         ref = f"refs/heads/{checkout.branch}"
+        heads = run_git(["bundle", "list-heads", file.name], git_dir=git_dir).text.splitlines()
+        if not any(head.endswith(f" {ref}") for head in heads):
+            return Change("", checkout)  # the bundle has only work that was left aside
         safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
         arguments = ["fetch", "--no-write-fetch-head", "--quiet", "--update-head-ok", file.name, f"+{ref}:{ref}"]
         run_git(arguments, config=safe, git_dir=git_dir)

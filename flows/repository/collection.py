@@ -104,14 +104,10 @@ def parse_raw_diff(output: bytes) -> dict[str, Entry]:
 
 def base_entries(workspace: Workspace, base: str, paths: Iterable[str]) -> dict[str, Entry]:
     """Return the entries of a commit in `clean.git` for some paths."""
-    entries: dict[str, Entry] = {}
-    for path in paths:
-        listing = run_git(["--literal-pathspecs", "ls-tree", "-z", base, "--", path], git_dir=workspace.clean_git).text
-        header, tab, _ = listing.partition("\t")
-        if tab:
-            mode, _, blob = header.split(" ")
-            entries[path] = Entry(mode, blob)
-    return entries
+    listing = run_git(["ls-tree", "-r", "-z", base], git_dir=workspace.clean_git).text.split("\0")
+    rows = (row.partition("\t") for row in listing if row)
+    entries = {path: header.split(" ") for header, _, path in rows}
+    return {path: Entry(entries[path][0], entries[path][2]) for path in paths if path in entries}
 
 
 def _saved_index(workspace: Workspace) -> Path:

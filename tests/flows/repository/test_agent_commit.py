@@ -47,12 +47,13 @@ def base(directories: Workspace) -> str:
 
 def as_agent(directories: Workspace, script: str) -> None:
     line = ["sh", "-c", f"cd {directories.work_tree} && {script}"]
-    commands.check(commands.run(directories, line, beside_agent=True), "act as the agent")
+    identity = {f"GIT_{role}_{key}": "a@b" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    commands.check(commands.run(directories, line, environment=identity, beside_agent=True), "act as the agent")
 
 
-def commit(directories: Workspace, **options: bool) -> Commit:
+def commit(directories: Workspace, *, despite_faults: bool = False) -> Commit:
     repository = create_repository(directories, "collection.git")
-    return commit_work_tree(directories, repository, base(directories), REF, **options)
+    return commit_work_tree(directories, repository, base(directories), REF, despite_faults=despite_faults)
 
 
 def in_collection(directories: Workspace, *arguments: str) -> str:
@@ -86,7 +87,7 @@ def test_the_commit_is_on_top_of_the_base_and_holds_every_change(directories: Wo
         "git update-index --assume-unchanged 1.txt; echo changed > 1.txt",
         "echo changed > 1.txt; mkdir .git/info; echo 1.txt >> .git/info/exclude; git rm -q --cached 1.txt",
         "echo changed > 1.txt; git config core.worktree /; git config core.bare true",
-        "git sparse-checkout set --no-cone 2.txt; echo changed > 1.txt;",
+        "git sparse-checkout set --no-cone 1.txt; echo changed > 1.txt",
         "echo changed > 1.txt; mkdir .git/info; echo '* filter=f' > .git/info/attributes; git config filter.f.clean id",
         "echo changed > 1.txt; rm -f .git/index; echo damaged > .git/index",
         "echo changed > 1.txt; git config core.autocrlf input; git config core.safecrlf true",
