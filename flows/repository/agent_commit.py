@@ -31,6 +31,8 @@ from flows.sandbox.workspace import Workspace
 _NO_COMMIT: Final = re.compile(r"error: '(.+?)/?' does not have a commit checked out")
 _MAX_NESTED: Final = 200
 _NO_MODE: Final = "000000"
+_PLAIN_FILE: Final = "100644"
+_PROGRAM: Final = "100755"
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _END_SECTION: Final = r"printf '\000\000\000'"
 _MAKE_READABLE: Final = r"""
@@ -108,7 +110,9 @@ class _Committer:
         work_tree, index = self.workspace.work_tree, self.repository / "index"
         changes, without_commit, tree = self._add(work_tree, index, compare_with=self.base)
         edits = self._include_nested("", work_tree, changes, without_commit)
-        if self._restore_untouched(changes) or edits:
+        corrections = {**self._untouched(changes), **self._committed_modes(changes)}
+        if corrections or edits:
+            self._correct(corrections)
             script = [*edits, *self._commit_commands(work_tree)]
             tree = self._check(self._run(script, index)).text.split("\n")[-1]
         return Commit(tree, tuple(self.nested), self.submodules)
@@ -186,8 +190,8 @@ class _Committer:
         result = self._run([self._git(work_tree, *show)], self.repository / "index")
         return {row.partition("\n")[2] for row in result.text.split("\0") if row} if result.status == 0 else set()
 
-    def _restore_untouched(self, changes: Mapping[str, Entry]) -> bool:
-        """Restore files of the base in the index if nobody changed them; return whether there were any.
+    def _untouched(self, changes: Mapping[str, Entry]) -> dict[str, Entry]:
+        """Return the base's entries of changed files that nobody changed.
 
         git would store some of them differently now, and a sparse checkout removes files without deleting them.
         """
@@ -195,16 +199,35 @@ class _Committer:
         untouched = {path for path, entry in changes.items() if normalized.get(path) == entry}
         if deleted := {path for path, entry in changes.items() if entry.mode == _NO_MODE}:
             untouched |= deleted & self._sparse_paths()
-        if not untouched:
-            return False
-        entries = base_entries(self.workspace, self.base, untouched)
+        return base_entries(self.workspace, self.base, untouched) if untouched else {}
+
+    def _committed_modes(self, changes: Mapping[str, Entry]) -> dict[str, Entry]:
+        """Return the entries of new files that the agent committed as programs, although the file is none on the disk.
+
+        `git update-index --chmod=+x` does that.
+        """
+        plain = {path: entry for path, entry in changes.items() if entry.mode == _PLAIN_FILE}
+        if not plain or self.beside_agent:
+            return {}
+        show = shlex.join([*work_tree_command(self.workspace), "ls-tree", "-r", "-z", "HEAD"])
+        result = self._run([show], self.repository / "index")
+        rows = (row.partition("\t") for row in result.text.split("\0") if row) if result.status == 0 else ()
+        committed = {path: header.split(" ") for header, _, path in rows}
+        return {
+            path: Entry(_PROGRAM, entry.blob)
+            for path, entry in plain.items()
+            if path in committed and committed[path][::2] == [_PROGRAM, entry.blob]
+        }
+
+    def _correct(self, entries: Mapping[str, Entry]) -> None:
+        if not entries:
+            return
         with TemporaryFile() as rows:
             for path, entry in entries.items():
                 rows.write(f"{entry.mode} {entry.blob}\t{path}\0".encode("utf-8", "surrogateescape"))
             rows.seek(0)
             update = self._git(self.workspace.work_tree, "update-index", "-z", "--index-info")
             self._check(self._run([update], self.repository / "index", stdin=rows))
-        return True
 
     def _sparse_paths(self) -> set[str]:
         """Return the paths that the agent's own index leaves out of the work tree."""

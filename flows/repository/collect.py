@@ -16,7 +16,7 @@ from flows.errors import GitFailed
 from flows.repository.agent_commit import Commit, commit_work_tree, make_readable
 from flows.repository.agent_git import git_as_agent
 from flows.repository.clone import Checkout
-from flows.repository.collection import create_repository
+from flows.repository.collection import create_repository, exclude_environments
 from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.ignored_files import ExcludedFiles, find_excluded_files
 from flows.repository.left_aside import FoundWork, LeftAside, find_work
@@ -86,6 +86,7 @@ def collect(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) 
         make_readable(workspace)
         try:
             repository = create_repository(workspace, _REPOSITORY)
+            exclude_environments(workspace, repository)
             commit = commit_work_tree(workspace, repository, base, _RESULT_REF)
             work = find_work(workspace, repository, checkout, commit)
             excluded = find_excluded_files(workspace, repository, base)

@@ -6,14 +6,18 @@ checkout, in a repository with a configuration of this side. That repository bor
 the base. The timestamps in the saved index tell git which files are untouched, so that it reads only the others.
 """
 
+import re
+import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.git_commands import run_git
+from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
 
 BUILD_FOLDERS: Final = (
@@ -22,6 +26,7 @@ BUILD_FOLDERS: Final = (
 )  # fmt: skip
 """Folders that tools fill. Files in them are part of a change only if the repository tracks them."""
 
+_MARKER_DEPTH: Final = 5
 SUBMODULE: Final = "160000"
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 SECTION_END: Final = b"\0\0\0"
@@ -87,6 +92,24 @@ def create_repository(workspace: Workspace, name: str) -> Path:
             shutil.copyfile(source, repository / target)
     workspace.agent.give(repository)
     return repository
+
+
+def exclude_environments(workspace: Workspace, repository: Path) -> None:
+    """Leave folders out of the collection that say themselves that a tool fills them, whatever their name.
+
+    A Python environment has the file pyvenv.cfg (PEP 405), and a cache the file CACHEDIR.TAG
+    (https://bford.info/cachedir/). Files in them that the repository tracks still count.
+    """
+    names = ["-name", "pyvenv.cfg", "-o", "-name", "CACHEDIR.TAG"]
+    find = ["find", str(workspace.work_tree), "-maxdepth", str(_MARKER_DEPTH), "(", *names, ")", "-print0"]
+    output = commands.run(workspace, find).stdout.decode("utf-8", "surrogateescape")
+    folders = {Path(path).parent.relative_to(workspace.work_tree) for path in output.split("\0") if path}
+    patterns = [re.sub(r"([\\*?\[])", r"\\\1", f"/{folder}/\n") for folder in folders if folder != Path()]
+    script = f"cat >> {shlex.quote(str(repository / 'info' / 'exclude'))}"
+    with TemporaryFile() as rows:
+        rows.write("".join(patterns).encode("utf-8", "surrogateescape"))
+        rows.seek(0)
+        commands.run(workspace, ["sh", "-c", script], stdin=rows)
 
 
 def parse_stage(output: bytes) -> dict[str, Entry]:

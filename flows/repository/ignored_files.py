@@ -42,7 +42,7 @@ def find_excluded_files(workspace: Workspace, repository: Path, base: str) -> Ex
     ignored, build_folders = _paths(first), _paths(second)
     wanted = sorted(path for path in ignored if not _is_cache(workspace.work_tree, path))
     return ExcludedFiles(
-        ignored=(_save(workspace, repository, base, wanted),) if wanted else (),
+        ignored=_save(workspace, repository, base, wanted) if wanted else (),
         build_folders=tuple(sorted(build_folders - ignored)),
     )
 
@@ -60,7 +60,7 @@ def _is_cache(work_tree: Path, path: str) -> bool:
     )
 
 
-def _save(workspace: Workspace, repository: Path, base: str, entries: list[str]) -> LeftAside:
+def _save(workspace: Workspace, repository: Path, base: str, entries: list[str]) -> tuple[LeftAside, ...]:
     """Commit the ignored files, as long as they are few and small; name all of the first ones."""
     git = work_tree_command(workspace, repository)
     listing = [*git, "ls-files", "--others", "--ignored", "--exclude-per-directory=.gitignore", "-z", "--"]
@@ -69,19 +69,21 @@ def _save(workspace: Workspace, repository: Path, base: str, entries: list[str])
     files = [path for path in files if not _is_cache(workspace.work_tree, path)]
     place = "files that the repository ignores"
     size = sum(_size(workspace.work_tree / path) for path in files[: _MAX_FILES + 1])
-    if not files or len(files) > _MAX_FILES or size > _MAX_BYTES:
-        return LeftAside(place, is_ignored=True, paths=tuple(files[:_MAX_FILES] or entries[:_MAX_FILES]))
+    if not files:
+        return ()
+    if len(files) > _MAX_FILES or size > _MAX_BYTES:
+        return (LeftAside(place, is_ignored=True, paths=tuple(files[:_MAX_FILES])),)
     index = repository / "ignored.index"
     add = shlex.join([*git, "update-index", "--add", "--", *files])
     identity = shlex.join([*git, "-c", "user.name=agent", "-c", "user.email=a@b"])
     plain = shlex.join(git)
     script = (
-        f"set -e\n{add}\n"
+        f"set -e\n{plain} read-tree {base}\n{add}\n"
         f"commit=$({identity} commit-tree $({plain} write-tree) -p {base} -m 'Left aside: {place}')\n"
         f"{plain} update-ref {_REF} $commit"
     )
     run_as_agent(workspace, ["sh", "-c", script], environment={"GIT_INDEX_FILE": str(index)})
-    return LeftAside(place, _REF, is_ignored=True, paths=tuple(files))
+    return (LeftAside(place, _REF, is_ignored=True, paths=tuple(files)),)
 
 
 def _size(path: Path) -> int:
