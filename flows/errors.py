@@ -243,6 +243,14 @@ class TooManyDeletions(RunError):
     """The change deletes a larger part of the repository than the run's policy allows."""
 
 
+class TooManyNewFiles(RunError):
+    """The change adds more files than the run's policy allows."""
+
+
+class LfsFileWithoutPointer(RunError):
+    """The change has the content of a file of which the repository stores only a pointer, with Git LFS."""
+
+
 class CiFilesChanged(RunError):
     """The change touches files that a CI service runs, with the service's own credentials."""
 

@@ -7,11 +7,11 @@ import re
 import shlex
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import click
 import pytest
 import typer
-from pydantic import BaseModel
 
 from deployments.__main__ import app
 from deployments.cli import errors as set_up_errors
@@ -20,6 +20,9 @@ from flows.parameters.deliver import DeliverParameters
 from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.page import with_tables
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 PROJECT = Path(__file__).parents[1]
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")))

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Final
@@ -31,6 +32,7 @@ from flows.sandbox.workspace import Workspace
 _NO_COMMIT: Final = re.compile(r"error: '(.+?)/?' does not have a commit checked out")
 _MAX_NESTED: Final = 200
 _NO_MODE: Final = "000000"
+_REMOVED: Final = Entry("0", "0" * 40)
 _PLAIN_FILE: Final = "100644"
 _PROGRAM: Final = "100755"
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -48,6 +50,8 @@ class Commit:
     tree: str
     nested: tuple[str, ...] = ()
     """Paths of repositories inside the work tree. The commit has their files, and not their history."""
+    left_out: tuple[str, ...] = ()
+    """Paths of changed files that are not in the commit, because a pattern leaves them out."""
     submodules: Mapping[str, str] = field(default_factory=dict)
     """Trees with the files of submodules that were added or moved, by path. The commit has a link to each."""
 
@@ -64,6 +68,7 @@ def commit_work_tree(
     ref: str,
     *,
     environment: Mapping[str, str] | None = None,
+    leave_out: Sequence[str] = (),
     despite_faults: bool = False,
     beside_agent: bool = False,
 ) -> Commit:
@@ -75,6 +80,7 @@ def commit_work_tree(
         base: The commit's parent.
         ref: The ref to set to the new commit.
         environment: Additional variables for git.
+        leave_out: Patterns of paths whose changes are not committed.
         despite_faults: Whether to leave out files that git cannot read, instead of failing.
         beside_agent: Whether the agent keeps running meanwhile. A full disk is then always an error, because a later
             commit may find room.
@@ -83,7 +89,7 @@ def commit_work_tree(
         GitFailed: git failed.
         DiskFull: The disk is full.
     """
-    committer = _Committer(workspace, repository, base, ref, environment or {}, despite_faults, beside_agent)
+    committer = _Committer(workspace, repository, base, ref, environment or {}, despite_faults, beside_agent, leave_out)
     return committer.commit()
 
 
@@ -102,6 +108,7 @@ class _Committer:
     environment: Mapping[str, str]
     despite_faults: bool
     beside_agent: bool
+    leave_out: Sequence[str] = ()
     nested: list[str] = field(default_factory=list)
     submodules: dict[str, str] = field(default_factory=dict)
     index_count: int = 0
@@ -110,12 +117,18 @@ class _Committer:
         work_tree, index = self.workspace.work_tree, self.repository / "index"
         changes, without_commit, tree = self._add(work_tree, index, compare_with=self.base)
         edits = self._include_nested("", work_tree, changes, without_commit)
-        corrections = {**self._untouched(changes), **self._committed_modes(changes)}
+        left_out = sorted(path for path in changes if any(fnmatchcase(path, pattern) for pattern in self.leave_out))
+        corrections = {
+            **self._untouched(changes),
+            **self._committed_modes(changes),
+            **dict.fromkeys(left_out, _REMOVED),
+            **(base_entries(self.workspace, self.base, left_out) if left_out else {}),
+        }
         if corrections or edits:
             self._correct(corrections)
             script = [*edits, *self._commit_commands(work_tree)]
             tree = self._check(self._run(script, index)).text.split("\n")[-1]
-        return Commit(tree, tuple(self.nested), self.submodules)
+        return Commit(tree, tuple(self.nested), tuple(left_out), self.submodules)
 
     def tree_of_directory(self, directory: Path) -> str:
         """Add a directory to an index of its own, with the files of the repositories in it; return its tree."""

@@ -73,11 +73,19 @@ class CommitIdentity:
         return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
 
 
-def collect(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) -> Change:
+def collect(
+    workspace: Workspace, checkout: Checkout, identity: CommitIdentity, leave_out: Sequence[str] = ()
+) -> Change:
     """End the agent's processes, and commit the content of the work tree as one commit on top of the base.
 
     If nothing in the work tree changed, and the agent left work on top of the base in one other place, such as a
     branch, that work is the change. All other work that is found elsewhere is in `left_aside`.
+
+    Args:
+        workspace: The run's directories.
+        checkout: Where the work started.
+        identity: Author, date and message of the commit.
+        leave_out: Patterns of paths whose changes are left out, with a note.
     """
     workspace.agent.end_processes()
     fault, base = "", checkout.base_commit
@@ -87,7 +95,7 @@ def collect(workspace: Workspace, checkout: Checkout, identity: CommitIdentity) 
         try:
             repository = create_repository(workspace, _REPOSITORY)
             exclude_environments(workspace, repository)
-            commit = commit_work_tree(workspace, repository, base, _RESULT_REF)
+            commit = commit_work_tree(workspace, repository, base, _RESULT_REF, leave_out=leave_out)
             work = find_work(workspace, repository, checkout, commit)
             excluded = find_excluded_files(workspace, repository, base)
             refs = (work.chosen_ref, *(item.ref for item in (*work.left_aside, *excluded.ignored)))
@@ -107,6 +115,8 @@ def _notes(commit: Commit, excluded: ExcludedFiles) -> Iterator[str]:
         yield (
             f"{_names(commit.nested)}: a repository inside the repository; the change has its files, not its history"
         )
+    if commit.left_out:
+        yield f"{_names(commit.left_out)}: left out of the change, because policy.leave_out has a pattern of it"
     if excluded.build_folders:
         yield (
             f"{_names(excluded.build_folders)}: left out of the change, because tools fill such folders. Add them to "

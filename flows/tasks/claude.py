@@ -132,7 +132,7 @@ def _run_agent(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Chang
 def _collect_and_judge(
     run: ImplementRun, plan: Plan, identity: CommitIdentity, result: AgentRun, *, disk_is_full: bool
 ) -> Change:
-    change = collect(run.workspace, plan.checkout, identity)
+    change = collect(run.workspace, plan.checkout, identity, run.request.policy.leave_out)
     bundle_bytes = bundle(run.workspace.clean_git, change)
     _save_result(run, bundle_bytes)
     report = _judge(run, result, change)
@@ -159,7 +159,7 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
     run.workspace.release_reserve()
     checkpoints.write()
     try:
-        change = collect(run.workspace, checkpoints.plan.checkout, identity)
+        change = collect(run.workspace, checkpoints.plan.checkout, identity, run.request.policy.leave_out)
         _save_result(run, bundle(run.workspace.clean_git, change), without_retries=True)
         if path := run.saved.bundle_path:
             get_run_logger().info("the work so far is saved as %s", path)
