@@ -117,7 +117,7 @@ class _Committer:
         work_tree, index = self.workspace.work_tree, self.repository / "index"
         changes, without_commit, tree = self._add(work_tree, index, compare_with=self.base)
         edits = self._include_nested("", work_tree, changes, without_commit)
-        left_out = sorted(path for path in changes if any(fnmatchcase(path, pattern) for pattern in self.leave_out))
+        left_out = sorted(path for path in changes if self._is_left_out(path))
         corrections = {
             **self._untouched(changes),
             **self._committed_modes(changes),
@@ -202,6 +202,10 @@ class _Committer:
         show = ["config", "-z", "--file", str(work_tree / ".gitmodules"), "--get-regexp", r"^submodule\..*\.path$"]
         result = self._run([self._git(work_tree, *show)], self.repository / "index")
         return {row.partition("\n")[2] for row in result.text.split("\0") if row} if result.status == 0 else set()
+
+    def _is_left_out(self, path: str) -> bool:
+        """Whether a pattern matches the path in any directory, as a line of .gitignore would."""
+        return any(fnmatchcase(f"/{path}", f"*/{pattern}") for pattern in self.leave_out)
 
     def _untouched(self, changes: Mapping[str, Entry]) -> dict[str, Entry]:
         """Return the base's entries of changed files that nobody changed.

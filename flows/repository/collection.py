@@ -85,13 +85,21 @@ def create_repository(workspace: Workspace, name: str) -> Path:
         (repository / folder).mkdir(parents=True)
     (repository / "HEAD").write_text("ref: refs/heads/collection\n")
     (repository / "config").write_text(_CONFIG)
-    (repository / "objects" / "info" / "alternates").write_text(f"{workspace.work_tree / '.git' / 'objects'}\n")
+    (repository / "objects" / "info" / "alternates").write_text(f"{_agent_objects(workspace)}\n")
     (repository / "info" / "exclude").write_text("".join(f"{folder}/\n" for folder in BUILD_FOLDERS))
     for source, target in ((_saved_index(workspace), "index"), (workspace.clean_git / "shallow", "shallow")):
         if source.exists():
             shutil.copyfile(source, repository / target)
     workspace.agent.give(repository)
     return repository
+
+
+def _agent_objects(workspace: Workspace) -> str:
+    """Return the directory of the agent's objects. The agent may have moved its repository, and left a file for it."""
+    git_dir = workspace.work_tree / ".git"
+    if git_dir.is_dir():
+        return str(git_dir / "objects")
+    return run_as_agent(workspace, [*work_tree_command(workspace), "rev-parse", "--git-path", "objects"]).text
 
 
 def exclude_environments(workspace: Workspace, repository: Path) -> None:
