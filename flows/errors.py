@@ -220,6 +220,10 @@ class AgentRepoInvalid(RunError):
     """The agent left a work tree from which git cannot take a change."""
 
 
+class WorkLeftAside(RunError):
+    """The work tree is unchanged, and the agent left work in other places, such as branches or the stash."""
+
+
 # The content of the change.
 
 
@@ -237,6 +241,14 @@ class FileTooLarge(RunError):
 
 class TooManyDeletions(RunError):
     """The change deletes a larger part of the repository than the run's policy allows."""
+
+
+class TooManyNewFiles(RunError):
+    """The change adds more files than the run's policy allows."""
+
+
+class LfsFileWithoutPointer(RunError):
+    """The change has the content of a file of which the repository stores only a pointer, with Git LFS."""
 
 
 class CiFilesChanged(RunError):

@@ -9,6 +9,8 @@ from flows.checks.ci_files import check_ci_files
 from flows.checks.commit_message import check_commit_message
 from flows.checks.deletions import check_deletions
 from flows.checks.leaks import check_leaks
+from flows.checks.lfs import check_lfs
+from flows.checks.new_files import check_new_files
 from flows.checks.sizes import check_sizes
 from flows.checks.submodules import check_submodules
 from flows.checks.symlinks import check_symlinks
@@ -19,6 +21,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_submodules,
     check_ci_files,
     check_agent_files,
+    check_new_files,
+    check_lfs,
     check_sizes,
     check_symlinks,
     check_deletions,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from flows.forges import table as forges
 from flows.forges.base import Links, PushedCommit
@@ -15,6 +16,8 @@ from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.state.agent_report import AgentReport
 from flows.text_safety import sanitize
+
+_NAMED_FILES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -102,4 +105,16 @@ def headline(summary: RunSummary) -> str:
     """Return the outcome on one line, with the branch."""
     if summary.outcome is Outcome.DELIVERED:
         return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}"
-    return title(summary) if summary.error else f"{title(summary)}: {summary.branch} was not pushed"
+    if summary.error:
+        return title(summary)
+    return f"{title(summary)}: {summary.branch} was not pushed{_ignored_files(summary)}"
+
+
+def _ignored_files(summary: RunSummary) -> str:
+    """Return the names of new files that the repository ignores: without any change, they may be the result."""
+    works = summary.change.left_aside if summary.change else ()
+    paths = [path for work in works if work.is_ignored for path in work.paths]
+    if not paths:
+        return ""
+    more = f" and {len(paths) - _NAMED_FILES} more" if len(paths) > _NAMED_FILES else ""
+    return f". New files that the repository ignores: {', '.join(paths[:_NAMED_FILES])}{more}"

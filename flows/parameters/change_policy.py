@@ -51,3 +51,16 @@ class ChangePolicy(BaseModel):
         description="Largest share of the repository's files that may be deleted, from 0 to 1. Ten files may always be "
         "deleted. Moved files do not count.",
     )
+    max_new_files: int = Field(
+        default=1000,
+        ge=0,
+        title="Largest number of new files",
+        description="How many files the change may add; 0 for no limit. Folders that tools fill, such as node_modules, "
+        "are left out of every change.",
+    )
+    leave_out: tuple[str, ...] = Field(
+        default=(".claude/settings.local.json", "CLAUDE.local.md", ".aider*"),
+        title="Files to leave out",
+        description="Path patterns of files that are left out of the change, with a warning. By default, the local "
+        "settings of coding agents.",
+    )

@@ -12,7 +12,7 @@ from flows.outcome.summary import RunSummary, title
 from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, cut, fenced, link, prose, quoted, table
 from flows.reporting.next_steps import advice, fetch_command
-from flows.repository.collect import FileChange
+from flows.repository.collect import Change, FileChange
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
 from flows.text_safety import one_line
@@ -50,6 +50,7 @@ def _parts(summary: RunSummary) -> Iterator[str]:
         yield note
     if summary.change:
         yield _files(summary.change.files)
+        yield _left_aside(summary, summary.change)
     yield _instructions(summary)
     if summary.steps:
         steps = [[step.name, step.state, f"{step.seconds:.1f}", str(step.attempts)] for step in summary.steps]
@@ -115,6 +116,17 @@ def _files(files: Sequence[FileChange]) -> str:
     ]
     more = f"\n\nand {len(files) - _FILES_MAX} more" if len(files) > _FILES_MAX else ""
     return f"## Files\n\n{table(rows, [f'{len(files)} changed', f'+{added}', f'−{removed}'])}{more}"  # noqa: RUF001 (a minus sign)
+
+
+def _left_aside(summary: RunSummary, change: Change) -> str:
+    """List the work that is not part of the change, with the command that fetches each piece that is saved."""
+    bundle = summary.saved_files.get(StateFile.BUNDLE, "")
+    rows = []
+    for work in change.left_aside:
+        names = ", ".join(work.paths[:_NAMES_MAX])
+        command = code(fetch_command(bundle, work.branch)) if work.ref and bundle else ""
+        rows.append([prose(work.place), code(names[:_PATH_MAX]) if names else "", command])
+    return "## Not part of the change\n\n" + table(rows, ["what", "files", "to see it"]) if rows else ""
 
 
 def _instructions(summary: RunSummary) -> str:

@@ -9,9 +9,16 @@ from flows.sandbox.processes import CommandResult
 from flows.sandbox.workspace import Workspace
 
 
-def work_tree_command(workspace: Workspace, git_dir: Path | None = None) -> list[str]:
-    """Return the beginning of a git command line for the work tree, with its own repository or with `git_dir`."""
-    return command_line([f"--git-dir={git_dir or workspace.work_tree / '.git'}", f"--work-tree={workspace.work_tree}"])
+def work_tree_command(workspace: Workspace, git_dir: Path | None = None, work_tree: Path | None = None) -> list[str]:
+    """Return the beginning of a git command line.
+
+    Args:
+        workspace: The run's directories.
+        git_dir: The repository; None for the one in the work tree.
+        work_tree: The directory with the files; None for the run's work tree.
+    """
+    repository = git_dir or workspace.work_tree / ".git"
+    return command_line([f"--git-dir={repository}", f"--work-tree={work_tree or workspace.work_tree}"])
 
 
 def git_as_agent(

@@ -10,7 +10,7 @@ from flows.repository.git_commands import run_git
 
 SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
-_ABSENT: Final = "000000"
+ABSENT: Final = "000000"
 _FIELDS: Final = 3
 """`git cat-file` prints three fields about an object (name, type and size), and fewer if the object is missing."""
 
@@ -35,13 +35,13 @@ class ChangedFile:
     @property
     def is_deleted(self) -> bool:
         """Whether the commit deletes the file."""
-        return self.mode == _ABSENT
+        return self.mode == ABSENT
 
     @property
     def blobs(self) -> tuple[str, ...]:
         """The blobs that hold the new and the old content of a file, or target of a link; a submodule has none."""
         sides = ((self.mode, self.blob), (self.old_mode, self.old_blob))
-        return tuple(blob for mode, blob in sides if mode not in {_ABSENT, SUBMODULE})
+        return tuple(blob for mode, blob in sides if mode not in {ABSENT, SUBMODULE})
 
 
 def changed_files(git_dir: Path, base: str, commit: str) -> tuple[ChangedFile, ...]:

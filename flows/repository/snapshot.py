@@ -1,16 +1,18 @@
 """Snapshots of the work tree: taken while the agent keeps working, and restored on another machine."""
 
+import shutil
 from pathlib import Path
 
 from flows.errors import AgentRepoInvalid, RunError
 from flows.repository.agent_commit import commit_work_tree
 from flows.repository.agent_git import git_as_agent
 from flows.repository.collect import create_bundle, fetch_objects
+from flows.repository.collection import create_repository
 from flows.repository.git_commands import run_git
-from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
 
 _REF = "refs/claude-code-headless/checkpoint"
+_REPOSITORY = "checkpoint.git"
 _ALLOW_BUNDLE = ("-c", "protocol.file.allow=always")
 
 
@@ -20,29 +22,32 @@ def take(workspace: Workspace, base: str) -> str:
     Raises:
         GitFailed: The agent's repository is not in a usable state now; a later snapshot may succeed.
     """
+    repository = workspace.root / _REPOSITORY
     try:
-        return _take(workspace, base, workspace.tmp / "checkpoint.index")
+        if not repository.exists():
+            create_repository(workspace, _REPOSITORY)
+        return _take(workspace, base, repository)
     except RunError:
-        # If the index is at fault, the next snapshot must not use it again.
-        commands.run(workspace, ["rm", "-f", str(workspace.tmp / "checkpoint.index")], beside_agent=True)
+        # If its index is at fault, the next snapshot must not use it again.
+        shutil.rmtree(repository, ignore_errors=True)
         raise
 
 
-def _take(workspace: Workspace, base: str, index: Path) -> str:
+def _take(workspace: Workspace, base: str, repository: Path) -> str:
     # With fixed dates the same tree always gives the same commit, so the caller can tell that nothing is new.
     dates = {f"GIT_{role}_DATE": "@0 +0000" for role in ("AUTHOR", "COMMITTER")}
-    tree = commit_work_tree(
-        workspace, base, _REF, index=index, environment=dates, despite_faults=True, beside_agent=True
+    commit = commit_work_tree(
+        workspace, repository, base, _REF, environment=dates, despite_faults=True, beside_agent=True
     )
-    if tree == run_git(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git).text:
+    if commit.tree == run_git(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git).text:
         return base
-    fetch_objects(workspace, workspace.work_tree / ".git", _REF)
+    fetch_objects(workspace, repository, _REF)
     return run_git(["rev-parse", _REF], git_dir=workspace.clean_git).text
 
 
 def bundle(workspace: Workspace, base: str) -> bytes:
     """Return the latest snapshot as a bundle on top of the base."""
-    return create_bundle(workspace.clean_git, _REF, base)
+    return create_bundle(workspace.clean_git, [_REF], base)
 
 
 def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None:

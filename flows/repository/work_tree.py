@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from flows.repository.agent_git import git_as_agent
+from flows.repository.collection import save_index
 from flows.repository.git_commands import run_git
 from flows.sandbox.workspace import Workspace
 
@@ -45,6 +46,7 @@ def create_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str
     # The configuration above starts no program, so no process can be left behind.
     checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
     git_as_agent(workspace, *checkout, beside_agent=True)
+    save_index(workspace)
 
 
 def _config(repo_url: str, branch: str) -> str:

@@ -56,6 +56,8 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
     change = None
     with suppress(RunError):  # the trusted repository may not exist yet
         change = collected_change(run.workspace.clean_git, run.saved.plan.checkout)
+        if run.saved.finished:
+            change = replace(change, left_aside=run.saved.finished.left_aside)
     return replace(
         summary,
         checkout=replace(run.saved.plan.checkout, branch=run.request.branch_name),

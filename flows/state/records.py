@@ -15,6 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from flows.instructions.files import InstructionFile, Instructions
 from flows.repository.clone import Checkout
+from flows.repository.left_aside import LeftAside
 from flows.state.agent_report import AgentReport
 
 _DESCRIPTION: Final = "description.json"
@@ -93,11 +94,20 @@ class FinishedWork:
     report: AgentReport | None
     """The agent's report; None for the change of a failed run that is delivered later."""
     bundle: bytes = b""
+    notes: tuple[str, ...] = ()
+    """What a reviewer has to know about the change."""
+    left_aside: tuple[LeftAside, ...] = ()
+    """Work that is in the bundle, and not part of the change."""
 
     def pack(self) -> bytes:
         """Return the record as bytes for `unpack`."""
-        report = asdict(self.report) if self.report else None
-        return _pack({"commit": self.commit, "report": report}, {"bundle": self.bundle})
+        description = {
+            "commit": self.commit,
+            "report": asdict(self.report) if self.report else None,
+            "notes": self.notes,
+            "left_aside": [asdict(work) for work in self.left_aside],
+        }
+        return _pack(description, {"bundle": self.bundle})
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
@@ -106,7 +116,15 @@ class FinishedWork:
         report = description["report"]
         if report:
             report["permission_denials"] = tuple(report["permission_denials"])
-        return cls(description["commit"], AgentReport(**report) if report else None, files["bundle"])
+        return cls(
+            commit=description["commit"],
+            report=AgentReport(**report) if report else None,
+            bundle=files["bundle"],
+            notes=tuple(description["notes"]),
+            left_aside=tuple(
+                LeftAside(**{**work, "paths": tuple(work["paths"])}) for work in description["left_aside"]
+            ),
+        )
 
 
 def _pack(description: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:

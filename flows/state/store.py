@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 from flows.errors import StoreUnavailable, Superseded
 from flows.state.files import FOLDER, StateFile
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The format version of the sealed files. A run that another version saved starts from the beginning."""
 
 _PROGRAM: Final = b"claude-code-headless"

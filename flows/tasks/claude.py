@@ -22,7 +22,7 @@ from flows.errors import (
     ModelUnavailable,
     NoSavedChange,
     RunError,
-    UnexpectedSubmodule,
+    WorkLeftAside,
 )
 from flows.instructions.files import Instructions
 from flows.redaction import SECRETS
@@ -74,14 +74,21 @@ def load_saved_change(run: Run) -> Change:
     if run.saved.plan is None or run.saved.finished is None:
         raise NoSavedChange(f"the run {run.saved.store.flow_run_id} has saved no change")
     change = _import_change(run, run.saved.plan, run.saved.finished)
+    if not change.commit:
+        raise NoSavedChange(
+            f"the run {run.saved.store.flow_run_id} has saved no change, but other work of its agent: the run's report "
+            "has the commands that fetch it"
+        )
     return replace(change, checkout=replace(change.checkout, branch=run.request.branch_name))
 
 
 def _import_change(run: Run, plan: Plan, finished: FinishedWork) -> Change:
     """Put the change of finished work into the trusted repository, and return it."""
-    if not finished.bundle:
-        return Change("", plan.checkout)
-    return restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
+    change = Change("", plan.checkout)
+    if finished.bundle:
+        change = restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
+    run.warnings.extend(finished.notes)
+    return replace(change, notes=finished.notes, left_aside=finished.left_aside)
 
 
 def _restore_checkpoint(run: ImplementRun, plan: Plan) -> None:
@@ -125,13 +132,17 @@ def _run_agent(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Chang
 def _collect_and_judge(
     run: ImplementRun, plan: Plan, identity: CommitIdentity, result: AgentRun, *, disk_is_full: bool
 ) -> Change:
-    change = collect(run.workspace, plan.checkout, identity)
+    change = collect(run.workspace, plan.checkout, identity, run.request.policy.leave_out)
     bundle_bytes = bundle(run.workspace.clean_git, change)
     _save_result(run, bundle_bytes)
     report = _judge(run, result, change)
     if disk_is_full:
         raise DiskFull(f"{DISK_FULL}; part of the agent's report may be missing")
-    run.saved.save_finished(FinishedWork(change.commit, report, bundle_bytes), get_run_logger())
+    for note in change.notes:
+        get_run_logger().warning(note)
+    run.warnings.extend(change.notes)
+    finished = FinishedWork(change.commit, report, bundle_bytes, change.notes, change.left_aside)
+    run.saved.save_finished(finished, get_run_logger())
     return change
 
 
@@ -148,7 +159,7 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
     run.workspace.release_reserve()
     checkpoints.write()
     try:
-        change = collect(run.workspace, checkpoints.plan.checkout, identity)
+        change = collect(run.workspace, checkpoints.plan.checkout, identity, run.request.policy.leave_out)
         _save_result(run, bundle(run.workspace.clean_git, change), without_retries=True)
         if path := run.saved.bundle_path:
             get_run_logger().info("the work so far is saved as %s", path)
@@ -163,6 +174,8 @@ def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
     report = judge(result, run.agent.options)
     if change.fault:
         raise _work_tree_error(change, run.saved.bundle_path)
+    if change.is_left_aside:
+        raise _left_aside_error(change, run.saved.bundle_path)
     if report.permission_denials and not change.commit:
         denied = ", ".join(sorted(set(report.permission_denials)))
         raise AgentDenied(
@@ -174,8 +187,18 @@ def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
 def _work_tree_error(change: Change, path: str) -> RunError:
     """Return the error for a work tree that is no longer a usable repository."""
     saved = f"its files, without those that git could not read, are saved as {path}" if path else "nothing is changed"
-    error = UnexpectedSubmodule if "does not have a commit checked out" in change.fault else AgentRepoInvalid
-    return error(f"the agent left a work tree from which no change can be taken: {change.fault}; {saved}")
+    return AgentRepoInvalid(f"the agent left a work tree from which no change can be taken: {change.fault}; {saved}")
+
+
+def _left_aside_error(change: Change, path: str) -> RunError:
+    """Return the error for an unchanged work tree beside which the agent left work."""
+    work = [item for item in change.left_aside if not item.is_ignored]
+    places = ", ".join(item.place for item in work)
+    commands = "; ".join(f"git fetch <that file> {item.branch} fetches {item.place}" for item in work)
+    saved = f"all of it is saved as {path}: {commands}" if path else "the run store could not save it"
+    return WorkLeftAside(
+        f"the work tree is unchanged, and the agent left work in {places}: it is not clear what to push; {saved}"
+    )
 
 
 def _explain(error: RunError, path: str, *, disk_is_full: bool) -> RunError:

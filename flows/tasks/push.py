@@ -8,6 +8,7 @@ from flows.repository.clone import check_target
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
+from flows.repository.submodules import check_submodule_links
 from flows.run.lease import check_lease
 from flows.run.run import Run
 from flows.tasks.clone import remote
@@ -23,8 +24,10 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
         return
     try:
         check_change(run.workspace.clean_git, change, run.request.policy)
+        target = remote(run, credentials)
+        check_submodule_links(run.workspace.clean_git, change, target)
         check_lease(run.saved.store)
-        _push(remote(run, credentials), run, change)
+        _push(target, run, change)
     except Superseded:
         raise
     except RunError as error:

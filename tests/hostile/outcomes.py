@@ -27,16 +27,6 @@ python3 $D/forge-$(id -u).py $(echo x | git hash-object -w --stdin)
 """An index with an entry that git itself would refuse. Its flag tells git not to check the entry in the work tree."""
 
 REFUSED: Final[dict[str, tuple[str, type[RunError]]]] = {
-    "nested-repository": (
-        'git init -q nested; cd nested; git config core.fsmonitor "$M nested-repository"; touch f; git add f; '
-        "git -c user.name=x -c user.email=x@x commit -q -m x",
-        UnexpectedSubmodule,
-    ),
-    "nested-without-commits": (
-        'git init -q nested; git -C nested config core.fsmonitor "$M nested-without-commits"; touch nested/f',
-        UnexpectedSubmodule,
-    ),
-    "gitlink": ("git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),lib; mkdir lib", UnexpectedSubmodule),
     "gitmodules": (
         "printf '[submodule \"x\"]\\n path = x\\n url = https://x.invalid/x\\n' > .gitmodules",
         UnexpectedSubmodule,
@@ -66,18 +56,6 @@ REFUSED: Final[dict[str, tuple[str, type[RunError]]]] = {
         "chmod -R u+w .git/objects; find .git/objects -type f -exec sh -c 'rm -f $0; echo x > $0' {} \\;",
         AgentRepoInvalid,
     ),
-    "forged-index": (FORGED_INDEX, AgentRepoInvalid),
-    "index-is-garbage": ("echo DIRC > .git/index", AgentRepoInvalid),
-    "index-lock-is-a-directory": ("mkdir -p .git/index.lock/x", AgentRepoInvalid),
-    "result-ref-is-in-the-way": ("git update-ref refs/claude-code-headless/result/x HEAD", AgentRepoInvalid),
-    "read-only": ("chmod -R a-w .git", AgentRepoInvalid),
-    "filter-required": (
-        'git config filter.r.clean "$M filter-required; exit 1"; git config filter.r.required true; '
-        'echo "*.r filter=r" > .gitattributes; echo r > a.r',
-        AgentRepoInvalid,
-    ),
-    "filter-process": (CONFIG["filter-process"], AgentRepoInvalid),
-    "unreadable-file": ("echo x > closed; chmod 000 closed", AgentRepoInvalid),
     "bad-encoding": ("echo '*.u working-tree-encoding=UTF-16' > .gitattributes; printf abc > a.u", AgentRepoInvalid),
     "link-to-a-secret": ("ln -s /etc/shadow shadow", UnsafeSymlink),
     "link-upwards": ("mkdir -p a/b; ln -s ../../../trusted a/b/out", UnsafeSymlink),
@@ -91,6 +69,32 @@ REFUSED: Final[dict[str, tuple[str, type[RunError]]]] = {
     "mcp": ("echo '{}' > .mcp.json", AgentFilesChanged),
 }
 """By name: the agent's script, and the error with which the run must fail."""
+
+DELIVERED: Final[dict[str, tuple[str, set[str]]]] = {
+    "nested-repository": (
+        'git init -q nested; cd nested; git config core.fsmonitor "$M nested-repository"; touch f; git add f; '
+        "git -c user.name=x -c user.email=x@x commit -q -m x",
+        {"nested/f"},
+    ),
+    "nested-without-commits": (
+        'git init -q nested; git -C nested config core.fsmonitor "$M nested-without-commits"; touch nested/f',
+        {"nested/f"},
+    ),
+    "gitlink": ("git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),lib; mkdir lib", set()),
+    "filter-required": (
+        'git config filter.r.clean "$M filter-required; exit 1"; git config filter.r.required true; '
+        'echo "*.r filter=r" > .gitattributes; echo r > a.r',
+        {".gitattributes", "a.r"},
+    ),
+    "filter-process": (CONFIG["filter-process"], {".gitattributes", "a.process"}),
+    "unreadable-file": ("echo x > closed; chmod 000 closed", {"closed"}),
+    "forged-index": (FORGED_INDEX, set()),
+    "index-is-garbage": ("echo DIRC > .git/index", set()),
+    "index-lock-is-a-directory": ("mkdir -p .git/index.lock/x", set()),
+    "result-ref-is-in-the-way": ("git update-ref refs/claude-code-headless/result/x HEAD", set()),
+    "read-only": ("chmod -R a-w .git", set()),
+}
+"""Tricks with git that decide nothing: the agent's script, and the files that are delivered beside hello.txt."""
 
 HARMLESS: Final = {
     "git-is-a-link": "mv .git $D/moved-$(id -u); ln -s $D/moved-$(id -u) .git",

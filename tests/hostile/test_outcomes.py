@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.errors import AgentFilesChanged, RunError
-from tests.hostile.outcomes import BESIDE_THE_TREE, HARMLESS, IN_THE_TREE, REFUSED
+from tests.hostile.outcomes import BESIDE_THE_TREE, DELIVERED, HARMLESS, IN_THE_TREE, REFUSED
 from tests.support.attack import Attack, Markers, SecondServer
 
 
@@ -27,6 +27,15 @@ def test_harmless_tricks_make_no_difference_to_the_delivery(run_attack: Callable
     attack = run_attack(script)
     attack.check_isolation()
     attack.check_delivered({"hello.txt"})
+
+
+@pytest.mark.parametrize(("script", "files"), DELIVERED.values(), ids=DELIVERED.keys())
+def test_the_files_are_delivered_whatever_git_was_told(
+    run_attack: Callable[..., Attack], script: str, files: set[str]
+) -> None:
+    attack = run_attack(f"echo hello > hello.txt\n{script}")
+    attack.check_isolation()
+    attack.check_delivered({"hello.txt", *files})
 
 
 def test_odd_names_and_lookalikes_from_the_agent_are_delivered_unchanged(

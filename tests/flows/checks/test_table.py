@@ -94,6 +94,10 @@ def repository(tmp_path: Path) -> Repository:
         ("truncate -s 2000001 big.bin", errors.FileTooLarge, "big.bin", {"max_file_mb": 3}),
         ("truncate -s 2000001 big.bin", errors.FileTooLarge, "big.bin", {"max_file_mb": 0}),
         ("rm *.txt", errors.TooManyDeletions, "20 of 22 files", {"max_deleted_share": 1}),
+        ("mkdir new; touch new/{1..30}", errors.TooManyNewFiles, "30 files, most of them in 'new' (30)",
+         {"max_new_files": 30}),
+        ("mkdir -p a/b c; touch a/b/{1..20} c/{1..15}", errors.TooManyNewFiles, "'a' (20), 'c' (15)",
+         {"max_new_files": 0}),
         ("git init -q nested; git -C nested commit -q --allow-empty -m x", errors.UnexpectedSubmodule, "nested",
          {"allow_submodules": True}),
         ("printf '[submodule \"x\"]\n path = x\n url = https://example.com/x\n' > .gitmodules",
@@ -108,7 +112,8 @@ def test_a_refusal_names_the_file_and_the_setting_that_allows_it(
     repository: Repository, command: str, error: type[errors.RunError], text: str, allowed: dict[str, Any]
 ) -> None:
     repository.shell(command)
-    strict: dict[str, Any] = {"max_file_mb": 2} if "max_file_mb" in allowed else {}
+    limits = {"max_file_mb": 2, "max_new_files": 29}
+    strict: dict[str, Any] = {name: limit for name, limit in limits.items() if name in allowed}
     with pytest.raises(errors.RunError) as caught:
         repository.check(**strict)
     assert type(caught.value) is error
@@ -210,3 +215,46 @@ def test_a_check_that_is_added_to_the_table_can_refuse_a_run(
     assert type(refused.error) is Sealed
     assert "'hello.txt' is sealed" in str(refused.error)
     assert world.branches() == {"main"}
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{:064d}\nsize 12\n"
+
+
+@pytest.fixture
+def lfs(repository: Repository) -> Repository:
+    (repository.root / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\nplain.bin -filter\n")
+    (repository.root / "a.bin").write_text(POINTER.format(1))
+    (repository.root / "sub" / ".gitattributes").write_text("media/** filter=lfs\n")
+    repository.base = repository.commit()
+    return repository
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "printf 'raw bytes' > a.bin",
+        "head -c 5000 /dev/zero > new.bin",
+        "mkdir -p sub/media; echo raw > sub/media/x",
+        "mv 0.txt renamed.bin",
+        "echo '*.dat filter=lfs' >> .gitattributes; echo raw > b.dat",
+    ],
+)
+def test_the_content_of_a_file_of_git_lfs_is_refused(lfs: Repository, command: str) -> None:
+    lfs.shell(command)
+    with pytest.raises(errors.LfsFileWithoutPointer):
+        lfs.check()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rm a.bin",
+        "mv a.bin moved.bin",
+        f"printf '{POINTER.format(2)}' > b.bin",
+        "echo text > plain.bin; echo text > c.txt",
+        "touch empty.bin",
+    ],
+)
+def test_pointers_and_other_files_pass(lfs: Repository, command: str) -> None:
+    lfs.shell(command)
+    lfs.check()

@@ -223,14 +223,14 @@ def test_programs_that_the_repository_configures_never_run_as_the_trusted_user(
         directories,
         f"M='id -u >> {ran}'; H={hooks}; mkdir $H; for h in {names}; do printf '#!/bin/sh\\n%s\\n' \"$M\" > $H/$h; "
         f"chmod 755 $H/$h; cp $H/$h .git/hooks/ 2>/dev/null || (mkdir -p .git/hooks && cp $H/$h .git/hooks/); done; "
-        f"printf '[core]\\n fsmonitor = %s/any\\n' $H > $H/config; {plant}; echo 2 >> a.txt",
+        f"printf '[core]\\n fsmonitor = %s/any\\n' $H > $H/config; {plant}; echo 2 >> a.txt; git add a.txt || :",
     )
     change = collect(directories, checkout, IDENTITY)
     patch(directories.clean_git, change)
     bundle(directories.clean_git, change)
     users = set(ran.read_text().split()) if ran.exists() else set()
-    assert users <= {str(directories.agent.uid)}
-    # A filter runs whenever files are added. Without this, plants that never work would pass the test as well.
+    assert str(os.geteuid()) not in users
+    # The agent's own git ran the filter. Without this, plants that never work would pass the test as well.
     assert users or "filter" not in plant
 
 

@@ -1,0 +1,149 @@
+"""The repository in which the agent's work is collected: created by this side, written by git running as the agent.
+
+The agent's own repository does not decide what the work is. Its index may hide files, its configuration may change what
+git sees, and its ignore rules may leave files out. So git adds the work tree to an index that was saved right after the
+checkout, in a repository with a configuration of this side. That repository borrows the agent's objects, which include
+the base. The timestamps in the saved index tell git which files are untouched, so that it reads only the others.
+"""
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
+
+from flows.repository.agent_git import run_as_agent, work_tree_command
+from flows.repository.git_commands import run_git
+from flows.sandbox import commands
+from flows.sandbox.workspace import Workspace
+
+BUILD_FOLDERS: Final = (
+    "node_modules", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox",
+    ".gradle", ".m2", ".npm", ".pnpm-store", ".next", ".nuxt", ".turbo", ".parcel-cache", ".terraform",
+)  # fmt: skip
+"""Folders that tools fill. Files in them are part of a change only if the repository tracks them."""
+
+_MARKER_DEPTH: Final = 5
+SUBMODULE: Final = "160000"
+_CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+SECTION_END: Final = b"\0\0\0"
+"""Ends a part of a script's output whose rows end in one zero byte."""
+
+_SAVE_INDEX: Final = """
+set -e
+"$@" update-index -q --refresh || :
+if ! "$@" diff-files --quiet; then
+    cp "$GIT_DIR/index" "$GIT_DIR/normalized.index"
+    GIT_INDEX_FILE="$GIT_DIR/normalized.index" "$@" add --update
+    "$@" diff-files --name-only -z | GIT_INDEX_FILE="$GIT_DIR/normalized.index" xargs -0 \
+        env GIT_LITERAL_PATHSPECS=1 "$@" ls-files --stage -z --
+    rm -f "$GIT_DIR/normalized.index"
+fi
+printf '\\000\\000\\000'
+cat "$GIT_DIR/index"
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a tree or an index."""
+
+    mode: str
+    blob: str
+
+
+def save_index(workspace: Workspace) -> None:
+    """Save the index of a work tree that was just checked out, and which of its untouched files git would change.
+
+    git stores a file differently from its commit if, for example, an attribute `text` was added later.
+    """
+    git_dir = workspace.work_tree / ".git"
+    command = ["sh", "-c", _SAVE_INDEX, "sh", *work_tree_command(workspace)]
+    output = run_as_agent(workspace, command, environment={"GIT_DIR": str(git_dir)}, beside_agent=True).stdout
+    normalized, _, index = output.partition(SECTION_END)
+    _saved_index(workspace).write_bytes(index)
+    _saved_normalized(workspace).write_bytes(normalized)
+
+
+def normalized_entries(workspace: Workspace) -> Mapping[str, Entry]:
+    """Return the files that git would change although nobody touched them, as it would store them, by path."""
+    path = _saved_normalized(workspace)
+    return parse_stage(path.read_bytes()) if path.exists() else {}
+
+
+def create_repository(workspace: Workspace, name: str) -> Path:
+    """Create the repository for a collection, owned by the agent; return its directory, which replaces an older one.
+
+    It lies in a directory of this side, so that the agent cannot put a link in its place while it is being created.
+    """
+    repository = workspace.root / name
+    shutil.rmtree(repository, ignore_errors=True)
+    for folder in ("objects/info", "refs", "info"):
+        (repository / folder).mkdir(parents=True)
+    (repository / "HEAD").write_text("ref: refs/heads/collection\n")
+    (repository / "config").write_text(_CONFIG)
+    (repository / "objects" / "info" / "alternates").write_text(f"{_agent_objects(workspace)}\n")
+    (repository / "info" / "exclude").write_text("".join(f"{folder}/\n" for folder in BUILD_FOLDERS))
+    for source, target in ((_saved_index(workspace), "index"), (workspace.clean_git / "shallow", "shallow")):
+        if source.exists():
+            shutil.copyfile(source, repository / target)
+    workspace.agent.give(repository)
+    return repository
+
+
+def _agent_objects(workspace: Workspace) -> str:
+    """Return the directory of the agent's objects. The agent may have moved its repository, and left a file for it."""
+    git_dir = workspace.work_tree / ".git"
+    if git_dir.is_dir():
+        return str(git_dir / "objects")
+    return run_as_agent(workspace, [*work_tree_command(workspace), "rev-parse", "--git-path", "objects"]).text
+
+
+def exclude_environments(workspace: Workspace, repository: Path) -> None:
+    """Leave folders out of the collection that say themselves that a tool fills them, whatever their name.
+
+    A Python environment has the file pyvenv.cfg (PEP 405), and a cache the file CACHEDIR.TAG
+    (https://bford.info/cachedir/). Files in them that the repository tracks still count.
+    """
+    names = ["-name", "pyvenv.cfg", "-o", "-name", "CACHEDIR.TAG"]
+    find = ["find", str(workspace.work_tree), "-maxdepth", str(_MARKER_DEPTH), "(", *names, ")", "-print0"]
+    output = commands.run(workspace, find).stdout.decode("utf-8", "surrogateescape")
+    folders = {Path(path).parent.relative_to(workspace.work_tree) for path in output.split("\0") if path}
+    patterns = [re.sub(r"([\\*?\[])", r"\\\1", f"/{folder}/\n") for folder in folders if folder != Path()]
+    script = f"cat >> {shlex.quote(str(repository / 'info' / 'exclude'))}"
+    with TemporaryFile() as rows:
+        rows.write("".join(patterns).encode("utf-8", "surrogateescape"))
+        rows.seek(0)
+        commands.run(workspace, ["sh", "-c", script], stdin=rows)
+
+
+def parse_stage(output: bytes) -> dict[str, Entry]:
+    """Parse the output of `git ls-files --stage -z`."""
+    rows = (row.partition("\t") for row in output.decode("utf-8", "surrogateescape").split("\0") if row)
+    return {path: Entry(*header.split(" ")[:2]) for header, _, path in rows}
+
+
+def parse_raw_diff(output: bytes) -> dict[str, Entry]:
+    """Return the new entries in the output of `git diff-index --raw -z`; git-diff(1) describes the format."""
+    fields = output.decode("utf-8", "surrogateescape").split("\0")
+    rows = zip(fields[::2], fields[1::2], strict=False)
+    return {path: Entry(*(header.split(" ")[index] for index in (1, 3))) for header, path in rows if header}
+
+
+def base_entries(workspace: Workspace, base: str, paths: Iterable[str]) -> dict[str, Entry]:
+    """Return the entries of a commit in `clean.git` for some paths."""
+    listing = run_git(["ls-tree", "-r", "-z", base], git_dir=workspace.clean_git).text.split("\0")
+    rows = (row.partition("\t") for row in listing if row)
+    entries = {path: header.split(" ") for header, _, path in rows}
+    return {path: Entry(entries[path][0], entries[path][2]) for path in paths if path in entries}
+
+
+def _saved_index(workspace: Workspace) -> Path:
+    return workspace.trusted / "checkout.index"
+
+
+def _saved_normalized(workspace: Workspace) -> Path:
+    return workspace.trusted / "checkout.normalized"

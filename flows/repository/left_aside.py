@@ -1,0 +1,234 @@
+"""Work that the agent left outside its work tree, and files that the repository's rules ignore.
+
+git can hold work in branches, in commits that no branch has, in the stash, and in other work trees. Before a run says
+that there was nothing to change, it looks at each of these places.
+"""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from flows.repository.agent_commit import Commit, tree_of
+from flows.repository.agent_git import run_as_agent, work_tree_command
+from flows.repository.clone import Checkout
+from flows.repository.collection import SECTION_END
+from flows.sandbox.workspace import Workspace
+
+REF_PREFIX: Final = "refs/heads/left-aside/"
+"""Branches of the saved bundle with work that is not part of the change."""
+
+_MAX_PLACES: Final = 50
+_END_SECTION: Final = r"printf '\000\000\000'"
+_COMMIT_ID: Final = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
+_DEFAULT_PLACE: Final = "a commit that no branch has"
+
+
+@dataclass(frozen=True)
+class LeftAside:
+    """Work that is not part of the change."""
+
+    place: str
+    """Where it was found, in words, such as "the branch mine"."""
+    ref: str = ""
+    """The branch of the saved bundle that has it; empty if it is not saved."""
+    is_ignored: bool = False
+    """Whether it is files that the repository ignores. An agent often creates some that nobody wants."""
+    paths: tuple[str, ...] = ()
+    """The files, if they are few and known."""
+
+    @property
+    def branch(self) -> str:
+        """The name of the branch in the saved bundle."""
+        return self.ref.removeprefix("refs/heads/")
+
+
+@dataclass(frozen=True)
+class FoundWork:
+    """What was found outside the work tree."""
+
+    left_aside: tuple[LeftAside, ...] = ()
+    chosen_tree: str = ""
+    """The tree to deliver instead of the work tree's own; empty if the work tree's own counts."""
+    chosen_ref: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What the agent's repository says about itself."""
+
+    head_ref: str
+    head: str
+    places: dict[str, str]
+    """Where each commit is that may hold work, in words."""
+    work_trees: tuple[tuple[str, str], ...]
+    """Path and commit of each other work tree."""
+
+
+@dataclass
+class _Candidate:
+    commit: str
+    place: str
+    tree: str = ""
+    descends: bool = False
+    """Whether it is on top of the base."""
+    is_known: bool = False
+    """Whether the base, or the agent's last commit, has it already."""
+
+
+def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit: Commit) -> FoundWork:
+    """Look for work outside the work tree, and put what is found under `REF_PREFIX` in `repository`.
+
+    Args:
+        workspace: The run's directories.
+        repository: The repository for the collection, which borrows the agent's objects.
+        checkout: Where the work started.
+        commit: The commit of the work tree.
+
+    Raises:
+        GitFailed: The agent's repository is damaged.
+    """
+    survey = _survey(workspace, checkout)
+    candidates = [_Candidate(id_, place) for id_, place in list(survey.places.items())[:_MAX_PLACES]]
+    candidates += _work_trees(workspace, repository, survey)
+    submodules = [_Candidate("", f"the submodule {path}", tree) for path, tree in commit.submodules.items()]
+    if not candidates and not submodules and survey.head in {"", checkout.base_commit}:
+        return FoundWork()
+    base_tree, head_tree, head_is_old = _examine(workspace, repository, checkout, survey, candidates)
+    is_looking_back = head_is_old and commit.tree == head_tree and survey.head_ref != f"refs/heads/{checkout.branch}"
+    is_unchanged = is_looking_back or commit.tree == base_tree
+    work = [
+        candidate
+        for candidate in candidates
+        if not candidate.is_known and candidate.tree not in {base_tree, commit.tree}
+    ]
+    work = list({candidate.tree: candidate for candidate in reversed(work)}.values())
+    if is_unchanged and len(work) == 1 and work[0].descends:
+        [chosen] = _save(workspace, repository, checkout, work)
+        note = f"the work tree was unchanged, and the change is the work in {work[0].place}"
+        return FoundWork(chosen_tree=work[0].tree, chosen_ref=chosen.ref, notes=(note,))
+    return FoundWork(
+        left_aside=tuple(_save(workspace, repository, checkout, [*work, *submodules])),
+        chosen_tree=base_tree if is_looking_back else "",
+    )
+
+
+def _survey(workspace: Workspace, checkout: Checkout) -> _Survey:
+    git = shlex.join(work_tree_command(workspace))
+    commands = (
+        "symbolic-ref -q HEAD",
+        "rev-parse -q --verify 'HEAD^{commit}'",
+        f"for-each-ref --format='{_COMMIT_ID} %(refname)'",
+        "reflog show --format='%H %gs' HEAD",
+        "reflog show --format=%H refs/stash",
+        "worktree list --porcelain -z",
+    )
+    readable = f"{git} rev-parse --git-dir >/dev/null || exit"  # a repository that git cannot read hides everything
+    script = "\n".join([readable, *(f"{git} {command} 2>/dev/null || :\n{_END_SECTION}" for command in commands)])
+    output = run_as_agent(workspace, ["sh", "-c", script]).stdout
+    head_ref, head, refs, log, stash, work_trees = (
+        part.decode("utf-8", "surrogateescape").strip("\n") for part in output.split(SECTION_END)[: len(commands)]
+    )
+    places = dict[str, str]()
+    for id_, place in (*_ref_places(refs), *_stash_places(stash), *_detached_places(log)):
+        if id_ not in {head, checkout.base_commit}:
+            places.setdefault(id_, place)
+    return _Survey(head_ref, head, places, tuple(_other_work_trees(work_trees, workspace.work_tree)))
+
+
+def _ref_places(refs: str) -> Iterator[tuple[str, str]]:
+    for line in refs.splitlines():
+        id_, _, ref = line.partition(" ")
+        if ref.startswith("refs/heads/"):
+            yield id_, f"the branch {ref.removeprefix('refs/heads/')}"
+        elif ref.startswith("refs/tags/"):
+            yield id_, f"the tag {ref.removeprefix('refs/tags/')}"
+        elif not ref.startswith(("refs/remotes/", "refs/stash")):
+            yield id_, ref
+
+
+def _stash_places(stash: str) -> Iterator[tuple[str, str]]:
+    for number, id_ in enumerate(stash.splitlines()):
+        yield id_, f"the stash entry {number}"
+
+
+def _detached_places(log: str) -> Iterator[tuple[str, str]]:
+    """Yield the commits that the agent was on before it checked out something else.
+
+    A commit that it left by a reset or an amend is one that it discarded.
+    """
+    lines = [line.partition(" ") for line in log.splitlines()]
+    for (_, _, action), (id_before, _, _) in pairwise(lines):
+        if action.startswith("checkout:"):
+            yield id_before, _DEFAULT_PLACE
+
+
+def _other_work_trees(listing: str, work_tree: Path) -> Iterator[tuple[str, str]]:
+    for record in listing.split("\0\0"):
+        fields = dict(row.partition(" ")[::2] for row in record.split("\0") if row)
+        path = fields.get("worktree", "")
+        if path and "prunable" not in fields and Path(path) != work_tree and "HEAD" in fields:
+            yield path, fields["HEAD"]
+
+
+def _work_trees(workspace: Workspace, repository: Path, survey: _Survey) -> Iterator[_Candidate]:
+    for path, head in survey.work_trees:
+        tree = tree_of(workspace, repository, Path(path))
+        yield _Candidate(head, f"the work tree {path}", tree)
+
+
+def _examine(
+    workspace: Workspace, repository: Path, checkout: Checkout, survey: _Survey, candidates: Sequence[_Candidate]
+) -> tuple[str, str, bool]:
+    """Fill in what the candidates hold.
+
+    Returns:
+        The tree of the base, the tree of HEAD, and whether HEAD is an ancestor of the base.
+    """
+    git = shlex.join(work_tree_command(workspace, repository))
+    base, head = checkout.base_commit, survey.head or checkout.base_commit
+
+    def is_ancestor(first: str, second: str) -> str:
+        return f"{git} merge-base --is-ancestor {first} {second} 2>/dev/null && echo yes || echo no"
+
+    script = [f"{git} rev-parse {base}^{{tree}} {head}^{{tree}}", is_ancestor(head, base)]
+    for candidate in candidates:
+        id_ = candidate.commit
+        script += [
+            f"{git} rev-parse -q --verify {id_}^{{tree}} || echo none",
+            is_ancestor(id_, base),
+            is_ancestor(id_, head),
+            is_ancestor(base, id_),
+        ]
+    lines = run_as_agent(workspace, ["sh", "-c", "\n".join(script)]).text.split("\n")
+    base_tree, head_tree, head_is_old, *rows = lines
+    for candidate, (tree, in_base, in_head, descends) in zip(candidates, _groups(rows, 4), strict=True):
+        is_work_tree = bool(candidate.tree)
+        candidate.tree = candidate.tree or tree
+        candidate.descends = descends == "yes"
+        candidate.is_known = candidate.tree == "none" or (not is_work_tree and "yes" in {in_base, in_head})
+    for candidate in candidates:
+        candidate.is_known = candidate.is_known or candidate.tree == head_tree
+    return base_tree, head_tree, head_is_old == "yes" and head != base
+
+
+def _groups(rows: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(rows), size):
+        yield tuple(rows[start : start + size])
+
+
+def _save(workspace: Workspace, repository: Path, checkout: Checkout, work: Sequence[_Candidate]) -> list[LeftAside]:
+    """Put each piece of work under a ref of its own, as a commit on top of the base."""
+    if not work:
+        return []
+    git = shlex.join([*work_tree_command(workspace, repository), "-c", "user.name=agent", "-c", "user.email=a@b"])
+    script = ["set -e"]
+    for number, candidate in enumerate(work, start=1):
+        message = shlex.quote(f"Left aside: {candidate.place}")
+        commit = f"{git} commit-tree {candidate.tree} -p {checkout.base_commit} -m {message}"
+        script.append(f"{git} update-ref {REF_PREFIX}{number} $({commit})")
+    run_as_agent(workspace, ["sh", "-c", "\n".join(script)])
+    return [LeftAside(candidate.place, f"{REF_PREFIX}{number}") for number, candidate in enumerate(work, start=1)]

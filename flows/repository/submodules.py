@@ -1,0 +1,69 @@
+"""Checks the links to submodules in a change: each commit must exist where the repository says that it is."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+from urllib.parse import urljoin
+
+from git import RemoteProgress
+
+from flows.errors import RunError, UnexpectedSubmodule
+from flows.parameters.addresses import RepoUrl
+from flows.repository import objects
+from flows.repository.collect import Change
+from flows.repository.git_commands import run_git
+from flows.repository.objects import SUBMODULE
+from flows.repository.remote import Remote
+
+_FIELDS: Final = r"^submodule\..*\.(path|url)$"
+
+
+def check_submodule_links(git_dir: Path, change: Change, remote: Remote) -> None:
+    """Fetch the commit of each new link to a submodule, and drop it.
+
+    The git token is used for repositories that its secret allows at the origin of the run's own repository. Others are
+    asked without it.
+
+    Raises:
+        UnexpectedSubmodule: A commit cannot be fetched from the address in .gitmodules, so that nobody else could.
+    """
+    files = objects.changed_files(git_dir, change.checkout.base_commit, change.commit)
+    links = {file.path: file.blob for file in files if file.mode == SUBMODULE}
+    if not links:
+        return
+    urls = _urls(git_dir, change.commit)
+    for path, commit in links.items():
+        try:
+            _fetch(_address(urls.get(path, ""), remote), commit, remote)
+        except RunError as error:
+            raise UnexpectedSubmodule(
+                f"the submodule {path!r} is at commit {commit[:12]}, which nobody can fetch: {error}. Have the agent "
+                "push nothing, and leave the submodule as it is"
+            ) from None
+
+
+def _urls(git_dir: Path, commit: str) -> dict[str, str]:
+    """Return the address of each submodule, by its path."""
+    show = ["config", "-z", f"--blob={commit}:.gitmodules", "--get-regexp", _FIELDS]
+    fields = dict(row.partition("\n")[::2] for row in run_git(show, git_dir=git_dir).text.split("\0") if row)
+    paths = {key.removesuffix(".path"): value for key, value in fields.items() if key.endswith(".path")}
+    return {path: fields.get(f"{name}.url", "") for name, path in paths.items()}
+
+
+def _address(url: str, remote: Remote) -> RepoUrl:
+    """Return the address, which may be relative to the repository's own (gitmodules(5))."""
+    if url.startswith(("./", "../")):
+        url = urljoin(f"{remote.url.url}/", url)
+    return RepoUrl.parse(url)
+
+
+def _fetch(url: RepoUrl, commit: str, remote: Remote) -> None:
+    with TemporaryDirectory(dir=remote.trusted) as folder:
+        git_dir = Path(folder) / "submodule.git"
+        run_git(["init", "--quiet", "--bare", "--template=", str(git_dir)])
+        if url.origin == remote.url.origin:
+            Remote(url, remote.credentials, Path(folder)).fetch_commit(git_dir, commit, "check", 1, RemoteProgress())
+            return
+        scheme = url.url.partition(":")[0]
+        arguments = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", url.url, commit]
+        run_git(arguments, config=[f"protocol.{scheme}.allow=always"], git_dir=git_dir)
