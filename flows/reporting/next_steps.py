@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from flows.errors import AgentDenied, AgentStalled, AgentTimeout, BudgetExceeded, TurnLimitReached
+from flows.errors import AgentDenied, AgentStalled, AgentTimeout, BranchConflict, BudgetExceeded, TurnLimitReached
 from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, fenced
@@ -51,8 +51,10 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
     if bundle := summary.saved_files.get(StateFile.BUNDLE):
         command = code(fetch_command(bundle, _branch(summary)))
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
-        policy = {"policy": allowed} if allowed else {}
-        command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **policy}))
+        changed: dict[str, object] = {"policy": allowed} if allowed else {}
+        if isinstance(summary.error, BranchConflict):
+            changed["branch_name"] = f"{_branch(summary)}-2"  # the branch itself belongs to somebody else now
+        command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **changed}))
         yield f"- To push it without running the agent again: {command}"
     # With unchanged parameters, the change policy would refuse the change again.
     if StateFile.PLAN in summary.saved_files and not allowed and summary.deployment:

@@ -1,6 +1,8 @@
 """The flow deliver pushes the change that a run saved, with fresh credentials and without an agent."""
 
 import json
+import shlex
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -167,3 +169,33 @@ def test_the_report_of_a_delivery_warns_of_a_token_that_is_not_bound(world: Worl
 def newest_report(world: World, stopped_run: Run) -> str:
     query = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
     return str(httpx.post(f"{stopped_run.api_url}/artifacts/filter", json=query).json()[0]["data"])
+
+
+def test_after_a_conflict_the_advised_delivery_works(world: World, run: Callable[..., Run]) -> None:
+    # Somebody pushes to the branch while the agent works.
+    path = world.stack.git.root / f"{world.name}.git"
+    world.git("branch", "shared", "main")
+    identity = "GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@x"
+
+    def push() -> None:
+        script = f'git update-ref refs/heads/shared $({identity} git commit-tree "shared^{{tree}}" -p shared -m other)'
+        subprocess.run(["sh", "-ec", script], cwd=path, check=True)
+
+    write = Tool("Bash", {"command": "echo mine > mine.txt"})
+    world.script(Turn("I write.", (write,), seconds=2), Turn("Done."))
+
+    def push_when_the_agent_works() -> None:
+        while not world.stack.model.asked:
+            time.sleep(0.05)
+        push()
+
+    pushing = threading.Thread(target=push_when_the_agent_works, daemon=True)
+    pushing.start()
+    stopped = run(branch_name="shared")
+    pushing.join()
+    assert isinstance(stopped.error, errors.BranchConflict)
+    command = next(part for part in stopped.artifact().split("`") if part.startswith("prefect deployment run deliver/"))
+    parameters = json.loads(shlex.split(command)[-1])
+    assert parameters == {"flow_run_id": stopped.id, "branch_name": "shared-2"}
+    assert deliver_change(stopped, branch_name=parameters["branch_name"]) == world.git("rev-parse", "shared-2")
+    assert world.content("shared-2", "mine.txt") == "mine"

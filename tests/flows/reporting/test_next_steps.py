@@ -70,6 +70,12 @@ def test_a_change_that_a_policy_refused_is_delivered_with_the_policy_that_allows
     assert f"git fetch {BUNDLE}" in text
 
 
+def test_a_change_whose_branch_moved_is_delivered_to_another_branch() -> None:
+    text = advice_for(errors.BranchConflict("feature/it's moved to 0123 while the agent worked"), saved_files=SAVED)
+    expected = {"flow_run_id": "id", "branch_name": "feature/it's-2"}
+    assert parameters_of_command(text, "prefect deployment run deliver/ecs") == expected
+
+
 @pytest.mark.parametrize(
     "error", [errors.RemoteUnavailable("no answer"), errors.AgentCrashed("exit status 1"), KeyboardInterrupt()]
 )
