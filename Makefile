@@ -115,6 +115,8 @@ bench-redaction: $(VENV)/ready ## Measure how fast text is redacted with 1, 10, 
 	@$(BIN)/python -m tests.bench.redaction
 
 blocks: $(VENV)/ready ## Register the block types on the configured Prefect API
+	@test -n "$$PREFECT_API_URL" || $(BIN)/python -m prefect config view 2>/dev/null | grep -q "^PREFECT_API_URL=" \
+	  || { echo "set PREFECT_API_URL: without it the types would be registered on a temporary server"; exit 1; }
 	@$(BIN)/python -m prefect block register --module blocks
 
 locks: $(VENV)/ready ## Resolve the requirements again, and write both lock files

@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -80,6 +81,16 @@ def test_every_make_target_in_the_documentation_exists() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((PROJECT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_rooms_for_agents_are_the_layers_of_the_import_contract() -> None:
+    contract = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    layers = [set(re.split(r" [|:] ", layer)) for layer in contract["layers"]]
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", (PROJECT / "AGENTS.md").read_text(), re.MULTILINE)
+    rooms = [set[str]() for _ in layers]
+    for layer, names in rows:
+        rooms[int(layer) - 1] |= set(re.findall(r"`flows/(\w+)", names))
+    assert rooms == layers
 
 
 def commands(page: Path) -> list[str]:

@@ -60,7 +60,8 @@ def open_account(project: str, region: str) -> Account:
         identity = session.client("sts", config=client_config()).get_caller_identity()
     except NoCredentialsError:
         raise NoAwsCredentials(
-            "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without an "
+            "AWS account, see the Git Credentials block in docs/guide.md"
         ) from None
     except (BotoCoreError, ClientError) as error:
         raise NoAwsCredentials(f"AWS rejected the credentials: {error}") from None

@@ -5,8 +5,9 @@ from typing import Final
 import typer
 
 app: Final = typer.Typer(
-    help="Set up claude-code-headless on AWS with secret, roles, image and pool, or with up, which runs all four. Then "
-    "start a run.",
+    help="Set-up on AWS: the commands `secret`, `roles`, `image` and `pool`, or `up` for all four, and then `run`. "
+    "Anywhere: `doctor` checks what a run needs, `runs` continues or repeats a run, and `automations` sets up "
+    "notifications and the recovery of lost runs.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     add_completion=False,

@@ -46,5 +46,8 @@ def prefect_api() -> Iterator[SyncPrefectClient]:
         try:
             client.hello().raise_for_status()
         except httpx.HTTPError as error:
-            raise NoPrefectApi(f"the Prefect API {url} does not answer: {str(error) or type(error).__name__}") from None
+            raise NoPrefectApi(
+                f"the Prefect API {url} does not answer: {str(error) or type(error).__name__}: start it, or correct "
+                "PREFECT_API_URL"
+            ) from None
         yield client

@@ -18,7 +18,7 @@ from deployments.runs.stores import open_store
 from flows.agent.command import binary
 from flows.aws.credentials import new_session
 from flows.aws.session import client_config
-from flows.errors import AwsCredentialsMissing, RunError
+from flows.errors import AwsCredentialsMissing, ModelUnavailable, RunError
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.model.providers import RegisteredProvider
 from flows.model.upstream import ca_certificates
@@ -105,7 +105,7 @@ class Patient:
                     names.append(name)
         if not names:
             raise Warned(
-                "there are none: serve them with `python -m deployments.local.serve`, or deploy them to ECS with "
+                "the server has no deployment: start `python -m deployments.local.serve`, or deploy to ECS with "
                 "`python -m deployments up`"
             )
         return ", ".join(names)
@@ -153,7 +153,7 @@ class Patient:
 
     def _remote(self, trusted: Path) -> Remote:
         if not self.has_repository:
-            raise Skipped("name the repository: --repo-url https://…")
+            raise Skipped("no repository was set: --repo-url https://…")
         try:
             return Remote(self.request.repo_url, self.credentials, trusted)
         except RunError as error:
@@ -164,7 +164,7 @@ class Patient:
     def _instructions(self) -> str:
         uri = self.request.instructions_s3_uri
         if uri is None:
-            raise Skipped("name instructions in S3: --instructions s3://…")
+            raise Skipped("no instructions in S3 were set: --instructions s3://…")
         client = new_session(self.request.aws_region).client("s3", config=client_config(PARALLEL))
         with workspace() as directories:
             instructions = from_s3(directories, client, uri)
@@ -176,14 +176,20 @@ class Patient:
         path, headers, body = provider.smallest_request()
         url = f"{provider.base_url}{path}"
         signed = provider.signature("POST", url, "application/json", body)
-        response = httpx.post(
-            url,
-            content=body,
-            headers={**headers, "content-type": "application/json", **signed},
-            timeout=_MODEL_SECONDS,
-            verify=ca_certificates(),
-        )
         model = f"{options.model_id} by {options.provider}"
+        try:
+            response = httpx.post(
+                url,
+                content=body,
+                headers={**headers, "content-type": "application/json", **signed},
+                timeout=_MODEL_SECONDS,
+                verify=ca_certificates(),
+            )
+        except httpx.HTTPError as error:
+            raise ModelUnavailable(
+                f"{provider.base_url} did not answer ({type(error).__name__}: {error}): check the network, HTTPS_PROXY "
+                "and the region"
+            ) from None
         if response.is_success:
             return f"{model} replied"
         raise RunError(f"{model} answered {response.status_code}: {_message(response)}")

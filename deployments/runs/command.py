@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import DeploymentStatus, FlowRun
 from prefect.utilities.urls import url_for
 
 from deployments.cli import prefect_api
@@ -60,6 +61,7 @@ def continue_(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
         flow_run = find_run(prefect, flow_run_id)
         continue_run(prefect, flow_run, settings or [])
         console().print(f"continue {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
+        _warn_if_nothing_serves(prefect, flow_run)
 
 
 @runs.command()
@@ -68,6 +70,17 @@ def repeat(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
     with refusals(), prefect_api.prefect_api() as prefect:
         flow_run = repeat_run(prefect, find_run(prefect, flow_run_id), settings or [])
         console().print(f"started {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
+        _warn_if_nothing_serves(prefect, flow_run)
+
+
+def _warn_if_nothing_serves(prefect: SyncPrefectClient, flow_run: FlowRun) -> None:
+    """Say that a run waits until a worker polls its deployment's work pool, or a process serves the deployment."""
+    if flow_run.deployment_id and prefect.read_deployment(flow_run.deployment_id).status is not DeploymentStatus.READY:
+        console().print(
+            "nothing serves its deployment now, so that the run waits: start the pool's worker, or "
+            "python -m deployments.local.serve",
+            soft_wrap=True,
+        )
 
 
 @runs.command()

@@ -55,6 +55,11 @@ def link(words: str, url: str) -> str:
     return f"[{prose(words)}](<{url}>)"
 
 
+def link_to(url: str) -> str:
+    """Return a trusted address as a link that shows it as it is, so that a person can copy it."""
+    return f"[{code(url)}](<{url}>)"
+
+
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
     """Return a table, whose cells are Markdown already."""
     lines = [header, ["---"] * len(header), *([_PIPE.sub(r"\|", cell) for cell in row] for row in rows)]

@@ -10,7 +10,7 @@ from typing import Final
 
 from flows.outcome.summary import RunSummary, title
 from flows.parameters.change_policy import ChangePolicy
-from flows.reporting.markdown import code, cut, fenced, link, prose, quoted, table
+from flows.reporting.markdown import code, cut, fenced, link, link_to, prose, quoted, table
 from flows.reporting.next_steps import advice, fetch_command
 from flows.repository.collect import Change, FileChange
 from flows.state.agent_report import AgentReport
@@ -63,7 +63,7 @@ def _parts(summary: RunSummary) -> Iterator[str]:
 
 def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
     links, checkout = summary.links, summary.checkout
-    yield "Repository", link(links.repository, links.repository) if links.repository else ""
+    yield "Repository", link_to(links.repository) if links.repository else ""
     if checkout:
         yield "Branch", _linked(checkout.branch, links.branch)
         yield "Commit", (_linked(summary.commit, links.commit) if summary.commit else "none")

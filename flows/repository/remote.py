@@ -72,7 +72,7 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
         r"RPC failed|returned error: (408|429|5\d\d)|timed out|unexpected disconnect|invalid index-pack|"
         r"Empty reply|expected flush|bad band|gnutls_handshake|SSL_ERROR|SSL_connect",
         RemoteUnavailable,
-        "{url} did not respond like a git server: {reason}",
+        "{url} did not respond like a git server: {reason}: check the address, the network and HTTPS_PROXY",
     ),
     (r"No space left on device|Disk quota exceeded", DiskFull, f"{DISK_FULL} ({{reason}})"),
 )

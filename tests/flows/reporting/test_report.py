@@ -83,7 +83,7 @@ def test_the_outcome_is_the_first_line_of_the_report(
 @pytest.mark.parametrize(
     "row",
     [
-        "| Repository | [https:\u2060//github.com/o/r](<https://github.com/o/r>) |",
+        "| Repository | [`https://github.com/o/r`](<https://github.com/o/r>) |",
         "| Branch | [feature/x](<https://github.com/o/r/tree/feature/x>) |",
         f"| Commit | [{COMMIT}](<https://github.com/o/r/commit/{COMMIT}>) |",
         "| Started from | `main` at `fedcba987654` |",
