@@ -1,4 +1,4 @@
-"""Cleans up the text of credentials: strips the white space around them, and refuses those that cannot be sent.
+"""Cleans up the text of credentials: strips white space and quotes around them, and refuses those that cannot be sent.
 
 A key that was saved by `echo key > file` ends in a line break. An HTTP header cannot carry a line break, and a library
 that refuses such a header quotes it in its error, together with the key.
@@ -9,13 +9,13 @@ from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 from flows.errors import InvalidCredential
-from flows.redaction import ENVIRONMENT, is_proxy, strip
+from flows.redaction import ENVIRONMENT, is_proxy, strip, without_quotes
 from flows.text_safety import ASCII_CONTROLS
 
 _AUTH: Final = "PREFECT_API_AUTH_STRING"
 _AWS_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_ADDRESSES: Final = ("ANTHROPIC_BASE_URL",)
-"""Variables whose URL may contain a user name and a password."""
+_PREFIXES: Final = ("AWS_", "ANTHROPIC_", "PREFECT_API_URL")
+"""Beginnings of the names of settings that other libraries read, and that hold one word."""
 
 _FAULTS: Final = (
     (re.compile(r"[\r\n]"), "a line break"),
@@ -28,7 +28,7 @@ _BASE64_FAULTS: Final = tuple(fault for fault in _FAULTS if fault[1] in {"a line
 
 
 def usable(value: str, name: str, source: str) -> str:
-    """Return a credential without the white space around it.
+    """Return a credential without the white space and quotes around it.
 
     Args:
         value: The credential, which no message quotes.
@@ -44,12 +44,11 @@ def usable(value: str, name: str, source: str) -> str:
 
 
 def strip_environment(environment: MutableMapping[str, str]) -> None:
-    """Strip the white space around each credential in `environment`, so that every later reader gets it stripped."""
-    credentials = {*ENVIRONMENT, *_AWS_VARIABLES, *_ADDRESSES}
-    for name in [name for name in environment if name in credentials or is_proxy(name)]:
+    """Strip white space and quotes around credentials and addresses, so that every later reader gets them stripped."""
+    for name in [name for name in environment if name in ENVIRONMENT or name.startswith(_PREFIXES) or is_proxy(name)]:
         value = environment[name]
         # A password may end in a space; no password ends in a line break.
-        stripped = value.strip("\r\n") if name == _AUTH else strip(value)
+        stripped = without_quotes(value.strip("\r\n")) if name == _AUTH else strip(value)
         if stripped != value:
             environment[name] = stripped
 

@@ -4,7 +4,7 @@ import pytest
 
 from flows.credential_values import check_connection, check_environment, strip_environment, usable
 from flows.errors import InvalidCredential
-from flows.redaction import ENVIRONMENT
+from flows.redaction import ENVIRONMENT, Secrets
 
 WHITE_SPACE = ["\n", "\r\n", "\r", " ", "\t", "\x0b", "\xa0", "\u2028", "\ufeff", "\u200b", "\n \r\n"]
 UNSENDABLE = ["\n", "\r\n", " ", "\t", "\xa0", "\0", "\x1b", "\x7f", "é", "\u2013", "\u200b", "\ufeff", "\udcff", "键"]
@@ -26,6 +26,25 @@ def test_white_space_around_a_credential_is_removed(white_space: str) -> None:
     for value in (f"the-key{white_space}", f"{white_space}the-key", f"{white_space}the-key{white_space}", "the-key"):
         assert usable(value, "the key", "a test") == "the-key"
     assert usable(white_space, "the key", "a test") == ""
+
+
+@pytest.mark.parametrize(
+    "value", ['"sk-ant-key-of-this-test"', "'sk-ant-key-of-this-test'", ' "sk-ant-key-of-this-test"\n']
+)
+def test_quotes_around_a_credential_are_removed_and_the_rest_is_redacted(value: str) -> None:
+    assert usable(value, "the key", "the file") == "sk-ant-key-of-this-test"
+    secrets = Secrets()
+    secrets.learn("the key", value)
+    assert secrets.redact("the key is sk-ant-key-of-this-test") == "the key is ***"
+    environment = {
+        "AWS_PROFILE": "'team'",
+        "PREFECT_API_URL": '"http://127.0.0.1/api"',
+        "PREFECT_API_AUTH_STRING": value,
+    }
+    strip_environment(environment)
+    assert environment["AWS_PROFILE"] == "team"
+    assert environment["PREFECT_API_URL"] == "http://127.0.0.1/api"
+    assert "'" not in environment["PREFECT_API_AUTH_STRING"]
 
 
 @pytest.mark.parametrize("character", UNSENDABLE)

@@ -59,6 +59,15 @@ def test_a_missing_or_wrong_variable_is_named_with_status_2(
     assert "Traceback" not in output.err
 
 
+@pytest.mark.parametrize("word", ["1", "Yes", '"on"'])
+def test_another_word_for_true_starts_nothing_and_has_status_2(
+    word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROCESS_REQUIREMENTS", word)
+    assert container.main([]) == 2
+    assert "set it to true" in last_line(capsys.readouterr().err)
+
+
 @pytest.mark.parametrize(
     ("name", "correct_name"),
     [
