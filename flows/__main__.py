@@ -87,6 +87,7 @@ def _process_requirements() -> tuple[int, RunResult]:
         if not variables.asks_to_start(os.environ):
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
         parameters = checked_parameters(os.environ)
+        check_provider(parameters)
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
             from flows.run.preload import preload  # noqa: PLC0415

@@ -83,6 +83,10 @@ class InvalidCredential(RunError):
     """A credential contains a character that cannot be sent."""
 
 
+class InvalidEndpoint(RunError):
+    """A variable or a profile holds the address of a server that is not an http or https URL."""
+
+
 class SecretNotFound(RunError):
     """AWS Secrets Manager has no secret with that id in that region."""
 
