@@ -14,6 +14,7 @@ from flows.text_safety import ASCII_CONTROLS
 
 _AUTH: Final = "PREFECT_API_AUTH_STRING"
 _AWS_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_AWS_CAS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _PREFIXES: Final = ("AWS_", "ANTHROPIC_", "PREFECT_API_URL")
 """Beginnings of the names of settings that other libraries read, and that hold one word."""
 
@@ -49,13 +50,22 @@ def usable(value: str, name: str, source: str) -> str:
 
 
 def strip_environment(environment: MutableMapping[str, str]) -> None:
-    """Strip white space and quotes around credentials and addresses, so that every later reader gets them stripped."""
+    """Strip white space and quotes around credentials and addresses, so that every later reader gets them stripped.
+
+    AWS's libraries do not read SSL_CERT_FILE. They get its certificates in their own variable, unless that is set.
+    """
     for name in [name for name in environment if name in ENVIRONMENT or name.startswith(_PREFIXES) or is_proxy(name)]:
         value = environment[name]
         # A password may end in a space; no password ends in a line break.
         stripped = without_quotes(value.strip("\r\n")) if name == _AUTH else strip(value)
         if stripped != value:
             environment[name] = stripped
+    for name in _AWS_CAS:
+        if environment.get(name) == "":  # botocore refuses an empty one
+            del environment[name]
+    certificates = environment.get("SSL_CERT_FILE")
+    if certificates and not any(name in environment for name in _AWS_CAS):
+        environment["AWS_CA_BUNDLE"] = certificates
 
 
 def check_environment(environment: Mapping[str, str]) -> None:

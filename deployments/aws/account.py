@@ -1,5 +1,6 @@
 """The AWS account and region that a command works in, and the names of the project's resources there."""
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ from deployments.cli.errors import NoAwsCredentials
 from flows.aws.credentials import new_session
 from flows.aws.errors import credentials_advice
 from flows.aws.session import client_config
+from flows.credential_values import strip_environment
 from flows.errors import RunError
 
 DEFAULT_PROJECT: Final = "claude-code-headless"
@@ -58,6 +60,7 @@ class Account:
 
 def open_account(project: str, region: str) -> Account:
     """Look up the account of the credentials; raise `NoAwsCredentials` if none are set or AWS rejects them."""
+    strip_environment(os.environ)
     try:
         session = new_session(region)
         identity = session.client("sts", config=client_config()).get_caller_identity()

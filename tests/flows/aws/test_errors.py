@@ -1,14 +1,17 @@
 """AWS credentials that cannot be found or are no longer valid have one name, and advice that fits their source."""
 
+import json
 import logging
 import os
 from pathlib import Path
 
 import pytest
+import trustme
 
 from deployments.local.loopback import Asked, Exchange, LoopbackServer
 from flows.aws.credentials import AwsKeys, new_session
 from flows.aws.errors import ServiceErrors, named_errors
+from flows.credential_values import strip_environment
 from flows.errors import (
     AwsCredentialsMissing,
     InvalidEndpoint,
@@ -17,6 +20,7 @@ from flows.errors import (
     SecretNotFound,
     SecretUnavailable,
 )
+from tests.support.tls import by_tls
 
 SSO = """
 sso_account_id = 123456789012
@@ -137,3 +141,37 @@ def test_an_endpoint_of_a_profile_that_is_not_a_url_is_named(monkeypatch: pytest
     error = error_of("endpoint", monkeypatch)
     assert isinstance(error, InvalidEndpoint)
     assert "localhost:4566" in str(error)
+
+
+class SecretsManager(LoopbackServer):
+    """Answers every request with a secret."""
+
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        del request
+        exchange.reply(200, json.dumps({"SecretString": "x"}).encode())
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+def test_aws_is_reached_with_the_hosts_own_ca(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("AWS_PROFILE", "keys")
+    with by_tls(SecretsManager(), authority) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", url)
+        strip_environment(os.environ)
+        assert isinstance(error_of("keys", monkeypatch), SecretUnavailable)
+        monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
+        strip_environment(os.environ)
+        response = new_session("us-east-1").client("secretsmanager").get_secret_value(SecretId="x")
+    assert response["SecretString"] == "x"
+
+
+def test_awss_own_variable_wins() -> None:
+    environment = {"SSL_CERT_FILE": "/a.pem", "AWS_CA_BUNDLE": "/b.pem"}
+    strip_environment(environment)
+    assert environment["AWS_CA_BUNDLE"] == "/b.pem"
+    environment = {"SSL_CERT_FILE": "/a.pem", "REQUESTS_CA_BUNDLE": "/b.pem"}
+    strip_environment(environment)
+    assert "AWS_CA_BUNDLE" not in environment
