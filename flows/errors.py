@@ -186,6 +186,10 @@ class EmptyRepo(RunError):
     """The repository has no commit to start from."""
 
 
+class UnsupportedObjectFormat(RunError):
+    """The repository names its commits by SHA-256, not by SHA-1."""
+
+
 class BaseRefNotFound(RunError):
     """The remote has no branch with the name in `base_branch`."""
 

@@ -15,8 +15,9 @@ from deployments.cli.errors import InvalidGitSecret, InvalidParameter, TokenMiss
 from deployments.cli.step import Change
 from flows import errors
 from flows.aws.session import client_config
-from flows.repository.binding import HOSTS, REPOSITORIES, Binding
+from flows.repository.binding import Binding
 from flows.repository.credentials import GitCredentials
+from flows.repository.secret_fields import HOSTS, REPOSITORIES
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
