@@ -231,7 +231,7 @@ class Remote:
 
         username = self.credentials.username or git_username(self.url.url)
         suffix = "/info/refs?service=git-upload-pack"
-        with suppress(httpx.HTTPError, httpx.InvalidURL):
+        with suppress(httpx.HTTPError, httpx.InvalidURL, OSError):
             response = httpx.get(
                 self.url.url + suffix,
                 auth=(username, self.credentials.token.get_secret_value()),

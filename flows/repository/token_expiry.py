@@ -34,7 +34,7 @@ def read_expiry(forge: Forge, address: str, token: SecretStr) -> datetime | None
     try:
         response = httpx.get(address, headers=headers, timeout=_TIMEOUT_SECONDS, verify=ca_certificates())
         body = response.json() if response.is_success else None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):  # the third: the file of the CA certificates
         return None
     return _moment(forge.expiry(response.headers, body))
 
