@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.check:
         return _check()
-    if os.environ.get("PROCESS_REQUIREMENTS") != "true" and not options.json:
+    if not options.json and not _is_start_requested():
         parser.print_help()
         return COMPLETED
     status, result = _process_requirements()
@@ -72,13 +72,22 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
+def _is_start_requested() -> bool:
+    """Return False if the help is to be printed. An unclear value counts as a request, which is then refused."""
+    try:
+        return variables.asks_to_start(os.environ)
+    except variables.InvalidVariable:
+        return True
+
+
 def _process_requirements() -> tuple[int, RunResult]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _SERVER_START_SECONDS)
     try:
-        if os.environ.get("PROCESS_REQUIREMENTS") != "true":
+        if not variables.asks_to_start(os.environ):
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
         parameters = checked_parameters(os.environ)
+        check_provider(parameters)
         with importing():
             from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
             from flows.run.preload import preload  # noqa: PLC0415

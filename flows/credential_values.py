@@ -1,4 +1,4 @@
-"""Cleans up the text of credentials: strips the white space around them, and refuses those that cannot be sent.
+"""Cleans up the text of credentials: strips white space and quotes around them, and refuses those that cannot be sent.
 
 A key that was saved by `echo key > file` ends in a line break. An HTTP header cannot carry a line break, and a library
 that refuses such a header quotes it in its error, together with the key.
@@ -8,14 +8,20 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import Final
 
-from flows.errors import InvalidCredential
-from flows.redaction import ENVIRONMENT, is_proxy, strip
+from flows.errors import InvalidCredential, InvalidEndpoint
+from flows.redaction import ENVIRONMENT, is_proxy, strip, without_quotes
 from flows.text_safety import ASCII_CONTROLS
 
 _AUTH: Final = "PREFECT_API_AUTH_STRING"
 _AWS_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_ADDRESSES: Final = ("ANTHROPIC_BASE_URL",)
-"""Variables whose URL may contain a user name and a password."""
+_AWS_CAS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+_PREFIXES: Final = ("AWS_", "ANTHROPIC_", "PREFECT_API_URL")
+"""Beginnings of the names of settings that other libraries read, and that hold one word."""
+
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "ANTHROPIC_BASE_URL")
+_ENDPOINT: Final = re.compile(
+    r"(?i:https?)://(?:[^\s/?#@]*@)?(?:\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?(?:/\S*)?", re.ASCII
+)
 
 _FAULTS: Final = (
     (re.compile(r"[\r\n]"), "a line break"),
@@ -28,7 +34,7 @@ _BASE64_FAULTS: Final = tuple(fault for fault in _FAULTS if fault[1] in {"a line
 
 
 def usable(value: str, name: str, source: str) -> str:
-    """Return a credential without the white space around it.
+    """Return a credential without the white space and quotes around it.
 
     Args:
         value: The credential, which no message quotes.
@@ -44,31 +50,61 @@ def usable(value: str, name: str, source: str) -> str:
 
 
 def strip_environment(environment: MutableMapping[str, str]) -> None:
-    """Strip the white space around each credential in `environment`, so that every later reader gets it stripped."""
-    credentials = {*ENVIRONMENT, *_AWS_VARIABLES, *_ADDRESSES}
-    for name in [name for name in environment if name in credentials or is_proxy(name)]:
+    """Strip white space and quotes around credentials and addresses, so that every later reader gets them stripped.
+
+    AWS's libraries do not read SSL_CERT_FILE. They get its certificates in their own variable, unless that is set.
+    """
+    for name in [name for name in environment if name in ENVIRONMENT or name.startswith(_PREFIXES) or is_proxy(name)]:
         value = environment[name]
         # A password may end in a space; no password ends in a line break.
-        stripped = value.strip("\r\n") if name == _AUTH else strip(value)
+        stripped = without_quotes(value.strip("\r\n")) if name == _AUTH else strip(value)
         if stripped != value:
             environment[name] = stripped
+    for name in _AWS_CAS:
+        if environment.get(name) == "":  # botocore refuses an empty one
+            del environment[name]
+    certificates = environment.get("SSL_CERT_FILE")
+    if certificates and not any(name in environment for name in _AWS_CAS):
+        environment["AWS_CA_BUNDLE"] = certificates
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Raise `InvalidCredential` for the first credential that cannot be sent; `environment` is already stripped."""
+    """Check the credentials and the addresses of servers in `environment`, which is already stripped.
+
+    Raises:
+        InvalidCredential: A credential cannot be sent.
+        InvalidEndpoint: An address is not a URL.
+    """
     check_connection(environment)
+    for name in environment:
+        if name.startswith(_ENDPOINTS):
+            _check_endpoint(environment, name)
     for name in _AWS_VARIABLES:
         usable(environment.get(name, ""), "the credential", _variable(name))
 
 
 def check_connection(environment: Mapping[str, str]) -> None:
-    """Check the credentials that Prefect itself sends before a flow can report a bad one; raise `InvalidCredential`."""
+    """Check the credentials that Prefect itself sends before a flow can report a bad one; raise the same errors."""
+    _check_endpoint(environment, "PREFECT_API_URL")
     usable(environment.get("PREFECT_API_KEY", ""), "the Prefect API key", _variable("PREFECT_API_KEY"))
     user_and_password = environment.get(_AUTH, "")
     _check(user_and_password, "the credential", _variable(_AUTH), _BASE64_FAULTS, "store it again, in one line")
     for name in filter(is_proxy, environment):
         advice = "percent-encode it, a space as %20"
         _check(environment[name], "the address of the proxy", _variable(name), _FAULTS, advice)
+
+
+def _check_endpoint(environment: Mapping[str, str], name: str) -> None:
+    """Raise `InvalidEndpoint` if the variable is set and is not a URL. Libraries retry such an address for minutes."""
+    address = environment.get(name, "")
+    if not address or _ENDPOINT.fullmatch(address):
+        return
+    if "@" in address:
+        raise InvalidEndpoint(f"{name} is not a URL: give one such as https://host:port")
+    host = re.sub(r"\A(?:[a-z]+:/+|/+)", "", address)
+    scheme = "http" if re.match(r"localhost\b|127\.|\[::1\]", host) else "https"
+    url = f"{scheme}://{host}" if _ENDPOINT.fullmatch(f"{scheme}://{host}") else f"{scheme}://host:port"
+    raise InvalidEndpoint(f"{name} is {address!r}, which is not a URL: set it to {url}")
 
 
 def _variable(name: str) -> str:

@@ -83,6 +83,10 @@ class InvalidCredential(RunError):
     """A credential contains a character that cannot be sent."""
 
 
+class InvalidEndpoint(RunError):
+    """A variable or a profile holds the address of a server that is not an http or https URL."""
+
+
 class SecretNotFound(RunError):
     """AWS Secrets Manager has no secret with that id in that region."""
 
@@ -180,6 +184,10 @@ class RepoNotFound(RunError):
 
 class EmptyRepo(RunError):
     """The repository has no commit to start from."""
+
+
+class UnsupportedObjectFormat(RunError):
+    """The repository names its commits by SHA-256, not by SHA-1."""
 
 
 class BaseRefNotFound(RunError):

@@ -1,5 +1,6 @@
 """The AWS account and region that a command works in, and the names of the project's resources there."""
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,7 +8,11 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from deployments.cli.errors import NoAwsCredentials
+from flows.aws.credentials import new_session
+from flows.aws.errors import credentials_advice
 from flows.aws.session import client_config
+from flows.credential_values import strip_environment
+from flows.errors import RunError
 
 DEFAULT_PROJECT: Final = "claude-code-headless"
 DEFAULT_QUEUE: Final = "prefect-ecs-tasks-events"
@@ -55,14 +60,17 @@ class Account:
 
 def open_account(project: str, region: str) -> Account:
     """Look up the account of the credentials; raise `NoAwsCredentials` if none are set or AWS rejects them."""
-    session = boto3.Session(region_name=region)
+    strip_environment(os.environ)
     try:
+        session = new_session(region)
         identity = session.client("sts", config=client_config()).get_caller_identity()
     except NoCredentialsError:
         raise NoAwsCredentials(
             "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without an "
             "AWS account, see the Git Credentials block in docs/guide.md"
         ) from None
+    except RunError as error:
+        raise NoAwsCredentials(str(error)) from None
     except (BotoCoreError, ClientError) as error:
-        raise NoAwsCredentials(f"AWS rejected the credentials: {error}") from None
+        raise NoAwsCredentials(f"AWS rejected the credentials: {error}: {credentials_advice(error)}") from None
     return Account(session, project, identity["Arn"].split(":")[1], identity["Account"], region)

@@ -9,6 +9,7 @@ from typing import Final
 
 from deployments.aws.account import Account
 from deployments.cli.errors import UnknownModel
+from flows.parameters.provider import default_model_id
 
 _GEOGRAPHIES: Final = {
     "us": "us-*",
@@ -33,15 +34,15 @@ def model_parameters(account: Account, model_ids: Iterable[str]) -> dict[str, st
         model = model_id.removesuffix("[1m]")  # the suffix selects Claude Code's long context, not another model
         geography, _, rest = model.partition(".")
         if model.startswith("arn:"):
-            models.append(_checked(model, rf"arn:{account.partition}:bedrock:[\w-]+:\d*:[\w-]+/[\w.:/-]+"))
+            models.append(_checked(account, model, rf"arn:{account.partition}:bedrock:[\w-]+:\d*:[\w-]+/[\w.:/-]+"))
         elif geography in _GEOGRAPHIES:
-            _checked(rest, r"[\w-]+\.[\w.:-]+")
+            _checked(account, rest, r"[\w-]+\.[\w.:-]+")
             profiles.append(
                 f"arn:{account.partition}:bedrock:{account.region}:{account.account_id}:inference-profile/{model}"
             )
             profile_models.append(_foundation_model(account, _GEOGRAPHIES[geography], rest))
         else:
-            models.append(_foundation_model(account, account.region, _checked(model, r"[\w-]+\.[\w.:-]+")))
+            models.append(_foundation_model(account, account.region, _checked(account, model, r"[\w-]+\.[\w.:-]+")))
     lists = {"InferenceProfileArns": profiles, "ProfileModelArns": profile_models, "ModelArns": models}
     return {name: ",".join(arns) for name, arns in lists.items()}
 
@@ -50,7 +51,8 @@ def _foundation_model(account: Account, region: str, model: str) -> str:
     return f"arn:{account.partition}:bedrock:{region}::foundation-model/{model}"
 
 
-def _checked(model: str, pattern: str) -> str:
+def _checked(account: Account, model: str, pattern: str) -> str:
     if not re.fullmatch(pattern, model):
-        raise UnknownModel(f"{model!r} is not a Bedrock model id (example: us.anthropic.claude-sonnet-5-5)")
+        example = default_model_id("bedrock", account.region)
+        raise UnknownModel(f"{model!r} is not a Bedrock model id (in {account.region} for example {example})")
     return model

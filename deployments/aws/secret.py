@@ -11,12 +11,13 @@ from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
 from deployments.aws.account import Account
-from deployments.cli.errors import InvalidParameter, TokenMissing
+from deployments.cli.errors import InvalidGitSecret, InvalidParameter, TokenMissing
 from deployments.cli.step import Change
+from flows import errors
 from flows.aws.session import client_config
-from flows.errors import InvalidGitSecret
-from flows.repository.binding import HOSTS, REPOSITORIES, Binding
+from flows.repository.binding import Binding
 from flows.repository.credentials import GitCredentials
+from flows.repository.secret_fields import HOSTS, REPOSITORIES
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -34,7 +35,8 @@ def git_secret(
     """Return a function that computes the git secret's new value.
 
     It replaces the fields that are passed here, and keeps all other stored fields. The returned function raises:
-        TokenMissing: The token or the e-mail address is missing or cannot be used.
+        TokenMissing: There is no token.
+        InvalidGitSecret: The token, the e-mail address or a stored field cannot be used.
         InvalidParameter: A host or repository is malformed.
     """
     candidates = {"email": email, HOSTS: list(hosts), REPOSITORIES: list(repositories)}
@@ -46,12 +48,12 @@ def git_secret(
         fields = {**_fields(stored), **options}
         try:
             Binding.parse(fields, "the git secret")
-        except InvalidGitSecret as error:
+        except errors.InvalidGitSecret as error:
             raise InvalidParameter(f"{error}; --host and --repository set them") from None
         try:
             GitCredentials.from_fields(fields, "the input")
-        except InvalidGitSecret as error:
-            raise TokenMissing(str(error)) from None
+        except errors.InvalidGitSecret as error:
+            raise (InvalidGitSecret if fields.get("token") else TokenMissing)(str(error)) from None
         return json.dumps(fields)
 
     return value

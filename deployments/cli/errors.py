@@ -62,7 +62,11 @@ class DeployFailed(Refused):
 
 
 class TokenMissing(Refused):
-    """The git token is missing, or a run could not use it."""
+    """There is no git token."""
+
+
+class InvalidGitSecret(Refused):
+    """A run could not use the git token, the e-mail address or the user name. Runs have an error of the same name."""
 
 
 class UnknownModel(Refused):

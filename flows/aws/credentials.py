@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
-from flows.aws.errors import is_transient
+from flows.aws.errors import credentials_advice, is_transient
 from flows.aws.session import new_boto3_session
 from flows.credential_values import usable
 from flows.errors import AwsCredentialsMissing, RunError
@@ -112,7 +112,7 @@ def _session(create: Callable[[], "Session"], source: str) -> "Session":
     try:
         session = create()
         credentials = session.get_credentials()
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:  # the last two: of a credential_process
         raise _missing(source, error) from None
     if credentials is None:
         return session  # the first client's error tells what they were needed for
@@ -136,6 +136,5 @@ def _usable(keys: "ReadOnlyCredentials", source: str) -> "ReadOnlyCredentials":
 
 def _missing(source: str, error: Exception) -> AwsCredentialsMissing:
     return AwsCredentialsMissing(
-        f"the AWS credentials of {source} cannot be used: {type(error).__name__}: {error}: give it a role, a profile "
-        "or keys"
+        f"the AWS credentials of {source} cannot be used: {type(error).__name__}: {error}: {credentials_advice(error)}"
     )

@@ -1,11 +1,12 @@
 """Maps AWS errors, by their botocore class and error code, to the named errors of a run."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flows.errors import AwsCredentialsMissing, RunError
+from flows.errors import AwsCredentialsMissing, InvalidEndpoint, RunError
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -37,6 +38,15 @@ _TRANSIENT: Final = {
     "RequestTimeTooSkewed",
     "TooManyRequestsException",
 }
+_CREDENTIAL_OPERATIONS: Final = {
+    "AssumeRole",
+    "AssumeRoleWithSAML",
+    "AssumeRoleWithWebIdentity",
+    "CreateToken",
+    "GetRoleCredentials",
+}
+"""Calls that botocore makes by itself to get credentials, before the call that needs them."""
+
 _FIRST_SERVER_ERROR: Final = 500
 
 
@@ -87,14 +97,42 @@ def _named(error: Exception, errors: ServiceErrors) -> RunError | None:
         botocore.CredentialRetrievalError,
         botocore.NoRegionError,
         botocore.ProfileNotFound,
+        botocore.ConfigNotFound,
+        botocore.ConfigParseError,
+        botocore.InvalidConfigError,
+        botocore.UnknownCredentialError,
+        botocore.RefreshWithMFAUnsupportedError,
+        botocore.NoAuthTokenError,
+        botocore.TokenRetrievalError,
+        botocore.SSOError,
+        botocore.LoginError,
     )
     if isinstance(error, botocore.ClientError):
         return _client_error(error, errors)
     if isinstance(error, credential_errors):
-        return AwsCredentialsMissing(f"{errors.resource}: {error}: give the process a role, a profile or keys")
+        return AwsCredentialsMissing(f"{errors.resource}: {error}: {credentials_advice(error)}")
+    if isinstance(error, ValueError) and "endpoint" in str(error):
+        return InvalidEndpoint(f"{errors.resource}: {error}: correct endpoint_url of the AWS profile")
     if isinstance(error, botocore.BotoCoreError):
         return errors.unavailable(f"{errors.resource}: AWS did not answer: {error}")
     return None
+
+
+def credentials_advice(error: Exception) -> str:
+    """Return what the operator can do about an error of the credentials."""
+    from botocore import exceptions as botocore  # noqa: PLC0415
+
+    profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
+    if isinstance(error, (botocore.SSOError, botocore.TokenRetrievalError)):
+        return f"the session has expired or was never opened: run `aws sso login --profile {profile}`"
+    if isinstance(error, botocore.LoginError):
+        return f"the session has expired or was never opened: run `aws login --profile {profile}`"
+    if isinstance(error, botocore.ProfileNotFound):
+        from botocore.session import Session  # noqa: PLC0415
+
+        names = ", ".join(Session().available_profiles) or "none"
+        return f"set AWS_PROFILE to a profile of this machine ({names}), or unset it"
+    return "give it a role, a profile or keys"
 
 
 def _client_error(error: "ClientError", errors: ServiceErrors) -> RunError:
@@ -103,6 +141,10 @@ def _client_error(error: "ClientError", errors: ServiceErrors) -> RunError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _CREDENTIALS:
         return AwsCredentialsMissing(f"{errors.resource}: AWS refuses the credentials ({code}): renew them")
+    if error.operation_name in _CREDENTIAL_OPERATIONS and code not in _TRANSIENT and status < _FIRST_SERVER_ERROR:
+        return AwsCredentialsMissing(
+            f"{errors.resource}: AWS refused {error.operation_name}, which gives the credentials ({code}): {message}"
+        )
     if code in _MISSING:
         return errors.missing(f"{errors.resource} does not exist in this account and region: check its name ({code})")
     if code in _DENIED:

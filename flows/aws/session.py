@@ -1,5 +1,6 @@
 """AWS sessions with the process's own credentials, and the configuration of AWS clients."""
 
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +17,17 @@ def new_boto3_session(region: str) -> "Session":
     from boto3 import Session  # noqa: PLC0415 (here and below: the import takes a fifth of a second)
     from botocore.session import get_session  # noqa: PLC0415
 
+    # The error that follows, or the next call that succeeds, tells what matters.
+    for logger in ("botocore.credentials", "botocore.tokens"):
+        logging.getLogger(logger).addFilter(_without_traceback)
     session = get_session()
     session.register_component("data_loader", _models())
     return Session(botocore_session=session, region_name=region)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
 
 
 @cache

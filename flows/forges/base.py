@@ -1,8 +1,9 @@
 """What each forge defines: its host names, its git user name and the addresses of its pages. No I/O."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 DEFAULT_GIT_USERNAME: Final = "x-access-token"
 
@@ -45,3 +46,17 @@ class Forge(ABC):
             page: The repository's URL without ".git".
             pushed: The commit, with its branch and base branch.
         """
+
+    def expiry_url(self, page: str) -> str:
+        """Return the address in the forge's API whose response tells when a token expires; empty if there is none.
+
+        Args:
+            page: The repository's URL without ".git".
+        """
+        del page
+        return ""
+
+    def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Return the date, or the time with its zone, at which the token expires; empty if the response has none."""
+        del headers, body
+        return ""

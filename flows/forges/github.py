@@ -1,6 +1,8 @@
 """GitHub: github.com, GitHub Enterprise Cloud with data residency, and GitHub Enterprise Server."""
 
-from urllib.parse import quote
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from flows.forges.base import Forge, Links, PushedCommit
 
@@ -21,3 +23,15 @@ class GitHub(Forge):
             f"{page}/compare/{between}",
             f"{page}/compare/{between}?expand=1",
         )
+
+    def expiry_url(self, page: str) -> str:
+        """Return the root of the REST API: each of its responses has the header with the token's expiry."""
+        host = urlsplit(page).netloc
+        if host == "github.com" or host.endswith(".ghe.com"):
+            return f"https://api.{host}/"
+        return f"https://{host}/api/v3/"
+
+    def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Return the time in the header, such as `2026-12-01 10:00:00 UTC`."""
+        del body
+        return headers.get("github-authentication-token-expiration", "").replace("UTC", "+0000")

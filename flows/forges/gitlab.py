@@ -1,6 +1,8 @@
 """GitLab: gitlab.com and self-managed."""
 
-from urllib.parse import quote
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from flows.forges.base import Forge, Links, PushedCommit
 
@@ -22,3 +24,12 @@ class GitLab(Forge):
             f"{page}/-/merge_requests/new?merge_request%5Bsource_branch%5D={quote(pushed.branch, safe='')}{target}",
             "merge request",
         )
+
+    def expiry_url(self, page: str) -> str:
+        """Return the address of the token itself: https://docs.gitlab.com/api/personal_access_tokens/."""
+        return f"https://{urlsplit(page).netloc}/api/v4/personal_access_tokens/self"
+
+    def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
+        """Return the date on which the token expires, at midnight UTC."""
+        del headers
+        return str(body.get("expires_at") or "") if isinstance(body, dict) else ""

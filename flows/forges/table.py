@@ -26,16 +26,17 @@ FORGES: Final[tuple[Forge, ...]] = (
 
 def links(url: str, pushed: PushedCommit) -> Links:
     """Return the pages of a pushed commit; for an unknown forge, only the repository's address."""
-    forge = _forge(url)
+    forge = forge_of(url)
     return forge.links(url.removesuffix(".git"), pushed) if forge else Links(url)
 
 
 def git_username(url: str) -> str:
     """Return the user name that the repository's git server expects with an access token."""
-    forge = _forge(url)
+    forge = forge_of(url)
     return forge.git_username if forge else DEFAULT_GIT_USERNAME
 
 
-def _forge(url: str) -> Forge | None:
+def forge_of(url: str) -> Forge | None:
+    """Return the forge that hosts the repository; None if its host is not known."""
     host = urlsplit(url).hostname or ""
     return next((forge for forge in FORGES if re.fullmatch(forge.hosts, host)), None)

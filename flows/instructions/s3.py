@@ -6,6 +6,7 @@ Keys and listings are as in https://docs.aws.amazon.com/AmazonS3/latest/API/API_
 import hashlib
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -54,8 +55,13 @@ def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instruction
         path, key = item
         return _download(workspace, client, S3Uri(uri.bucket, key, is_folder=False), path)
 
-    with ThreadPoolExecutor(PARALLEL, "instructions") as pool:
-        files = tuple(pool.map(download, keys.items()))
+    try:
+        with ThreadPoolExecutor(PARALLEL, "instructions") as pool:
+            files = tuple(pool.map(download, keys.items()))
+    except (InstructionsNotFound, InstructionsAccessDenied) as error:
+        if not uri.is_folder and _has_objects(client, uri.bucket, f"{uri.key}/"):
+            raise type(error)(f"{error}; {uri} is a folder: set instructions_s3_uri to {uri}/*") from None
+        raise
     return read_instructions(workspace, str(uri), files)
 
 
@@ -77,9 +83,27 @@ def _list(client: "S3Client", uri: S3Uri) -> dict[str, str]:
             keys[item["Key"].removeprefix(uri.key)] = item["Key"]
             size += item["Size"]
             _check_size(str(uri), len(keys), size)
+    if not keys and _has_object(client, uri):
+        file = str(uri).removesuffix("/*")
+        raise InstructionsEmpty(f"{uri} contains no objects; {file} is an object: set instructions_s3_uri to {file}")
     if not keys:
         raise InstructionsEmpty(f"{uri} contains no objects: upload the instructions there, or correct the prefix")
     return keys
+
+
+def _has_objects(client: "S3Client", bucket: str, prefix: str) -> bool:
+    """Whether there are objects below the prefix, as far as the role of this process may see."""
+    with suppress(Exception):  # it only makes a message better
+        return bool(client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
+    return False
+
+
+def _has_object(client: "S3Client", uri: S3Uri) -> bool:
+    """Whether the name of the folder is the key of an object."""
+    with suppress(Exception):
+        client.head_object(Bucket=uri.bucket, Key=uri.key.removesuffix("/"))
+        return True
+    return False
 
 
 def _check_size(source: str, count: int, size: int) -> None:

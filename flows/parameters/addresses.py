@@ -13,6 +13,8 @@ from typing import Final, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
+from flows.parameters.address_hints import https_address, s3_address
+from flows.redaction import strip
 from flows.text_safety import ASCII_CONTROLS, is_encodable
 
 ALLOW_PRIVATE_HOSTS: Final = "ALLOW_PRIVATE_GIT_HOSTS"
@@ -43,7 +45,27 @@ class RepoUrl:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse and check a URL; raise `InvalidRepoUrl` with the reason if it is not accepted."""
+        """Parse and check a URL; raise `InvalidRepoUrl`, with the reason and a usable URL, if it is not accepted."""
+        try:
+            return cls._parse(text)
+        except InvalidRepoUrl as error:
+            if url := cls._suggestion_for(text):
+                raise InvalidRepoUrl(f"{error}; set it to {url}") from None
+            raise
+
+    @classmethod
+    def _suggestion_for(cls, text: str) -> str:
+        """Return the accepted URL that a refused text probably stands for; empty if there is none."""
+        url = https_address(text) if is_encodable(text) else ""
+        if not url or "@" in url:
+            return ""
+        try:
+            return cls._parse(url).url
+        except InvalidRepoUrl:
+            return ""
+
+    @classmethod
+    def _parse(cls, text: str) -> Self:
         if not text:
             raise InvalidRepoUrl("repo_url is empty: give the https URL of a git repository")
         parts = _split_url(text)
@@ -52,7 +74,7 @@ class RepoUrl:
             raise InvalidRepoUrl(f"repo_url {_quote(text)} has a query or a fragment: give the plain clone URL")
         path = parts.path.rstrip("/")
         decoded = unquote(path)
-        if not path or _UNPRINTABLE.search(decoded) or ".." in decoded.split("/"):
+        if not path or _UNPRINTABLE.search(decoded.replace(" ", "")) or ".." in decoded.split("/"):
             raise InvalidRepoUrl(
                 f"repo_url {_quote(text)} does not name a repository: give https://host/owner/repository.git"
             )
@@ -76,10 +98,10 @@ def _split_url(text: str) -> SplitResult:
         port = parts.port
     except ValueError:
         raise InvalidRepoUrl(f"repo_url {_quote(text)} is not a URL: give https://host/owner/repository.git") from None
-    if "@" in parts.netloc:
-        raise InvalidRepoUrl("repo_url has a user name or a password: put the token into the git credentials secret")
     if parts.scheme not in {"https", "http"} or not text.startswith(f"{parts.scheme}://"):
         raise InvalidRepoUrl(f"repo_url {_quote(text)} is not an https URL: ssh and git URLs and files are refused")
+    if "@" in parts.netloc:
+        raise InvalidRepoUrl("repo_url has a user name or a password: put the token into the git credentials secret")
     if not _NETLOC.fullmatch(parts.netloc) or port == 0:
         raise InvalidRepoUrl(
             f"repo_url {_quote(text)} does not name a valid host: give https://host/owner/repository.git"
@@ -105,7 +127,7 @@ def _check_host(text: str, parts: SplitResult) -> None:
     if parts.scheme == "http":
         raise InvalidRepoUrl(f"repo_url {_quote(text)} would send the token unencrypted: use https")
     internal = address is not None and not address.is_global
-    if internal and os.environ.get(ALLOW_PRIVATE_HOSTS, "").lower() != "true":
+    if internal and strip(os.environ.get(ALLOW_PRIVATE_HOSTS, "")).lower() != "true":
         raise InvalidRepoUrl(
             f"repo_url {_quote(text)} has a private address: use a host name, or ask the operator to set "
             f"{ALLOW_PRIVATE_HOSTS}=true"
@@ -126,7 +148,10 @@ class S3Uri:
         """Parse and check a URI; raise `InvalidS3Uri` with the reason if it is not accepted."""
         example = "give s3://bucket/file.md, or s3://bucket/folder/* for every object in the folder"
         if not text.startswith("s3://"):
-            raise InvalidS3Uri(f"instructions_s3_uri {text!r} does not start with s3://: {example}")
+            shown = text.partition("?")[0]  # the query of a presigned URL is a credential
+            raise InvalidS3Uri(
+                f"instructions_s3_uri {shown!r} does not start with s3://: {_s3_uri_advice(text) or example}"
+            )
         bucket, _, key = text.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket) or ".." in bucket:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} has no valid bucket name: {example}")
@@ -142,6 +167,14 @@ class S3Uri:
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}{'*' if self.is_folder else ''}"
+
+
+def _s3_uri_advice(text: str) -> str:
+    """Return advice with the accepted URI that a refused text probably stands for; empty if there is none."""
+    try:
+        return f"set it to {S3Uri.parse(uri)}" if (uri := s3_address(text)).startswith("s3://") else ""
+    except InvalidS3Uri:
+        return ""
 
 
 def check_branch_name(name: str, parameter: str = "branch_name") -> str:

@@ -26,7 +26,9 @@ ModelId = Annotated[
     matches(
         f"|{_MODEL_ID_PATTERN}",
         InvalidModelId,
-        "claude_model_id {value!r} is not a model id (example: us.anthropic.claude-sonnet-5-5)",
+        "claude_model_id {value!r} is not a model id: leave it empty for the current Claude Sonnet of the region, "
+        f"which is {default_model_id('bedrock', 'us-east-1')} on Bedrock in the US, and "
+        f"{default_model_id('bedrock', 'eu-central-1')} in Europe",
     ),
     form_pattern("a model id", f"|{_MODEL_ID_PATTERN}"),
     Field(

@@ -9,6 +9,7 @@ import os
 from typing import Any, Final
 
 from flows.errors import InvalidSettings
+from flows.redaction import strip
 
 DEFAULT_SETTINGS: Final[dict[str, Any]] = {"permissions": {"allow": ["Bash(*)"]}}
 
@@ -41,7 +42,7 @@ _PERMISSION_MODES: Final = ("default", "acceptEdits", "plan", "bypassPermissions
 
 def check_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return `settings` if a run may use them; raise `InvalidSettings` with the first key that is not allowed."""
-    allowed = ALLOWED_KEYS | set(os.environ.get(ALLOWED_KEYS_VARIABLE, "").replace(",", " ").split())
+    allowed = ALLOWED_KEYS | set(strip(os.environ.get(ALLOWED_KEYS_VARIABLE, "")).replace(",", " ").split())
     for key in settings:
         if key not in allowed:
             raise InvalidSettings(

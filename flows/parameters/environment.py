@@ -11,9 +11,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from flows.errors import RunError
 from flows.parameters.fields import Parameter, leaves_of, parameters_of
 from flows.parameters.implement import ImplementParameters, check_before_run
+from flows.redaction import strip
 
 _NAME_WIDTH: Final = 26
 _LINE_WIDTH: Final = 120
+
+
+_YES: Final = frozenset({"1", "y", "yes", "on", "t"})
 
 
 class InvalidVariable(RunError):
@@ -72,13 +76,24 @@ def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def asks_to_start(environment: Mapping[str, str]) -> bool:
+    """Whether PROCESS_REQUIREMENTS is true; raise `InvalidVariable` if it means true and is written in another way."""
+    text = strip(environment.get("PROCESS_REQUIREMENTS", ""))
+    if text.lower() in _YES:
+        raise InvalidVariable(f"PROCESS_REQUIREMENTS is {text!r}: nothing was started; set it to true")
+    return text.lower() == "true"
+
+
 def read(environment: Mapping[str, str], model: type[BaseModel] = ImplementParameters) -> dict[str, Any]:
-    """Return the parameters whose variables are set, and every group. An empty variable counts as not set."""
+    """Return the parameters whose variables are set, and every group. An empty variable counts as not set.
+
+    White space and quotes around a value are not part of it.
+    """
     values = {}
     for parameter in parameters_of(model):
         if parameter.group_model:
             values[parameter.name] = _read_group(parameter.name, parameter.group_model, environment)
-        elif text := environment.get(parameter.variable):
+        elif text := strip(environment.get(parameter.variable, "")):
             values[parameter.name] = _read(parameter, text)
         elif parameter.is_required:
             raise InvalidVariable(f"{parameter.variable} is not set: {parameter.help}")
@@ -87,7 +102,7 @@ def read(environment: Mapping[str, str], model: type[BaseModel] = ImplementParam
 
 def _read_group(name: str, model: type[BaseModel], environment: Mapping[str, str]) -> BaseModel:
     leaves = {leaf.name: leaf for leaf in parameters_of(model, name)}
-    texts = {leaf.name: environment.get(leaf.variable, "") for leaf in leaves.values()}
+    texts = {leaf.name: strip(environment.get(leaf.variable, "")) for leaf in leaves.values()}
     try:
         return model(**{name: _read(leaves[name], text) for name, text in texts.items() if text})
     except ValidationError as error:
@@ -106,12 +121,22 @@ def _read(parameter: Parameter, text: str) -> Any:  # noqa: ANN401 (of the param
 
 def _value(parameter: Parameter, text: str) -> Any:  # noqa: ANN401 (of the parameter's own type)
     if parameter.reader:
-        return parameter.reader(text)
+        return parameter.reader(_unquoted_object(text))
     if parameter.value_type is bool and text.lower() not in {"true", "false"}:
         raise InvalidVariable("it must be true or false")
     if get_origin(parameter.value_type) is tuple:
         return tuple(entry.strip() for entry in text.split(",") if entry.strip())
     return TypeAdapter(parameter.value_type).validate_python(text)
+
+
+def _unquoted_object(text: str) -> str:
+    """Return the text of an object that stands in double quotes, with or without backslashes before its own quotes."""
+    if not (text.startswith('"{') and text.endswith('}"')):
+        return text
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text[1:-1]
 
 
 def with_variables(message: str) -> str:

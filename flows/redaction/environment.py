@@ -28,12 +28,16 @@ _SURROUNDING: Final = re.compile(rf"\A[{_PADDING}]+|[{_PADDING}]+\Z")
 """White space and invisible characters around a value. Zero-width characters come from web pages, and byte order marks
 from files."""
 
+_QUOTED: Final = re.compile(r"(?s)(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote)).)*)(?P=quote)")
+"""A value in quotes, with none of the same kind inside: `"a" and "b"` is not one."""
+
 
 def secrets_in(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the name and value of each secret: the value of a whole variable, or a password within a value."""
     for name in ENVIRONMENT:
         yield name, environment.get(name, "")
-    yield "the password in PREFECT_API_AUTH_STRING", _password(environment.get("PREFECT_API_AUTH_STRING", ""))
+    auth_string = without_quotes(environment.get("PREFECT_API_AUTH_STRING", "").strip("\r\n"))
+    yield "the password in PREFECT_API_AUTH_STRING", _password(auth_string)
     for name in (*_WITH_PASSWORD, *filter(is_proxy, environment)):
         for password in _passwords_of_url(environment.get(name, "")):
             yield f"the password in {name}", password
@@ -49,8 +53,14 @@ def _passwords_of_url(url: str) -> Iterator[str]:
 
 
 def strip(value: str) -> str:
-    """Return `value` without leading and trailing white space and invisible characters."""
-    return _SURROUNDING.sub("", value)
+    """Return `value` without white space, invisible characters and quotes around it."""
+    return _SURROUNDING.sub("", without_quotes(_SURROUNDING.sub("", value)))
+
+
+def without_quotes(value: str) -> str:
+    """Return `value` without a pair of quotes around it, which `docker run --env-file` makes a part of the value."""
+    match = _QUOTED.fullmatch(value)
+    return match["value"] if match else value
 
 
 def is_proxy(name: str) -> bool:

@@ -14,11 +14,9 @@ from urllib.parse import unquote
 
 from flows.errors import InvalidGitSecret
 from flows.parameters.addresses import RepoUrl
+from flows.repository.secret_fields import HOSTS, REPOSITORIES, intended_field
 from flows.text_safety import ASCII_CONTROLS
 
-HOSTS: Final = "hosts"
-REPOSITORIES: Final = "repositories"
-_MISNAMED: Final = {"host": HOSTS, "repo": REPOSITORIES, "repos": REPOSITORIES, "repository": REPOSITORIES}
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _HOST: Final = re.compile(
     r"(\[[0-9a-f:.]+\]|[0-9a-z_](?:[0-9a-z._-]*[0-9a-z_.])?)(?::([0-9]+))?", re.IGNORECASE | re.ASCII
@@ -93,11 +91,11 @@ class Binding:
         A field whose name is a near miss is refused as well: ignoring it would leave the token unbound.
         """
         for name in fields:
-            plain = name.strip().casefold()
-            correct = plain if plain in {HOSTS, REPOSITORIES} else _MISNAMED.get(plain, name)
-            if name != correct:
+            correct = intended_field(name)
+            if name != correct and correct in {HOSTS, REPOSITORIES}:
                 raise InvalidGitSecret(
-                    f"{source} has a field that looks like {correct!r}: rename it to {correct!r}, and make it a list"
+                    f"{source} has the field {name!r}, which looks like {correct!r}: rename it to {correct!r}, and "
+                    "make it a list"
                 )
         return cls(
             _entries(fields, HOSTS, source, _Host.parse), _entries(fields, REPOSITORIES, source, _Repositories.parse)

@@ -21,6 +21,7 @@ from flows.errors import (
 from flows.parameters.addresses import RepoUrl
 from flows.redaction import strip
 from flows.repository.binding import Binding
+from flows.repository.secret_fields import EMAIL, TOKEN, USERNAME, intended_field
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -83,6 +84,7 @@ class GitCredentials:
             strip(value) if isinstance(value, str) else value
             for value in (fields.get("token"), fields.get("email"), fields.get("username", ""))
         )
+        _check_names(fields, source)
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise InvalidGitSecret(f"{source} has no usable token (one line, no spaces): {_FORM}")
         if not isinstance(email, str) or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", email):
@@ -90,6 +92,19 @@ class GitCredentials:
         if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]*", username, re.ASCII):
             raise InvalidGitSecret(f"{source} has an invalid user name: correct it, or leave it out; {_FORM}")
         return cls(SecretStr(token), email, username, (Binding.parse(fields, source),))
+
+
+def _check_names(fields: Mapping[str, object], source: str) -> None:
+    """Raise `InvalidGitSecret` if another name stands where the token, the e-mail address or the user name is missing.
+
+    Other fields are not read: a secret that other programs share may have them.
+    """
+    for name in fields:
+        correct = intended_field(name)
+        if name != correct and correct in {TOKEN, EMAIL, USERNAME} and not fields.get(correct):
+            raise InvalidGitSecret(
+                f"{source} has the field {name!r}, which looks like {correct!r}: rename it to {correct!r}"
+            )
 
 
 def _parse(secret: str | bytes, secret_id: str) -> dict[str, object]:

@@ -1,17 +1,20 @@
 """The git remote: the only place where the token is used.
 
-The token travels through a pipe, which our askpass program reads as a child of git: it is never on disk, on a command
-line or in an environment. The program answers for one scheme, host and port only (gitcredentials(7) documents the form
-of git's questions).
+The token travels through a pipe, which our credential helper reads as a child of git: it is never on disk, on a command
+line or in an environment. The helper answers for one scheme, host and port only (gitcredentials(7) documents its input
+and output). It is a script that git passes to a shell, so that it also works in a directory that is mounted `noexec`.
 """
 
 import os
 import re
+import shlex
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urljoin
 
 from git import RemoteProgress
 
@@ -25,6 +28,7 @@ from flows.errors import (
     RemoteUnavailable,
     RepoNotFound,
     RunError,
+    UnsupportedObjectFormat,
 )
 from flows.forges.table import git_username
 from flows.parameters.addresses import RepoUrl
@@ -36,11 +40,22 @@ _TIMEOUT_SECONDS: Final = 1800
 SILENCE_SECONDS: Final = 60
 """How long a connection may carry no data. A busy server sends some every few seconds (git-config(1): keepAlive)."""
 
+_REDIRECT_SECONDS: Final = 10
+
 _QUESTIONS: Final = 8
 """How often git may ask for the password: once per connection, and a few more times to be safe."""
 
 _HOST_NETWORK: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY")
-_HOST_CAS: Final = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_HOST_CAS: Final = {"GIT_SSL_CAINFO": "SSL_CERT_FILE", "GIT_SSL_CAPATH": "SSL_CERT_DIR"}
+"""git's variables for CA certificates, each with the one that other programs read and git does not."""
+
+_SHA_1_DIGITS: Final = 40
+
+_REDIRECT: Final = r"unable to update url base from redirection|returned error: 30\d"
+_SHA_256: Final = (
+    "{url} names its commits by SHA-256, which runs do not support: convert the repository to SHA-1 "
+    "(git fast-export and git fast-import), or do the work without a run"
+)
 
 _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
     # Rejections come first: they quote the output of the remote's hooks, which could match any other pattern.
@@ -63,9 +78,14 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
         "access to",
     ),
     (
-        r"unable to update url base from redirection|returned error: 30\d",
+        _REDIRECT,
         RepoNotFound,
         "{url} redirects to another address, and the token is not sent there: set repo_url to that address",
+    ),
+    (
+        r"mismatched algorithms|does not support this repository's hash algorithm|unknown object format",
+        UnsupportedObjectFormat,
+        _SHA_256,
     ),
     (
         r"Could not resolve host|Failed to connect|Connection (refused|reset|timed out)|early EOF|hung up|curl \d+|"
@@ -106,13 +126,13 @@ class Remote:
     url: RepoUrl
     credentials: GitCredentials
     trusted: Path
-    """A directory that the agent cannot read, for the askpass program."""
+    """A directory that the agent cannot read, for the credential helper."""
 
     def __post_init__(self) -> None:
         self.credentials.check_repository(self.url)
 
     def refs(self) -> RemoteRefs:
-        """Read the remote's branches; raise `EmptyRepo` if it has none."""
+        """Read the remote's branches; raise `EmptyRepo` if it has none, `UnsupportedObjectFormat` for SHA-256."""
         listing = self._run(["ls-remote", "--symref", self.url.url, "HEAD", "refs/heads/*"]).text.splitlines()
         lines = [line.partition("\t") for line in listing]
         targets = {ref: value.removeprefix("ref: ") for value, _, ref in lines if value.startswith("ref: ")}
@@ -120,6 +140,8 @@ class Remote:
         branches = {_branch(ref): commit for ref, commit in commits.items() if _branch(ref)}
         if not branches:
             raise EmptyRepo(f"{self.url} has no commit: push a first one; a README is enough")
+        if any(len(commit) > _SHA_1_DIGITS for commit in branches.values()):
+            raise UnsupportedObjectFormat(_SHA_256.format(url=self.url))
         aliases = {_branch(ref): _branch(target) for ref, target in targets.items() if _branch(ref)}
         return RemoteRefs(branches, _branch(targets.get("HEAD", "")), aliases)
 
@@ -165,13 +187,14 @@ class Remote:
 
         A server decides on the right to push before it is sent anything. A rule for single branches is not asked.
         """
-        git_dir = self.trusted / "check-push.git"
-        run_git(["init", "--quiet", "--bare", str(git_dir)])
-        tree = run_git(["mktree"], git_dir=git_dir).text.strip()
-        identity = ["user.name=check", "user.email=check@example.com"]
-        commit = run_git(["commit-tree", "-m", "check", tree], config=identity, git_dir=git_dir).text.strip()
-        refspec = f"{commit}:refs/heads/claude-code-headless-check"
-        self._run(["push", "--dry-run", "--no-verify", "--porcelain", self.url.url, refspec], git_dir=git_dir)
+        with tempfile.TemporaryDirectory(prefix="check-push-", dir=self.trusted) as folder:
+            git_dir = Path(folder)
+            run_git(["init", "--quiet", "--bare", "--template=", str(git_dir)])
+            tree = run_git(["mktree"], git_dir=git_dir).text.strip()
+            identity = ["user.name=check", "user.email=check@example.com"]
+            commit = run_git(["commit-tree", "-m", "check", tree], config=identity, git_dir=git_dir).text.strip()
+            refspec = f"{commit}:refs/heads/claude-code-headless-check"
+            self._run(["push", "--dry-run", "--no-verify", "--porcelain", self.url.url, refspec], git_dir=git_dir)
 
     def _run(
         self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
@@ -185,10 +208,10 @@ class Remote:
             "http.lowSpeedLimit=1",
             f"http.lowSpeedTime={SILENCE_SECONDS}",
         ]
-        with self._askpass() as (environment, token_fd):
+        with self._credential_helper() as (helper, token_fd):
             result = execute_git(
-                command_line(arguments, config=config, git_dir=git_dir),
-                environment=environment,
+                command_line(arguments, config=[*config, f"credential.helper={helper}"], git_dir=git_dir),
+                environment=isolated_environment(_host_settings()),
                 progress=progress,
                 pass_fds=[token_fd],
                 timeout_seconds=_TIMEOUT_SECONDS,
@@ -197,18 +220,41 @@ class Remote:
             raise self._error(result)
         return result
 
+    def _redirect_target(self) -> str:
+        """Return the address that the server redirects to; empty if it is not the address of a git repository.
+
+        Only the server of this repository is asked, with the token, as git has just done.
+        """
+        import httpx  # noqa: PLC0415 (only a redirect needs it)
+
+        from flows.model.upstream import ca_certificates  # noqa: PLC0415
+
+        username = self.credentials.username or git_username(self.url.url)
+        suffix = "/info/refs?service=git-upload-pack"
+        with suppress(httpx.HTTPError, httpx.InvalidURL, OSError):
+            response = httpx.get(
+                self.url.url + suffix,
+                auth=(username, self.credentials.token.get_secret_value()),
+                timeout=_REDIRECT_SECONDS,
+                verify=ca_certificates(),
+            )
+            target = urljoin(self.url.url, str(response.headers.get("location", "")))
+            if target.endswith(suffix) and "@" not in target:
+                return str(target).removesuffix(suffix)
+        return ""
+
     @contextmanager
-    def _askpass(self) -> Iterator[tuple[dict[str, str], int]]:
-        program = self.trusted / "askpass"
+    def _credential_helper(self) -> Iterator[tuple[str, int]]:
+        """Yield the helper as git's configuration names it, and the file descriptor that it reads the token from."""
+        username = self.credentials.username or git_username(self.url.url)
         read_end, write_end = os.pipe()
         try:
             os.write(write_end, f"{self.credentials.token.get_secret_value()}\n".encode() * _QUESTIONS)
             os.close(write_end)
-            username = self.credentials.username or git_username(self.url.url)
-            program.write_text(_askpass_program(self.url.origin, username, read_end))
-            program.chmod(0o700)
-            host = {name: os.environ[name] for name in (*_HOST_NETWORK, *_HOST_CAS) if name in os.environ}
-            yield isolated_environment({"GIT_ASKPASS": str(program), **host}), read_end
+            with tempfile.NamedTemporaryFile("w", prefix="credential-helper-", dir=self.trusted) as script:
+                script.write(_helper_script(self.url.origin, username, read_end))
+                script.flush()
+                yield f"!sh {shlex.quote(script.name)}", read_end
         finally:
             os.close(read_end)
 
@@ -217,6 +263,8 @@ class Remote:
         reason = "; ".join(line for line in output.splitlines() if re.match(r"fatal|error|remote|!", line)) or output
         for pattern, error, message in _ERRORS:
             if re.search(pattern, output):
+                if pattern == _REDIRECT and (target := self._redirect_target()):
+                    return RepoNotFound(f"{self.url} has moved to {target}: set repo_url to that address")
                 return error(message.format(url=self.url, reason=reason))
         return GitFailed(f"git failed on {self.url} with status {result.status}: {reason or 'no output'}")
 
@@ -226,12 +274,23 @@ def _branch(ref: str) -> str:
     return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
 
 
-def _askpass_program(origin: str, username: str, token_fd: int) -> str:
+def _host_settings() -> dict[str, str]:
+    """Return the variables for git with which the host connects: its proxies and its CA certificates."""
+    host = {name: os.environ[name] for name in _HOST_NETWORK if name in os.environ}
+    cas = {name: os.environ.get(name) or os.environ.get(general, "") for name, general in _HOST_CAS.items()}
+    return {**host, **{name: path for name, path in cas.items() if path}}
+
+
+def _helper_script(origin: str, username: str, token_fd: int) -> str:
     scheme, _, host = origin.partition("://")
-    return f"""#!/bin/sh
-case "$1" in
-  "Username for '{scheme}://{host}'"*) echo '{username}' ;;
-  "Password for '{scheme}://{username}@{host}'"*) IFS= read -r token </dev/fd/{token_fd} && printf '%s\\n' "$token" ;;
-  *) exit 1 ;;
-esac
+    return f"""[ "$1" = get ] || exit 0
+while IFS='=' read -r name value && [ -n "$name" ]; do
+  case "$name" in
+    protocol) protocol=$value ;;
+    host) host=$value ;;
+  esac
+done
+if [ "$protocol" = '{scheme}' ] && [ "$host" = '{host}' ]; then
+  IFS= read -r token </dev/fd/{token_fd} && printf 'username={username}\\npassword=%s\\n' "$token"
+fi
 """

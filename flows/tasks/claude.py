@@ -30,6 +30,7 @@ from flows.reporting.progress import show_progress
 from flows.repository import snapshot
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, restore_change
+from flows.repository.commit_message import with_run_trailer
 from flows.repository.credentials import GitCredentials
 from flows.run.lease import check_lease
 from flows.run.preload import preload_for_end
@@ -61,7 +62,7 @@ def run_claude(
     if run.saved.checkpoint and not run.agent.session_id:
         _restore_checkpoint(run, plan)
     # The commit is the same for each attempt of the run.
-    message = f"{run.request.commit_message}\n\nPrefect-Flow-Run: {run.saved.store.flow_run_id}\n"
+    message = with_run_trailer(run.request.commit_message, run.saved.store.flow_run_id)
     return _run_agent(run, plan, CommitIdentity(credentials.email, plan.started_at, message))
 
 

@@ -1,26 +1,73 @@
 """The step `clone`: fetches the repository into the trusted directory, and from there into the agent's work tree."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from git import RemoteProgress
 from prefect import get_run_logger
 
+from flows.errors import GitAuthFailed, RepoNotFound, RunError
 from flows.repository.clone import Checkout, fetch_base
 from flows.repository.clone import clone as clone_repository
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
-from flows.run.run import Run
+from flows.repository.token_expiry import token_expiry
+from flows.run.run import ImplementRun, Run
 from flows.tasks.task import step
 
 _PROGRESS_SECONDS: Final = 5
+_UNLIMITED_SECONDS: Final = 24 * 3600
+"""How long a run without a time limit is expected to take at most."""
 
 
 @step("clone")
 def clone(run: Run, credentials: GitCredentials) -> Checkout:
-    """Return the commit from which the work starts: that of an earlier attempt, or the current one of the branch."""
-    return _fetch_again(run, credentials, run.saved.plan.checkout) if run.saved.plan else _clone(run, credentials)
+    """Return the commit from which the work starts: that of an earlier attempt, or the current one of the branch.
+
+    Raises:
+        GitAuthFailed, RepoNotFound: The token may not read the repository or, if an agent is to start, not push to it.
+    """
+    plan = run.saved.plan
+    if run.saved.finished:
+        return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
+    with _token_check(run, credentials):
+        return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
+
+
+@contextmanager
+def _token_check(run: Run, credentials: GitCredentials) -> Iterator[None]:
+    """While the repository is cloned, check that the token will be able to push after the agent has been paid."""
+    pool = ThreadPoolExecutor(thread_name_prefix="token")
+    try:
+        right = pool.submit(remote(run, credentials).check_push)
+        expiry = pool.submit(token_expiry, run.request.repo_url, credentials.token)
+        yield
+        try:
+            right.result()
+        except (GitAuthFailed, RepoNotFound) as error:
+            raise type(error)(f"a push would fail, so no agent was started: {error}") from None
+        except RunError as error:  # it may pass before the push
+            get_run_logger().warning("the right to push could not be checked: %s", error)
+        _check_expiry(run, expiry.result())
+    finally:
+        pool.shutdown(wait=False)  # the end of the run's directories ends git
+
+
+def _check_expiry(run: Run, expiry: datetime | None) -> None:
+    """Warn if the token may expire before the push."""
+    options = run.agent.options if isinstance(run, ImplementRun) else run.request
+    seconds = options.limits.agent_timeout_seconds or _UNLIMITED_SECONDS
+    if expiry is not None and expiry < datetime.now(UTC) + timedelta(seconds=seconds):
+        text = (
+            f"the git token expires at {expiry:%Y-%m-%d %H:%M} UTC, which may be before the push: renew it now in its "
+            "secret or block, which is read again before the push; if the push fails, the change is saved"
+        )
+        get_run_logger().warning(text)
+        run.warnings.append(text)
 
 
 def _clone(run: Run, credentials: GitCredentials) -> Checkout:

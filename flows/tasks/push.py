@@ -3,7 +3,7 @@
 from prefect import get_run_logger
 
 from flows.checks.table import check_change
-from flows.errors import BranchConflict, PushRejected, RunError, Superseded
+from flows.errors import BranchConflict, PushRejected, RepositoryNotAllowed, RunError, Superseded
 from flows.repository.clone import check_target
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
@@ -12,6 +12,7 @@ from flows.repository.submodules import check_submodule_links
 from flows.run.lease import check_lease
 from flows.run.run import Run
 from flows.tasks.clone import remote
+from flows.tasks.secret import current_credentials
 from flows.tasks.task import step
 
 
@@ -23,6 +24,7 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
         logger.info("nothing to change, nothing to push")
         return
     try:
+        credentials = _newest(run, credentials)
         check_change(run.workspace.clean_git, change, run.request.policy)
         target = remote(run, credentials)
         check_submodule_links(run.workspace.clean_git, change, target)
@@ -35,6 +37,25 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)
 
 
+def _newest(run: Run, credentials: GitCredentials) -> GitCredentials:
+    """Return the credentials that the secret holds now, because the token may have been renewed while the agent worked.
+
+    Raises:
+        RepositoryNotAllowed: The token is no longer for this repository.
+    """
+    logger = get_run_logger()
+    try:
+        newest = current_credentials(run)
+    except RepositoryNotAllowed:
+        raise
+    except RunError as error:
+        logger.warning("the git secret could not be read again, so the earlier token is used: %s", error)
+        return credentials
+    if newest.token != credentials.token:
+        logger.info("the git token was renewed while the agent worked: the new one is used")
+    return newest
+
+
 def _recovery_advice(run: Run, change: Change) -> str:
     path, flow_run_id = run.saved.bundle_path, run.saved.store.flow_run_id
     if not path:
@@ -44,16 +65,29 @@ def _recovery_advice(run: Run, change: Change) -> str:
 
 
 def _push(target: Remote, run: Run, change: Change) -> None:
-    branch = change.checkout.branch
+    branch, base = change.checkout.branch, change.checkout.base_commit if change.checkout.continues else ""
     # Hours may have passed since the clone, and the remote's default branch may have changed.
     refs = target.refs()
-    if refs.branches.get(branch) == change.commit:
+    tip = refs.branches.get(branch, "")
+    if tip == change.commit:
         return
     check_target(refs, branch, allow_default_branch=run.request.allow_default_branch)
     try:
         target.push(run.workspace.clean_git, change.commit, branch)
     except PushRejected:
-        remote_commit = target.refs().branches.get(branch, "")
-        if remote_commit == (change.checkout.base_commit if change.checkout.continues else ""):
+        tip = target.refs().branches.get(branch, "")
+        if tip in {"", base}:
             raise
-        raise BranchConflict(f"{branch} moved to {remote_commit[:12]} while the agent worked") from None
+        raise BranchConflict(f"{branch} moved to {tip[:12]} while the agent worked") from None
+    if base and tip != base:
+        # The push succeeded, so the branch had only lost commits.
+        _warn(run, f"{branch} was {_loss(tip)} on the remote while the agent worked: the push restored {base[:12]}")
+
+
+def _loss(tip: str) -> str:
+    return f"reset to {tip[:12]}" if tip else "deleted"
+
+
+def _warn(run: Run, text: str) -> None:
+    get_run_logger().warning(text)
+    run.warnings.append(text)

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 @step("secret")
 def read_credentials(run: Run) -> GitCredentials:
     """Return the git credentials; raise `RepositoryNotAllowed` if they are bound to other repositories."""
+    credentials = current_credentials(run)
+    if not credentials.is_bound:
+        get_run_logger().warning(UNBOUND)
+        run.warnings.append(UNBOUND)
+    return credentials
+
+
+def current_credentials(run: Run) -> GitCredentials:
+    """Return the git credentials that the secret or the block holds now; raise the same errors as the step."""
     region = run.request.aws_region
     if name := run.request.git_credentials_block:
         credentials = load_git_credentials(name).resolve(region)
@@ -25,9 +34,6 @@ def read_credentials(run: Run) -> GitCredentials:
         credentials = GitCredentials.from_secret(run.request.git_credentials_secret_id, new_session(region), region)
     SECRETS.learn("the git token", credentials.token.get_secret_value())
     credentials.check_repository(run.request.repo_url)
-    if not credentials.is_bound:
-        get_run_logger().warning(UNBOUND)
-        run.warnings.append(UNBOUND)
     return credentials
 
 

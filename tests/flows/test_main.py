@@ -59,6 +59,15 @@ def test_a_missing_or_wrong_variable_is_named_with_status_2(
     assert "Traceback" not in output.err
 
 
+@pytest.mark.parametrize("word", ["1", "Yes", '"on"'])
+def test_another_word_for_true_starts_nothing_and_has_status_2(
+    word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROCESS_REQUIREMENTS", word)
+    assert container.main([]) == 2
+    assert "set it to true" in last_line(capsys.readouterr().err)
+
+
 @pytest.mark.parametrize(
     ("name", "correct_name"),
     [
@@ -119,6 +128,26 @@ def test_a_check_names_the_first_wrong_variable_with_status_2(
     assert process.returncode == 2
     assert last_line(process.stderr).startswith(message)
     assert process.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"CLAUDE_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": "a b"}, "InvalidCredential: the Anthropic API key"),
+        ({"CLAUDE_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": "sk-é"}, "InvalidCredential: the Anthropic API key"),
+        ({"CLAUDE_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": '""'}, "ApiKeyMissing: no API key"),
+        ({"AWS_PROFILE": "none-such", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "AwsCredentialsMissing: "),
+        ({"AWS_ENDPOINT_URL_S3": "localhost:4566"}, "InvalidEndpoint: AWS_ENDPOINT_URL_S3 is 'localhost:4566'"),
+    ],
+)
+def test_credentials_that_no_run_can_use_start_nothing_and_have_status_2(
+    world: World, variables: dict[str, str], message: str
+) -> None:
+    process = start({"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet", **variables})
+    assert process.returncode == 2
+    assert last_line(process.stderr).startswith(message)
+    assert "Traceback" not in process.stderr
+    assert "Beginning flow run" not in process.stderr
 
 
 def test_every_variable_of_the_previous_container_has_its_effect(world: World) -> None:

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +20,23 @@ if TYPE_CHECKING:
     from boto3 import Session
 
 _PATH: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream|count-tokens)")
+_BEARER_TOKEN: Final = "AWS_BEARER_TOKEN_BEDROCK"  # noqa: S105 (the name of a variable)
 _API_VERSION: Final = "bedrock-2023-05-31"
 _DEFAULT_MODEL: Final = "anthropic.claude-sonnet-5-5"
-_PROFILE_PREFIXES: Final = {"us-gov-": "us-gov", "us-": "us", "eu-": "eu", "ap-": "apac"}
+_PROFILE_PREFIXES: Final = {
+    "us-gov-": "us-gov",
+    "us-": "us",
+    "ca-": "us",
+    "eu-": "eu",
+    "ap-southeast-2": "au",
+    "ap-southeast-4": "au",
+}
 """Prefixes of inference profile ids, by the first letters of the regions that may call those profiles.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 """
-_OTHER_REGIONS_PREFIX: Final = "us"
+_OTHER_REGIONS_PREFIX: Final = "global"
+"""The profile that every commercial region may call. The current models have no profile for the rest of Asia."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Bedrock(RegisteredProvider):
     id: ClassVar[str] = "bedrock"
     price_list_id: ClassVar[str] = "aws"
     block_field: ClassVar[str] = "aws_credentials"
-    secret_variables: ClassVar[tuple[str, ...]] = ("AWS_BEARER_TOKEN_BEDROCK",)
+    secret_variables: ClassVar[tuple[str, ...]] = (_BEARER_TOKEN,)
 
     session: "Session"
     region: str
@@ -53,7 +63,10 @@ class Bedrock(RegisteredProvider):
         """Return Bedrock with the AWS credentials from the block or from the process."""
         session = block_session(block_value, "the Claude Code block") if block_value else new_session(region)
         if session.get_credentials() is None:
-            raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
+            unsupported = "; AWS_BEARER_TOKEN_BEDROCK is not supported" if os.environ.get(_BEARER_TOKEN) else ""
+            raise AwsCredentialsMissing(
+                f"no AWS credentials for Bedrock: give the process a role, a profile or keys{unsupported}"
+            )
         return cls(session, region, model_id)
 
     @staticmethod

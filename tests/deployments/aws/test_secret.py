@@ -67,10 +67,10 @@ def test_no_command_line_contains_a_token_from_standard_input(cloud: Cloud) -> N
     ("arguments", "stdin", "reason"),
     [
         (("--email", EMAIL), "", "there is no git token: pipe it in with --token -"),
-        (("--token", "-", "--email", EMAIL), "", "no usable token"),
-        (("--token", "-", "--email", EMAIL), "half\nof it\n", "no usable token (one line, no spaces)"),
-        (("--token", "-", "--email", EMAIL), "two words", "no usable token"),
-        (("--token", "-", "--email", "nobody"), TOKEN, "no usable e-mail address"),
+        (("--token", "-", "--email", EMAIL), "", "TokenMissing: the input has no usable token"),
+        (("--token", "-", "--email", EMAIL), "half\nof it\n", "InvalidGitSecret: the input has no usable token (one"),
+        (("--token", "-", "--email", EMAIL), "two words", "InvalidGitSecret: the input has no usable token"),
+        (("--token", "-", "--email", "nobody"), TOKEN, "InvalidGitSecret: the input has no usable e-mail address"),
     ],
 )
 def test_a_secret_that_no_run_could_use_is_refused(

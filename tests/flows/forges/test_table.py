@@ -134,9 +134,13 @@ def test_git_sends_the_user_name_of_the_secret_or_of_the_forge(
 ) -> None:
     credentials = GitCredentials(SecretStr("a-token"), "a@example.com", username)
     remote = Remote(RepoUrl.parse(url), credentials, tmp_path)
-    with remote._askpass() as (environment, descriptor):
-        question = f"Username for '{remote.url.origin}': "
+    with remote._credential_helper() as (helper, descriptor):
         completed_process = subprocess.run(
-            [environment["GIT_ASKPASS"], question], check=True, capture_output=True, text=True, pass_fds=[descriptor]
+            ["sh", "-c", f"{helper.removeprefix('!')} get"],
+            input="protocol=https\nhost={}\n\n".format(remote.url.origin.removeprefix("https://")),
+            check=True,
+            capture_output=True,
+            text=True,
+            pass_fds=[descriptor],
         )
-    assert completed_process.stdout == f"{expected}\n"
+    assert completed_process.stdout == f"username={expected}\npassword=a-token\n"

@@ -279,3 +279,27 @@ def test_fetched_files_can_be_restored_unchanged(
         assert {str(path.relative_to(elsewhere.instructions)): path.read_bytes() for path in restored} == files
         as_agent = elsewhere.agent.argv(["cat", str(elsewhere.instructions / "deep/down/data.bin")])
         assert subprocess.run(as_agent, capture_output=True, check=True).stdout == files["deep/down/data.bin"]
+
+
+@pytest.mark.parametrize("key", ["docs", "a/b", "docs.v1"])
+def test_a_folder_that_is_named_like_a_file_is_refused_with_the_uri_to_use(
+    fetch: Callable[..., Instructions], key: str
+) -> None:
+    with pytest.raises(errors.InstructionsNotFound) as raised:
+        fetch(key, {f"{key}/main.md": b"Do it", f"{key}x": b"another"})
+    assert str(raised.value).endswith(f"is a folder: set instructions_s3_uri to s3://documents/{key}/*")
+
+
+@pytest.mark.parametrize("key", ["main.md", "docs/todo.txt"])
+def test_a_file_that_is_named_like_a_folder_is_refused_with_the_uri_to_use(
+    fetch: Callable[..., Instructions], key: str
+) -> None:
+    with pytest.raises(errors.InstructionsEmpty) as raised:
+        fetch(f"{key}/", {key: b"Do it"})
+    assert str(raised.value).endswith(f"set instructions_s3_uri to s3://documents/{key}")
+
+
+def test_a_key_that_is_neither_a_file_nor_a_folder_gets_no_other_uri(fetch: Callable[..., Instructions]) -> None:
+    with pytest.raises(errors.InstructionsNotFound) as raised:
+        fetch("docs", {"docs.md": b"Do it"})
+    assert "set instructions_s3_uri" not in str(raised.value)

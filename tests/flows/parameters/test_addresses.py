@@ -28,6 +28,9 @@ ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff")),
         ("https://[::1]/repo", "https://[::1]/repo", "https://[::1]", "repo"),
         ("https://8.8.8.8/repo", "https://8.8.8.8/repo", "https://8.8.8.8", "repo"),
         ("https://example.com/%C3%A9.git", "https://example.com/%C3%A9.git", "https://example.com", "%C3%A9"),
+        ("https://azure.example/My%20P/_git/r", "https://azure.example/My%20P/_git/r", "https://azure.example", "r"),
+        ("https://example.com/a%20b%20c.git", "https://example.com/a%20b%20c.git", "https://example.com", "a%20b%20c"),
+        ("https://example.com/%E4%BD%A0%20x/r", "https://example.com/%E4%BD%A0%20x/r", "https://example.com", "r"),
         ("https://example.com/a..b", "https://example.com/a..b", "https://example.com", "a..b"),
     ],
 )  # fmt: skip
@@ -48,7 +51,7 @@ def test_a_valid_repository_url_is_split_into_its_parts(text: str, url: str, ori
         "https://user:password@example.com/repo", "https://@example.com/repo", "https://example.com/a repo",
         "https://example.com/repo\n", "https://example.com/repo\x00", "https://example.com/re\tpo",
         "https://example.com/repo\r\nHost: other", "https://example.com\\repo", "https://example.com/%00",
-        "https://example.com/a%0ab", "https://example.com/a%20b", "https://example.com/a/../b",
+        "https://example.com/a%0ab", "https://example.com/a%09b", "https://example.com/a%C2%A0b", "https://example.com/a/../b",
         "https://example.com/%2e%2e/b", "https://example.com/repo?ref=x", "https://example.com/repo?",
         "https://example.com/repo#x", "https://example.com/repo#", "https://example.com", "https://example.com/",
         "https:///repo", "https://:443/repo", "https:/example.com/repo", "https:example.com/repo",
@@ -60,6 +63,49 @@ def test_a_valid_repository_url_is_split_into_its_parts(text: str, url: str, ori
 def test_an_invalid_repository_url_is_refused(text: str) -> None:
     with pytest.raises(InvalidRepoUrl, match="repo_url"):
         RepoUrl.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("git@github.com:owner/repo.git", "https://github.com/owner/repo.git"),
+        ("gitlab.com:group/sub/repo.git", "https://gitlab.com/group/sub/repo.git"),
+        ("ssh://git@git.example.com:2222/owner/repo.git", "https://git.example.com/owner/repo.git"),
+        ("ssh://git@ssh.github.com:443/owner/repo.git", "https://github.com/owner/repo.git"),
+        ("git@altssh.bitbucket.org:owner/repo.git", "https://bitbucket.org/owner/repo.git"),
+        ("git+ssh://git@example.com/owner/repo", "https://example.com/owner/repo"),
+        ("git://example.com/repo", "https://example.com/repo"),
+        ("git@ssh.dev.azure.com:v3/org/My%20Project/repo", "https://dev.azure.com/org/My%20Project/_git/repo"),
+        ("org@vs-ssh.visualstudio.com:v3/org/project/repo", "https://dev.azure.com/org/project/_git/repo"),
+        ("codecommit::eu-west-1://profile@repo", "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/repo"),
+        ("https://org@dev.azure.com/org/project/_git/repo", "https://dev.azure.com/org/project/_git/repo"),
+        ("https://user:hunter2@example.com:8443/repo.git", "https://example.com:8443/repo.git"),
+        ("https://hunter2@github.com/owner/repo", "https://github.com/owner/repo"),
+        ("https://dev.azure.com/org/My Project/_git/repo", "https://dev.azure.com/org/My%20Project/_git/repo"),
+        ("https://example.com/repo\n", "https://example.com/repo"),
+        ("http://github.com/owner/repo", "https://github.com/owner/repo"),
+        ("github.com/owner/repo", "https://github.com/owner/repo"),
+        ("https://github.com/owner/repo?tab=readme-ov-file", "https://github.com/owner/repo"),
+        ("https://github.com/owner/repo#readme", "https://github.com/owner/repo"),
+    ],
+)
+def test_a_refused_address_is_refused_with_the_url_to_use(text: str, url: str) -> None:
+    with pytest.raises(InvalidRepoUrl) as caught:
+        RepoUrl.parse(text)
+    assert str(caught.value).endswith(f"; set it to {url}")
+    assert "hunter2" not in str(caught.value)
+    assert RepoUrl.parse(url).url == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["C:\\repo", "/srv/repo.git", "repo", "file:///etc", "ext::sh -c x", "git@github.com:", "ssh://git@", "http://10.0.0.1/r",
+     "https://user:hunter2/x@example.com/repo", "user:hunter2@example.com/repo", "https://exa_mple!.com/repo"],
+)  # fmt: skip
+def test_no_url_is_suggested_if_it_would_be_a_guess(text: str) -> None:
+    with pytest.raises(InvalidRepoUrl) as caught:
+        RepoUrl.parse(text)
+    assert "set it to" not in str(caught.value)
 
 
 PRIVATE_URLS = [
@@ -127,6 +173,27 @@ def test_any_text_is_a_repository_url_or_raises_the_named_error(text: str) -> No
     assert "@" not in parsed.origin
     assert not set(parsed.url) & set(" \t\r\n\x00\\?#")
     assert RepoUrl.parse(parsed.url) == parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "uri"),
+    [
+        ("arn:aws:s3:::bucket/docs/a.md", "s3://bucket/docs/a.md"),
+        ("arn:aws-cn:s3:::bucket/docs/*", "s3://bucket/docs/*"),
+        ("https://bucket.s3.eu-west-1.amazonaws.com/a%20b.md", "s3://bucket/a b.md"),
+        ("https://bucket.s3.amazonaws.com/a.md?X-Amz-Signature=hunter2", "s3://bucket/a.md"),
+        ("https://s3.us-east-1.amazonaws.com/bucket/a.md", "s3://bucket/a.md"),
+        ("https://s3-eu-west-1.amazonaws.com/bucket/a.md", "s3://bucket/a.md"),
+        ("S3://bucket/a.md", "s3://bucket/a.md"),
+        ("s3:/bucket/a.md", "s3://bucket/a.md"),
+    ],
+)
+def test_another_notation_of_an_s3_object_is_refused_with_the_uri_to_use(text: str, uri: str) -> None:
+    with pytest.raises(InvalidS3Uri) as caught:
+        S3Uri.parse(text)
+    assert str(caught.value).endswith(f"set it to {uri}")
+    assert "hunter2" not in str(caught.value)
+    assert str(S3Uri.parse(uri)) == uri
 
 
 @pytest.mark.parametrize(

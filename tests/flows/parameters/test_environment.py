@@ -6,7 +6,7 @@ import pytest
 
 from flows import errors
 from flows.parameters.change_policy import ChangePolicy
-from flows.parameters.environment import InvalidVariable, parameters, table, with_variables
+from flows.parameters.environment import InvalidVariable, asks_to_start, parameters, table, with_variables
 from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.limits import Limits
@@ -42,6 +42,52 @@ def test_a_variable_is_read_according_to_the_type_of_its_parameter(
     value: Any,  # noqa: ANN401
 ) -> None:
     assert parameters({**REQUIRED, variable: text})[name] == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("BRANCH_NAME", "'feature/x'", "branch_name", "feature/x"),
+        ("BRANCH_NAME", ' "feature/x" ', "branch_name", "feature/x"),
+        ("BRANCH_NAME", "feature/x\r", "branch_name", "feature/x"),
+        ("BASE_BRANCH", '""', "base_branch", None),
+        ("REPO_URL", '"https://github.com/o/r"', "repo_url", "https://github.com/o/r"),
+        ("CLONE_DEPTH", "'7'", "clone_depth", 7),
+        ("DISABLE_PROMPT_CACHE", '"TRUE"', "disable_prompt_cache", True),
+        ("ALLOW_SUBMODULES", "'True'", "policy", ChangePolicy(allow_submodules=True)),
+        ("MAX_TURNS", '"5"', "limits", Limits(max_turns=5)),
+        ("CLAUDE_SETTINGS", """'{"language": "de"}'""", "claude_settings", {"language": "de"}),
+        ("CLAUDE_SETTINGS", '"{"language": "de"}"', "claude_settings", {"language": "de"}),
+        ("CLAUDE_SETTINGS", r'"{\"language\": \"de\"}"', "claude_settings", {"language": "de"}),
+        ("COMMIT_MESSAGE", '"Add a list"', "commit_message", "Add a list"),
+        ("COMMIT_MESSAGE", '"Add" and "remove"', "commit_message", '"Add" and "remove"'),
+        ("COMMIT_MESSAGE", '"Add a list', "commit_message", '"Add a list'),
+        ("INSTRUCTIONS", "Say 'hello'", "instructions", "Say 'hello'"),
+    ],
+)
+def test_quotes_and_white_space_around_a_value_are_not_part_of_it(
+    variable: str,
+    text: str,
+    name: str,
+    value: Any,  # noqa: ANN401
+) -> None:
+    assert parameters({**REQUIRED, variable: text}).get(name) == value
+
+
+@pytest.mark.parametrize("text", ["true", "True", "TRUE", ' "true"\r', "'True'"])
+def test_a_run_is_started_by_true_in_any_notation(text: str) -> None:
+    assert asks_to_start({"PROCESS_REQUIREMENTS": text})
+
+
+@pytest.mark.parametrize("text", ["", "false", "False", "no", "0", '""', "maybe"])
+def test_a_run_is_not_started_by_anything_else(text: str) -> None:
+    assert not asks_to_start({"PROCESS_REQUIREMENTS": text})
+
+
+@pytest.mark.parametrize("text", ["1", "yes", "ON", "'Y'"])
+def test_another_word_for_true_is_refused_with_the_value_to_use(text: str) -> None:
+    with pytest.raises(InvalidVariable, match="set it to true"):
+        asks_to_start({"PROCESS_REQUIREMENTS": text})
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

@@ -1,5 +1,6 @@
 """Bindings of a token: which addresses they allow, in every spelling, and which malformed lists are refused."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from flows.errors import InvalidGitSecret, InvalidRepoUrl
 from flows.parameters.addresses import RepoUrl
 from flows.repository.binding import Binding
+from flows.repository.credentials import GitCredentials
 
 ORG = "https://github.com/your-org/*"
 
@@ -209,3 +211,42 @@ def test_a_pattern_allows_only_repositories_on_its_host_and_below_its_folder(tex
     if Binding.parse({"repositories": [ORG]}, "the secret").allows(url):
         assert url.origin.lower().removesuffix(".") in {"https://github.com", "https://github.com:443"}
         assert url.path.count("/") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("repositries", "repositories"), ("respositories", "repositories"), ("Repositorys", "repositories"),
+        ("allowed_repos", "repositories"), ("gitRepos", "repositories"), ("repo-urls", "repositories"),
+        ("hosst", "hosts"), ("allowedHosts", "hosts"), ("HOST_NAMES", "hosts"), ("git_domain", "hosts"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_list_is_refused_with_the_right_name(name: str, field: str) -> None:
+    with pytest.raises(InvalidGitSecret) as raised:
+        Binding.parse({"token": "t", "email": "a@b.c", name: ["https://hush.example/*"]}, "secret 's'")
+    assert f"secret 's' has the field {name!r}, which looks like {field!r}: rename it" in str(raised.value)
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "field"),
+    [
+        ({"tokne": "hush", "email": "a@b.c"}, "tokne", "token"),
+        ({"access_token": "hush", "email": "a@b.c"}, "access_token", "token"),
+        ({"username": "u", "password": "hush", "email": "a@b.c"}, "password", "token"),
+        ({"token": "t", "e-mail": "hush@b.c"}, "e-mail", "email"),
+        ({"token": "t", "Email": "hush@b.c"}, "Email", "email"),
+        ({"token": "t", "email": "a@b.c", "userName": "hush"}, "userName", "username"),
+    ],
+)
+def test_another_name_for_a_missing_field_is_refused_with_the_right_name(
+    fields: dict[str, object], name: str, field: str
+) -> None:
+    with pytest.raises(InvalidGitSecret, match=re.escape(f"the field {name!r}, which looks like {field!r}")) as raised:
+        GitCredentials.from_fields(fields, "secret 's'")
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["note", "owner", "expires", "token_type", "user", "emails", "description", "engine"])
+def test_fields_of_other_programs_are_accepted(name: str) -> None:
+    assert not GitCredentials.from_fields({"token": "t", "email": "a@b.c", name: "x"}, "secret 's'").is_bound

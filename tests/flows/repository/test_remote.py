@@ -1,10 +1,13 @@
 """The git remote: who receives the token, which errors its responses become, and what happens to pushes."""
 
+import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import trustme
 from git import RemoteProgress
 from pydantic import SecretStr
 
@@ -15,6 +18,7 @@ from flows.parameters.addresses import RepoUrl
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.remote import Remote
+from tests.support.tls import by_tls
 
 TOKEN = "the-token-of-this-test"
 
@@ -152,31 +156,125 @@ def test_a_redirect_is_not_followed_and_gets_no_token(server: GitRemote, tmp_pat
         assert server.asked == []
 
 
-def test_askpass_answers_for_its_own_server_only(r: Remote) -> None:
-    with r._askpass() as (environment, descriptor):
-        origin = r.url.origin.replace("://", "://x-access-token@")
-
-        def ask(question: str) -> str:
-            completed_process = subprocess.run(
-                [environment["GIT_ASKPASS"], question],
-                check=False,
-                capture_output=True,
-                text=True,
-                pass_fds=[descriptor],
-            )
-            return completed_process.stdout.strip()
-
-        assert ask(f"Username for '{r.url.origin}': ") == "x-access-token"
-        assert ask(f"Password for '{origin}': ") == TOKEN
-        for other in ("https://example.com", f"{r.url.origin}0", r.url.origin.replace("http:", "https:")):
-            assert ask(f"Username for '{other}': ") == ""
-            assert ask(f"Password for '{other.replace('://', '://x-access-token@')}': ") == ""
+def ask(helper: str, descriptor: int, question: str) -> str:
+    """Return what a credential helper answers; git runs it with the word `get`, in a shell."""
+    completed_process = subprocess.run(
+        ["sh", "-c", f"{helper.removeprefix('!')} get"],
+        input=question,
+        check=False,
+        capture_output=True,
+        text=True,
+        pass_fds=[descriptor],
+    )
+    return completed_process.stdout.strip()
 
 
-def test_the_token_is_neither_on_disk_nor_in_an_environment(r: Remote) -> None:
-    with r._askpass() as (environment, _):
-        assert TOKEN not in str(environment)
-        assert TOKEN not in Path(environment["GIT_ASKPASS"]).read_text()
+def test_the_credential_helper_answers_for_its_own_server_only(r: Remote) -> None:
+    scheme, _, host = r.url.origin.partition("://")
+    with r._credential_helper() as (helper, descriptor):
+        own = f'protocol={scheme}\nhost={host}\nwwwauth[]=Basic realm="git"\n\n'
+        assert ask(helper, descriptor, own) == f"username=x-access-token\npassword={TOKEN}"
+        for other in ((scheme, "example.com"), (scheme, f"{host}0"), ("https", host), ("", host), (scheme, "")):
+            assert ask(helper, descriptor, "protocol={}\nhost={}\n\n".format(*other)) == ""
+        assert ask(helper, descriptor, own) != ""
+
+
+def test_the_token_is_neither_on_disk_nor_in_the_configuration(r: Remote) -> None:
+    with r._credential_helper() as (helper, _):
+        assert TOKEN not in helper
+        assert TOKEN not in Path(helper.split()[-1]).read_text()
+    assert not list(r.trusted.glob("credential-helper-*"))
+
+
+def test_remotes_can_be_used_at_the_same_time(r: Remote, clean: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        reads = [pool.submit(r.refs) for _ in range(4)]
+        checks = [pool.submit(r.check_push) for _ in range(4)]
+        fetch_main(r, clean)
+        assert {read.result().default_branch for read in reads} == {"main"}
+        assert [check.result() for check in checks] == [None] * 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_the_token_reaches_git_from_a_directory_without_the_right_to_execute(server: GitRemote, tmp_path: Path) -> None:
+    folder = tmp_path / "noexec"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mount.returncode != 0:
+        pytest.skip("this machine does not let root mount a file system")
+    try:
+        assert remote(f"{server.url}/r.git", folder).refs().default_branch == "main"
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+class Moved(LoopbackServer):
+    """Redirects requests below one path to another path of the same server or of another one."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self.target = target
+
+    def answer(self, request: Asked, exchange: Exchange) -> None:
+        rest = request.path.partition("/info/refs")
+        exchange.reply(
+            301, b"", {"location": f"{self.target}{rest[1]}{rest[2]}" if "sign_in" not in self.target else self.target}
+        )
+
+
+@pytest.mark.parametrize(
+    ("target", "address"),
+    [
+        ("/group/project.git", "{server}/group/project.git"),
+        ("{server}/new-owner/repo", "{server}/new-owner/repo"),
+        ("https://git.example.com/o/r.git", "https://git.example.com/o/r.git"),
+        ("//git.example.com/o/r", "http://git.example.com/o/r"),
+    ],
+)
+def test_a_redirect_is_refused_with_the_address_to_use(target: str, address: str, tmp_path: Path) -> None:
+    with Moved(target) as moved:
+        moved.target = target.replace("{server}", moved.url)
+        with pytest.raises(errors.RepoNotFound) as raised:
+            remote(f"{moved.url}/group/project", tmp_path).refs()
+        assert f"has moved to {address.replace('{server}', moved.url)}: set repo_url" in str(raised.value)
+    assert TOKEN not in str(raised.value)
+
+
+@pytest.mark.parametrize("target", ["/users/sign_in", "https://login.example.com/sign_in?x=1"])
+def test_a_redirect_to_a_page_is_refused_without_an_address_to_use(target: str, tmp_path: Path) -> None:
+    with Moved(target) as moved, pytest.raises(errors.RepoNotFound, match="redirects to another address"):
+        remote(f"{moved.url}/group/project", tmp_path).refs()
+
+
+def test_a_repository_with_sha_256_has_a_named_error(server: GitRemote, tmp_path: Path) -> None:
+    bare = server.root / "sha256.git"
+    server.git("sha256", "init", "--quiet", "--bare", "--object-format=sha256", "--initial-branch=main", str(bare),
+               in_repository=False)  # fmt: skip
+    tree = server.git("sha256", "mktree")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    server.git(
+        "sha256", "update-ref", "refs/heads/main", server.git("sha256", *identity, "commit-tree", tree, "-m", "x")
+    )
+    with pytest.raises(errors.UnsupportedObjectFormat, match="SHA-256"):
+        remote(f"{server.url}/sha256.git", tmp_path).refs()
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "GIT_SSL_CAINFO"])
+def test_git_trusts_the_hosts_own_ca(
+    variable: str, server: GitRemote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    secure = GitRemote(server.root, TOKEN)
+    with by_tls(secure, authority) as url:
+        with pytest.raises(errors.RunError):
+            remote(f"{url}/r.git", tmp_path).refs()
+        monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
+        assert remote(f"{url}/r.git", tmp_path).refs().default_branch == "main"
 
 
 def test_pushing_the_same_commit_again_is_a_success(r: Remote, server: GitRemote, clean: Path) -> None:

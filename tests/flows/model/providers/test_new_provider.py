@@ -76,6 +76,6 @@ def test_a_made_up_provider_runs_a_whole_flow(api: LoopbackApi, world: World) ->
 
 def test_a_missing_key_is_named_and_other_credentials_are_not_used(api: LoopbackApi, world: World) -> None:
     completed_process = run_flow(api, world)
-    assert completed_process.returncode == 1
+    assert completed_process.returncode == 2
     assert "ApiKeyMissing: no API key for loopback: set LOOPBACK_API_KEY" in completed_process.stderr
     assert api.asked == world.stack.model.asked == []

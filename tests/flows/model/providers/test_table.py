@@ -65,9 +65,13 @@ def test_the_block_field_and_the_prices_of_a_provider_exist(provider: type[Regis
         ("us-west-2", "us.anthropic.claude-sonnet-5-5"),
         ("us-gov-west-1", "us-gov.anthropic.claude-sonnet-5-5"),
         ("eu-central-1", "eu.anthropic.claude-sonnet-5-5"),
-        ("ap-southeast-2", "apac.anthropic.claude-sonnet-5-5"),
-        ("sa-east-1", "us.anthropic.claude-sonnet-5-5"),
-        ("me-central-1", "us.anthropic.claude-sonnet-5-5"),
+        ("ca-central-1", "us.anthropic.claude-sonnet-5-5"),
+        ("ap-southeast-2", "au.anthropic.claude-sonnet-5-5"),
+        ("ap-southeast-4", "au.anthropic.claude-sonnet-5-5"),
+        ("ap-southeast-1", "global.anthropic.claude-sonnet-5-5"),
+        ("ap-northeast-1", "global.anthropic.claude-sonnet-5-5"),
+        ("sa-east-1", "global.anthropic.claude-sonnet-5-5"),
+        ("me-central-1", "global.anthropic.claude-sonnet-5-5"),
     ],
 )
 def test_bedrocks_default_model_depends_on_the_region(region: str, model_id: str) -> None:

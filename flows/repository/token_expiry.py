@@ -1,0 +1,48 @@
+"""Asks the forge when the git token expires. A forge that does not tell, or does not answer, is no error."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import SecretStr
+
+from flows.forges.base import Forge
+from flows.forges.table import forge_of
+from flows.parameters.addresses import RepoUrl
+
+_TIMEOUT_SECONDS: Final = 5
+_TIME: Final = "%Y-%m-%d %H:%M:%S %z"
+
+
+def token_expiry(url: RepoUrl, token: SecretStr) -> datetime | None:
+    """Return when the token expires; None if that is not known, or if it never does.
+
+    The token is sent to the repository's own host, or to the API that belongs to it by the table of forges.
+    """
+    forge = forge_of(url.url)
+    address = forge.expiry_url(url.url.removesuffix(".git")) if forge else ""
+    return read_expiry(forge, address, token) if forge and address else None
+
+
+def read_expiry(forge: Forge, address: str, token: SecretStr) -> datetime | None:
+    """Return the expiry that the forge's API tells at this address; None if it tells none."""
+    import httpx  # noqa: PLC0415 (here and below: the import takes a moment, while the clone has begun)
+
+    from flows.model.upstream import ca_certificates  # noqa: PLC0415
+
+    headers = {"authorization": f"Bearer {token.get_secret_value()}", "accept": "application/json"}
+    try:
+        response = httpx.get(address, headers=headers, timeout=_TIMEOUT_SECONDS, verify=ca_certificates())
+        body = response.json() if response.is_success else None
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):  # the third: the file of the CA certificates
+        return None
+    return _moment(forge.expiry(response.headers, body))
+
+
+def _moment(text: str) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.strptime(text, _TIME).astimezone(UTC)
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None
