@@ -272,6 +272,14 @@ class ModelUnavailable(RunError):
     retryable = True
 
 
+class ModelQuotaExceeded(RunError):
+    """The account's credit, or its quota for the model, is used up."""
+
+
+class ModelRefused(RunError):
+    """The model refused to answer, for reasons of its provider's policy."""
+
+
 class PromptTooLong(RunError):
     """The conversation no longer fits the model's context window."""
 

@@ -120,7 +120,7 @@ class Agent:
                 if server.error:
                     raise server.error
 
-            return run_agent(
+            result = run_agent(
                 workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
                 environment=environment(options, server.url, server.token, workspace.agent_variables, os.environ),
                 cwd=workspace.work_tree,
@@ -129,6 +129,7 @@ class Agent:
                 limits=options.limits,
                 on_event=on_event,
             )
+            return replace(result, provider_error=server.provider_error)
 
     def _options_for_one_process(self) -> ClaudeCodeOptions:
         """Return the options with the number of turns that remain. Claude Code counts the turns of one process only."""
