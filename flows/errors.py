@@ -312,5 +312,9 @@ class AgentDenied(RunError):
     """The agent changed nothing, but it was denied tools: this does not count as "nothing to change"."""
 
 
+class NeedsInput(RunError):
+    """The agent changed nothing, and ended with a question; the message quotes it."""
+
+
 class AgentFailed(RunError):
     """The agent ended with an error that none of the other classes describes; the message quotes it."""

@@ -105,6 +105,8 @@ class ScriptedModel(LoopbackServer):
     def __init__(self, api_key: str, aws_access_key_id: str, aws_secret_access_key: str) -> None:
         super().__init__()
         self.script = Script((Turn("There is nothing to do."),))
+        self.models = set(_MODELS)
+        """The ids of the models that the API knows."""
         self.script_for_other_instructions: Script | None = None
         """The script for instructions that `script` does not recognize; None uses `script` for all."""
         self._api_key = api_key
@@ -145,7 +147,7 @@ class ScriptedModel(LoopbackServer):
             return 403, "The security token included in the request is invalid."
         if not is_bedrock and request.headers.get("x-api-key") != self._api_key:
             return 401, "invalid x-api-key"
-        if model not in _MODELS:
+        if model not in self.models:
             return (400, "The provided model identifier is invalid.") if is_bedrock else (404, f"model: {model}")
         return None
 

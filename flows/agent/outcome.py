@@ -89,6 +89,7 @@ def report(result: Result, cost_usd: float) -> AgentReport:
         session_id=result.session_id,
         model_usage=dict(result.model_usage),
         permission_denials=result.denied_tools,
+        denied_paths=result.denied_paths,
     )
 
 

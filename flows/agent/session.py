@@ -120,14 +120,23 @@ class Agent:
                 if server.error:
                     raise server.error
 
+            command = argv(
+                program,
+                options,
+                session,
+                workspace.config,
+                workspace.instructions,
+                is_isolated=not workspace.agent.missing_isolation,
+            )
             result = run_agent(
-                workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
+                workspace.agent.argv(command),
                 environment=environment(options, server.url, server.token, workspace.agent_variables, os.environ),
                 cwd=workspace.work_tree,
                 prompt=prompt_file,
                 transcript=workspace.transcript,
                 limits=options.limits,
                 on_event=on_event,
+                last_byte_at=lambda: server.last_byte_at,
             )
             return replace(result, provider_error=server.provider_error)
 

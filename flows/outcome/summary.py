@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from flows.forges import table as forges
 from flows.forges.base import Links, PushedCommit
@@ -15,6 +16,8 @@ from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.state.agent_report import AgentReport
 from flows.text_safety import sanitize
+
+_NAMES_MAX: Final = 5
 
 
 @dataclass(frozen=True)
@@ -101,5 +104,12 @@ def title(summary: RunSummary) -> str:
 def headline(summary: RunSummary) -> str:
     """Return the outcome on one line, with the branch."""
     if summary.outcome is Outcome.DELIVERED:
-        return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}"
+        return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}{_denied(summary)}"
     return title(summary) if summary.error else f"{title(summary)}: {summary.branch} was not pushed"
+
+
+def _denied(summary: RunSummary) -> str:
+    """Return the files that the agent was not permitted to write, or else to read."""
+    paths = summary.agent.denied_paths if summary.agent else ()
+    more = f" and {len(paths) - _NAMES_MAX} more" if len(paths) > _NAMES_MAX else ""
+    return f", but the agent was denied {', '.join(paths[:_NAMES_MAX])}{more}" if paths else ""

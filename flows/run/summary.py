@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from prefect import get_run_logger, runtime
 
+from flows.agent.no_change import paths_in_work_tree
 from flows.agent.outcome import report
 from flows.agent.transcript import last_result_and_text
 from flows.errors import RunError
@@ -75,6 +76,7 @@ def _agent_report(run: ImplementRun) -> AgentReport | None:
         file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
         result, text = last_result_and_text(file.read())
     unfinished, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
+    unfinished = replace(unfinished, denied_paths=paths_in_work_tree(unfinished.denied_paths, run.workspace.work_tree))
     return replace(unfinished, summary=unfinished.summary or sanitize(text), turns=unfinished.turns or meter.replies)
 
 

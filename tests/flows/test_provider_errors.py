@@ -19,7 +19,11 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let neither Claude Code nor the step repeat what fails, which takes minutes."""
     monkeypatch.setattr(
         "flows.agent.session.environment",
-        lambda *arguments: {**environment(*arguments), "CLAUDE_CODE_MAX_RETRIES": "0"},
+        lambda *arguments: {
+            **environment(*arguments),
+            "CLAUDE_CODE_MAX_RETRIES": "0",
+            "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS": "1",
+        },
     )
     monkeypatch.setattr(run_claude, "retries", 0)
 
