@@ -107,7 +107,8 @@ def _run_agent(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Chang
         with checkpoints:
             is_continued = run.saved.checkpoint is not None
             flow_run_id = run.saved.store.flow_run_id
-            result = agent.work(workspace, plan, flow_run_id, observer, logger, is_continued=is_continued)
+            policy = run.request.policy
+            result = agent.work(workspace, plan, policy, flow_run_id, observer, logger, is_continued=is_continued)
     except BaseException:
         # A signal, a cancellation, a limit or a full disk. The work is paid for, and another machine may resume it.
         _save_interrupted(run, checkpoints, identity)
