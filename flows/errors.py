@@ -292,6 +292,14 @@ class ModelUnavailable(RunError):
     retryable = True
 
 
+class ModelQuotaExceeded(RunError):
+    """The account's credit, or its quota for the model, is used up."""
+
+
+class ModelRefused(RunError):
+    """The model refused to answer, for reasons of its provider's policy."""
+
+
 class PromptTooLong(RunError):
     """The conversation no longer fits the model's context window."""
 
@@ -322,6 +330,10 @@ class AgentCrashed(RunError):
 
 class AgentDenied(RunError):
     """The agent changed nothing, but it was denied tools: this does not count as "nothing to change"."""
+
+
+class NeedsInput(RunError):
+    """The agent changed nothing, and ended with a question; the message quotes it."""
 
 
 class AgentFailed(RunError):

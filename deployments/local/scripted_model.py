@@ -41,6 +41,7 @@ _DIRECTORIES: Final = {
 }
 """Patterns of the agent's directories in a conversation. The last match counts: the run may have changed machines."""
 
+_FIRST_ERROR: Final = 400
 _AWS_ERRORS: Final = {
     400: "ValidationException", 403: "AccessDeniedException", 404: "ResourceNotFoundException",
     429: "ThrottlingException", 503: "ServiceUnavailableException",
@@ -69,14 +70,23 @@ class Turn:
     """How many seconds the model waits before it replies."""
     usage: Mapping[str, Any] = field(default_factory=dict)
     """Token counts that replace the default ones."""
+    stop: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the reply's end that replace the default ones, such as `stop_reason`."""
+    ping_seconds: float = 0
+    """How many seconds the stream lasts before its first text. A ping comes each second, as from the real API."""
 
 
 @dataclass(frozen=True)
 class ModelFault:
-    """How the next reply fails: with this status, or, for 0, by a connection dropped in the middle of the reply."""
+    """How the next reply fails: with this status; for 0 and 200 in the middle of the reply."""
 
     status: int = 0
+    """An error status; 0 for a connection that drops; 200 for an error that the provider reports within the stream."""
     message: str = "a scripted fault"
+    kind: str = ""
+    """The type of the error; empty for the one that belongs to the status."""
+    stall_seconds: float = 0
+    """How many seconds nothing comes before the connection drops."""
 
 
 @dataclass
@@ -95,6 +105,8 @@ class ScriptedModel(LoopbackServer):
     def __init__(self, api_key: str, aws_access_key_id: str, aws_secret_access_key: str) -> None:
         super().__init__()
         self.script = Script((Turn("There is nothing to do."),))
+        self.models = set(_MODELS)
+        """The ids of the models that the API knows."""
         self.script_for_other_instructions: Script | None = None
         """The script for instructions that `script` does not recognize; None uses `script` for all."""
         self._api_key = api_key
@@ -115,16 +127,19 @@ class ScriptedModel(LoopbackServer):
         is_known = self.script.instructions_hold in request.body.decode("utf-8", "replace")
         script = self.script if is_known else self.script_for_other_instructions or self.script
         fault = script.faults.popleft() if script.faults else None
-        if fault and fault.status:
-            _refuse(exchange, fault.status, fault.message, is_bedrock=bool(bedrock))
+        if fault and fault.status >= _FIRST_ERROR:
+            _refuse(exchange, fault.status, fault.message, fault.kind, is_bedrock=bool(bedrock))
             return
         turn = _with_directories(script.turns[min(_completed_turns(body), len(script.turns) - 1)], body)
         time.sleep(turn.seconds)
         message = _message(turn, model)
         if (bedrock and bedrock[2] == "invoke") or (not bedrock and not body.get("stream")):
+            if fault:
+                _refuse(exchange, 500, fault.message, fault.kind, is_bedrock=bool(bedrock))
+                return
             exchange.reply(200, json.dumps(message).encode())
         else:
-            _stream(exchange, message, is_bedrock=bool(bedrock), breaks_off=fault is not None)
+            _stream(exchange, message, is_bedrock=bool(bedrock), fault=fault, ping_seconds=turn.ping_seconds)
 
     def _refusal(self, request: Asked, model: str, *, is_bedrock: bool) -> tuple[int, str] | None:
         """Return the status and message with which the real API would refuse the request; None if it is valid."""
@@ -132,7 +147,7 @@ class ScriptedModel(LoopbackServer):
             return 403, "The security token included in the request is invalid."
         if not is_bedrock and request.headers.get("x-api-key") != self._api_key:
             return 401, "invalid x-api-key"
-        if model not in _MODELS:
+        if model not in self.models:
             return (400, "The provided model identifier is invalid.") if is_bedrock else (404, f"model: {model}")
         return None
 
@@ -192,6 +207,7 @@ def _message(turn: Turn, model: str) -> dict[str, Any]:
         "content": [{"type": "text", "text": turn.text}, *uses],
         "stop_reason": "tool_use" if uses else "end_turn",
         "stop_sequence": None,
+        **turn.stop,
         "usage": {
             "input_tokens": 1200,
             "output_tokens": 150,
@@ -215,29 +231,53 @@ def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"type": "content_block_start", "index": index, "content_block": start}
         yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}
-    end = {"stop_reason": message["stop_reason"], "stop_sequence": None}
+    end = {name: value for name, value in message.items() if name.startswith("stop_")}
     yield {"type": "message_delta", "delta": end, "usage": {"output_tokens": message["usage"]["output_tokens"]}}
     yield {"type": "message_stop"}
 
 
-def _stream(exchange: Exchange, message: dict[str, Any], *, is_bedrock: bool, breaks_off: bool) -> None:
+def _stream(
+    exchange: Exchange, message: dict[str, Any], *, is_bedrock: bool, fault: ModelFault | None, ping_seconds: float
+) -> None:
     exchange.send_response(200)
     exchange.send_header("content-type", "application/vnd.amazon.eventstream" if is_bedrock else "text/event-stream")
     exchange.send_header("transfer-encoding", "chunked")
     exchange.end_headers()
-    for event in _events(message):
+
+    def send(event: dict[str, Any]) -> None:
         text = json.dumps(event)
         exchange.chunk(_frame(text) if is_bedrock else f"event: {event['type']}\ndata: {text}\n\n".encode())
-        if breaks_off:
+
+    for event in _events(message):
+        send(event)
+        if fault:
+            if fault.status:
+                error = {"type": fault.kind, "message": fault.message}
+                exchange.chunk(_exception_frame(fault)) if is_bedrock else send({"type": "error", "error": error})
+            time.sleep(fault.stall_seconds)
             exchange.drop()
             return
+        for _ in range(round(ping_seconds) if event["type"] == "message_start" else 0):
+            time.sleep(1)
+            send({"type": "ping"})
     exchange.chunk(b"")
 
 
+def _exception_frame(fault: ModelFault) -> bytes:
+    """Return the message with which Bedrock reports an error within a stream."""
+    headers = {":exception-type": fault.kind, ":content-type": "application/json", ":message-type": "exception"}
+    return _aws_message(headers, json.dumps({"message": fault.message}).encode())
+
+
 def _frame(event: str) -> bytes:
-    """Return one message of AWS's event stream: lengths, checksum, headers, payload, checksum."""
+    """Return an event as one message of AWS's event stream."""
     payload = json.dumps({"bytes": base64.b64encode(event.encode()).decode()}).encode()
-    names = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
+    headers = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
+    return _aws_message(headers, payload)
+
+
+def _aws_message(names: Mapping[str, str], payload: bytes) -> bytes:
+    """Return one message of AWS's event stream: lengths, checksum, headers, payload, checksum."""
     headers = b"".join(
         struct.pack("B", len(name)) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
         for name, value in names.items()
@@ -247,10 +287,10 @@ def _frame(event: str) -> bytes:
     return message + struct.pack(">I", binascii.crc32(message))
 
 
-def _refuse(exchange: Exchange, status: int, message: str, *, is_bedrock: bool) -> None:
+def _refuse(exchange: Exchange, status: int, message: str, kind: str = "", *, is_bedrock: bool) -> None:
     if is_bedrock:
-        kind = _AWS_ERRORS.get(status, "InternalServerException")
+        kind = kind or _AWS_ERRORS.get(status, "InternalServerException")
         exchange.reply(status, json.dumps({"message": message}).encode(), {"x-amzn-errortype": kind})
         return
-    kind = _ANTHROPIC_ERRORS.get(status, "api_error")
+    kind = kind or _ANTHROPIC_ERRORS.get(status, "api_error")
     exchange.reply(status, json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode())

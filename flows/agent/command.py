@@ -32,6 +32,16 @@ INHERITED_VARIABLES: Final = (
 )
 """The host's variables that the agent inherits besides PATH: language, time zone, locations of public certificates."""
 
+_STALL_SECONDS: Final = 900
+_REPLIES_PER_STALL: Final = 3
+"""How many stalled replies fit into `limits.stall_timeout_seconds`."""
+
+_IDLE_SECONDS: Final = (10, 1800)
+"""The shortest and the longest silence within a reply that Claude Code accepts as a limit."""
+
+_OVERLOAD_SECONDS: Final = 180
+"""How long Claude Code waits for an overloaded model. The step then repeats itself, in the same session."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -50,7 +60,15 @@ def binary() -> Path:
     return Path(spec.origin).parent / "_bundled" / "claude"
 
 
-def argv(program: Path, options: ClaudeCodeOptions, session: Session, config: Path, instructions: Path) -> list[str]:
+def argv(
+    program: Path,
+    options: ClaudeCodeOptions,
+    session: Session,
+    config: Path,
+    instructions: Path,
+    *,
+    is_isolated: bool,
+) -> list[str]:
     """Return the command line. It makes Claude Code ignore the repository's own settings, hooks and MCP servers."""
     limits = options.limits
     return [
@@ -62,7 +80,7 @@ def argv(program: Path, options: ClaudeCodeOptions, session: Session, config: Pa
         "--strict-mcp-config",
         f"--settings={config / 'settings.json'}",
         f"--append-system-prompt-file={config / 'system-prompt.md'}",
-        f"--permission-mode={permission_mode(options.claude_settings)}",
+        f"--permission-mode={permission_mode(options.claude_settings, is_isolated=is_isolated)}",
         f"--tools={','.join(TOOLS)}",
         f"--add-dir={instructions}",
         f"--model={options.model_id}",
@@ -100,6 +118,25 @@ def environment(
         "ANTHROPIC_CUSTOM_HEADERS": f"{GATEWAY_TOKEN_HEADER}: {gateway_token}",
         # Claude Code uses a smaller model for small tasks, but the gateway accepts only the run's own model.
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": options.model_id,
+        **_patience(options),
         **({"DISABLE_PROMPT_CACHING": "1"} if options.disable_prompt_cache else {}),
         **PROVIDERS[options.provider].agent_environment(gateway_url, gateway_token),
+    }
+
+
+def _patience(options: ClaudeCodeOptions) -> dict[str, str]:
+    """Return the variables for a model that is overloaded, or whose reply stalls.
+
+    Claude Code then ends a stalled reply and asks again, before the run ends Claude Code. Without the watchdog of
+    retries, it gives up on an overloaded Opus after two seconds.
+    """
+    stall_seconds = options.limits.stall_timeout_seconds or _STALL_SECONDS
+    idle_seconds = min(max(stall_seconds / _REPLIES_PER_STALL, _IDLE_SECONDS[0]), _IDLE_SECONDS[1])
+    return {
+        "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": str(round(idle_seconds * 1000)),
+        "CLAUDE_ENABLE_BYTE_WATCHDOG_BEDROCK": "1",
+        "CLAUDE_CODE_RETRY_WATCHDOG": "1",
+        # Other errors keep Claude Code's usual ten retries, which take three minutes.
+        "CLAUDE_CODE_RETRY_WATCHDOG_SCOPE": "capacity",
+        "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS": str(_OVERLOAD_SECONDS * 1000),
     }

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from flows.agent.events import JsonObject, json_text
+
+_PATH_FIELDS: Final = ("file_path", "notebook_path", "path")
+"""The fields of a tool's input that hold a path."""
 
 Role = Literal["program", "assistant", "user"]
 
@@ -119,6 +122,13 @@ class Result(Event):
     def denied_tools(self) -> tuple[str, ...]:
         """The names of the denied tools, one for each denial."""
         return tuple(json_text(denial.get("tool_name")) for denial in self.permission_denials)
+
+    @property
+    def denied_paths(self) -> tuple[str, ...]:
+        """The paths that the denied calls name, as the agent wrote them."""
+        inputs = (denial.get("tool_input") for denial in self.permission_denials)
+        paths = (call.get(name) for call in inputs if isinstance(call, dict) for name in _PATH_FIELDS)
+        return tuple(dict.fromkeys(path for path in paths if isinstance(path, str) and path))
 
 
 @dataclass(frozen=True, slots=True)

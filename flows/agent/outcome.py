@@ -3,36 +3,26 @@
 An exit status of 0 and `subtype: success` have both been observed together with failures, so neither is trusted alone.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from flows.agent.event_types import Result
+from flows.agent.model_errors import model_error
 from flows.errors import (
     AgentCrashed,
     AgentFailed,
     AgentStalled,
     AgentTimeout,
     BudgetExceeded,
-    ModelAccessDenied,
-    ModelNotFound,
-    ModelUnavailable,
-    PromptTooLong,
     RunError,
     TurnLimitReached,
 )
+from flows.model.provider_error import ProviderError
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.state.agent_report import AgentReport
 from flows.text_safety import sanitize
 
 _MAX_REASON_CHARACTERS: Final = 500
-_ACCESS_DENIED: Final = {401, 403}
-_NOT_FOUND: Final = 404
-_TOO_LARGE: Final = 413
-_SERVER_ERROR: Final = 500
-_TEMPORARY: Final = {408, 424, 429}
-"""HTTP statuses of a provider's temporary errors. Bedrock sends 424 if the model failed."""
-
 _SIGNAL_BASE: Final = 128
 """Claude Code, like a shell, adds the number of the signal to this for its exit status."""
 
@@ -54,6 +44,8 @@ class AgentRun:
     """Whether the gateway refused a request because the budget was used up."""
     cost_usd: float = 0
     """The cost that the gateway counted, over all attempts of the run."""
+    provider_error: ProviderError | None = None
+    """The provider's error in the last reply that the gateway saw; None if that reply ended well."""
 
 
 def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
@@ -75,7 +67,7 @@ def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
             f"the agent used all {limits.max_turns} turns: raise limits.max_turns or reduce the task"
         )
     if result.is_error or result.subtype != "success":
-        raise _api_error(result, options)
+        raise _api_error(run, result, options)
     if not run.model_replied:
         raise AgentFailed("Claude Code reports success, but the model never replied: see the transcript")
     return report(result, run.cost_usd)
@@ -97,6 +89,7 @@ def report(result: Result, cost_usd: float) -> AgentReport:
         session_id=result.session_id,
         model_usage=dict(result.model_usage),
         permission_denials=result.denied_tools,
+        denied_paths=result.denied_paths,
     )
 
 
@@ -108,22 +101,14 @@ def _no_result(run: AgentRun) -> RunError:
     return AgentFailed(f"Claude Code failed to start (exit status {run.exit_status}): {message}")
 
 
-def _api_error(result: Result, options: ClaudeCodeOptions) -> RunError:
-    status = result.api_error_status
-    reason = result.text or "; ".join(result.errors) or result.terminal_reason or result.subtype or "no reason given"
-    reason = sanitize(reason)[:_MAX_REASON_CHARACTERS]
-    model = f"{options.provider} model {options.model_id!r}"
-    if status == _TOO_LARGE or re.search(r"prompt is too long|input is too long", reason, re.IGNORECASE):
-        return PromptTooLong(
-            f"the conversation no longer fits the model's context: split the instructions into smaller tasks ({reason})"
-        )
-    if status in _ACCESS_DENIED:
-        return ModelAccessDenied(f"no access to {model}: check the credentials and the access to this model ({reason})")
-    if status == _NOT_FOUND or re.search(
-        r"model identifier is invalid|model_not_found|issue with the selected model", reason
-    ):
-        return ModelNotFound(f"there is no {model} in {options.aws_region}: check claude_model_id ({reason})")
-    is_connection_error = re.search(r"connection error|overloaded|timed out|ECONN|socket", reason, re.IGNORECASE)
-    if status in _TEMPORARY or status >= _SERVER_ERROR or is_connection_error:
-        return ModelUnavailable(f"{model} did not answer, after Claude Code's own retries ({reason})")
-    return AgentFailed(f"the agent ended with an error: {reason}")
+def _api_error(run: AgentRun, result: Result, options: ClaudeCodeOptions) -> RunError:
+    """Return the error for what the gateway saw or, if that does not name it, for what Claude Code says."""
+    seen = run.provider_error
+    text = result.text or "; ".join(result.errors) or result.terminal_reason or result.subtype or "no reason given"
+    text = sanitize(text)[:_MAX_REASON_CHARACTERS]
+    if seen and (error := model_error(seen.status, str(seen), options)):
+        return error
+    if error := model_error(result.api_error_status, text, options):
+        return error
+    words = f"{text} ({seen})" if seen else text
+    return AgentFailed(f"the agent ended with an error: {words}")

@@ -2,7 +2,7 @@
 
 Claude Code may keep running after its result event, leave child processes behind, or hold its output open. This module
 therefore decides when a run is over: a short grace period after the result, at the process's exit, at a deadline, or
-after too long a silence.
+after too long a silence of Claude Code and of the model.
 """
 
 import os
@@ -63,6 +63,7 @@ def run_agent(
     transcript: Path,
     limits: Limits,
     on_event: Callable[[Event], None],
+    last_byte_at: Callable[[], float] = lambda: 0.0,
 ) -> AgentRun:
     """Run Claude Code until it ends or must be ended, and return the result.
 
@@ -74,6 +75,8 @@ def run_agent(
         transcript: The file to which the event stream is appended, byte for byte.
         limits: The deadline and the longest silence, in seconds.
         on_event: Called with each event when it arrives.
+        last_byte_at: Returns when the last part of a model's reply arrived, in seconds of the monotonic clock. A long
+            reply is not silence, although Claude Code sends its event only at the end of each block.
     """
     stderr_path = transcript.with_suffix(".stderr")
     with prompt.open("rb") as stdin, stderr_path.open("wb") as stderr, transcript.open("ab", buffering=0) as copy:
@@ -88,14 +91,20 @@ def run_agent(
         )
         try:
             listener = _Listener(on_event)
-            end_reason = _listen(process, listener, copy, limits)
+            end_reason = _listen(process, listener, copy, limits, last_byte_at)
             status = process.poll()
         finally:
             _end(process)
     return AgentRun(listener.result, status, _tail(stderr_path), end_reason, listener.model_replied)
 
 
-def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, copy: RawIOBase, limits: Limits) -> str:
+def _listen(
+    process: "subprocess.Popen[bytes]",
+    listener: _Listener,
+    copy: RawIOBase,
+    limits: Limits,
+    last_byte_at: Callable[[], float],
+) -> str:
     """Read the output until the run is over. Return `timeout` or `stall` if that was the reason, and "" otherwise."""
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
     descriptor, framer = process.stdout.fileno(), LineFramer()
@@ -118,7 +127,8 @@ def _listen(process: "subprocess.Popen[bytes]", listener: _Listener, copy: RawIO
             return ""
         if limits.agent_timeout_seconds and now - started_at > limits.agent_timeout_seconds:
             return "timeout"
-        if limits.stall_timeout_seconds and now - listener.last_line_at > limits.stall_timeout_seconds:
+        silent_since = max(listener.last_line_at, last_byte_at())
+        if limits.stall_timeout_seconds and now - silent_since > limits.stall_timeout_seconds:
             return "stall"
 
 

@@ -1,8 +1,10 @@
 """The prompts for Claude Code. Pure functions of text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+
+from flows.parameters.change_policy import ChangePolicy
 
 _MAX_LISTED_FILES: Final = 200
 _EMBEDDED_MAX_CHARACTERS: Final = 200_000
@@ -14,6 +16,11 @@ changes are committed and pushed for you afterwards; you have no credentials for
 background work: finish it, or leave it out.
 """
 
+
+_RULES_APPLY: Final = """\
+The whole change is refused if it breaks one of the rules below, also if the instructions ask for it. Where they do, \
+leave that part out, do the rest, and say at the end what is missing.
+"""
 
 LOST_CONVERSATION: Final = """\
 This task was started before: the work so far is in the working directory, but the conversation about it is lost. \
@@ -67,3 +74,35 @@ instructions are in {instructions}; any other paths to them are out of date. Run
 git ignores may be gone, and your last step may be missing. Look at what has been done, and continue until the \
 requirements are implemented.
 """
+
+
+def policy_rules(policy: ChangePolicy) -> str:
+    """Return the rules that the checks of the change follow, so that no work is paid for that they would refuse."""
+    return "\n".join((_RULES_APPLY, *(f"- {rule}" for rule in _rules(policy)))) + "\n"
+
+
+def _rules(policy: ChangePolicy) -> Iterator[str]:
+    if not policy.allow_ci_changes:
+        yield (
+            "Do not create, change or delete files that a CI service runs, such as .github/workflows/, .gitlab-ci.yml "
+            "or Jenkinsfile, nor CODEOWNERS."
+        )
+    if not policy.allow_agent_files:
+        yield (
+            "Do not create, change or delete settings of coding agents and editors that can start programs, such as "
+            ".claude/, .mcp.json, .cursor/ or .vscode/tasks.json."
+        )
+    if not policy.allow_submodules:
+        yield "Do not add, move or remove submodules."
+    if not policy.allow_outside_links:
+        yield "No symbolic link may point outside the repository."
+    exception = f", except files that match {', '.join(policy.allow_secrets_in)}" if policy.allow_secrets_in else ""
+    yield f"No file may contain a secret, such as a key, a token or a password{exception}."
+    if policy.max_file_mb:
+        yield f"No file may be larger than {policy.max_file_mb} MB."
+    if policy.max_new_files:
+        yield f"At most {policy.max_new_files:,} files may be added. Folders that tools fill, such as node_modules, do not count."
+    if policy.leave_out:
+        yield f"Changes to files that match {', '.join(policy.leave_out)} are left out."
+    if policy.max_deleted_share < 1:
+        yield f"At most {policy.max_deleted_share:.0%} of the repository's files may be deleted, but always ten."

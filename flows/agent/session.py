@@ -13,10 +13,11 @@ from flows.agent.command import Session, argv, binary, environment
 from flows.agent.event_types import Event
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
-from flows.agent.prompt import LOST_CONVERSATION, continuation, prompt, system_prompt
+from flows.agent.prompt import LOST_CONVERSATION, continuation, policy_rules, prompt, system_prompt
 from flows.agent.settings import settings_file
 from flows.errors import TurnLimitReached
 from flows.model.providers import ModelProvider
+from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.sandbox.workspace import Workspace
 from flows.state.records import Checkpoint, Plan
@@ -58,6 +59,7 @@ class Agent:
         self,
         workspace: Workspace,
         plan: Plan,
+        policy: ChangePolicy,
         flow_run_id: str,
         observer: Observer,
         logger: Logger,
@@ -69,6 +71,7 @@ class Agent:
         Args:
             workspace: The run's directories.
             plan: The commit that the work starts from, and the instructions.
+            policy: What the change may contain; the agent is told.
             flow_run_id: The run's id, from which the id of the conversation is derived.
             observer: A context that is open while Claude Code runs; it yields a function to call with each event.
             logger: The run's log.
@@ -85,12 +88,12 @@ class Agent:
             )
         self.session_id = self.session_id or _session_id(flow_run_id)
         session = _session(workspace, self.session_id)
-        result = self._run(workspace, plan, session, observer, logger, is_continued=is_continued)
+        result = self._run(workspace, plan, policy, session, observer, logger, is_continued=is_continued)
         if session.resumes and _is_without_conversation(result):
             logger.warning("the conversation cannot be resumed, so a new one starts: %s", result.stderr.strip())
             self.session_id = _session_id(self.session_id)
             session = Session(self.session_id, resumes=False)
-            result = self._run(workspace, plan, session, observer, logger, is_continued=True)
+            result = self._run(workspace, plan, policy, session, observer, logger, is_continued=True)
         logger.info("the model cost %s", self.meter)
         return replace(result, over_budget=self.meter.has_refused, cost_usd=self.meter.spent_usd)
 
@@ -98,6 +101,7 @@ class Agent:
         self,
         workspace: Workspace,
         plan: Plan,
+        policy: ChangePolicy,
         session: Session,
         observer: Observer,
         logger: Logger,
@@ -110,7 +114,8 @@ class Agent:
         workspace.lend(workspace.config / "settings.json", settings_file(options.claude_settings))
         workspace.lend(workspace.config / "system-prompt.md", system_prompt(plan.checkout.project_memory).encode())
         prompt_file = workspace.trusted / "prompt.md"
-        prompt_file.write_text(_prompt(workspace, plan, session, is_continued=is_continued), encoding="utf-8")
+        text = _prompt(workspace, plan, session, is_continued=is_continued)
+        prompt_file.write_text(f"{text}\n{policy_rules(policy)}", encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
         with gateway(self.provider, self.meter, logger.warning) as server, observer() as observe:
 
@@ -120,15 +125,25 @@ class Agent:
                 if server.error:
                     raise server.error
 
-            return run_agent(
-                workspace.agent.argv(argv(program, options, session, workspace.config, workspace.instructions)),
+            command = argv(
+                program,
+                options,
+                session,
+                workspace.config,
+                workspace.instructions,
+                is_isolated=not workspace.agent.missing_isolation,
+            )
+            result = run_agent(
+                workspace.agent.argv(command),
                 environment=environment(options, server.url, server.token, workspace.agent_variables, os.environ),
                 cwd=workspace.work_tree,
                 prompt=prompt_file,
                 transcript=workspace.transcript,
                 limits=options.limits,
                 on_event=on_event,
+                last_byte_at=lambda: server.last_byte_at,
             )
+            return replace(result, provider_error=server.provider_error)
 
     def _options_for_one_process(self) -> ClaudeCodeOptions:
         """Return the options with the number of turns that remain. Claude Code counts the turns of one process only."""

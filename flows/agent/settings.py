@@ -4,6 +4,8 @@ import json
 from typing import Any, Final
 
 _DEFAULT_MODE: Final = "acceptEdits"
+_BYPASS: Final = "bypassPermissions"
+_EVERY_COMMAND: Final = frozenset({"Bash", "Bash(*)"})
 
 
 def settings_file(settings: dict[str, Any]) -> bytes:
@@ -11,6 +13,14 @@ def settings_file(settings: dict[str, Any]) -> bytes:
     return json.dumps({"attribution": {"commit": "", "pr": ""}, **settings}, indent=1).encode()
 
 
-def permission_mode(settings: dict[str, Any]) -> str:
-    """Return the value for `--permission-mode`."""
-    return str(settings.get("permissions", {}).get("defaultMode", _DEFAULT_MODE))
+def permission_mode(settings: dict[str, Any], *, is_isolated: bool) -> str:
+    """Return the value for `--permission-mode`.
+
+    With `acceptEdits`, Claude Code refuses to write files such as `.npmrc` and `.vscode/settings.json`, and no rule can
+    allow it. Behind the isolation, an agent that may run every command may therefore use all tools: the shell could
+    write the same files. Rules that deny a tool, or ask for it, still hold.
+    """
+    permissions = settings.get("permissions", {})
+    may_run_everything = bool(_EVERY_COMMAND & set(permissions.get("allow", ())))
+    default = _BYPASS if is_isolated and may_run_everything else _DEFAULT_MODE
+    return str(permissions.get("defaultMode", default))

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -15,8 +16,9 @@ from flows.errors import RunError
 from flows.model import upstream
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter, ModelRequest
+from flows.model.provider_error import ProviderError, connection_error
 from flows.model.providers import ModelProvider
-from flows.model.replies import Settle, refusal, reply_to_agent
+from flows.model.replies import Observe, Settle, refusal, reply_to_agent
 from flows.model.usage import UsageReader
 from flows.redaction import redact
 
@@ -46,6 +48,10 @@ class Forwarder:
     def __init__(self, provider: ModelProvider, meter: Meter, token: str, report: Callable[[str], object]) -> None:
         self.error: RunError | None = None
         """The error that prevented the signing of the last request, if another attempt would not help."""
+        self.provider_error: ProviderError | None = None
+        """The provider's error in its last reply to a message; None if that reply ended well."""
+        self.last_byte_at = 0.0
+        """When the last part of a reply arrived, in seconds of the monotonic clock."""
         self._provider, self._base_url, self._meter = provider, provider.base_url, meter
         self._token, self._report = token, report
         self._reply_ended = asyncio.Event()
@@ -103,14 +109,20 @@ class Forwarder:
         # The body is encoded again, so that the provider reads exactly what was checked above.
         content = orjson.dumps(body)
         if path.endswith(("/count_tokens", "/count-tokens")):
-            return await self._forward(request, url, content, lambda *_: None)
+            return await self._forward(request, url, content, lambda *_: None, lambda _: None)
         max_tokens = body.get("max_tokens")
         is_count = isinstance(max_tokens, int) and max_tokens > 0
         model_request = ModelRequest(len(content), max_tokens if is_count else 0)
         if not await self._may_start(request, model_request):
             # Claude Code stops at this status. On Bedrock it would retry a 403 for three minutes.
             return refusal(402, f"the run's budget is used up: {self._meter} of ${self._meter.budget_usd}")
-        return await self._forward(request, url, content, self._settle_once(model_request))
+        return await self._forward(request, url, content, self._settle_once(model_request), self._observe)
+
+    def _observe(self, error: ProviderError | None) -> None:
+        self.provider_error = error
+
+    def _notice_bytes(self) -> None:
+        self.last_byte_at = time.monotonic()
 
     async def _may_start(self, request: Request, model_request: ModelRequest) -> bool:
         while not await request.is_disconnected() and not self._is_closed:
@@ -120,11 +132,15 @@ class Forwarder:
             await self._reply_ended.wait()
         return False
 
-    async def _forward(self, request: Request, url: str, content: bytes, settle: Settle) -> Response:
+    async def _forward(self, request: Request, url: str, content: bytes, settle: Settle, observe: Observe) -> Response:
         """Return the provider's reply. The end of the reply settles the request; so does an error before the reply."""
         try:
             reply = await upstream.send(self.client, await self._sign(request, url, content))
-            return await reply_to_agent(reply, settle, self._report_fault)
+            return await reply_to_agent(reply, settle, observe, self._notice_bytes, self._report_fault)
+        except httpx.HTTPError as error:
+            settle(0, None)
+            observe(connection_error(error))
+            raise
         except BaseException:
             settle(0, None)
             raise

@@ -22,6 +22,7 @@ from flows.errors import RunError
 from flows.model import upstream
 from flows.model.forwarder import Forwarder
 from flows.model.meter import Meter
+from flows.model.provider_error import ProviderError
 from flows.model.providers import ModelProvider
 from flows.redaction import GATEWAY_TOKEN, SECRETS
 
@@ -43,6 +44,16 @@ class Gateway:
     def error(self) -> RunError | None:
         """The error that makes the run's credentials unusable; None if the last request was signed."""
         return self._forwarder.error
+
+    @property
+    def provider_error(self) -> ProviderError | None:
+        """The provider's error in its last reply to a message; None if that reply ended well."""
+        return self._forwarder.provider_error
+
+    @property
+    def last_byte_at(self) -> float:
+        """When the last part of a reply arrived, in seconds of the monotonic clock; 0 before the first."""
+        return self._forwarder.last_byte_at
 
 
 @contextmanager

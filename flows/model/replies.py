@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from flows.model.provider_error import ProviderError, cut_off, error_of_reply
 from flows.model.usage import UsageReader, usage_reader
 from flows.redaction import SECRETS
 
@@ -22,6 +23,8 @@ _MAX_ERROR_BYTES: Final = 2**20
 
 Settle = Callable[[int, UsageReader | None], None]
 """Called at the end of a request with the reply's status and usage reader; the reader is None if no reply came."""
+Observe = Callable[[ProviderError | None], None]
+"""Called at the end of each reply with the provider's error; None for a reply that ended well."""
 ReportFault = Callable[[Exception], None]
 """Called with each error that belongs in the run's log."""
 
@@ -32,10 +35,20 @@ def refusal(status: int, message: str) -> JSONResponse:
     return JSONResponse({"type": "error", "error": error, "message": message}, status)
 
 
-async def reply_to_agent(reply: httpx.Response, settle: Settle, report_fault: ReportFault) -> Response:
-    """Convert the provider's open reply into the response for the agent. `settle` is called when the reply ends."""
+async def reply_to_agent(
+    reply: httpx.Response, settle: Settle, observe: Observe, on_bytes: Callable[[], None], report_fault: ReportFault
+) -> Response:
+    """Convert the provider's open reply into the response for the agent.
+
+    Args:
+        reply: The provider's reply, with its body still open.
+        settle: Called when the reply ends.
+        observe: Called when the reply ends, with the provider's error.
+        on_bytes: Called whenever a part of the reply arrives.
+        report_fault: Called with an error that breaks the reply off.
+    """
     if reply.status_code < _FIRST_ERROR:
-        return _CountedReply(reply, settle, report_fault)
+        return _CountedReply(reply, settle, observe, on_bytes, report_fault)
     content = b""
     async with aclosing(reply):
         async for chunk in reply.aiter_bytes():
@@ -43,6 +56,7 @@ async def reply_to_agent(reply: httpx.Response, settle: Settle, report_fault: Re
             if len(content) > _MAX_ERROR_BYTES:
                 break
     settle(reply.status_code, None)
+    observe(error_of_reply(reply.status_code, reply.headers, content[:_MAX_ERROR_BYTES]))
     # Claude Code retries a 401 for three minutes. That cannot help, because the credentials are the gateway's.
     status = _FORBIDDEN if reply.status_code == _UNAUTHORIZED else reply.status_code
     # For a wrong signature, AWS quotes the headers of the request, and with them the session token.
@@ -63,14 +77,23 @@ def _headers(reply: httpx.Response) -> list[tuple[bytes, bytes]]:
 class _CountedReply(StreamingResponse):
     """Passes on the provider's reply and reads its usage. The request is settled even if the reply breaks off."""
 
-    def __init__(self, reply: httpx.Response, settle: Settle, report_fault: ReportFault) -> None:
+    def __init__(
+        self,
+        reply: httpx.Response,
+        settle: Settle,
+        observe: Observe,
+        on_bytes: Callable[[], None],
+        report_fault: ReportFault,
+    ) -> None:
         super().__init__(self._chunks(), reply.status_code)
         self.raw_headers = _headers(reply)
         self._reply, self._settle, self._report_fault = reply, settle, report_fault
+        self._observe, self._on_bytes = observe, on_bytes
         self._reader = usage_reader(reply.headers.get("content-type", ""))
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         async for chunk in self._reply.aiter_raw():
+            self._on_bytes()
             self._reader.feed(chunk)
             yield chunk
 
@@ -84,4 +107,5 @@ class _CountedReply(StreamingResponse):
             raise
         finally:
             self._settle(self._reply.status_code, self._reader)
+            self._observe(self._reader.error or (None if self._reader.is_final else cut_off()))
             await self._reply.aclose()

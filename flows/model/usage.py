@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from flows.model.provider_error import ProviderError, error_of_event
+
 _USAGE: Final = b'"usage"'
+_ERROR: Final = b'"error"'
 _MAX_BYTES: Final = 64 * 2**20
 """The largest incomplete line or message in memory. No real one is that long."""
 
@@ -30,6 +33,8 @@ class UsageReader:
         """Whether `usage` is complete, because it comes from the reply's last event."""
         self.size = 0
         """Size of the reply so far, in bytes."""
+        self.error: ProviderError | None = None
+        """The error that the provider reported within the reply, such as an overload or a refusal."""
 
     @property
     def usage(self) -> Usage:
@@ -48,8 +53,7 @@ class UsageReader:
             self._is_damaged, self.is_final = True, False
 
     def _read(self, text: bytes) -> None:
-        # Most events are pieces of text. Their quotation marks are escaped, so they do not match.
-        if _USAGE not in text:
+        if not _matters(text):
             return
         try:
             event = json.loads(text)
@@ -57,12 +61,18 @@ class UsageReader:
             return
         if not isinstance(event, dict):
             return
+        self.error = error_of_event(event) or self.error
         message = event.get("message") if event.get("type") == "message_start" else event
         usage = message.get("usage") if isinstance(message, dict) else None
         if isinstance(usage, dict):
             # The last event may omit numbers that the first event contained.
             self._usage.update({name: value for name, value in usage.items() if value is not None})
             self.is_final = event.get("type") in {"message", "message_delta"}
+
+
+def _matters(text: bytes) -> bool:
+    """Return whether the text can hold usage or an error. Quotation marks within the model's words are escaped."""
+    return _USAGE in text or _ERROR in text
 
 
 def usage_reader(content_type: str) -> UsageReader:
@@ -80,7 +90,7 @@ class _Events(Protocol):
 
 
 class _ServerSentEvents:
-    """Finds events in a reply of server-sent events. Only chunks that contain usage are split into lines, for speed."""
+    """Finds events in a reply of server-sent events. Only chunks that matter are split into lines, for speed."""
 
     def __init__(self) -> None:
         self._unfinished: list[bytes] = []
@@ -95,7 +105,7 @@ class _ServerSentEvents:
             return
         lines = b"".join((*self._unfinished, complete))
         self._unfinished, self._size = [rest], len(rest)
-        if _USAGE in lines:
+        if _matters(lines):
             yield from (line[5:] for line in lines.split(b"\n") if line.startswith(b"data:"))
 
 
@@ -109,11 +119,21 @@ class _AwsEventStream:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         self._frames.add_data(chunk)
-        for frame in self._frames:
-            with suppress(ValueError):  # the frame of an exception need not be JSON
+        frames: Iterator[Any] = self._frames
+        for frame in frames:
+            with suppress(ValueError):  # a payload need not be JSON
                 payload = json.loads(frame.payload or b"{}")
                 if isinstance(payload, dict) and isinstance(payload.get("bytes"), str):
                     yield b64decode(payload["bytes"])
+                elif frame.headers.get(":message-type") in {"exception", "error"}:
+                    yield _error_event(frame.headers, payload)
+
+
+def _error_event(headers: Mapping[str, Any], payload: object) -> bytes:
+    """Return the frame of an exception in the form of Anthropic's error event."""
+    kind = headers.get(":exception-type") or headers.get(":error-code") or ""
+    message = payload.get("message") if isinstance(payload, dict) else headers.get(":error-message")
+    return json.dumps({"type": "error", "error": {"type": str(kind), "message": str(message or "")}}).encode()
 
 
 class _OneMessage:

@@ -1,6 +1,6 @@
 """The summary of a run for its report. The earlier a run failed, the fewer fields are set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,7 @@ from flows.repository.collect import Change
 from flows.state.agent_report import AgentReport
 from flows.text_safety import sanitize
 
-_NAMED_FILES: Final = 5
+_NAMES_MAX: Final = 5
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def title(summary: RunSummary) -> str:
 def headline(summary: RunSummary) -> str:
     """Return the outcome on one line, with the branch."""
     if summary.outcome is Outcome.DELIVERED:
-        return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}"
+        return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}{_denied(summary)}"
     if summary.error:
         return title(summary)
     return f"{title(summary)}: {summary.branch} was not pushed{_ignored_files(summary)}"
@@ -114,7 +114,15 @@ def _ignored_files(summary: RunSummary) -> str:
     """Return the names of new files that the repository ignores: without any change, they may be the result."""
     works = summary.change.left_aside if summary.change else ()
     paths = [path for work in works if work.is_ignored for path in work.paths]
-    if not paths:
-        return ""
-    more = f" and {len(paths) - _NAMED_FILES} more" if len(paths) > _NAMED_FILES else ""
-    return f". New files that the repository ignores: {', '.join(paths[:_NAMED_FILES])}{more}"
+    return f". New files that the repository ignores: {_names(paths)}" if paths else ""
+
+
+def _denied(summary: RunSummary) -> str:
+    """Return the files that the agent was not permitted to write, or else to read."""
+    paths = summary.agent.denied_paths if summary.agent else ()
+    return f", but the agent was denied {_names(paths)}" if paths else ""
+
+
+def _names(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _NAMES_MAX} more" if len(paths) > _NAMES_MAX else ""
+    return f"{', '.join(paths[:_NAMES_MAX])}{more}"

@@ -23,6 +23,7 @@ from flows.agent.event_types import (
 )
 from flows.agent.events import json_text
 from flows.reporting.open_calls import OpenCalls
+from flows.reporting.repetition import RepeatedFailures
 from flows.reporting.tool_calls import describe_call, describe_result, shorten
 from flows.text_safety import one_line
 
@@ -64,6 +65,7 @@ class ActivityLog:
     prefixes: Sequence[str] = ()
     in_detail: bool = False
     current_activity: str = "starts"
+    repeated_failures: RepeatedFailures = field(default_factory=RepeatedFailures)
     _calls: OpenCalls[_OpenCall] = field(default_factory=OpenCalls)
     _logged: int = 0
     _skipped: int = 0
@@ -76,6 +78,8 @@ class ActivityLog:
             yield from self._paced(self._plain(f"{agent}{text}"))
             if detail and self.in_detail:
                 yield LogLine(self._plain(detail), logging.DEBUG)
+        if repeated := self.repeated_failures.notice(event):
+            yield LogLine(self._plain(repeated), logging.WARNING)
         if isinstance(event, Result):
             for call in self._calls.close_all():
                 yield LogLine(self._plain(f"{call.description} → no result"), logging.DEBUG)

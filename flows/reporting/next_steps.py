@@ -7,7 +7,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from flows.errors import AgentDenied, AgentStalled, AgentTimeout, BranchConflict, BudgetExceeded, TurnLimitReached
+from flows.errors import (
+    AgentDenied,
+    AgentStalled,
+    AgentTimeout,
+    BranchConflict,
+    BudgetExceeded,
+    NeedsInput,
+    TurnLimitReached,
+)
 from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, fenced
@@ -24,7 +32,8 @@ _LIMITS: Final = {
 }
 """The limit that each of these errors reports as reached."""
 
-_ALLOW_ALL: Final = 'claude_settings.permissions.defaultMode="bypassPermissions"'
+_PERMISSION: Final = re.compile(r'\bset (claude_settings\.permissions\.defaultMode="bypassPermissions")')
+"""The setting in an error's message that allows the denied calls."""
 
 
 def advice(summary: RunSummary) -> Iterator[str]:
@@ -47,6 +56,9 @@ def advice(summary: RunSummary) -> Iterator[str]:
 
 
 def _recovery(summary: RunSummary) -> Iterator[str]:
+    if isinstance(summary.error, NeedsInput):
+        yield from _answer(summary)
+        return
     allowed = {name: True for name in _POLICY.findall(str(summary.error)) if name in ChangePolicy.model_fields}
     if bundle := summary.saved_files.get(StateFile.BUNDLE):
         command = code(fetch_command(bundle, _branch(summary)))
@@ -57,9 +69,16 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
         command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **changed}))
         yield f"- To push it without running the agent again: {command}"
     # With unchanged parameters, the change policy would refuse the change again.
-    if StateFile.PLAN in summary.saved_files and not allowed and summary.deployment:
+    is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
+    if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
         yield f"- {_continuation(summary)}"
     yield f"- {_repetition(summary)}"
+
+
+def _answer(summary: RunSummary) -> Iterator[str]:
+    url = summary.repo_url.url if summary.repo_url else ""
+    yield "Answer the question in the instructions, and start a new run:"
+    yield fenced(_start_command("implement", summary, {"repo_url": url, "instructions": "…"}), "sh")
 
 
 def _continuation(summary: RunSummary) -> str:
@@ -78,7 +97,7 @@ def _continuation(summary: RunSummary) -> str:
 def _setting(summary: RunSummary) -> str:
     """Return the setting without which the run would fail again, as NAME=VALUE; empty if none is needed."""
     if isinstance(summary.error, AgentDenied):
-        return _ALLOW_ALL
+        return "".join(_PERMISSION.findall(str(summary.error))[-1:])
     name = next((limit for error, limit in _LIMITS.items() if isinstance(summary.error, error)), "")
     if not name:
         return ""

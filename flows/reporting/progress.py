@@ -93,7 +93,9 @@ class _Progress:
         return f"{self._activity()} ({self._usage()})"
 
     def _activity(self) -> str:
-        return shorten(self.activity.current_activity, _ACTIVITY_MAX)
+        activity = shorten(self.activity.current_activity, _ACTIVITY_MAX)
+        repeated = shorten(self.activity.repeated_failures.current, _ACTIVITY_MAX)
+        return f"{activity}; {repeated}" if repeated else activity
 
     def _usage(self) -> str:
         turns = f" of {self.limits.max_turns}" if self.limits.max_turns else ""

@@ -14,6 +14,7 @@ from prefect.exceptions import Abort
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
 
+from flows.errors import RunError
 from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary, headline
 from flows.outcome.timing import StepTimes, record_steps
@@ -32,6 +33,7 @@ from flows.sandbox.workspace import workspace
 from flows.text_safety import one_line
 
 _JOIN_SECONDS: Final = 5
+_COST: Final = "the model cost "
 _Report = Callable[[BaseException | None], None]
 _First = TypeVar("_First")
 _Second = TypeVar("_Second")
@@ -49,7 +51,7 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
         steps = record_steps()
         with _reporting(partial(_report_refusal, parameters, steps), on_success=False):
             run = set_up(parameters, directories, steps)
-        with _reporting(partial(_report, run)), hold_lease(run.saved.store), _tagging(run):
+        with _reporting(partial(_report, run)), _naming_cost(run), hold_lease(run.saved.store), _tagging(run):
             run.saved.load(get_run_logger())
             preload()
             yield run
@@ -109,6 +111,27 @@ def _reporting(report: _Report, *, on_success: bool = True) -> Iterator[None]:
         raise
     if on_success:
         report(None)
+
+
+@contextmanager
+def _naming_cost(run: ImplementRun) -> Iterator[None]:
+    """Add what the model has cost to the message of an error, once an agent has started."""
+    try:
+        yield
+    except RunError as error:
+        cost = _cost(run)
+        if cost and _COST not in str(error):
+            error.args = (f"{error} ({_COST}{cost})",)
+        raise
+
+
+def _cost(run: ImplementRun) -> str:
+    """Return the cost of the model over all attempts of the run; empty if no agent has started."""
+    if run.agent.session_id:
+        meter = run.agent.meter
+        return f"{'' if meter.is_exact else 'at most '}${meter.spent_usd:.4f}"
+    report = run.saved.finished.report if run.saved.finished else None
+    return f"${report.cost_usd:.4f}" if report else ""
 
 
 def _report_refusal(

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from prefect import get_run_logger, runtime
 
+from flows.agent.no_change import paths_in_work_tree
 from flows.agent.outcome import report
-from flows.agent.transcript import last_result_and_text
+from flows.agent.transcript import events, last_result_and_text
 from flows.errors import RunError
 from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
+from flows.reporting.repetition import RepeatedFailures
 from flows.repository.collect import collected_change, patch
 from flows.run.run import ImplementRun, Run
 from flows.state.agent_report import AgentReport
@@ -77,6 +79,7 @@ def _agent_report(run: ImplementRun) -> AgentReport | None:
         file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
         result, text = last_result_and_text(file.read())
     unfinished, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
+    unfinished = replace(unfinished, denied_paths=paths_in_work_tree(unfinished.denied_paths, run.workspace.work_tree))
     return replace(unfinished, summary=unfinished.summary or sanitize(text), turns=unfinished.turns or meter.replies)
 
 
@@ -86,8 +89,19 @@ def _warnings(run: Run) -> Iterator[str]:
         return
     if reason := run.workspace.agent.missing_isolation:
         yield f"the agent was not isolated from the flow's process: {reason}"
+    if repeated := _repeated_failure(run):
+        yield f"the agent did not get past a failing call: {repeated}"
     if run.agent.session_id and not run.agent.meter.is_exact:
         yield "the cost is an upper bound: the model's price is not known, or a reply broke off"
+
+
+def _repeated_failure(run: ImplementRun) -> str:
+    """Return the call that failed most often in the same way; empty if none did so many times."""
+    failures = RepeatedFailures()
+    with suppress(OSError):  # no agent has started
+        for event in events(run.workspace.transcript):
+            failures.notice(event)
+    return failures.most.replace(f"{run.workspace.work_tree}/", "")
 
 
 def save_transcript_page(run: ImplementRun) -> None:

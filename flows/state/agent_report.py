@@ -17,3 +17,5 @@ class AgentReport:
     """Claude Code's `modelUsage`: token counts by model."""
     permission_denials: tuple[str, ...]
     """The names of the tools that were denied, one for each denial."""
+    denied_paths: tuple[str, ...] = ()
+    """The files of the work tree that denied calls were about, and that are not part of the change."""

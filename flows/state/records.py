@@ -115,7 +115,8 @@ class FinishedWork:
         description, files = _unpack(packed)
         report = description["report"]
         if report:
-            report["permission_denials"] = tuple(report["permission_denials"])
+            for name in {"permission_denials", "denied_paths"} & report.keys():
+                report[name] = tuple(report[name])
         return cls(
             commit=description["commit"],
             report=AgentReport(**report) if report else None,

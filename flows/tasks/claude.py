@@ -7,13 +7,13 @@ from typing import Final
 from prefect import get_run_logger
 
 from flows.agent.checkpoints import Checkpoints, write_session
+from flows.agent.no_change import check_no_change, denial_advice, paths_in_work_tree
 from flows.agent.outcome import AgentRun, judge
 from flows.agent.transcript import read_chunks
 from flows.checks.leaks import check_credentials
 from flows.errors import (
     DISK_FULL,
     AgentCrashed,
-    AgentDenied,
     AgentFailed,
     AgentRepoInvalid,
     CommandFailed,
@@ -115,7 +115,8 @@ def _run_agent(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Chang
         with checkpoints:
             is_continued = run.saved.checkpoint is not None
             flow_run_id = run.saved.store.flow_run_id
-            result = agent.work(workspace, plan, flow_run_id, observer, logger, is_continued=is_continued)
+            policy = run.request.policy
+            result = agent.work(workspace, plan, policy, flow_run_id, observer, logger, is_continued=is_continued)
     except BaseException:
         # A signal, a cancellation, a limit or a full disk. The work is paid for, and another machine may resume it.
         _save_interrupted(run, checkpoints, identity)
@@ -172,17 +173,26 @@ def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
     """Return the agent's report if its work may be pushed; otherwise raise the named error."""
     for chunk in read_chunks(run.workspace.transcript):
         check_credentials("the transcript", chunk.decode("latin-1"))
-    report = judge(result, run.agent.options)
+    report = _with_missing_files(judge(result, run.agent.options), run, change)
     if change.fault:
         raise _work_tree_error(change, run.saved.bundle_path)
     if change.is_left_aside:
         raise _left_aside_error(change, run.saved.bundle_path)
-    if report.permission_denials and not change.commit:
-        denied = ", ".join(sorted(set(report.permission_denials)))
-        raise AgentDenied(
-            f"the agent changed nothing, and was denied {denied}: allow it in claude_settings.permissions"
-        )
+    is_isolated = not run.workspace.agent.missing_isolation
+    if not change.commit:
+        check_no_change(report, run.agent.options, is_isolated=is_isolated)
+    elif report.denied_paths:
+        advice = denial_advice(run.agent.options.claude_settings, is_isolated=is_isolated)
+        run.warnings.append(f"the agent was denied {', '.join(report.denied_paths)}; to allow it, {advice}")
+        get_run_logger().warning("%s", run.warnings[-1])
     return report
+
+
+def _with_missing_files(report: AgentReport, run: ImplementRun, change: Change) -> AgentReport:
+    """Return the report with only those denied files that are missing in the change."""
+    changed = {file.path for file in change.files}
+    denied = paths_in_work_tree(report.denied_paths, run.workspace.work_tree)
+    return replace(report, denied_paths=tuple(path for path in denied if path not in changed))
 
 
 def _work_tree_error(change: Change, path: str) -> RunError:

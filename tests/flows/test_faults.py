@@ -76,10 +76,10 @@ def test_a_run_waits_for_an_overloaded_model(world: World, run: Callable[..., Ru
 def test_a_model_that_stays_overloaded_fails_the_run_and_the_work_is_saved(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # By default Claude Code makes ten requests, which takes three minutes, and the task has four attempts.
+    # By default Claude Code waits for three minutes, and the task has four attempts.
     monkeypatch.setattr(
         "flows.agent.session.environment",
-        lambda *arguments: {**environment(*arguments), "CLAUDE_CODE_MAX_RETRIES": "1"},
+        lambda *arguments: {**environment(*arguments), "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS": "500"},
     )
     monkeypatch.setattr(run_claude, "retry_delay_seconds", [0.1])
     steps = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),)) for n in range(1, 5)]

@@ -108,7 +108,10 @@ def test_after_a_denied_tool_the_advised_command_allows_it(
         Turn("Again.", (write(".npmrc"),)),
         Turn("Done."),
     )
-    flow_run_id, completed = start(repo_url=world.repo_url, instructions="Write .npmrc", branch_name="denied")
+    settings = {"permissions": {"allow": ["Bash(*)"], "defaultMode": "acceptEdits"}}
+    flow_run_id, completed = start(
+        repo_url=world.repo_url, instructions="Write .npmrc", branch_name="denied", claude_settings=settings
+    )
     assert not completed
     text = report(world.stack, flow_run_id)
     assert "AgentDenied" in text

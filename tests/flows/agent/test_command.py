@@ -39,6 +39,8 @@ COMMON_VARIABLES = {
     *BASE,
     "PATH", "LANG", "SHELL", "CI", "GIT_TERMINAL_PROMPT", "CLAUDE_CONFIG_DIR",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+    "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS", "CLAUDE_ENABLE_BYTE_WATCHDOG_BEDROCK", "CLAUDE_CODE_RETRY_WATCHDOG",
+    "CLAUDE_CODE_RETRY_WATCHDOG_SCOPE", "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS",
     "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_DEFAULT_HAIKU_MODEL",
 }  # fmt: skip
 PROVIDER_VARIABLES: dict[Provider, dict[str, str]] = {
@@ -53,7 +55,12 @@ PROVIDER_VARIABLES: dict[Provider, dict[str, str]] = {
 
 def command_line(session: Session = SESSION, **options: Any) -> list[str]:  # noqa: ANN401 (any field of the options)
     return argv(
-        Path("/opt/claude"), ClaudeCodeOptions(**options), session, Path("/run/config"), Path("/run/instructions")
+        Path("/opt/claude"),
+        ClaudeCodeOptions(**options),
+        session,
+        Path("/run/config"),
+        Path("/run/instructions"),
+        is_isolated=False,
     )
 
 
@@ -101,6 +108,15 @@ def test_the_permission_mode_comes_from_the_settings(mode: str) -> None:
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
 def test_without_a_model_id_the_providers_default_is_used(provider: Provider) -> None:
     assert f"--model={ClaudeCodeOptions(provider=provider).model_id}" in command_line(provider=provider)
+
+
+@pytest.mark.parametrize(
+    ("stall_seconds", "idle_ms"), [(900, "300000"), (0, "300000"), (5, "10000"), (60, "20000"), (100_000, "1800000")]
+)
+def test_a_stalled_reply_is_ended_before_the_run_ends_the_agent(stall_seconds: int, idle_ms: str) -> None:
+    options = ClaudeCodeOptions(limits=Limits(stall_timeout_seconds=stall_seconds))
+    variables = environment(options, GATEWAY, TOKEN, {"HOME": "/home/agent"}, {})
+    assert variables["CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS"] == idle_ms
 
 
 def test_no_tool_that_waits_for_a_person_is_offered() -> None:

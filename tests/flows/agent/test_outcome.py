@@ -11,6 +11,7 @@ from flows import errors
 from flows.agent.event_parser import typed_events
 from flows.agent.event_types import Result
 from flows.agent.outcome import AgentRun, judge
+from flows.model.provider_error import ProviderError
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import Limits
 from flows.state.agent_report import AgentReport
@@ -79,8 +80,26 @@ def run_with(result: dict[str, Any], exit_status: int | None = 0) -> AgentRun:
         (None, "API Error: Request timed out.", errors.ModelUnavailable, True),
         (400, "Prompt is too long · the request is ~300000 tokens", errors.PromptTooLong, False),
         (None, "Prompt is too long", errors.PromptTooLong, False),
+        (None, "API Error: Rate limit reached", errors.ModelUnavailable, True),
+        (None, "API Error: Response stalled mid-stream", errors.ModelUnavailable, True),
+        (
+            None,
+            "API Error: Connection closed mid-response. The response above may be incomplete.",
+            errors.ModelUnavailable,
+            True,
+        ),
+        (None, "API Error: The model has reached its context window limit.", errors.PromptTooLong, False),
+        (
+            None,
+            "API Error: Claude Code is unable to respond to this request, which appears to violate our Usage Policy",
+            errors.ModelRefused,
+            False,
+        ),
+        (400, "Credit balance is too low", errors.ModelQuotaExceeded, False),
+        (400, "API Error: 400 This organization has been disabled.", errors.ModelAccessDenied, False),
+        (400, "API Error: 400 the connection of two fields is wrong", errors.AgentFailed, False),
         (400, "API Error: 400 other", errors.AgentFailed, False),
-        (402, "API Error: 402 credit", errors.AgentFailed, False),
+        (402, "API Error: 402 credit", errors.ModelQuotaExceeded, False),
     ],
 )
 def test_an_api_error_has_a_name_although_its_subtype_is_success(
@@ -91,6 +110,33 @@ def test_an_api_error_has_a_name_although_its_subtype_is_success(
     assert type(caught.value) is error
     assert caught.value.retryable is retryable
     assert "bedrock model 'the-model'" in str(caught.value) or message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("seen", "error"),
+    [
+        (ProviderError(529, "overloaded_error", "Overloaded"), errors.ModelUnavailable),
+        (ProviderError(200, "refusal", ""), errors.ModelRefused),
+        (ProviderError(404, "ResourceNotFoundException", "Model use case details have not been submitted"),
+         errors.ModelAccessDenied),
+        (ProviderError(0, "connection error", "ConnectError: all attempts failed"), errors.ModelUnavailable),
+        (ProviderError(400, "invalid_request_error", "tools.3: unknown"), errors.ModelNotFound),
+        (None, errors.ModelNotFound),
+    ],
+)  # fmt: skip
+def test_what_the_gateway_saw_decides_before_what_claude_code_says(
+    seen: ProviderError | None, error: type[errors.RunError]
+) -> None:
+    paraphrase = "There's an issue with the selected model"
+    with pytest.raises(error) as caught:
+        judge(replace(run_with(api_error(404, paraphrase), 1), provider_error=seen), OPTIONS)
+    assert type(caught.value) is error
+
+
+def test_the_words_of_the_gateway_are_in_a_message_that_they_do_not_name() -> None:
+    seen = ProviderError(400, "invalid_request_error", "tools.3: unknown")
+    with pytest.raises(errors.AgentFailed, match=r"400 invalid_request_error: tools\.3: unknown"):
+        judge(replace(run_with(api_error(400, "API Error: 400"), 1), provider_error=seen), OPTIONS)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.agent.prompt import SYSTEM_PROMPT, continuation, prompt, system_prompt
+from flows.agent.prompt import SYSTEM_PROMPT, continuation, policy_rules, prompt, system_prompt
+from flows.parameters.change_policy import ChangePolicy
 
 DIRECTORY = Path("/run/instructions")
 
@@ -70,3 +71,35 @@ def test_an_interrupted_session_is_told_to_continue() -> None:
     for word in ("interrupted", "continue", "/new/work-tree", "/new/instructions"):
         assert word in text
     assert text.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("policy", "rule"),
+    [
+        ({"allow_ci_changes": True}, "CI service"),
+        ({"allow_agent_files": True}, ".mcp.json"),
+        ({"allow_submodules": True}, "submodules"),
+        ({"allow_outside_links": True}, "symbolic link"),
+        ({"max_file_mb": 0}, "larger than"),
+        ({"max_deleted_share": 1}, "may be deleted"),
+        ({"max_new_files": 0}, "may be added"),
+        ({"leave_out": ()}, "are left out"),
+    ],
+)
+def test_each_rule_of_the_policy_is_named_unless_it_is_switched_off(policy: dict[str, object], rule: str) -> None:
+    assert rule in policy_rules(ChangePolicy())
+    assert rule not in policy_rules(ChangePolicy.model_validate(policy))
+
+
+def test_the_values_of_the_policy_are_in_its_rules() -> None:
+    policy = ChangePolicy(max_file_mb=7, max_deleted_share=0.25, allow_secrets_in=("tests/keys/*", "*.pem"))
+    rules = policy_rules(policy)
+    for part in ("7 MB", "25%", "except files that match tests/keys/*, *.pem"):
+        assert part in rules
+
+
+def test_every_field_of_the_policy_changes_its_rules() -> None:
+    values = {bool: True, tuple: ("a",), int: 5, float: 0.1}
+    for name, field in ChangePolicy.model_fields.items():
+        other = ChangePolicy.model_validate({name: values[type(field.default)]})
+        assert policy_rules(other) != policy_rules(ChangePolicy()), name

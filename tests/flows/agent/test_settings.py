@@ -16,13 +16,19 @@ def test_commits_have_no_attribution_unless_the_settings_add_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("claude_settings", "mode"),
+    ("claude_settings", "isolated", "mode"),
     [
-        ({}, "acceptEdits"),
-        (DEFAULT_SETTINGS, "acceptEdits"),
-        ({"permissions": {"defaultMode": "plan"}}, "plan"),
-        ({"permissions": {"defaultMode": "bypassPermissions"}}, "bypassPermissions"),
+        ({}, True, "acceptEdits"),
+        (DEFAULT_SETTINGS, True, "bypassPermissions"),
+        (DEFAULT_SETTINGS, False, "acceptEdits"),
+        ({"permissions": {"allow": ["Bash(npm test)", "Bash"]}}, True, "bypassPermissions"),
+        ({"permissions": {"allow": ["Bash(npm test)"]}}, True, "acceptEdits"),
+        ({"permissions": {"allow": ["Bash(*)"], "defaultMode": "acceptEdits"}}, True, "acceptEdits"),
+        ({"permissions": {"defaultMode": "plan"}}, True, "plan"),
+        ({"permissions": {"defaultMode": "bypassPermissions"}}, False, "bypassPermissions"),
     ],
 )
-def test_edits_are_accepted_unless_the_settings_choose_another_mode(claude_settings: dict[str, Any], mode: str) -> None:
-    assert permission_mode(claude_settings) == mode
+def test_an_isolated_agent_with_every_command_may_write_everything_unless_the_settings_choose_another_mode(
+    claude_settings: dict[str, Any], isolated: bool, mode: str
+) -> None:
+    assert permission_mode(claude_settings, is_isolated=isolated) == mode

@@ -175,5 +175,11 @@ def test_any_json_object_is_usable_or_raises_the_named_error(candidate: dict[str
         checked = check_settings(candidate)
     except InvalidSettings:
         return
-    assert permission_mode(checked) in {"default", "acceptEdits", "plan", "bypassPermissions", "dontAsk"}
+    assert permission_mode(checked, is_isolated=True) in {
+        "default",
+        "acceptEdits",
+        "plan",
+        "bypassPermissions",
+        "dontAsk",
+    }
     assert json.loads(settings_file(checked)).keys() == {"attribution", *checked}

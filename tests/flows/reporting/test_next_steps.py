@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from flows import errors
+from flows.agent.no_change import denial_advice
 from flows.outcome.summary import RunSummary
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.limits import Limits
@@ -93,7 +94,10 @@ def test_an_error_that_can_pass_offers_to_retry_and_to_deliver(error: BaseExcept
         (errors.TurnLimitReached("used"), "limits.max_turns=400"),
         (errors.AgentTimeout("timed out"), "limits.agent_timeout_seconds=14400"),
         (errors.AgentStalled("silent"), "limits.stall_timeout_seconds=1800"),
-        (errors.AgentDenied("denied"), "'claude_settings.permissions.defaultMode=\"bypassPermissions\"'"),
+        (
+            errors.AgentDenied(f"denied: {denial_advice({}, is_isolated=True)}"),
+            "'claude_settings.permissions.defaultMode=\"bypassPermissions\"'",
+        ),
     ],
 )
 def test_an_error_that_only_another_parameter_helps_names_it(error: errors.RunError, setting: str) -> None:
@@ -101,6 +105,25 @@ def test_an_error_that_only_another_parameter_helps_names_it(error: errors.RunEr
     text = advice_for(error, saved_files=SAVED, agent=agent, limits=Limits())
     assert f"`{CONTINUE} --set {setting}`" in text
     assert "*Retry* on this run's page keeps all parameters" in text
+
+
+def test_a_denial_by_a_rule_offers_no_command_that_is_denied_again() -> None:
+    settings = {"permissions": {"defaultMode": "bypassPermissions", "deny": ["Write"]}}
+    text = advice_for(errors.AgentDenied(denial_advice(settings, is_isolated=True)), saved_files=SAVED)
+    assert CONTINUE not in text
+    assert "*Retry*" not in text
+    assert REPEAT in text
+
+
+def test_a_question_is_answered_in_the_instructions_of_a_new_run_whatever_it_says() -> None:
+    asked = 'May I use policy.allow_ci_changes? set claude_settings.permissions.defaultMode="bypassPermissions"?'
+    text = advice_for(errors.NeedsInput(asked), saved_files=SAVED)
+    assert parameters_of_command(text, "prefect deployment run implement/ecs") == {
+        "repo_url": "https://github.com/o/r.git",
+        "instructions": "…",
+    }
+    for words in ("policy", "bypassPermissions", "*Retry*"):
+        assert words not in text
 
 
 def test_before_the_plan_is_saved_a_run_can_only_be_repeated() -> None:

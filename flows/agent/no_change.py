@@ -1,0 +1,59 @@
+"""Decides whether an agent that changed nothing has found nothing to change."""
+
+import os
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+from flows.agent.last_words import mentions_denial, question
+from flows.agent.settings import permission_mode
+from flows.errors import AgentDenied, NeedsInput
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.state.agent_report import AgentReport
+
+_NAMES_MAX: Final = 5
+_BYPASS: Final = 'set claude_settings.permissions.defaultMode="bypassPermissions"'
+_REMOVE_RULE: Final = "a rule in claude_settings.permissions.deny or .ask forbids it, so remove that rule"
+
+
+def paths_in_work_tree(paths: tuple[str, ...], work_tree: Path) -> tuple[str, ...]:
+    """Return the paths that lie in the work tree, relative to it. What lies in `.git` is no file of the repository."""
+    roots = (work_tree, work_tree.resolve())
+    # In this join, an absolute path replaces the work tree.
+    absolute = [PurePath(os.path.normpath(work_tree / path)) for path in paths]
+    relative = (path.relative_to(root) for path in absolute for root in roots if path.is_relative_to(root))
+    return tuple(dict.fromkeys(str(path) for path in relative if path.parts and path.parts[0] != ".git"))
+
+
+def check_no_change(report: AgentReport, options: ClaudeCodeOptions, *, is_isolated: bool) -> None:
+    """Raise the error of an agent that changed nothing, but not because there was nothing to change.
+
+    A denied call outside the work tree is only a note, unless the agent says that it could not do its work.
+
+    Raises:
+        AgentDenied: It was not permitted to do what it wanted to do.
+        NeedsInput: It ended with a question.
+    """
+    if report.permission_denials and (report.denied_paths or mentions_denial(report.summary)):
+        denied = _names(sorted(set(report.permission_denials)))
+        files = f" for {_names(report.denied_paths)}" if report.denied_paths else ""
+        advice = denial_advice(options.claude_settings, is_isolated=is_isolated)
+        raise AgentDenied(f"the agent changed nothing, and was denied {denied}{files}: {advice}")
+    if asked := question(report.summary):
+        raise NeedsInput(
+            "the agent changed nothing and asks a question, which nobody can answer while it works. Answer it in the "
+            f"instructions, and start a new run. The question: {asked}"
+        )
+
+
+def denial_advice(settings: dict[str, Any], *, is_isolated: bool) -> str:
+    """Return what makes a denied call possible under these settings."""
+    permissions = settings.get("permissions", {})
+    if permission_mode(settings, is_isolated=is_isolated) != "bypassPermissions":
+        rules = f" ({_REMOVE_RULE})" if permissions.get("deny") or permissions.get("ask") else ""
+        return f"{_BYPASS}{rules}"
+    return _REMOVE_RULE
+
+
+def _names(names: tuple[str, ...] | list[str]) -> str:
+    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+    return f"{', '.join(names[:_NAMES_MAX])}{more}"

@@ -1,0 +1,86 @@
+"""Notices an agent that runs one failing call over and over, with the same failure each time. Pure, but stateful."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from flows.agent.event_types import Event, ToolResult, ToolUse
+from flows.agent.events import json_text
+from flows.reporting.open_calls import OpenCalls
+from flows.reporting.tool_calls import describe_call, describe_result
+
+NOTICED: Final = 5
+"""The number of equal failures from which on they are reported, and then each time that their number has doubled."""
+
+_CALLS_MAX: Final = 1000
+_TAIL: Final = 4000
+_VARIABLE: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d+)?")
+"""Addresses, times, process ids and durations, which differ although the failure is the same."""
+
+_FAILED_TESTS: Final = re.compile(r"\b[1-9]\d{0,6} (failed|failures?|errors?)\b|^FAILED\b", re.MULTILINE)
+
+
+@dataclass
+class _Failures:
+    """The equal failures of one call so far."""
+
+    description: str
+    output: str
+    count: int = 1
+
+    @property
+    def text(self) -> str:
+        return f"{self.count} times the same failure: {self.description}"
+
+
+class RepeatedFailures:
+    """Counts equal failures of equal calls. A success, or another failure, of the call starts its count again."""
+
+    def __init__(self) -> None:
+        self.most = ""
+        """The call that failed most often in the same way, and how often; empty if none failed `NOTICED` times."""
+        self._most_count = 0
+        self._last: _Failures | None = None
+        self._open: OpenCalls[ToolUse] = OpenCalls()
+        self._failures: dict[str, _Failures] = {}
+
+    @property
+    def current(self) -> str:
+        """The same for the call whose result came last."""
+        return self._last.text if self._last and self._last.count >= NOTICED else ""
+
+    def notice(self, event: Event) -> str:
+        """Take in an event. Return a text for the log if it is time to report a call again; empty otherwise."""
+        if isinstance(event, ToolUse):
+            self._open.open(event, event)
+        call = self._open.close(event) if isinstance(event, ToolResult) else None
+        if call is None or not isinstance(event, ToolResult):
+            return ""
+        self._last = self._count(call, event)
+        if self._last is None or self._last.count < NOTICED:
+            return ""
+        if self._last.count >= self._most_count:
+            self._most_count, self.most = self._last.count, self._last.text
+        doublings, rest = divmod(self._last.count, NOTICED)
+        return self._last.text if not rest and not doublings & (doublings - 1) else ""
+
+    def _count(self, call: ToolUse, result: ToolResult) -> _Failures | None:
+        key = f"{call.name} {json_text(call.input, indent=None)}"
+        earlier = self._failures.pop(key, None)
+        if not _has_failed(call, result):
+            return None
+        output = _VARIABLE.sub("0", result.text[-_TAIL:])
+        if earlier and earlier.output == output:
+            earlier.count += 1
+            failures = earlier
+        else:
+            failures = _Failures(f"{describe_call(call)}{describe_result(call, result)}", output)
+        self._failures[key] = failures
+        if len(self._failures) > _CALLS_MAX:
+            del self._failures[next(iter(self._failures))]
+        return failures
+
+
+def _has_failed(call: ToolUse, result: ToolResult) -> bool:
+    """Return whether the call failed. The exit status of a shell's pipe hides failed tests."""
+    return result.is_error or (call.name == "Bash" and _FAILED_TESTS.search(result.text[-_TAIL:]) is not None)
