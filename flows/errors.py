@@ -5,6 +5,7 @@ what to do about it. `retryable` says whether the same call may succeed later wi
 condition reads it. Each class takes one message, so that every error can be pickled.
 """
 
+import errno
 import re
 from typing import ClassVar, Final
 
@@ -167,6 +168,22 @@ DISK_FULL: Final = "the disk of this machine is full: give the run a larger one,
 
 class DiskFull(RunError):
     """The disk of the run's machine is full."""
+
+
+_DISK_FULL_NUMBERS: Final = {errno.ENOSPC, errno.EDQUOT}
+
+
+def named_error(error: Exception) -> RunError:
+    """Return the named error for any error: Prefect stores an error's text, and only a named error's text is safe."""
+    if isinstance(error, RunError):
+        return error
+    if isinstance(error, OSError) and error.errno in _DISK_FULL_NUMBERS:
+        return DiskFull(f"{DISK_FULL} ({error})")
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 (an error's `__str__` may raise anything)
+        text = "its text cannot be shown"
+    return Unexpected(f"{type(error).__name__}: {text}: please report it, with the log")
 
 
 def disk_full_error(output: str) -> DiskFull | None:

@@ -2,10 +2,12 @@
 
 The agent, servers and repositories write text that reaches terminals, logs, reports and Prefect's database. A line
 break forges a log line, an escape sequence moves a terminal's cursor, a bidirectional character changes the order in
-which text is displayed, half of a surrogate pair cannot be encoded as UTF-8, and PostgreSQL does not store a NUL.
+which text is displayed, tags hide a whole text, half of a surrogate pair cannot be encoded as UTF-8, and PostgreSQL
+does not store a NUL.
 Markdown has further rules of its own: see `flows.reporting.markdown`.
 """
 
+import math
 import re
 from typing import Any, Final
 
@@ -23,8 +25,19 @@ _LINE_SEPARATORS: Final = r"\x0b-\x0d\x1c-\x1e\x85\u2028\u2029"
 _BIDIRECTIONAL: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Formatting characters of the bidirectional algorithm (Unicode UAX #9)."""
 
-_ZERO_WIDTH: Final = r"\u200b-\u200d\u2060-\u2064\ufeff"
-"""Invisible but harmless characters: emoji and several scripts need them."""
+_HIDDEN: Final = r"\u180e\u206a-\u206f\ufff9-\ufffb\U000e0000-\U000e007f"
+"""Formatting characters that Unicode deprecates, and tags, which spell a whole text that nobody sees."""
+
+_NONCHARACTERS: Final = r"\ufdd0-\ufdef" + "".join(rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(0x11))
+"""Code points that are never characters (Unicode 23.7). Programs use them as marks of their own."""
+
+_ZERO_WIDTH: Final = (
+    r"\u200b-\u200d\u2060-\u2064\ufeff"
+    r"\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\ufe00-\ufe0d\U000e0100-\U000e01ef"  # variation selectors, but those of emoji
+)
+"""Invisible characters that scripts, music or emoji need."""
 
 _SURROGATES: Final = r"\ud800-\udfff"
 """Halves of surrogate pairs. They come from JSON's `\\ud83d` and from file names that are not UTF-8."""
@@ -37,9 +50,11 @@ _ESCAPE_SEQUENCE: Final = re.compile(
 """An escape sequence of a terminal (ECMA-48, section 5)."""
 
 _LINE_SEPARATOR: Final = re.compile(rf"\r\n|[{_LINE_SEPARATORS}]+")
-_REMOVED: Final = re.compile(rf"[{_CONTROLS_BUT_TAB_AND_NEWLINE}{_BIDIRECTIONAL}]")
+_REMOVED: Final = re.compile(rf"[{_CONTROLS_BUT_TAB_AND_NEWLINE}{_BIDIRECTIONAL}{_HIDDEN}{_NONCHARACTERS}]")
 _SURROGATE: Final = re.compile(f"[{_SURROGATES}]")
-_UNSAFE: Final = re.compile(rf"[{_CONTROLS_BUT_TAB_AND_NEWLINE}{_LINE_SEPARATORS}{_BIDIRECTIONAL}{_SURROGATES}]")
+_UNSAFE: Final = re.compile(
+    rf"[{_CONTROLS_BUT_TAB_AND_NEWLINE}{_LINE_SEPARATORS}{_BIDIRECTIONAL}{_HIDDEN}{_NONCHARACTERS}{_SURROGATES}]"
+)
 _INVISIBLE: Final = re.compile(f"{_UNSAFE.pattern[:-1]}{_ZERO_WIDTH}]")
 
 
@@ -71,10 +86,12 @@ def sanitize(text: str) -> str:
 
 
 def sanitize_json(value: Any) -> Any:  # noqa: ANN401 (JSON)
-    """Return a JSON value with all of its strings sanitized."""
+    """Return a value with all of its strings sanitized, and with null for a number that JSON does not have."""
     match value:
         case str():
             return sanitize(value)
+        case float() if not math.isfinite(value):
+            return None
         case dict():
             return {sanitize_json(key): sanitize_json(item) for key, item in value.items()}
         case list() | tuple():

@@ -101,7 +101,10 @@ def _rules(policy: ChangePolicy) -> Iterator[str]:
     if policy.max_file_mb:
         yield f"No file may be larger than {policy.max_file_mb} MB."
     if policy.max_new_files:
-        yield f"At most {policy.max_new_files:,} files may be added. Folders that tools fill, such as node_modules, do not count."
+        yield (
+            f"At most {policy.max_new_files:,} files may be added. Folders that tools fill, such as node_modules, are "
+            "left out anyway."
+        )
     if policy.leave_out:
         yield f"Changes to files that match {', '.join(policy.leave_out)} are left out."
     if policy.max_deleted_share < 1:

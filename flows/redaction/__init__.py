@@ -2,15 +2,16 @@
 
 from flows.redaction.environment import ENVIRONMENT, is_proxy, strip, without_quotes
 from flows.redaction.known import GATEWAY_TOKEN, REDACTED, SECRETS, Secrets, redact
-from flows.redaction.shapes import TOKEN_SHAPES
+from flows.redaction.shapes import Finding, findings_in
 
 __all__ = [
     "ENVIRONMENT",
     "GATEWAY_TOKEN",
     "REDACTED",
     "SECRETS",
-    "TOKEN_SHAPES",
+    "Finding",
     "Secrets",
+    "findings_in",
     "is_proxy",
     "redact",
     "strip",

@@ -5,23 +5,61 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
+from typing import Final
 from urllib.parse import quote, quote_plus
+
+_SHORTEST_LINE: Final = 16
+_LINE_OF_A_SECRET: Final = re.compile(rf"[!-~]{{{_SHORTEST_LINE},}}")
+
+_SAFE_CHARACTERS: Final = ("", "/", "!*'()", ";,/?:@&=+$-_.!~*'()#")
+"""The characters that a percent-encoding leaves as they are: Python's `quote` with and without a slash, and
+JavaScript's `encodeURIComponent` and `encodeURI`."""
+
+_APOSTROPHES: Final = ("&#x27;", "&#39;", "&apos;", "'")
+_QUOTATION_MARKS: Final = ("&quot;", "&#34;", '"')
 
 
 def forms_of(value: str) -> Iterator[str]:
-    """Yield `value` as it is, and in every other form in which text can contain it."""
-    try:
-        # An environment variable may contain bytes that are not UTF-8.
-        encoded = value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        # JSON may contain half of a surrogate pair.
-        encoded = value.encode("utf-8", "surrogatepass")
-    yield from (value, encoded.decode("latin-1"), escape(value), encoded.hex())
-    for form in (quote(encoded, safe=""), quote(encoded), quote_plus(encoded)):
-        yield from (form, re.sub("%..", lambda code: code[0].lower(), form))
+    """Yield `value` as it is, and in every other form in which text can contain it unbroken."""
+    encoded = _encode(value)
+    yield from (value, encoded.decode("latin-1"))
+    yield from _html_forms(value)
+    for safe in _SAFE_CHARACTERS:
+        yield from _either_case(quote(encoded, safe=safe))
+    yield from _either_case(quote_plus(encoded))
     for form in {*_json_forms(value), *_repr_forms(value, encoded)}:
         yield from (form, json.dumps(form)[1:-1])  # an event of Claude Code contains JSON of other programs as text
+    for line in value.splitlines()[1:] and value.splitlines():
+        # A program may print one line of a private key. A line with spaces may be ordinary text.
+        if _LINE_OF_A_SECRET.fullmatch(line) and not line.startswith("-----"):
+            yield line
+
+
+def encoded_forms_of(value: str) -> Iterator[str]:
+    """Yield `value` in hexadecimal and base64: the forms that programs break into lines."""
+    encoded = _encode(value)
+    yield from (encoded.hex(), encoded.hex().upper())
     yield from _base64_forms(encoded)
+
+
+def _encode(value: str) -> bytes:
+    try:
+        # An environment variable may contain bytes that are not UTF-8.
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # JSON may contain half of a surrogate pair.
+        return value.encode("utf-8", "surrogatepass")
+
+
+def _html_forms(value: str) -> Iterator[str]:
+    without_quotes = escape(value, quote=False)
+    for apostrophe in _APOSTROPHES:
+        for quotation_mark in _QUOTATION_MARKS:
+            yield without_quotes.replace("'", apostrophe).replace('"', quotation_mark)
+
+
+def _either_case(percent_encoded: str) -> Iterator[str]:
+    yield from (percent_encoded, re.sub("%..", lambda code: code[0].lower(), percent_encoded))
 
 
 def _json_forms(value: str) -> Iterator[str]:

@@ -5,16 +5,19 @@ that lacks the registry would be the one that leaks.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Final
 
 from flows.redaction.environment import secrets_in, strip
-from flows.redaction.forms import forms_of
-from flows.redaction.literals import Literals
-from flows.redaction.shapes import shapes_in
+from flows.redaction.forms import encoded_forms_of, forms_of
+from flows.redaction.literals import Literals, OverlappingLiterals, Span, replace
+from flows.redaction.shapes import findings_in
 
 REDACTED: Final = "***"
 GATEWAY_TOKEN: Final = "the model gateway's token"  # noqa: S105 (the name of a secret)
@@ -25,24 +28,83 @@ _SHORTEST: Final = 8
 
 _LAST_OF_LATIN_1: Final = "\xff"
 
-Forms = dict[str, str]
-"""Names of secrets, by each form of the secret."""
+_GAP: Final = re.compile(rb"(?:\\[nr]|[\s\\])++")
+"""What a program puts between the lines of base64 or hexadecimal digits, also in JSON."""
+
+_SHORTEST_WIDTH: Final = 60
+"""Characters of the shortest lines into which programs break digits: those of `xxd -p`."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a form belongs to."""
+
+    name: str
+    is_broken_into_lines: bool
+    """Whether programs break this form into lines."""
+
+
+Forms = dict[str, _Known]
+"""The forms of secrets."""
 
 
 class _Search:
     """A search for all forms of the known secrets."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self.source: Final = names
-        self._names: Final = {_encode(form): name for form, name in names.items()}
-        self.in_text: Final = Literals(self._names)
+    def __init__(self, forms: Mapping[str, _Known]) -> None:
+        self.source: Final = forms
+        self._names: Final = {_encode(form): known.name for form, known in forms.items()}
         # Content may be in Latin-1, not UTF-8. For an ASCII secret both encodings are the same.
-        latin_1_forms = {form.encode("latin-1") for form in names if max(form) <= _LAST_OF_LATIN_1} - self._names.keys()
-        self.in_bytes: Final = Literals([*self._names, *latin_1_forms]) if latin_1_forms else self.in_text
+        self._latin_1_forms: Final = {form.encode("latin-1") for form in forms if max(form) <= _LAST_OF_LATIN_1}
+        self._broken_forms: Final = [form.encode() for form, known in forms.items() if known.is_broken_into_lines]
+        self._pieces: Final = {piece for form in self._broken_forms for piece in _pieces(form)} - self._names.keys()
+        self._first: Final = Literals(self._names.keys() | self._latin_1_forms | self._pieces)
 
-    def names_in(self, text: str) -> set[str]:
-        """Return the names of the secrets that `text` contains."""
-        return {self._names[form] for form in self.in_text.found_in(_encode(text))}
+    def names_in(self, content: bytes) -> dict[bytes, str]:
+        """Return the forms of secrets that `content` contains, with the names of the secrets."""
+        forms = self._first.found_in(content)
+        if forms & self._pieces:
+            forms |= Literals(self._broken_forms).found_in(_GAP.sub(b"", content))
+        return {form: self._names[form] for form in forms & self._names.keys()}
+
+    def spans(self, content: bytes, *, is_text: bool) -> Iterator[Span]:
+        """Yield where `content` contains a secret."""
+        forms = self._first.found_in(content)
+        if forms:
+            search = self._all if is_text else self._all_with_latin_1
+            yield from ((start, end) for _, start, end in search.matches(content))
+        if forms & self._pieces:
+            yield from self._broken_spans(content)
+
+    def _broken_spans(self, content: bytes) -> Iterator[Span]:
+        """Yield where `content` contains a secret in digits that are broken into lines."""
+        starts, lengths = [0], [0]  # of each piece in the joined content, and of the gaps before it
+        for gap in _GAP.finditer(content):
+            starts.append(gap.start() - lengths[-1])
+            lengths.append(lengths[-1] + gap.end() - gap.start())
+        joined = _GAP.sub(b"", content)
+        for _, start, end in OverlappingLiterals(self._broken_forms).matches(joined):
+            first, last = start, end - 1
+            yield (
+                first + lengths[bisect_right(starts, first) - 1],
+                last + lengths[bisect_right(starts, last) - 1] + 1,
+            )
+
+    # These are needed only where a secret occurs.
+
+    @cached_property
+    def _all(self) -> OverlappingLiterals:
+        return OverlappingLiterals(self._names)
+
+    @cached_property
+    def _all_with_latin_1(self) -> OverlappingLiterals:
+        return OverlappingLiterals(self._names.keys() | self._latin_1_forms)
+
+
+def _pieces(form: bytes) -> Iterator[bytes]:
+    """Yield two pieces of a form, of which lines of 60 characters or more leave at least one whole."""
+    length = min(len(form), _SHORTEST_WIDTH) // 2
+    yield from (form[:length], form[length : 2 * length])
 
 
 class Secrets:
@@ -57,7 +119,7 @@ class Secrets:
         self._run_secrets: list[Forms] = []
         self._ended_runs: list[Forms] = []
         self._current: ContextVar[Forms] = ContextVar("secrets of the run")
-        self._all: Mapping[str, str] = {}
+        self._all: Mapping[str, _Known] = {}
         self._search = _Search({})
 
     @contextmanager
@@ -88,7 +150,8 @@ class Secrets:
         names = self._current.get(self._process_secrets)
         with self._lock:
             if value not in names:
-                names.update(dict.fromkeys(forms_of(value), name))
+                names.update(dict.fromkeys(forms_of(value), _Known(name, is_broken_into_lines=False)))
+                names.update(dict.fromkeys(encoded_forms_of(value), _Known(name, is_broken_into_lines=True)))
                 self._merge()
 
     def learn_environment(self, environment: Mapping[str, str]) -> None:
@@ -99,24 +162,29 @@ class Secrets:
     def redact(self, text: str) -> str:
         """Return `text` with every known secret, and everything that looks like a secret, replaced by `REDACTED`."""
         content = _encode(text)
-        clean = self._current_search().in_text.replace(content, REDACTED.encode())
-        if clean is not content:
-            text = clean.decode("utf-8", "surrogatepass")
-        return _redact_shapes(shapes_in(clean), text)
+        clean = self._redacted(content, is_text=True)
+        return text if clean is content else clean.decode("utf-8", "surrogatepass")
 
     def redact_bytes(self, content: bytes) -> bytes:
         """Return `content` redacted in the same way; it need not be text."""
-        clean = self._current_search().in_bytes.replace(content, REDACTED.encode())
-        shapes = shapes_in(clean)
-        return _redact_shapes(shapes, clean.decode("latin-1")).encode("latin-1") if shapes else clean
+        return self._redacted(content, is_text=False)
+
+    def _redacted(self, content: bytes, *, is_text: bool) -> bytes:
+        spans = list(self._current_search().spans(content, is_text=is_text))
+        spans += [(finding.start, finding.end) for finding in findings_in(content)]
+        return replace(content, spans, REDACTED.encode())
 
     def found_in(self, text: str) -> set[str]:
         """Return the names of the known secrets that `text` contains."""
-        return self._current_search().names_in(text)
+        return set(self.forms_in(_encode(text)).values())
+
+    def forms_in(self, content: bytes) -> dict[bytes, str]:
+        """Return the forms of known secrets that `content` contains, with the names of the secrets."""
+        return self._current_search().names_in(content)
 
     def _merge(self) -> None:
         registries = (self._process_secrets, *self._run_secrets)
-        self._all = {form: name for registry in registries for form, name in registry.items()}
+        self._all = {form: known for registry in registries for form, known in registry.items()}
 
     def _current_search(self) -> _Search:
         """Return the search for the current secrets, built on first use after a change: 1,000 secrets take 0.5 s."""
@@ -128,17 +196,6 @@ class Secrets:
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")  # a file name that is not UTF-8 contains lone surrogates
-
-
-def _redact_shapes(shapes: list[re.Pattern[str]], text: str) -> str:
-    for shape in shapes:
-        text = shape.sub(_redacted_match, text)
-    return text
-
-
-def _redacted_match(match: re.Match[str]) -> str:
-    groups = match.groupdict()
-    return f"{groups.get('before', '')}{REDACTED}{groups.get('after', '')}"
 
 
 SECRETS: Final = Secrets()

@@ -4,32 +4,62 @@
 counts characters after each pass, which takes six times as long as the pass itself.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ahocorasick_rs import BytesAhoCorasick, MatchKind
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
+
+Span = tuple[int, int]
+"""Where a part of the content starts and ends."""
 
 
 class Literals:
-    """Byte strings to search for. Of several that match at one position the longest wins; matches do not overlap."""
+    """Byte strings to search for: of several at one position the longest matches, and matches do not overlap."""
 
-    def __init__(self, literals: Collection[bytes]) -> None:
+    def __init__(self, literals: Iterable[bytes]) -> None:
         self._literals: Final = tuple(literals)
         self._search: Final = BytesAhoCorasick(self._literals, matchkind=MatchKind.LeftmostLongest)
 
     def found_in(self, content: bytes) -> set[bytes]:
         """Return the byte strings that match in `content`."""
-        return {self._literals[index] for index in {index for index, _, _ in self._matches(content)}}
+        matches = self._search.find_matches_as_indexes(content)
+        return {self._literals[index] for index in {index for index, _, _ in matches}}
 
-    def replace(self, content: bytes, replacement: bytes) -> bytes:
-        """Replace each match; return `content` itself if nothing matches."""
-        matches = self._matches(content)
-        if not matches:
-            return content
-        starts = [start for _, start, _ in matches]
-        ends = [end for _, _, end in matches]
-        pieces = zip([0, *ends], [*starts, len(content)], strict=True)
-        return replacement.join(content[start:end] for start, end in pieces)
 
-    def _matches(self, content: bytes) -> list[tuple[int, int, int]]:
-        return self._search.find_matches_as_indexes(content)
+class OverlappingLiterals:
+    """Byte strings to search for, where every match counts, also within and across other matches."""
+
+    def __init__(self, literals: Iterable[bytes], implementation: Implementation | None = None) -> None:
+        """Prepare the search.
+
+        Args:
+            literals: The byte strings.
+            implementation: How to search. `DFA` is the fastest for many byte strings, and takes the most memory.
+        """
+        self._search: Final = BytesAhoCorasick(literals, matchkind=MatchKind.Standard, implementation=implementation)
+
+    def matches(self, content: bytes) -> list[tuple[int, int, int]]:
+        """Return the matches in the order of their ends: the number of the byte string, the start, and the end."""
+        return self._search.find_matches_as_indexes(content, overlapping=True)
+
+
+def replace(content: bytes, spans: Iterable[Span], replacement: bytes) -> bytes:
+    """Replace parts of the content; parts that overlap or touch are replaced as one."""
+    merged = list(_merged(spans))
+    if not merged:
+        return content
+    pieces = zip([0, *(end for _, end in merged)], [*(start for start, _ in merged), len(content)], strict=True)
+    return replacement.join(content[start:end] for start, end in pieces)
+
+
+def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+    current: Span | None = None
+    for start, end in sorted(spans):
+        if current and start <= current[1]:
+            current = (current[0], max(end, current[1]))
+        else:
+            if current:
+                yield current
+            current = (start, end)
+    if current:
+        yield current

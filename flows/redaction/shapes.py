@@ -1,59 +1,232 @@
-"""The shapes of tokens, private keys and passwords, for secrets whose values are not known."""
+"""The shapes of tokens, private keys and passwords, for secrets whose values are not known.
 
-import re
-from typing import Final
-
-from flows.redaction.literals import Literals
-
-TOKEN_SHAPES: Final = (
-    re.compile(r"gh[pousr]_[A-Za-z0-9]{30,255}"),
-    re.compile(r"github_pat_[A-Za-z0-9_]{22,255}"),
-    re.compile(r"gl(?:pat|oas|rt|cbt|dt|ptt)-[A-Za-z0-9_.-]{20,255}"),
-    re.compile(r"AT(?:BB|CTT3)[A-Za-z0-9_=-]{20,300}"),
-    re.compile(r"A(?:KIA|SIA)[A-Z2-7]{16}"),
-    re.compile(r"sk-ant-[A-Za-z0-9_-]{16,300}"),
-    re.compile(r"pn[ub]_[A-Za-z0-9]{30,64}"),
-    re.compile(r"xox[abeoprs]-[A-Za-z0-9-]{10,250}"),
-    re.compile(r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"),
-    re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-\"]{20,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"),
-)
-"""Tokens of GitHub, GitLab, Bitbucket, AWS, Anthropic, Prefect and Slack, JSON web tokens, and private keys.
-
-The patterns are not joined into one: each begins with fixed characters, which the regular expression engine finds fast.
+All patterns work on bytes, and read each byte a bounded number of times: a text made to be slow to search is not.
 """
 
-_SHAPES: Final = (
-    *TOKEN_SHAPES,
-    re.compile(r"(?P<before>://)[^\s/:@\"'\\]{1,256}:[^\s/@\"'\\]{1,1024}(?P<after>@)"),
-    re.compile(r"(?P<before>uthorization: (?:[Bb]asic|[Bb]earer) )[^\s\"'\\]{8,4000}"),
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ahocorasick_rs import Implementation
+
+from flows.redaction.literals import OverlappingLiterals
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a kind of secret looks like."""
+
+    kind: str
+    beginnings: tuple[bytes, ...]
+    """The possible beginnings of a match. One pass over a text finds those of all shapes."""
+    pattern: re.Pattern[bytes]
+    """Where it has a group `secret`, only that group is the secret."""
+    lead: int = 0
+    """How many bytes of a match come before its beginning."""
+    is_token: bool = True
+    """Whether the shape alone is a reason not to push a file. An address with a password may be an example."""
+    confirms: Callable[[bytes], bool] = bool
+    """Whether a match is a secret. It decides what a pattern cannot without reading bytes many times."""
+
+    @property
+    def group(self) -> str | int:
+        """The group of the pattern that is the secret."""
+        return "secret" if "secret" in self.pattern.groupindex else 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A part of a text that has the shape of a secret."""
+
+    shape: Shape
+    start: int
+    end: int
+    value: bytes
+
+
+_START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})|(?<=[0-9\[]m))"
+"""The start of a word, also after an escape of JSON, a percent-encoded character, or a terminal's colour. It is for
+beginnings that occur within words, such as `sk-` in `task-`."""
+
+_TOKENS: Final = (
+    # kind, beginnings, what follows them, whether the beginning must start a word
+    ("a GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9]{30,}+", False),
+    ("a GitHub token", "github_pat_", r"[A-Za-z0-9_]{22,}+", False),
+    ("a GitLab token", "glpat- gloas- glrt- glrtr- glcbt- gldt- glptt- glft- glagent- glsoat- glimt- glffct-",
+     r"[A-Za-z0-9_.-]{20,}+", True),
+    ("an Atlassian token", "ATATT3 ATCTT3 ATBB", r"[A-Za-z0-9_=-]{20,}+", False),
+    ("an AWS access key", "AKIA ASIA", r"[A-Z2-7]{16}", False),
+    ("an Amazon Bedrock API key", "ABSK", r"[A-Za-z0-9+/]{60,}+=*+", False),
+    ("an Amazon Bedrock API key", "bedrock-api-key-", r"[A-Za-z0-9+/_-]{20,}+=*+", False),
+    ("an Anthropic API key", "sk-ant-", r"[A-Za-z0-9_-]{16,}+", True),
+    ("an OpenAI API key", "sk-proj- sk-svcacct- sk-admin- sk-None-", r"[A-Za-z0-9_-]{20,}+", True),
+    ("an API key", "sk-or-v1-", r"[0-9a-f]{40,}+", False),
+    ("an API key", "sk-", r"(?=[A-Za-z]{0,40}[0-9])(?=[0-9]{0,40}[A-Za-z])[A-Za-z0-9]{32,}+", True),
+    ("a Groq API key", "gsk_", r"[A-Za-z0-9]{40,}+", False),
+    ("an xAI API key", "xai-", r"[A-Za-z0-9]{60,}+", True),
+    ("a Replicate token", "r8_", r"[A-Za-z0-9]{36,}+", True),
+    ("a Perplexity API key", "pplx-", r"[A-Za-z0-9]{40,}+", False),
+    ("a Google API key", "AIza", r"[A-Za-z0-9_-]{35,}+", False),
+    ("a Google OAuth token", "ya29.", r"[A-Za-z0-9_-]{20,}+", True),
+    ("a Google OAuth client secret", "GOCSPX-", r"[A-Za-z0-9_-]{28,}+", False),
+    ("a Hugging Face token", "hf_ api_org_", r"[A-Za-z0-9]{30,}+", True),
+    ("an npm token", "npm_", r"[A-Za-z0-9]{36,}+", False),
+    ("a PyPI token", "pypi-AgE", r"[A-Za-z0-9_-]{50,}+", False),
+    ("a RubyGems API key", "rubygems_", r"[0-9a-f]{48,}+", False),
+    ("a Docker token", "dckr_pat_ dckr_oat_", r"[A-Za-z0-9_-]{20,}+", False),
+    ("a Shopify token", "shpat_ shpca_ shppa_ shpss_ shprt_", r"[0-9a-fA-F]{32,}+", False),
+    ("a Stripe key", "sk_live_ rk_live_ sk_org_live_", r"[A-Za-z0-9]{20,}+", False),
+    ("a Stripe webhook secret", "whsec_", r"[A-Za-z0-9+/]{24,}+=*+", True),
+    ("a Square token", "sq0csp- sq0atp-", r"[A-Za-z0-9_-]{22,}+", False),
+    ("a Slack token", "xoxa- xoxb- xoxe- xoxe. xoxo- xoxp- xoxr- xoxs- xapp- xwfp-",
+     r"(?=[A-Za-z.-]{0,60}[0-9])[A-Za-z0-9.-]{10,}+", True),
+    ("a Slack webhook", "hooks.slack.com/services/T hooks.slack.com/workflows/T",
+     r"[A-Za-z0-9]{8,}+/[A-Za-z0-9]{8,}+/[A-Za-z0-9/]{16,}+", False),
+    ("a Discord webhook", "discord.com/api/webhooks/ discordapp.com/api/webhooks/", r"[0-9]{16,}+/[A-Za-z0-9_-]{60,}+",
+     False),
+    ("a SendGrid API key", "SG.", r"[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,}+", True),
+    ("a Mailgun API key", "key-", r"[0-9a-f]{32}(?![A-Za-z0-9])", True),
+    ("a Twilio API key", "SK", r"[0-9a-f]{32}(?![A-Za-z0-9])", True),
+    ("a Discord token", "MT MD Mj Mz ND NT Nj Nz OD OT",
+     r"[A-Za-z0-9_-]{22,26}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}+", True),
+    ("a Brevo API key", "xkeysib-", r"[0-9a-f]{64}-[A-Za-z0-9]{10,}+", False),
+    ("a DigitalOcean token", "dop_v1_ doo_v1_ dor_v1_", r"[0-9a-f]{60,}+", False),
+    ("a Databricks token", "dapi", r"[0-9a-f]{32}(?:-[0-9])?(?![A-Za-z0-9])", True),
+    ("a Vault token", "hvs. hvb. hvr.", r"[A-Za-z0-9_-]{24,}+", True),
+    ("a Pulumi token", "pul-", r"[0-9a-f]{40}(?![A-Za-z0-9])", True),
+    ("a Doppler token", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", r"[A-Za-z0-9_.-]{40,}+", True),
+    ("a Linear API key", "lin_api_ lin_oauth_", r"[A-Za-z0-9]{32,}+", False),
+    ("a Notion token", "ntn_", r"[A-Za-z0-9]{40,}+", True),
+    ("a Postman API key", "PMAK-", r"[0-9a-f]{24}-[0-9a-f]{34}", False),
+    ("a Grafana token", "glsa_", r"[A-Za-z0-9]{32}_[0-9a-fA-F]{8}", False),
+    ("a Grafana token", "glc_eyJ", r"[A-Za-z0-9+/=]{40,}+", False),
+    ("a New Relic key", "NRAK- NRRA- NRII-", r"[A-Za-z0-9_-]{27,}+", False),
+    ("a Sentry token", "sntrys_ sntryu_", r"[A-Za-z0-9+/=_]{60,}+", False),
+    ("a Heroku token", "HRKU-", r"[A-Za-z0-9_-]{36,}+", False),
+    ("a Supabase token", "sbp_ sb_secret_", r"[A-Za-z0-9_-]{30,}+", True),
+    ("a PlanetScale token", "pscale_tkn_ pscale_pw_ pscale_oauth_", r"[A-Za-z0-9_.=-]{32,}+", False),
+    ("a Figma token", "figd_", r"[A-Za-z0-9_-]{36,}+", False),
+    ("an Airtable token", "pat", r"[A-Za-z0-9]{14}\.[0-9a-f]{64}", True),
+    ("a Netlify token", "nfp_", r"[A-Za-z0-9]{36,}+", False),
+    ("a Buildkite token", "bkua_", r"[0-9a-f]{40,}+", False),
+    ("a CircleCI token", "CCIPAT_ CCIPRJ_", r"[A-Za-z0-9]{22}_[0-9a-f]{40}", False),
+    ("a Fly.io token", "fm2_ fm1r_ fm1a_ fo1_", r"[A-Za-z0-9+/=_-]{40,}+", True),
+    ("a Tailscale key", "tskey-", r"[a-z]{3,10}-[A-Za-z0-9]{8,}+(?:-[A-Za-z0-9]{16,}+)?", False),
+    ("a Dynatrace token", "dt0c01. dt0s01. dt0s16.", r"[A-Z0-9]{24}\.[A-Z0-9]{64}", False),
+    ("a JFrog token", "AKCp", r"[A-Za-z0-9]{60,}+", False),
+    ("a Prefect API key", "pnu_ pnb_", r"[A-Za-z0-9]{30,}+", True),
+    ("an Azure storage key", "AccountKey=", r"[A-Za-z0-9+/]{80,}+=*+", False),
+    ("an age key", "AGE-SECRET-KEY-1", r"[02-9AC-HJ-NP-Z]{58}", False),
+    ("an OpenAI API key", "T3BlbkFJ", r"[A-Za-z0-9_-]{20,}+", False),
+    ("an AWS secret key", "aws_secret_access_key AWS_SECRET_ACCESS_KEY SecretAccessKey secretAccessKey",
+     r"[\\\"']{0,4}\s{0,4}[:=]>?\s{0,4}[\\\"']{0,4}(?P<secret>(?![A-Za-z_]+\b)[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
+     False),
+)  # fmt: skip
+
+
+def _token_shape(kind: str, beginnings: str, rest: str, *, starts_word: bool) -> Shape:
+    literals = tuple(word.encode() for word in beginnings.split())
+    either = b"|".join(map(re.escape, sorted(literals, key=len, reverse=True)))
+    return Shape(kind, literals, re.compile((_START if starts_word else b"") + b"(?:" + either + b")" + rest.encode()))
+
+
+def _is_json_web_token(word: bytes) -> bool:
+    """Return whether a word that begins with an object of JSON goes on with another one, and with a signature."""
+    return b".eyJ" in word and bool(_CLAIMS_AND_SIGNATURE.search(word))
+
+
+def _is_user_with_secret(user: bytes) -> bool:
+    """Return whether the part of an address before the `@` has a password, or is a token itself."""
+    name, _, password = user.partition(b":")
+    if name and password:
+        return True
+    has_both = re.search(rb"[0-9]", name) and re.search(rb"[A-Za-z]", name)
+    return bool(has_both and _TOKEN_AS_USER.fullmatch(name) and len(set(name)) >= _LETTERS_OF_A_TOKEN)
+
+
+_CLAIMS_AND_SIGNATURE: Final = re.compile(rb"\.eyJ[A-Za-z0-9_-]{7,}+\.[A-Za-z0-9_-]{10}")
+_TOKEN_AS_USER: Final = re.compile(rb"[A-Za-z0-9_]{20,}+")
+_LETTERS_OF_A_TOKEN: Final = 10
+"""A name such as `x0000000000000000000000` has fewer different characters than a token."""
+
+_BREAK: Final = rb"""(?:\s|\\+[nrt]|\\+$|[\\"'+,>|;#*()]|\\*u000[aAdD]|&#1[03];|<br ?/?>)"""
+"""What may stand between the lines of a key: a line break, an escaped one, or the punctuation of a language."""
+
+_PRIVATE_KEY: Final = re.compile(
+    rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    rb"(?:" + _BREAK + rb"{0,40}+[A-Za-z-]{4,20}: [^\r\n\\\"']{0,200}){0,6}"  # of an encrypted key, or of PGP
+    rb"" + _BREAK + rb"{0,40}+[A-Za-z0-9+/=]{16,}+"
+    rb"(?:" + _BREAK + rb"{0,40}+[A-Za-z0-9+/=]{16,}+)*+"
+    rb"(?:" + _BREAK + rb"{0,40}+[A-Za-z0-9+/=]{1,}+){0,2}"
+    rb"(?:" + _BREAK + rb"{0,40}+-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
+    re.MULTILINE,
 )
 
-_BEGINNINGS: Final = (
-    ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-    ("github_pat_",),
-    ("glpat-", "gloas-", "glrt-", "glcbt-", "gldt-", "glptt-"),
-    ("ATBB", "ATCTT3"),
-    ("AKIA", "ASIA"),
-    ("sk-ant-",),
-    ("pnu_", "pnb_"),
-    ("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-"),
-    ("eyJ",),
-    ("-----BEGIN ",),
-    ("://",),
-    ("uthorization: ",),
+
+def _authorization(name: bytes) -> Shape:
+    """Return the shape of the header, in a request, in JSON, or in a program."""
+    pattern = (
+        rb"[\\\"']{0,8}\s{0,4}[:=,]>?[\s\[(]{0,4}b?[\\\"']{0,8}"
+        rb"(?:(?i:basic|bearer)[ +]{1,2}|(?i:token|apikey)[ +=]{1,2}(?=[^\s\"'\\]{0,40}[0-9]))"
+        rb"(?P<secret>[^\s\"'\\<>&]{8,}+)"
+    )
+    return Shape("an Authorization header", (name,), re.compile(name + pattern), is_token=False)
+
+
+_PASSES: Final = (
+    Shape("a private key", (b"-----BEGIN ",), _PRIVATE_KEY),
+    Shape("a JSON web token", (b"eyJ",), re.compile(rb"eyJ[A-Za-z0-9_.-]{30,}+"), confirms=_is_json_web_token),
+    Shape(
+        "a password in an address",
+        (b"://",),
+        re.compile(rb"://(?P<secret>[^\s/@\"'\\]++)@"),
+        is_token=False,
+        confirms=_is_user_with_secret,
+    ),
+    _authorization(b"uthorization"),
+    _authorization(b"UTHORIZATION"),
 )
-"""The possible beginnings of a match, for each shape. One pass over a text finds them all, while the patterns would
-need one pass each."""
+"""Shapes that need a pass of their own: their beginnings are frequent, or a match may be long."""
 
-_SHAPES_BY_BEGINNING: Final = {
-    beginning.encode(): shape
-    for shape, beginnings in zip(_SHAPES, _BEGINNINGS, strict=True)
-    for beginning in beginnings
-}
-_ALL_BEGINNINGS: Final = Literals(_SHAPES_BY_BEGINNING)
+_WITH_LEAD: Final = (
+    Shape("a Telegram token", (b":AA",), re.compile(rb"[0-9]{8}:AA[A-Za-z0-9_-]{32,33}(?![A-Za-z0-9_-])"), lead=8),
+    Shape("a Mailchimp API key", (b"-us",), re.compile(rb"[0-9a-f]{32}-us[0-9]{1,2}(?![0-9A-Za-z])"), lead=32),
+    Shape(
+        "a Terraform token", (b".atlasv1.",), re.compile(rb"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,}+"), lead=14
+    ),
+    Shape(
+        "an Azure client secret",
+        (b"7Q~", b"8Q~"),
+        re.compile(rb"[A-Za-z0-9_~.-]{3}[78]Q~[A-Za-z0-9_~.-]{31,34}(?![A-Za-z0-9_~.-])"),
+        lead=3,
+    ),
+)
+"""Tokens whose fixed characters are not at their start."""
+
+_FOUND_BY_BEGINNING: Final = (
+    *(_token_shape(kind, beginnings, rest, starts_word=starts_word) for kind, beginnings, rest, starts_word in _TOKENS),
+    *_WITH_LEAD,
+)
+_BY_BEGINNING: Final = tuple((beginning, shape) for shape in _FOUND_BY_BEGINNING for beginning in shape.beginnings)
+_BEGINNINGS: Final = OverlappingLiterals([beginning for beginning, _ in _BY_BEGINNING], Implementation.DFA)
+
+SHAPES: Final = (*_PASSES, *_FOUND_BY_BEGINNING)
 
 
-def shapes_in(content: bytes) -> list[re.Pattern[str]]:
-    """Return the shapes that may match in `content`, in the order in which to redact them."""
-    shapes = {_SHAPES_BY_BEGINNING[beginning] for beginning in _ALL_BEGINNINGS.found_in(content)}
-    return [shape for shape in _SHAPES if shape in shapes]
+def findings_in(content: bytes) -> list[Finding]:
+    """Return every part of a text that has the shape of a secret; parts may overlap."""
+    findings = []
+    for shape in _PASSES:
+        if any(beginning in content for beginning in shape.beginnings):
+            group, confirms = shape.group, shape.confirms
+            matches = (match for match in shape.pattern.finditer(content) if confirms(match[group]))
+            findings += [Finding(shape, *match.span(group), match[group]) for match in matches]
+    end = 0
+    for index, start, _ in _BEGINNINGS.matches(content):
+        if start >= end:
+            shape = _BY_BEGINNING[index][1]
+            if match := shape.pattern.match(content, max(0, start - shape.lead)):
+                findings.append(Finding(shape, *match.span(shape.group), match[shape.group]))
+                end = match.end()
+    return findings

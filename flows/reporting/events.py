@@ -10,10 +10,10 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from prefect.events import emit_event
+from prefect.logging import get_logger
 from prefect.results import get_default_result_storage
 from prefect.utilities.urls import url_for
 
-from flows.errors import StoreUnavailable
 from flows.outcome.result import Outcome, RunResult
 from flows.state.files import StateFile
 from flows.state.store import FileSystem, RunStore
@@ -27,14 +27,16 @@ _NAMESPACE: Final = uuid.UUID("2f0e8f0a-7a0e-4a53-8f86-0c7d0b5f7a41")
 _REPOSITORY: Final = "claude-code.repository"
 _LABELS: Final = ("repository", "branch", "cost_usd", "turns")
 _SUMMARY_CHARACTERS: Final = 1000
+_LABEL_CHARACTERS: Final = 1000
+_TEXT_CHARACTERS: Final = 20_000
 
 
 def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:  # noqa: ARG001 (Prefect's names)
     """Emit the event of a run that has just ended. Prefect calls this as a hook of the flow."""
     outcome, payload = _payload(flow_run, state)
     payload |= {"flow_run_id": str(flow_run.id), "name": flow_run.name, "url": url_for(flow_run) or ""}
-    payload = sanitize_json(payload)
-    labels = {f"claude-code.{name}": one_line(str(payload[name])) for name in _LABELS}
+    payload = {name: _shortened(value) for name, value in sanitize_json(payload).items()}
+    labels = {f"claude-code.{name}": one_line(str(payload.get(name, "")))[:_LABEL_CHARACTERS] for name in _LABELS}
     # If two attempts of the run report the same outcome, they give the event the same id.
     id_name = f"{flow_run.id} {outcome} {payload['commit'] or flow_run.run_count}"
     emit_event(
@@ -55,6 +57,11 @@ def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[An
     )
 
 
+def _shortened(value: Any) -> Any:  # noqa: ANN401 (JSON)
+    """Shorten a text: Prefect refuses an event that is too large."""
+    return value[:_TEXT_CHARACTERS] if isinstance(value, str) else value
+
+
 def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[str, Any]]:
     parameters = flow_run.parameters
     payload: dict[str, Any] = {
@@ -63,17 +70,20 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
         "commit": "",
         "message": state.message or "",
     }
-    result = state.result(raise_on_failure=False)
+    result = _result(state)
     if isinstance(result, RunResult):
         return result.outcome, payload | _result_fields(result)
-    usage = _usage(flow_run)
-    payload |= {
-        "error": type(result).__name__,
-        "message": str(result),
-        "cost_usd": round(float(usage.get("spent_usd", 0)), 4),
-        "turns": int(usage.get("replies", 0)),
-    }
+    cost_usd, turns = _usage(flow_run)
+    payload |= {"error": type(result).__name__, "message": str(result), "cost_usd": cost_usd, "turns": turns}
     return Outcome.of_error(result), payload
+
+
+def _result(state: "State[Any]") -> object:
+    """Return what the run returned or raised; if Prefect does not have it, the error of looking for it."""
+    try:
+        return state.result(raise_on_failure=False)
+    except Exception as error:  # noqa: BLE001 (Prefect reads its result storage)
+        return error
 
 
 def _result_fields(result: RunResult) -> dict[str, Any]:
@@ -88,10 +98,12 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
     }
 
 
-def _usage(flow_run: "FlowRun") -> dict[str, Any]:
-    """Return the usage that the run has saved; empty if it saved none, or if the run store does not answer."""
-    store = RunStore(cast("FileSystem", get_default_result_storage()), str(flow_run.id), ())
+def _usage(flow_run: "FlowRun") -> tuple[float, int]:
+    """Return the dollars and the turns that the run has saved; zeros if it saved none, or if they cannot be read."""
     try:
-        return dict(json.loads(store.read(StateFile.USAGE) or b"{}"))
-    except StoreUnavailable:
-        return {}
+        store = RunStore(cast("FileSystem", get_default_result_storage()), str(flow_run.id), ())
+        usage = json.loads(store.read(StateFile.USAGE) or b"{}")
+        return round(float(usage.get("spent_usd", 0)), 4), int(usage.get("replies", 0))
+    except Exception as error:  # noqa: BLE001 (a storage block or a file system may raise anything; the event does not depend on it)
+        get_logger(__name__).warning("the cost in the run's event is not known: %s: %s", type(error).__name__, error)
+        return 0.0, 0

@@ -50,6 +50,7 @@ class _SanitizingFactory:
     """Creates sanitized log records. It is a record factory because every logger and handler of the process uses it.
 
     Prefect sends records in batches: a record that cannot be encoded or stored loses the rest of its batch as well.
+    No record can fail: the error would end the code that only wanted to log something.
     """
 
     def __init__(self, make_record: Callable[..., logging.LogRecord]) -> None:
@@ -59,12 +60,23 @@ class _SanitizingFactory:
         record = self._make_record(*args, **options)
         try:
             message = record.getMessage()
-        except (TypeError, ValueError):
-            return record  # its format does not fit its arguments: logging reports that itself
-        if (safe_message := sanitize(message)) != message:
-            record.msg, record.args = safe_message, ()
+        except Exception as error:  # noqa: BLE001 (an argument's `__str__` may raise anything)
+            record.msg, record.args = sanitize(_message_without_arguments(record, error)), ()
+        else:
+            if (safe_message := sanitize(message)) != message:
+                record.msg, record.args = safe_message, ()
         if record.exc_info and record.exc_info[0]:
             text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
             if (safe_text := sanitize(text)) != text:
                 record.exc_text = safe_text
+        if record.stack_info:
+            record.stack_info = sanitize(record.stack_info)
         return record
+
+
+def _message_without_arguments(record: logging.LogRecord, error: Exception) -> str:
+    try:
+        message = str(record.msg)
+    except Exception:  # noqa: BLE001 (a message may be any object)
+        message = type(record.msg).__name__
+    return f"{message} (the arguments of this message cannot be shown: {type(error).__name__})"

@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 
 from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
-from prefect.exceptions import Abort
+from prefect.exceptions import Abort, PrefectException
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
 
-from flows.errors import RunError
+from flows.errors import RunError, named_error
 from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary, headline
 from flows.outcome.timing import StepTimes, record_steps
@@ -46,7 +46,7 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
     Raises:
         RunError: A parameter is invalid or a credential is missing; its class names the problem.
     """
-    with SECRETS.run_scope(), workspace() as directories:
+    with SECRETS.run_scope(), _named_errors(), workspace() as directories:
         redact_secrets()
         steps = record_steps()
         with _reporting(partial(_report_refusal, parameters, steps), on_success=False):
@@ -64,7 +64,7 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Run
     Raises:
         NoSavedChange: This run store has no saved change of that run.
     """
-    with SECRETS.run_scope(), workspace() as directories:
+    with SECRETS.run_scope(), _named_errors(), workspace() as directories:
         redact_secrets()
         run = set_up_delivery(parameters.checked(), directories)
         yield run
@@ -88,6 +88,17 @@ def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) ->
     futures: list[PrefectFuture[Any]] = [first, second]
     wait(futures)
     return first.result(), second.result()
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Raise only named errors, as the steps do: Prefect stores the text of an error in the run's state."""
+    try:
+        yield
+    except (RunError, PrefectException):
+        raise
+    except Exception as error:
+        raise named_error(error) from error
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def preload() -> None:
 @cache
 def preload_for_end() -> None:
     """Start to load what the run needs after its agent has finished; a second call does nothing."""
-    _run_in_thread(_load_detectors, _load_page)
+    _run_in_thread(_load_page)
 
 
 def _run_in_thread(*loads: Callable[[], object]) -> None:
@@ -58,12 +58,6 @@ def _load_ca_certificates() -> None:
     from flows.model.upstream import ca_certificates  # noqa: PLC0415 (here and below: this thread does the import)
 
     ca_certificates()
-
-
-def _load_detectors() -> None:
-    from flows.checks.leaks import looks_like_secret  # noqa: PLC0415
-
-    looks_like_secret("")
 
 
 def _load_page() -> None:

@@ -10,7 +10,7 @@ from flows.agent.checkpoints import Checkpoints, write_session
 from flows.agent.no_change import check_no_change, denial_advice, paths_in_work_tree
 from flows.agent.outcome import AgentRun, judge
 from flows.agent.transcript import read_chunks
-from flows.checks.leaks import check_credentials
+from flows.checks.leaks import Base, check_credentials
 from flows.errors import (
     DISK_FULL,
     AgentCrashed,
@@ -171,8 +171,9 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
 
 def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
     """Return the agent's report if its work may be pushed; otherwise raise the named error."""
+    base = Base(run.workspace.clean_git, change.checkout.base_commit)
     for chunk in read_chunks(run.workspace.transcript):
-        check_credentials("the transcript", chunk.decode("latin-1"))
+        check_credentials("the transcript", chunk, base)
     report = _with_missing_files(judge(result, run.agent.options), run, change)
     if change.fault:
         raise _work_tree_error(change, run.saved.bundle_path)

@@ -1,6 +1,5 @@
 """Turns functions into the steps of a run: Prefect tasks with retries and named errors, whose data is not stored."""
 
-import errno
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -8,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
-from flows.errors import DISK_FULL, DiskFull, RunError, Unexpected
+from flows.errors import RunError, named_error
 from flows.outcome.timing import timed
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun
 
-_DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 RETRIES: Final = 3
 RETRY_DELAYS_SECONDS: Final = [2.0, 8.0, 30.0]
 
@@ -52,18 +50,10 @@ def _with_named_errors(name: str, function: Callable[_Parameters, _Result]) -> C
                 return function(*args, **options)
         except RunError:
             raise
-        except OSError as error:
-            if error.errno in _DISK_FULL:
-                raise DiskFull(f"{DISK_FULL} ({error})") from None
-            raise _unexpected(error) from error
         except Exception as error:
-            raise _unexpected(error) from error
+            raise named_error(error) from error
 
     return call
-
-
-def _unexpected(error: Exception) -> Unexpected:
-    return Unexpected(f"{type(error).__name__}: {error}: please report it, with the log")
 
 
 def is_retryable(task: "Task[..., Any]", task_run: "TaskRun", state: "State[Any]") -> bool:

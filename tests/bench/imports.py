@@ -14,7 +14,7 @@ from tests.bench.jobs import small_job
 from tests.bench.measures import Measure, at_most, in_words, ratio
 from tests.bench.sides import PROJECT, Job, Sides, pairs
 
-_NOT_NEEDED: Final = ("prefect_aws", "boto3", "botocore", "uvicorn", "genai_prices", "detect_secrets", "moto")
+_NOT_NEEDED: Final = ("prefect_aws", "boto3", "botocore", "uvicorn", "genai_prices", "moto")
 
 
 def imports(sides: Sides, count: int) -> Iterator[Measure]:

@@ -19,9 +19,15 @@ HOSTILE = (
     "\x00", "\x07", "\x1b", "\x1f", "\x7f", "\x80", "\x9b", "\u202e", "\u2066", "\u200f", "\u061c", "\ud83d", "\ude00",
     "\udcff", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r", "\r\n", "\n", "\t", "\x1b[31m", "\x1b]0;t\x07",
     "\x1b]8;;http://x\x1b\\", "\x1b(B", "\x1bPq\x1b\\", "\u200b", "\ufeff", "\u2060", "a", "é", "😀", " ",
+    "\U000e0001", "\U000e0041", "\U000e007f", "\u206a", "\u206f", "\ufff9", "\ufffb", "\u180e", "\ufdd0", "\ufdef",
+    "\ufffe", "\uffff", "\U0001fffe", "\U0010ffff", "\u3164", "\xad", "\U000e0100", "\ufe00",
 )  # fmt: skip
 ANYTHING = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=3), max_size=12).map("".join)
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+SHOWN_FORMATS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd" + "".join(
+    map(chr, range(0x13430, 0x13440))
+)
+"""Format characters of scripts that are drawn: Unicode's prepended marks, and the joiners of hieroglyphs."""
 MARKS = "\u061c\u200e\u200f"
 
 
@@ -32,6 +38,11 @@ def check_safe(text: str) -> None:
         assert unicodedata.category(character) != "Cc" or character in "\n\t"
         assert unicodedata.bidirectional(character) not in BIDIRECTIONAL
         assert character not in MARKS
+        assert not 0xE0000 <= ord(character) <= 0xE007F
+        assert not 0x206A <= ord(character) <= 0x206F
+        assert character not in "\u180e\ufff9\ufffa\ufffb"
+        assert ord(character) & 0xFFFE != 0xFFFE
+        assert not 0xFDD0 <= ord(character) <= 0xFDEF
     assert text.splitlines() == (text.split("\n") if text else []) or text.endswith("\n")
 
 
@@ -56,7 +67,8 @@ def test_one_line_is_one_line(text: str) -> None:
 def test_visible_text_contains_no_invisible_characters(text: str) -> None:
     shown_text = visible(text)
     check_safe(shown_text)
-    assert not re.search("[\u200b-\u200f\ufeff\u2060]", shown_text)
+    assert all(unicodedata.category(character) != "Cf" or character in SHOWN_FORMATS for character in shown_text)
+    assert not re.search("[\u034f\u115f\u1160\u3164\uffa0\ufe00-\ufe0d\U000e0100-\U000e01ef]", shown_text)
 
 
 @settings(deadline=None)
@@ -83,6 +95,10 @@ def test_harmless_text_is_unchanged(text: str) -> None:
         ("\x1b", ""),
         ("a\r\nb\rc\u2028d\x85e", "a\nb\nc\nd\ne"),
         ("a\tb\n\nc", "a\tb\n\nc"),
+        ("a" + "".join(chr(0xE0000 + ord(letter)) for letter in "run rm") + "b", "ab"),
+        ("a\ufff9b\ufffac\ufffb", "abc"),
+        ("a\u206ab\u206fc\u180ed", "abcd"),
+        ("a\ufdd0b\uffffc\U0001fffed\U0010ffff", "abcd"),
     ],
 )
 def test_each_kind_of_unsafe_character_is_replaced(text: str, safe: str) -> None:
@@ -100,6 +116,17 @@ def test_a_secret_is_redacted_if_unsafe_characters_split_it_or_belong_to_it() ->
 def test_all_strings_of_a_json_value_are_sanitized() -> None:
     value: dict[str, Any] = {"a\x00": ["b\ud83d", {"c": "\u202ed"}, 1, 2.5, None, True], "e": ("f\x1b[0m",)}
     assert sanitize_json(value) == {"a": ["b?", {"c": "d"}, 1, 2.5, None, True], "e": ["f"]}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_json_does_not_have_becomes_null(number: float) -> None:
+    assert sanitize_json({"cost_usd": [number, 0.5]}) == {"cost_usd": [None, 0.5]}
+
+
+@pytest.mark.parametrize("hidden", ["\U000e0041", "\u206a", "\ufffa", "\u180e", "\uffff", "\ufdd5"])
+def test_a_secret_is_redacted_if_hidden_characters_split_it(hidden: str) -> None:
+    SECRETS.learn("three", "a-secret-that-is-split")
+    assert sanitize(f"x a-secret{hidden}-that-is{hidden}-split") == "x ***"
 
 
 @given(ANYTHING)

@@ -13,6 +13,8 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import API_KEY, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 from flows import errors
 from flows.checks.leaks import looks_like_secret
+from flows.redaction import SECRETS
+from tests.support.labelled_secrets import Labelled, labelled_texts
 from tests.support.prefect_workers import flush
 from tests.support.runs import Run
 from tests.support.world import World
@@ -102,6 +104,53 @@ def test_a_broken_repository_is_a_named_error_and_the_work_is_saved(
     assert world.branches() == {"main", "saved"}
 
 
-@given(st.text(max_size=300))
-def test_no_text_breaks_the_detectors(text: str) -> None:
-    assert isinstance(looks_like_secret(text), str)
+@given(st.text(max_size=300) | st.binary(max_size=300).map(lambda content: content.decode("latin-1")))
+def test_no_text_breaks_the_scan(text: str) -> None:
+    assert isinstance(looks_like_secret(text.encode()), str)
+
+
+@pytest.mark.parametrize(
+    "labelled", labelled_texts(), ids=lambda labelled: f"{labelled.kind} {hash(labelled.text) % 1000}"
+)
+def test_the_scan_agrees_with_the_labels(labelled: Labelled) -> None:
+    assert bool(looks_like_secret(labelled.text.encode())) == labelled.is_secret
+
+
+def json_web_token(claims: str) -> str:
+    parts = ('{"alg": "HS256"}', claims, "a signature that is not checked")
+    return ".".join(base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("claims", "is_secret"),
+    [
+        ('{"sub": "4711", "exp": 1893456000}', True),
+        ('{"sub": "4711", "exp": "never"}', True),
+        ('{"sub": "4711"}', True),
+        ('{"sub": 4711, not JSON', True),
+        ('{"sub": "4711", "exp": 1516239022}', False),
+        ('{"sub": "1234567890", "name": "Ada"}', False),
+        ('{"sub": "4711", "name": "John Doe", "exp": 1893456000}', False),
+        ('{"iss": "https://auth.example.com/", "exp": 1893456000}', False),
+    ],
+)
+def test_a_json_web_token_is_no_finding_if_it_has_expired_or_is_made_up(claims: str, is_secret: bool) -> None:
+    assert bool(looks_like_secret(json_web_token(claims).encode())) == is_secret
+
+
+@pytest.mark.parametrize("comment", ["pragma: allowlist secret", "gitleaks:allow", "betterleaks:allow", "nosec"])
+def test_no_comment_allows_a_secret(comment: str) -> None:
+    assert looks_like_secret(f"token = '{ANOTHER_TOKEN}'  # {comment}".encode()) == "a GitHub token"
+
+
+def test_a_git_password_that_the_repository_contains_already_stops_no_run(
+    world: World, run: Callable[..., Run]
+) -> None:
+    SECRETS.learn("a git password", "readme-word")
+    readme = Tool("Bash", {"command": "echo 'the readme-word' > README.md; cat README.md"})
+    world.script(Turn("I write it.", (readme,)), Turn("Done."))
+    exposed = run(branch_name="first")
+    assert isinstance(exposed.error, errors.CredentialExposed)
+    world.git("fetch", "--quiet", str(exposed.saved_file("change.bundle")), "refs/heads/first:refs/heads/main")
+    world.shell("cat README.md; cp README.md copy.md")
+    assert run(branch_name="second").delivered().commit

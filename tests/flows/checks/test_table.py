@@ -28,6 +28,9 @@ ENVIRONMENT = {
 }
 GITHUB_TOKEN = "ghp_" + "a1B2" * 9
 AWS_KEY = "AKIA" + "Q2" * 8
+PRIVATE_KEY = (
+    "-----BEGIN RSA PRIVATE KEY-----\n" + "aB3/dE5+" * 8 + "\n" + "fG7/hI9+" * 8 + "\n-----END RSA PRIVATE KEY-----"
+)
 CI, AGENTS, LINKS = {"allow_ci_changes": True}, {"allow_agent_files": True}, {"allow_outside_links": True}
 
 
@@ -102,9 +105,9 @@ def repository(tmp_path: Path) -> Repository:
          {"allow_submodules": True}),
         ("printf '[submodule \"x\"]\n path = x\n url = https://example.com/x\n' > .gitmodules",
          errors.UnexpectedSubmodule, ".gitmodules", {"allow_submodules": True}),
-        (f"echo 'key = {AWS_KEY}' >> 0.txt", errors.SecretInChange, "AWS Access Key", {"allow_secrets_in": ("*.txt",)}),
+        (f"echo 'key = {AWS_KEY}' >> 0.txt", errors.SecretInChange, "AWS access key", {"allow_secrets_in": ("*.txt",)}),
         (f"echo {GITHUB_TOKEN} > sub/t", errors.SecretInChange, "sub/t", {"allow_secrets_in": ("other", "sub/*")}),
-        ("echo '-----BEGIN RSA PRIVATE KEY-----' > k", errors.SecretInChange, "Private", {"allow_secrets_in": ("k",)}),
+        (f"echo '{PRIVATE_KEY}' > k", errors.SecretInChange, "private key", {"allow_secrets_in": ("k",)}),
         (f"echo sk-ant-api03-{'aB3_' * 20} > k", errors.SecretInChange, "'k'", {"allow_secrets_in": ("k",)}),
     ],
 )  # fmt: skip
@@ -133,6 +136,7 @@ def test_a_refusal_names_the_file_and_the_setting_that_allows_it(
         "mkdir -p docs/github/workflows; echo x > docs/github/workflows/ci.yml; echo x > myJenkinsfile.md",
         "printf 'a\\r\\nb\\r\\n' > crlf",
         "echo AKIAIOSFODNN7EXAMPLE > docs.md",
+        "echo \"if '-----BEGIN RSA PRIVATE KEY-----' in text:\" > check.py",
         "echo 'postgres://postgres:postgres@localhost/db' > env; echo 'password = \"hunter2hunter2\"' > p.py",
         "echo '{\"integrity\": \"sha512-'$(printf 'aB3/%.0s' {1..21})'\"}' > package-lock.json",
     ],
@@ -142,14 +146,62 @@ def test_ordinary_work_is_allowed(repository: Repository, command: str) -> None:
     repository.check()
 
 
-def test_a_secret_that_was_in_the_file_before_does_not_stop_the_work_around_it(repository: Repository) -> None:
-    repository.shell(f"echo {GITHUB_TOKEN} > old.txt")
+OLD_SECRETS = f"token = {GITHUB_TOKEN}\n{PRIVATE_KEY}\nsign in as robot with ordinary-word\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo more >> old.txt; git mv old.txt new.txt",
+        "sed -i 's/^/        /' old.txt",
+        "cp old.txt copy.txt; rm old.txt",
+        "head -1 old.txt >> 0.txt",
+        f"echo 'client(\"{GITHUB_TOKEN}\") # again: {GITHUB_TOKEN}' > client.py",
+        """python3 -c 'import json; print(json.dumps({"key": open("old.txt").read()}))' > key.json""",
+        "awk '{print \"> \" $0}' old.txt > quoted.md",
+        "sed -i 's/$/\\r/' old.txt",
+        "mv old.txt ordinary-word.txt; ln -s ordinary-word.txt link",
+        "echo 'the ordinary-word again, and ordinary-word' > notes.md",
+        "mkdir sub/new; echo x > sub/new/ordinary-word",
+    ],
+)
+def test_what_stood_in_the_base_is_no_finding_wherever_it_stands_now(repository: Repository, command: str) -> None:
+    SECRETS.learn("a git password that is an ordinary word", "ordinary-word")
+    (repository.root / "old.txt").write_text(OLD_SECRETS)
     repository.base = repository.commit()
-    repository.shell("echo more >> old.txt; git mv old.txt new.txt")
-    repository.check()
-    repository.shell(f"echo x {GITHUB_TOKEN} >> new.txt")
-    with pytest.raises(errors.SecretInChange):
+    repository.shell(command)
+    repository.check(f"Move {GITHUB_TOKEN} and ordinary-word")
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        (f"echo {GITHUB_TOKEN[:-1]}Z >> old.txt", errors.SecretInChange),
+        (f"echo '{PRIVATE_KEY.replace('fG7', 'fG8')}' >> old.txt", errors.SecretInChange),
+        (f"cp old.txt copy.txt; echo {AWS_KEY} >> copy.txt", errors.SecretInChange),
+        ("echo another-word >> old.txt", errors.CredentialExposed),
+        ("echo more > another-word", errors.CredentialExposed),
+        ("echo another-word | base64 >> old.txt", errors.CredentialExposed),
+    ],
+)
+def test_a_new_secret_beside_an_old_one_is_a_finding(
+    repository: Repository, command: str, error: type[errors.RunError]
+) -> None:
+    SECRETS.learn("a git password that is an ordinary word", "ordinary-word")
+    SECRETS.learn("another git password", "another-word")
+    (repository.root / "old.txt").write_text(OLD_SECRETS)
+    repository.base = repository.commit()
+    repository.shell(command)
+    with pytest.raises(error):
         repository.check()
+
+
+def test_an_old_secret_in_the_name_of_a_file_is_no_finding(repository: Repository) -> None:
+    SECRETS.learn("a git password that is an ordinary word", "ordinary-word")
+    repository.shell("mkdir ordinary-word; echo x > ordinary-word/x")
+    repository.base = repository.commit()
+    repository.shell("echo y > ordinary-word/y; mv ordinary-word/x ordinary-word/z")
+    repository.check()
 
 
 @pytest.mark.parametrize(
@@ -157,6 +209,8 @@ def test_a_secret_that_was_in_the_file_before_does_not_stop_the_work_around_it(r
     [
         "echo {0} > f",
         "printf 'x-access-token:%s' {0} | base64 -w0 > f",
+        "printf '%060d%s' 0 {0} | base64 > f",
+        "printf '%020d%s' 0 {0} | od -An -v -tx1 | tr -d ' \\n' | fold -w 60 > f",
         "printf 'a\\0b%s' {0} > f",
         "ln -s {0} f",
         "mkdir -p {0}; echo > {0}/f",

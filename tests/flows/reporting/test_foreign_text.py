@@ -21,12 +21,17 @@ TEXTS = {
     "a NUL": ("done \x00", "\x00 first", "in\x00side"),
     "direction": ("done \u202egnp.exe", "\u2066isolated\u2069", "marks \u200f\u061c"),
     "escape sequences": ("done \x1b[2J", "\x1b]0;a title\x07 first", "\x1bc\x9b31m"),
+    "hidden": ("done \U000e0072\U000e006d", "\ufff9first\ufffb", "marks \u206a\u180e"),
+    "noncharacters": ("done \uffff", "\ufdd0first", "two \U0001fffe of\U0010ffff them"),
     "line breaks": ("done \r| ERROR | forged", "\u2028first", "next \x85 line\x0b\x0c"),
 }
 ODD_NAME = "\\377\\342\\200\\256\\033[2J\\n"
 """A file name for printf: a byte that is not UTF-8, a bidirectional override, an escape sequence and a line break."""
 
-UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff"
+    r"\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff\U0001fffe\U0010ffff\U000e0000-\U000e007f]"
+)
 
 
 def server_logs(run: Run, count: int) -> list[str]:
@@ -107,3 +112,56 @@ def test_no_text_of_the_models_api_keeps_the_failure_from_the_server(
     server_run = stored_flow_run(failed)
     assert refusal.search(server_run["state"]["message"])
     check_texts([event, lines, failed.artifact(), server_run])
+
+
+@pytest.mark.parametrize("text", ["half \ud83d", "nul \x00", "tag \U000e0041", "no character \uffff", "turn \u202e"])
+def test_an_error_without_a_name_costs_neither_the_state_nor_the_report_nor_the_event(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    def fail() -> None:
+        raise LookupError(f"of a library: {text} ghp_{'e5F6' * 9}")
+
+    monkeypatch.setattr("flows.run.lifecycle.preload", fail)
+    failed = run(branch_name="new")
+    assert isinstance(failed.error, errors.Unexpected)
+    [event] = end_events(failed)
+    assert event["payload"]["error"] == "Unexpected"
+    assert event["payload"]["message"].startswith("LookupError: of a library: ")
+    server_run = stored_flow_run(failed)
+    assert "LookupError: of a library: " in server_run["state"]["message"]
+    report = failed.artifact()
+    assert "ghp_" not in f"{event} {server_run} {report}"
+    check_texts([event, server_run, report])
+
+
+@pytest.mark.parametrize("text", ["a\U000e0041b", "a\ufffeb", "a\u180eb", "a\u206ab", "a\ufff9b"])
+def test_no_branch_name_costs_the_tags_the_artifacts_or_the_event(run: Callable[..., Run], text: str) -> None:
+    finished = run(branch_name=text)
+    [event] = end_events(finished)
+    server_run = stored_flow_run(finished)
+    assert {tag.partition(":")[0] for tag in server_run["tags"]} >= {"outcome"}
+    check_texts([event, server_run["tags"], server_run["name"], server_run["state"]["message"], finished.artifact()])
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{", b'{"spent_usd": null}', b'{"spent_usd": "\xff"}', b'{"replies": 1e400}']
+)
+def test_no_saved_usage_costs_the_event(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr("flows.reporting.events.RunStore.read", lambda _store, _name: content)
+    [event] = end_events(run(branch_name="not a branch"))
+    assert event["payload"]["error"] == "InvalidBranchName"
+    assert event["payload"]["cost_usd"] == 0
+
+
+def test_an_event_that_would_be_too_large_is_shortened(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise errors.GitFailed("x" * 3_000_000)
+
+    monkeypatch.setattr("flows.run.lifecycle.preload", fail)
+    [event] = end_events(run(branch_name="new"))
+    assert event["payload"]["error"] == "GitFailed"
+    assert len(event["payload"]["message"]) == 20_000

@@ -76,12 +76,49 @@ def test_no_traceback_holds_a_secret(logger: logging.Logger, caplog: pytest.LogC
     assert SECRET not in caplog.text
 
 
-def test_a_format_that_does_not_fit_its_arguments_is_left_to_logging(
-    logger: logging.Logger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+class Unprintable:
+    """An object whose text cannot be made."""
+
+    def __str__(self) -> str:
+        raise RuntimeError(SECRET)
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "text"),
+    [
+        ("%d of them", ("not a number",), "%d of them (the arguments of this message cannot be shown: TypeError)"),
+        (f"{SECRET} %s %s", ("one",), "*** %s %s (the arguments"),
+        ("in %(name)s", ({"other": SECRET},), "in %(name)s (the arguments"),
+        ("100 %", ("one",), "100 % (the arguments"),
+        (
+            "an object: %s",
+            (Unprintable(),),
+            "an object: %s (the arguments of this message cannot be shown: RuntimeError)",
+        ),
+        (Unprintable(), (), "Unprintable (the arguments"),
+        ("half \ud83d and a NUL \x00: %s", ("\udcff",), "half ? and a NUL : ?"),
+    ],
+)
+def test_no_record_fails_or_is_lost(
+    logger: logging.Logger,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    message: object,
+    arguments: tuple[object, ...],
+    text: str,
 ) -> None:
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-    logger.info("%d", "not a number")
+    logger.info(message, *arguments)
+    [logged] = caplog.messages
+    assert logged.startswith(text)
+    assert SECRET not in logged
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_no_stack_holds_a_secret(logger: logging.Logger) -> None:
+    record = logger.makeRecord("x", logging.INFO, __file__, 1, "here", (), None, sinfo=f"Stack:\n  {SECRET} \ud83d")
+    assert logging.Formatter().format(record) == "here\nStack:\n  *** ?"
 
 
 def test_records_without_a_secret_are_unchanged(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
