@@ -6,6 +6,8 @@ the agent works. A setting that names a program to run, an address or an environ
 
 import json
 import os
+import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from flows.errors import InvalidSettings
@@ -37,6 +39,7 @@ ALLOWED_KEYS: Final = frozenset(
     }
 )
 _PERMISSION_LISTS: Final = ("allow", "deny", "ask", "additionalDirectories")
+_WRITE_PATH: Final = re.compile(r"(?:Write|MultiEdit|NotebookEdit)\((.*[^*].*)\)", re.DOTALL)
 _PERMISSION_MODES: Final = ("default", "acceptEdits", "plan", "bypassPermissions", "dontAsk")
 
 
@@ -60,12 +63,23 @@ def _check_permissions(permissions: object) -> None:
         if key in _PERMISSION_LISTS:
             if not isinstance(value, list) or not all(isinstance(rule, str) and rule for rule in value):
                 raise InvalidSettings(f'claude_settings: "permissions.{key}" is not a list of rules such as "Bash(*)"')
+            if key == "deny":
+                _check_denials(value)
         elif key == "defaultMode":
             if value not in _PERMISSION_MODES:
                 modes = ", ".join(_PERMISSION_MODES)
                 raise InvalidSettings(f'claude_settings: "permissions.defaultMode" is not one of {modes}')
         else:
             raise InvalidSettings(f'claude_settings: "permissions.{key}" is not a setting that a run may use')
+
+
+def _check_denials(rules: Sequence[str]) -> None:
+    """Refuse rules that deny nothing: Claude Code looks for the paths of all its editing tools in rules for Edit."""
+    for rule in rules:
+        if path := _WRITE_PATH.fullmatch(rule):
+            raise InvalidSettings(
+                f'claude_settings: "{rule}" in "permissions.deny" denies nothing in Claude Code: write "Edit({path[1]})"'
+            )
 
 
 def parse_settings(text: str) -> dict[str, Any]:

@@ -114,6 +114,9 @@ def test_the_operators_variable_does_not_turn_off_the_check_of_permissions(monke
         ({"defaultMode": ["plan"]}, "defaultMode"),
         ({"disableBypassPermissionsMode": "disable"}, "disableBypassPermissionsMode"),
         ({"Allow": []}, "permissions.Allow"),
+        ({"deny": ["Write(secret/**)"]}, r"denies nothing in Claude Code: write \"Edit\(secret/\*\*\)\""),
+        ({"deny": ["Bash(rm:*)", "Write(./.env)"]}, r"Edit\(\./\.env\)"),
+        ({"deny": ["MultiEdit(src/a.py)"]}, r"Edit\(src/a\.py\)"),
     ],
 )
 def test_wrong_permissions_are_refused_by_name(permissions: object, message: str) -> None:
