@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 
 _ISOLATED: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "HOME": "/nonexistent"}
 _IDENTITY: Final = ("-c", "user.name=Seed", "-c", "user.email=seed@example.com")
@@ -51,7 +51,7 @@ class GitRemote(LoopbackServer):
         self.root, self.token = root, token
         self.faults: deque[GitFault] = deque()
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Check the token, then pass the request to `git http-backend`."""
         if not self._is_authorized(request):
             exchange.reply(401, b"", {"www-authenticate": 'Basic realm="git"'})
@@ -62,11 +62,11 @@ class GitRemote(LoopbackServer):
             status, headers, body = self._backend(request)
             exchange.reply(status, body, headers)
 
-    def _is_authorized(self, request: Asked) -> bool:
+    def _is_authorized(self, request: ReceivedRequest) -> bool:
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "basic" and base64.b64decode(value).decode().partition(":")[2] == self.token
 
-    def _backend(self, request: Asked) -> tuple[int, dict[str, str], bytes]:
+    def _backend(self, request: ReceivedRequest) -> tuple[int, dict[str, str], bytes]:
         path, _, query = request.path.partition("?")
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """One request, as the server received it."""
 
     method: str
@@ -32,8 +32,8 @@ class Exchange(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Record the request, and pass it to the server's `answer`."""
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Asked(self.command, self.path, headers, self._body())
-        self.server.asked.append(request)
+        request = ReceivedRequest(self.command, self.path, headers, self._body())
+        self.server.requests.append(request)
         with suppress(ConnectionError):
             self.server.answer(request, self)
 
@@ -74,10 +74,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, answer: Callable[[Asked, Exchange], None]) -> None:
+    def __init__(self, answer: Callable[[ReceivedRequest, Exchange], None]) -> None:
         super().__init__(("127.0.0.1", 0), Exchange)
         self.answer = answer
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (the base class's types)
         """Print no traceback: clients may close their connections."""
@@ -96,11 +96,11 @@ class LoopbackServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
-    def asked(self) -> list[Asked]:
+    def requests(self) -> list[ReceivedRequest]:
         """The requests that the server has received so far."""
-        return self._server.asked
+        return self._server.requests
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Answer one request; subclasses implement it."""
         raise NotImplementedError
 

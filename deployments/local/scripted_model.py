@@ -23,7 +23,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from flows.parameters.provider import DEFAULT_MODEL_IDS, default_model_id
 
 _INTERRUPTED: Final = re.compile(r"\[Tool call interrupted|Exit code 137")
@@ -112,7 +112,7 @@ class ScriptedModel(LoopbackServer):
         self._api_key = api_key
         self._aws = Credentials(aws_access_key_id, aws_secret_access_key)
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Answer a request for a message; refuse any other with status 404."""
         path = request.path.partition("?")[0]
         bedrock = _BEDROCK.fullmatch(path)
@@ -141,7 +141,7 @@ class ScriptedModel(LoopbackServer):
         else:
             _stream(exchange, message, is_bedrock=bool(bedrock), fault=fault, ping_seconds=turn.ping_seconds)
 
-    def _refusal(self, request: Asked, model: str, *, is_bedrock: bool) -> tuple[int, str] | None:
+    def _refusal(self, request: ReceivedRequest, model: str, *, is_bedrock: bool) -> tuple[int, str] | None:
         """Return the status and message with which the real API would refuse the request; None if it is valid."""
         if is_bedrock and not self._is_signed(request):
             return 403, "The security token included in the request is invalid."
@@ -151,7 +151,7 @@ class ScriptedModel(LoopbackServer):
             return (400, "The provided model identifier is invalid.") if is_bedrock else (404, f"model: {model}")
         return None
 
-    def _is_signed(self, request: Asked) -> bool:
+    def _is_signed(self, request: ReceivedRequest) -> bool:
         """Whether the request has the signature that is recomputed from its contents."""
         authorization = request.headers.get("authorization", "")
         fields = re.fullmatch(

@@ -37,12 +37,12 @@ class Server:
     """The process that serves the deployment, and the last lines of its output."""
 
     process: "subprocess.Popen[bytes]"
-    said: deque[str]
+    last_lines: deque[str]
 
     def check(self) -> None:
         """Raise `DemoFailed` if the process has exited."""
         if self.process.poll() is not None:
-            raise DemoFailed("the process that serves the deployment has exited:\n" + "\n".join(self.said))
+            raise DemoFailed("the process that serves the deployment has exited:\n" + "\n".join(self.last_lines))
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def listen(server: Server, rows: Progress) -> None:
     """Show each log line of the runs when it arrives."""
     for line in server.process.stdout or ():
         text = line.decode("utf-8", "replace").rstrip()
-        server.said.append(text)
+        server.last_lines.append(text)
         if match := _LOG_LINE.search(text):
             level, kind, name, message = match.groups()
             if message == _COMPLETED:
@@ -89,7 +89,7 @@ def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
             if api.get("/deployments/name/implement/local").is_success:
                 return
             time.sleep(0.2)
-    raise DemoFailed("the deployment did not appear on the Prefect server:\n" + "\n".join(server.said))
+    raise DemoFailed("the deployment did not appear on the Prefect server:\n" + "\n".join(server.last_lines))
 
 
 def prefect_api(environment: dict[str, str]) -> httpx.Client:

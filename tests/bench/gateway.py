@@ -10,7 +10,7 @@ import boto3
 import httpx
 from pydantic import SecretStr
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from deployments.local.scripted_model import _frame
 from flows.model.gateway import gateway
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
@@ -44,7 +44,7 @@ class Model(LoopbackServer):
         events = {"sse": f"event: content_block_delta\ndata: {text}\n\n".encode(), "aws": _frame(text)}
         self.replies = {form: (event, event * (REPLY_BYTES // len(event))) for form, event in events.items()}
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Send the reply."""
         form = "aws" if request.path.startswith("/model/") else "sse"
         reply = self.replies[form]["long" in request.path]

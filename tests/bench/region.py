@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from deployments.local.git_remote import GitRemote
-from deployments.local.loopback import Asked, Exchange
+from deployments.local.loopback import Exchange, ReceivedRequest
 from deployments.local.scripted_model import Script, Tool, Turn
 from deployments.local.stack import GIT_TOKEN, LocalStack, local_stack
 from tests.bench.far_s3 import FarS3, far_s3
@@ -28,7 +28,7 @@ JOB: Final = Script(
 class FarGit(GitRemote):
     """The git server, with a delay of 20 ms for each request."""
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Wait, then answer."""
         time.sleep(GIT_DELAY_SECONDS)
         super().answer(request, exchange)

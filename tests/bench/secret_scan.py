@@ -67,9 +67,11 @@ def main(name: str) -> None:
         texts = [labelled for labelled in labelled_texts() if labelled.is_set_aside == is_set_aside]
         flagged = [labelled for labelled in texts if scan(labelled.text)]
         secrets = sum(labelled.is_secret for labelled in texts)
-        found = sum(labelled.is_secret for labelled in flagged)
+        true_positives = sum(labelled.is_secret for labelled in flagged)
         half = "set aside" if is_set_aside else "for the choice"
-        print(f"{half}: {found} of {secrets} secrets, {len(flagged) - found} of {len(texts) - secrets} others")
+        print(
+            f"{half}: {true_positives} of {secrets} secrets, {len(flagged) - true_positives} of {len(texts) - secrets} others"
+        )
 
 
 if __name__ == "__main__":

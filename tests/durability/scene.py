@@ -89,7 +89,7 @@ class Scene:
     @property
     def requested_turns(self) -> int:
         """How many replies the model has been asked for."""
-        return len([request for request in self.world.stack.model.asked if "invoke" in request.path])
+        return len([request for request in self.world.stack.model.requests if "invoke" in request.path])
 
     def commits(self) -> list[str]:
         """Return the ids of this run's commits on the git server, on any branch."""
@@ -143,7 +143,7 @@ def _owner(path: Path) -> int:
 @contextmanager
 def scene(world: World, store: Path, **parameters: Any) -> Iterator[Scene]:  # noqa: ANN401 (the flow's parameters)
     """Set up a run without executing it."""
-    world.stack.model.asked.clear()
+    world.stack.model.requests.clear()
     world.stack.model.script = Script(steps())
     stack = world.stack
     with FaultProxy(stack.git.url) as git, FaultProxy(stack.aws_url) as s3, FaultProxy(stack.model.url) as model:

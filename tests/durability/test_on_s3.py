@@ -58,10 +58,10 @@ def test_a_run_that_was_being_cancelled_when_it_was_lost_makes_no_more_requests(
     with get_client(sync_client=True) as client:
         for state in (State(type=StateType.CANCELLING), Crashed(), Pending()):
             client.set_flow_run_state(uuid.UUID(run.id), state, force=True)
-    requests_before = len(world.stack.model.asked)
+    requests_before = len(world.stack.model.requests)
     with machine(run, tmp_path) as second:
         second.wait_for_exit()
         log = second.log()
     assert run.state == "Cancelled", log
-    assert len(world.stack.model.asked) == requests_before
+    assert len(world.stack.model.requests) == requests_before
     assert "new" not in world.branches()

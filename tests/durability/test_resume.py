@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prefect.filesystems import LocalFileSystem
 
-from deployments.local.loopback import Asked
+from deployments.local.loopback import ReceivedRequest
 from deployments.local.scripted_model import Script
 from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
@@ -45,13 +45,13 @@ def test_a_session_that_cannot_be_resumed_is_replaced_and_the_new_one_is_told_so
 ) -> None:
     lose_in_turn(the_run, 7)
     replace_session(the_run, session)
-    the_run.world.stack.model.asked.clear()
+    the_run.world.stack.model.requests.clear()
     with the_run.machine() as second:
         assert second.wait_for_exit() == 0, second.log()
         log = second.log()
     assert the_run.run.state == "Completed", log
     assert the_run.is_delivered(), log
-    first_request = the_run.world.stack.model.asked[0].body.decode()
+    first_request = the_run.world.stack.model.requests[0].body.decode()
     assert "Take the steps" in first_request, "the prompt does not hold the instructions"
     assert "the conversation about it is lost" in first_request, "the prompt does not say that work was lost"
 
@@ -93,7 +93,7 @@ def test_costs_count_over_all_attempts(world: World, tmp_path: Path) -> None:
         assert before.spending["spent_usd"] < after.spending["spent_usd"] <= cost * 0.75 + cost / TURNS
 
 
-def tokens(requests: list[Asked]) -> int:
+def tokens(requests: list[ReceivedRequest]) -> int:
     """Estimate the tokens of requests and replies: four bytes per input token, and 150 tokens per reply."""
     return sum(len(request.body) // BYTES_PER_TOKEN + 150 for request in requests if "invoke" in request.path)
 
@@ -111,13 +111,13 @@ def test_resuming_after_a_loss_at_80_percent_costs_little_compared_with_starting
             with the_run.machine() as first:
                 first.wait_for(lambda _, the_run=the_run: the_run.requested_turns == 10)  # type: ignore[misc]
                 first.lose()
-            requests_before_loss = len(the_run.world.stack.model.asked)
+            requests_before_loss = len(the_run.world.stack.model.requests)
             the_run.world.stack.model.script = Script(steps())
             the_run.store = tmp_path / way / store
             with the_run.machine() as second:
                 assert second.wait_for_exit() == 0, second.log()
             assert the_run.is_delivered()
-            requests = the_run.world.stack.model.asked
+            requests = the_run.world.stack.model.requests
             costs[way] = (the_run.requested_turns - TURNS, tokens(requests), tokens(requests[requests_before_loss:]))
     tokens_of_whole_run = costs["starts over"][2]  # what a run without a loss takes
     for way, (turns, count, _) in costs.items():

@@ -107,11 +107,11 @@ def wait_for_state(run: FlowRun, state: str) -> None:
 def test_a_run_is_cancelled_and_its_saved_work_delivered_on_the_command_line(
     world: World, environment: dict[str, str]
 ) -> None:
-    world.stack.model.asked.clear()
+    world.stack.model.requests.clear()
     world.stack.model.script = Script(steps(slow=7))
     run = start_run(environment, world)
     deadline = time.monotonic() + 240
-    while len(world.stack.model.asked) < 7:
+    while len(world.stack.model.requests) < 7:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     wait_for_agents(CANCELLED_SECONDS, expected=True, environment=environment)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import httpx
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 
 _LONGEST_POLL_SECONDS: Final = 30
 _CONNECTION_HEADERS: Final = {"connection", "content-length", "transfer-encoding", "content-encoding", "host"}
@@ -29,7 +29,7 @@ class RecordedAws(LoopbackServer):
         self._aws = httpx.Client(base_url=aws_url, timeout=_LONGEST_POLL_SECONDS, trust_env=False)
         self.calls: list[Call] = []
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Send the same request to AWS; record it if it is a call of ECS."""
         headers = {name: value for name, value in request.headers.items() if name not in _CONNECTION_HEADERS}
         response = self._aws.request(request.method, request.path, headers=headers, content=request.body)

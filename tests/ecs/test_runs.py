@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 
 def wait_for_agent(world: World, container: Container) -> None:
     """Wait until the agent has the model's reply and works on it."""
-    wait_for(lambda: world.stack.model.asked, 90, container.logs)
+    wait_for(lambda: world.stack.model.requests, 90, container.logs)
     time.sleep(1)
 
 
@@ -58,7 +58,7 @@ def test_a_run_cancelled_before_it_starts_ends_its_task_at_the_start(team: Team,
         status, output = container.wait_for_exit()
     assert status == 0, output
     assert state(run_id) == "Cancelled"
-    assert not world.stack.model.asked
+    assert not world.stack.model.requests
 
 
 def test_the_worker_stops_the_task_of_a_cancelled_run_that_does_not_end_itself(team: Team, world: World) -> None:

@@ -15,7 +15,7 @@ from tests.support.world import World
 def test_a_run_does_not_push_to_the_default_branch_unless_it_is_allowed(world: World, run: Callable[..., Run]) -> None:
     refused_run = run(branch_name="main")
     assert isinstance(refused_run.error, errors.ProtectedBranch)
-    assert not world.stack.model.asked
+    assert not world.stack.model.requests
     assert run(branch_name="main", allow_default_branch=True).delivered().branch == "main"
 
 
@@ -25,7 +25,7 @@ def test_a_branch_with_the_name_of_a_folder_of_branches_is_refused_before_the_ag
     world.git("branch", "a/b", "main")
     assert isinstance(run(branch_name="a").error, errors.BranchConflict)
     assert isinstance(run(branch_name="main/x").error, errors.BranchConflict)
-    assert not world.stack.model.asked
+    assert not world.stack.model.requests
 
 
 def test_a_missing_base_branch_raises_a_named_error(run: Callable[..., Run]) -> None:
@@ -51,7 +51,7 @@ def test_a_wrong_token_is_not_retried(world: World, run: Callable[..., Run]) -> 
     refused_run = run(git_credentials_secret_id=name)
     assert isinstance(refused_run.error, errors.GitAuthFailed)
     assert refused_run.run_count("clone") == 1
-    assert not world.stack.model.asked
+    assert not world.stack.model.requests
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
@@ -68,7 +68,7 @@ def test_a_wrong_api_key_fails_after_one_request(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "wrong")
     refused_run = run(provider="anthropic")
     assert isinstance(refused_run.error, errors.ModelAccessDenied)
-    assert len(world.stack.model.asked) == 1
+    assert len(world.stack.model.requests) == 1
 
 
 def test_without_an_api_key_no_step_is_started(
@@ -125,14 +125,14 @@ def test_an_unusable_secret_raises_a_named_error(
     refused_run = run(git_credentials_secret_id=name)
     assert isinstance(refused_run.error, error)
     assert refused_run.run_count("secret") == 1
-    assert not world.stack.git.asked
+    assert not world.stack.git.requests
 
 
 def test_missing_instructions_stop_the_run_before_the_agent(world: World, run: Callable[..., Run]) -> None:
     refused_run = run(instructions_s3_uri=f"s3://{BUCKET}/none-such.md")
     assert isinstance(refused_run.error, errors.InstructionsNotFound)
     assert refused_run.run_count("instructions") == 1
-    assert not world.stack.model.asked
+    assert not world.stack.model.requests
 
 
 def test_if_the_default_branch_is_unknown_a_run_only_pushes_a_new_branch_that_starts_from_base_branch(
@@ -142,7 +142,7 @@ def test_if_the_default_branch_is_unknown_a_run_only_pushes_a_new_branch_that_st
     first = world.git("rev-parse", "main")
     assert isinstance(run(branch_name="main").error, errors.ProtectedBranch)
     assert isinstance(run(branch_name="new").error, errors.BaseRefNotFound)
-    assert not world.stack.model.asked
+    assert not world.stack.model.requests
     delivery = run(branch_name="new", base_branch="main").delivered()
     assert world.git("rev-parse", "new") == delivery.commit
     assert world.git("rev-parse", "main") == first
@@ -171,7 +171,7 @@ def test_a_token_for_other_repositories_is_never_sent(
     refused_run = run(git_credentials_secret_id=world.name)
     assert isinstance(refused_run.error, error)
     assert refused_run.run_count("secret") == 1
-    assert not world.stack.git.asked
-    assert not world.stack.model.asked
+    assert not world.stack.git.requests
+    assert not world.stack.model.requests
     if error is errors.RepositoryNotAllowed:
         assert world.repo_url in str(refused_run.error)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from deployments.local.git_remote import GitFault
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN
 from flows import errors
@@ -36,7 +36,7 @@ def test_a_token_that_may_not_push_stops_the_run_before_the_agent(
     assert isinstance(refused_run.error, error)
     assert "no agent was started" in str(refused_run.error)
     assert refused_run.run_count("clone") == 1
-    assert not world.stack.model.asked
+    assert not world.stack.model.requests
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
@@ -61,7 +61,7 @@ def renew(world: World) -> Iterator[Callable[[str], str]]:
         )
 
         def renew() -> None:
-            while not world.stack.model.asked:
+            while not world.stack.model.requests:
                 time.sleep(0.05)
             world.stack.git.token = "a-new-token-of-this-test"
             world.stack.put_secret(secret, name)
@@ -120,8 +120,8 @@ def test_a_branch_that_lost_commits_while_the_agent_worked_is_reported(
     world.shell("echo more > more.txt")
     answer = world.stack.model.answer
 
-    def change_the_remote(request: Asked, exchange: Exchange) -> None:
-        if len(world.stack.model.asked) == 1:
+    def change_the_remote(request: ReceivedRequest, exchange: Exchange) -> None:
+        if len(world.stack.model.requests) == 1:
             world.git(*arguments)
         answer(request, exchange)
 
@@ -142,7 +142,7 @@ class Api(LoopbackServer):
         super().__init__()
         self.expiry, self.status = expiry, status
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         headers = {"github-authentication-token-expiration": self.expiry}
         exchange.reply(self.status, json.dumps({"expires_at": self.expiry or None}).encode(), headers)
@@ -163,14 +163,14 @@ class Api(LoopbackServer):
 def test_the_forge_tells_when_the_token_expires(forge: Forge, text: str, moment: datetime | None) -> None:
     with Api(text) as api:
         assert token_expiry.read_expiry(forge, api.url, SecretStr("the-token")) == moment
-    assert api.asked[0].headers["authorization"] == "Bearer the-token"
+    assert api.requests[0].headers["authorization"] == "Bearer the-token"
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 500])
 def test_a_forge_that_does_not_tell_is_no_error(status: int) -> None:
     with Api("2026-12-01", status) as api:
         assert token_expiry.read_expiry(GitLab(), api.url, SecretStr("the-token")) is None
-        assert len(api.asked) == 1
+        assert len(api.requests) == 1
     assert token_expiry.read_expiry(GitLab(), "http://127.0.0.1:9/", SecretStr("the-token")) is None
 
 

@@ -27,7 +27,7 @@ def test_the_run_stops_before_the_request_that_exceeds_the_budget_and_saves_its_
     assert isinstance(stopped_run.error, BudgetExceeded)
     assert "raise limits.max_budget_usd" in str(stopped_run.error)
     assert stopped_run.run_count("claude") == 1
-    paths = [request.path.partition("?")[0] for request in world.stack.model.asked]
+    paths = [request.path.partition("?")[0] for request in world.stack.model.requests]
     assert len([path for path in paths if "count" not in path]) == 2
     world.git("fetch", "--quiet", str(stopped_run.saved_file("change.bundle")), "refs/heads/*:refs/heads/saved/*")
     [branch] = [name for name in world.branches() if name.startswith("saved/")]

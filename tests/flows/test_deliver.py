@@ -39,12 +39,12 @@ def stopped_run(world: World, run: Callable[..., Run]) -> Run:
 
 
 def test_a_saved_change_is_pushed_when_it_is_allowed(world: World, stopped_run: Run) -> None:
-    requests = len(world.stack.model.asked)
+    requests = len(world.stack.model.requests)
     commit = deliver_change(stopped_run, policy={"allow_ci_changes": True})
     assert world.git("rev-parse", "the-branch") == commit
     assert world.content("the-branch", ".circleci/config.yml") == "x"
     assert stopped_run.id in world.git("log", "-1", "--format=%B", "the-branch")
-    assert len(world.stack.model.asked) == requests
+    assert len(world.stack.model.requests) == requests
     # A second delivery does no harm.
     assert deliver_change(stopped_run, policy={"allow_ci_changes": True}) == commit
 
@@ -87,7 +87,7 @@ def test_a_change_is_delivered_with_a_new_token_if_the_old_one_expired_while_the
     world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 1 > one"}),), seconds=1.5), Turn("Done."))
 
     def expire() -> None:
-        while not world.stack.model.asked:
+        while not world.stack.model.requests:
             time.sleep(0.01)
         monkeypatch.setattr(world.stack.git, "token", "the-renewed-token")
 
@@ -98,11 +98,11 @@ def test_a_change_is_delivered_with_a_new_token_if_the_old_one_expired_while_the
     assert isinstance(refused_run.error, errors.GitAuthFailed)
     assert f"deliver pushes it later (flow_run_id={refused_run.id})" in str(refused_run.error)
     assert isinstance(deliver_change(refused_run), errors.GitAuthFailed)
-    requests = len(world.stack.model.asked)
+    requests = len(world.stack.model.requests)
     world.stack.put_secret(json.dumps({"token": "the-renewed-token", "email": "a@example.com"}), world.name)
     commit = deliver_change(refused_run, git_credentials_secret_id=world.name)
     assert world.git("rev-parse", "the-branch") == commit
-    assert len(world.stack.model.asked) == requests
+    assert len(world.stack.model.requests) == requests
 
 
 def test_a_delivery_obeys_the_policy_and_the_protection_of_the_default_branch(world: World, stopped_run: Run) -> None:
@@ -125,7 +125,7 @@ def test_a_default_branch_that_changed_while_the_agent_worked_is_not_pushed_to(
     world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 1 > one"}),), seconds=1.5), Turn("Done."))
 
     def move_head() -> None:
-        while not world.stack.model.asked:
+        while not world.stack.model.requests:
             time.sleep(0.01)
         world.git("symbolic-ref", "HEAD", head)
 
@@ -146,11 +146,11 @@ def test_a_default_branch_that_changed_while_the_agent_worked_is_not_pushed_to(
 def test_a_change_is_not_delivered_with_a_token_for_other_repositories(world: World, stopped_run: Run) -> None:
     secret = {"token": GIT_TOKEN, "email": "a@example.com", "repositories": ["https://github.com/your-org/*"]}
     world.stack.put_secret(json.dumps(secret), world.name)
-    world.stack.git.asked.clear()
+    world.stack.git.requests.clear()
     error = deliver_change(stopped_run, policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name)
     assert isinstance(error, errors.RepositoryNotAllowed)
     assert world.repo_url in str(error)
-    assert world.stack.git.asked == []
+    assert world.stack.git.requests == []
 
 
 def test_the_report_of_a_delivery_warns_of_a_token_that_is_not_bound(world: World, stopped_run: Run) -> None:
@@ -185,7 +185,7 @@ def test_after_a_conflict_the_advised_delivery_works(world: World, run: Callable
     world.script(Turn("I write.", (write,), seconds=2), Turn("Done."))
 
     def push_when_the_agent_works() -> None:
-        while not world.stack.model.asked:
+        while not world.stack.model.requests:
             time.sleep(0.05)
         push()
 

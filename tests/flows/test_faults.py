@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from deployments.local.git_remote import GitFault
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
 from flows.agent.command import environment
@@ -25,7 +25,7 @@ class BusyS3(LoopbackServer):
         super().__init__()
         self.s3_url, self.busy = s3_url, busy
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         if self.busy > 0:
             self.busy -= 1
             exchange.reply(503, b"<Error><Code>SlowDown</Code><Message>busy</Message></Error>")
@@ -61,7 +61,7 @@ def test_a_push_is_retried_without_running_the_agent_again(world: World, run: Ca
     delivery = flow_run.delivered()
     assert flow_run.run_count("push") == 2
     assert flow_run.run_count("claude") == 1
-    assert len(world.stack.model.asked) == 2
+    assert len(world.stack.model.requests) == 2
     assert world.git("rev-parse", delivery.branch) == delivery.commit
 
 
@@ -70,7 +70,7 @@ def test_a_run_waits_for_an_overloaded_model(world: World, run: Callable[..., Ru
     flow_run = run()
     flow_run.delivered()
     assert flow_run.run_count("claude") == 1
-    assert len(world.stack.model.asked) == 3
+    assert len(world.stack.model.requests) == 3
 
 
 def test_a_model_that_stays_overloaded_fails_the_run_and_the_work_is_saved(
@@ -86,7 +86,7 @@ def test_a_model_that_stays_overloaded_fails_the_run_and_the_work_is_saved(
     script = world.script(*steps, Turn("Done."))
 
     def overload() -> None:
-        while len(world.stack.model.asked) < 3:
+        while len(world.stack.model.requests) < 3:
             time.sleep(0.01)
         script.faults.extend([ModelFault(529)] * 1000)
 
@@ -108,7 +108,7 @@ def test_an_agent_that_is_killed_is_resumed_in_its_session(world: World, run: Ca
     world.script(turn, Turn("Second.", seconds=1.5))
 
     def kill_in_the_second_turn() -> None:
-        while len(world.stack.model.asked) < 2:
+        while len(world.stack.model.requests) < 2:
             time.sleep(0.01)
         time.sleep(0.7)  # Claude Code records a turn a moment after its end
         [agent] = [p for p in psutil.Process().children() if p.name() == "claude"]
@@ -121,8 +121,8 @@ def test_an_agent_that_is_killed_is_resumed_in_its_session(world: World, run: Ca
     delivery = flow_run.delivered()
     assert flow_run.run_count("claude") == 2
     # There is one more request if Claude Code was killed before it recorded that its command had finished.
-    assert len(world.stack.model.asked) in {3, 4}
-    assert b"First." in world.stack.model.asked[2].body
+    assert len(world.stack.model.requests) in {3, 4}
+    assert b"First." in world.stack.model.requests[2].body
     assert world.content(delivery.branch, "count.txt") == "once"
 
 
@@ -147,7 +147,7 @@ def test_a_branch_that_moved_is_never_overwritten(world: World, run: Callable[..
     world.script(Turn("Slowly.", (Tool("Bash", {"command": "echo 2 > two"}),), seconds=1.5), Turn("Done."))
 
     def move() -> None:
-        while not world.stack.model.asked:
+        while not world.stack.model.requests:
             time.sleep(0.01)
         identity = ["-c", "user.name=o", "-c", "user.email=o@o"]
         world.git(

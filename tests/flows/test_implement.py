@@ -37,7 +37,7 @@ def test_one_instruction_file_becomes_a_new_branch(
     assert world.git("rev-parse", delivery.branch) == delivery.commit
     assert world.git("rev-parse", f"{delivery.branch}~1") == world.git("rev-parse", "main")
     model = DEFAULT_MODEL_IDS["bedrock" if provider == "bedrock" else "anthropic"]
-    requests = world.stack.model.asked
+    requests = world.stack.model.requests
     assert len(requests) == 2
     assert all(model in (request.path + request.body.decode()) for request in requests)
 
@@ -70,7 +70,7 @@ def test_a_folder_of_instructions_keeps_its_structure(world: World, run: Callabl
 def test_the_prompt_names_the_main_file_and_lists_the_others(world: World, run: Callable[..., Run]) -> None:
     uri = world.instructions({"main.md": b"Do as `api-spec.yaml` says", "api-spec.yaml": b"x: 1\n"})
     run(instructions_s3_uri=uri).delivered()
-    messages = json.dumps(json.loads(world.stack.model.asked[0].body)["messages"])
+    messages = json.dumps(json.loads(world.stack.model.requests[0].body)["messages"])
     assert "Do as `api-spec.yaml` says" in messages
     assert "- api-spec.yaml: /" in messages
 
@@ -140,7 +140,7 @@ def test_unusual_names_modes_and_bytes_are_pushed_unchanged(world: World, run: C
 
 def test_the_repositorys_instructions_to_agents_reach_the_model(world: World, run: Callable[..., Run]) -> None:
     run().delivered()
-    assert "Prefer short names." in json.dumps(json.loads(world.stack.model.asked[0].body)["system"])
+    assert "Prefer short names." in json.dumps(json.loads(world.stack.model.requests[0].body)["system"])
 
 
 def test_the_secret_can_be_named_by_its_arn(world: World, run: Callable[..., Run]) -> None:
@@ -176,8 +176,8 @@ def test_blocks_provide_credentials_and_options(world: World, run: Callable[...,
     ).save("of-test", overwrite=True)
     flow_run = run(git_credentials_block="of-test", claude_code_block="of-test", git_credentials_secret_id="none/such")
     assert flow_run.state.name == "NoChanges"
-    assert {request.path.partition("?")[0] for request in world.stack.model.asked} == {"/v1/messages"}
-    tools = {tool["name"] for tool in json.loads(world.stack.model.asked[0].body)["tools"]}
+    assert {request.path.partition("?")[0] for request in world.stack.model.requests} == {"/v1/messages"}
+    tools = {tool["name"] for tool in json.loads(world.stack.model.requests[0].body)["tools"]}
     assert "Bash" in tools
     assert "Write" not in tools
 

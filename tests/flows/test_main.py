@@ -99,15 +99,15 @@ def test_a_similar_name_is_accepted_if_the_correct_variable_is_set() -> None:
 
 
 def test_a_check_starts_nothing_and_lists_the_variables_that_are_set(world: World) -> None:
-    world.stack.git.asked.clear()
-    world.stack.model.asked.clear()
+    world.stack.git.requests.clear()
+    world.stack.model.requests.clear()
     variables = {"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet", "MAX_TURNS": "7", "PROCESS_REQUIREMENTS": ""}
     process = start(variables, options=("--check",))
     assert process.returncode == 0, process.stderr
-    assert process.stdout.startswith("valid: INSTRUCTIONS, MAX_TURNS, REPO_URL; everything else has its default.")
+    assert process.stdout.startswith("valid: INSTRUCTIONS, MAX_TURNS, REPO_URL; every other parameter has its default.")
     assert process.stderr == ""
-    assert not world.stack.git.asked
-    assert not world.stack.model.asked
+    assert not world.stack.git.requests
+    assert not world.stack.model.requests
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_every_variable_of_the_previous_container_has_its_effect(world: World) -
     assert last_line(process.stdout) == f"completed: branch feature/of-the-container commit {commit}"
     assert world.git("show", "--no-patch", "--format=%ae %s", commit) == "container@example.com By variables"
     assert world.git("ls-tree", "--name-only", commit).splitlines() == ["CLAUDE.md", "README.md", "b"]
-    first = world.stack.model.asked[0]
+    first = world.stack.model.requests[0]
     assert first.path.startswith("/model/us.anthropic.claude-sonnet-5-5/")
     assert "/eu-central-1/bedrock/" in first.headers["authorization"]
     assert b"cache_control" not in first.body
@@ -188,7 +188,7 @@ def test_every_variable_of_the_previous_container_has_its_effect(world: World) -
 def test_prompts_are_cached_by_default(world: World) -> None:
     process = start({"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet"})
     assert process.returncode == 0, process.stderr
-    assert b"cache_control" in world.stack.model.asked[0].body
+    assert b"cache_control" in world.stack.model.requests[0].body
 
 
 def test_a_policy_is_set_by_its_variable_and_errors_name_the_variable(world: World) -> None:

@@ -78,10 +78,10 @@ def test_the_first_message_tells_the_agent_the_policy(
     world: World, run: Callable[..., Run], policy: str, rule: str
 ) -> None:
     run().delivered()
-    assert rule in world.stack.model.asked[0].body.decode()
+    assert rule in world.stack.model.requests[0].body.decode()
     world.script()
     run(policy={policy: True}).delivered()
-    assert rule not in world.stack.model.asked[0].body.decode()
+    assert rule not in world.stack.model.requests[0].body.decode()
 
 
 def test_one_failing_command_for_all_turns_is_in_log_and_report(

@@ -37,7 +37,7 @@ def test_no_log_database_storage_argv_or_commit_holds_a_credential(
     saved = Path(str(PREFECT_LOCAL_STORAGE_PATH.value())) / "claude-code-headless" / flow_run.id
     assert holders(database) == []
     assert holders(saved.rglob("*")) == []
-    assert not [request for request in world.stack.model.asked if seen_in(request.body)]
+    assert not [request for request in world.stack.model.requests if seen_in(request.body)]
 
 
 def test_the_prefect_api_credentials_of_a_profile_are_known_secrets(world: World) -> None:

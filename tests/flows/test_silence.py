@@ -28,7 +28,7 @@ def test_a_reply_that_streams_for_longer_than_the_limit_of_silence_is_paid_once(
     flow_run = run(provider=provider, limits={"stall_timeout_seconds": 5})
     flow_run.delivered()
     assert flow_run.run_count("claude") == 1
-    assert len(world.stack.model.asked) == 2
+    assert len(world.stack.model.requests) == 2
 
 
 @PROVIDERS
@@ -39,7 +39,7 @@ def test_a_reply_that_stalls_is_asked_for_again_by_claude_code(
     flow_run = run(provider=provider, limits={"stall_timeout_seconds": 30})
     flow_run.delivered()
     assert flow_run.run_count("claude") == 1
-    assert len(world.stack.model.asked) == 3
+    assert len(world.stack.model.requests) == 3
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_an_overloaded_model_is_waited_for(world: World, run: Callable[..., Run]
     flow_run = run(provider="anthropic", claude_model_id=model)
     flow_run.delivered()
     assert flow_run.run_count("claude") == 1
-    assert len(world.stack.model.asked) == faults + 2
+    assert len(world.stack.model.requests) == faults + 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from tests.support.attack import Attack, Markers, SecondServer
 from tests.support.environment import REAL_HOME
 from tests.support.runs import run_flow
@@ -71,7 +71,7 @@ class CredentialEndpoint(LoopbackServer):
 
     path = f"/v2/credentials/{uuid.uuid4()}"
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         exchange.reply(200 if request.path == self.path else 403, b"{}")
 
 
@@ -96,7 +96,7 @@ def test_nothing_of_the_trusted_side_can_be_read_traced_or_signalled(
         attack = run_attack(
             f"{script}{search}curl -s -o /dev/null -w '%{{http_code}}' {endpoint.url}/v2/credentials/ > endpoint.txt"
         )
-        requested_paths = {request.path for request in endpoint.asked}
+        requested_paths = {request.path for request in endpoint.requests}
     attack.check_isolation()
     assert agent_file(attack, "readable.txt") == ""
     assert agent_file(attack, "traced.txt") == "control"
@@ -138,7 +138,7 @@ def test_the_gateway_serves_the_runs_own_model_to_its_own_token_and_nothing_else
     assert len(statuses) == 12
     assert set(statuses) == {"403", "400"}
     assert statuses.count("400") == 1
-    assert len(attack.world.stack.model.asked) == 2
+    assert len(attack.world.stack.model.requests) == 2
 
 
 def test_two_runs_at_once_cannot_reach_each_other(

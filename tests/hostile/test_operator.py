@@ -46,7 +46,7 @@ def check_refused(
 ) -> None:
     """Assert that the run failed with this error before its agent started, and showed no part of the credential."""
     assert type(attack.run.error) is error, attack.run.error
-    assert attack.world.stack.model.asked == []
+    assert attack.world.stack.model.requests == []
     assert {"Task run 'clone'", "Task run 'claude'"}.isdisjoint(steps_started(caplog))
     visible_output = (
         f"{attack.run.error}{attack.run.state!r}{attack.run.artifact()}".encode() + attack.output + attack.argv
@@ -199,7 +199,7 @@ def test_a_signature_that_fails_once_is_retried_and_the_run_completes(
     assert set(finished_run.delivered().files) == {"first.txt", "second.txt"}
     assert "the model gateway: CredentialRetrievalError" in caplog.text
     assert AWS_SECRET_ACCESS_KEY not in caplog.text
-    assert seen_in(b"".join(request.body for request in world.stack.model.asked)) == []
+    assert seen_in(b"".join(request.body for request in world.stack.model.requests)) == []
 
 
 def test_keys_that_are_lost_for_good_fail_the_run_soon_and_by_name_and_its_work_is_saved(

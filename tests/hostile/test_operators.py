@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN
 from flows import errors
 from flows.deliver import deliver
@@ -54,9 +54,9 @@ def test_no_address_takes_the_token_elsewhere(
         git_credentials_secret_id=bound_secret_id,
     )
     assert isinstance(refused_run.error, errors.RepositoryNotAllowed | errors.InvalidRepoUrl), refused_run.error
-    assert second_server.asked == []
-    assert world.stack.git.asked == []
-    assert world.stack.model.asked == []
+    assert second_server.requests == []
+    assert world.stack.git.requests == []
+    assert world.stack.model.requests == []
     assert world.branches() == {"main"}
     assert GIT_TOKEN not in refused_run.artifact() + str(refused_run.error)
 
@@ -68,7 +68,7 @@ class Lure(LoopbackServer):
         super().__init__()
         self.target = target
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         exchange.reply(307, b"", {"location": self.target + request.path})
 
 
@@ -78,8 +78,8 @@ def test_a_server_that_redirects_to_the_bound_one_gets_no_request(
     with Lure(world.stack.git.url) as lure:
         refused = run(repo_url=f"{lure.url}/{world.name}.git", git_credentials_secret_id=bound_secret_id)
         assert isinstance(refused.error, errors.RepositoryNotAllowed)
-        assert lure.asked == []
-    assert world.stack.git.asked == []
+        assert lure.requests == []
+    assert world.stack.git.requests == []
 
 
 def test_a_saved_run_of_another_server_is_not_delivered_with_the_bound_token(
@@ -89,7 +89,7 @@ def test_a_saved_run_of_another_server_is_not_delivered_with_the_bound_token(
     other = world.stack.git.copy(f"{world.name}-2", str(world.stack.git.root / f"{world.name}.git"))
     stopped = run(repo_url=other)
     assert isinstance(stopped.error, errors.CiFilesChanged)
-    world.stack.git.asked.clear()
+    world.stack.git.requests.clear()
     call: Callable[..., Any] = deliver
     state = call(
         flow_run_id=stopped.id,
@@ -98,7 +98,7 @@ def test_a_saved_run_of_another_server_is_not_delivered_with_the_bound_token(
         return_state=True,
     )
     assert isinstance(state.result(raise_on_failure=False), errors.RepositoryNotAllowed)
-    assert world.stack.git.asked == []
+    assert world.stack.git.requests == []
 
 
 def test_a_run_on_the_bound_repository_completes(world: World, run: Callable[..., Run], bound_secret_id: str) -> None:

@@ -134,8 +134,8 @@ def test_claude_code_starts_no_program_of_the_repository_and_follows_no_link_out
     attack.check_isolation()
     attack.check_delivered({"hello.txt"})
     assert attack.executed_plants() == {"control"}
-    assert second_server.asked == []
-    request_body = attack.world.stack.model.asked[0].body
+    assert second_server.requests == []
+    request_body = attack.world.stack.model.requests[0].body
     assert b"root:*" not in request_body
     assert (b"planted memory" in request_body) == (not memory)
     assert len(request_body) < 1_000_000
@@ -151,4 +151,4 @@ def test_claude_files_written_by_the_agent_start_nothing_and_are_refused(
     attack.check_isolation()
     attack.check_refused(AgentFilesChanged)
     assert attack.executed_plants() == {"control"}
-    assert second_server.asked == []
+    assert second_server.requests == []

@@ -80,7 +80,7 @@ def check_isolation(world: World, branch: str) -> None:
 def wait_for_agent(world: World, container: Container) -> None:
     """Wait until the agent has the model's reply and works on it."""
     deadline = time.monotonic() + 90
-    while not world.stack.model.asked:
+    while not world.stack.model.requests:
         assert time.monotonic() < deadline, container.logs()
         time.sleep(0.2)
     time.sleep(1)

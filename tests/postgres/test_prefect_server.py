@@ -79,7 +79,7 @@ def test_a_run_completes_and_is_stored_in_postgresql(hosted: Hosted, world: Worl
         run_id, completed = run(
             environment, server, repo_url=world.repo_url, instructions="Say hello", branch_name="by-team"
         )
-    assert completed, "\n".join(server.said)
+    assert completed, "\n".join(server.last_lines)
     assert world.content("by-team", "hello.txt") == "hello"
     assert hosted.database.query("postgres", f"select state_type from flow_run where id = '{run_id}'") == "COMPLETED"  # noqa: S608
     tasks = hosted.database.query("postgres", f"select count(*) from task_run where flow_run_id = '{run_id}'")  # noqa: S608
@@ -95,7 +95,7 @@ def test_text_that_postgresql_cannot_store_loses_neither_the_event_nor_a_log_lin
         run_id, completed = run(
             environment, server, repo_url=world.repo_url, instructions="Say hello", branch_name="odd"
         )
-        assert completed, "\n".join(server.said)
+        assert completed, "\n".join(server.last_lines)
         event = f"select payload->>'summary' from events where resource_id = 'claude-code.run.{run_id}'"  # noqa: S608
         lines = f"select count(*) from log where flow_run_id = '{run_id}' and message like 'says: %done%'"  # noqa: S608
         # The server must still run: a run's process sends its last log lines after the run's last state.
@@ -115,7 +115,7 @@ def test_the_agent_has_no_auth_string(hosted: Hosted, world: World) -> None:
         _, completed = run(
             environment, server, repo_url=world.repo_url, instructions="Look", branch_name="looked-around"
         )
-    assert completed, "\n".join(server.said)
+    assert completed, "\n".join(server.last_lines)
     assert int(world.content("looked-around", "uid.txt")) >= 70_000
     assert world.content("looked-around", "found.txt") == ""
     assert "PREFECT" not in world.content("looked-around", "env.txt")

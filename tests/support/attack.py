@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from deployments.local.stack import AWS_ACCESS_KEY_ID
 from flows.errors import RunError
 from tests.support.runs import Run
@@ -25,23 +25,23 @@ SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 (searche
 class SecondServer(LoopbackServer):
     """The server that the plants point to. It answers every request; a credential that arrives here is lost."""
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Ask for a password on git's paths, as a thief would; accept every other request."""
         if "git-" in request.path and "authorization" not in request.headers:
             exchange.reply(401, b"", {"www-authenticate": 'Basic realm="git"'})
         else:
             exchange.reply(200, b"{}")
 
-    def credential_requests(self) -> list[Asked]:
+    def credential_requests(self) -> list[ReceivedRequest]:
         """Return the requests that carry a credential or ask for a model's reply."""
         return [
             request
-            for request in self.asked
+            for request in self.requests
             if {"authorization", "x-api-key"} & request.headers.keys() or _holds(request)
         ]
 
 
-def _holds(request: Asked) -> bool:
+def _holds(request: ReceivedRequest) -> bool:
     everything = f"{request.path}{request.headers}".encode() + request.body
     is_model = "/v1/messages" in request.path or "/model/" in request.path
     return is_model or bool(seen_in(everything, ALL_SECRETS))
@@ -115,7 +115,7 @@ class Attack:
         """Search for credentials in everything that this run left behind or showed."""
         streams = {"argv": self.argv, "log": self.output, "state": repr(self.run.state).encode()}
         streams |= {f"marker {mark.plant}": mark.text for mark in self.marks}
-        streams |= {f"model request {n}": request.body for n, request in enumerate(self.world.stack.model.asked)}
+        streams |= {f"model request {n}": request.body for n, request in enumerate(self.world.stack.model.requests)}
         seen = [name for name, content in streams.items() if seen_in(content, ALL_SECRETS)]
         database = self.world.stack.home / "prefect-server"
         saved_files = self.run.saved_file("").rglob("*")
@@ -129,10 +129,10 @@ class Attack:
             if seen_in(self.world.git("archive", ref).encode("utf-8", "surrogateescape"), ALL_SECRETS)
         ]
 
-    def model_requests_without_our_signature(self) -> list[Asked]:
+    def model_requests_without_our_signature(self) -> list[ReceivedRequest]:
         """Return the model requests that did not come through the gateway. Fail if the model was never asked."""
         gateway_signature = f"AWS4-HMAC-SHA256 Credential={AWS_ACCESS_KEY_ID}/"
-        requests = self.world.stack.model.asked
+        requests = self.world.stack.model.requests
         assert requests
         return [
             request

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from tests.support.fault_proxy import FaultProxy, How
 
 SIZE = 300_000
@@ -16,7 +16,7 @@ SIZE = 300_000
 class Echo(LoopbackServer):
     """Answers a POST with its body, and a GET with many bytes."""
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         exchange.reply(200, request.body or b"x" * SIZE)
 
 
@@ -79,7 +79,7 @@ def test_a_request_breaks_off_before_the_server_has_all_of_it(proxy: FaultProxy,
     with pytest.raises(httpx.HTTPError):
         httpx.post(proxy.url, content=b"x" * SIZE, trust_env=False)
     assert cut.happened.is_set()
-    assert echo.asked == []
+    assert echo.requests == []
 
 
 def test_an_unreachable_server_refuses_connections_and_returns_at_the_same_address(proxy: FaultProxy) -> None:

@@ -26,8 +26,8 @@ class World:
     def script(self, *turns: Turn) -> Script:
         """Set the model's turns; by default it writes a file and stops."""
         hello = Turn("I write.", (Tool("Write", {"file_path": "{cwd}/hello.txt", "content": "hello\n"}),))
-        self.stack.model.asked.clear()
-        self.stack.git.asked.clear()
+        self.stack.model.requests.clear()
+        self.stack.git.requests.clear()
         self.stack.model.script = Script(turns or (hello, Turn("Done.")))
         return self.stack.model.script
 

@@ -56,7 +56,7 @@ def test_without_a_repository_and_instructions_those_checks_are_skipped(
 
 def test_the_anthropic_api_is_checked_too(world: World, doctor: SetUpCommand) -> None:
     assert "claude-sonnet-5-5 by anthropic replied" in results(doctor("--set", "provider=anthropic"))["model"]
-    assert world.stack.model.asked[-1].path == "/v1/messages"
+    assert world.stack.model.requests[-1].path == "/v1/messages"
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "bedrock"])

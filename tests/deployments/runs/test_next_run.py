@@ -90,13 +90,13 @@ def test_after_a_reached_limit_the_advised_command_continues_the_session_with_a_
     assert "keeps all parameters" in text
     arguments = advised_command(text, "continue")
     assert arguments == ["continue", flow_run_id, "--set", "limits.max_budget_usd=1"]
-    requests_before = len(world.stack.model.asked)
+    requests_before = len(world.stack.model.requests)
     assert flow_run_id in runs_command(*arguments)
     assert state_after_end(world.stack, flow_run_id) == "Completed"
     assert world.content("limit", "one.txt") + world.content("limit", "two.txt") == "writtenwritten"
-    resumed = world.stack.model.asked[requests_before].body.decode()
+    resumed = world.stack.model.requests[requests_before].body.decode()
     assert "I write one." in resumed, "the same session"
-    assert len(world.stack.model.asked) - requests_before <= 3, "finished work is not paid for again"
+    assert len(world.stack.model.requests) - requests_before <= 3, "finished work is not paid for again"
 
 
 def test_after_a_denied_tool_the_advised_command_allows_it(

@@ -79,7 +79,7 @@ def test_a_run_whose_machine_is_lost_is_found_and_retried_and_completes(world: W
     with serving(world) as first:
         run_id = create_run(world, branch_name="new", limits={"checkpoint_seconds": 1})
         wait_for(run_id, "Running")
-        while len(world.stack.model.asked) < 4:
+        while len(world.stack.model.requests) < 4:
             time.sleep(0.1)
         lose(first)
     assert states_of(run_id)[-1] == "Running"
@@ -143,7 +143,7 @@ def test_a_run_that_ended_or_is_handed_back_is_not_considered_lost(world: World,
         set_states(run_id, state)
     time.sleep(45)
     assert [states_of(run_id)[-1] for run_id in run_ids] == ["AwaitingRetry", "Cancelling"]
-    assert webhook.asked == []
+    assert webhook.requests == []
     set_states(run_ids[0], Crashed())
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError
 from prefect_aws import AwsCredentials
 from pydantic import SecretStr
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from flows.aws import credentials as aws_credentials
 from flows.aws.credentials import AwsKeys, block_session, new_session
 from flows.errors import AwsCredentialsMissing, InvalidCredential
@@ -107,7 +107,7 @@ def check_refusal(make_session: Make, name: str, character: str) -> None:
 class SecretsManager(LoopbackServer):
     """A Secrets Manager without secrets."""
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         exchange.reply(200, b'{"SecretList": []}')
 
@@ -117,7 +117,7 @@ def test_a_client_of_the_session_sends_the_stripped_keys(make_session: Make) -> 
         session = make_session({name: f"{value}\n" for name, value in KEYS.items()})
         client = session.client("secretsmanager", region_name="eu-west-1", endpoint_url=server.url)
         assert client.list_secrets()["SecretList"] == []
-    [request] = server.asked
+    [request] = server.requests
     assert f"Credential={KEYS['AccessKeyId']}/" in request.headers["authorization"]
     assert request.headers["x-amz-security-token"] == KEYS["SessionToken"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from flows.aws.credentials import AwsKeys, new_session
 from flows.aws.errors import ServiceErrors, named_errors
 from flows.credential_values import strip_environment
@@ -122,7 +122,7 @@ class Sts(LoopbackServer):
         super().__init__()
         self.code = code
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         body = f"<ErrorResponse><Error><Code>{self.code}</Code><Message>not today</Message></Error></ErrorResponse>"
         exchange.reply(403, body.encode(), {"content-type": "text/xml"})
@@ -146,7 +146,7 @@ def test_an_endpoint_of_a_profile_that_is_not_a_url_is_named(monkeypatch: pytest
 class SecretsManager(LoopbackServer):
     """Answers every request with a secret."""
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         exchange.reply(200, json.dumps({"SecretString": "x"}).encode())
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from deployments.local.scripted_model import ModelFault, ScriptedModel, Turn, _frame
 from flows.model.gateway import Gateway, gateway
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
@@ -58,7 +58,7 @@ def post(server: Gateway, path: str, body: Any = MESSAGE, **headers: str) -> htt
 def test_anthropic_receives_the_key_and_not_the_runs_token(model: ScriptedModel, anthropic: Gateway) -> None:
     response = post(anthropic, "/v1/messages?beta=true", authorization=f"Bearer {anthropic.token}")
     assert response.json()["content"][0]["text"] == "There is nothing to do."
-    [request] = model.asked
+    [request] = model.requests
     assert request.path == "/v1/messages?beta=true"
     assert request.headers["x-api-key"] == KEY
     assert anthropic.token not in str(request)
@@ -67,8 +67,8 @@ def test_anthropic_receives_the_key_and_not_the_runs_token(model: ScriptedModel,
 def test_bedrock_receives_a_valid_signature(model: ScriptedModel, bedrock: Gateway) -> None:
     response = post(bedrock, f"/model/{BEDROCK_SONNET}/invoke", authorization="Bearer of the agent")
     assert response.status_code == 200, response.text
-    assert "eu-west-1/bedrock/aws4_request" in model.asked[0].headers["authorization"]
-    assert bedrock.token not in str(model.asked)
+    assert "eu-west-1/bedrock/aws4_request" in model.requests[0].headers["authorization"]
+    assert bedrock.token not in str(model.requests)
 
 
 def test_a_signature_with_other_keys_is_invalid(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_a_signature_with_other_keys_is_invalid(model: ScriptedModel, monkeypatc
 @pytest.mark.parametrize("token", ["", "guess"])
 def test_a_request_without_the_token_is_refused(model: ScriptedModel, anthropic: Gateway, token: str) -> None:
     assert post(anthropic, "/v1/messages", **{GATEWAY_TOKEN_HEADER: token}).status_code == 403
-    assert model.asked == []
+    assert model.requests == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_only_messages_to_the_runs_model_are_forwarded_to_anthropic(
     request.url = request.url.copy_with(raw_path=path.encode())
     with httpx.Client(trust_env=False) as client:
         assert client.send(request).status_code == 403
-    assert model.asked == []
+    assert model.requests == []
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_only_invocations_of_the_runs_model_are_forwarded_to_bedrock(
     model: ScriptedModel, bedrock: Gateway, path: str
 ) -> None:
     assert post(bedrock, path).status_code == 403
-    assert model.asked == []
+    assert model.requests == []
 
 
 def test_a_model_named_by_its_arn_is_signed_correctly(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ class Slow(LoopbackServer):
 
         self.arrived = threading.Event()
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         exchange.send_response(200)
         exchange.send_header("content-type", "text/event-stream")
@@ -229,7 +229,7 @@ def test_a_request_that_would_start_above_the_budget_does_not_reach_the_provider
         responses = [post(server, "/v1/messages") for _ in range(4)]
     assert [response.status_code for response in responses] == [200, 200, 402, 402]
     assert "the run's budget is used up" in responses[-1].text
-    assert len(model.asked) == 2
+    assert len(model.requests) == 2
     assert meter.has_refused
 
 
@@ -249,7 +249,7 @@ def test_counting_tokens_is_free_and_allowed_when_the_budget_is_used_up(model: S
     meter.spent_usd = 1
     with gateway(Anthropic(SecretStr(KEY), SONNET, model.url), meter) as server:
         post(server, "/v1/messages/count_tokens")
-    assert [request.path for request in model.asked] == ["/v1/messages/count_tokens"]
+    assert [request.path for request in model.requests] == ["/v1/messages/count_tokens"]
     assert meter.replies == 0
 
 
@@ -259,7 +259,7 @@ def test_a_request_after_the_gateway_closes_does_not_reach_the_provider(model: S
         assert post(server, "/v1/messages").status_code == 200
     with suppress(httpx.TransportError):  # the gateway may have stopped listening
         assert post(server, "/v1/messages").status_code == 402
-    assert (len(model.asked), meter.replies) == (1, 1)
+    assert (len(model.requests), meter.replies) == (1, 1)
 
 
 def test_closing_the_gateway_waits_for_an_unfinished_reply_and_counts_it() -> None:
@@ -301,7 +301,7 @@ def test_fields_that_cost_extra_or_open_connections_are_refused(
         response = post(server, path, body)
         assert response.status_code == 403
         assert field in response.text
-    assert model.asked == []
+    assert model.requests == []
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b"[" * 5000])
@@ -309,7 +309,7 @@ def test_a_body_that_is_not_a_message_is_refused(model: ScriptedModel, anthropic
     headers = {GATEWAY_TOKEN_HEADER: anthropic.token}
     response = httpx.post(f"{anthropic.url}/v1/messages", content=body, headers=headers, trust_env=False)
     assert response.status_code in {400, 403}
-    assert model.asked == []
+    assert model.requests == []
 
 
 def test_a_body_that_names_two_models_is_forwarded_with_the_checked_one(
@@ -318,7 +318,7 @@ def test_a_body_that_names_two_models_is_forwarded_with_the_checked_one(
     body = f'{{"model": "claude-opus-5-5", "model": "{SONNET}", "messages": [], "max_tokens": 1}}'.encode()
     headers = {GATEWAY_TOKEN_HEADER: anthropic.token}
     httpx.post(f"{anthropic.url}/v1/messages", content=body, headers=headers, trust_env=False)
-    assert b"opus" not in model.asked[0].body
+    assert b"opus" not in model.requests[0].body
 
 
 class Damaged(LoopbackServer):
@@ -331,7 +331,7 @@ class Damaged(LoopbackServer):
         content[len(frames[0]) + 60] ^= 1
         self.content = bytes(content)
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         exchange.reply(200, self.content, {"content-type": "application/vnd.amazon.eventstream"})
 
@@ -352,7 +352,7 @@ class Flaky(LoopbackServer):
         super().__init__()
         self.faults = faults
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         if self.faults:
             self.faults -= 1

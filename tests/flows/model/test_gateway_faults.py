@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.types import Message
 
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from deployments.local.scripted_model import ScriptedModel
 from flows.errors import AwsCredentialsMissing, InvalidCredential
 from flows.model import upstream
@@ -178,7 +178,7 @@ class Raw(LoopbackServer):
         super().__init__()
         self.replies = list(replies)
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         exchange.wfile.write(self.replies.pop() if self.replies else reply(body=usage()))
         exchange.close_connection = True
@@ -263,7 +263,7 @@ class Silent(LoopbackServer):
         super().__init__()
         self.may_reply = threading.Event()
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         del request
         self.may_reply.wait(20)
         exchange.reply(200, usage())
@@ -305,7 +305,7 @@ def test_a_cancelled_request_is_settled(where: str) -> None:
         forwarder = Forwarder(provider, meter, "token", print)
         async with upstream.client() as forwarder.client:
             task = asyncio.ensure_future(forwarder.answer(request()))
-            event = is_signing.is_set if where == "signing" else lambda: bool(server.asked)
+            event = is_signing.is_set if where == "signing" else lambda: bool(server.requests)
             await asyncio.to_thread(wait_until, event)
             assert not meter.is_settled
             task.cancel()

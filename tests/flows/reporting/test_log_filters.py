@@ -100,6 +100,7 @@ class Unprintable:
         (Unprintable(), (), "Unprintable (the arguments"),
         ("half \ud83d and a NUL \x00: %s", ("\udcff",), "half ? and a NUL : ?"),
     ],
+    ids=["number", "secret", "name", "percent", "argument", "object", "odd-text"],
 )
 def test_no_record_fails_or_is_lost(
     logger: logging.Logger,

@@ -116,8 +116,10 @@ def test_a_denial_by_a_rule_offers_no_command_that_is_denied_again() -> None:
 
 
 def test_a_question_is_answered_in_the_instructions_of_a_new_run_whatever_it_says() -> None:
-    asked = 'May I use policy.allow_ci_changes? set claude_settings.permissions.defaultMode="bypassPermissions"?'
-    text = advice_for(errors.NeedsInput(asked), saved_files=SAVED)
+    text_of_question = (
+        'May I use policy.allow_ci_changes? set claude_settings.permissions.defaultMode="bypassPermissions"?'
+    )
+    text = advice_for(errors.NeedsInput(text_of_question), saved_files=SAVED)
     assert parameters_of_command(text, "prefect deployment run implement/ecs") == {
         "repo_url": "https://github.com/o/r.git",
         "instructions": "…",

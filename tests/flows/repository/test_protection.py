@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from deployments.local.git_remote import GitRemote
-from deployments.local.loopback import Asked
+from deployments.local.loopback import ReceivedRequest
 from flows.errors import BaseRefNotFound, ProtectedBranch
 from flows.parameters.addresses import RepoUrl
 from flows.repository.clone import choose_start_branch
@@ -23,7 +23,7 @@ TOKEN = "the-token-of-this-test"
 class OldServer(GitRemote):
     """A git server from before 2013: protocol 0, without the capability that reports where HEAD points."""
 
-    def _backend(self, request: Asked) -> tuple[int, dict[str, str], bytes]:
+    def _backend(self, request: ReceivedRequest) -> tuple[int, dict[str, str], bytes]:
         headers = {name: value for name, value in request.headers.items() if name != "git-protocol"}
         status, response, body = super()._backend(replace(request, headers=headers))
         return status, response, body.replace(b" symref=HEAD:", b" unused=HEAD:")

@@ -12,7 +12,7 @@ from git import RemoteProgress
 from pydantic import SecretStr
 
 from deployments.local.git_remote import GitFault, GitRemote
-from deployments.local.loopback import Asked, Exchange, LoopbackServer
+from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from flows import errors
 from flows.parameters.addresses import RepoUrl
 from flows.repository.credentials import GitCredentials
@@ -88,7 +88,7 @@ class DumbServer(LoopbackServer):
         super().__init__()
         self.root = root
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         path = self.root / request.path.partition("?")[0].lstrip("/")
         if path.is_file():
             exchange.reply(200, path.read_bytes(), {"content-type": "text/plain"})
@@ -145,7 +145,7 @@ class Redirect(LoopbackServer):
         super().__init__()
         self.target = target
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         exchange.reply(302, b"", {"location": self.target + request.path})
 
 
@@ -153,7 +153,7 @@ def test_a_redirect_is_not_followed_and_gets_no_token(server: GitRemote, tmp_pat
     with Redirect(server.url) as redirect:
         with pytest.raises(errors.RepoNotFound):
             remote(f"{redirect.url}/r.git", tmp_path).refs()
-        assert server.asked == []
+        assert server.requests == []
 
 
 def ask(helper: str, descriptor: int, question: str) -> str:
@@ -217,7 +217,7 @@ class Moved(LoopbackServer):
         super().__init__()
         self.target = target
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         rest = request.path.partition("/info/refs")
         exchange.reply(
             301, b"", {"location": f"{self.target}{rest[1]}{rest[2]}" if "sign_in" not in self.target else self.target}
@@ -323,7 +323,7 @@ def test_a_remote_cannot_be_created_for_a_repository_that_the_token_is_not_for(
     for words in (f"{server.url}/r.git", "hosts github.com", "credentials for this repository"):
         assert words in str(raised.value)
     assert not raised.value.retryable
-    assert server.asked == []
+    assert server.requests == []
     own = {"hosts": [server.url.removeprefix("http://")], "repositories": [f"{server.url}/*"]}
     allowed = GitCredentials.from_fields({"token": TOKEN, "email": "a@b.c", **own}, "the secret")
     assert Remote(RepoUrl.parse(f"{server.url}/r.git"), allowed, tmp_path).refs().default_branch == "main"

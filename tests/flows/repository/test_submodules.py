@@ -98,8 +98,8 @@ def test_a_change_without_links_asks_nobody(server: GitRemote, remote: Remote, t
     (folder / "a.txt").write_text("a\n")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "-m", "a")
-    server.asked.clear()
+    server.requests.clear()
     check_submodule_links(
         folder / ".git", Change(git(folder, "rev-parse", "HEAD"), Checkout("n", "main", base, "")), remote
     )
-    assert not server.asked
+    assert not server.requests

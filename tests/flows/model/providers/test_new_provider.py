@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.local.loopback import Asked, Exchange
+from deployments.local.loopback import Exchange, ReceivedRequest
 from deployments.local.scripted_model import Script, ScriptedModel, Tool, Turn
 from tests.support.loopback_provider import HEADER
 from tests.support.world import World
@@ -25,7 +25,7 @@ REPLY_USD = 1200 * 2e-6 + 150 * 10e-6
 class LoopbackApi(ScriptedModel):
     """The scripted model, which expects the key in the header of the made-up provider."""
 
-    def answer(self, request: Asked, exchange: Exchange) -> None:
+    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         key = request.headers.get(HEADER, "")
         super().answer(replace(request, headers={**request.headers, "x-api-key": key}), exchange)
 
@@ -63,11 +63,11 @@ def test_a_made_up_provider_runs_a_whole_flow(api: LoopbackApi, world: World) ->
     assert result["branch"] == "feature/loopback"
     assert result["cost_usd"] == pytest.approx(2 * REPLY_USD)
     assert world.content("feature/loopback", "hello.txt") == "hello"
-    assert world.stack.model.asked == []
-    assert {request.path.partition("?")[0] for request in api.asked} == {"/v1/messages"}
-    assert {request.headers[HEADER] for request in api.asked} == {KEY}
-    assert not [request for request in api.asked if {"x-api-key", "authorization"} & request.headers.keys()]
-    assert json.loads(api.asked[0].body)["model"] == "claude-sonnet-5-5"
+    assert world.stack.model.requests == []
+    assert {request.path.partition("?")[0] for request in api.requests} == {"/v1/messages"}
+    assert {request.headers[HEADER] for request in api.requests} == {KEY}
+    assert not [request for request in api.requests if {"x-api-key", "authorization"} & request.headers.keys()]
+    assert json.loads(api.requests[0].body)["model"] == "claude-sonnet-5-5"
     agent_environment = world.content("feature/loopback", "env.txt")
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:" in agent_environment
     assert KEY not in agent_environment
@@ -78,4 +78,4 @@ def test_a_missing_key_is_named_and_other_credentials_are_not_used(api: Loopback
     completed_process = run_flow(api, world)
     assert completed_process.returncode == 2
     assert "ApiKeyMissing: no API key for loopback: set LOOPBACK_API_KEY" in completed_process.stderr
-    assert api.asked == world.stack.model.asked == []
+    assert api.requests == world.stack.model.requests == []
