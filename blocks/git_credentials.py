@@ -45,14 +45,14 @@ class GitCredentials(CredentialsBlock):
     hosts: list[str] | None = Field(
         default=None,
         title="Hosts",
-        description="Hosts that the token may be sent to, such as github.com or git.example.com:8443. If it is not "
+        description="Hosts that the token may be sent to, such as github.com or git.example.com:8443. If no hosts are "
         "set, the token may be sent to any host.",
     )
     repositories: list[str] | None = Field(
         default=None,
         title="Repositories",
-        description="Repositories that the token may be used for, such as https://github.com/your-org/*. If it is not "
-        "set, the token may be used for any repository.",
+        description="Repositories that the token may be used for, such as https://github.com/your-org/*. If no "
+        "repositories are set, the token may be used for any repository.",
     )
     aws_credentials: AwsCredentials | None = Field(
         default=None,

@@ -1,1 +1,1 @@
-"""What puts the workflow on machines. `deployments.local` is a whole world on loopback, for the demo and the tests."""
+"""The commands that set up the workflow on AWS and a Prefect server, and a local stack for the demo and the tests."""

@@ -28,8 +28,8 @@ from flows.text_safety import sanitize
 
 _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
-pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and the variables below, and start it again. With
---check it only checks the variables.
+pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and the variables below, and run the command again. With
+--check, the command only checks the variables.
 
   PROCESS_REQUIREMENTS       true starts the run; anything else prints this help
 {variables.table()}
@@ -50,7 +50,7 @@ _SERVER_START_SECONDS: Final = "120"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the flow in this process, check its variables or print the help; return the exit status."""
+    """Run the flow in this process, or check its variables, or print the help; return the exit status."""
     parser = argparse.ArgumentParser(
         "python -m flows", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,7 +73,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _is_start_requested() -> bool:
-    """Return False if the help is to be printed. An unclear value counts as a request, which is then refused."""
+    """Return whether the environment asks for a run; if not, the help is printed.
+
+    The result is True for an unclear value as well, so that the start of the run refuses the value with a message.
+    """
     try:
         return variables.asks_to_start(os.environ)
     except variables.InvalidVariable:
@@ -85,7 +88,7 @@ def _process_requirements() -> tuple[int, RunResult]:
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _SERVER_START_SECONDS)
     try:
         if not variables.asks_to_start(os.environ):
-            raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started")
+            raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started; set it to true")
         parameters = checked_parameters(os.environ)
         check_provider(parameters)
         with importing():
@@ -107,7 +110,7 @@ def _check() -> int:
         print(f"{failure.name}: {failure.message}", file=sys.stderr)
         return INVALID
     values = sorted(leaf.variable for leaf in leaves_of(ImplementParameters) if os.environ.get(leaf.variable))
-    print(f"valid: {', '.join(values)}; everything else has its default. Nothing was started.")
+    print(f"valid: {', '.join(values)}; every other parameter has its default. Nothing was started.")
     print("To check AWS, the git host, the model and Prefect as well, run: python -m deployments doctor")
     return COMPLETED
 
@@ -142,7 +145,7 @@ def _with_exit_status(result: RunResult, signal_number: int = 0) -> tuple[int, R
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Let only the first SIGINT or SIGTERM interrupt: a second one would prevent the agent's work from being saved."""
+    """Let only the first SIGINT or SIGTERM interrupt the run, because a second one would end the saving of its work."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del frame
@@ -176,7 +179,7 @@ def _start_server() -> None:
 
 
 def _saved_in(flow_run_id: str) -> str:
-    """Return the folder with the run's files, in a local directory or in the block of Prefect's result storage."""
+    """Return the folder of the run's saved files, below a local directory or a storage block; empty without a run."""
     if not flow_run_id:
         return ""
     from prefect.settings import get_current_settings  # noqa: PLC0415
@@ -197,15 +200,15 @@ def _print(result: RunResult, *, as_json: bool) -> None:
         print(f"{result.error.name}: {result.error.message}", file=sys.stderr)
     elif result.outcome is Outcome.INTERRUPTED:
         print(
-            f"interrupted: the agent was stopped. Its changes, if any, are saved in {result.saved_in}: git fetch the "
-            "file change.bundle from there, or run the flow deliver, which pushes them "
-            f"(flow_run_id={result.flow_run_id})",
+            f"interrupted: the agent was stopped. Its changes, if any, are saved in {result.saved_in}: to see them, "
+            "git fetch from the file change.bundle in that folder; to push them, run the flow deliver with "
+            f"flow_run_id={result.flow_run_id}",
             file=sys.stderr,
         )
     elif not as_json and result.commit:
         print(f"completed: branch {result.branch} commit {result.commit}")
     elif not as_json:
-        print(f"completed: nothing to change, branch {result.branch} was not pushed")
+        print(f"completed: the agent changed nothing, so branch {result.branch} was not pushed")
 
 
 if __name__ == "__main__":

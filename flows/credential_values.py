@@ -1,7 +1,7 @@
 """Cleans up the text of credentials: strips white space and quotes around them, and refuses those that cannot be sent.
 
-A key that was saved by `echo key > file` ends in a line break. An HTTP header cannot carry a line break, and a library
-that refuses such a header quotes it in its error, together with the key.
+A key that was saved by `echo key > file` ends in a line break. An HTTP header cannot contain a line break. A library
+that refuses such a header quotes the header in its error, and so reveals the key.
 """
 
 import re
@@ -16,7 +16,7 @@ _AUTH: Final = "PREFECT_API_AUTH_STRING"
 _AWS_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _AWS_CAS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _PREFIXES: Final = ("AWS_", "ANTHROPIC_", "PREFECT_API_URL")
-"""Beginnings of the names of settings that other libraries read, and that hold one word."""
+"""Beginnings of the names of variables that other libraries read, and whose value is one word."""
 
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "ANTHROPIC_BASE_URL")
 _ENDPOINT: Final = re.compile(
@@ -30,11 +30,11 @@ _FAULTS: Final = (
     (re.compile(r"[^\x21-\x7e]"), "a character that is not ASCII"),
 )
 _BASE64_FAULTS: Final = tuple(fault for fault in _FAULTS if fault[1] in {"a line break", "a control character"})
-"""A value that is sent in base64 may contain spaces and any letter."""
+"""The faults of a value that is sent in base64, and so may contain spaces and any letter."""
 
 
 def usable(value: str, name: str, source: str) -> str:
-    """Return a credential without the white space and quotes around it.
+    """Return a credential without white space and quotes around it, after checking that it can be sent.
 
     Args:
         value: The credential, which no message quotes.
@@ -42,7 +42,7 @@ def usable(value: str, name: str, source: str) -> str:
         source: Where the credential comes from, such as "the environment variable ANTHROPIC_API_KEY".
 
     Raises:
-        InvalidCredential: No HTTP header can carry the credential.
+        InvalidCredential: The credential contains a character that an HTTP header cannot contain.
     """
     stripped = strip(value)
     _check(stripped, name, source, _FAULTS, "store it again, as one word in plain ASCII")
@@ -50,18 +50,18 @@ def usable(value: str, name: str, source: str) -> str:
 
 
 def strip_environment(environment: MutableMapping[str, str]) -> None:
-    """Strip white space and quotes around credentials and addresses, so that every later reader gets them stripped.
+    """Strip white space and quotes around the credentials and addresses in `environment`, in place.
 
-    AWS's libraries do not read SSL_CERT_FILE. They get its certificates in their own variable, unless that is set.
+    AWS's libraries do not read SSL_CERT_FILE. Unless a variable of their own is set, AWS_CA_BUNDLE gets the same value.
     """
     for name in [name for name in environment if name in ENVIRONMENT or name.startswith(_PREFIXES) or is_proxy(name)]:
         value = environment[name]
-        # A password may end in a space; no password ends in a line break.
+        # A password may end in a space, but not in a line break.
         stripped = without_quotes(value.strip("\r\n")) if name == _AUTH else strip(value)
         if stripped != value:
             environment[name] = stripped
     for name in _AWS_CAS:
-        if environment.get(name) == "":  # botocore refuses an empty one
+        if environment.get(name) == "":  # botocore refuses an empty value
             del environment[name]
     certificates = environment.get("SSL_CERT_FILE")
     if certificates and not any(name in environment for name in _AWS_CAS):
@@ -84,7 +84,12 @@ def check_environment(environment: Mapping[str, str]) -> None:
 
 
 def check_connection(environment: Mapping[str, str]) -> None:
-    """Check the credentials that Prefect itself sends before a flow can report a bad one; raise the same errors."""
+    """Check Prefect's own credentials and addresses, which it needs before a flow can report an error.
+
+    Raises:
+        InvalidCredential: A credential cannot be sent.
+        InvalidEndpoint: An address is not a URL.
+    """
     _check_endpoint(environment, "PREFECT_API_URL")
     usable(environment.get("PREFECT_API_KEY", ""), "the Prefect API key", _variable("PREFECT_API_KEY"))
     user_and_password = environment.get(_AUTH, "")
@@ -95,12 +100,12 @@ def check_connection(environment: Mapping[str, str]) -> None:
 
 
 def _check_endpoint(environment: Mapping[str, str], name: str) -> None:
-    """Raise `InvalidEndpoint` if the variable is set and is not a URL. Libraries retry such an address for minutes."""
+    """Raise `InvalidEndpoint` if the variable is set, but is not a URL, which libraries would retry for minutes."""
     address = environment.get(name, "")
     if not address or _ENDPOINT.fullmatch(address):
         return
     if "@" in address:
-        raise InvalidEndpoint(f"{name} is not a URL: give one such as https://host:port")
+        raise InvalidEndpoint(f"{name} is not a URL: set it to a URL such as https://host:port")
     host = re.sub(r"\A(?:[a-z]+:/+|/+)", "", address)
     scheme = "http" if re.match(r"localhost\b|127\.|\[::1\]", host) else "https"
     url = f"{scheme}://{host}" if _ENDPOINT.fullmatch(f"{scheme}://{host}") else f"{scheme}://host:port"

@@ -1,8 +1,8 @@
-"""The named errors: one class for each way in which a run can fail.
+"""Defines the errors of a run: one class for each way in which a run can fail.
 
 Users see the name of the class. The message says what was wrong, with which value (never the value of a secret), and
-what to do about it. `retryable` says whether the same call may succeed later without any change; the tasks' retry
-condition reads it. Each class takes one message, so that every error can be pickled.
+what to do about it. `retryable` says whether the same call may succeed if it is simply repeated; the steps are retried
+only for such errors. Each class takes one message, so that every error can be pickled.
 """
 
 import errno
@@ -30,7 +30,7 @@ class Unexpected(RunError):
 
 
 class InvalidRepoUrl(RunError):
-    """`repo_url` is not a URL that this workflow clones from."""
+    """`repo_url` is not a URL from which this workflow can clone."""
 
 
 class InvalidS3Uri(RunError):
@@ -66,7 +66,7 @@ class InvalidLimits(RunError):
 
 
 class BlockNotFound(RunError):
-    """The Prefect server has no block document of that name."""
+    """The Prefect server has no block document with the given name."""
 
 
 # Credentials.
@@ -77,23 +77,23 @@ class InvalidSecretId(RunError):
 
 
 class AwsCredentialsMissing(RunError):
-    """The trusted side has no AWS credentials, or they have expired."""
+    """The flow's process has no AWS credentials, or they have expired."""
 
 
 class InvalidCredential(RunError):
-    """A credential contains a character that cannot be sent."""
+    """A credential contains a character that cannot be sent in an HTTP header."""
 
 
 class InvalidEndpoint(RunError):
-    """A variable or a profile holds the address of a server that is not an http or https URL."""
+    """An environment variable or a profile holds a server's address that is not an http or https URL."""
 
 
 class SecretNotFound(RunError):
-    """AWS Secrets Manager has no secret with that id in that region."""
+    """AWS Secrets Manager has no secret with the given id in the run's region."""
 
 
 class SecretAccessDenied(RunError):
-    """The trusted side's role may not read the secret."""
+    """The AWS role of the flow's process may not read the secret."""
 
 
 class SecretUnavailable(RunError):
@@ -118,11 +118,11 @@ class ApiKeyMissing(RunError):
 
 
 class InstructionsNotFound(RunError):
-    """The bucket or the object does not exist."""
+    """The S3 bucket or the S3 object of the instructions does not exist."""
 
 
 class InstructionsAccessDenied(RunError):
-    """The trusted side's role may not list or read the instructions."""
+    """The AWS role of the flow's process may not list or read the instructions."""
 
 
 class InstructionsUnavailable(RunError):
@@ -152,7 +152,7 @@ class KeyCollision(RunError):
 
 
 class NoSavedChange(RunError):
-    """The run store has no saved change of that run."""
+    """The run store has no saved change of the given run."""
 
 
 class StoreUnavailable(RunError):
@@ -163,7 +163,7 @@ class Superseded(RunError):
     """A later attempt of the same flow run has taken over, so this attempt stops."""
 
 
-DISK_FULL: Final = "the disk of this machine is full: give the run a larger one, or have the agent write less to it"
+DISK_FULL: Final = "the disk of this machine is full: give the run a larger disk, or have the agent write less to it"
 
 
 class DiskFull(RunError):
@@ -174,7 +174,7 @@ _DISK_FULL_NUMBERS: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 def named_error(error: Exception) -> RunError:
-    """Return the named error for any error: Prefect stores an error's text, and only a named error's text is safe."""
+    """Return the `RunError` for any error, because Prefect stores an error's text, and only a `RunError` redacts it."""
     if isinstance(error, RunError):
         return error
     if isinstance(error, OSError) and error.errno in _DISK_FULL_NUMBERS:
@@ -183,11 +183,11 @@ def named_error(error: Exception) -> RunError:
         text = str(error)
     except Exception:  # noqa: BLE001 (an error's `__str__` may raise anything)
         text = "its text cannot be shown"
-    return Unexpected(f"{type(error).__name__}: {text}: please report it, with the log")
+    return Unexpected(f"{type(error).__name__}: {text}: please report this error, with the run's log")
 
 
 def disk_full_error(output: str) -> DiskFull | None:
-    """Return the error if a program's output says that the disk is full; otherwise None."""
+    """Return a `DiskFull` if a program's output says that the disk is full; otherwise None."""
     is_full = re.search(r"No space left on device|Disk quota exceeded", output)
     return DiskFull(f"{DISK_FULL} ({output.strip()})") if is_full else None
 
@@ -246,7 +246,7 @@ class AgentRepoInvalid(RunError):
 
 
 class WorkLeftAside(RunError):
-    """The work tree is unchanged, and the agent left work in other places, such as branches or the stash."""
+    """The work tree is unchanged, but the agent left work in other places, such as branches or the stash."""
 
 
 # The content of the change.
@@ -273,7 +273,7 @@ class TooManyNewFiles(RunError):
 
 
 class LfsFileWithoutPointer(RunError):
-    """The change has the content of a file of which the repository stores only a pointer, with Git LFS."""
+    """The change contains the full content of a file that the repository stores as a Git LFS pointer."""
 
 
 class CiFilesChanged(RunError):
@@ -289,7 +289,7 @@ class SecretInChange(RunError):
 
 
 class CredentialExposed(RunError):
-    """One of the run's own credentials was found where the agent could write, so it has to be renewed."""
+    """One of the run's own credentials was found where the agent could write, so that credential has to be renewed."""
 
 
 # Claude.
@@ -300,7 +300,7 @@ class ModelAccessDenied(RunError):
 
 
 class ModelNotFound(RunError):
-    """The provider has no such model in that region."""
+    """The provider has no model with the run's model id in the run's region."""
 
 
 class ModelUnavailable(RunError):
@@ -314,7 +314,7 @@ class ModelQuotaExceeded(RunError):
 
 
 class ModelRefused(RunError):
-    """The model refused to answer, for reasons of its provider's policy."""
+    """The model refused to answer because of its provider's policy."""
 
 
 class PromptTooLong(RunError):
@@ -330,11 +330,11 @@ class BudgetExceeded(RunError):
 
 
 class AgentTimeout(RunError):
-    """The agent worked longer than `agent_timeout_seconds`."""
+    """The agent did not finish within `agent_timeout_seconds`."""
 
 
 class AgentStalled(RunError):
-    """The agent produced no output for `stall_timeout_seconds`."""
+    """The agent and the model sent nothing for `stall_timeout_seconds`."""
 
     retryable = True
 
@@ -346,7 +346,7 @@ class AgentCrashed(RunError):
 
 
 class AgentDenied(RunError):
-    """The agent changed nothing, but it was denied tools: this does not count as "nothing to change"."""
+    """The agent changed nothing and was denied a tool, so there may still be something to change."""
 
 
 class NeedsInput(RunError):

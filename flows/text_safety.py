@@ -1,10 +1,9 @@
-"""Makes text from outside safe. This is the only definition of the unsafe characters.
+"""Makes untrusted text safe to display and to store. Only this module defines which characters are unsafe.
 
 The agent, servers and repositories write text that reaches terminals, logs, reports and Prefect's database. A line
 break forges a log line, an escape sequence moves a terminal's cursor, a bidirectional character changes the order in
 which text is displayed, tags hide a whole text, half of a surrogate pair cannot be encoded as UTF-8, and PostgreSQL
-does not store a NUL.
-Markdown has further rules of its own: see `flows.reporting.markdown`.
+does not store a NUL. For the additional rules of Markdown, see `flows.reporting.markdown`.
 """
 
 import math
@@ -14,7 +13,7 @@ from typing import Any, Final
 from flows.redaction import redact
 
 ASCII_CONTROLS: Final = r"\x00-\x1f\x7f"
-"""ASCII control characters. Like the constants below, the value goes into a character class of a pattern."""
+"""ASCII control characters, as part of a character class in a regular expression, like the constants below."""
 
 _CONTROLS_BUT_TAB_AND_NEWLINE: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 """C0 and C1 control characters (ECMA-48) and DEL."""
@@ -26,18 +25,18 @@ _BIDIRECTIONAL: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Formatting characters of the bidirectional algorithm (Unicode UAX #9)."""
 
 _HIDDEN: Final = r"\u180e\u206a-\u206f\ufff9-\ufffb\U000e0000-\U000e007f"
-"""Formatting characters that Unicode deprecates, and tags, which spell a whole text that nobody sees."""
+"""Formatting characters that Unicode deprecates, and tags, which can spell a whole invisible text."""
 
 _NONCHARACTERS: Final = r"\ufdd0-\ufdef" + "".join(rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(0x11))
-"""Code points that are never characters (Unicode 23.7). Programs use them as marks of their own."""
+"""Code points that are never characters (Unicode 23.7). Programs use them internally as marks."""
 
 _ZERO_WIDTH: Final = (
     r"\u200b-\u200d\u2060-\u2064\ufeff"
     r"\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    r"\ufe00-\ufe0d\U000e0100-\U000e01ef"  # variation selectors, but those of emoji
+    r"\ufe00-\ufe0d\U000e0100-\U000e01ef"  # variation selectors, except those of emoji
 )
-"""Invisible characters that scripts, music or emoji need."""
+"""Invisible characters that some writing systems, music or emoji need. `printable` keeps them."""
 
 _SURROGATES: Final = r"\ud800-\udfff"
 """Halves of surrogate pairs. They come from JSON's `\\ud83d` and from file names that are not UTF-8."""
@@ -59,7 +58,7 @@ _INVISIBLE: Final = re.compile(f"{_UNSAFE.pattern[:-1]}{_ZERO_WIDTH}]")
 
 
 def printable(text: str) -> str:
-    """Return the text with its lines but without unsafe characters; half of a surrogate pair becomes `?`."""
+    """Return the text with its line breaks, but without unsafe characters; half of a surrogate pair becomes `?`."""
     if not _UNSAFE.search(text):
         return text
     lines = _LINE_SEPARATOR.sub("\n", _ESCAPE_SEQUENCE.sub("", text))
@@ -67,26 +66,26 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return the text on one line, for a log line, a table cell or a row of a terminal."""
+    """Return the text without unsafe characters on one line, for a log line, a table cell or a row of a terminal."""
     return " ".join(printable(text).split())
 
 
 def visible(text: str) -> str:
-    """Return the text without escape sequences, and with each invisible character replaced by its code point."""
+    """Return the text without escape sequences, and with its invisible characters as code points, like `[U+200B]`."""
     plain = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
     return _INVISIBLE.sub(lambda match: f"[U+{ord(match[0]):04X}]", plain)
 
 
 def sanitize(text: str) -> str:
-    """Return the text as it may leave this process: redacted and printable."""
+    """Return the text in a form that may leave this process: redacted, and without unsafe characters."""
     redacted = redact(text)
     safe = printable(redacted)
-    # The removed characters may have split a secret.
+    # A removed character may have split a secret, which only the second search can find.
     return safe if safe == redacted else redact(safe)
 
 
 def sanitize_json(value: Any) -> Any:  # noqa: ANN401 (JSON)
-    """Return a value with all of its strings sanitized, and with null for a number that JSON does not have."""
+    """Return a JSON value with all its strings sanitized, and with None for numbers that JSON lacks, such as NaN."""
     match value:
         case str():
             return sanitize(value)

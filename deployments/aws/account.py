@@ -43,7 +43,7 @@ class Account:
 
     @property
     def queue(self) -> str:
-        """Name of the worker's queue. It is prefect-aws's default name unless the project's name is changed."""
+        """Name of the worker's queue. It is prefect-aws's default name unless the user changed the project's name."""
         return DEFAULT_QUEUE if self.project == DEFAULT_PROJECT else f"{self.project}-tasks-events"
 
     @property
@@ -59,7 +59,7 @@ class Account:
 
 
 def open_account(project: str, region: str) -> Account:
-    """Look up the account of the credentials; raise `NoAwsCredentials` if none are set or AWS rejects them."""
+    """Return the account of the credentials; raise `NoAwsCredentials` if none are set or if AWS rejects them."""
     strip_environment(os.environ)
     try:
         session = new_session(region)

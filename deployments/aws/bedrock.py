@@ -1,4 +1,4 @@
-"""The ARNs of a Bedrock model id. A role that may use only these ARNs can call this model and no other.
+"""Derives the ARNs of a Bedrock model id. A role that may use only these ARNs can call this model and no other.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
 """
@@ -54,5 +54,5 @@ def _foundation_model(account: Account, region: str, model: str) -> str:
 def _checked(account: Account, model: str, pattern: str) -> str:
     if not re.fullmatch(pattern, model):
         example = default_model_id("bedrock", account.region)
-        raise UnknownModel(f"{model!r} is not a Bedrock model id (in {account.region} for example {example})")
+        raise UnknownModel(f"{model!r} is not a Bedrock model id (example in {account.region}: {example})")
     return model

@@ -72,7 +72,7 @@ def image(
 def git_secret_value(token: str, email: str, hosts: list[str] | None, repositories: list[str] | None) -> Value:
     """Return the function that computes the git secret's new value.
 
-    The token is read first, unless only hosts or repositories are set.
+    This reads the token from the option, standard input or a prompt, unless only hosts or repositories are set.
     """
     only_binding = (hosts or repositories) and not token and not email
     return git_secret(None if only_binding else read_token(token), email, hosts or (), repositories or ())
@@ -84,7 +84,7 @@ def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix
 
 
 def read_token(option: str) -> SecretStr:
-    """Return the token from the option, from standard input if it is "-", or from a prompt at a terminal."""
+    """Return the token from the option, from standard input if the option is "-", or from a prompt at a terminal."""
     if option == "-":
         return SecretStr(sys.stdin.read().strip())
     if option:

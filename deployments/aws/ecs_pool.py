@@ -12,7 +12,7 @@ from deployments.prefect.results import ResultsBlock, block_slug
 
 
 def pool_defaults(account: Account, network: Network, api_secret: tuple[str, str] | None) -> dict[str, Any]:
-    """Return the defaults of the pool's variables.
+    """Return the defaults of the ECS pool's variables, by name.
 
     Args:
         account: The account and region in which runs execute.

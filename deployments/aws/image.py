@@ -36,7 +36,7 @@ class Builder(Protocol):
 
 @dataclass(frozen=True)
 class CommandLineBuilder:
-    """The command line of docker, podman or buildah."""
+    """Builds and pushes images with docker, podman or buildah."""
 
     program: str
 
@@ -61,7 +61,7 @@ def _run(command: list[str], variables: Mapping[str, str]) -> None:
 
 
 def find_builder() -> Builder:
-    """Return the first installed builder that works; a docker client without its engine does not."""
+    """Return the first installed builder that works. A docker client without its engine does not work."""
     for program in _BUILDERS:
         if shutil.which(program) and _works(program):
             return CommandLineBuilder(program)
@@ -82,12 +82,12 @@ def _works(program: str) -> bool:
 def commit_tag() -> str:
     """Return the id of the current commit, which is the default tag of the image.
 
-    A tag in the registry can never name other content, so uncommitted changes are refused.
+    Uncommitted changes are refused, because a tag in the registry can never be moved to another image.
     """
     try:
         status, commit = _git("status", "--porcelain"), _git("rev-parse", "--short=12", "HEAD")
     except (OSError, subprocess.CalledProcessError):
-        raise ImageTagUnknown("this is not a git checkout with a commit to name the image after: set --tag") from None
+        raise ImageTagUnknown("this directory has no git commit whose id could be the image's tag: set --tag") from None
     if status:
         raise ImageTagUnknown("there are uncommitted changes: commit them, or set the image's tag with --tag")
     return commit
@@ -113,7 +113,7 @@ class Image:
         return f"{self.account.repository_uri}:{self.tag}"
 
     def digest(self) -> str:
-        """Return the image's digest; empty if it is not in the registry."""
+        """Return the image's digest; empty if the image is not in the registry."""
         client = self.account.session.client("ecr", config=client_config())
         try:
             response = client.describe_images(repositoryName=self.account.project, imageIds=[{"imageTag": self.tag}])
@@ -124,10 +124,10 @@ class Image:
         return response["imageDetails"][0]["imageDigest"]
 
     def pinned(self) -> str:
-        """Return the image's address with tag and digest; raise `ImageMissing` if it is not in the registry."""
+        """Return the image's address with tag and digest; raise `ImageMissing` if the registry has no such image."""
         if digest := self.digest():
             return f"{self.uri}@{digest}"
-        raise ImageMissing(f"{self.uri} is not in the registry: python -m deployments image --tag {self.tag}")
+        raise ImageMissing(f"{self.uri} is not in the registry: run python -m deployments image --tag {self.tag}")
 
     def plan(self) -> list[Change]:
         """Return a change if the registry does not have the tag yet. An existing tag never changes."""

@@ -23,7 +23,7 @@ class Access:
 
 
 def data(account: Account, results_days: int = 0) -> Stack:
-    """Return the stack of the buckets. If `results_days` is 0, the retention of results does not change."""
+    """Return the stack of the buckets. If `results_days` is 0, the retention of saved state does not change."""
     days = {"ResultsDays": str(results_days)} if results_days else {}
     return Stack(account, "data", {"ProjectName": account.project, **days})
 

@@ -35,7 +35,7 @@ class Network:
 
 
 def find_network(account: Account, subnets: list[str], security_groups: list[str], *, public_ip: bool) -> Network:
-    """Look up the VPC of the subnets and security groups.
+    """Return the network of the subnets and security groups, after looking up their VPC.
 
     Raises:
         UnknownNetwork: A subnet or security group does not exist, or they are not all in the same VPC.
@@ -53,6 +53,6 @@ def find_network(account: Account, subnets: list[str], security_groups: list[str
         raise UnknownNetwork(f"{message} in {account.region}: check --subnet and --security-group") from None
     if len(vpcs := sorted(set(vpc_ids))) != 1:
         raise UnknownNetwork(
-            f"the subnets and security groups are in {len(vpcs)} VPCs, {', '.join(vpcs)}: use only one of them"
+            f"the subnets and security groups are in {len(vpcs)} VPCs, {', '.join(vpcs)}: use those of one VPC"
         )
     return Network(vpcs[0], tuple(subnets), tuple(security_groups), public_ip)

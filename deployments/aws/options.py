@@ -37,7 +37,7 @@ Repositories = Annotated[
     typer.Option(
         "--repository",
         help="Repositories that the token may be used for, such as 'https://github.com/your-org/*'. May be repeated. "
-        "They replace the stored ones; without the option, the stored repositories stay.",
+        "The repositories replace the stored ones; without the option, the stored repositories stay.",
     ),
 ]
 Subnets = Annotated[list[str] | None, typer.Option("--subnet", help="Private subnet for runs. May be repeated.")]
@@ -67,7 +67,7 @@ InstructionsPrefix = Annotated[
 Tag = Annotated[str, typer.Option("--tag", help="Tag of the image. The default is the id of the current commit.")]
 NoWorker = Annotated[
     bool,
-    typer.Option("--no-worker", help="Do not create the service of the Prefect worker, which you run elsewhere."),
+    typer.Option("--no-worker", help="Do not create the Prefect worker's service. You run the worker elsewhere."),
 ]
 ResultsDays = Annotated[
     int,

@@ -1,8 +1,8 @@
-"""Checks of the sizes that ECS and Prefect accept, made before a run is submitted.
+"""Checks, before a run is submitted, that its variables and parameters are not larger than ECS and Prefect accept.
 
-The worker puts a run's environment variables and command into RunTask's `overrides`: AWS accepts 8,192 characters
-(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html). The flow's parameters are not part of the
-overrides: the task fetches them from the Prefect API, which accepts 512 KiB.
+The worker puts a run's environment variables and command into RunTask's `overrides`, of which AWS accepts 8,192
+characters (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html). The flow's parameters are not
+part of the overrides: the task fetches them from the Prefect API, which accepts 512 KiB.
 """
 
 import json
@@ -29,7 +29,11 @@ _ADVICE: Final = {
 def check_overrides(
     prefect: SyncPrefectClient, deployment: DeploymentResponse, job_variables: Mapping[str, Any]
 ) -> int:
-    """Return the length of the overrides in characters; raise `OverridesTooLarge`, which names the longest variable."""
+    """Return the length of a run's overrides in characters.
+
+    Raises:
+        OverridesTooLarge: ECS would not accept the overrides. The message names the longest variable.
+    """
     overrides = _overrides(prefect, deployment, job_variables)
     length = len(json.dumps(overrides))
     if length <= OVERRIDES_CHARACTERS:
@@ -39,7 +43,7 @@ def check_overrides(
     size = next(len(pair["value"]) for pair in environment if pair["name"] == largest)
     advice = _ADVICE.get(largest, "put it into an object in S3 or a secret, and pass its name")
     raise OverridesTooLarge(
-        f"the run's environment and command are {length:,} characters and ECS accepts {OVERRIDES_CHARACTERS:,}: "
+        f"the run's environment and command have {length:,} characters, but ECS accepts only {OVERRIDES_CHARACTERS:,}: "
         f"the variable {largest} has {size:,} of them; {advice}"
     )
 
@@ -90,6 +94,6 @@ def check_size(parameters: Mapping[str, Any]) -> None:
     largest = max(sizes, key=lambda name: sizes[name])
     advice = "upload the text to S3 and give --instructions s3://…" if largest == "instructions" else "shorten it"
     raise ParametersTooLarge(
-        f"the parameters are {sum(sizes.values()):,} bytes and Prefect accepts {limit:,}: "
+        f"the parameters have {sum(sizes.values()):,} bytes, but Prefect accepts only {limit:,}: "
         f"{largest} has {sizes[largest]:,} of them; {advice}"
     )

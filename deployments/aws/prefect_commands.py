@@ -70,7 +70,7 @@ def up(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """Run all four steps: secret, roles, image, pool. Repeated with other options, it updates only what differs."""
+    """Run all four steps: secret, roles, image, pool. If you repeat it with other options, it updates what differs."""
     with refusals(), prefect_api.prefect_api() as prefect:
         account = open_account(project, region)
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
@@ -99,11 +99,11 @@ def network_of(
 def git_secret_step(
     account: Account, name: str, token: str, email: str, hosts: list[str] | None, repositories: list[str] | None
 ) -> Secret:
-    """Return the step that stores the git secret. Without options, the secret must exist and does not change."""
+    """Return the step that stores the git secret. Without options, the secret must exist, and stays as it is."""
     if token or email or hosts or repositories:
         return Secret(account, name, git_secret_value(token, email, hosts, repositories))
     if not Secret(account, name).arn():
-        raise TokenMissing(f"there is no secret {name}: set --email, and give the token by --token - or at the prompt")
+        raise TokenMissing(f"there is no secret {name}: set --email, and the token with --token - or at the prompt")
     return Secret(account, name)
 
 

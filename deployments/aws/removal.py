@@ -113,7 +113,7 @@ class RemoveTaskDefinitions:
         return [arn for page in active for arn in page["taskDefinitionArns"] if family in arn]
 
     def plan(self) -> list[Change]:
-        """Return one change with all active task definitions of runs."""
+        """Return one change for all active task definitions of runs; an empty list if there are none."""
         arns = self._arns()
         return [Change("deregister", f"task definitions of {self.account.project}", tuple(arns))] if arns else []
 
@@ -152,7 +152,7 @@ class EmptyBuckets:
 def removal(
     account: Account, prefect: SyncPrefectClient | None, secrets: list[str], *, delete_data: bool
 ) -> Iterator[Step]:
-    """Yield all steps, in order: the worker before its pool, the roles after everything that uses them."""
+    """Yield all steps, in order: the worker before its pool, and the roles after everything that uses them."""
     yield RemoveStack(Stack(account, "worker"))
     if prefect:
         yield RemoveFromPrefect(prefect)

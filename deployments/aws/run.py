@@ -1,4 +1,4 @@
-"""A run of the deployment `implement/ecs`, which is checked completely before it is submitted."""
+"""Starts a run of a deployment such as `implement/ecs`, after a complete check of the request for it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,13 +28,19 @@ class RunRequest:
 
 
 def check_request(prefect: SyncPrefectClient, account: Account, request: RunRequest) -> tuple[DeploymentResponse, int]:
-    """Return the deployment and the length of the overrides; raise a named error if the run could not start."""
+    """Return the deployment and the length of the run's overrides, which is 0 outside ECS.
+
+    Raises:
+        Refused: The run could not start; the class of the error says why.
+    """
     check_size(request.parameters)
     check_parameters(request.parameters)
     try:
         deployment = prefect.read_deployment_by_name(request.deployment)
     except ObjectNotFound:
-        raise DeploymentMissing(f"there is no deployment {request.deployment}: python -m deployments pool") from None
+        raise DeploymentMissing(
+            f"there is no deployment {request.deployment}: run python -m deployments pool"
+        ) from None
     if deployment.work_pool_name != ECS_POOL:
         return deployment, 0
     _check_cluster(account)
@@ -46,7 +52,7 @@ def _check_cluster(account: Account) -> None:
     clusters = ecs.describe_clusters(clusters=[account.project])["clusters"]
     if not any(cluster["status"] == "ACTIVE" for cluster in clusters):
         raise UnknownCluster(
-            f"there is no active cluster {account.project} in {account.region}: python -m deployments pool"
+            f"there is no active cluster {account.project} in {account.region}: run python -m deployments pool"
         )
 
 

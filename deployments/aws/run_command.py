@@ -1,4 +1,4 @@
-"""The command that starts a run."""
+"""The command `run`, which starts a run."""
 
 from typing import Annotated, Any
 
@@ -67,7 +67,7 @@ def run(
         request = RunRequest(deployment, _parameters(named, param), variables)
         checked_deployment, length = check_request(prefect, account, request)
         if dry_run:
-            console().print(f"would start a run of {deployment}; its overrides are {length:,} of 8,192 characters")
+            console().print(f"would start a run of {deployment}; its overrides have {length:,} of 8,192 characters")
             return
         name, address = start(prefect, checked_deployment, request)
         console().print(f"started {name}: {address}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A secret in AWS Secrets Manager. It is written through the API, so that no template and no output contains it."""
+"""Stores a secret in AWS Secrets Manager, through the API so that no template and no output contains the secret."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ def git_secret(
 ) -> Value:
     """Return a function that computes the git secret's new value.
 
-    It replaces the fields that are passed here, and keeps all other stored fields. The returned function raises:
+    The new value has the fields that are passed here, and keeps all other stored fields. The returned function raises:
         TokenMissing: There is no token.
         InvalidGitSecret: The token, the e-mail address or a stored field cannot be used.
         InvalidParameter: A host or repository is malformed.
@@ -49,7 +49,7 @@ def git_secret(
         try:
             Binding.parse(fields, "the git secret")
         except errors.InvalidGitSecret as error:
-            raise InvalidParameter(f"{error}; --host and --repository set them") from None
+            raise InvalidParameter(f"{error}; set the lists with --host and --repository") from None
         try:
             GitCredentials.from_fields(fields, "the input")
         except errors.InvalidGitSecret as error:
@@ -60,7 +60,7 @@ def git_secret(
 
 
 def _fields(stored: str) -> dict[str, object]:
-    """Return the fields of the git secret; none if its value is not a JSON object, which no run could read."""
+    """Return the fields of the git secret; empty if the stored value is not a JSON object, which no run could read."""
     try:
         fields = json.loads(stored)
     except ValueError:
@@ -94,7 +94,7 @@ class Secret:
         return "" if description.get("DeletedDate") is not None else description["ARN"]
 
     def is_tagged(self) -> bool:
-        """Whether the secret exists and has the tag of this project, which means that these commands created it."""
+        """Return whether the secret exists and has this project's tag, which means that these commands created it."""
         tag = {"Key": "project", "Value": self.account.project}
         return bool(self.arn()) and tag in self._client.describe_secret(SecretId=self.name).get("Tags", [])
 
@@ -105,7 +105,7 @@ class Secret:
             return False
 
     def plan(self) -> list[Change]:
-        """Compare the value with the stored one. The change shows neither of them."""
+        """Return a change if the new value differs from the stored one. The change shows neither value."""
         if self.value is None:
             return []
         if not self.arn():

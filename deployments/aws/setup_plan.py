@@ -23,7 +23,7 @@ _VARIABLES: Final = {"key": "prefect_api_key_secret_arn", "auth string": "prefec
 
 @dataclass(frozen=True)
 class Setup:
-    """The options of a set-up."""
+    """The options of a set-up, and the steps that follow from them."""
 
     account: Account
     prefect: SyncPrefectClient
@@ -36,7 +36,7 @@ class Setup:
     dry_run: bool = False
 
     def up(self, git_secret: Secret) -> Iterator[Step]:
-        """Yield all steps, in order."""
+        """Yield all steps of `up`, in order."""
         yield git_secret
         yield infrastructure.roles(self.account, self.access)
         yield infrastructure.registry(self.account)

@@ -53,10 +53,10 @@ class Stack:
         """Raise `StackMissing`, with the command that creates the stack, if the stack does not exist."""
         if self.describe() is None:
             reason = f"stack {self.name} is missing in {self.account.region}"
-            raise StackMissing(f"{reason}: python -m deployments {command}")
+            raise StackMissing(f"{reason}: run python -m deployments {command}")
 
     def plan(self) -> list[Change]:
-        """Compare the template and the parameters with those of the deployed stack."""
+        """Return a change if the stack is missing, or if its template or parameters differ from the deployed ones."""
         stack = self.describe()
         if stack is None:
             return [Change("create", f"stack {self.name}", template.resources(template.text(self.kind)))]
@@ -96,7 +96,7 @@ class Stack:
             self._wait("stack_update_complete", stack["StackId"])
 
     def _parameters(self, stack: "StackTypeDef | None") -> "list[ParameterTypeDef]":
-        """Return this stack's parameters. All other parameters of the template keep their deployed values."""
+        """Return the parameters for CloudFormation. Those that this object does not set keep their deployed values."""
         parameters: list[ParameterTypeDef] = [
             {"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()
         ]

@@ -34,15 +34,15 @@ def text(kind: str) -> str:
 
 
 def parse(template: str) -> dict[str, Any]:
-    """Parse the text of a template."""
+    """Return the contents of a template from its text."""
     parsed: dict[str, Any] = yaml.load(template, _Loader)  # noqa: S506 (a SafeLoader)
     return parsed
 
 
 def differences(before: str, after: str) -> tuple[str, ...]:
-    """Return a line for each resource that is added, removed or changed; no line if the templates are equal.
+    """Return a line for each resource that is added, removed or changed; empty if the templates are equal.
 
-    If they differ outside their resources, the only line says so.
+    If the templates differ only outside their resources, a single line says so.
     """
     if before == after:
         return ()

@@ -54,7 +54,7 @@ class UnknownNetwork(Refused):
 
 
 class DeploymentMissing(Refused):
-    """The Prefect server has no deployment of that name."""
+    """The Prefect server does not have the deployment, or the run was started without a deployment."""
 
 
 class DeployFailed(Refused):
@@ -66,7 +66,7 @@ class TokenMissing(Refused):
 
 
 class InvalidGitSecret(Refused):
-    """A run could not use the git token, the e-mail address or the user name. Runs have an error of the same name."""
+    """A run could not use the git token, the e-mail address or the user name. A run's own error has the same name."""
 
 
 class UnknownModel(Refused):
@@ -94,4 +94,4 @@ class StoreUnknown(Refused):
 
 
 class RunsNotOver(Refused):
-    """The saved state of an unfinished run would be deleted."""
+    """A run is not finished, so its saved state is not deleted, and the run is neither continued nor repeated."""

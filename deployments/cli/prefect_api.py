@@ -1,4 +1,4 @@
-"""The Prefect server of the commands: the one in Prefect's own settings."""
+"""Connects the commands to the Prefect server that is set in Prefect's own settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared
 
 
 def api_url() -> str:
-    """Return the configured API's URL; raise `NoPrefectApi` if there is none."""
+    """Return the URL of the configured Prefect API; raise `NoPrefectApi` if no API is configured."""
     url = get_current_settings().api.url
     if not url:
         raise NoPrefectApi(
@@ -26,12 +26,12 @@ def api_url() -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether only this machine can reach it."""
+    """Return whether only this machine can reach the URL."""
     return (urlsplit(url).hostname or "") in _LOOPBACK
 
 
 def credentials() -> tuple[str, SecretStr] | None:
-    """Return name and value of the setting that authenticates this client; None without authentication."""
+    """Return the name and the value of the setting that authenticates this client; None without authentication."""
     settings = get_current_settings().api
     if settings.key:
         return "key", settings.key
@@ -40,14 +40,14 @@ def credentials() -> tuple[str, SecretStr] | None:
 
 @contextmanager
 def prefect_api() -> Iterator[SyncPrefectClient]:
-    """Connect; raise `NoPrefectApi` if the server does not answer."""
+    """Yield a client of the configured Prefect API; raise `NoPrefectApi` if the server does not answer."""
     url = api_url()
     with get_client(sync_client=True) as client:
         try:
             client.hello().raise_for_status()
         except httpx.HTTPError as error:
             raise NoPrefectApi(
-                f"the Prefect API {url} does not answer: {str(error) or type(error).__name__}: start it, or correct "
-                "PREFECT_API_URL"
+                f"the Prefect API {url} does not answer: {str(error) or type(error).__name__}: start the server, or "
+                "correct PREFECT_API_URL"
             ) from None
         yield client

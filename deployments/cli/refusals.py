@@ -1,4 +1,4 @@
-"""The end of a command that cannot continue: it prints one sentence that names the error, and exits with status 1."""
+"""Ends a command that cannot continue: prints one sentence that names the error, and exits with status 1."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -8,10 +8,10 @@ _WIDTH = None if sys.stdout.isatty() else 120
 
 
 def console() -> Console:
-    """Return the console for a command's output: the current standard output."""
+    """Return a console that prints a command's output to the current standard output."""
     return Console(highlight=False, width=_WIDTH)
 
 
 def error_console() -> Console:
-    """Return the console for errors: the current standard error."""
+    """Return a console that prints errors to the current standard error."""
     return Console(stderr=True, highlight=False, width=_WIDTH)

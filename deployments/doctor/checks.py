@@ -1,4 +1,4 @@
-"""The doctor's checks of what a run needs. Each uses a run's own code, and the servers that a run would use."""
+"""The doctor's checks of what a run needs. Each check uses a run's own code, and the servers that a run would use."""
 
 import subprocess
 import tempfile
@@ -66,7 +66,7 @@ class Patient:
         return options, model_provider(options, block)
 
     def checks(self) -> list[Check]:
-        """Return all checks with their names, in the order in which a run would need what they check."""
+        """Return all checks with their names, in the order in which a run needs the things that are checked."""
         return [
             ("Claude Code", self._claude_code),
             ("isolation of the agent", self._isolation),
@@ -111,11 +111,11 @@ class Patient:
         return ", ".join(names)
 
     def _run_store(self) -> str:
-        _need_api()  # it stores the block; without one Prefect would start a temporary server
+        _need_api()  # the API stores the block; without a configured one Prefect would start a temporary server
         store, content = run_store(_PROBE).without_retries, b"written by python -m deployments doctor\n"
         store.save(_PROBE, content)
         if store.read(_PROBE) != content:
-            raise RunError(f"{store.location(_PROBE)} does not hold what was written to it")
+            raise RunError(f"{store.location(_PROBE)} does not contain what the doctor wrote to it")
         with suppress(Exception):  # deletion may not be allowed, and a run does not need it
             open_store("").delete(_PROBE)
         return store.location("").rstrip("/").removesuffix(f"/{_PROBE}")
@@ -129,8 +129,10 @@ class Patient:
                 or self.request.instructions_s3_uri is not None
             )
             if not needs_aws:
-                raise Skipped("there are none, and these parameters need none")
-            raise AwsCredentialsMissing("set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+                raise Skipped("there are no AWS credentials, and a run with these parameters needs none")
+            raise AwsCredentialsMissing(
+                "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
         identity = session.client("sts", config=client_config()).get_caller_identity()
         return f"{identity['Arn']} in {self.request.aws_region}"
 
@@ -153,7 +155,7 @@ class Patient:
 
     def _remote(self, trusted: Path) -> Remote:
         if not self.has_repository:
-            raise Skipped("no repository was set: --repo-url https://…")
+            raise Skipped("no repository is set: add --repo-url https://… to check one")
         try:
             return Remote(self.request.repo_url, self.credentials, trusted)
         except RunError as error:
@@ -164,11 +166,11 @@ class Patient:
     def _instructions(self) -> str:
         uri = self.request.instructions_s3_uri
         if uri is None:
-            raise Skipped("no instructions in S3 were set: --instructions s3://…")
+            raise Skipped("no instructions in S3 are set: add --instructions s3://… to check them")
         client = new_session(self.request.aws_region).client("s3", config=client_config(PARALLEL))
         with workspace() as directories:
             instructions = from_s3(directories, client, uri)
-        main = f"begins with {instructions.main}" if instructions.main else "there is no main file"
+        main = f"the main file is {instructions.main}" if instructions.main else "there is no main file"
         return f"{uri}: {len(instructions.files)} files, {main}"
 
     def _model(self) -> str:
@@ -199,11 +201,11 @@ def _need_api() -> None:
     try:
         api_url()
     except Refused:
-        raise Skipped("this check needs the Prefect API") from None
+        raise Skipped("this check needs a Prefect API, and none is configured") from None
 
 
 def _message(response: httpx.Response) -> str:
-    """Return the provider's error message: Bedrock puts it at the top level, Anthropic below `error`."""
+    """Return the provider's error message. Bedrock puts the message at the top level, Anthropic below `error`."""
     try:
         body = response.json()
     except ValueError:

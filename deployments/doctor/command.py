@@ -1,4 +1,4 @@
-"""The command `doctor`."""
+"""The command `doctor`, which prints the result of each check."""
 
 import os
 from typing import Annotated, Any
@@ -27,7 +27,9 @@ def doctor(
     ] = "",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Another parameter of the run, as NAME=VALUE, such as provider=anthropic."),
+        typer.Option(
+            "--set", help="Another parameter of the run, as NAME=VALUE, such as provider=anthropic. May be repeated."
+        ),
     ] = None,
 ) -> None:
     """Check what a run needs: credentials, region, model, run store, Prefect API and the token's rights.
@@ -45,11 +47,11 @@ def doctor(
         console().print(as_line(finding), soft_wrap=True)
         failed += finding.verdict is Verdict.FAILED
     if failed:
-        console().print(f"{failed} failed: docs/troubleshooting.md explains each error by its name")
+        console().print(f"of these checks, {failed} failed: docs/troubleshooting.md explains each error by its name")
         raise typer.Exit(1)
     console().print("a run with these parameters can start")
 
 
 def _form_of_credentials() -> str:
     check_environment(os.environ)
-    return "each credential in the environment can be sent"
+    return "each credential in the environment has a valid form"

@@ -41,7 +41,7 @@ Check = tuple[str, Callable[[], str]]
 
 
 def findings(checks: list[Check]) -> Iterator[Finding]:
-    """Run each check and yield its finding; a check that raises an exception has failed."""
+    """Run each check and yield its finding. Any exception except `Skipped` and `Warned` means that the check failed."""
     for name, check in checks:
         yield _finding(name, check)
 

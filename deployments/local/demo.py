@@ -103,7 +103,7 @@ def keep(local_run: LocalRun, console: Console) -> None:
     console.print(f"The run in Prefect's UI: {local_run.url}", soft_wrap=True)
     console.print(
         "There you can start more runs, with the form of the deployment implement/local. The scripted model knows only "
-        "the instructions of this demo; for any others it writes a file that says so."
+        "the instructions of this demo; for other instructions it only writes a file that says so."
     )
     try:
         console.input("Press Enter to stop the servers. ")
@@ -130,14 +130,14 @@ def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
 
 
 def check_repository(source: str) -> None:
-    """Check that the user's repository can be cloned, before any server is started."""
+    """Raise `DemoFailed` if the user's repository cannot be cloned. This is checked before any server is started."""
     if source:
         with cloneable(source):
             check_source(address(source))
 
 
 def repository(stack: LocalStack, source: str) -> tuple[str, str]:
-    """Create the sample repository, or a copy of the user's, on the local git remote; return its name and URL."""
+    """Create the sample repository or a copy of the user's repository on the local git remote; return name and URL."""
     if not source:
         return "todo", stack.git.create("todo", SAMPLE / "repository")
     name = re.sub(r"[^\w.-]", "-", Path(source.rstrip("/")).resolve().name.removesuffix(".git"))
@@ -152,7 +152,7 @@ def address(source: str) -> str:
 
 @contextmanager
 def cloneable(source: str) -> Iterator[None]:
-    """Turn git's error into a `DemoFailed` that names the repository."""
+    """Turn an error of git within the context into a `DemoFailed` that names the repository."""
     try:
         yield
     except RuntimeError as error:

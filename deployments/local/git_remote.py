@@ -16,17 +16,17 @@ _IDENTITY: Final = ("-c", "user.name=Seed", "-c", "user.email=seed@example.com")
 
 @dataclass(frozen=True)
 class GitFault:
-    """How the next request whose path has `path_holds` fails: with this status, or, for 0, by a dropped connection."""
+    """A fault of the next request whose path contains `path_holds`: an error status, or 0 to drop the connection."""
 
     path_holds: str
     status: int = 0
 
 
 def check_source(source: str) -> None:
-    """Check that git can read a repository, which is faster than cloning it.
+    """Check that git can read a repository. This is faster than a clone.
 
     Raises:
-        RuntimeError: git cannot read it; the message is git's own.
+        RuntimeError: git cannot read the repository; the message is git's own.
     """
     _git(Path("/"), "ls-remote", "--quiet", source, "HEAD")
 
@@ -44,7 +44,7 @@ def _git(directory: Path, *arguments: str) -> str:
 
 
 class GitRemote(LoopbackServer):
-    """Serves the bare repositories below a directory to clients that have the token."""
+    """A server of the bare repositories below a directory, for clients that have the token."""
 
     def __init__(self, root: Path, token: str) -> None:
         super().__init__()

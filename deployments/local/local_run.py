@@ -1,4 +1,4 @@
-"""The results of a run, looked up as a user would: in Prefect's API and in the git repository."""
+"""Looks up the results of a run as a user would: in Prefect's API and in the git repository."""
 
 import time
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class LocalRun:
 
     @cached_property
     def branch(self) -> str:
-        """The branch that was pushed; empty if none was."""
+        """The branch that the run pushed; empty if it pushed none."""
         branch = str(self.flow_run["name"]).partition(" @ ")[2]
         pushed = self.stack.git.git(self.repository, "branch", "--format=%(refname:short)").splitlines()
         return branch if branch in pushed else ""
@@ -80,7 +80,7 @@ class LocalRun:
         return {**result.as_json(), "seconds": self.flow_run["total_run_time"], "steps": steps}
 
     def _event(self) -> dict[str, Any]:
-        """Wait for the run's event, which arrives a moment after its final state; return it."""
+        """Wait for the run's event, which arrives a moment after the run's final state, and return the event."""
         filters = {"filter": {"resource": {"id": [f"claude-code.run.{self.flow_run_id}"]}}}
         deadline = time.monotonic() + _EVENT_SECONDS
         while True:
@@ -88,7 +88,7 @@ class LocalRun:
             if events:
                 return dict(events[0])
             if time.monotonic() > deadline:
-                raise DemoFailed("the run's event did not reach the Prefect server")
+                raise DemoFailed(f"the run's event did not reach the Prefect server within {_EVENT_SECONDS} s")
             time.sleep(0.2)
 
     def steps(self) -> list[tuple[str, dict[str, Any]]]:

@@ -27,7 +27,7 @@ class Exchange(BaseHTTPRequestHandler):
     server: "_Server"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        """Log nothing: the server records its requests."""
+        """Log nothing, because the server records its requests."""
 
     def do_GET(self) -> None:
         """Record the request, and pass it to the server's `answer`."""
@@ -80,7 +80,7 @@ class _Server(ThreadingHTTPServer):
         self.requests: list[ReceivedRequest] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (the base class's types)
-        """Print no traceback: clients may close their connections."""
+        """Print no traceback, because clients may close their connections."""
 
 
 class LoopbackServer:

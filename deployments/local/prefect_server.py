@@ -1,4 +1,4 @@
-"""A temporary Prefect server, with its own process and its own database."""
+"""Starts a temporary Prefect server, with its own process and its own database."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def client_environment(api_url: str, home: Path) -> dict[str, str]:
 
 @contextmanager
 def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
-    """Stop a process and its process group when the context ends."""
+    """Yield a process; stop it and its process group when the context ends."""
     try:
         yield process
     finally:

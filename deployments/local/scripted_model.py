@@ -1,9 +1,9 @@
 """A model that follows a script, behind the two APIs that Claude Code speaks.
 
-It answers as Anthropic's Messages API (server-sent events) and as Bedrock's InvokeModelWithResponseStream (AWS event
-stream), checks the API key or recomputes the request's signature, and knows a few models. Each reply is the next turn
-of the script, no matter what the request says. The next turn follows from the conversation in the request, so that a
-retry gets the same reply.
+The model answers as Anthropic's Messages API (server-sent events) and as Bedrock's InvokeModelWithResponseStream (AWS
+event stream), checks the API key or recomputes the request's signature, and knows a few model ids. Each reply is the
+next turn of the script, no matter what the request says. The number of turns in the request's conversation selects the
+next turn, so that a retry gets the same reply.
 """
 
 import base64
@@ -30,7 +30,8 @@ _INTERRUPTED: Final = re.compile(r"\[Tool call interrupted|Exit code 137")
 _FILLED_IN: Final = "No response requested."
 """What Claude Code adds to an interrupted conversation: a result for the tool, and a text for the missing reply.
 
-The result has the first text if Claude Code was killed, and the second if Claude Code was stopped and killed the tool.
+The tool's result contains the first alternative of `_INTERRUPTED` if Claude Code was killed, and the second one if
+Claude Code was stopped and killed the tool.
 """
 
 _MODELS: Final = {*DEFAULT_MODEL_IDS.values(), default_model_id("bedrock", "eu-central-1")}
@@ -62,7 +63,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class Turn:
-    """One reply. Without tools it is the last one."""
+    """One reply of the model. A reply without tools is the last one."""
 
     text: str
     tools: tuple[Tool, ...] = ()
@@ -71,27 +72,27 @@ class Turn:
     usage: Mapping[str, Any] = field(default_factory=dict)
     """Token counts that replace the default ones."""
     stop: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the reply's end that replace the default ones, such as `stop_reason`."""
+    """Fields at the end of the reply that replace the default ones, such as `stop_reason`."""
     ping_seconds: float = 0
     """How many seconds the stream lasts before its first text. A ping comes each second, as from the real API."""
 
 
 @dataclass(frozen=True)
 class ModelFault:
-    """How the next reply fails: with this status; for 0 and 200 in the middle of the reply."""
+    """A fault of the next reply: an error status instead of a reply, or a failure in the middle of the reply."""
 
     status: int = 0
-    """An error status; 0 for a connection that drops; 200 for an error that the provider reports within the stream."""
+    """An error status; 0 to drop the connection; 200 for an error that the provider reports within the stream."""
     message: str = "a scripted fault"
     kind: str = ""
-    """The type of the error; empty for the one that belongs to the status."""
+    """The type of the error; empty for the type that belongs to the status."""
     stall_seconds: float = 0
-    """How many seconds nothing comes before the connection drops."""
+    """How many seconds the stream is silent before the connection drops."""
 
 
 @dataclass
 class Script:
-    """The replies of the model, turn by turn, and the faults that come before them."""
+    """The replies of the model, turn by turn, and the faults that come before these replies."""
 
     turns: tuple[Turn, ...]
     faults: deque[ModelFault] = field(default_factory=deque)
@@ -100,7 +101,7 @@ class Script:
 
 
 class ScriptedModel(LoopbackServer):
-    """Serves one script at a time to clients that have the key."""
+    """A server that replies with one script at a time to clients that have the API key or the AWS keys."""
 
     def __init__(self, api_key: str, aws_access_key_id: str, aws_secret_access_key: str) -> None:
         super().__init__()
@@ -108,12 +109,12 @@ class ScriptedModel(LoopbackServer):
         self.models = set(_MODELS)
         """The ids of the models that the API knows."""
         self.script_for_other_instructions: Script | None = None
-        """The script for instructions that `script` does not recognize; None uses `script` for all."""
+        """The script for instructions that `script` does not recognize; if None, `script` is used for them as well."""
         self._api_key = api_key
         self._aws = Credentials(aws_access_key_id, aws_secret_access_key)
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
-        """Answer a request for a message; refuse any other with status 404."""
+        """Answer a request for a message; refuse every other request with status 404."""
         path = request.path.partition("?")[0]
         bedrock = _BEDROCK.fullmatch(path)
         if request.method != "POST" or not (bedrock or path == "/v1/messages"):
@@ -152,7 +153,7 @@ class ScriptedModel(LoopbackServer):
         return None
 
     def _is_signed(self, request: ReceivedRequest) -> bool:
-        """Whether the request has the signature that is recomputed from its contents."""
+        """Return whether the request's signature equals the one recomputed from the request's contents."""
         authorization = request.headers.get("authorization", "")
         fields = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/bedrock/aws4_request, "
@@ -172,7 +173,7 @@ class ScriptedModel(LoopbackServer):
 
 
 def _completed_turns(body: dict[str, Any]) -> int:
-    """Count the completed turns of the conversation. A turn whose tool was interrupted does not count."""
+    """Return the number of completed turns in the conversation. A turn whose tool was interrupted does not count."""
     messages: list[dict[str, Any]] = body.get("messages", [])
     replies = [json.dumps(message["content"]) for message in messages if message.get("role") == "assistant"]
     turns = [reply for reply in replies if _FILLED_IN not in reply]

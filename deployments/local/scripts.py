@@ -134,7 +134,7 @@ def overview() -> Script:
 
 
 def unknown_instructions() -> Script:
-    """Return the script that only writes a file, which says that the model does not know these instructions."""
+    """Return the script for unknown instructions. It only writes a file that says so."""
     return Script(
         turns=(
             Turn(

@@ -47,7 +47,7 @@ class Server:
 
 @contextmanager
 def served(environment: dict[str, str], rows: Progress | None = None) -> Iterator[Server]:
-    """Serve the deployment, as a team's machine would, and show the log lines of its runs."""
+    """Serve the deployment while the context is open, as a team's machine would, and show the log lines of its runs."""
     command = [sys.executable, "-m", "deployments.local.serve"]
     process = subprocess.Popen(
         command,
@@ -66,7 +66,7 @@ def served(environment: dict[str, str], rows: Progress | None = None) -> Iterato
 
 
 def listen(server: Server, rows: Progress) -> None:
-    """Show each log line of the runs when it arrives."""
+    """Show each log line of the deployment's runs when the line arrives."""
     for line in server.process.stdout or ():
         text = line.decode("utf-8", "replace").rstrip()
         server.last_lines.append(text)
@@ -89,11 +89,14 @@ def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
             if api.get("/deployments/name/implement/local").is_success:
                 return
             time.sleep(0.2)
-    raise DemoFailed("the deployment did not appear on the Prefect server:\n" + "\n".join(server.last_lines))
+    raise DemoFailed(
+        f"the deployment did not appear on the Prefect server within {_SERVE_SECONDS} s:\n"
+        + "\n".join(server.last_lines)
+    )
 
 
 def prefect_api(environment: dict[str, str]) -> httpx.Client:
-    """Return a client of the Prefect API that these environment variables name."""
+    """Return a client of the Prefect API that the environment variables name."""
     user, _, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
     auth = (user, password) if user else None
     return httpx.Client(base_url=environment["PREFECT_API_URL"], auth=auth, timeout=60, trust_env=False)

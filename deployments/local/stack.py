@@ -1,4 +1,4 @@
-"""The local stack: S3, Secrets Manager, a git remote, a model and Prefect, started and stopped together."""
+"""Starts and stops the local stack: S3, Secrets Manager, a git remote, a model and Prefect."""
 
 import json
 import logging
@@ -41,7 +41,7 @@ class LocalStack:
     model: ScriptedModel
 
     def environment(self, *, real_model: bool = False) -> dict[str, str]:
-        """Return the environment variables with which a flow uses this stack, and no other servers or credentials."""
+        """Return the environment variables with which a flow uses only this stack's servers and credentials."""
         storage = {"AWS_ENDPOINT_URL_S3": self.aws_url, "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.aws_url}
         model = {
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.model.url,

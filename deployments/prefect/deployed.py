@@ -47,7 +47,7 @@ class Deployments:
         return hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
 
     def plan(self) -> list[Change]:
-        """Compare the version of the deployments with the versions on the server."""
+        """Return a change for each deployment that is missing on the server, or has another version there."""
         return [
             Change("update" if deployed_version else "create", f"deployment {name}", (f"image {self.image}",))
             for name in names()

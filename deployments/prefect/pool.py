@@ -24,7 +24,7 @@ _SCRATCH: Final = {"name": "scratch"}  # the image sets its mode to 1777
 
 
 def ecs_template(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ECS pool's base job template. `defaults` has the default values of its variables by name."""
+    """Return the ECS pool's base job template. `defaults` has default values of the template's variables, by name."""
     template = ECSWorker.get_default_base_job_template()
     properties = template["variables"]["properties"]
     properties["stop_timeout"] = {
@@ -67,7 +67,7 @@ class Pool:
             return None
 
     def plan(self) -> list[Change]:
-        """Compare the base job template with the one on the server."""
+        """Return a change if the pool is missing on the server, or has another base job template there."""
         current = self._current()
         if current is None:
             return [Change("create", f"work pool {self.name} ({self.type})")]

@@ -1,4 +1,4 @@
-"""The block that names the results bucket, where runs on AWS store their saved state. It contains no keys."""
+"""The block that names the results bucket, where runs on AWS store their saved state. The block contains no keys."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,7 +38,7 @@ class ResultsBlock:
             return None
 
     def plan(self) -> list[Change]:
-        """Compare the block with the one on the server."""
+        """Return a change if the block is missing on the server, or has other contents there."""
         resource, details = f"block {block_slug(self.name)}", (f"bucket {self.bucket}",)
         if not self.document():
             return [Change("create", resource, details)]

@@ -16,7 +16,7 @@ _PARAMETERS: Final = {parameter.name: parameter for parameter in parameters_of(I
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Split each text at its first `=` into name and value; raise `InvalidParameter` if one is not NAME=VALUE."""
+    """Return the values of texts of the form NAME=VALUE, by name; raise `InvalidParameter` for any other text."""
     parts = [text.partition("=") for text in texts]
     for name, equals, _ in parts:
         if not name or not equals:
@@ -25,7 +25,7 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def as_json(text: str) -> Any:  # noqa: ANN401 (any JSON)
-    """Parse a value as JSON; return the text itself if it is not JSON, as `prefect deployment run` does."""
+    """Return the value of a JSON text; the text itself if it is not JSON, as with `prefect deployment run`."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Ages as a user writes them."""
+"""Parses ages as a user writes them, such as 30d."""
 
 import re
 from datetime import timedelta
@@ -10,7 +10,7 @@ _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 def parse_age(text: str) -> timedelta:
-    """Parse 12h, 30d or 8w; raise `InvalidParameter` for anything else."""
+    """Return the duration that 12h, 30d or 8w stands for; raise `InvalidParameter` for a text of another form."""
     match = re.fullmatch(r"(\d{1,4})([hdw])", text)
     if not match:
         raise InvalidParameter(f"--older-than {text!r} is not an age (examples: 12h, 30d, 8w)")

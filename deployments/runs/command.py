@@ -60,7 +60,7 @@ def continue_(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
     with refusals(), prefect_api.prefect_api() as prefect:
         flow_run = find_run(prefect, flow_run_id)
         continue_run(prefect, flow_run, settings or [])
-        console().print(f"continue {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
+        console().print(f"continuing {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
         _warn_if_nothing_serves(prefect, flow_run)
 
 
@@ -74,10 +74,10 @@ def repeat(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
 
 
 def _warn_if_nothing_serves(prefect: SyncPrefectClient, flow_run: FlowRun) -> None:
-    """Say that a run waits until a worker polls its deployment's work pool, or a process serves the deployment."""
+    """Warn that the run waits, if no worker polls its deployment's work pool and no process serves the deployment."""
     if flow_run.deployment_id and prefect.read_deployment(flow_run.deployment_id).status is not DeploymentStatus.READY:
         console().print(
-            "nothing serves its deployment now, so that the run waits: start the pool's worker, or "
+            "the run waits, because nothing serves its deployment now: start the work pool's worker, or run "
             "python -m deployments.local.serve",
             soft_wrap=True,
         )
@@ -89,7 +89,7 @@ def delete(
     older_than: Annotated[
         str,
         typer.Option(
-            "--older-than", help="Delete the state of all runs that saved nothing for this long: 12h, 30d, 8w."
+            "--older-than", help="Delete the state of all runs whose newest file is older than this: 12h, 30d, 8w."
         ),
     ] = "",
     block: _Block = "",
@@ -117,9 +117,9 @@ def delete(
 
 
 def _select(saved_runs: Sequence[SavedRun], flow_run_ids: Sequence[str], older_than: str) -> list[SavedRun]:
-    """Select runs by ids or by age; raise `InvalidParameter` for both, neither or an unknown id."""
+    """Return the runs that the ids or the age select; raise `InvalidParameter` for both, neither or an unknown id."""
     if bool(flow_run_ids) == bool(older_than):
-        raise InvalidParameter("say which runs: give either their ids or --older-than")
+        raise InvalidParameter("it is unclear which runs to delete: give either their ids or --older-than")
     if older_than:
         before = datetime.now(UTC) - parse_age(older_than)
         return [saved for saved in saved_runs if saved.newest < before]

@@ -1,4 +1,4 @@
-"""Looks up the flow runs that have saved state in the Prefect API."""
+"""Asks the Prefect API about the flow runs that have saved state."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -25,5 +25,5 @@ def flow_runs_by_id(prefect: SyncPrefectClient, flow_run_ids: Iterable[str]) -> 
 
 
 def is_finished(run: FlowRun | None) -> bool:
-    """Whether the run is in a final state; a run that the server does not know counts as finished."""
+    """Return whether the run is in a final state. A run that the server does not know counts as finished."""
     return run is None or run.state is None or run.state.is_final()

@@ -57,7 +57,9 @@ def continue_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequen
             server does not accept the new state.
     """
     if flow_run.state and flow_run.state.is_completed():
-        raise InvalidParameter(f"{flow_run.name} is completed, so there is nothing to continue: repeat it instead")
+        raise InvalidParameter(
+            f"{flow_run.name} is completed, so there is nothing to continue: start a new run with `runs repeat`"
+        )
     names = {path.partition(".")[0] for path in pairs(settings, "--set")}
     if fixed := sorted(names & _SAVED_WITH_THE_PLAN):
         raise InvalidParameter(

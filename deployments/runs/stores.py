@@ -52,7 +52,7 @@ class Store(ABC):
 
     @abstractmethod
     def location(self) -> str:
-        """Return the directory, or the bucket and prefix."""
+        """Return where the saved state is: a directory, or a bucket and prefix."""
 
     @abstractmethod
     def delete(self, flow_run_id: str) -> None:

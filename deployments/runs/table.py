@@ -9,7 +9,7 @@ from rich.table import Table
 from deployments.runs.stores import SavedRun, Store
 
 _TWO_DAYS = 48
-"""In hours; older runs have their age in days."""
+"""Two days, in hours. The age of an older run is shown in days."""
 
 
 def runs_table(store: Store, saved_runs: Sequence[SavedRun], flow_runs: Mapping[str, FlowRun]) -> Table:
@@ -38,5 +38,5 @@ def runs_table(store: Store, saved_runs: Sequence[SavedRun], flow_runs: Mapping[
 
 
 def format_size(size: int) -> str:
-    """Format a size in bytes as KiB or MiB."""
+    """Return a size in bytes as text, in KiB or MiB."""
     return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"

@@ -1,1 +1,1 @@
-"""Runs Claude Code: command line, prompt, process, event stream, session and checkpoints."""
+"""Runs Claude Code: builds its command line and prompts, reads its events, judges its result, saves checkpoints."""

@@ -1,4 +1,4 @@
-"""Checkpoints: save the work so far while the agent is working, without disturbing it."""
+"""Saves checkpoints of the work so far while the agent works, without disturbing the agent."""
 
 import threading
 from dataclasses import dataclass, field, replace
@@ -26,16 +26,16 @@ _SESSION_FOLDER: Final = ".claude/projects"
 
 @dataclass
 class Checkpoints:
-    """Writes checkpoints of a run's work at regular intervals while the context is open.
+    """A context that, while it is open, saves checkpoints of a run's work at regular intervals.
 
-    If a later attempt of the run takes the lease, the agent's processes are ended.
+    If a later attempt of the run takes the lease, this attempt's agent is ended.
 
     Args:
         workspace: The run's directories.
         saved: The saved state of the run, which receives the checkpoints.
         plan: Holds the commit that the work starts from.
         agent: The agent whose conversation and spending are saved.
-        interval_seconds: Seconds between checkpoints; 0 turns them off. An unchanged state is not saved again.
+        interval_seconds: Seconds between checkpoints; 0 turns checkpoints off. Unchanged work is not saved again.
         logger: Receives a warning for each checkpoint that fails.
     """
 
@@ -65,11 +65,11 @@ class Checkpoints:
         self._thread.join()
 
     def write(self) -> None:
-        """Save the current work unless the last checkpoint already holds it. Log an error as a warning."""
+        """Save the current work unless the last checkpoint already holds it. An error is only logged, as a warning."""
         try:
             self._write()
         except (RunError, OSError) as error:
-            self.logger.warning("no checkpoint this time: %s", error)
+            self.logger.warning("a checkpoint could not be saved: %s", error)
 
     def _write_until_closed(self) -> None:
         while not self._is_closed.wait(self.interval_seconds or _LEASE_CHECK_SECONDS):
@@ -84,7 +84,7 @@ class Checkpoints:
                     self.workspace.agent.end_processes()
                     return
                 except Exception as error:  # noqa: BLE001 (the next checkpoint may succeed)
-                    self.logger.warning("no checkpoint this time: %s", error)
+                    self.logger.warning("a checkpoint could not be saved: %s", error)
 
     def _write(self) -> None:
         base, last = self.plan.checkout.base_commit, self._last
@@ -93,17 +93,18 @@ class Checkpoints:
             return
         bundle = b"" if commit == base else snapshot.bundle(self.workspace, base)
         if max(len(bundle), len(session)) > MAX_BYTES:
-            raise StoreUnavailable(f"the work so far is larger than {MAX_BYTES >> 20} MiB, the limit of a checkpoint")
+            raise StoreUnavailable(f"the work so far exceeds {MAX_BYTES >> 20} MiB, the limit of a checkpoint")
         number = last.number + 1 if last else 0
         checkpoint = Checkpoint(number, commit, self.agent.meter.spending, self.agent.session_id, bundle, session)
         self.saved.save_checkpoint(replace(checkpoint, session=SECRETS.redact_bytes(session)))
         self._last = checkpoint
 
     def _tree_and_conversation(self, base: str) -> tuple[str, bytes]:
-        """Return a commit of the work tree and the conversation at the same moment.
+        """Return the commit of a snapshot of the work tree, and the conversation at the same moment.
 
-        If the agent changes them too quickly for that, the commit is the newer of the two. After a restore the agent
-        then repeats a step at worst, and finds its result in the files. In the other order, a step would be lost.
+        If the agent works too quickly for that, the commit is newer than the conversation. After a restore, the agent
+        then at worst repeats a step whose result is already in the files. If the conversation were newer than the
+        commit, the result of a step would be lost.
         """
         for _ in range(_ATTEMPTS):
             session = read_session(self.workspace, self.agent.session_id)
@@ -114,7 +115,10 @@ class Checkpoints:
 
 
 def read_session(workspace: Workspace, session_id: str) -> bytes:
-    """Return Claude Code's record of the conversation, or `b""`. It is read as the agent's user, who owns the file."""
+    """Return Claude Code's record of the conversation, or `b""` if there is none or it is larger than `MAX_BYTES`.
+
+    The record is read as the agent's user, who owns the file.
+    """
     folder = workspace.home / _SESSION_FOLDER
     find = ["find", str(folder), "-name", f"{session_id}.jsonl", "-type", "f", "-size", f"-{MAX_BYTES}c"]
     lines = commands.run(workspace, [*find, "-exec", "cat", "{}", "+"], beside_agent=True).stdout

@@ -1,4 +1,4 @@
-"""Claude Code's command line and environment. Both are built from scratch; neither is inherited. Pure."""
+"""Builds Claude Code's command line and its environment, which inherits only a few of the host's variables."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ TOOLS: Final = (
     "Bash", "Edit", "Glob", "Grep", "NotebookEdit", "Read", "Skill", "Task", "TaskStop", "TodoWrite", "WebFetch",
     "Write",
 )  # fmt: skip
-"""Claude Code's tools for an unattended agent, without those that schedule, send messages or open other work trees."""
+"""The tools that the agent may use: none of those that schedule work, send messages or open other work trees."""
 
 INHERITED_VARIABLES: Final = (
     "LANG",
@@ -40,7 +40,7 @@ _IDLE_SECONDS: Final = (10, 1800)
 """The shortest and the longest silence within a reply that Claude Code accepts as a limit."""
 
 _OVERLOAD_SECONDS: Final = 180
-"""How long Claude Code waits for an overloaded model. The step then repeats itself, in the same session."""
+"""How long Claude Code waits for an overloaded model. Then Prefect retries the step, which resumes the session."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Session:
 
     id: str
     resumes: bool
-    """Whether the conversation exists already."""
+    """Whether the conversation already exists, so that Claude Code must resume it."""
 
 
 def binary() -> Path:
     """Return the path of the `claude` binary that the pinned claude-agent-sdk contains."""
     spec = find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("claude-agent-sdk is not installed: pip install -r requirements.lock")
+        raise FileNotFoundError("claude-agent-sdk is not installed: run pip install -r requirements.lock")
     return Path(spec.origin).parent / "_bundled" / "claude"
 
 
@@ -69,7 +69,7 @@ def argv(
     *,
     is_isolated: bool,
 ) -> list[str]:
-    """Return the command line. It makes Claude Code ignore the repository's own settings, hooks and MCP servers."""
+    """Return the command line, which makes Claude Code ignore the repository's own settings, hooks and MCP servers."""
     limits = options.limits
     return [
         str(program),
@@ -92,14 +92,14 @@ def argv(
 def environment(
     options: ClaudeCodeOptions, gateway_url: str, gateway_token: str, base: Mapping[str, str], host: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the agent's whole environment, which holds none of the trusted side's variables.
+    """Return the agent's whole environment, which holds no credentials of the flow's process.
 
     Args:
         options: The run's options for Claude Code.
         gateway_url: The address of the model gateway.
         gateway_token: The token that the gateway requires.
-        base: Variables of the sandbox: the agent's home, and the mark of its processes.
-        host: The host's environment, of which only `INHERITED_VARIABLES` and PATH are used.
+        base: `Workspace.agent_variables`: the agent's directories, and the variable that marks its processes.
+        host: The environment of the flow's process, of which only `INHERITED_VARIABLES` and PATH are used.
     """
     own_scripts = str(Path(sys.prefix) / "bin")
     folders = host.get("PATH", os.defpath).split(os.pathsep)
@@ -125,10 +125,10 @@ def environment(
 
 
 def _patience(options: ClaudeCodeOptions) -> dict[str, str]:
-    """Return the variables for a model that is overloaded, or whose reply stalls.
+    """Return the variables that say how long Claude Code waits for a stalled reply and for an overloaded model.
 
-    Claude Code then ends a stalled reply and asks again, before the run ends Claude Code. Without the watchdog of
-    retries, it gives up on an overloaded Opus after two seconds.
+    Claude Code ends a stalled reply and repeats the request before the run would end Claude Code. Without the retry
+    watchdog, Claude Code would give up on an overloaded Opus after two seconds.
     """
     stall_seconds = options.limits.stall_timeout_seconds or _STALL_SECONDS
     idle_seconds = min(max(stall_seconds / _REPLIES_PER_STALL, _IDLE_SECONDS[0]), _IDLE_SECONDS[1])

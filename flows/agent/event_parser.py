@@ -1,4 +1,4 @@
-"""Parses Claude Code's events. Only this module knows their JSON. Pure.
+"""Parses the JSON of Claude Code's events into typed events. No other module knows this JSON.
 
 Any JSON is accepted, because the agent's child processes can write into the stream, and because each version of Claude
 Code adds events. A field of an unexpected type becomes text or is left empty. An unknown event becomes an `Unknown`.
@@ -30,7 +30,7 @@ def read_events(line: bytes) -> Sequence[Event]:
 
 
 def typed_events(value: JsonObject) -> Sequence[Event]:
-    """Return the events in one JSON object of the stream. There is at least one."""
+    """Return the events in one JSON object of the stream. The result holds at least one event."""
     kind, timestamp = value.get("type"), _text(value.get("timestamp"))
     if kind in ("assistant", "user"):
         return _message_events(value, {"role": kind, "timestamp": timestamp})

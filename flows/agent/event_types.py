@@ -1,4 +1,4 @@
-"""The types of Claude Code's events, used by the log, the transcript page and the judgement of a run. Pure."""
+"""Defines the types of Claude Code's events for the log, the transcript page and the judgement of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ Role = Literal["program", "assistant", "user"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """The fields that all events share. A message of Claude Code becomes one event for each of its blocks."""
+    """The fields that all events share. A message in Claude Code's stream becomes one event for each of its blocks."""
 
     role: Role = "program"
-    """Who sent the event: Claude Code itself, the model, or the user. The results of tools come from the user."""
+    """Who sent the event: Claude Code itself, the model, or the user. Tool results count as sent by the user."""
     timestamp: str = ""
     """Time in ISO 8601; empty for some kinds of event."""
     is_nested: bool = False
@@ -100,10 +100,10 @@ class ToolResult(Event):
 
 @dataclass(frozen=True, slots=True)
 class Result(Event):
-    """The result of the agent's work. Claude Code can send several; the last one counts."""
+    """The result of the agent's work. Claude Code can send several results; the last one counts."""
 
     subtype: str = ""
-    """Claude Code's kind of result. It is `success` even after an API error."""
+    """Claude Code's name for the kind of result. This is `success` even after an API error."""
     is_error: bool = False
     text: str = ""
     """The model's final message, or the text of the error."""

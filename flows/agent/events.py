@@ -1,4 +1,4 @@
-"""Reads Claude Code's event stream (`--output-format stream-json`): bytes to lines, and lines to JSON objects. Pure.
+"""Splits Claude Code's event stream (`--output-format stream-json`) into lines, and parses them as JSON objects.
 
 The format is described at https://docs.claude.com/en/docs/claude-code/headless. `flows.agent.event_parser` turns the
 JSON objects into typed events.
@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 MAX_LINE_BYTES: Final = 64 * 2**20
-"""A longer line is not parsed. No event is that large, and the agent must not fill this process's memory."""
+"""The longest line that is parsed. No event is longer, and the agent must not fill this process's memory."""
 
 JsonObject = Mapping[str, Any]
 

@@ -1,6 +1,6 @@
-"""What the agent's last words say about a run that changed nothing. Pure.
+"""Finds in the agent's last words why it changed nothing: it asks a question, or something was denied.
 
-Only the end of the text counts: an agent also asks itself questions on the way, and answers them.
+Only the end of the text counts as a question, because an agent also asks itself questions on the way, and answers them.
 """
 
 import re
@@ -29,7 +29,7 @@ _DENIAL: Final = re.compile(
 
 
 def question(text: str) -> str:
-    """Return the question that a text ends with, with the choices that it lists; empty if it ends with none.
+    """Return the question at the end of a text, with any list of choices; empty if the text does not end with one.
 
     An offer of further help is not a question.
     """

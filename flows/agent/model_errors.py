@@ -1,8 +1,8 @@
-"""Names the failure of a model from the words of the provider, or from the text with which Claude Code ended. Pure.
+"""Chooses the error for a failed request to the model, from the provider's words or from Claude Code's last text.
 
-The words decide before the status, because providers send the same status for very different problems: 400 stands for
-a missing payment as well as for a model that is only sold in another form. The texts were seen from the providers, or
-are in public reports of their users.
+The words decide before the HTTP status, because providers send the same status for very different problems: 400 can
+mean a missing payment, or a model that is available through an inference profile only. The words were seen in replies
+of the providers, or are in public reports of their users.
 """
 
 import re
@@ -24,7 +24,7 @@ from flows.parameters.provider import default_model_id
 
 @dataclass(frozen=True)
 class _Rule:
-    """One kind of failure: the words that it is known by, and the error with its advice."""
+    """One kind of failure: a pattern for the words that report it, the class of the error, and the error's message."""
 
     words: str
     error: type[RunError]
@@ -37,13 +37,13 @@ class _Rule:
 _TOO_LONG: Final = _Rule(
     r"context[ _]window|context limit|context length|(prompt|input) is too long|request_too_large|too many total text",
     PromptTooLong,
-    "the conversation no longer fits the model's context: split the instructions into smaller tasks",
+    "the conversation no longer fits the model's context window: split the instructions into smaller tasks",
 )
 _DENIED: Final = _Rule(
     r"has been disabled|suspended|not (been )?(authorized|allowed|permitted)\b|access (is )?denied|have access"
     r"|authentication_error|permission_error|AccessDenied|UnrecognizedClient|ExpiredToken|security token",
     ModelAccessDenied,
-    "no access to {model}: check the credentials and the access to this model",
+    "no access to {model}: check the credentials, and that they may use this model",
 )
 _NOT_FOUND: Final = _Rule(
     r"model identifier is invalid|model_not_found|issue with the selected model|not_found_error"
@@ -54,7 +54,7 @@ _NOT_FOUND: Final = _Rule(
 _QUOTA: Final = _Rule(
     r"^(?!.*per minute).*(credit balance|usage limit|spend(ing)? limit|billing|per day|daily|quota)",
     ModelQuotaExceeded,
-    "the account's credit or quota for {model} is used up: add credit or raise the quota, and continue the run",
+    "the account's credit or quota for {model} is used up: add credit or raise the quota, and retry the run",
 )
 _UNAVAILABLE: Final = _Rule(
     r"connection (error|closed|refused|reset|dropped)|overloaded"
@@ -62,7 +62,7 @@ _UNAVAILABLE: Final = _Rule(
     r"|stalled|mid-?stream|mid-response|incomplete reply|per minute|unavailable|not ?ready|internal ?server"
     r"|model_?stream_?error|\bapi_error\b",
     ModelUnavailable,
-    "{model} did not answer, after Claude Code's own retries",
+    "{model} did not answer, even after Claude Code's own retries",
 )
 _RULES: Final = (
     _Rule(
@@ -92,7 +92,7 @@ _RULES: Final = (
     _DENIED,
     _UNAVAILABLE,
 )
-"""The rules in order: the first that matches decides. A special case stands before the general one."""
+"""The first rule that matches decides, so special cases stand before general ones."""
 
 _BY_STATUS: Final = {
     401: _DENIED,
@@ -104,13 +104,13 @@ _BY_STATUS: Final = {
     424: _UNAVAILABLE,
     429: _UNAVAILABLE,
 }
-"""Rules for a status whose words are not known. Bedrock sends 424 if the model failed."""
+"""The rule for each HTTP status, used if no rule matches the words. Bedrock sends 424 if the model failed."""
 
 _SERVER_ERROR: Final = 500
 
 
 def model_error(status: int, words: str, options: ClaudeCodeOptions) -> RunError | None:
-    """Return the error for a failed request to the model; None if neither the words nor the status are known."""
+    """Return the error for a failed request to the model; None if no rule matches the words or the status."""
     rule = next((rule for rule in _RULES if rule.matches(words)), None) or _BY_STATUS.get(status)
     if rule is None and status >= _SERVER_ERROR:
         rule = _UNAVAILABLE

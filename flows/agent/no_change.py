@@ -1,4 +1,4 @@
-"""Decides whether an agent that changed nothing has found nothing to change."""
+"""Decides whether an agent changed nothing because there was nothing to change, or because something stopped it."""
 
 import os
 from pathlib import Path, PurePath
@@ -12,11 +12,11 @@ from flows.state.agent_report import AgentReport
 
 _NAMES_MAX: Final = 5
 _BYPASS: Final = 'set claude_settings.permissions.defaultMode="bypassPermissions"'
-_REMOVE_RULE: Final = "a rule in claude_settings.permissions.deny or .ask forbids it, so remove that rule"
+_REMOVE_RULE: Final = "a rule in claude_settings.permissions.deny or .ask forbids the call, so remove that rule"
 
 
 def paths_in_work_tree(paths: tuple[str, ...], work_tree: Path) -> tuple[str, ...]:
-    """Return the paths that lie in the work tree, relative to it. What lies in `.git` is no file of the repository."""
+    """Return those paths that lie in the work tree but not in its `.git`, relative to the work tree."""
     roots = (work_tree, work_tree.resolve())
     # In this join, an absolute path replaces the work tree.
     absolute = [PurePath(os.path.normpath(work_tree / path)) for path in paths]
@@ -25,28 +25,28 @@ def paths_in_work_tree(paths: tuple[str, ...], work_tree: Path) -> tuple[str, ..
 
 
 def check_no_change(report: AgentReport, options: ClaudeCodeOptions, *, is_isolated: bool) -> None:
-    """Raise the error of an agent that changed nothing, but not because there was nothing to change.
+    """Raise an error if an agent that changed nothing was stopped by a denial or by a question.
 
-    A denied call outside the work tree is only a note, unless the agent says that it could not do its work.
+    A denied call outside the work tree counts only if the agent's last words say that something could not be done.
 
     Raises:
-        AgentDenied: It was not permitted to do what it wanted to do.
-        NeedsInput: It ended with a question.
+        AgentDenied: The agent was not permitted to do its work.
+        NeedsInput: The agent ended with a question.
     """
     if report.permission_denials and (report.denied_paths or mentions_denial(report.summary)):
         denied = _names(sorted(set(report.permission_denials)))
         files = f" for {_names(report.denied_paths)}" if report.denied_paths else ""
         advice = denial_advice(options.claude_settings, is_isolated=is_isolated)
         raise AgentDenied(f"the agent changed nothing, and was denied {denied}{files}: {advice}")
-    if asked := question(report.summary):
+    if last_question := question(report.summary):
         raise NeedsInput(
-            "the agent changed nothing and asks a question, which nobody can answer while it works. Answer it in the "
-            f"instructions, and start a new run. The question: {asked}"
+            "the agent changed nothing and ended with a question, which nobody can answer during a run. Answer it in "
+            f"the instructions, and start a new run. The question: {last_question}"
         )
 
 
 def denial_advice(settings: dict[str, Any], *, is_isolated: bool) -> str:
-    """Return what makes a denied call possible under these settings."""
+    """Return the advice, as a phrase, on how to change the settings so that the denied calls are allowed."""
     permissions = settings.get("permissions", {})
     if permission_mode(settings, is_isolated=is_isolated) != "bypassPermissions":
         rules = f" ({_REMOVE_RULE})" if permissions.get("deny") or permissions.get("ask") else ""

@@ -1,4 +1,4 @@
-"""Judges an agent's run by its last result event and by the reason that the run ended.
+"""Judges an agent's run by its last result event and by how its process ended.
 
 An exit status of 0 and `subtype: success` have both been observed together with failures, so neither is trusted alone.
 """
@@ -24,7 +24,7 @@ from flows.text_safety import sanitize
 
 _MAX_REASON_CHARACTERS: Final = 500
 _SIGNAL_BASE: Final = 128
-"""Claude Code, like a shell, adds the number of the signal to this for its exit status."""
+"""If a signal ends Claude Code, its exit status is this plus the signal's number, as in a shell."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class AgentRun:
     result: Result | None
     """The last result event; None if the process sent none."""
     exit_status: int | None
-    """The exit status in the form of `subprocess`; None if this program ended the process."""
+    """The exit status as `subprocess` reports it (negative for a signal); None if this program ended the process."""
     stderr: str
     end_reason: str = ""
     """`timeout` or `stall` if this program ended the process for that reason; empty otherwise."""
@@ -52,9 +52,15 @@ def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
     """Return the report of a successful run. For a failed run, raise the `RunError` that names the cause."""
     limits, result = options.limits, run.result
     if run.end_reason == "timeout":
-        raise AgentTimeout(f"the agent worked for {limits.agent_timeout_seconds} s: raise limits.agent_timeout_seconds")
+        raise AgentTimeout(
+            f"the agent did not finish within {limits.agent_timeout_seconds} s and was ended: "
+            "raise limits.agent_timeout_seconds or reduce the task"
+        )
     if run.end_reason == "stall":
-        raise AgentStalled(f"the agent sent no output for {limits.stall_timeout_seconds} s and was ended")
+        raise AgentStalled(
+            f"the agent sent no output for {limits.stall_timeout_seconds} s and was ended: "
+            "if its commands take longer, raise limits.stall_timeout_seconds"
+        )
     if run.over_budget and (result is None or result.is_error):
         raise BudgetExceeded(
             f"the model cost ${run.cost_usd:.2f}, and the budget is ${limits.max_budget_usd:.2f}: "
@@ -78,8 +84,8 @@ def report(result: Result, cost_usd: float) -> AgentReport:
 
     Args:
         result: The agent's last result event.
-        cost_usd: The cost that the gateway counted. Claude Code's own figure leaves out the other attempts of the run,
-            and it does not know Bedrock's prices.
+        cost_usd: The cost that the gateway counted. Claude Code's own figure is not used, because it leaves out
+            the other attempts of the run, and does not know Bedrock's prices.
     """
     return AgentReport(
         summary=sanitize(result.text),
@@ -102,7 +108,7 @@ def _no_result(run: AgentRun) -> RunError:
 
 
 def _api_error(run: AgentRun, result: Result, options: ClaudeCodeOptions) -> RunError:
-    """Return the error for what the gateway saw or, if that does not name it, for what Claude Code says."""
+    """Return the error for the provider's words or, if no rule matches them, for Claude Code's text."""
     seen = run.provider_error
     text = result.text or "; ".join(result.errors) or result.terminal_reason or result.subtype or "no reason given"
     text = sanitize(text)[:_MAX_REASON_CHARACTERS]

@@ -1,8 +1,8 @@
 """Starts the agent's process, reads its events, and always ends it.
 
 Claude Code may keep running after its result event, leave child processes behind, or hold its output open. This module
-therefore decides when a run is over: a short grace period after the result, at the process's exit, at a deadline, or
-after too long a silence of Claude Code and of the model.
+therefore decides when the run is over: shortly after the result, when the process exits, at a deadline, or when Claude
+Code and the model have both been silent for too long.
 """
 
 import os
@@ -65,7 +65,7 @@ def run_agent(
     on_event: Callable[[Event], None],
     last_byte_at: Callable[[], float] = lambda: 0.0,
 ) -> AgentRun:
-    """Run Claude Code until it ends or must be ended, and return the result.
+    """Run Claude Code until it ends or must be ended, and return how it ended.
 
     Args:
         argv: The command, including the prefix that drops privileges.
@@ -76,7 +76,7 @@ def run_agent(
         limits: The deadline and the longest silence, in seconds.
         on_event: Called with each event when it arrives.
         last_byte_at: Returns when the last part of a model's reply arrived, in seconds of the monotonic clock. A long
-            reply is not silence, although Claude Code sends its event only at the end of each block.
+            reply is not silence, although Claude Code sends an event only at the end of each block of the reply.
     """
     stderr_path = transcript.with_suffix(".stderr")
     with prompt.open("rb") as stdin, stderr_path.open("wb") as stderr, transcript.open("ab", buffering=0) as copy:
@@ -105,7 +105,7 @@ def _listen(
     limits: Limits,
     last_byte_at: Callable[[], float],
 ) -> str:
-    """Read the output until the run is over. Return `timeout` or `stall` if that was the reason, and "" otherwise."""
+    """Read the output until the run is over. Return `timeout` or `stall` if that ended the run, and "" otherwise."""
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
     descriptor, framer = process.stdout.fileno(), LineFramer()
     started_at = time.monotonic()
@@ -135,8 +135,8 @@ def _listen(
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End the process and its process group. Processes that left the group are ended by `AgentUser`.
 
-    SIGTERM comes first, because Claude Code then saves the result of its last tool call. If it is killed right away, it
-    must repeat and pay for a turn.
+    SIGTERM comes first, because Claude Code then saves the result of its last tool call. If Claude Code is killed right
+    away, the resumed session must repeat a turn and pay for it again.
     """
     process.terminate()
     with suppress(subprocess.TimeoutExpired):

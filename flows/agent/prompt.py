@@ -1,4 +1,4 @@
-"""The prompts for Claude Code. Pure functions of text."""
+"""Builds the prompts for Claude Code: the first one, the one that resumes a session, and the system prompt."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ background work: finish it, or leave it out.
 
 
 _RULES_APPLY: Final = """\
-The whole change is refused if it breaks one of the rules below, also if the instructions ask for it. Where they do, \
+The whole change is refused if it breaks one of the rules below, even if the instructions ask for that. If they do, \
 leave that part out, do the rest, and say at the end what is missing.
 """
 
@@ -36,11 +36,11 @@ def system_prompt(project_memory: str) -> str:
 
 
 def prompt(directory: Path, main: str, main_text: str, other_paths: Sequence[str]) -> str:
-    """Return the user's prompt.
+    """Return the first prompt of a session: where the instructions are and, if it is not too long, the main file.
 
     Args:
         directory: The directory of the instruction files.
-        main: The path of the main instruction file, relative to `directory`; empty if no file stands out.
+        main: The path of the main instruction file, relative to `directory`; empty if there is none.
         main_text: The content of the main file.
         other_paths: The paths of the other files, relative to `directory`.
     """
@@ -77,7 +77,7 @@ requirements are implemented.
 
 
 def policy_rules(policy: ChangePolicy) -> str:
-    """Return the rules that the checks of the change follow, so that no work is paid for that they would refuse."""
+    """Return a text that tells the agent the change policy, because work that breaks a rule is paid for and refused."""
     return "\n".join((_RULES_APPLY, *(f"- {rule}" for rule in _rules(policy)))) + "\n"
 
 
@@ -108,4 +108,4 @@ def _rules(policy: ChangePolicy) -> Iterator[str]:
     if policy.leave_out:
         yield f"Changes to files that match {', '.join(policy.leave_out)} are left out."
     if policy.max_deleted_share < 1:
-        yield f"At most {policy.max_deleted_share:.0%} of the repository's files may be deleted, but always ten."
+        yield f"At most {policy.max_deleted_share:.0%} of the repository's files may be deleted, but ten always may."

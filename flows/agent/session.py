@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 Observer = Callable[[], AbstractContextManager[Callable[[Event], None]]]
-"""A context that is open while Claude Code runs. It yields a function that is called with each event."""
+"""Returns a context that is open while Claude Code runs, and that yields a function to call with each event."""
 
 _SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
 
@@ -43,7 +43,7 @@ class Agent:
 
     @cached_property
     def meter(self) -> "Meter":
-        """Counts what the run spends on the model. It is created late, because importing the price list is slow."""
+        """The count of what the run spends on the model. It is created late, because the price list loads slowly."""
         from flows.model.meter import Meter  # noqa: PLC0415
         from flows.model.prices import ModelPrice  # noqa: PLC0415
 
@@ -66,14 +66,14 @@ class Agent:
         *,
         is_continued: bool,
     ) -> AgentRun:
-        """Run Claude Code to its end: in the conversation so far or, if that cannot be resumed, in a new one.
+        """Run Claude Code and return how it ended. If the conversation so far cannot be resumed, start a new one.
 
         Args:
             workspace: The run's directories.
             plan: The commit that the work starts from, and the instructions.
-            policy: What the change may contain; the agent is told.
+            policy: What the change may contain; the prompt tells the agent.
             flow_run_id: The run's id, from which the id of the conversation is derived.
-            observer: A context that is open while Claude Code runs; it yields a function to call with each event.
+            observer: Returns a context to open while Claude Code runs; it yields a function to call with each event.
             logger: The run's log.
             is_continued: Whether the work tree holds work of an earlier attempt.
 
@@ -82,7 +82,7 @@ class Agent:
         """
         if not self.meter.price.is_known:
             logger.warning(
-                "the price of %s is unknown: its cost is counted at the price of %s, the most expensive model",
+                "the price of %s is unknown: the cost is counted at the price of %s, the most expensive Claude model",
                 self.options.model_id,
                 self.meter.price.model_id,
             )
@@ -90,7 +90,7 @@ class Agent:
         session = _session(workspace, self.session_id)
         result = self._run(workspace, plan, policy, session, observer, logger, is_continued=is_continued)
         if session.resumes and _is_without_conversation(result):
-            logger.warning("the conversation cannot be resumed, so a new one starts: %s", result.stderr.strip())
+            logger.warning("the conversation cannot be resumed, and a new one starts: %s", result.stderr.strip())
             self.session_id = _session_id(self.session_id)
             session = Session(self.session_id, resumes=False)
             result = self._run(workspace, plan, policy, session, observer, logger, is_continued=True)
@@ -146,7 +146,7 @@ class Agent:
             return replace(result, provider_error=server.provider_error)
 
     def _options_for_one_process(self) -> ClaudeCodeOptions:
-        """Return the options with the number of turns that remain. Claude Code counts the turns of one process only."""
+        """Return the options with the turns that remain, because Claude Code counts the turns of one process only."""
         limits, used_turns = self.options.limits, self.meter.replies
         if not limits.max_turns or not used_turns:
             return self.options
@@ -164,13 +164,13 @@ def _session_id(previous: str) -> str:
 
 
 def _session(workspace: Workspace, session_id: str) -> Session:
-    """Return the session. Claude Code resumes it if an earlier process has saved its conversation."""
+    """Return the session, which resumes its conversation if an earlier process has saved one."""
     records = (workspace.home / ".claude" / "projects").glob(f"*/{session_id}.jsonl")
     return Session(session_id, resumes=any(records))
 
 
 def _is_without_conversation(result: AgentRun) -> bool:
-    """Return whether Claude Code ended before the first turn. It may give the reason in a result of zero turns."""
+    """Return whether Claude Code ended before the first turn: without a result, or with a result of zero turns."""
     return not result.model_replied and not result.end_reason and not (result.result and result.result.turns)
 
 

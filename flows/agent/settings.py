@@ -1,4 +1,4 @@
-"""Claude Code's settings file and permission mode, derived from a run's validated `claude_settings`."""
+"""Derives Claude Code's settings file and permission mode from a run's validated `claude_settings`."""
 
 import json
 from typing import Any, Final
@@ -9,7 +9,7 @@ _EVERY_COMMAND: Final = frozenset({"Bash", "Bash(*)"})
 
 
 def settings_file(settings: dict[str, Any]) -> bytes:
-    """Return the content of the file for `--settings`. It turns attribution off, because the run makes the commit."""
+    """Return the file for `--settings`. It turns off Claude Code's attribution, because the run makes the commit."""
     return json.dumps({"attribution": {"commit": "", "pr": ""}, **settings}, indent=1).encode()
 
 
@@ -17,8 +17,8 @@ def permission_mode(settings: dict[str, Any], *, is_isolated: bool) -> str:
     """Return the value for `--permission-mode`.
 
     With `acceptEdits`, Claude Code refuses to write files such as `.npmrc` and `.vscode/settings.json`, and no rule can
-    allow it. Behind the isolation, an agent that may run every command may therefore use all tools: the shell could
-    write the same files. Rules that deny a tool, or ask for it, still hold.
+    allow that. An isolated agent that may run every command gets `bypassPermissions` instead, because its shell could
+    write the same files anyway. Rules that deny a tool, or ask before its use, still hold.
     """
     permissions = settings.get("permissions", {})
     may_run_everything = bool(_EVERY_COMMAND & set(permissions.get("allow", ())))

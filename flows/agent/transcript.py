@@ -1,4 +1,4 @@
-"""Reads the transcript of an agent's event stream in chunks, because it may not fit into memory."""
+"""Reads a transcript, the file of the agent's event stream, piece by piece, because it may not fit into memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ _CHUNK_BYTES: Final = 2**20
 def read_chunks(path: Path) -> Iterator[bytes]:
     """Yield the file in chunks of whole lines, so that no secret is split. Yield nothing if the file does not exist.
 
-    A line that is longer than any event is split nevertheless.
+    Only a line that is longer than any event is split.
     """
     if not path.exists():
         return

@@ -1,1 +1,1 @@
-"""AWS sessions and credentials, and the mapping of AWS errors to named errors."""
+"""AWS sessions and credentials, and the mapping of AWS errors to errors of `flows.errors`."""

@@ -1,4 +1,4 @@
-"""AWS credentials as boto3 finds them: stripped, checked and registered as secrets before they sign a request."""
+"""Strips and checks the AWS credentials that boto3 finds, and registers them as secrets, before they sign a request."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 PATIENCE_SECONDS: Final = 30
-"""For how long the renewal of credentials may fail before a run reports them as missing."""
+"""How long the renewal of the credentials may fail before a run reports the credentials as missing."""
 
 _PROCESS: Final = "the flow's process"
 _KEY: Final = "the AWS access key id"
@@ -26,25 +26,25 @@ _TOKEN: Final = "the AWS session token"  # noqa: S105 (the name of a secret)
 
 @runtime_checkable
 class AwsBlock(Protocol):
-    """The parts of Prefect's block `AwsCredentials` that this module uses."""
+    """The attributes and methods of Prefect's block `AwsCredentials` that this module uses."""
 
     aws_access_key_id: str | None
     aws_secret_access_key: "SecretStr | None"
     aws_session_token: str | None
 
     def model_copy(self, *, update: dict[str, object]) -> Self:
-        """Return a copy with other values."""
+        """Return a copy of the block in which the values of `update` replace the block's own."""
 
     def get_boto3_session(self) -> "Session":
-        """Return a session. If the block names a role to assume, this calls AWS."""
+        """Return a session with the block's credentials. If the block names a role to assume, this method calls AWS."""
 
 
 def new_session(region: str) -> "Session":
-    """Return a session with the process's own credentials: a role, a profile or keys.
+    """Return a session with the credentials of the flow's process: a role, a profile or keys.
 
     Raises:
         AwsCredentialsMissing: boto3 cannot read the credentials.
-        InvalidCredential: A credential contains a character that no HTTP header can carry.
+        InvalidCredential: A credential contains a character that an HTTP header cannot contain.
     """
     return _session(lambda: new_boto3_session(region), _PROCESS)
 
@@ -53,14 +53,14 @@ def block_session(block: AwsBlock, source: str) -> "Session":
     """Return a session with the credentials of a block; raise the same errors as `new_session`.
 
     Args:
-        block: The block.
+        block: The block with the credentials.
         source: A name for the block, for error messages.
     """
     return _session(usable_block(block, source).get_boto3_session, source)
 
 
 def usable_block(block: AwsBlock, source: str) -> AwsBlock:
-    """Return a copy of the block with stripped keys, and register the keys as secrets; raise `InvalidCredential`."""
+    """Return a copy of the block with stripped keys, and register them as secrets; raise `InvalidCredential`."""
     key, secret, token = block.aws_access_key_id, block.aws_secret_access_key, block.aws_session_token
     changes: dict[str, object] = {}
     if key:
@@ -75,7 +75,7 @@ def usable_block(block: AwsBlock, source: str) -> AwsBlock:
 
 
 class AwsKeys:
-    """The credentials of a session that lasts as long as a run. The session renews them by itself."""
+    """The credentials of a session that is used for a whole run. The session renews them by itself."""
 
     def __init__(self, session: "Session") -> None:
         self._session = session
@@ -99,7 +99,9 @@ class AwsKeys:
                 raise
             raise _missing(_PROCESS, error) from None
         if frozen is None:
-            raise AwsCredentialsMissing("no AWS credentials for Bedrock: give the process a role, a profile or keys")
+            raise AwsCredentialsMissing(
+                "no AWS credentials for Bedrock: give the flow's process a role, a profile or keys"
+            )
         self._failing_since = None
         return _usable(frozen, _PROCESS)
 
@@ -112,10 +114,10 @@ def _session(create: Callable[[], "Session"], source: str) -> "Session":
     try:
         session = create()
         credentials = session.get_credentials()
-    except (BotoCoreError, ClientError, OSError, ValueError) as error:  # the last two: of a credential_process
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:  # the last two: from a credential_process
         raise _missing(source, error) from None
     if credentials is None:
-        return session  # the first client's error tells what they were needed for
+        return session  # the error of the first client tells what needs credentials
     read_keys = credentials.get_frozen_credentials
     credentials.get_frozen_credentials = lambda: _usable(read_keys(), source)  # type: ignore[method-assign]
     # The credentials of a role are fetched when they are first needed.

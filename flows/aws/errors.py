@@ -1,4 +1,4 @@
-"""Maps AWS errors, by their botocore class and error code, to the named errors of a run."""
+"""Turns AWS errors into errors of `flows.errors`, by the class of botocore's exception and AWS's error code."""
 
 import os
 from collections.abc import Iterator
@@ -45,14 +45,14 @@ _CREDENTIAL_OPERATIONS: Final = {
     "CreateToken",
     "GetRoleCredentials",
 }
-"""Calls that botocore makes by itself to get credentials, before the call that needs them."""
+"""Calls that botocore makes by itself to get credentials for another call."""
 
 _FIRST_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True)
 class ServiceErrors:
-    """The named errors for one AWS service; `resource` names the requested resource in the messages."""
+    """The error classes for requests for one AWS resource. `resource` names it in the messages."""
 
     resource: str
     missing: type[RunError]
@@ -61,7 +61,7 @@ class ServiceErrors:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether credentials may be available on the next try, after this error."""
+    """Whether, after this error, the next attempt to get credentials may succeed."""
     from botocore import exceptions as botocore  # noqa: PLC0415
 
     if isinstance(error, botocore.ClientError):
@@ -79,7 +79,7 @@ def is_transient(error: Exception) -> bool:
 
 @contextmanager
 def named_errors(errors: ServiceErrors) -> Iterator[None]:
-    """Turn botocore's errors into the named errors of the service."""
+    """Turn botocore's errors in the context into errors of `flows.errors`; other exceptions pass unchanged."""
     try:
         yield
     except Exception as error:
@@ -119,7 +119,7 @@ def _named(error: Exception, errors: ServiceErrors) -> RunError | None:
 
 
 def credentials_advice(error: Exception) -> str:
-    """Return what the operator can do about an error of the credentials."""
+    """Return advice for the operator about an error with AWS credentials, for the end of a message."""
     from botocore import exceptions as botocore  # noqa: PLC0415
 
     profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
@@ -132,7 +132,7 @@ def credentials_advice(error: Exception) -> str:
 
         names = ", ".join(Session().available_profiles) or "none"
         return f"set AWS_PROFILE to a profile of this machine ({names}), or unset it"
-    return "give it a role, a profile or keys"
+    return "supply a role, a profile or keys"
 
 
 def _client_error(error: "ClientError", errors: ServiceErrors) -> RunError:
@@ -143,7 +143,7 @@ def _client_error(error: "ClientError", errors: ServiceErrors) -> RunError:
         return AwsCredentialsMissing(f"{errors.resource}: AWS refuses the credentials ({code}): renew them")
     if error.operation_name in _CREDENTIAL_OPERATIONS and code not in _TRANSIENT and status < _FIRST_SERVER_ERROR:
         return AwsCredentialsMissing(
-            f"{errors.resource}: AWS refused {error.operation_name}, which gives the credentials ({code}): {message}"
+            f"{errors.resource}: AWS refused {error.operation_name}, the call for credentials ({code}): {message}"
         )
     if code in _MISSING:
         return errors.missing(f"{errors.resource} does not exist in this account and region: check its name ({code})")

@@ -1,4 +1,4 @@
-"""AWS sessions with the process's own credentials, and the configuration of AWS clients."""
+"""Creates AWS sessions with the process's own credentials, and the configuration of AWS clients."""
 
 import logging
 from functools import cache
@@ -17,7 +17,7 @@ def new_boto3_session(region: str) -> "Session":
     from boto3 import Session  # noqa: PLC0415 (here and below: the import takes a fifth of a second)
     from botocore.session import get_session  # noqa: PLC0415
 
-    # The error that follows, or the next call that succeeds, tells what matters.
+    # These loggers add a traceback to warnings. The error that follows says what a user needs to know.
     for logger in ("botocore.credentials", "botocore.tokens"):
         logging.getLogger(logger).addFilter(_without_traceback)
     session = get_session()
@@ -49,7 +49,7 @@ def load_models(*services: str) -> None:
 
 
 def client_config(max_connections: int = 10) -> Any:  # noqa: ANN401 (botocore's Config has no types at run time)
-    """Return the configuration of a client: bounded waits, and three attempts before the task itself is retried."""
+    """Return the configuration of a client: time limits, and three attempts per request before the task is retried."""
     from botocore.config import Config  # noqa: PLC0415
 
     return Config(

@@ -1,1 +1,1 @@
-"""The checks of a change before it is pushed: each check is one file, and one line in `table.py`."""
+"""The checks of a change before it is pushed. Each check is one file, and one line in `table.py`."""

@@ -12,7 +12,7 @@ _PATTERNS: Final = (
 
 
 def check_agent_files(inspection: Inspection) -> None:
-    """Raise `AgentFilesChanged` if the change touches such a file, unless `allow_agent_files` is set."""
+    """Raise `AgentFilesChanged` if the change touches such settings, unless `allow_agent_files` is set."""
     files = inspection.name_files(lambda file: matches(file, _PATTERNS))
     if files and not inspection.policy.allow_agent_files:
         raise AgentFilesChanged(

@@ -1,4 +1,4 @@
-"""The input of every check: the change, its files and the policy."""
+"""Defines the input of every check, `Inspection`: the change, its files and the policy."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ _NAMED_FILES: Final = 5
 
 @dataclass(frozen=True)
 class Inspection:
-    """One change under inspection. Data from git objects is read once, when a check first needs it."""
+    """A change that is being checked. Its git objects are read only once, when a check first needs them."""
 
     git_dir: Path
-    """The trusted bare repository that holds the change."""
+    """The trusted repository, which contains the change."""
     change: Change
     policy: ChangePolicy
 
@@ -35,7 +35,7 @@ class Inspection:
         return objects.sizes(self.git_dir, {blob for file in self.files for blob in file.blobs})
 
     def name_files(self, condition: Callable[[ChangedFile], bool]) -> str:
-        """Name the changed files that meet a condition, for a message: at most five; "" if no file does."""
+        """Return, for a message, the names of up to five changed files that meet a condition; "" if no file does."""
         paths = [file.path for file in self.files if condition(file)]
         names = [repr(path.encode("utf-8", "replace").decode()) for path in paths[:_NAMED_FILES]]
         more = [f"and {len(paths) - _NAMED_FILES} more"] if len(paths) > _NAMED_FILES else []
@@ -46,7 +46,7 @@ class Check(Protocol):
     """One check of a change. It raises a `RunError` if the policy does not allow the change."""
 
     def __call__(self, inspection: Inspection, /) -> None:
-        """Check the change."""
+        """Raise a `RunError` if the policy does not allow the change."""
 
 
 def matches(file: ChangedFile, patterns: Sequence[str]) -> bool:

@@ -14,8 +14,8 @@ _PATTERNS: Final = (
     ".woodpecker.yaml", ".buildkite/*", ".teamcity/*", ".semaphore/*", ".tekton/*", ".cirrus.yml", ".cirrus.star",
     "codefresh.yml", "screwdriver.yaml", ".builds/*", ".build.yml",
 )  # fmt: skip
-"""Files that CI services run, or that choose reviewers, as each service documents them. They are refused in any
-directory, because some services look there."""
+"""Files that CI services run, or that choose reviewers, as each service documents them. A change may not touch such a
+file in any directory, because some services also read the files of subdirectories."""
 
 
 def check_ci_files(inspection: Inspection) -> None:

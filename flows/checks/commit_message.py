@@ -6,7 +6,7 @@ from flows.repository import objects
 
 
 def check_commit_message(inspection: Inspection) -> None:
-    """Raise `CredentialExposed` or `SecretInChange` if the message contains a secret; the error names only its kind."""
+    """Raise `CredentialExposed` or `SecretInChange` if the message contains a secret; the error never quotes it."""
     message = objects.message(inspection.git_dir, inspection.change.commit).encode("utf-8", "surrogateescape")
     base = base_of(inspection)
     check_credentials("the commit message", message, base)

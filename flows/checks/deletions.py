@@ -7,11 +7,11 @@ from flows.errors import TooManyDeletions
 from flows.repository import objects
 
 _FEW_FILES: Final = 10
-"""How many deletions are always allowed, even in a small repository."""
+"""How many deleted files are always allowed, even in a small repository."""
 
 
 def check_deletions(inspection: Inspection) -> None:
-    """Raise `TooManyDeletions` if the change deletes a larger share of the files than `max_deleted_share`."""
+    """Raise `TooManyDeletions` if the change deletes a larger share of the base's files than `max_deleted_share`."""
     deleted = sum(file.is_deleted for file in inspection.files)
     before = objects.file_count(inspection.git_dir, inspection.change.checkout.base_commit)
     if deleted > _FEW_FILES and deleted > before * inspection.policy.max_deleted_share:

@@ -1,7 +1,7 @@
 """Refuses files that contain secrets: the run's own credentials in any form, or text that looks like another secret.
 
-The shapes in `flows/redaction/shapes.py` decide what looks like a secret. What stood anywhere in the base is no
-finding, wherever it stands now: the change does not make it known. See docs/adr/0021-secret-scan.md.
+The patterns in `flows/redaction/shapes.py` decide what looks like a secret. A secret that is anywhere in the base is
+allowed in any file, because the change does not reveal it. See docs/adr/0021-secret-scan.md.
 """
 
 import binascii
@@ -23,7 +23,7 @@ from flows.repository.objects import SUBMODULE, ChangedFile
 from flows.repository.occurrences import occurrences
 
 _PART_OF_A_SECRET: Final = re.compile(rb"[A-Za-z0-9+/=._~:-]{16,}")
-"""What identifies a secret. A private key has many parts: its lines, in whichever way it is indented or escaped."""
+"""One part of a secret. A private key has many parts: its lines, without their indentation and escapes."""
 
 _ESCAPED_BREAK: Final = re.compile(rb"\\+[nrt]")
 
@@ -32,15 +32,15 @@ _MADE_UP: Final = re.compile(
     rb"|your[_-]|your(?:own|api|key|token|secret|personal|access|password)"
     rb"|xxxx|\*{3}|\.{3}|(?-i:([B-Za-z0-9_-])\1{7})|0123456|1234567|2345678|7654321|abcdefg"
 )
-"""What a person or a document writes in place of a secret. Random characters practically never match."""
+"""Words that people write in examples instead of a secret. Random characters practically never match."""
 
 _LONGEST_NAMED: Final = 400
-"""Characters of the longest secret to look for made-up words in. They occur by chance in a long one, such as a key."""
+"""Length of the longest secret in which such words count. A longer secret, such as a key, may contain one by chance."""
 
 
 @dataclass(frozen=True)
 class _Suspect:
-    """A part of a text that may be a secret, and the error if it was not in the base."""
+    """A possible secret: its parts, and the error to raise if the base does not contain all of them."""
 
     parts: frozenset[bytes]
     error: RunError
@@ -51,20 +51,20 @@ class Base:
     """The commit that the work started from."""
 
     git_dir: Path
-    """The trusted bare repository."""
+    """The trusted repository."""
     commit: str
 
     def contains(self, parts: Iterable[bytes]) -> set[bytes]:
-        """Return the parts that stand in a file of the base, or in its name."""
-        wanted = {line for part in parts for line in part.splitlines() if line}
-        standing = occurrences(self.git_dir, self.commit, wanted)
+        """Return those of the parts that are in the content or the path of a file of the base."""
+        lines = {line for part in parts for line in part.splitlines() if line}
+        standing = occurrences(self.git_dir, self.commit, lines)
         return {part for part in parts if all(line in standing for line in part.splitlines() if line)}
 
 
 def check_leaks(inspection: Inspection) -> None:
-    """Raise `CredentialExposed` or `SecretInChange` for the first secret in the changed files or their names.
+    """Raise `CredentialExposed` or `SecretInChange` for the first secret in the changed files or their paths.
 
-    The message names the kind of secret, but never quotes it.
+    The message names the kind of secret, but never quotes the secret.
     """
     base = base_of(inspection)
     for portion in objects.in_portions(inspection.files, inspection.sizes):
@@ -72,7 +72,7 @@ def check_leaks(inspection: Inspection) -> None:
 
 
 def base_of(inspection: Inspection) -> Base:
-    """Return the base of the change."""
+    """Return the base that the change is compared with."""
     return Base(inspection.git_dir, inspection.change.checkout.base_commit)
 
 
@@ -80,7 +80,7 @@ def check_credentials(subject: str, content: bytes, base: Base) -> None:
     """Raise `CredentialExposed` if `content` contains one of the run's own credentials, and the base does not.
 
     Args:
-        subject: What the content is, for the message.
+        subject: The words for the content in the message, such as "the commit message".
         content: The content to check.
         base: The commit that the work started from.
     """
@@ -88,19 +88,19 @@ def check_credentials(subject: str, content: bytes, base: Base) -> None:
 
 
 def check_tokens(subject: str, content: bytes, base: Base, advice: str) -> None:
-    """Raise `SecretInChange` if `content` contains what looks like a secret, and the base does not contain it.
+    """Raise `SecretInChange` if `content` contains text that looks like a secret, and the base does not contain it.
 
     Args:
-        subject: What the content is, for the message.
+        subject: The words for the content in the message, such as "the commit message".
         content: The content to check.
         base: The commit that the work started from.
-        advice: What to do about it, for the message.
+        advice: What the user can do about the secret, for the message.
     """
     _raise_first(_tokens(subject, content, advice), base)
 
 
 def looks_like_secret(content: bytes) -> str:
-    """Return the kind of secret that `content` seems to contain; "" if it seems to contain none."""
+    """Return the kind of the first text in `content` that looks like a secret; "" if there is no such text."""
     return next((kind for kind, _ in _suspected_secrets(content)), "")
 
 
@@ -117,8 +117,8 @@ def _suspects(git_dir: Path, files: Sequence[ChangedFile], allowed_in: Sequence[
             yield from _tokens(
                 repr(file.path),
                 content,
-                "have the agent read it from the environment, or add the file to policy.allow_secrets_in if it is not "
-                "a secret",
+                "have the agent make the code read the secret from the environment, or add the file to "
+                "policy.allow_secrets_in if the text is not a secret",
             )
 
 
@@ -127,7 +127,9 @@ def _credentials(subject: str, content: bytes) -> Iterator[_Suspect]:
         if name != GATEWAY_TOKEN:
             yield _Suspect(
                 frozenset({form}),
-                CredentialExposed(f"{subject} contains {name} of this run: renew it, and find out how it got there"),
+                CredentialExposed(
+                    f"{subject} contains {name} of this run: renew this credential, and find out how it got there"
+                ),
             )
 
 
@@ -135,15 +137,15 @@ def _tokens(subject: str, content: bytes, advice: str) -> Iterator[_Suspect]:
     for kind, value in _suspected_secrets(content):
         yield _Suspect(
             frozenset(_PART_OF_A_SECRET.findall(_ESCAPED_BREAK.sub(b" ", value)) or [value]),
-            SecretInChange(f"{subject} contains what looks like a secret ({kind}): {advice}"),
+            SecretInChange(f"{subject} contains text that looks like a secret ({kind}): {advice}"),
         )
 
 
 def _raise_first(suspects: Iterable[_Suspect], base: Base) -> None:
-    """Raise the error of the first suspect that was not in the base; search the base only if there is a suspect."""
-    found = list(suspects)
-    standing = base.contains({part for suspect in found for part in suspect.parts}) if found else set()
-    for suspect in found:
+    """Raise the error of the first suspect that is not in the base; do not search the base if there is no suspect."""
+    all_suspects = list(suspects)
+    standing = base.contains({part for suspect in all_suspects for part in suspect.parts}) if all_suspects else set()
+    for suspect in all_suspects:
         if not suspect.parts <= standing:
             raise suspect.error
 
@@ -155,14 +157,14 @@ def _suspected_secrets(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_worthless(value: bytes) -> bool:
-    """Return whether a secret is made up, or has expired."""
+    """Return whether a secret is an invented example, or has expired."""
     if value.startswith(b"eyJ"):
         return _is_worthless_claim(value)
     return len(value) <= _LONGEST_NAMED and bool(_MADE_UP.search(value))
 
 
 def _is_worthless_claim(token: bytes) -> bool:
-    """Return whether the claims of a JSON web token are those of a tutorial, or have expired."""
+    """Return whether a JSON web token is an invented example, such as a tutorial's, or has expired."""
     try:
         payload = token.split(b".")[1]
         claims = urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))

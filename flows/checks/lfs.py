@@ -1,7 +1,8 @@
 """Refuses the content of a file that the repository stores with Git LFS.
 
-Such a file is a pointer of three lines (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md). An agent without
-git-lfs sees the pointer. If it writes the file, the content would go into the repository itself.
+In the repository, such a file is a pointer of three lines
+(https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md). An agent without git-lfs sees only the pointer. If the
+agent writes content to the file, the content would become part of the repository itself.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ _MAX_POINTER_BYTES: Final = 1024
 
 
 def check_lfs(inspection: Inspection) -> None:
-    """Raise `LfsFileWithoutPointer` if a changed file of Git LFS is not a pointer."""
+    """Raise `LfsFileWithoutPointer` if a changed file that belongs to Git LFS is not a pointer."""
     files = [file for file in inspection.files if not file.is_deleted and inspection.sizes.get(file.blob)]
     if not files or not _uses_lfs(inspection.git_dir, inspection.change.commit):
         return
@@ -29,7 +30,7 @@ def check_lfs(inspection: Inspection) -> None:
         lambda file: file.path in paths and not contents.get(file.blob, b"").startswith(_POINTER)
     ):
         raise LfsFileWithoutPointer(
-            f"{names}: the repository stores this with Git LFS, and the change has the content instead of a pointer. "
+            f"{names}: the repository stores such files with Git LFS, but the change has content instead of a pointer. "
             "Runs cannot upload to Git LFS: have the agent leave the file as it is"
         )
 

@@ -19,24 +19,24 @@ def check_symlinks(inspection: Inspection) -> None:
     targets = _targets(inspection)
     if outside := inspection.name_files(lambda file: file.mode == SYMLINK and leads_outside(file.path, targets)):
         raise UnsafeSymlink(
-            f"symbolic links that lead out of the repository: {outside}: have the agent copy the files that they point "
-            "to, or set policy.allow_outside_links"
+            f"the change has symbolic links that lead out of the repository: {outside}: have the agent copy the files "
+            "that they point to, or set policy.allow_outside_links"
         )
 
 
 def _targets(inspection: Inspection) -> dict[str, str]:
-    """Return the target of each link of the commit, by path."""
+    """Return the target of each symbolic link in the commit, by the link's path."""
     blobs = objects.symlinks(inspection.git_dir, inspection.change.commit)
     contents = objects.contents(inspection.git_dir, set(blobs.values()))
     return {path: contents[blob].decode("utf-8", "surrogateescape") for path, blob in blobs.items()}
 
 
 def leads_outside(link: str, targets: Mapping[str, str]) -> bool:
-    """Whether a link leads out of the repository or into its .git directory, itself or through other links.
+    """Whether a symbolic link, perhaps through other links, leads out of the repository or into its .git directory.
 
     Args:
         link: The link's path.
-        targets: The target of each link of the repository, by path.
+        targets: The target of each link in the repository, by the link's path.
     """
     rest, place, followed = link.split("/")[::-1], list[str](), 0
     while rest:

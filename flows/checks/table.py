@@ -1,4 +1,4 @@
-"""The checks of a change before it is pushed, in order."""
+"""Lists the checks of a change in their order, and runs them before the change is pushed."""
 
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,7 @@ def check_change(git_dir: Path, change: Change, policy: ChangePolicy) -> None:
     """Raise the error of the first check that does not allow the change.
 
     Args:
-        git_dir: The trusted bare repository that contains the change. The checks read its objects, and no other file.
+        git_dir: The trusted repository, which contains the change. The checks read only its git objects.
         change: The change to check.
         policy: What a change may contain.
     """

@@ -1,1 +1,1 @@
-"""The forges that host git repositories: each is one file, and one line in `table.py`."""
+"""The forges: kinds of git hosts, such as GitHub. Each forge is one file, and one line in `table.py`."""

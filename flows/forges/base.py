@@ -1,4 +1,4 @@
-"""What each forge defines: its host names, its git user name and the addresses of its pages. No I/O."""
+"""The base class of forges. A forge has host names, a git user name and the addresses of its pages; it does no I/O."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,20 +10,21 @@ DEFAULT_GIT_USERNAME: Final = "x-access-token"
 
 @dataclass(frozen=True)
 class Links:
-    """Addresses of a forge's pages. One is empty if the forge has no such page, or does not document its address."""
+    """Addresses of a forge's pages. An address is empty if the forge has no such page, or does not document it."""
 
     repository: str
     branch: str = ""
     commit: str = ""
     compare: str = ""
     request: str = ""
-    """The page on which a person opens a pull request for the branch."""
+    """The page on which a person can open a pull request for the branch."""
     request_name: str = "pull request"
+    """What the forge calls a pull request."""
 
 
 @dataclass(frozen=True)
 class PushedCommit:
-    """A pushed commit. `base` is the branch that the work started from; empty if that is `branch` itself."""
+    """A pushed commit. `base` is the branch that the work started from; empty if it is the same as `branch`."""
 
     branch: str
     commit: str
@@ -40,7 +41,7 @@ class Forge(ABC):
 
     @abstractmethod
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the pages of a pushed commit.
+        """Return the addresses of the pages of a pushed commit.
 
         Args:
             page: The repository's URL without ".git".
@@ -48,7 +49,7 @@ class Forge(ABC):
         """
 
     def expiry_url(self, page: str) -> str:
-        """Return the address in the forge's API whose response tells when a token expires; empty if there is none.
+        """Return the address in the forge's API whose response tells when the token expires; empty if there is none.
 
         Args:
             page: The repository's URL without ".git".
@@ -57,6 +58,6 @@ class Forge(ABC):
         return ""
 
     def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Return the date, or the time with its zone, at which the token expires; empty if the response has none."""
+        """Return the date, or the time and its zone, when the token expires; empty if the response has neither."""
         del headers, body
         return ""

@@ -1,4 +1,4 @@
-"""Bitbucket Cloud."""
+"""The forge Bitbucket Cloud."""
 
 from urllib.parse import quote
 
@@ -6,7 +6,7 @@ from flows.forges.base import Forge, Links, PushedCommit
 
 
 class Bitbucket(Forge):
-    """Bitbucket Cloud accepts the access token of a repository, project or workspace with one user name only.
+    """Bitbucket Cloud accepts an access token only with the user name `x-token-auth`.
 
     https://support.atlassian.com/bitbucket-cloud/docs/using-access-tokens/
     """
@@ -15,7 +15,7 @@ class Bitbucket(Forge):
     git_username = "x-token-auth"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the pages of a pushed commit."""
+        """Return the addresses of the pages of a pushed commit."""
         branch = quote(pushed.branch, safe="")
         target = f"&dest={quote(pushed.base, safe='')}" if pushed.base else ""
         return Links(

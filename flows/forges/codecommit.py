@@ -1,4 +1,4 @@
-"""AWS CodeCommit."""
+"""The forge AWS CodeCommit."""
 
 from urllib.parse import quote, urlsplit
 
@@ -11,7 +11,7 @@ class CodeCommit(Forge):
     hosts = r"git-codecommit\.[a-z0-9-]+\.amazonaws\.com"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the pages of a pushed commit."""
+        """Return the addresses of the pages of a pushed commit."""
         url = urlsplit(page)
         region, name = (url.hostname or "").split(".")[1], url.path.rpartition("/")[2]
         console = f"https://{region}.console.aws.amazon.com/codesuite/codecommit/repositories/{name}"

@@ -1,4 +1,4 @@
-"""Gitea and Forgejo, such as codeberg.org."""
+"""The forges Gitea and Forgejo, such as codeberg.org."""
 
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ class Gitea(Forge):
     hosts = r"codeberg\.org|(gitea|forgejo)\..+"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the pages of a pushed commit."""
+        """Return the addresses of the pages of a pushed commit."""
         branch = quote(pushed.branch)
         compare = f"{page}/compare/{quote(pushed.base)}...{branch}" if pushed.base else ""
         return Links(page, f"{page}/src/branch/{branch}", f"{page}/commit/{pushed.commit}", compare, compare)

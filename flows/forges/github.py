@@ -1,4 +1,4 @@
-"""GitHub: github.com, GitHub Enterprise Cloud with data residency, and GitHub Enterprise Server."""
+"""The forge GitHub: github.com, GitHub Enterprise Cloud with data residency, and GitHub Enterprise Server."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ class GitHub(Forge):
     hosts = r"github\.com|github\..+|.+\.ghe\.com"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the pages of a pushed commit."""
+        """Return the addresses of the pages of a pushed commit."""
         branch = quote(pushed.branch)
         between = f"{quote(pushed.base)}...{branch}" if pushed.base else branch
         return Links(
@@ -25,13 +25,13 @@ class GitHub(Forge):
         )
 
     def expiry_url(self, page: str) -> str:
-        """Return the root of the REST API: each of its responses has the header with the token's expiry."""
+        """Return the root of the REST API, because every response has a header with the token's expiry."""
         host = urlsplit(page).netloc
         if host == "github.com" or host.endswith(".ghe.com"):
             return f"https://api.{host}/"
         return f"https://{host}/api/v3/"
 
     def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Return the time in the header, such as `2026-12-01 10:00:00 UTC`."""
+        """Return the time in GitHub's header, such as `2026-12-01 10:00:00 +0000`; empty if the header is missing."""
         del body
         return headers.get("github-authentication-token-expiration", "").replace("UTC", "+0000")

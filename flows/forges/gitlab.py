@@ -1,4 +1,4 @@
-"""GitLab: gitlab.com and self-managed."""
+"""The forge GitLab: gitlab.com and self-managed installations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ class GitLab(Forge):
     hosts = r"gitlab\.com|gitlab\..+"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the pages of a pushed commit."""
+        """Return the addresses of the pages of a pushed commit."""
         branch = quote(pushed.branch)
         target = f"&merge_request%5Btarget_branch%5D={quote(pushed.base, safe='')}" if pushed.base else ""
         return Links(
@@ -26,10 +26,10 @@ class GitLab(Forge):
         )
 
     def expiry_url(self, page: str) -> str:
-        """Return the address of the token itself: https://docs.gitlab.com/api/personal_access_tokens/."""
+        """Return the API's address for the token in use (https://docs.gitlab.com/api/personal_access_tokens/)."""
         return f"https://{urlsplit(page).netloc}/api/v4/personal_access_tokens/self"
 
     def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Return the date on which the token expires, at midnight UTC."""
+        """Return the date on which the token expires, at midnight UTC; empty if the response has no such date."""
         del headers
         return str(body.get("expires_at") or "") if isinstance(body, dict) else ""

@@ -1,1 +1,1 @@
-"""The instructions of a run, from S3 or from a parameter."""
+"""The instructions of a run, which come from S3 or from a parameter."""

@@ -1,4 +1,4 @@
-"""The instruction files of a run: read-only files beside the work tree, one of which may be the main file."""
+"""Writes and reads a run's instruction files: read-only files beside the work tree, perhaps with a main file."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,11 +17,11 @@ _CHUNK_BYTES: Final = 2**20
 
 @dataclass(frozen=True)
 class InstructionFile:
-    """One instruction file, and which version of it was downloaded."""
+    """One instruction file, with its ETag and version in S3; both are empty for inline instructions."""
 
     path: str
     size: int
-    """In bytes."""
+    """The size of the file in bytes."""
     etag: str = ""
     version_id: str = ""
     sha256: str = field(default="", compare=False)
@@ -29,7 +29,7 @@ class InstructionFile:
 
 @dataclass(frozen=True)
 class Instructions:
-    """The instruction files of a run. `main` is the path of the file to begin with; empty if no file stands out."""
+    """The instruction files of a run. `main` is the path of the file to read first; empty if there is no main file."""
 
     source: str
     files: tuple[InstructionFile, ...]
@@ -43,7 +43,7 @@ class Instructions:
 
 
 def from_text(workspace: Workspace, text: str) -> Instructions:
-    """Write inline instructions to a file, as if they had been downloaded from S3."""
+    """Write inline instructions to a file, and return them as if the file had been downloaded from S3."""
     content = text.encode()
     workspace.lend(workspace.instructions / INLINE_NAME, content)
     file = InstructionFile(INLINE_NAME, len(content), sha256=hashlib.sha256(content).hexdigest())
@@ -51,7 +51,7 @@ def from_text(workspace: Workspace, text: str) -> Instructions:
 
 
 def read_instructions(workspace: Workspace, source: str, files: tuple[InstructionFile, ...]) -> Instructions:
-    """Return the instructions from files that are already in the workspace.
+    """Return the instructions that consist of these files, which are already in the workspace.
 
     Raises:
         InstructionsEmpty: All files, or the main file, contain only white space.
@@ -87,14 +87,14 @@ def restore(workspace: Workspace, files: Sequence[InstructionFile], chunks: Iter
 
 
 def make_folders(workspace: Workspace, paths: Iterable[str]) -> None:
-    """Create the folders for files at these paths."""
+    """Create the folders of the files at these paths, below the directory of the instructions."""
     for folder in sorted({parent for path in paths for parent in PurePosixPath(path).parents} - {PurePosixPath()}):
         (workspace.instructions / folder).mkdir()
         workspace.agent.lend(workspace.instructions / folder)
 
 
 def main_file(paths: list[str]) -> str:
-    """Return the path of the main instruction file; empty if no file stands out."""
+    """Return the path of the main instruction file; empty if no name shows which file is the main one."""
     if len(paths) == 1:
         return paths[0]
     top = {path.lower(): path for path in paths if "/" not in path}
@@ -111,13 +111,13 @@ def _has_text(path: Path) -> bool:
 def _read_main(path: Path, source: str) -> str:
     if path.stat().st_size > MAX_MAIN_BYTES:
         raise InstructionsTooLarge(
-            f"{path.name} of {source} is larger than {MAX_MAIN_BYTES >> 20} MiB: move data to other files"
+            f"{path.name} of {source} is larger than {MAX_MAIN_BYTES >> 20} MiB: move data from it to other files"
         )
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InstructionsNotText(
-            f"{path.name} of {source} is not UTF-8 text: {error.reason} at byte {error.start}"
+            f"{path.name} of {source} is not UTF-8 text: {error.reason} at byte {error.start}: save it as UTF-8"
         ) from None
     if not text.strip():
         raise InstructionsEmpty(

@@ -1,6 +1,6 @@
-"""Instructions from S3: one object, or all objects below a prefix, downloaded in parallel.
+"""Downloads the instructions from S3: one object, or all objects below a prefix, in parallel.
 
-Keys and listings are as in https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html describes keys and listings.
 """
 
 import hashlib
@@ -30,17 +30,18 @@ if TYPE_CHECKING:
 MAX_FILES: Final = 20_000
 MAX_BYTES: Final = 500 * 2**20
 PARALLEL: Final = 32
-"""How many objects are downloaded at the same time. The client needs as many connections."""
+"""How many objects are downloaded at the same time. The S3 client needs the same number of connections."""
 
 _COMPONENT_MAX_BYTES: Final = 255
 _CHUNK_BYTES: Final = 2**20
 
 
 def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instructions:
-    """Download the instructions. A repeated call removes the files of the earlier one first.
+    """Download the instructions and return them. The files of an earlier call are removed first.
 
     Raises:
-        InstructionsNotFound, InstructionsAccessDenied, InstructionsUnavailable: S3 reported it.
+        InstructionsNotFound, InstructionsAccessDenied, InstructionsUnavailable: S3 reported this error.
+        AwsCredentialsMissing: There are no AWS credentials, or AWS refused them.
         InstructionsEmpty, InstructionsTooLarge, InstructionsNotText: The files cannot be used as instructions.
         UnsafeKey, KeyCollision: A key cannot become a file.
     """
@@ -70,13 +71,13 @@ def _errors(resource: str) -> ServiceErrors:
 
 
 def _list(client: "S3Client", uri: S3Uri) -> dict[str, str]:
-    """Return the keys by relative path, without the `folder/` markers that S3 consoles create."""
+    """Return the keys below the prefix, by relative path, without the `folder/` objects that S3 consoles create."""
     keys: dict[str, str] = {}
     size = 0
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=uri.bucket, Prefix=uri.key):
         if "IsTruncated" not in page:
-            # A response that breaks off in its headers looks like a complete, empty listing.
-            raise InstructionsUnavailable(f"{uri}: S3 sent an incomplete listing")
+            # A response that ends within its headers looks like a complete, empty listing.
+            raise InstructionsUnavailable(f"S3 sent an incomplete listing of {uri}")
         for item in page.get("Contents", []):
             if item["Key"].endswith("/"):
                 continue
@@ -92,14 +93,14 @@ def _list(client: "S3Client", uri: S3Uri) -> dict[str, str]:
 
 
 def _has_objects(client: "S3Client", bucket: str, prefix: str) -> bool:
-    """Whether there are objects below the prefix, as far as the role of this process may see."""
-    with suppress(Exception):  # it only makes a message better
+    """Whether there are objects below the prefix; False if the role of this process may not list them."""
+    with suppress(Exception):  # the answer only improves an error message
         return bool(client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
     return False
 
 
 def _has_object(client: "S3Client", uri: S3Uri) -> bool:
-    """Whether the name of the folder is the key of an object."""
+    """Whether the folder's name, without its final slash, is the key of an object."""
     with suppress(Exception):
         client.head_object(Bucket=uri.bucket, Key=uri.key.removesuffix("/"))
         return True
@@ -115,7 +116,7 @@ def _check_size(source: str, count: int, size: int) -> None:
 
 
 def _check_paths(keys: dict[str, str]) -> None:
-    """Refuse keys that are not paths below a directory, or that some file system would store as the same file."""
+    """Raise `UnsafeKey` if a key is not a path below a directory, `KeyCollision` if two would become one file."""
     seen: dict[str, str] = {}
     folders = {str(parent).casefold() for path in keys for parent in PurePosixPath(path).parents}
     for path, key in keys.items():

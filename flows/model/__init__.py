@@ -1,1 +1,1 @@
-"""Gives the agent access to the model from the trusted side: gateway, meter, prices and providers."""
+"""Connects the agent to the model through the flow's process: gateway, meter, prices and providers."""

@@ -1,4 +1,4 @@
-"""Forwards the agent's requests to the provider. Each request is checked, counted, signed, sent and settled."""
+"""Forwards the agent's requests to the provider. Each request is checked, signed and sent, and its reply is counted."""
 
 import asyncio
 import hmac
@@ -47,7 +47,7 @@ class Forwarder:
 
     def __init__(self, provider: ModelProvider, meter: Meter, token: str, report: Callable[[str], object]) -> None:
         self.error: RunError | None = None
-        """The error that prevented the signing of the last request, if another attempt would not help."""
+        """The error that prevented the signing of the last request; None unless another attempt would also fail."""
         self.provider_error: ProviderError | None = None
         """The provider's error in its last reply to a message; None if that reply ended well."""
         self.last_byte_at = 0.0
@@ -59,7 +59,7 @@ class Forwarder:
         self._last_fault = ""
 
     def close(self) -> bool:
-        """Start no more requests to the model; return whether all requests are settled."""
+        """Start no more requests to the model; return whether the replies to all earlier requests are counted."""
 
         async def close() -> bool:
             self._is_closed = True
@@ -73,7 +73,7 @@ class Forwarder:
     async def answer(self, request: Request) -> Response:
         """Forward one request and return the reply, or return a refusal with the reason."""
         if not hmac.compare_digest(request.headers.get(GATEWAY_TOKEN_HEADER, "").encode(), self._token.encode()):
-            return refusal(403, "this gateway serves the agent of one run only")
+            return refusal(403, "this gateway serves one run's agent only: the gateway's token is missing or wrong")
         try:
             return await self._answer(request)
         except Exception as error:  # noqa: BLE001 (from the agent's request, boto3, httpx or this program)
@@ -83,7 +83,7 @@ class Forwarder:
         """Report an error to the run's log, and return a refusal that holds no text of the exception.
 
         Claude Code retries a status of 5xx for three minutes, and never retries a 400. On Bedrock it also retries a
-        403, but the run ends Claude Code before that, because `error` is set.
+        403, but the run ends Claude Code before it can, because `error` is set.
         """
         if isinstance(error, ClientDisconnect):
             return refusal(400, "the request was not sent completely")
@@ -92,7 +92,7 @@ class Forwarder:
             self.error = error
             return refusal(403, f"the run's credentials for the model cannot be used: {type(error).__name__}")
         if isinstance(error, _UNSENDABLE):
-            return refusal(400, "the request cannot be sent to the provider")
+            return refusal(400, "the request cannot be sent to the provider: its path or a header is malformed")
         if isinstance(error, httpx.HTTPError):
             return refusal(502, "connection error: the provider did not answer")
         return refusal(503, "the gateway could not send the request to the provider: try again")
@@ -115,7 +115,7 @@ class Forwarder:
         model_request = ModelRequest(len(content), max_tokens if is_count else 0)
         if not await self._may_start(request, model_request):
             # Claude Code stops at this status. On Bedrock it would retry a 403 for three minutes.
-            return refusal(402, f"the run's budget is used up: {self._meter} of ${self._meter.budget_usd}")
+            return refusal(402, f"the run's budget of ${self._meter.budget_usd} is used up: {self._meter}")
         return await self._forward(request, url, content, self._settle_once(model_request), self._observe)
 
     def _observe(self, error: ProviderError | None) -> None:
@@ -133,7 +133,7 @@ class Forwarder:
         return False
 
     async def _forward(self, request: Request, url: str, content: bytes, settle: Settle, observe: Observe) -> Response:
-        """Return the provider's reply. The end of the reply settles the request; so does an error before the reply."""
+        """Return the provider's reply. The request is settled when the reply ends, or if an error prevents a reply."""
         try:
             reply = await upstream.send(self.client, await self._sign(request, url, content))
             return await reply_to_agent(reply, settle, observe, self._notice_bytes, self._report_fault)
@@ -159,7 +159,7 @@ class Forwarder:
         return httpx.Request(request.method, url, headers=[*agent_headers, *new_headers], content=content)
 
     def _settle_once(self, model_request: ModelRequest) -> Settle:
-        """Return the function that settles a started request once. It never awaits, so it cannot be cancelled."""
+        """Return a function that settles a request when first called. It never awaits, so it cannot be cancelled."""
         is_settled = False
 
         def settle(status: int, reader: UsageReader | None) -> None:
@@ -177,7 +177,7 @@ class Forwarder:
 
     def _report_fault(self, error: Exception) -> None:
         """Report an error to the run's log, but not the same one twice in a row."""
-        fault = redact(f"the model gateway: {type(error).__name__}: {error}")
+        fault = redact(f"error in the model gateway: {type(error).__name__}: {error}")
         if fault != self._last_fault:
             self._last_fault = fault
             self._report(fault)

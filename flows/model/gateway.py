@@ -1,7 +1,8 @@
 """The model gateway: a server on loopback that Claude Code calls instead of the provider.
 
 The gateway holds the credentials, so that the agent needs none. The agent only has a token for this run, which gives
-access to the run's own model through this gateway. Bodies pass through unchanged, and streams unbuffered.
+access to the run's own model through this gateway. Requests and successful replies keep their content, and streams are
+not buffered.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class Gateway:
 
     @property
     def error(self) -> RunError | None:
-        """The error that makes the run's credentials unusable; None if the last request was signed."""
+        """The error that shows that the run's credentials cannot be used; None if the last request was signed."""
         return self._forwarder.error
 
     @property
@@ -60,7 +61,7 @@ class Gateway:
 def gateway(
     provider: ModelProvider, meter: Meter, report: Callable[[str], object] = _LOGGER.warning
 ) -> Iterator[Gateway]:
-    """Serve `provider` on a free port of 127.0.0.1 until the context ends.
+    """Yield a gateway to `provider`, which listens on a free port of 127.0.0.1 until the context ends.
 
     Args:
         provider: The run's provider, with its credentials.

@@ -67,7 +67,7 @@ class Meter:
         return not self._in_flight
 
     def must_wait(self, request: ModelRequest) -> bool:
-        """Return whether this request could exceed the budget together with those in flight."""
+        """Return whether this request and those in flight could together exceed the budget."""
         if not self.budget_usd or not self._in_flight:
             return False
         worst_usd = sum(self.price.usd(item.worst_usage) for item in (*self._in_flight, request))
@@ -82,7 +82,7 @@ class Meter:
         return True
 
     def settle(self, request: ModelRequest, status: int = 0, reader: UsageReader | None = None) -> None:
-        """Count a reply that has ended. An error or a request without a reply costs nothing."""
+        """Count the reply to a request after it has ended. An error reply, or no reply, costs nothing."""
         self._in_flight.remove(request)
         if reader is None or status >= _FIRST_ERROR:
             return
@@ -94,7 +94,7 @@ class Meter:
             self.tokens[name] += usage.get(name) or 0
 
     def _count(self, request: ModelRequest, reader: UsageReader) -> tuple[Usage, float, bool]:
-        """Return a reply's usage, its price, and whether both are exact. For corrupt numbers they are upper bounds."""
+        """Return a reply's usage, its price, and whether both are exact. Inexact values are upper bounds."""
         usage = reader.usage if reader.is_final else request.usage_of_broken_reply(reader)
         counts = [usage.get(name) or 0 for name in _TOKEN_COUNTS]
         if all(isinstance(count, int) and 0 <= count <= _MOST_TOKENS for count in counts):
@@ -120,4 +120,4 @@ class Meter:
     def __str__(self) -> str:
         tokens = sum(self.tokens.values())
         qualifier = "" if self.is_exact else "at most "
-        return f"{qualifier}${self.spent_usd:.4f}, {self.replies} replies, {tokens:,} tokens"
+        return f"{qualifier}${self.spent_usd:.4f} for {self.replies} replies and {tokens:,} tokens"

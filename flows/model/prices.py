@@ -22,7 +22,7 @@ class ModelPrice:
 
     @classmethod
     def of(cls, provider: str, model_id: str) -> "ModelPrice":
-        """Look up the price of a provider's model by the model's id, Bedrock inference profile or ARN."""
+        """Return the price of a provider's model. The id may be a model's id, a Bedrock inference profile or an ARN."""
         price_list_id, name = PROVIDERS[provider].price_list_id, model_id.removesuffix("[1m]")
         price = cls(price_list_id, name, is_known=True)
         try:

@@ -1,7 +1,7 @@
-"""Reads the provider's own words when a request to the model fails. Claude Code passes them on only as a paraphrase.
+"""Reads the provider's own error from a failed reply of the model, because Claude Code only paraphrases it.
 
-The forms are Anthropic's (https://docs.claude.com/en/api/errors) and Bedrock's
-(https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html). A proxy in between may send any other.
+The formats are Anthropic's (https://docs.claude.com/en/api/errors) and Bedrock's
+(https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html). A proxy in between may send other formats.
 """
 
 import json
@@ -15,7 +15,7 @@ from flows.text_safety import one_line
 
 _MAX_CHARACTERS: Final = 500
 _READ_AHEAD: Final = 8
-"""A page of HTML has this many times as many characters as words, or more."""
+"""How many characters of an HTML page are read for each character of the message. Most of a page is tags."""
 
 _AWS_KIND: Final = "x-amzn-errortype"
 _TAG: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
@@ -30,7 +30,7 @@ class ProviderError:
     status: int = 0
     """The HTTP status; 0 if no reply came; below 400 if a reply began and did not end well."""
     kind: str = ""
-    """The provider's type of error, such as `overloaded_error` or `ThrottlingException`, or the reason for the stop."""
+    """The provider's type of error, such as `overloaded_error` or `ThrottlingException`, or a `stop_reason`."""
     message: str = ""
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ def error_of_reply(status: int, headers: Mapping[str, str], content: bytes) -> P
 
 
 def error_of_event(event: Mapping[str, Any]) -> ProviderError | None:
-    """Return the error in an event of a stream, or in a whole message; None if it reports none."""
+    """Return the error in an event of a stream, or in a whole message; None if there is no error."""
     if event.get("type") == "error":
         return _error(200, "", event)
     delta = event.get("delta") if event.get("type") == "message_delta" else event
@@ -71,7 +71,7 @@ def cut_off() -> ProviderError:
 
 
 def _error(status: int, kind: str, body: object) -> ProviderError:
-    """Return the error in the body of any form: the innermost `error` counts."""
+    """Return the error in a body of any format. If `error` objects are nested, the innermost counts."""
     while isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]
     if isinstance(body, dict):

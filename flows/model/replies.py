@@ -1,4 +1,4 @@
-"""Builds the gateway's responses to the agent: the provider's replies, with tokens counted, and refusals."""
+"""Builds the gateway's responses to the agent: the provider's replies, and the gateway's own refusals."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -38,14 +38,14 @@ def refusal(status: int, message: str) -> JSONResponse:
 async def reply_to_agent(
     reply: httpx.Response, settle: Settle, observe: Observe, on_bytes: Callable[[], None], report_fault: ReportFault
 ) -> Response:
-    """Convert the provider's open reply into the response for the agent.
+    """Return the response for the agent that passes on the provider's reply.
 
     Args:
         reply: The provider's reply, with its body still open.
         settle: Called when the reply ends.
-        observe: Called when the reply ends, with the provider's error.
+        observe: Called when the reply ends, with the provider's error or None.
         on_bytes: Called whenever a part of the reply arrives.
-        report_fault: Called with an error that breaks the reply off.
+        report_fault: Called with an error that cuts the reply off.
     """
     if reply.status_code < _FIRST_ERROR:
         return _CountedReply(reply, settle, observe, on_bytes, report_fault)

@@ -12,9 +12,9 @@ import httpx
 _TIMEOUT: Final = httpx.Timeout(connect=10, read=600, write=60, pool=None)
 _RETRY_DELAYS_SECONDS: Final = (0.2, 1.0)
 _CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Variables that httpx reads itself."""
+"""Environment variables that httpx itself reads."""
 _EXTRA_CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-"""Other variables that name CA certificates, for hosts behind a TLS proxy."""
+"""Other environment variables that name CA certificates, for hosts behind a TLS proxy."""
 
 
 def client() -> httpx.AsyncClient:
@@ -37,7 +37,7 @@ def _ca_certificates(_file: str, _folder: str, *extra_files: str) -> ssl.SSLCont
 
 
 async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """Send a request and return the reply with its body still open. Retry if the connection fails before a reply.
+    """Send a request and return the reply with its body still unread. Retry if the connection fails before a reply.
 
     An error status in the reply is not retried here, because Claude Code does that and honours `retry-after`.
     """

@@ -16,7 +16,7 @@ from flows.model.provider_error import ProviderError, error_of_event
 _USAGE: Final = b'"usage"'
 _ERROR: Final = b'"error"'
 _MAX_BYTES: Final = 64 * 2**20
-"""The largest incomplete line or message in memory. No real one is that long."""
+"""The largest incomplete line or message that is kept in memory. No real line or message is that long."""
 
 Usage = Mapping[str, Any]
 """The `usage` object of Anthropic's API: input, output and cached tokens."""
@@ -38,7 +38,7 @@ class UsageReader:
 
     @property
     def usage(self) -> Usage:
-        """The numbers in the reply so far; empty if it has none, as in an error."""
+        """The token counts in the reply so far; empty if there are none, as in an error."""
         return self._usage
 
     def feed(self, chunk: bytes) -> None:
@@ -90,7 +90,7 @@ class _Events(Protocol):
 
 
 class _ServerSentEvents:
-    """Finds events in a reply of server-sent events. Only chunks that matter are split into lines, for speed."""
+    """Finds events in a reply of server-sent events. For speed, only chunks that can hold usage or errors are split."""
 
     def __init__(self) -> None:
         self._unfinished: list[bytes] = []
@@ -130,14 +130,14 @@ class _AwsEventStream:
 
 
 def _error_event(headers: Mapping[str, Any], payload: object) -> bytes:
-    """Return the frame of an exception in the form of Anthropic's error event."""
+    """Return an exception, which AWS sent as a frame, in the format of Anthropic's error event."""
     kind = headers.get(":exception-type") or headers.get(":error-code") or ""
     message = payload.get("message") if isinstance(payload, dict) else headers.get(":error-message")
     return json.dumps({"type": "error", "error": {"type": str(kind), "message": str(message or "")}}).encode()
 
 
 class _OneMessage:
-    """Buffers a JSON message until it may be complete. A message larger than 64 MiB is not read."""
+    """Buffers one JSON message until it may be complete. A message larger than 64 MiB is not read."""
 
     def __init__(self) -> None:
         self._text = b""

@@ -1,1 +1,1 @@
-"""How a run ended, and how long its steps took."""
+"""Describes how a run ended, and how long its steps took."""

@@ -1,4 +1,4 @@
-"""How a run ended, and where its work is: the flow returns it, `--json` prints it, and the run's event carries it."""
+"""Defines the outcome and the result of a run. The flow returns the result; `--json` and the run's event show it."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
     @classmethod
     def of_commit(cls, commit: str) -> "Outcome":
-        """Return the outcome of a run that completed; an empty commit means that there was nothing to change."""
+        """Return the outcome of a run that completed; an empty `commit` means that there was nothing to change."""
         return cls.DELIVERED if commit else cls.NO_CHANGES
 
     @property

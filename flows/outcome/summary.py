@@ -64,7 +64,7 @@ class RunSummary:
 
     @property
     def links(self) -> Links:
-        """The addresses of the repository's pages; those of the branch and the commit only if they were pushed."""
+        """The addresses of the repository's web page and, only if the commit was pushed, of its branch and commit."""
         if self.repo_url is None:
             return Links("")
         if self.checkout is None or self.outcome is not Outcome.DELIVERED:
@@ -111,16 +111,16 @@ def headline(summary: RunSummary) -> str:
 
 
 def _ignored_files(summary: RunSummary) -> str:
-    """Return the names of new files that the repository ignores: without any change, they may be the result."""
+    """Return a sentence that names new files that git ignores, or "". Without a change, they may be the result."""
     works = summary.change.left_aside if summary.change else ()
     paths = [path for work in works if work.is_ignored for path in work.paths]
     return f". New files that the repository ignores: {_names(paths)}" if paths else ""
 
 
 def _denied(summary: RunSummary) -> str:
-    """Return the files that the agent was not permitted to write, or else to read."""
+    """Return a clause that names the files that the agent was not permitted to write or read, or ""."""
     paths = summary.agent.denied_paths if summary.agent else ()
-    return f", but the agent was denied {_names(paths)}" if paths else ""
+    return f", but the agent was denied access to {_names(paths)}" if paths else ""
 
 
 def _names(paths: Sequence[str]) -> str:

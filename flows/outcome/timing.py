@@ -1,6 +1,6 @@
-"""Timing of a run's steps, recorded as they happen.
+"""Records how long a run's steps take, for the report and the terminal.
 
-Prefect's server learns of the last step only after the run has ended: too late for the report and for a terminal.
+Prefect's own records cannot be used, because its server learns of the last step only after the run has ended.
 """
 
 import logging
@@ -32,19 +32,19 @@ class StepTime:
 class StepTimes:
     """The times of a run's steps so far, in the order in which the steps began.
 
-    It is not a dictionary: Prefect iterates over every dictionary in a task's arguments, and fails if another task adds
-    to one at the same time.
+    This class is not a dictionary, because Prefect iterates over every dictionary in a task's arguments, and fails if
+    another task adds to the dictionary at the same time.
     """
 
     def __init__(self) -> None:
         self._times: dict[str, StepTime] = {}
 
     def begin(self, name: str) -> StepTime:
-        """Return the step's time before its next attempt; a new step is added, with no time yet."""
+        """Return the time that the step has taken so far. A new step is added, with zero seconds."""
         return self._times.setdefault(name, StepTime(name, "Running", 0, 0))
 
     def record(self, step: StepTime) -> None:
-        """Replace the step's time."""
+        """Replace the saved time of the step of this name."""
         self._times[step.name] = step
 
     def all(self) -> tuple[StepTime, ...]:
@@ -56,7 +56,7 @@ _STEPS: Final[ContextVar[StepTimes | None]] = ContextVar("steps", default=None)
 
 
 def record_steps() -> StepTimes:
-    """Start to record. `timed` adds to the returned times in this context and in threads that run in a copy of it."""
+    """Return empty times, to which `timed` adds in this context and in threads that run in a copy of this context."""
     steps = StepTimes()
     _STEPS.set(steps)
     return steps
@@ -64,7 +64,7 @@ def record_steps() -> StepTimes:
 
 @contextmanager
 def timed(name: str) -> Iterator[None]:
-    """Record one attempt of a step."""
+    """Record the time of one attempt of a step, which runs in this context."""
     start, state = time.monotonic(), "Failed"
     steps = _STEPS.get() or StepTimes()
     previous = steps.begin(name)

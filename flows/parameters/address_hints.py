@@ -1,6 +1,6 @@
-"""Finds the address that a person probably meant, for the message that refuses the address that they gave.
+"""Guesses the address that a user probably meant, so that the message about a refused address can suggest it.
 
-No function returns the part of a URL before an @, because that may be a password or a token.
+No function returns the part of a URL before an @, because that part may be a password or a token.
 """
 
 import re
@@ -27,7 +27,7 @@ _S3_HOST: Final = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazo
 
 
 def https_address(text: str) -> str:
-    """Return the https URL of the repository that another kind of address names; empty if it is not certain."""
+    """Return the https URL for another kind of repository address, such as an ssh address; empty if it is unclear."""
     text = re.sub(r"(?<=\S) (?=\S)", "%20", text.strip())
     if match := _CODECOMMIT.fullmatch(text):
         return f"https://git-codecommit.{match['region']}.amazonaws.com/v1/repos/{match['name']}"
@@ -65,7 +65,7 @@ def _from_ssh(host: str, path: str) -> str:
 
 
 def s3_address(text: str) -> str:
-    """Return the s3:// URI of an object that has been written as a web address or an ARN; empty if it is neither."""
+    """Return the s3:// URI for a misspelt URI, a web address or an ARN of S3; empty for any other text."""
     text = text.strip()
     if match := re.fullmatch(r"(?i:s3)://?(?P<address>[^/].*)", text):
         return f"s3://{match['address']}"

@@ -45,7 +45,7 @@ class RepoUrl:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse and check a URL; raise `InvalidRepoUrl`, with the reason and a usable URL, if it is not accepted."""
+        """Return the parsed URL; raise `InvalidRepoUrl`, with the reason and a suggestion, if it is not accepted."""
         try:
             return cls._parse(text)
         except InvalidRepoUrl as error:
@@ -110,7 +110,7 @@ def _split_url(text: str) -> SplitResult:
 
 
 def _quote(text: str) -> str:
-    """Quote a URL for a message, unless an @, ? or # shows that it may contain a password or a token."""
+    """Return a URL in quotes for a message, or a note if an @, ? or # shows that it may contain a password or token."""
     return "(not shown, because it may contain a password)" if re.search("[@?#]", text) else repr(text)
 
 
@@ -145,12 +145,12 @@ class S3Uri:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse and check a URI; raise `InvalidS3Uri` with the reason if it is not accepted."""
+        """Return the parsed URI; if it is not accepted, raise `InvalidS3Uri` with the reason."""
         example = "give s3://bucket/file.md, or s3://bucket/folder/* for every object in the folder"
         if not text.startswith("s3://"):
-            shown = text.partition("?")[0]  # the query of a presigned URL is a credential
+            without_query = text.partition("?")[0]  # the query of a presigned URL is a credential
             raise InvalidS3Uri(
-                f"instructions_s3_uri {shown!r} does not start with s3://: {_s3_uri_advice(text) or example}"
+                f"instructions_s3_uri {without_query!r} does not start with s3://: {_s3_uri_advice(text) or example}"
             )
         bucket, _, key = text.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket) or ".." in bucket:
@@ -160,7 +160,7 @@ class S3Uri:
         if not key and not is_folder:
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} does not name an object: {example}")
         if "*" in key:
-            raise InvalidS3Uri(f"instructions_s3_uri {text!r} may have a * only at its end, after a slash: {example}")
+            raise InvalidS3Uri(f"instructions_s3_uri {text!r} has a * that is not alone after its last /: {example}")
         if _CONTROLS.search(key) or not is_encodable(key):
             raise InvalidS3Uri(f"instructions_s3_uri {text!r} has control characters: {example}")
         return cls(bucket, key, is_folder)

@@ -11,14 +11,14 @@ class ChangePolicy(BaseModel):
     allow_ci_changes: bool = Field(
         default=False,
         title="Allow CI changes",
-        description="Allow changes to CI workflows, CI pipelines and code owners. CI runs workflows and pipelines with "
-        "its own credentials.",
+        description="Allow changes to CI workflows, CI pipelines and code owners. Such changes are risky, because CI "
+        "runs workflows and pipelines with its own credentials.",
     )
     allow_agent_files: bool = Field(
         default=False,
         title="Allow agent configuration changes",
-        description="Allow changes to .claude/, .mcp.json and similar files. They can start programs on the machine of "
-        "anyone who opens the repository with an agent.",
+        description="Allow changes to .claude/, .mcp.json and similar files. Such files can start programs on the "
+        "machine of anyone who opens the repository with an agent.",
     )
     allow_submodules: bool = Field(
         default=False,
@@ -40,16 +40,16 @@ class ChangePolicy(BaseModel):
         default=100,
         ge=0,
         title="Largest file in MB",
-        description="Size in megabytes of the largest file that may be pushed; 0 for no limit. GitHub accepts up to "
-        "100.",
+        description="Size in megabytes of the largest file that may be pushed; 0 for no limit. GitHub accepts files "
+        "of up to 100.",
     )
     max_deleted_share: float = Field(
         default=0.5,
         ge=0,
         le=1,
         title="Largest share of deleted files",
-        description="Largest share of the repository's files that may be deleted, from 0 to 1. Ten files may always be "
-        "deleted. Moved files do not count.",
+        description="Largest share of the repository's files that may be deleted, from 0 to 1. A change may always "
+        "delete up to ten files. Moved files do not count as deleted.",
     )
     max_new_files: int = Field(
         default=1000,
@@ -61,6 +61,6 @@ class ChangePolicy(BaseModel):
     leave_out: tuple[str, ...] = Field(
         default=(".claude/settings.local.json", "CLAUDE.local.md", ".aider*"),
         title="Files to leave out",
-        description="Path patterns of files that are left out of the change, with a warning. By default, the local "
-        "settings of coding agents.",
+        description="Path patterns of files that are left out of the change, with a warning. The defaults match the "
+        "local settings of coding agents.",
     )

@@ -48,7 +48,7 @@ ClaudeSettings = Annotated[
     Variable(read=parse_settings),
     Field(
         title="Claude Code settings",
-        description="Claude Code's settings as a JSON object. They include the tools that it may use.",
+        description="Claude Code's settings as a JSON object. They include the tools that Claude Code may use.",
     ),
 ]
 DisablePromptCache = Annotated[
@@ -79,10 +79,10 @@ class ClaudeCodeOptions(ClaudeCodeDefaults):
 
     @property
     def model_id(self) -> str:
-        """Id of the model that the run uses: `claude_model_id`, or the provider's default if that is empty."""
+        """Id of the model that the run uses: `claude_model_id`, or the provider's default if the parameter is empty."""
         return self.claude_model_id or default_model_id(self.provider, self.aws_region)
 
     def over(self, base: Self) -> Self:
-        """Return a copy of `base` with all options of this object that differ from their defaults."""
+        """Return a copy of `base`. Options of this object that differ from their defaults replace those of `base`."""
         limits = base.limits.model_copy(update=self.limits.model_dump(exclude_defaults=True))
         return base.model_copy(update=self.model_dump(exclude_defaults=True) | {"limits": limits})

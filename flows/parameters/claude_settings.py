@@ -1,4 +1,4 @@
-"""The check of `claude_settings`: which of Claude Code's settings a run may use.
+"""Checks the parameter `claude_settings`, because a run may use only some of Claude Code's settings.
 
 The keys are those of https://docs.claude.com/en/docs/claude-code/settings. A run may use settings that affect only how
 the agent works. A setting that names a program to run, an address or an environment needs the operator's permission.
@@ -74,16 +74,20 @@ def _check_permissions(permissions: object) -> None:
 
 
 def _check_denials(rules: Sequence[str]) -> None:
-    """Refuse rules that deny nothing: Claude Code looks for the paths of all its editing tools in rules for Edit."""
+    """Raise `InvalidSettings` for a rule that denies nothing.
+
+    Only rules for Edit deny paths, because Claude Code compares the paths of all its editing tools with these rules.
+    """
     for rule in rules:
         if path := _WRITE_PATH.fullmatch(rule):
             raise InvalidSettings(
-                f'claude_settings: "{rule}" in "permissions.deny" denies nothing in Claude Code: write "Edit({path[1]})"'
+                f'claude_settings: "{rule}" in "permissions.deny" denies nothing in Claude Code: '
+                f'write "Edit({path[1]})"'
             )
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Read settings from the JSON text of an environment variable; raise `InvalidSettings` if it is not an object."""
+    """Return the settings in the JSON text of a variable; raise `InvalidSettings` if the text is not a JSON object."""
     try:
         settings = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

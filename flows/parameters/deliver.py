@@ -20,7 +20,7 @@ from flows.parameters.shared import (
 
 
 class DeliverParameters(BaseModel):
-    """The checked parameters of one delivery. The first wrong parameter raises its named error."""
+    """The checked parameters of one delivery. The first wrong parameter raises an error of `flows.errors`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,8 +29,8 @@ class DeliverParameters(BaseModel):
         form_pattern("the id of a flow run", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     ] = Field(
         title="Flow run id",
-        description="Id of the implement run whose saved change is to be pushed. The run's report shows the id, and "
-        "the address of the run's page contains it.",
+        description="Id of the run of implement whose saved change is pushed. The report of that run shows the id, and "
+        "the address of its page contains it.",
     )
     branch_name: Annotated[
         str,
@@ -49,5 +49,5 @@ class DeliverParameters(BaseModel):
     ] = False
     policy: Annotated[
         Policy,
-        Field(description="What the change may contain. Allow here what the policy of the run refused."),
+        Field(description="What the change may contain. Allow what the policy of the earlier run refused."),
     ] = ChangePolicy()

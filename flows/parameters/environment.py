@@ -1,4 +1,4 @@
-"""The environment variables of `python -m flows`, read as the parameters of the flow `implement`."""
+"""Reads the parameters of the flow `implement` from the environment variables of `python -m flows`."""
 
 import json
 import re
@@ -63,11 +63,11 @@ def default_as_text(parameter: Parameter) -> str:
 
 
 def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Read the parameters of the flow from the environment, and check them.
+    """Return the flow's parameters that the environment sets, after all checks that need no server.
 
     Raises:
-        InvalidVariable: A variable is missing or cannot be read; the message names the first one.
-        RunError: A parameter is wrong; the first one raises its named error.
+        InvalidVariable: A variable is missing or cannot be read; the message names the first such variable.
+        RunError: A parameter is wrong. The error is that of the first wrong parameter.
     """
     values = read(environment)
     if not values.keys() & {"instructions", "instructions_s3_uri"}:
@@ -77,7 +77,7 @@ def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def asks_to_start(environment: Mapping[str, str]) -> bool:
-    """Whether PROCESS_REQUIREMENTS is true; raise `InvalidVariable` if it means true and is written in another way."""
+    """Return whether PROCESS_REQUIREMENTS is true; raise `InvalidVariable` for another word for true, such as yes."""
     text = strip(environment.get("PROCESS_REQUIREMENTS", ""))
     if text.lower() in _YES:
         raise InvalidVariable(f"PROCESS_REQUIREMENTS is {text!r}: nothing was started; set it to true")
@@ -87,7 +87,7 @@ def asks_to_start(environment: Mapping[str, str]) -> bool:
 def read(environment: Mapping[str, str], model: type[BaseModel] = ImplementParameters) -> dict[str, Any]:
     """Return the parameters whose variables are set, and every group. An empty variable counts as not set.
 
-    White space and quotes around a value are not part of it.
+    White space and quotes around a value are removed.
     """
     values = {}
     for parameter in parameters_of(model):
@@ -130,7 +130,7 @@ def _value(parameter: Parameter, text: str) -> Any:  # noqa: ANN401 (of the para
 
 
 def _unquoted_object(text: str) -> str:
-    """Return the text of an object that stands in double quotes, with or without backslashes before its own quotes."""
+    """Return a JSON object without double quotes around it, or any other text as it is. Inner quotes may be escaped."""
     if not (text.startswith('"{') and text.endswith('}"')):
         return text
     try:
@@ -140,7 +140,7 @@ def _unquoted_object(text: str) -> str:
 
 
 def with_variables(message: str) -> str:
-    """Replace the names of parameters in a message with the variables that the caller sets them with."""
+    """Return a message in which the names of environment variables replace the names of parameters."""
     leaves = leaves_of(ImplementParameters)
     for leaf in sorted(leaves, key=lambda leaf: not leaf.group):
         if "_" in leaf.path or leaf.group:  # `provider` and `instructions` are also ordinary words

@@ -1,4 +1,4 @@
-"""Parameters described by the fields of a pydantic model, and functions that read these descriptions.
+"""Reads the descriptions of a flow's parameters from the fields of a pydantic model.
 
 A field has pydantic's title, description and default. `Annotated` adds a `FormRule` or a `Variable` to its type.
 """
@@ -18,7 +18,7 @@ _EntryT = TypeVar("_EntryT")
 class FormRule:
     """JSON schema keywords with which Prefect's form and API refuse a value before a run is created.
 
-    The model itself ignores these keywords. Its validators are stricter, and raise named errors.
+    The model itself ignores these keywords. Its validators are stricter, and raise errors of `flows.errors`.
     """
 
     keywords: Mapping[str, Any]
@@ -37,8 +37,8 @@ def form_pattern(explanation: str, pattern: str) -> FormRule:
 class Variable:
     """The environment variable of a parameter.
 
-    A field needs it only if the variable is not the parameter's name in capitals, or if its text is not read according
-    to the parameter's type.
+    A field needs a `Variable` only if the environment variable is not the parameter's name in capitals, or if a
+    function, `read`, must read the variable's text because the parameter's type cannot.
     """
 
     name: str = ""
@@ -107,7 +107,7 @@ class Parameter:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values that the parameter may have; empty if they are not limited to a few."""
+        """The values that the parameter may have; empty if it may have every value of its type."""
         return (
             get_args(self.value_type) if get_origin(self.value_type) is Literal else self.form_keywords.get("enum", ())
         )
@@ -122,12 +122,12 @@ class Parameter:
 
 
 def parameters_of(model: type[BaseModel], group: str = "") -> list[Parameter]:
-    """Return the parameters in the order of the form. A group counts as one parameter."""
+    """Return the parameters of a model, in the order of the form. A group counts as one parameter."""
     return [Parameter(name, field, group) for name, field in model.model_fields.items()]
 
 
 def leaves_of(model: type[BaseModel]) -> list[Parameter]:
-    """Return the parameters in the order of the form. Each group is replaced by its own parameters."""
+    """Return the parameters of a model, in the order of the form. Each group is replaced by its own parameters."""
     leaves: list[Parameter] = []
     for parameter in parameters_of(model):
         group = parameter.group_model

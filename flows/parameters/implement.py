@@ -43,7 +43,7 @@ DEFAULT_CLONE_DEPTH: Final = 50
 def default_branch_name(scheduled_start: datetime, flow_run_id: str) -> str:
     """Return the branch name for a run that does not set one. All attempts of the run share it, and no other run does.
 
-    It contains the end of the run's id, because the beginning may be a time that other runs share.
+    The name contains the end of the run's id, because the beginning of an id may be a time that other runs share.
     """
     timestamp = scheduled_start.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
     return f"feature/claude-implementation-{timestamp}-{flow_run_id[-8:]}"
@@ -62,7 +62,7 @@ def _check_clone_depth(depth: int) -> int:
 
 
 class ImplementParameters(BaseModel):
-    """The checked parameters of one run. The first wrong parameter raises its named error."""
+    """The checked parameters of one run. The first wrong parameter raises an error of `flows.errors`."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
 
@@ -104,8 +104,8 @@ class ImplementParameters(BaseModel):
         default="",
         validate_default=True,  # a run replaces an empty name with its default before the check
         title="Branch to push",
-        description="Branch to push to. If it exists, the run continues it. Leave it empty for a new branch named "
-        "feature/claude-implementation-{time}-{end of the run's id}.",
+        description="Branch to push to. If the branch exists, the run adds to it. Leave the name empty for a new "
+        "branch named feature/claude-implementation-{time}-{end of the run's id}.",
     )
     commit_message: Annotated[
         str, AfterValidator(_check_commit_message), form_pattern("a line of text", r"\s*\S[^\0]*")
@@ -151,7 +151,7 @@ class ImplementParameters(BaseModel):
         """Return the options of Claude Code in this run.
 
         Args:
-            block: Options of the run's ClaudeCode block. They replace the options that have their default value here.
+            block: Options of the run's ClaudeCode block. They replace the parameters that have their default values.
         """
         values: dict[str, Any] = {name: getattr(self, name) for name in ClaudeCodeOptions.model_fields}
         options = ClaudeCodeOptions(**values)
@@ -163,10 +163,10 @@ class ImplementParameters(BaseModel):
 
 
 def check_before_run(values: Mapping[str, Any]) -> ImplementParameters:
-    """Check parameters before a run exists, and return them. A placeholder replaces an empty branch name.
+    """Return the checked parameters of a run that does not exist yet. A placeholder replaces an empty branch name.
 
     Raises:
-        RunError: The named error of the first wrong parameter.
+        RunError: A parameter is wrong. The error is that of the first wrong parameter.
     """
     placeholder = "feature/claude-implementation"
     return RawParameters(ImplementParameters, dict(values)).checked(branch_name=placeholder)

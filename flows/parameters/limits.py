@@ -28,13 +28,13 @@ class Limits(BaseModel):
         default=900,
         ge=0,
         title="Seconds of silence",
-        description="How many seconds the agent may go without output; 0 for no limit. A single shell command may run "
-        "for ten minutes.",
+        description="How many seconds the agent may go without output; 0 for no limit. Give more than 600, because a "
+        "single shell command may run for ten minutes.",
     )
     checkpoint_seconds: int = Field(
         default=60,
         ge=0,
         title="Seconds between checkpoints",
-        description="How many seconds pass before the work is saved again, so that another machine can continue the "
-        "run; 0 for no checkpoints.",
+        description="How many seconds pass between two checkpoints, which save the work so that another machine can "
+        "continue the run; 0 for no checkpoints.",
     )

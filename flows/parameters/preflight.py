@@ -1,4 +1,4 @@
-"""The checks of `python -m flows` before it starts a run: of its variables, and of credentials in its environment."""
+"""Checks the variables and the credentials in the environment of `python -m flows`, before it starts a run."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -28,7 +28,7 @@ def checked_parameters(environment: MutableMapping[str, str]) -> dict[str, Any]:
 
 
 def check_provider(parameters: Mapping[str, Any]) -> None:
-    """Raise an error if the model's credentials are missing, unless they are in a block on the Prefect server."""
+    """Raise a `RunError` if the model's credentials are missing. Credentials in a Prefect block are not checked."""
     from flows.model.providers import PROVIDERS  # noqa: PLC0415 (pydantic's secrets take a moment to import)
 
     if not parameters.get("claude_code_block"):

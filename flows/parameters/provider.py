@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     Provider = str
 else:
     Provider = Literal[tuple(PROVIDERS)]
-    """The form offers these values. A type checker cannot read them from the table, so it sees any string."""
+    """The form offers these values. A type checker cannot read them from the table, so it sees `str` instead."""
 
 DEFAULT_PROVIDER: Final[Provider] = "bedrock"
 _REGION: Final = "us-east-1"
@@ -20,5 +20,5 @@ DEFAULT_MODEL_IDS: Final[dict[Provider, str]] = {
 
 
 def default_model_id(provider: Provider, region: str) -> str:
-    """Return the id of the provider's default model in an AWS region, which an empty `claude_model_id` selects."""
+    """Return the id of the model that an empty `claude_model_id` selects, for a provider and an AWS region."""
     return PROVIDERS[provider].default_model_id(region)

@@ -25,21 +25,21 @@ class RawParameters(Generic[ModelT]):
     raw: dict[str, Any]
 
     def checked(self, **if_empty: Any) -> ModelT:  # noqa: ANN401 (parameters of any type)
-        """Return the checked parameters; raise the named error of the first wrong parameter.
+        """Return the checked parameters; raise an error of `flows.errors` for the first wrong parameter.
 
         Args:
-            if_empty: Defaults that only the run knows. Each one replaces the parameter of its name if that is empty.
+            if_empty: Defaults that only the run knows, by parameter name. A default replaces an empty parameter.
         """
         defaults = {name: value for name, value in if_empty.items() if not self.raw.get(name)}
         return self.model(**{**self.raw, **defaults})
 
 
 def flow_parameters(function: Callable[[RawParameters[ModelT]], ResultT]) -> Callable[..., ResultT]:
-    """Give a function one keyword parameter for each field of its model, so that `@flow` can build a form from them.
+    """Return a function with one keyword parameter for each field of a model, so that `@flow` builds a form from them.
 
-    The function takes one argument, annotated `RawParameters[…]` with the model. Help texts go into the docstring,
-    where Prefect looks for them. Titles and rules go into the JSON schema only, so that Prefect does not refuse a call
-    before the body runs. Prefect reads `__signature__` only if there is no `__wrapped__`.
+    `function` takes one argument, annotated `RawParameters[…]` with the model. Help texts go into the docstring, where
+    Prefect looks for them. Titles and rules go into the JSON schema only, so that Prefect does not refuse a call before
+    the body runs. The returned function has no `__wrapped__`, because Prefect would otherwise ignore `__signature__`.
     """
     original = signature(function)
     [argument] = original.parameters.values()

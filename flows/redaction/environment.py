@@ -1,4 +1,4 @@
-"""The environment variables that hold secrets, and the secret part of each."""
+"""Lists the environment variables that hold secrets, and extracts the secrets from their values."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,15 +25,15 @@ _WITH_PASSWORD: Final = ("ANTHROPIC_BASE_URL", "PREFECT_API_DATABASE_CONNECTION_
 _PROXY: Final = re.compile(r"(?:https?|all|wss?|socks)_proxy", re.IGNORECASE)
 _PADDING: Final = "\\s\\x00\\u200b-\\u200f\\u2060\\ufeff"
 _SURROUNDING: Final = re.compile(rf"\A[{_PADDING}]+|[{_PADDING}]+\Z")
-"""White space and invisible characters around a value. Zero-width characters come from web pages, and byte order marks
-from files."""
+"""White space and invisible characters around a value. A value from a web page may have zero-width characters around
+it, and a value from a file may have a byte order mark."""
 
 _QUOTED: Final = re.compile(r"(?s)(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote)).)*)(?P=quote)")
-"""A value in quotes, with none of the same kind inside: `"a" and "b"` is not one."""
+"""A value in quotes that does not contain the same kind of quote. `"a" and "b"` does not match."""
 
 
 def secrets_in(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the name and value of each secret: the value of a whole variable, or a password within a value."""
+    """Yield the name and value of each secret: a variable's value (empty if it is not set), or a password in it."""
     for name in ENVIRONMENT:
         yield name, environment.get(name, "")
     auth_string = without_quotes(environment.get("PREFECT_API_AUTH_STRING", "").strip("\r\n"))
@@ -44,7 +44,7 @@ def secrets_in(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _passwords_of_url(url: str) -> Iterator[str]:
-    """Yield the password of a URL, alone and together with the user, both percent-encoded and decoded."""
+    """Yield the password in a URL, alone and after the user name and a colon, each percent-encoded and decoded."""
     user_and_password, at, _ = url.partition("://")[2].rpartition("@") if "://" in url else url.rpartition("@")
     if at and _password(user_and_password):
         for text in (user_and_password, unquote(user_and_password)):
@@ -58,7 +58,7 @@ def strip(value: str) -> str:
 
 
 def without_quotes(value: str) -> str:
-    """Return `value` without a pair of quotes around it, which `docker run --env-file` makes a part of the value."""
+    """Return `value` without quotes around it, because `docker run --env-file` makes quotes part of the value."""
     match = _QUOTED.fullmatch(value)
     return match["value"] if match else value
 

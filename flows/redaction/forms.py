@@ -1,4 +1,4 @@
-"""The forms in which text can contain a secret: percent-encoded, JSON, Python, HTML, hexadecimal or base64."""
+"""Lists the forms in which text can contain a secret: percent-encoded, JSON, Python, HTML, hexadecimal and base64."""
 
 import json
 import re
@@ -12,15 +12,15 @@ _SHORTEST_LINE: Final = 16
 _LINE_OF_A_SECRET: Final = re.compile(rf"[!-~]{{{_SHORTEST_LINE},}}")
 
 _SAFE_CHARACTERS: Final = ("", "/", "!*'()", ";,/?:@&=+$-_.!~*'()#")
-"""The characters that a percent-encoding leaves as they are: Python's `quote` with and without a slash, and
-JavaScript's `encodeURIComponent` and `encodeURI`."""
+"""The characters that percent-encoding leaves unchanged, for each of four encoders: Python's `quote` with `safe=""` and
+with `safe="/"`, and JavaScript's `encodeURIComponent` and `encodeURI`."""
 
 _APOSTROPHES: Final = ("&#x27;", "&#39;", "&apos;", "'")
 _QUOTATION_MARKS: Final = ("&quot;", "&#34;", '"')
 
 
 def forms_of(value: str) -> Iterator[str]:
-    """Yield `value` as it is, and in every other form in which text can contain it unbroken."""
+    """Yield `value` itself, and all its other forms except those that programs break into lines."""
     encoded = _encode(value)
     yield from (value, encoded.decode("latin-1"))
     yield from _html_forms(value)
@@ -28,7 +28,7 @@ def forms_of(value: str) -> Iterator[str]:
         yield from _either_case(quote(encoded, safe=safe))
     yield from _either_case(quote_plus(encoded))
     for form in {*_json_forms(value), *_repr_forms(value, encoded)}:
-        yield from (form, json.dumps(form)[1:-1])  # an event of Claude Code contains JSON of other programs as text
+        yield from (form, json.dumps(form)[1:-1])  # events of Claude Code contain JSON of other programs as text
     for line in value.splitlines()[1:] and value.splitlines():
         # A program may print one line of a private key. A line with spaces may be ordinary text.
         if _LINE_OF_A_SECRET.fullmatch(line) and not line.startswith("-----"):
@@ -78,7 +78,7 @@ def _repr_forms(value: str, encoded: bytes) -> Iterator[str]:
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:
-    """Yield the base64 forms of `value` within other bytes: they depend on its offset, modulo 3."""
+    """Yield the base64 forms of `value` within other bytes, one for each offset of `value` modulo 3."""
     for offset, first in ((0, 0), (1, 2), (2, 3)):
         last = (offset + len(value)) * 8 // 6
         core = b64encode(bytes(offset) + value).decode()[first:last]

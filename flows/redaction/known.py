@@ -1,7 +1,7 @@
-"""A registry of the secrets that this process knows, which finds them in text and replaces them.
+"""Keeps a registry of the secrets that this process knows, finds them in text, and replaces them.
 
-The registry is global, not passed from call to call. A log line or an error can come from any code, and the one call
-that lacks the registry would be the one that leaks.
+The registry is global and not a parameter, because a log line or an error can come from any code. Code that did not get
+the registry would leak secrets.
 """
 
 import re
@@ -21,23 +21,23 @@ from flows.redaction.shapes import findings_in
 
 REDACTED: Final = "***"
 GATEWAY_TOKEN: Final = "the model gateway's token"  # noqa: S105 (the name of a secret)
-"""The only secret that the agent has. It is worthless once the run is over."""
+"""The name of the only secret that the agent has. This token is worthless after the run."""
 
 _SHORTEST: Final = 8
-"""Characters of the shortest secret to redact: redacting shorter ones would redact ordinary words."""
+"""The length of the shortest secret to redact. A shorter one could be an ordinary word."""
 
 _LAST_OF_LATIN_1: Final = "\xff"
 
 _GAP: Final = re.compile(rb"(?:\\[nr]|[\s\\])++")
-"""What a program puts between the lines of base64 or hexadecimal digits, also in JSON."""
+"""The characters that programs put between lines of base64 or hexadecimal digits, also in JSON."""
 
 _SHORTEST_WIDTH: Final = 60
-"""Characters of the shortest lines into which programs break digits: those of `xxd -p`."""
+"""The length of the shortest lines into which programs break such digits. `xxd -p` writes lines of this length."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What a form belongs to."""
+    """The secret that a form belongs to; `name` is the name of the secret."""
 
     name: str
     is_broken_into_lines: bool
@@ -45,7 +45,7 @@ class _Known:
 
 
 Forms = dict[str, _Known]
-"""The forms of secrets."""
+"""The forms of secrets, each with the secret that it belongs to."""
 
 
 class _Search:
@@ -53,22 +53,22 @@ class _Search:
 
     def __init__(self, forms: Mapping[str, _Known]) -> None:
         self.source: Final = forms
-        self._names: Final = {_encode(form): known.name for form, known in forms.items()}
+        self._names: Final = {_encode(form): secret.name for form, secret in forms.items()}
         # Content may be in Latin-1, not UTF-8. For an ASCII secret both encodings are the same.
         self._latin_1_forms: Final = {form.encode("latin-1") for form in forms if max(form) <= _LAST_OF_LATIN_1}
-        self._broken_forms: Final = [form.encode() for form, known in forms.items() if known.is_broken_into_lines]
+        self._broken_forms: Final = [form.encode() for form, secret in forms.items() if secret.is_broken_into_lines]
         self._pieces: Final = {piece for form in self._broken_forms for piece in _pieces(form)} - self._names.keys()
         self._first: Final = Literals(self._names.keys() | self._latin_1_forms | self._pieces)
 
     def names_in(self, content: bytes) -> dict[bytes, str]:
-        """Return the forms of secrets that `content` contains, with the names of the secrets."""
+        """Return the forms of secrets that `content` contains, each with the name of its secret."""
         forms = self._first.found_in(content)
         if forms & self._pieces:
             forms |= Literals(self._broken_forms).found_in(_GAP.sub(b"", content))
         return {form: self._names[form] for form in forms & self._names.keys()}
 
     def spans(self, content: bytes, *, is_text: bool) -> Iterator[Span]:
-        """Yield where `content` contains a secret."""
+        """Yield the start and the end of each secret in `content`."""
         forms = self._first.found_in(content)
         if forms:
             search = self._all if is_text else self._all_with_latin_1
@@ -77,7 +77,7 @@ class _Search:
             yield from self._broken_spans(content)
 
     def _broken_spans(self, content: bytes) -> Iterator[Span]:
-        """Yield where `content` contains a secret in digits that are broken into lines."""
+        """Yield the start and the end of each secret in `content` whose digits are broken into lines."""
         starts, lengths = [0], [0]  # of each piece in the joined content, and of the gaps before it
         for gap in _GAP.finditer(content):
             starts.append(gap.start() - lengths[-1])
@@ -90,7 +90,7 @@ class _Search:
                 last + lengths[bisect_right(starts, last) - 1] + 1,
             )
 
-    # These are needed only where a secret occurs.
+    # These are built only if a text contains a secret.
 
     @cached_property
     def _all(self) -> OverlappingLiterals:
@@ -102,13 +102,13 @@ class _Search:
 
 
 def _pieces(form: bytes) -> Iterator[bytes]:
-    """Yield two pieces of a form, of which lines of 60 characters or more leave at least one whole."""
+    """Yield two pieces of a form. If lines have 60 or more characters, no line break splits both pieces."""
     length = min(len(form), _SHORTEST_WIDTH) // 2
     yield from (form[:length], form[length : 2 * length])
 
 
 class Secrets:
-    """A registry of named secret values, in every form in which text can contain them.
+    """A registry of named secrets, which finds and replaces them in all the forms that text can contain.
 
     A secret that is learned in a run belongs to that run; any other secret belongs to the process.
     """
@@ -126,7 +126,7 @@ class Secrets:
     def run_scope(self) -> Iterator[None]:
         """Remember the secrets that are learned in this context until the process's next run begins.
 
-        The end of the context is too early to forget them: Prefect logs and publishes the end of the run after it.
+        Prefect logs and publishes the end of the run after the context, so the secrets are still needed then.
         """
         names: Forms = {}
         with self._lock:
@@ -143,7 +143,7 @@ class Secrets:
                 self._ended_runs.append(names)
 
     def learn(self, name: str, value: str | None) -> None:
-        """Redact a secret from now on, with or without white space around it; ignore an empty or a short value."""
+        """Redact a secret from now on, with or without white space around it; ignore values of under 8 characters."""
         value = strip(value or "")
         if len(value) < _SHORTEST:
             return
@@ -155,7 +155,7 @@ class Secrets:
                 self._merge()
 
     def learn_environment(self, environment: Mapping[str, str]) -> None:
-        """Learn the values of the variables that hold secrets, and the passwords within variables that hold URLs."""
+        """Learn the secrets in environment variables, and the passwords in variables that hold URLs."""
         for name, value in secrets_in(environment):
             self.learn(name, value)
 
@@ -166,7 +166,7 @@ class Secrets:
         return text if clean is content else clean.decode("utf-8", "surrogatepass")
 
     def redact_bytes(self, content: bytes) -> bytes:
-        """Return `content` redacted in the same way; it need not be text."""
+        """Return `content`, which need not be text, redacted like the text in `redact`."""
         return self._redacted(content, is_text=False)
 
     def _redacted(self, content: bytes, *, is_text: bool) -> bytes:
@@ -179,15 +179,15 @@ class Secrets:
         return set(self.forms_in(_encode(text)).values())
 
     def forms_in(self, content: bytes) -> dict[bytes, str]:
-        """Return the forms of known secrets that `content` contains, with the names of the secrets."""
+        """Return the forms of known secrets that `content` contains, each with the name of its secret."""
         return self._current_search().names_in(content)
 
     def _merge(self) -> None:
         registries = (self._process_secrets, *self._run_secrets)
-        self._all = {form: known for registry in registries for form, known in registry.items()}
+        self._all = {form: secret for registry in registries for form, secret in registry.items()}
 
     def _current_search(self) -> _Search:
-        """Return the search for the current secrets, built on first use after a change: 1,000 secrets take 0.5 s."""
+        """Return the search for the current secrets. It is built on first use, which takes 0.5 s for 1,000 secrets."""
         names, search = self._all, self._search
         if search.source is not names:
             search = self._search = _Search(names)

@@ -10,41 +10,41 @@ from typing import Final
 from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
 Span = tuple[int, int]
-"""Where a part of the content starts and ends."""
+"""The start and the end of a part of the content."""
 
 
 class Literals:
-    """Byte strings to search for: of several at one position the longest matches, and matches do not overlap."""
+    """A search for byte strings. If several match at one position, only the longest counts. Matches do not overlap."""
 
     def __init__(self, literals: Iterable[bytes]) -> None:
         self._literals: Final = tuple(literals)
         self._search: Final = BytesAhoCorasick(self._literals, matchkind=MatchKind.LeftmostLongest)
 
     def found_in(self, content: bytes) -> set[bytes]:
-        """Return the byte strings that match in `content`."""
+        """Return the byte strings that match in `content`; empty if none does."""
         matches = self._search.find_matches_as_indexes(content)
         return {self._literals[index] for index in {index for index, _, _ in matches}}
 
 
 class OverlappingLiterals:
-    """Byte strings to search for, where every match counts, also within and across other matches."""
+    """A search for byte strings that reports every match, even if it is inside another match or overlaps it."""
 
     def __init__(self, literals: Iterable[bytes], implementation: Implementation | None = None) -> None:
         """Prepare the search.
 
         Args:
             literals: The byte strings.
-            implementation: How to search. `DFA` is the fastest for many byte strings, and takes the most memory.
+            implementation: The kind of automaton. `DFA` is the fastest for many byte strings, but uses the most memory.
         """
         self._search: Final = BytesAhoCorasick(literals, matchkind=MatchKind.Standard, implementation=implementation)
 
     def matches(self, content: bytes) -> list[tuple[int, int, int]]:
-        """Return the matches in the order of their ends: the number of the byte string, the start, and the end."""
+        """Return the matches in the order of their ends, each as the byte string's index, the start and the end."""
         return self._search.find_matches_as_indexes(content, overlapping=True)
 
 
 def replace(content: bytes, spans: Iterable[Span], replacement: bytes) -> bytes:
-    """Replace parts of the content; parts that overlap or touch are replaced as one."""
+    """Return the content with each span replaced; spans that overlap or touch are replaced together, once."""
     merged = list(_merged(spans))
     if not merged:
         return content

@@ -1,6 +1,7 @@
-"""The shapes of tokens, private keys and passwords, for secrets whose values are not known.
+"""Finds text that looks like a secret, by the patterns of tokens, private keys and passwords.
 
-All patterns work on bytes, and read each byte a bounded number of times: a text made to be slow to search is not.
+The patterns find secrets whose values are not known. They work on bytes, and read each byte a bounded number of times,
+so no text can make the search slow.
 """
 
 import re
@@ -15,29 +16,29 @@ from flows.redaction.literals import OverlappingLiterals
 
 @dataclass(frozen=True)
 class Shape:
-    """What a kind of secret looks like."""
+    """The pattern of one kind of secret."""
 
     kind: str
     beginnings: tuple[bytes, ...]
-    """The possible beginnings of a match. One pass over a text finds those of all shapes."""
+    """The fixed strings with which a match can begin. One pass over a text finds those of all kinds of secrets."""
     pattern: re.Pattern[bytes]
-    """Where it has a group `secret`, only that group is the secret."""
+    """If the pattern has a group named `secret`, only that group of a match is the secret."""
     lead: int = 0
-    """How many bytes of a match come before its beginning."""
+    """How many bytes of a match come before its fixed string."""
     is_token: bool = True
-    """Whether the shape alone is a reason not to push a file. An address with a password may be an example."""
+    """Whether a match is a reason not to push a file. It is not if such a text is often only an example."""
     confirms: Callable[[bytes], bool] = bool
-    """Whether a match is a secret. It decides what a pattern cannot without reading bytes many times."""
+    """Whether a match is a secret: a check that the pattern could make only by reading bytes many times."""
 
     @property
     def group(self) -> str | int:
-        """The group of the pattern that is the secret."""
+        """The name of the group that is the secret; 0 if the whole match is the secret."""
         return "secret" if "secret" in self.pattern.groupindex else 0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A part of a text that has the shape of a secret."""
+    """A part of a text that looks like a secret."""
 
     shape: Shape
     start: int
@@ -46,8 +47,8 @@ class Finding:
 
 
 _START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})|(?<=[0-9\[]m))"
-"""The start of a word, also after an escape of JSON, a percent-encoded character, or a terminal's colour. It is for
-beginnings that occur within words, such as `sk-` in `task-`."""
+"""The start of a word, also after an escape of JSON, a percent-encoded character, or a terminal's colour code. It is
+for tokens whose beginning also occurs within words, such as `sk-` in `task-`."""
 
 _TOKENS: Final = (
     # kind, beginnings, what follows them, whether the beginning must start a word
@@ -132,12 +133,12 @@ def _token_shape(kind: str, beginnings: str, rest: str, *, starts_word: bool) ->
 
 
 def _is_json_web_token(word: bytes) -> bool:
-    """Return whether a word that begins with an object of JSON goes on with another one, and with a signature."""
+    """Return whether a word that begins with an encoded JSON object continues with a second one and a signature."""
     return b".eyJ" in word and bool(_CLAIMS_AND_SIGNATURE.search(word))
 
 
 def _is_user_with_secret(user: bytes) -> bool:
-    """Return whether the part of an address before the `@` has a password, or is a token itself."""
+    """Return whether the part of an address before the `@` contains a password, or is a token itself."""
     name, _, password = user.partition(b":")
     if name and password:
         return True
@@ -148,14 +149,14 @@ def _is_user_with_secret(user: bytes) -> bool:
 _CLAIMS_AND_SIGNATURE: Final = re.compile(rb"\.eyJ[A-Za-z0-9_-]{7,}+\.[A-Za-z0-9_-]{10}")
 _TOKEN_AS_USER: Final = re.compile(rb"[A-Za-z0-9_]{20,}+")
 _LETTERS_OF_A_TOKEN: Final = 10
-"""A name such as `x0000000000000000000000` has fewer different characters than a token."""
+"""How many different characters a token has at least. A name such as `x0000000000000000000000` has fewer."""
 
 _BREAK: Final = rb"""(?:\s|\\+[nrt]|\\+$|[\\"'+,>|;#*()]|\\*u000[aAdD]|&#1[03];|<br ?/?>)"""
-"""What may stand between the lines of a key: a line break, an escaped one, or the punctuation of a language."""
+"""What can be between the lines of a key: a line break, plain or escaped, or punctuation of a programming language."""
 
 _PRIVATE_KEY: Final = re.compile(
     rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    rb"(?:" + _BREAK + rb"{0,40}+[A-Za-z-]{4,20}: [^\r\n\\\"']{0,200}){0,6}"  # of an encrypted key, or of PGP
+    rb"(?:" + _BREAK + rb"{0,40}+[A-Za-z-]{4,20}: [^\r\n\\\"']{0,200}){0,6}"  # headers of an encrypted key, or of PGP
     rb"" + _BREAK + rb"{0,40}+[A-Za-z0-9+/=]{16,}+"
     rb"(?:" + _BREAK + rb"{0,40}+[A-Za-z0-9+/=]{16,}+)*+"
     rb"(?:" + _BREAK + rb"{0,40}+[A-Za-z0-9+/=]{1,}+){0,2}"
@@ -165,7 +166,7 @@ _PRIVATE_KEY: Final = re.compile(
 
 
 def _authorization(name: bytes) -> Shape:
-    """Return the shape of the header, in a request, in JSON, or in a program."""
+    """Return the pattern of an Authorization header in a request, in JSON or in the code of a program."""
     pattern = (
         rb"[\\\"']{0,8}\s{0,4}[:=,]>?[\s\[(]{0,4}b?[\\\"']{0,8}"
         rb"(?:(?i:basic|bearer)[ +]{1,2}|(?i:token|apikey)[ +=]{1,2}(?=[^\s\"'\\]{0,40}[0-9]))"
@@ -187,7 +188,7 @@ _PASSES: Final = (
     _authorization(b"uthorization"),
     _authorization(b"UTHORIZATION"),
 )
-"""Shapes that need a pass of their own: their beginnings are frequent, or a match may be long."""
+"""Patterns that need a separate pass over a text, because their beginnings are frequent or a match may be long."""
 
 _WITH_LEAD: Final = (
     Shape("a Telegram token", (b":AA",), re.compile(rb"[0-9]{8}:AA[A-Za-z0-9_-]{32,33}(?![A-Za-z0-9_-])"), lead=8),
@@ -202,7 +203,7 @@ _WITH_LEAD: Final = (
         lead=3,
     ),
 )
-"""Tokens whose fixed characters are not at their start."""
+"""Patterns of tokens in which other characters come before the fixed string."""
 
 _FOUND_BY_BEGINNING: Final = (
     *(_token_shape(kind, beginnings, rest, starts_word=starts_word) for kind, beginnings, rest, starts_word in _TOKENS),
@@ -215,7 +216,7 @@ SHAPES: Final = (*_PASSES, *_FOUND_BY_BEGINNING)
 
 
 def findings_in(content: bytes) -> list[Finding]:
-    """Return every part of a text that has the shape of a secret; parts may overlap."""
+    """Return every part of a text that looks like a secret; empty if there is none. Parts may overlap."""
     findings = []
     for shape in _PASSES:
         if any(beginning in content for beginning in shape.beginnings):

@@ -1,8 +1,8 @@
-"""The agent's activity as log lines that a person can follow, one line for each step. Pure, but stateful.
+"""Turns the agent's events into log lines that a person can follow, one line for each step.
 
-A step is logged when it ends, with its result; until then `current_activity` describes it. A long run gets few lines:
-each of the first hundred steps has one, then every second step, then every fourth, and so on. A line also says how many
-steps were skipped before it. At DEBUG every step is logged, with its input and output.
+A step is logged when it ends, with its result; until then `current_activity` describes the step. A long run gets few
+lines: each of the first hundred steps has a line, then every second step, then every fourth, and so on. A line also
+says how many steps were skipped before it. At DEBUG every step is logged, with its input and output.
 """
 
 import logging
@@ -123,7 +123,7 @@ class ActivityLog:
         yield f"{call.description}{describe_result(call.use, result)}{seconds}", detail
 
     def _paced(self, text: str) -> Iterator[LogLine]:
-        """Yield the line, or skip it if there have been many; a skipped line is still there at DEBUG."""
+        """Yield the line, or skip it if there have been many lines. A skipped line is logged at DEBUG only."""
         self._last_step = text
         stride = 2 ** max(0, (self._logged - _EACH_LOGGED) // _LINES_PER_STRIDE + 1)
         if self._logged >= _EACH_LOGGED and self._skipped + 1 < stride:

@@ -52,7 +52,7 @@ def publish(summary: RunSummary, store: RunStore | None, tags: Iterable[str]) ->
 
 
 def set_tags(tags: Iterable[str]) -> None:
-    """Put these tags before the run's other tags: if there are many, Prefect shows only the first ones."""
+    """Set these tags in front of the run's other tags, because Prefect shows only the first of many tags."""
     other_tags = [tag for tag in runtime.flow_run.tags if not _TAG.match(tag)]
     run_id = UUID(str(runtime.flow_run.id))
     get_client(sync_client=True).update_flow_run(run_id, tags=[*map(one_line, tags), *other_tags])

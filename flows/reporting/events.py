@@ -1,4 +1,4 @@
-"""The event that a run emits on the Prefect server when it ends, for automations and other listeners.
+"""Emits an event on the Prefect server when a run ends, for automations and other listeners.
 
 The event's name contains the run's `Outcome`: claude-code.run.delivered, .no-changes, .budget-exceeded, .failed or
 .interrupted. The resource is `claude-code.run.<flow run id>`. The flow run, its deployment and the repository are
@@ -58,7 +58,7 @@ def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[An
 
 
 def _shortened(value: Any) -> Any:  # noqa: ANN401 (JSON)
-    """Shorten a text: Prefect refuses an event that is too large."""
+    """Return a text shortened, because Prefect refuses an event that is too large; any other value as it is."""
     return value[:_TEXT_CHARACTERS] if isinstance(value, str) else value
 
 
@@ -79,7 +79,7 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
 
 
 def _result(state: "State[Any]") -> object:
-    """Return what the run returned or raised; if Prefect does not have it, the error of looking for it."""
+    """Return the run's result or its exception. If Prefect cannot load them, return the exception of the attempt."""
     try:
         return state.result(raise_on_failure=False)
     except Exception as error:  # noqa: BLE001 (Prefect reads its result storage)
@@ -99,11 +99,13 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
 
 
 def _usage(flow_run: "FlowRun") -> tuple[float, int]:
-    """Return the dollars and the turns that the run has saved; zeros if it saved none, or if they cannot be read."""
+    """Return the dollars and turns in the run's saved usage; zeros if no usage is saved, or if it cannot be read."""
     try:
         store = RunStore(cast("FileSystem", get_default_result_storage()), str(flow_run.id), ())
         usage = json.loads(store.read(StateFile.USAGE) or b"{}")
         return round(float(usage.get("spent_usd", 0)), 4), int(usage.get("replies", 0))
     except Exception as error:  # noqa: BLE001 (a storage block or a file system may raise anything; the event does not depend on it)
-        get_logger(__name__).warning("the cost in the run's event is not known: %s: %s", type(error).__name__, error)
+        get_logger(__name__).warning(
+            "the run's event has no cost, because the saved usage cannot be read: %s: %s", type(error).__name__, error
+        )
         return 0.0, 0

@@ -1,4 +1,4 @@
-"""Filters for the log: a named error takes one line, and no record holds a secret or an unsafe character."""
+"""Filters the log: a `RunError` takes one line, and no record contains a secret or an unsafe character."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ _HOOK_MESSAGE: Final = re.compile(r"Running hook '.*' in response to|Hook '.*' f
 
 
 def set_up_logs() -> None:
-    """Sanitize all log records of this process, and shorten named errors; calling it again changes nothing."""
+    """Sanitize all log records of this process, and log each `RunError` in one line. A second call changes nothing."""
     if not isinstance(factory := logging.getLogRecordFactory(), _SanitizingFactory):
         logging.setLogRecordFactory(_SanitizingFactory(factory))
     for name in _FAILURES:
@@ -27,10 +27,10 @@ def set_up_logs() -> None:
 
 
 class NamedErrorFilter(logging.Filter):
-    """Removes the traceback when Prefect reports a `RunError`: the message says what to do, the traceback does not."""
+    """Removes the traceback when Prefect reports a `RunError`, because the message alone says what to do."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record of a `RunError` to one line; let every record pass."""
+        """Rewrite the record of a `RunError` to one line. Return True, because every record is logged."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, RunError) and not isinstance(error, Unexpected):
             record.msg, record.args = "%s: %s", (type(error).__name__, one_line(str(error)))
@@ -42,15 +42,15 @@ class HookMessageFilter(logging.Filter):
     """Drops the records in which Prefect says that it calls a hook or that a hook has returned."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return False for such a record; let every other record pass, including the errors of a hook."""
+        """Return False for such a record, and True for every other record, such as the error of a hook."""
         return record.levelno > logging.INFO or not _HOOK_MESSAGE.match(record.getMessage())
 
 
 class _SanitizingFactory:
-    """Creates sanitized log records. It is a record factory because every logger and handler of the process uses it.
+    """Creates sanitized log records. This is a record factory, because every logger of the process uses the factory.
 
-    Prefect sends records in batches: a record that cannot be encoded or stored loses the rest of its batch as well.
-    No record can fail: the error would end the code that only wanted to log something.
+    Records must be safe, because Prefect sends them in batches, and a record that cannot be encoded or stored loses the
+    rest of its batch as well. The factory raises no error, because the error would end the code that logs the record.
     """
 
     def __init__(self, make_record: Callable[..., logging.LogRecord]) -> None:

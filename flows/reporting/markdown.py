@@ -1,4 +1,4 @@
-"""Markdown from untrusted text: the document shows the text as it is, and only as text.
+"""Turns untrusted text into Markdown that shows the text as it is, and only as text.
 
 The agent's words, a path or a branch name must not break the document, and must not add HTML, an image or a link to
 it: people read the report, and may do what it says. The syntax is that of https://spec.commonmark.org and of GitHub's
@@ -12,7 +12,7 @@ from typing import Final
 from flows.text_safety import one_line, printable
 
 _JOINER: Final = "\u2060"
-"""WORD JOINER: an invisible character, put between two characters that would be Markdown syntax together."""
+"""WORD JOINER: an invisible character, put between two characters that together would be Markdown syntax."""
 
 _LINK_OR_TAG: Final = re.compile(
     r"<(?=[A-Za-z/!?])|\](?=[(:\[])|(?<=[A-Za-z]):(?=//)|(?<=\bwww)\.|(?<=mailto):|@(?=\w)", re.IGNORECASE
@@ -56,12 +56,12 @@ def link(words: str, url: str) -> str:
 
 
 def link_to(url: str) -> str:
-    """Return a trusted address as a link that shows it as it is, so that a person can copy it."""
+    """Return a link whose words are the trusted address itself, so that a person can copy the address."""
     return f"[{code(url)}](<{url}>)"
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
-    """Return a table, whose cells are Markdown already."""
+    """Return a table. The cells must be Markdown already."""
     lines = [header, ["---"] * len(header), *([_PIPE.sub(r"\|", cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
@@ -70,9 +70,9 @@ def cut(value: str, limit: int, rest: str) -> tuple[str, str]:
     """Return the beginning of a long text, if possible in whole lines, and a note that says how to read the rest.
 
     Args:
-        value: The text. One of at most `limit` characters is returned whole, with an empty note.
+        value: The text. A text of at most `limit` characters is returned whole, with an empty note.
         limit: The maximum number of characters to return.
-        rest: Where or how to read the rest, in a few words or a command; the note ends with it.
+        rest: The end of the note: where or how to read the rest, in a few words or as a command.
     """
     if len(value) <= limit:
         return value, ""

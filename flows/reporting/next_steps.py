@@ -1,4 +1,4 @@
-"""The next steps after a run: review its branch, deliver its saved change, continue it or repeat it. Pure functions."""
+"""Writes the next steps of a report: review the branch, deliver the saved change, continue the run or repeat it."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from flows.reporting.markdown import code, fenced
 from flows.state.files import StateFile
 
 _POLICY: Final = re.compile(r"\bpolicy\.(allow_(?!secrets)\w+)")
-"""A parameter of the change policy in an error's message; it would allow the refused change."""
+"""Matches, in an error's message, the parameter of the change policy that would allow the refused change."""
 
 _LIMITS: Final = {
     BudgetExceeded: "max_budget_usd",
@@ -30,10 +30,10 @@ _LIMITS: Final = {
     AgentTimeout: "agent_timeout_seconds",
     AgentStalled: "stall_timeout_seconds",
 }
-"""The limit that each of these errors reports as reached."""
+"""The limit that a run with each of these errors has reached."""
 
 _PERMISSION: Final = re.compile(r'\bset (claude_settings\.permissions\.defaultMode="bypassPermissions")')
-"""The setting in an error's message that allows the denied calls."""
+"""Matches, in an error's message, the setting that would allow the denied calls."""
 
 
 def advice(summary: RunSummary) -> Iterator[str]:
@@ -65,9 +65,9 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
         changed: dict[str, object] = {"policy": allowed} if allowed else {}
         if isinstance(summary.error, BranchConflict):
-            changed["branch_name"] = f"{_branch(summary)}-2"  # the branch itself belongs to somebody else now
+            changed["branch_name"] = f"{_branch(summary)}-2"  # another commit has moved the branch itself
         command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **changed}))
-        yield f"- To push it without running the agent again: {command}"
+        yield f"- To push the work without running the agent again: {command}"
     # With unchanged parameters, the change policy would refuse the change again.
     is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
     if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
@@ -86,11 +86,11 @@ def _continuation(summary: RunSummary) -> str:
     if setting := _setting(summary):
         return (
             f"To continue the same session: {code(f'{command} --set {shlex.quote(setting)}')}. *Retry* on this run's "
-            "page keeps all parameters, and the run would fail for the same reason."
+            "page keeps all parameters, so the run would fail for the same reason."
         )
     return (
-        f"To continue the same session, *Retry* on this run's page, or {code(command)}. It resumes from the last "
-        "checkpoint with the rest of its limits; finished work is not paid for again."
+        f"To continue the same session: *Retry* on this run's page, or {code(command)}. The run resumes from the last "
+        "checkpoint with the rest of its limits, so finished work is not paid for again."
     )
 
 
@@ -121,7 +121,7 @@ def fetch_command(source: str, branch: str) -> str:
 def _start_command(flow: str, summary: RunSummary, parameters: Mapping[str, object]) -> str:
     """Return the command that starts a run.
 
-    It passes the parameters as JSON: texts stay texts, and may contain quotes and line breaks.
+    The command passes the parameters as JSON, so that texts stay texts and may contain quotes and line breaks.
     """
     deployment = shlex.quote(f"{flow}/{summary.deployment or 'local'}")
     return f"prefect deployment run {deployment} --params {shlex.quote(json.dumps(parameters, ensure_ascii=False))}"

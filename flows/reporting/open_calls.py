@@ -1,4 +1,4 @@
-"""Tool calls that still wait for their results. Pure."""
+"""Stores an item for each tool call that still waits for its result."""
 
 from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 from flows.agent.event_types import ToolResult, ToolUse
 
 _OPEN_MAX: Final = 1000
-"""How many open calls to remember. Some never get a result, so above this number the oldest is forgotten."""
+"""How many open calls are stored. Above this number the oldest is dropped, because some calls never get a result."""
 
 _Item = TypeVar("_Item")
 
@@ -30,10 +30,10 @@ class OpenCalls(Generic[_Item]):
         self._items[call.id] = item
 
     def close(self, result: ToolResult) -> _Item | None:
-        """Return and forget the item of the call that the result belongs to; None if no such call is open."""
+        """Remove and return the item of the call that the result belongs to; None if no such call is open."""
         return self._items.pop(result.tool_use_id, None)
 
     def close_all(self) -> Iterator[_Item]:
-        """Return and forget the items of all open calls."""
+        """Remove and return the items of all open calls."""
         items, self._items = self._items, {}
         return iter(items.values())

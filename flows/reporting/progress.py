@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _UPDATE_SECONDS: Final = 3
 _SUMMARY_SECONDS: Final = 60
 _SUMMARY_INTERVAL: Final = 0.05
-"""The time between two summaries, as a fraction of the elapsed time: a run of a day logs about a hundred."""
+"""The time between two summaries, as a fraction of the elapsed time. A run of a day logs about a hundred summaries."""
 
 _ACTIVITY_MAX: Final = 100
 
@@ -46,7 +46,7 @@ def show_progress(workspace: Workspace, meter: "Meter", limits: Limits) -> Itera
     def log(event: Event) -> None:
         for line in activity.lines(event, time.monotonic()):
             logger.log(line.level, "%s", line.text)
-        # Last, because a terminal shows the latest message: the lines above are about past steps, this is about now.
+        # This message comes last, because a terminal shows the latest message, and only this one is about the present.
         LOGGER.info("%s", progress.current(), extra={"task_name": "claude"})
 
     thread = threading.Thread(target=copy_context().run, args=(progress.run,), name="progress", daemon=True)

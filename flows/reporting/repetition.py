@@ -1,4 +1,4 @@
-"""Notices an agent that runs one failing call over and over, with the same failure each time. Pure, but stateful."""
+"""Notices when the agent repeats a tool call over and over, with the same failure each time."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from flows.reporting.open_calls import OpenCalls
 from flows.reporting.tool_calls import describe_call, describe_result
 
 NOTICED: Final = 5
-"""The number of equal failures from which on they are reported, and then each time that their number has doubled."""
+"""The number of equal failures at the first report. Another report follows each time the number has doubled."""
 
 _CALLS_MAX: Final = 1000
 _TAIL: Final = 4000
 _VARIABLE: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d+)?")
-"""Addresses, times, process ids and durations, which differ although the failure is the same."""
+"""Matches addresses, times, process ids and durations, which differ although the failure is the same."""
 
 _FAILED_TESTS: Final = re.compile(r"\b[1-9]\d{0,6} (failed|failures?|errors?)\b|^FAILED\b", re.MULTILINE)
 
@@ -34,7 +34,7 @@ class _Failures:
 
 
 class RepeatedFailures:
-    """Counts equal failures of equal calls. A success, or another failure, of the call starts its count again."""
+    """Counts equal failures of equal calls. A success or a different failure of a call starts its count again."""
 
     def __init__(self) -> None:
         self.most = ""
@@ -46,11 +46,11 @@ class RepeatedFailures:
 
     @property
     def current(self) -> str:
-        """The same for the call whose result came last."""
+        """The call whose result came last, and how often it failed in the same way; empty below `NOTICED` times."""
         return self._last.text if self._last and self._last.count >= NOTICED else ""
 
     def notice(self, event: Event) -> str:
-        """Take in an event. Return a text for the log if it is time to report a call again; empty otherwise."""
+        """Count an event. Return a text for the log if a repeated failure must be reported now; empty otherwise."""
         if isinstance(event, ToolUse):
             self._open.open(event, event)
         call = self._open.close(event) if isinstance(event, ToolResult) else None
@@ -82,5 +82,5 @@ class RepeatedFailures:
 
 
 def _has_failed(call: ToolUse, result: ToolResult) -> bool:
-    """Return whether the call failed. The exit status of a shell's pipe hides failed tests."""
+    """Return whether the call failed. The output is searched too, because a pipe hides the status of failed tests."""
     return result.is_error or (call.name == "Bash" and _FAILED_TESTS.search(result.text[-_TAIL:]) is not None)

@@ -1,4 +1,4 @@
-"""The report of a run in Markdown, for every outcome: delivered, no changes, failed or interrupted. Pure.
+"""Renders the report of a run in Markdown, for every outcome, such as delivered, no changes, failed or interrupted.
 
 Untrusted text (the agent's words, paths, the diff, the names of instructions, a server's message) goes through
 `flows.reporting.markdown`. Each part has a maximum size, so that the whole report stays far below the limit of
@@ -27,7 +27,7 @@ _NAMES_MAX: Final = 20
 _NAME_MAX: Final = 200
 _INTERRUPTED: Final = (
     "The run was stopped before it finished: it was cancelled or suspended, or its machine was shutting down. If "
-    "Prefect runs it again, on this machine or another, it resumes from this point and gets a report of its own."
+    "Prefect runs it again, on this machine or another, the run resumes from this point and gets a new report."
 )
 
 
@@ -93,7 +93,7 @@ def _usage(summary: RunSummary) -> Iterator[tuple[str, str]]:
 
 
 def _tokens(agent: AgentReport) -> str:
-    """Return the sums over all models; Claude Code's `modelUsage` may have another form than expected."""
+    """Return the token counts, summed over all models. Unexpected values in Claude Code's `modelUsage` are ignored."""
     labels = {"inputTokens": "in", "outputTokens": "out", "cacheReadInputTokens": "read from the cache"}
     usages = [usage for usage in agent.model_usage.values() if isinstance(usage, dict)]
     counts = {label: [usage.get(key) for usage in usages] for key, label in labels.items()}
@@ -119,7 +119,7 @@ def _files(files: Sequence[FileChange]) -> str:
 
 
 def _left_aside(summary: RunSummary, change: Change) -> str:
-    """List the work that is not part of the change, with the command that fetches each piece that is saved."""
+    """Return a table of the work that is not part of the change, with the command that fetches each saved piece."""
     bundle = summary.saved_files.get(StateFile.BUNDLE, "")
     rows = []
     for work in change.left_aside:

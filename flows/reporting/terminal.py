@@ -1,4 +1,4 @@
-"""Shows a run at a terminal: one row for each step, with its current activity, its result and its seconds."""
+"""Shows a run at a terminal: one row for each step, with its current activity, its result and its duration."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from flows.outcome import timing
 from flows.text_safety import one_line
 
 _PREFECT: Final = "prefect"
-"""The row above the first step. If there is no Prefect server, the run has to start one, which takes a while."""
+"""The name of the row above the first step. It shows the start of Prefect's server, which takes a while."""
 
 
 def is_interactive(console: Console) -> bool:
@@ -25,7 +25,7 @@ def is_interactive(console: Console) -> bool:
 
 
 class Rows:
-    """The rows of the steps. They are redrawn while the context is open, and stay on the screen when it ends."""
+    """The rows of the steps. They are redrawn while the context is open, and then stay on the screen."""
 
     def __init__(self, console: Console) -> None:
         now = TextColumn("{task.fields[now]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True))
@@ -46,25 +46,25 @@ class Rows:
         self._progress.stop()
 
     def begin(self, step: str) -> None:
-        """Add a step's row; a step that is tried again keeps its row."""
+        """Add a row for a step. A step that is tried again keeps its row."""
         if step not in self._rows:
             self._rows[step] = self._progress.add_task(step, total=1, now="", failed=False)
 
     def complete(self, step: str, text: str = "") -> None:
-        """Mark a step as done, with a last text; without one, the text of the row stays."""
+        """Mark a step as done, and show a last text in its row. If `text` is empty, the row keeps its text."""
         if text:
             self.update(step, text)
         self.begin(step)
         self._progress.update(self._rows[step], completed=1)
 
     def update(self, step: str, text: str) -> None:
-        """Show a step's current activity. Ignore texts for a step that has ended: only Prefect still logs some."""
+        """Show a step's current activity. Texts for a completed step are ignored, because they are Prefect's own."""
         self.begin(step)
         if self._rows[step] in self._open():
             self._progress.update(self._rows[step], now=one_line(text))
 
     def warn(self, text: str) -> None:
-        """Print a line above the rows; it stays there."""
+        """Print a warning above the rows, where it stays."""
         self._progress.console.print(Text(f"! {one_line(text)}", "yellow"), soft_wrap=True)
 
     def _open(self) -> Iterator[TaskID]:
@@ -140,7 +140,7 @@ class RowsFromLog(logging.Handler):
         rows.update(_PREFECT, "starts")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record in the row of its step, or in the first row if it has none; print warnings above the rows."""
+        """Show a record in its step's row, or in the first row if no step logged it; print warnings above the rows."""
         step, text = getattr(record, "task_name", _PREFECT), record.getMessage()
         if record.name == timing.LOGGER.name and text in {timing.BEGINS, timing.DONE}:
             self._rows.complete(_PREFECT)
@@ -167,7 +167,7 @@ def rows_from_log(console: Console) -> Iterator[None]:
 
 
 class RunId(logging.Handler):
-    """A log handler that reads the flow run's id from Prefect's records; its text is empty until there is an id."""
+    """A log handler that reads the flow run's id from Prefect's records. `str` returns the id; empty while unknown."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,5 +184,5 @@ class RunId(logging.Handler):
         logging.getLogger("prefect").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Store the first id that a record has."""
+        """Store the flow run's id from the first record that has one."""
         self._id = self._id or str(getattr(record, "flow_run_id", ""))

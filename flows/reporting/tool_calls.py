@@ -1,7 +1,7 @@
-"""Describes the tool calls of Claude Code and their results in a few words for the log. Pure.
+"""Describes the tool calls of Claude Code and their results in a few words for the log.
 
 The tools are those of https://docs.claude.com/en/docs/claude-code/settings ("Tools available to Claude"); any other
-tool is named as it is. Inputs and results are untrusted text: each becomes one safe line.
+tool appears under its own name. Inputs and results are untrusted text: each becomes one safe line.
 """
 
 import re
@@ -17,7 +17,7 @@ _TEXT_MAX: Final = 160
 
 _RESULT_MAX: Final = 80
 _READ_AHEAD: Final = 4
-"""A text can be megabytes long, and much of it white space. This many times the limit of characters is read."""
+"""How many times `limit` characters of a text are read, because a text can be megabytes long and mostly white space."""
 
 _EXIT_CODE: Final = re.compile(r"Exit code (\d+)\n?")
 _COUNTS: Final = re.compile(r"\b\d{1,7} (?:failed|passed|errors?|skipped)\b")
@@ -43,7 +43,7 @@ _VERBS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 
 def shorten(value: object, limit: int = _TEXT_MAX) -> str:
-    """Return the value on one line; a text longer than `limit` is cut, and its length added."""
+    """Return the value on one line. A text longer than `limit` is cut, and its whole length is added."""
     whole = _plain(value)
     line = one_line(whole[: limit * _READ_AHEAD])
     is_whole = len(line) <= limit and len(whole) <= limit * _READ_AHEAD
@@ -103,7 +103,7 @@ def _test_summary(output: str) -> str:
 
 
 def _lines_changed(fields: Mapping[str, Any], detail: object) -> str:
-    """Return how many lines were added and removed, if the result has a patch, or else how many were written."""
+    """Return how many lines were added and removed if the result has a patch, or else how many lines were written."""
     patch = detail.get("structuredPatch") if isinstance(detail, dict) else None
     hunks = [hunk.get("lines") for hunk in patch if isinstance(hunk, dict)] if isinstance(patch, list) else []
     lines = [line for hunk in hunks if isinstance(hunk, list) for line in hunk if isinstance(line, str)]

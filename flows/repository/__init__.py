@@ -1,1 +1,1 @@
-"""git: credentials, the remote, the clone, the agent's work tree, and the change collected from it."""
+"""Everything about git: credentials, the remote, the clone, the agent's work tree, and the collection of the change."""

@@ -1,7 +1,7 @@
-"""Commits the agent's work tree in a repository for collections, with git running as the agent's user.
+"""Commits the agent's work tree to the repository for a collection, with git running as the agent's user.
 
-Starting and ending a process as the agent takes about 15 ms, so one script runs all the git commands of the usual case.
-Only a repository inside the work tree, or a file that git would change by itself, needs more.
+Starting and ending a process as the agent takes about 15 ms. Usually one script therefore runs all the git commands.
+More scripts run only if the work tree contains another repository, or a file that git would change by itself.
 """
 
 import re
@@ -45,19 +45,19 @@ find "$1" -type f ! -perm -400 -exec chmod u+r {} +
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit of the work tree in a repository for collections."""
+    """A commit of the agent's work tree, in the repository for a collection."""
 
     tree: str
     nested: tuple[str, ...] = ()
-    """Paths of repositories inside the work tree. The commit has their files, and not their history."""
+    """Paths of repositories inside the work tree. The commit has their files, but not their history."""
     left_out: tuple[str, ...] = ()
-    """Paths of changed files that are not in the commit, because a pattern leaves them out."""
+    """Paths of changed files that are not in the commit, because they match a pattern of `leave_out`."""
     submodules: Mapping[str, str] = field(default_factory=dict)
-    """Trees with the files of submodules that were added or moved, by path. The commit has a link to each."""
+    """Trees with the files of the submodules that were added or moved, by path. The commit has only links to them."""
 
 
 def make_readable(workspace: Workspace) -> None:
-    """Give the agent's user the permission to read its own files, which a mode such as 000 takes away."""
+    """Let the agent's user read all files of the work tree, even those whose mode, such as 000, forbids it."""
     commands.run(workspace, ["sh", "-c", _MAKE_READABLE, "sh", str(workspace.work_tree)])
 
 
@@ -72,7 +72,7 @@ def commit_work_tree(
     despite_faults: bool = False,
     beside_agent: bool = False,
 ) -> Commit:
-    """Commit the whole work tree on top of `base` in `repository`, under `ref`.
+    """Commit the whole work tree on top of `base` in `repository`, set `ref` to the commit, and return it.
 
     Args:
         workspace: The run's directories.
@@ -82,8 +82,8 @@ def commit_work_tree(
         environment: Additional variables for git.
         leave_out: Patterns of paths whose changes are not committed.
         despite_faults: Whether to leave out files that git cannot read, instead of failing.
-        beside_agent: Whether the agent keeps running meanwhile. A full disk is then always an error, because a later
-            commit may find room.
+        beside_agent: Whether the agent keeps running during the commit. A full disk is then always an error, because a
+            later commit may find enough space.
 
     Raises:
         GitFailed: git failed.
@@ -94,7 +94,7 @@ def commit_work_tree(
 
 
 def tree_of(workspace: Workspace, repository: Path, directory: Path) -> str:
-    """Return a tree with the files of a directory, such as another work tree of the agent."""
+    """Write a tree with the files of a directory, such as another work tree of the agent; return the tree's id."""
     committer = _Committer(workspace, repository, "", "", {}, despite_faults=True, beside_agent=False)
     return committer.tree_of_directory(directory)
 
@@ -131,7 +131,7 @@ class _Committer:
         return Commit(tree, tuple(self.nested), tuple(left_out), self.submodules)
 
     def tree_of_directory(self, directory: Path) -> str:
-        """Add a directory to an index of its own, with the files of the repositories in it; return its tree."""
+        """Add a directory, including the files of repositories in it, to a new index; return the id of its tree."""
         self.index_count += 1
         index = self.repository / f"{self.index_count}.index"
         entries, without_commit, _ = self._add(directory, index, compare_with="")
@@ -139,11 +139,11 @@ class _Committer:
         return self._check(self._run([*edits, self._git(directory, "write-tree")], index)).text.split("\n")[-1]
 
     def _add(self, work_tree: Path, index: Path, *, compare_with: str) -> tuple[dict[str, Entry], set[str], str]:
-        """Add all files of a directory to an index, and commit them if they are compared with a commit.
+        """Add all files of a directory to an index. If `compare_with` is a commit, also commit the index.
 
         Returns:
-            The entries of the index, or those that differ from the commit; the repositories in the directory that have
-            no commit, which git cannot add; the tree.
+            The index's entries that differ from `compare_with`, or all entries if it is empty; the repositories in the
+            directory that have no commit, which git cannot add; the id of the committed tree, or an empty string.
         """
         without_commit = set[str]()
         listing = ("diff-index", "--cached", "--raw", "-z", "--no-renames", compare_with)
@@ -153,7 +153,7 @@ class _Committer:
             may_fail = ["--ignore-errors"] if self.despite_faults else []
             add = self._git(work_tree, "add", "--all", *may_fail, "--", ".", *excluded)
             script = [
-                f"rm -f {shlex.quote(f'{index}.lock')}",  # the process that held it is gone
+                f"rm -f {shlex.quote(f'{index}.lock')}",  # the process that created the lock has ended
                 # git cannot tell by its timestamp whether a file changed in the second in which the index was written:
                 # git add would write every such file again. Refreshing the index compares the contents.
                 f"{self._git(work_tree, 'update-index', '-q', '--refresh')} 2>/dev/null || :",
@@ -175,13 +175,15 @@ class _Committer:
     def _include_nested(
         self, prefix: str, work_tree: Path, entries: Mapping[str, Entry], without_commit: Iterable[str]
     ) -> list[str]:
-        """Return commands that replace each repository in a directory, unless it is a submodule, by its files.
+        """Return git commands that replace each repository in a directory's index with the files of the repository.
+
+        Submodules stay links. `nested` and `submodules` get the paths of the repositories.
 
         Args:
-            prefix: What to put before paths in `nested` and `submodules`.
+            prefix: The text to put before each of these paths.
             work_tree: The directory.
-            entries: Entries of its index.
-            without_commit: Repositories that are not in the index.
+            entries: The entries of the directory's index.
+            without_commit: Paths of repositories that are not in the index.
         """
         links = {path for path, entry in entries.items() if entry.mode == SUBMODULE}
         submodules = self._registered_submodules(work_tree) if links else set[str]()
@@ -198,7 +200,7 @@ class _Committer:
         return edits
 
     def _registered_submodules(self, work_tree: Path) -> set[str]:
-        """Return the paths in the work tree's .gitmodules."""
+        """Return the paths of the submodules in the work tree's .gitmodules; empty if git cannot read the file."""
         show = ["config", "-z", "--file", str(work_tree / ".gitmodules"), "--get-regexp", r"^submodule\..*\.path$"]
         result = self._run([self._git(work_tree, *show)], self.repository / "index")
         return {row.partition("\n")[2] for row in result.text.split("\0") if row} if result.status == 0 else set()
@@ -208,9 +210,9 @@ class _Committer:
         return any(fnmatchcase(f"/{path}", f"*/{pattern}") for pattern in self.leave_out)
 
     def _untouched(self, changes: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Return the base's entries of changed files that nobody changed.
+        """Return the base's entries of files that git reports as changed although nobody changed them.
 
-        git would store some of them differently now, and a sparse checkout removes files without deleting them.
+        git would now store some files differently, and a sparse checkout removes files from the disk only.
         """
         normalized = normalized_entries(self.workspace)
         untouched = {path for path, entry in changes.items() if normalized.get(path) == entry}
@@ -219,9 +221,9 @@ class _Committer:
         return base_entries(self.workspace, self.base, untouched) if untouched else {}
 
     def _committed_modes(self, changes: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Return the entries of new files that the agent committed as programs, although the file is none on the disk.
+        """Return entries for new files that the agent committed as executable, but that are not executable files.
 
-        `git update-index --chmod=+x` does that.
+        The agent can do that with `git update-index --chmod=+x`.
         """
         plain = {path: entry for path, entry in changes.items() if entry.mode == _PLAIN_FILE}
         if not plain or self.beside_agent:
@@ -247,7 +249,7 @@ class _Committer:
             self._check(self._run([update], self.repository / "index", stdin=rows))
 
     def _sparse_paths(self) -> set[str]:
-        """Return the paths that the agent's own index leaves out of the work tree."""
+        """Return the paths that a sparse checkout leaves out of the work tree, according to the agent's own index."""
         show = shlex.join([*work_tree_command(self.workspace), "ls-files", "-v", "-z"])
         result = self._run([show], self.workspace.work_tree / ".git" / "index")
         rows = result.text.split("\0") if result.status == 0 else []

@@ -1,4 +1,4 @@
-"""git in the agent's work tree, run as the agent's user: the agent itself could run anything that the tree starts."""
+"""Runs git in the agent's work tree as the agent's user, because its files can make git start any program."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from flows.sandbox.workspace import Workspace
 
 
 def work_tree_command(workspace: Workspace, git_dir: Path | None = None, work_tree: Path | None = None) -> list[str]:
-    """Return the beginning of a git command line.
+    """Return the beginning of a git command line for a work tree: the program, the safe settings and the directories.
 
     Args:
         workspace: The run's directories.
@@ -24,7 +24,7 @@ def work_tree_command(workspace: Workspace, git_dir: Path | None = None, work_tr
 def git_as_agent(
     workspace: Workspace, *arguments: str, git_dir: Path | None = None, beside_agent: bool = False
 ) -> CommandResult:
-    """Run git in the work tree; raise `GitFailed` or `DiskFull` if it fails."""
+    """Run git in the work tree and return its result; raise `GitFailed` or `DiskFull` if it fails."""
     return run_as_agent(workspace, [*work_tree_command(workspace, git_dir), *arguments], beside_agent=beside_agent)
 
 
@@ -35,7 +35,7 @@ def run_as_agent(
     environment: Mapping[str, str] | None = None,
     beside_agent: bool = False,
 ) -> CommandResult:
-    """Run a command that runs git, with git's isolated environment; raise `GitFailed` or `DiskFull` if it fails."""
+    """Return the result of a command that runs git in the isolated environment; raise `GitFailed` or `DiskFull`."""
     return check_git(
         commands.run(
             workspace,

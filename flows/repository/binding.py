@@ -1,8 +1,8 @@
-"""The hosts and repositories that a git token may be used for: the fields `hosts` and `repositories` beside the token.
+"""The binding of a git token: the fields `hosts` and `repositories` of its secret say what the token may be used for.
 
 A host is written `github.com` or `git.example.com:8443`; without a port it means the scheme's default port. A
-repository is written as a URL. In its path, `*` stands for one or more characters of one part, and `**`, which may
-only be the last part, for one or more parts.
+repository is written as a URL. In the path of the URL, `*` stands for one or more characters of one part. `**` stands
+for one or more parts, and may only be the last part.
 """
 
 import ipaddress
@@ -25,18 +25,18 @@ _URL: Final = re.compile(r"(https?)://([^/\\@?#*\s]+)/([^\\?#\s]+)")
 _MAX_LISTED: Final = 10
 
 Endpoint = tuple[str, int]
-"""A host in its normal form, and a port."""
+"""A host in the form of `_normal_host`, and a port."""
 
 
 @dataclass(frozen=True)
 class _Host:
     name: str
     port: int | None
-    """None means the default port of the URL's scheme."""
+    """The port; None for the default port of the URL's scheme."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `host` or `host:port`; raise `ValueError` with the reason."""
+        """Return the host that `host` or `host:port` names; raise `ValueError`, with the reason, for any other text."""
         match = _HOST.fullmatch(text)
         port = int(match[2]) if match and match[2] else None
         if match is None or (port is not None and not 0 < port < 2**16):
@@ -57,16 +57,16 @@ class _Repositories:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a pattern; raise `ValueError` with the reason."""
+        """Return the repositories that a pattern allows; raise `ValueError`, with the reason, if it is malformed."""
         match = _URL.fullmatch(text)
         if match is None:
-            raise ValueError("is not like https://github.com/your-org/* (to allow a whole host, use hosts)")
+            raise ValueError("is not like https://github.com/your-org/* (to allow a whole host, list it in hosts)")
         parts = match[3].removesuffix(".git").split("/")
         if not all(map(_is_plain, parts)):
-            raise ValueError("has an empty or ambiguous part in its path: end it with /* or /**")
+            raise ValueError("has an empty or ambiguous part in its path: correct the path, or end it with /* or /**")
         *folders, last = parts
         if any("**" in part for part in folders) or ("**" in last and last != "**"):
-            raise ValueError("has a ** that is not the last part of its path")
+            raise ValueError("has a ** that is not the whole last part of its path: use * there")
         tail = "[^/]+(/[^/]+)*" if last == "**" else _part_pattern(last)
         path = re.compile("/".join([*map(_part_pattern, folders), tail]))
         return cls(match[1], _Host.parse(match[2]).endpoint(match[1]), path)
@@ -80,15 +80,17 @@ class Binding:
     """Which repositories a token may be used for: those on one of the hosts that also match one of the patterns."""
 
     hosts: tuple[str, ...] | None = None
-    """None allows any host."""
+    """The allowed hosts; None allows any host."""
     repositories: tuple[str, ...] | None = None
-    """None allows any repository."""
+    """The patterns of the allowed repositories; None allows any repository."""
 
     @classmethod
     def parse(cls, fields: Mapping[str, object], source: str) -> Self:
-        """Read `hosts` and `repositories`; raise `InvalidGitSecret`, whose message names `source` and quotes no value.
+        """Return the binding in the fields `hosts` and `repositories` of the secret or block that `source` names.
 
-        A field whose name is a near miss is refused as well: ignoring it would leave the token unbound.
+        Raises:
+            InvalidGitSecret: A list is malformed, or the name of a field is almost `hosts` or `repositories`. Ignoring
+                such a field would leave the token unbound. The message quotes no value.
         """
         for name in fields:
             correct = intended_field(name)
@@ -107,7 +109,7 @@ class Binding:
         return self.hosts is None and self.repositories is None
 
     def allows(self, url: RepoUrl) -> bool:
-        """Whether the token may be sent to this repository's server."""
+        """Whether the token may be used for this repository."""
         scheme, _, netloc = url.origin.partition("://")
         try:
             endpoint = _Host.parse(netloc).endpoint(scheme)
@@ -143,7 +145,7 @@ def _entries(
 
 
 def _normal_host(text: str) -> str:
-    """Return the normal form of a host: the same text for all its spellings."""
+    """Return a host in its normal form, which is the same for all spellings of the host."""
     host = text.lower().removesuffix(".")
     try:
         return ipaddress.ip_address(host.strip("[]")).compressed
@@ -154,17 +156,17 @@ def _normal_host(text: str) -> str:
 
 
 def _normal_path(url: RepoUrl) -> str:
-    """Return the unescaped path; empty if servers could disagree about which repository it names."""
+    """Return the URL's path, percent-decoded; empty if servers could disagree about which repository it names."""
     parts = url.path.removeprefix("/").removesuffix(".git").split("/")
     return "/".join(map(unquote, parts)) if all(map(_is_plain, parts)) else ""
 
 
 def _is_plain(part: str) -> bool:
-    """Whether a part of a path, decoded once, means the same to every server.
+    """Whether a part of a path, percent-decoded once, means the same to every server.
 
-    These do not: an empty part or one of dots only; an escaped slash, backslash or percent sign; a semicolon, since
-    some Java servers read `..;` as `..`; and bytes that are not UTF-8, which lenient decoders turn into dots and
-    slashes.
+    Servers can disagree about an empty part; about a part of dots only; about an escaped slash, backslash or percent
+    sign; about a semicolon, because some Java servers read `..;` as `..`; and about bytes that are not UTF-8, because
+    lenient decoders turn them into dots and slashes.
     """
     try:
         decoded = unquote(part, errors="strict")

@@ -14,7 +14,7 @@ from flows.repository.work_tree import create_work_tree
 from flows.sandbox.workspace import Workspace
 
 PROJECT_MEMORY = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
-"""Files with a repository's instructions for coding agents. Only the first that has text counts, as in Claude Code."""
+"""Files with a repository's instructions for coding agents. Only the first file that has text counts."""
 
 _MEMORY_MAX_BYTES = 200_000
 _SYMLINK = "120000"
@@ -26,15 +26,16 @@ class Checkout:
     """Where the work starts, and the branch that it will be pushed to."""
 
     branch: str
+    """The branch that the work will be pushed to."""
     base_branch: str
-    """The branch that the work starts from: `branch` itself if the remote already has it."""
+    """The branch that the work starts from: the same as `branch` if the remote already has that branch."""
     base_commit: str
     project_memory: str
     """The text of the repository's CLAUDE.md or AGENTS.md; empty if it has neither."""
 
     @property
     def continues(self) -> bool:
-        """Whether the run continues a branch that the remote already had."""
+        """Whether the remote already had `branch`, so that the run adds a commit to it."""
         return self.branch == self.base_branch
 
 
@@ -43,7 +44,7 @@ def choose_start_branch(refs: RemoteRefs, branch: str, base_branch: str, *, allo
 
     Raises:
         ProtectedBranch, BranchConflict: `branch` could not be pushed at the end of the run.
-        BaseRefNotFound: The remote does not have the branch to start from, or does not say which one is its default.
+        BaseRefNotFound: The remote does not have the branch to start from, or does not say which branch is its default.
     """
     check_target(refs, branch, allow_default_branch=allow_default_branch)
     if branch in refs.branches:
@@ -67,7 +68,10 @@ def check_target(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -
         return
     for other in refs.branches:
         if other.startswith(f"{branch}/") or branch.startswith(f"{other}/"):
-            raise BranchConflict(f"branch {branch!r} cannot exist beside {other!r}: choose another branch_name")
+            raise BranchConflict(
+                f"the remote has the branch {other!r}, and git allows no branch {branch!r} beside it: choose another "
+                "branch_name"
+            )
 
 
 def clone(
@@ -80,7 +84,12 @@ def clone(
     allow_default_branch: bool,
     progress: RemoteProgress,
 ) -> Checkout:
-    """Fetch the branch that the work starts from into `clean.git`, and create the agent's work tree from it."""
+    """Fetch the branch to start from into `clean.git`, create the agent's work tree from it, and return the checkout.
+
+    Raises:
+        ProtectedBranch, BranchConflict, BaseRefNotFound: See `choose_start_branch`.
+        RunError: git, or the remote, reported another error.
+    """
     start = choose_start_branch(remote.refs(), branch, base_branch, allow_default_branch=allow_default_branch)
     clean = _empty_repository(workspace, branch)
     remote.fetch(clean, start, depth, progress)
@@ -93,14 +102,14 @@ def clone(
 def fetch_base(
     workspace: Workspace, remote: Remote, checkout: Checkout, *, depth: int, progress: RemoteProgress, work_tree: bool
 ) -> None:
-    """Fetch the base commit of an earlier attempt of the run, even if its branch has moved since.
+    """Fetch the base commit of an earlier attempt of the run into `clean.git`, even if its branch has moved since.
 
     Args:
         workspace: The run's directories.
-        remote: The repository.
+        remote: The remote repository.
         checkout: Where the earlier attempt started.
         depth: How many commits of history to fetch; 0 fetches all.
-        progress: Receives git's progress.
+        progress: Receives git's progress lines.
         work_tree: Whether to create a work tree for the agent as well.
     """
     clean = _empty_repository(workspace, checkout.branch)
@@ -122,7 +131,10 @@ def _set_branch(clean: Path, branch: str, base: str) -> None:
 
 
 def _project_memory(workspace: Workspace, commit: str) -> str:
-    """Return the repository's instructions for agents, from git objects: a link in a work tree could lead anywhere."""
+    """Return the text of the first file of `PROJECT_MEMORY` that has any; empty if there is none.
+
+    The text comes from git objects, because a symbolic link in a work tree could lead anywhere.
+    """
     arguments = ["ls-tree", "-z", commit, "--", *PROJECT_MEMORY]
     listing = run_git(arguments, git_dir=workspace.clean_git).text.split("\0")
     entries = (entry.partition("\t") for entry in listing if entry)

@@ -1,7 +1,7 @@
-"""Turns the agent's work tree into a commit of the trusted side; nothing but git objects crosses over.
+"""Turns the agent's work tree into one commit in the trusted repository, `clean.git`.
 
-The agent's repository may hold anything, so every git process that reads it runs as the agent's user. The trusted side
-fetches objects from such a process, checks them (fsck), and creates the commit itself.
+The agent's repository may contain anything, so every git process that reads it runs as the agent's user. The flow's
+process takes only git objects from such a process. It checks them (fsck), and creates the commit itself.
 """
 
 import shlex
@@ -30,7 +30,7 @@ _TIMEOUT_SECONDS: Final = 900
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file of the change, with how many lines were added and removed (None for a binary file)."""
+    """One file of the change, and how many lines the change adds to it and removes from it (None for a binary file)."""
 
     path: str
     added: int | None
@@ -39,27 +39,27 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Change:
-    """What the agent changed in the repository. `commit` is empty if it changed nothing."""
+    """What the agent changed in the repository. `commit` is empty if the agent changed nothing."""
 
     commit: str
     checkout: Checkout
     files: tuple[FileChange, ...] = ()
     fault: str = ""
-    """Why git could not commit the work tree to the agent's repository; its files were then collected without it."""
+    """Why git could not collect the work tree with the agent's repository. The files were then collected without it."""
     notes: tuple[str, ...] = ()
-    """What a reviewer has to know about how the change was collected, a sentence each."""
+    """Sentences for a reviewer about how the change was collected, such as what was left out."""
     left_aside: tuple[LeftAside, ...] = ()
-    """Work that is not part of the change."""
+    """The agent's work that is not part of the change."""
 
     @property
     def is_left_aside(self) -> bool:
-        """Whether the agent's work is not in the work tree, so that it is unknown what to deliver."""
+        """Whether the agent's work is only outside the work tree, so that a person must choose what to deliver."""
         return not self.commit and any(not work.is_ignored for work in self.left_aside)
 
 
 @dataclass(frozen=True)
 class CommitIdentity:
-    """Author, date and message of a commit: the same in every attempt of a run, so that its commit id is the same."""
+    """Author, date and message of a commit. Every attempt of a run uses the same, so that the commit id is the same."""
 
     email: str
     date: datetime
@@ -67,7 +67,7 @@ class CommitIdentity:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for git's author and committer; the name is the part of the e-mail address before the @."""
+        """The environment variables for git's author and committer. Their name is the e-mail address up to the @."""
         name, date = self.email.partition("@")[0], f"{int(self.date.timestamp())} +0000"
         person = {"NAME": name, "EMAIL": self.email, "DATE": date}
         return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
@@ -76,16 +76,16 @@ class CommitIdentity:
 def collect(
     workspace: Workspace, checkout: Checkout, identity: CommitIdentity, leave_out: Sequence[str] = ()
 ) -> Change:
-    """End the agent's processes, and commit the content of the work tree as one commit on top of the base.
+    """End the agent's processes, commit the work tree as one commit on top of the base, and return the change.
 
-    If nothing in the work tree changed, and the agent left work on top of the base in one other place, such as a
-    branch, that work is the change. All other work that is found elsewhere is in `left_aside`.
+    If the work tree is unchanged, and the agent left work on top of the base in exactly one other place, such as a
+    branch, that work is the change. All other work outside the work tree is in the change's `left_aside`.
 
     Args:
         workspace: The run's directories.
         checkout: Where the work started.
         identity: Author, date and message of the commit.
-        leave_out: Patterns of paths whose changes are left out, with a note.
+        leave_out: Patterns of paths whose changes are left out. A note in the change lists these paths.
     """
     workspace.agent.end_processes()
     fault, base = "", checkout.base_commit
@@ -113,14 +113,14 @@ def collect(
 def _notes(commit: Commit, excluded: ExcludedFiles) -> Iterator[str]:
     if commit.nested:
         yield (
-            f"{_names(commit.nested)}: a repository inside the repository; the change has its files, not its history"
+            f"{_names(commit.nested)}: a repository inside the repository; the change has its files but not its history"
         )
     if commit.left_out:
-        yield f"{_names(commit.left_out)}: left out of the change, because policy.leave_out has a pattern of it"
+        yield f"{_names(commit.left_out)}: left out of the change, because a pattern in policy.leave_out matches"
     if excluded.build_folders:
         yield (
-            f"{_names(excluded.build_folders)}: left out of the change, because tools fill such folders. Add them to "
-            ".gitignore"
+            f"{_names(excluded.build_folders)}: left out of the change, because tools fill such folders with files. "
+            "Add the folders to .gitignore"
         )
 
 
@@ -131,14 +131,15 @@ def _names(paths: Sequence[str]) -> str:
 
 
 def _collect_despite_faults(workspace: Workspace, base: str) -> Commit:
-    """Collect the files through a repository that the agent never saw.
+    """Commit the work tree's files in a new clone of `clean.git`, which the agent has never changed; return the commit.
 
-    The result is saved for a person to look at, and never pushed.
+    The commit is saved for a person to look at. It is never pushed.
     """
     repository = Path(mkdtemp(dir=workspace.root))
     arguments = ["--quiet", "--bare", "--no-local", "--template=", str(workspace.clean_git), str(repository)]
     run_git(["clone", *arguments], config=["protocol.file.allow=always"])
-    # These attributes override the work tree's own: a single one that git cannot apply makes `git add` fail for all.
+    # These attributes override the work tree's own, because a single one that git cannot apply
+    # makes `git add` fail for all files.
     (repository / "info").mkdir(exist_ok=True)
     (repository / "info" / "attributes").write_text("* !filter !working-tree-encoding\n")
     workspace.agent.give(repository)
@@ -149,7 +150,7 @@ def _collect_despite_faults(workspace: Workspace, base: str) -> Commit:
 
 
 def fetch_objects(workspace: Workspace, repository: Path, *refs: str, check: bool = True) -> None:
-    """Fetch refs of a repository of the agent into `clean.git`, from an upload-pack that runs as the agent."""
+    """Fetch refs from a repository of the agent into `clean.git`; the process that reads them runs as the agent."""
     environment = isolated_environment(workspace.agent_variables)
     upload_pack = workspace.agent.argv(
         ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "git-upload-pack"]
@@ -191,7 +192,7 @@ def _line_count(text: str) -> int | None:
 
 
 def patch(git_dir: Path, change: Change) -> str:
-    """Return the change as a diff, with undecodable bytes replaced."""
+    """Return the change as a diff, with bytes that are not UTF-8 replaced; empty if there is no change."""
     if not change.commit:
         return ""
     arguments = [
@@ -207,9 +208,9 @@ def patch(git_dir: Path, change: Change) -> str:
 
 
 def bundle(git_dir: Path, change: Change) -> bytes:
-    """Return the change, and all work that was left aside, as a git bundle; empty if there is neither.
+    """Return the change, and the saved work that was left aside, as a git bundle; empty if there is neither.
 
-    `git fetch <file> <branch>` fetches it in any clone that has the base.
+    In any clone that has the base, `git fetch <file> <branch>` fetches the commit of a branch from the bundle.
     """
     refs = [f"refs/heads/{change.checkout.branch}"] if change.commit else []
     refs += [work.ref for work in change.left_aside if work.ref]
@@ -217,14 +218,14 @@ def bundle(git_dir: Path, change: Change) -> bytes:
 
 
 def create_bundle(git_dir: Path, refs: Sequence[str], base: str) -> bytes:
-    """Return the commits that refs have on top of a base, as a git bundle."""
+    """Return a git bundle of the refs, with only the commits that the base does not have."""
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
         run_git(["bundle", "create", "--quiet", file.name, *refs, f"^{base}"], git_dir=git_dir)
         return Path(file.name).read_bytes()
 
 
 def restore_change(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
-    """Restore the change that an earlier attempt of the run bundled; raise `GitFailed` if the bundle is damaged."""
+    """Return the change in the bundle of an earlier attempt of the run; raise `GitFailed` if the bundle is damaged."""
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
         file.write(bundle)
         file.flush()
@@ -239,7 +240,7 @@ def restore_change(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
 
 
 def collected_change(git_dir: Path, checkout: Checkout) -> Change:
-    """Return the change that has been collected so far: the commit on the branch in `clean.git`."""
+    """Return the change that is on the branch in `clean.git`; its `commit` is empty if the branch is at the base."""
     ref = f"refs/heads/{checkout.branch}"
     commit = run_git(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir).text
     if commit == checkout.base_commit:

@@ -1,9 +1,10 @@
-"""The repository in which the agent's work is collected: created by this side, written by git running as the agent.
+"""The repository for a collection of the agent's work: the flow's process creates it, and git fills it as the agent.
 
-The agent's own repository does not decide what the work is. Its index may hide files, its configuration may change what
+The agent's own repository must not decide what the work is. Its index may hide files, its configuration may change what
 git sees, and its ignore rules may leave files out. So git adds the work tree to an index that was saved right after the
-checkout, in a repository with a configuration of this side. That repository borrows the agent's objects, which include
-the base. The timestamps in the saved index tell git which files are untouched, so that it reads only the others.
+checkout, in a new repository with a configuration from the flow's process. The new repository borrows the agent's
+objects, which include the base. The timestamps in the saved index tell git which files are untouched, so that git reads
+only the others.
 """
 
 import re
@@ -30,7 +31,7 @@ _MARKER_DEPTH: Final = 5
 SUBMODULE: Final = "160000"
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 SECTION_END: Final = b"\0\0\0"
-"""Ends a part of a script's output whose rows end in one zero byte."""
+"""Marks the end of one part of a script's output. The rows of a part end in a single zero byte."""
 
 _SAVE_INDEX: Final = """
 set -e
@@ -49,16 +50,16 @@ cat "$GIT_DIR/index"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in a tree or an index."""
+    """One entry of a git tree or index: the mode and the object id of a path."""
 
     mode: str
     blob: str
 
 
 def save_index(workspace: Workspace) -> None:
-    """Save the index of a work tree that was just checked out, and which of its untouched files git would change.
+    """Save the index of a work tree that was just checked out, and the entries of files that git would already change.
 
-    git stores a file differently from its commit if, for example, an attribute `text` was added later.
+    git would store a file differently than its commit does if, for example, the attribute `text` was added later.
     """
     git_dir = workspace.work_tree / ".git"
     command = ["sh", "-c", _SAVE_INDEX, "sh", *work_tree_command(workspace)]
@@ -69,15 +70,15 @@ def save_index(workspace: Workspace) -> None:
 
 
 def normalized_entries(workspace: Workspace) -> Mapping[str, Entry]:
-    """Return the files that git would change although nobody touched them, as it would store them, by path."""
+    """Return, by path, the entries that git would store for files that it would change right after the checkout."""
     path = _saved_normalized(workspace)
     return parse_stage(path.read_bytes()) if path.exists() else {}
 
 
 def create_repository(workspace: Workspace, name: str) -> Path:
-    """Create the repository for a collection, owned by the agent; return its directory, which replaces an older one.
+    """Create the repository for a collection, give it to the agent, and return its directory; replace an older one.
 
-    It lies in a directory of this side, so that the agent cannot put a link in its place while it is being created.
+    The parent directory belongs to the flow's process, so the agent cannot put a link at this path during the creation.
     """
     repository = workspace.root / name
     shutil.rmtree(repository, ignore_errors=True)
@@ -95,7 +96,7 @@ def create_repository(workspace: Workspace, name: str) -> Path:
 
 
 def _agent_objects(workspace: Workspace) -> str:
-    """Return the directory of the agent's objects. The agent may have moved its repository, and left a file for it."""
+    """Return the agent's objects directory, even if the agent moved its repository and made `.git` a file."""
     git_dir = workspace.work_tree / ".git"
     if git_dir.is_dir():
         return str(git_dir / "objects")
@@ -103,10 +104,10 @@ def _agent_objects(workspace: Workspace) -> str:
 
 
 def exclude_environments(workspace: Workspace, repository: Path) -> None:
-    """Leave folders out of the collection that say themselves that a tool fills them, whatever their name.
+    """Leave Python environments and caches out of the collection, whatever the names of their folders.
 
-    A Python environment has the file pyvenv.cfg (PEP 405), and a cache the file CACHEDIR.TAG
-    (https://bford.info/cachedir/). Files in them that the repository tracks still count.
+    A Python environment has the file pyvenv.cfg (PEP 405), and a cache has the file CACHEDIR.TAG
+    (https://bford.info/cachedir/). Files in such folders that the repository tracks are still collected.
     """
     names = ["-name", "pyvenv.cfg", "-o", "-name", "CACHEDIR.TAG"]
     find = ["find", str(workspace.work_tree), "-maxdepth", str(_MARKER_DEPTH), "(", *names, ")", "-print0"]
@@ -121,20 +122,20 @@ def exclude_environments(workspace: Workspace, repository: Path) -> None:
 
 
 def parse_stage(output: bytes) -> dict[str, Entry]:
-    """Parse the output of `git ls-files --stage -z`."""
+    """Return the entries, by path, in the output of `git ls-files --stage -z`."""
     rows = (row.partition("\t") for row in output.decode("utf-8", "surrogateescape").split("\0") if row)
     return {path: Entry(*header.split(" ")[:2]) for header, _, path in rows}
 
 
 def parse_raw_diff(output: bytes) -> dict[str, Entry]:
-    """Return the new entries in the output of `git diff-index --raw -z`; git-diff(1) describes the format."""
+    """Return the new entries, by path, in the output of `git diff-index --raw -z`; git-diff(1) describes the format."""
     fields = output.decode("utf-8", "surrogateescape").split("\0")
     rows = zip(fields[::2], fields[1::2], strict=False)
     return {path: Entry(*(header.split(" ")[index] for index in (1, 3))) for header, path in rows if header}
 
 
 def base_entries(workspace: Workspace, base: str, paths: Iterable[str]) -> dict[str, Entry]:
-    """Return the entries of a commit in `clean.git` for some paths."""
+    """Return the entries that the commit `base` in `clean.git` has for the paths; a path that it lacks has no entry."""
     listing = run_git(["ls-tree", "-r", "-z", base], git_dir=workspace.clean_git).text.split("\0")
     rows = (row.partition("\t") for row in listing if row)
     entries = {path: header.split(" ") for header, _, path in rows}

@@ -1,4 +1,4 @@
-"""The message of a run's commit: the person's text, with the id of the flow run as one more trailer."""
+"""Adds the id of the flow run, as a trailer, to the commit message that a person wrote."""
 
 from tempfile import TemporaryFile
 
@@ -6,9 +6,9 @@ from flows.repository.git_commands import run_git
 
 
 def with_run_trailer(message: str, flow_run_id: str) -> str:
-    """Return the message with the trailer `Prefect-Flow-Run`, in the same paragraph as the trailers that it has.
+    """Return the message with the trailer `Prefect-Flow-Run`, in the same paragraph as any other trailers.
 
-    git reads trailers from the last paragraph only, so a paragraph of its own would hide the others.
+    git reads trailers from the last paragraph only, so a separate paragraph would hide the other trailers.
     """
     with TemporaryFile() as file:
         file.write("\n".join([*message.splitlines(), ""]).encode())

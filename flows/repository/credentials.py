@@ -1,4 +1,4 @@
-"""A run's git token and e-mail address: held only in memory, and read from a secret in AWS Secrets Manager."""
+"""Reads a run's git token and e-mail address from a secret in AWS Secrets Manager, and keeps them only in memory."""
 
 import json
 import logging
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 UNBOUND: Final = (
     "the git token is not bound to a host: anyone who can start a run can have it sent to a server of their choice. "
-    "Bind it: python -m deployments secret --repository 'https://github.com/your-org/*', or fill in Repositories in "
-    "the Git Credentials block"
+    "Bind the token: run python -m deployments secret --repository 'https://github.com/your-org/*', or fill in "
+    "Repositories in the Git Credentials block"
 )
-_FORM: Final = 'it must be {"token": "…", "email": "you@example.com"}'
+_FORM: Final = 'the expected form is {"token": "…", "email": "you@example.com"}'
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class GitCredentials:
     username: str = ""
     """The user name to send with the token; empty to use the one that the repository's forge expects."""
     bindings: tuple[Binding, ...] = ()
-    """Which repositories the token is for: all bindings must allow one. The block and its AWS secret have one each."""
+    """The bindings of the block and of its AWS secret. The token is only for repositories that all bindings allow."""
 
     @property
     def is_bound(self) -> bool:
@@ -51,20 +51,21 @@ class GitCredentials:
         return not all(binding.is_empty for binding in self.bindings)
 
     def check_repository(self, url: RepoUrl) -> None:
-        """Raise `RepositoryNotAllowed` if the token is not for this repository."""
+        """Raise `RepositoryNotAllowed` if a binding of the token does not allow this repository."""
         for binding in self.bindings:
             if not binding.allows(url):
                 raise RepositoryNotAllowed(
                     f"the git token is not for {url}: its secret or block allows only {binding}. Start the run with "
-                    "credentials for this repository, or ask the owner of the token to allow the repository there"
+                    "credentials for this repository, or ask the owner of the token to add the repository to that list"
                 )
 
     @classmethod
     def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = "") -> Self:
-        """Read the credentials from AWS Secrets Manager.
+        """Read the credentials from a secret in AWS Secrets Manager, and return them.
 
         Raises:
-            SecretNotFound, SecretAccessDenied, SecretUnavailable: AWS reported it.
+            SecretNotFound, SecretAccessDenied, SecretUnavailable: AWS reported this error.
+            AwsCredentialsMissing: There are no AWS credentials, or AWS refused them.
             InvalidGitSecret: The secret has no usable token or e-mail address, or a malformed list of hosts or
                 repositories.
         """
@@ -79,7 +80,7 @@ class GitCredentials:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, object], source: str) -> Self:
-        """Return the credentials in `fields`; raise `InvalidGitSecret`, naming `source`, if they cannot be used."""
+        """Return the credentials in `fields`; raise `InvalidGitSecret`, with `source`, if they cannot be used."""
         token, email, username = (
             strip(value) if isinstance(value, str) else value
             for value in (fields.get("token"), fields.get("email"), fields.get("username", ""))
@@ -95,9 +96,9 @@ class GitCredentials:
 
 
 def _check_names(fields: Mapping[str, object], source: str) -> None:
-    """Raise `InvalidGitSecret` if another name stands where the token, the e-mail address or the user name is missing.
+    """Raise `InvalidGitSecret` if the token, e-mail address or user name is missing, but a field has a similar name.
 
-    Other fields are not read: a secret that other programs share may have them.
+    All other fields are ignored, because a secret that other programs share may have them.
     """
     for name in fields:
         correct = intended_field(name)
@@ -111,7 +112,7 @@ def _parse(secret: str | bytes, secret_id: str) -> dict[str, object]:
     try:
         fields = json.loads(secret)
     except ValueError:
-        # The error quotes the text, and the text is the secret.
+        # `from None`, because the error of `json` quotes the text, and the text is the secret.
         raise InvalidGitSecret(f"secret {secret_id!r} is not JSON: {_FORM}") from None
     if not isinstance(fields, dict):
         raise InvalidGitSecret(f"secret {secret_id!r} is not a JSON object: {_FORM}")

@@ -1,8 +1,9 @@
-"""Runs git with a safe configuration, and on the trusted side with an environment built from nothing.
+"""Runs git with a safe configuration, in an environment built from nothing.
 
-GitPython starts every git process of the trusted side. It adds the given variables to those of this process, so the
-command begins with `env -u …`: that removes all the other variables without showing a value on a command line. The
-settings here come first on every command line, because a repository's own configuration cannot be trusted.
+GitPython starts every git process that does not run as the agent. It adds the variables that it gets to those of the
+flow's process. The command therefore begins with `env -u …`, which removes all other variables without showing a value
+on a command line. The safe settings come first on every command line, because a repository's own configuration
+cannot be trusted.
 """
 
 import os
@@ -38,12 +39,12 @@ _TIMEOUT_SECONDS: Final = 3600
 
 
 def isolated_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the whole environment for a git process, with the variables in `extra`."""
+    """Return a complete environment for a git process: PATH, safe settings for git, and the variables in `extra`."""
     return {"PATH": os.environ.get("PATH", os.defpath), **_ISOLATED, **(extra or {})}
 
 
 def command_line(arguments: Sequence[str], *, config: Sequence[str] = (), git_dir: Path | None = None) -> list[str]:
-    """Return a git command line: the safe configuration, the settings in `config`, then `arguments`."""
+    """Return a git command line: `git`, the safe settings, those in `config`, the repository, and `arguments`."""
     options = [part for item in (*_SAFE_CONFIG, *config) for part in ("-c", item)]
     return ["git", *options, *([f"--git-dir={git_dir}"] if git_dir else []), *arguments]
 
@@ -57,7 +58,7 @@ def run_git(
     stdin: IO[bytes] | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> CommandResult:
-    """Run git as this process's own user and wait for its end; raise `GitFailed` or `DiskFull` if it fails.
+    """Run git as this process's own user, and return its result; raise `GitFailed` or `DiskFull` if it fails.
 
     Args:
         arguments: git's arguments.
@@ -65,7 +66,7 @@ def run_git(
         git_dir: The repository; None for a command that needs none.
         environment: The whole environment of the process; None for the isolated one.
         stdin: The file to read from; None for no input.
-        timeout_seconds: How long the command may take.
+        timeout_seconds: How long the command may take before it is killed.
     """
     line = command_line(arguments, config=config, git_dir=git_dir)
     return check_git(execute_git(line, environment=environment, stdin=stdin, timeout_seconds=timeout_seconds))
@@ -80,7 +81,7 @@ def execute_git(
     pass_fds: Sequence[int] = (),
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> CommandResult:
-    """Run a git command line in a session of its own, and return its result even if it failed.
+    """Run a git command line in a new process session, and return its result even if it failed.
 
     Args:
         line: The command line.
@@ -88,7 +89,7 @@ def execute_git(
         stdin: The file to read from; None for no input.
         progress: Receives git's progress lines. Standard output is then not returned.
         pass_fds: File descriptors that the process inherits.
-        timeout_seconds: How long the command may take.
+        timeout_seconds: How long the command may take before it is killed.
     """
     variables = isolated_environment() if environment is None else environment
     process = cast(

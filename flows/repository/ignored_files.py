@@ -1,4 +1,4 @@
-"""Files that are not part of the change: those that the repository ignores, and folders that tools fill."""
+"""Finds new files that are not part of the change: those that the repository ignores, and folders that tools fill."""
 
 import shlex
 from dataclasses import dataclass
@@ -20,18 +20,19 @@ _END_SECTION: Final = r"printf '\000\000\000'"
 
 @dataclass(frozen=True)
 class ExcludedFiles:
-    """What is not part of the change."""
+    """The new files that are not part of the change."""
 
     ignored: tuple[LeftAside, ...] = ()
-    """The new files that the repository ignores, without the caches of tools."""
+    """The new files that the repository ignores, without caches of tools: one item for all files, or no item."""
     build_folders: tuple[str, ...] = ()
-    """Folders that tools fill, which the repository does not ignore."""
+    """The folders that tools fill and that the repository does not ignore."""
 
 
 def find_excluded_files(workspace: Workspace, repository: Path, base: str) -> ExcludedFiles:
-    """Find the files, and save those that the repository ignores under a ref in `repository`, within a bound.
+    """Return the new files that are not part of the change.
 
-    Nothing is ignored in a new checkout, so all such files are new.
+    At most 200 ignored files of together 20 MiB are saved, under a ref in `repository`. If there are more, none is
+    saved. A new checkout has no ignored files, so all that are found are new.
     """
     git = work_tree_command(workspace, repository)
     listing = [*git, "ls-files", "--others", "--ignored", "--directory", "-z"]
@@ -40,9 +41,9 @@ def find_excluded_files(workspace: Workspace, repository: Path, base: str) -> Ex
     output = run_as_agent(workspace, ["sh", "-c", f"{by_repository}\n{_END_SECTION}\n{by_us}"]).stdout
     first, _, second = output.partition(SECTION_END)
     ignored, build_folders = _paths(first), _paths(second)
-    wanted = sorted(path for path in ignored if not _is_cache(workspace.work_tree, path))
+    entries_of_interest = sorted(path for path in ignored if not _is_cache(workspace.work_tree, path))
     return ExcludedFiles(
-        ignored=_save(workspace, repository, base, wanted) if wanted else (),
+        ignored=_save(workspace, repository, base, entries_of_interest) if entries_of_interest else (),
         build_folders=tuple(sorted(build_folders - ignored)),
     )
 
@@ -61,7 +62,7 @@ def _is_cache(work_tree: Path, path: str) -> bool:
 
 
 def _save(workspace: Workspace, repository: Path, base: str, entries: list[str]) -> tuple[LeftAside, ...]:
-    """Commit the ignored files, as long as they are few and small; name all of the first ones."""
+    """Commit the ignored files if they are few and small; otherwise return only the paths of the first ones."""
     git = work_tree_command(workspace, repository)
     listing = [*git, "ls-files", "--others", "--ignored", "--exclude-per-directory=.gitignore", "-z", "--"]
     literal = [f":(top,literal){entry.rstrip('/')}" for entry in entries[:_MAX_FILES]]

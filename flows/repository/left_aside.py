@@ -1,7 +1,7 @@
-"""Work that the agent left outside its work tree, and files that the repository's rules ignore.
+"""Finds and saves work that the agent left outside its work tree.
 
-git can hold work in branches, in commits that no branch has, in the stash, and in other work trees. Before a run says
-that there was nothing to change, it looks at each of these places.
+Work can be in branches, in commits that no branch has, in the stash, and in other work trees. Before a run reports that
+the agent changed nothing, it looks at each of these places.
 """
 
 import shlex
@@ -18,7 +18,7 @@ from flows.repository.collection import SECTION_END
 from flows.sandbox.workspace import Workspace
 
 REF_PREFIX: Final = "refs/heads/left-aside/"
-"""Branches of the saved bundle with work that is not part of the change."""
+"""The beginning of the refs, in the saved bundle, with work that is not part of the change."""
 
 _MAX_PLACES: Final = 50
 _END_SECTION: Final = r"printf '\000\000\000'"
@@ -28,44 +28,45 @@ _DEFAULT_PLACE: Final = "a commit that no branch has"
 
 @dataclass(frozen=True)
 class LeftAside:
-    """Work that is not part of the change."""
+    """One piece of the agent's work that is not part of the change."""
 
     place: str
-    """Where it was found, in words, such as "the branch mine"."""
+    """Where the work was found, in words, such as "the branch mine"."""
     ref: str = ""
-    """The branch of the saved bundle that has it; empty if it is not saved."""
+    """The ref of the work in the saved bundle; empty if the work is not saved."""
     is_ignored: bool = False
-    """Whether it is files that the repository ignores. An agent often creates some that nobody wants."""
+    """Whether the work is files that the repository ignores. Agents often create such files, and nobody wants them."""
     paths: tuple[str, ...] = ()
-    """The files, if they are few and known."""
+    """The paths of ignored files, at most 200; empty for other work."""
 
     @property
     def branch(self) -> str:
-        """The name of the branch in the saved bundle."""
+        """The branch of the work in the saved bundle; empty if the work is not saved."""
         return self.ref.removeprefix("refs/heads/")
 
 
 @dataclass(frozen=True)
 class FoundWork:
-    """What was found outside the work tree."""
+    """The work that was found outside the work tree."""
 
     left_aside: tuple[LeftAside, ...] = ()
     chosen_tree: str = ""
-    """The tree to deliver instead of the work tree's own; empty if the work tree's own counts."""
+    """The tree to deliver instead of the work tree's own; empty to deliver the work tree's own."""
     chosen_ref: str = ""
+    """The ref of the commit with `chosen_tree`; empty if there is none."""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Survey:
-    """What the agent's repository says about itself."""
+    """What git reads from the agent's repository."""
 
     head_ref: str
     head: str
     places: dict[str, str]
-    """Where each commit is that may hold work, in words."""
+    """For each commit that may contain work: where it was found, in words."""
     work_trees: tuple[tuple[str, str], ...]
-    """Path and commit of each other work tree."""
+    """The path and the commit of each other work tree."""
 
 
 @dataclass
@@ -74,13 +75,13 @@ class _Candidate:
     place: str
     tree: str = ""
     descends: bool = False
-    """Whether it is on top of the base."""
+    """Whether the commit is on top of the base."""
     is_known: bool = False
-    """Whether the base, or the agent's last commit, has it already."""
+    """Whether the base, or the agent's HEAD, already contains this work."""
 
 
 def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit: Commit) -> FoundWork:
-    """Look for work outside the work tree, and put what is found under `REF_PREFIX` in `repository`.
+    """Return the work outside the work tree, after saving it in `repository` under refs that begin with `REF_PREFIX`.
 
     Args:
         workspace: The run's directories.
@@ -108,7 +109,7 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
     work = list({candidate.tree: candidate for candidate in reversed(work)}.values())
     if is_unchanged and len(work) == 1 and work[0].descends:
         [chosen] = _save(workspace, repository, checkout, work)
-        note = f"the work tree was unchanged, and the change is the work in {work[0].place}"
+        note = f"the work tree was unchanged, so the change is the work in {work[0].place}"
         return FoundWork(chosen_tree=work[0].tree, chosen_ref=chosen.ref, notes=(note,))
     return FoundWork(
         left_aside=tuple(_save(workspace, repository, checkout, [*work, *submodules])),
@@ -126,7 +127,8 @@ def _survey(workspace: Workspace, checkout: Checkout) -> _Survey:
         "reflog show --format=%H refs/stash",
         "worktree list --porcelain -z",
     )
-    readable = f"{git} rev-parse --git-dir >/dev/null || exit"  # a repository that git cannot read hides everything
+    # In a repository that git cannot read, each of the commands would find nothing.
+    readable = f"{git} rev-parse --git-dir >/dev/null || exit"
     script = "\n".join([readable, *(f"{git} {command} 2>/dev/null || :\n{_END_SECTION}" for command in commands)])
     output = run_as_agent(workspace, ["sh", "-c", script]).stdout
     head_ref, head, refs, log, stash, work_trees = (
@@ -156,9 +158,9 @@ def _stash_places(stash: str) -> Iterator[tuple[str, str]]:
 
 
 def _detached_places(log: str) -> Iterator[tuple[str, str]]:
-    """Yield the commits that the agent was on before it checked out something else.
+    """Yield each commit that HEAD was at before the agent checked out something else, with its place.
 
-    A commit that it left by a reset or an amend is one that it discarded.
+    A commit that the agent left by a reset or an amend does not count, because the agent discarded it.
     """
     lines = [line.partition(" ") for line in log.splitlines()]
     for (_, _, action), (id_before, _, _) in pairwise(lines):
@@ -183,7 +185,7 @@ def _work_trees(workspace: Workspace, repository: Path, survey: _Survey) -> Iter
 def _examine(
     workspace: Workspace, repository: Path, checkout: Checkout, survey: _Survey, candidates: Sequence[_Candidate]
 ) -> tuple[str, str, bool]:
-    """Fill in what the candidates hold.
+    """Fill in the candidates' trees, and how their commits are related to the base and to HEAD.
 
     Returns:
         The tree of the base, the tree of HEAD, and whether HEAD is an ancestor of the base.
@@ -221,7 +223,7 @@ def _groups(rows: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
 
 
 def _save(workspace: Workspace, repository: Path, checkout: Checkout, work: Sequence[_Candidate]) -> list[LeftAside]:
-    """Put each piece of work under a ref of its own, as a commit on top of the base."""
+    """Save each piece of work as a commit on top of the base, under its own ref, and return the pieces."""
     if not work:
         return []
     git = shlex.join([*work_tree_command(workspace, repository), "-c", "user.name=agent", "-c", "user.email=a@b"])

@@ -12,7 +12,7 @@ SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
 ABSENT: Final = "000000"
 _FIELDS: Final = 3
-"""`git cat-file` prints three fields about an object (name, type and size), and fewer if the object is missing."""
+"""How many fields `git cat-file` prints about an object (name, type, size). It prints fewer for a missing object."""
 
 _PORTION_BYTES: Final = 32 * 2**20
 
@@ -21,12 +21,12 @@ _PORTION_BYTES: Final = 32 * 2**20
 class ChangedFile:
     """One entry of `git diff-tree --raw` (git-diff(1), "Raw output format").
 
-    Paths that are not UTF-8 hold their bytes as surrogate escapes.
+    In a path that is not UTF-8, surrogate escapes stand for the bytes.
     """
 
     path: str
     old_path: str
-    """The path before the change; equal to `path` unless the file was moved."""
+    """The path before the change; the same as `path` unless the file was moved."""
     mode: str
     old_mode: str
     blob: str
@@ -39,13 +39,13 @@ class ChangedFile:
 
     @property
     def blobs(self) -> tuple[str, ...]:
-        """The blobs that hold the new and the old content of a file, or target of a link; a submodule has none."""
+        """The blobs with the new and the old content of a file, or target of a link; empty for a submodule."""
         sides = ((self.mode, self.blob), (self.old_mode, self.old_blob))
         return tuple(blob for mode, blob in sides if mode not in {ABSENT, SUBMODULE})
 
 
 def changed_files(git_dir: Path, base: str, commit: str) -> tuple[ChangedFile, ...]:
-    """List the files that `commit` changed since `base`; a moved file is one entry."""
+    """Return the files that differ between `base` and `commit`; a moved file is one entry."""
     arguments = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--find-renames", base, commit]
     # The listing ends with a NUL, after which one empty field is left.
     fields, files = iter(run_git(arguments, git_dir=git_dir).text.split("\0")), list[ChangedFile]()
@@ -58,7 +58,7 @@ def changed_files(git_dir: Path, base: str, commit: str) -> tuple[ChangedFile, .
 
 
 def sizes(git_dir: Path, blobs: Iterable[str]) -> dict[str, int]:
-    """Return the size of each blob, in bytes."""
+    """Return the size in bytes of each blob, without blobs that are missing."""
     listing = _batch(git_dir, "--batch-check", blobs).decode()
     rows = (row.split(" ") for row in listing.splitlines())
     return {row[0]: int(row[2]) for row in rows if len(row) == _FIELDS}
@@ -77,7 +77,7 @@ def contents(git_dir: Path, blobs: Iterable[str]) -> dict[str, bytes]:
 
 
 def in_portions(files: Iterable[ChangedFile], size_of: Mapping[str, int]) -> Iterator[list[ChangedFile]]:
-    """Split a list of files into portions whose contents fit in memory."""
+    """Yield the files in portions of about 32 MiB of old and new content, so that each portion fits in memory."""
     portion, size = list[ChangedFile](), 0
     for file in files:
         portion.append(file)
@@ -96,7 +96,7 @@ def _batch(git_dir: Path, kind: str, blobs: Iterable[str]) -> bytes:
 
 
 def symlinks(git_dir: Path, commit: str) -> dict[str, str]:
-    """Return the symbolic links of a commit: the path of each, and the blob that holds its target."""
+    """Return, for the path of each symbolic link in a commit, the blob that contains the link's target."""
     listing = run_git(["ls-tree", "-r", "-z", commit], git_dir=git_dir).text.split("\0")
     entries = (row.partition("\t") for row in listing if row.startswith(SYMLINK))
     return {path: header.split(" ")[2] for header, _, path in entries}

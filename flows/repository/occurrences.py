@@ -1,4 +1,4 @@
-"""Searches the files of a commit for byte strings."""
+"""Searches a commit for byte strings, in the contents and in the names of its files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,18 +11,18 @@ _NOTHING_FOUND = 1
 
 
 def occurrences(git_dir: Path, commit: str, lines: Iterable[bytes]) -> set[bytes]:
-    """Return which of some lines of text occur in a file of a commit, or in the name of one."""
-    wanted = {line for line in lines if line and b"\n" not in line and b"\0" not in line}
-    if not wanted:
+    """Return the lines that occur in the content or the path of any file of a commit; empty if none does."""
+    searched_lines = {line for line in lines if line and b"\n" not in line and b"\0" not in line}
+    if not searched_lines:
         return set()
     with TemporaryFile() as patterns:
-        # Not on the command line, which other users can read.
-        patterns.write(b"\n".join(sorted(wanted)))
+        # The patterns are not on the command line, because other users can read it.
+        patterns.write(b"\n".join(sorted(searched_lines)))
         patterns.seek(0)
         options = ["--fixed-strings", "--text", "--only-matching", "-h", "-f", "-"]
         result = execute_git(command_line(["grep", *options, commit], git_dir=git_dir), stdin=patterns)
     if result.status != _NOTHING_FOUND:
         check_git(result)
     names = run_git(["ls-tree", "-r", "-t", "-z", "--name-only", commit], git_dir=git_dir).stdout
-    # Of two lines that match at one place git prints the longer one.
-    return {line for line in wanted if line in result.stdout or line in names}
+    # If two lines match at one place, git prints only the longer one.
+    return {line for line in searched_lines if line in result.stdout or line in names}

@@ -1,4 +1,4 @@
-"""The branches that a run may push to only with `allow_default_branch`: the default branch, and any that may be it."""
+"""Protects the default branch, and any that may be the default: a run pushes there only with `allow_default_branch`."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from flows.errors import ProtectedBranch
 from flows.repository.remote import RemoteRefs
 
 _USUAL_DEFAULTS: Final = frozenset({"main", "master", "trunk", "default", "develop"})
-"""Names that a remote's HEAD may point to before such a branch exists: git does not report such a HEAD to clients."""
+"""Names of branches that a remote's HEAD may point to before they exist. git does not report such a HEAD to clients."""
 
 
 def check_protection(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -> None:
@@ -16,7 +16,7 @@ def check_protection(refs: RemoteRefs, branch: str, *, allow_default_branch: boo
 
 
 def _reason(refs: RemoteRefs, branch: str) -> str:
-    """Return why the branch is protected; empty if it is not."""
+    """Return why the branch is protected; empty if it is not protected."""
     default = refs.default_branch
     unknown = "the remote does not say which branch is its default branch, and"
     reasons = {
@@ -25,8 +25,8 @@ def _reason(refs: RemoteRefs, branch: str) -> str:
         and refs.aliases.get(branch) == default,
         # On a case-insensitive file system the server writes both to the same file.
         f"{branch!r} differs from the default branch {default!r} only in case": branch.casefold() == default.casefold(),
-        f"{unknown} {branch!r} may be it": not refs.default_is_known and branch in refs.branches,
-        f"{unknown} {branch!r} may become it when it is created": not refs.default_is_known
+        f"{unknown} {branch!r} may be the default branch": not refs.default_is_known and branch in refs.branches,
+        f"{unknown} {branch!r} may become the default branch when it is created": not refs.default_is_known
         and branch.casefold() in _USUAL_DEFAULTS,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

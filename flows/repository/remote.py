@@ -1,8 +1,8 @@
-"""The git remote: the only place where the token is used.
+"""Reads from the git remote and pushes to it. Only this module gives the token to git.
 
-The token travels through a pipe, which our credential helper reads as a child of git: it is never on disk, on a command
+Our credential helper, a child process of git, reads the token from a pipe. So the token is never on disk, on a command
 line or in an environment. The helper answers for one scheme, host and port only (gitcredentials(7) documents its input
-and output). It is a script that git passes to a shell, so that it also works in a directory that is mounted `noexec`.
+and output). The helper is a script that git passes to a shell, so it also works in a directory mounted `noexec`.
 """
 
 import os
@@ -38,7 +38,7 @@ from flows.sandbox.processes import CommandResult
 
 _TIMEOUT_SECONDS: Final = 1800
 SILENCE_SECONDS: Final = 60
-"""How long a connection may carry no data. A busy server sends some every few seconds (git-config(1): keepAlive)."""
+"""How long a connection may carry no data. A busy server sends data every few seconds (git-config(1): keepAlive)."""
 
 _REDIRECT_SECONDS: Final = 10
 
@@ -47,7 +47,7 @@ _QUESTIONS: Final = 8
 
 _HOST_NETWORK: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY")
 _HOST_CAS: Final = {"GIT_SSL_CAINFO": "SSL_CERT_FILE", "GIT_SSL_CAPATH": "SSL_CERT_DIR"}
-"""git's variables for CA certificates, each with the one that other programs read and git does not."""
+"""git's variables for CA certificates, each with the variable that other programs read instead."""
 
 _SHA_1_DIGITS: Final = 40
 
@@ -58,7 +58,7 @@ _SHA_256: Final = (
 )
 
 _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
-    # Rejections come first: they quote the output of the remote's hooks, which could match any other pattern.
+    # Rejections come first, because they quote the output of the remote's hooks, which could match any other pattern.
     (r"(?m)^!.*\[(remote )?rejected\]|remote unpack failed", PushRejected, "{url} refused the push: {reason}"),
     (
         r"Authentication failed|could not read (Username|Password)|HTTP Basic: Access denied|returned error: 401",
@@ -69,7 +69,7 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
     (
         r"returned error: 403|Permission to .* denied|Write access to repository not granted",
         GitAuthFailed,
-        "{url} does not let the token do this: give it read and write access to the repository's contents",
+        "{url} denied access with this token: give the token read and write access to the repository's contents",
     ),
     (
         r"[Rr]epository '?.*'? not found|returned error: (404|410)|does not appear to be a git repository",
@@ -105,13 +105,13 @@ class RemoteRefs:
     branches: dict[str, str]
     """The commit of each branch, by the branch's name."""
     default_branch: str
-    """The branch that the remote's HEAD points to; empty if the remote does not say, or HEAD is not on a branch."""
+    """The branch that the remote's HEAD points to; empty if HEAD is not on a branch, or the remote does not tell."""
     aliases: dict[str, str] = field(default_factory=dict)
-    """Branches that are symbolic refs, each with the branch that a push to it changes. Protocol 2 lists them."""
+    """Branches that are symbolic refs, each with the branch that it points to. Only git's protocol 2 lists them."""
 
     @property
     def default_is_known(self) -> bool:
-        """Whether HEAD names a branch that exists."""
+        """Whether the remote's HEAD points to a branch that exists."""
         return self.default_branch in self.branches
 
 
@@ -126,27 +126,27 @@ class Remote:
     url: RepoUrl
     credentials: GitCredentials
     trusted: Path
-    """A directory that the agent cannot read, for the credential helper."""
+    """The directory for the credential helper, which the agent cannot read."""
 
     def __post_init__(self) -> None:
         self.credentials.check_repository(self.url)
 
     def refs(self) -> RemoteRefs:
-        """Read the remote's branches; raise `EmptyRepo` if it has none, `UnsupportedObjectFormat` for SHA-256."""
+        """Return the remote's branches; raise `EmptyRepo` if it has none, `UnsupportedObjectFormat` for SHA-256."""
         listing = self._run(["ls-remote", "--symref", self.url.url, "HEAD", "refs/heads/*"]).text.splitlines()
         lines = [line.partition("\t") for line in listing]
         targets = {ref: value.removeprefix("ref: ") for value, _, ref in lines if value.startswith("ref: ")}
         commits = {ref: value for value, _, ref in lines if not value.startswith("ref: ")}
         branches = {_branch(ref): commit for ref, commit in commits.items() if _branch(ref)}
         if not branches:
-            raise EmptyRepo(f"{self.url} has no commit: push a first one; a README is enough")
+            raise EmptyRepo(f"{self.url} has no commit: push a first commit; a README is enough")
         if any(len(commit) > _SHA_1_DIGITS for commit in branches.values()):
             raise UnsupportedObjectFormat(_SHA_256.format(url=self.url))
         aliases = {_branch(ref): _branch(target) for ref, target in targets.items() if _branch(ref)}
         return RemoteRefs(branches, _branch(targets.get("HEAD", "")), aliases)
 
     def fetch(self, git_dir: Path, branch: str, depth: int, progress: RemoteProgress) -> None:
-        """Fetch one branch into `refs/remotes/origin/<branch>`, with `depth` commits of history; 0 fetches all."""
+        """Fetch one branch into `refs/remotes/origin/<branch>`, with `depth` commits of history, or all if 0."""
         refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
         options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
         try:
@@ -155,7 +155,7 @@ class Remote:
         except GitFailed:
             if not depth:
                 raise
-            # Servers without shallow clones, such as dumb HTTP, have no common error for it: fetch the whole history.
+            # Servers without shallow clones, such as dumb HTTP, report different errors: fetch the whole history.
             self._run(["fetch", *options, self.url.url, refspec], git_dir=git_dir, progress=progress)
 
     def fetch_commit(self, git_dir: Path, commit: str, branch: str, depth: int, progress: RemoteProgress) -> None:
@@ -168,7 +168,7 @@ class Remote:
                 ["fetch", *options, *shallow, self.url.url, f"+{commit}:{ref}"], git_dir=git_dir, progress=progress
             )
         except GitFailed:
-            # Some servers serve nothing but branches: the commit is in the history of its branch.
+            # Some servers serve only branches. The commit is in the history of its branch.
             self.fetch(git_dir, branch, 0, progress)
             run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=git_dir)
 
@@ -185,7 +185,7 @@ class Remote:
     def check_push(self) -> None:
         """Check that the token may push, without pushing; raise the error that a push would raise.
 
-        A server decides on the right to push before it is sent anything. A rule for single branches is not asked.
+        A server checks the right to push before it receives any data. Rules for single branches are not checked.
         """
         with tempfile.TemporaryDirectory(prefix="check-push-", dir=self.trusted) as folder:
             git_dir = Path(folder)
@@ -221,9 +221,9 @@ class Remote:
         return result
 
     def _redirect_target(self) -> str:
-        """Return the address that the server redirects to; empty if it is not the address of a git repository.
+        """Return the repository's URL that the server redirects to; empty if it redirects to no git repository.
 
-        Only the server of this repository is asked, with the token, as git has just done.
+        The token is sent only to the server of `url`, as git has just done, and not to the new address.
         """
         import httpx  # noqa: PLC0415 (only a redirect needs it)
 
@@ -245,7 +245,7 @@ class Remote:
 
     @contextmanager
     def _credential_helper(self) -> Iterator[tuple[str, int]]:
-        """Yield the helper as git's configuration names it, and the file descriptor that it reads the token from."""
+        """Yield a value for git's `credential.helper`, and the file descriptor that the helper reads the token from."""
         username = self.credentials.username or git_username(self.url.url)
         read_end, write_end = os.pipe()
         try:
@@ -270,12 +270,12 @@ class Remote:
 
 
 def _branch(ref: str) -> str:
-    """Return the branch's name; empty for any other ref."""
+    """Return the name of the branch that `ref` is; empty if it is not a branch."""
     return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
 
 
 def _host_settings() -> dict[str, str]:
-    """Return the variables for git with which the host connects: its proxies and its CA certificates."""
+    """Return git's environment variables for the host's proxies and CA certificates."""
     host = {name: os.environ[name] for name in _HOST_NETWORK if name in os.environ}
     cas = {name: os.environ.get(name) or os.environ.get(general, "") for name, general in _HOST_CAS.items()}
     return {**host, **{name: path for name, path in cas.items() if path}}

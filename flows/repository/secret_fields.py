@@ -1,4 +1,4 @@
-"""The names of the fields in the git secret, and what a misspelt name probably stands for."""
+"""Defines the names of the fields in the git secret, and guesses which field a misspelt name stands for."""
 
 import re
 from difflib import SequenceMatcher
@@ -25,15 +25,15 @@ _WORDS: Final = {
     "password": TOKEN,
     **{name: name for name in FIELDS},
 }
-"""The field that a word in the name of another field stands for."""
+"""Words in misspelt names, each with the field that it stands for."""
 
 _MIN_SIMILARITY: Final = 0.8
 
 
 def intended_field(name: str) -> str:
-    """Return the field that `name` stands for: the name itself if it is right, or empty if it is like none.
+    """Return the field that `name` stands for: `name` itself if it is correct; empty if it resembles no field.
 
-    The words of a name may be joined in any way: `allowed_hosts`, `gitRepos` and `e-mail` are recognised.
+    The words of a name may be joined in any way. For example, `allowed_hosts`, `gitRepos` and `e-mail` are recognised.
     """
     if name in FIELDS:
         return name

@@ -1,4 +1,4 @@
-"""Snapshots of the work tree: taken while the agent keeps working, and restored on another machine."""
+"""Takes snapshots of the work tree while the agent works, and restores a snapshot, perhaps on another machine."""
 
 import shutil
 from pathlib import Path
@@ -17,10 +17,10 @@ _ALLOW_BUNDLE = ("-c", "protocol.file.allow=always")
 
 
 def take(workspace: Workspace, base: str) -> str:
-    """Return a commit in `clean.git` with the current content of the work tree; the base itself if nothing changed.
+    """Commit the current content of the work tree to `clean.git`; return the commit, or the base if nothing changed.
 
     Raises:
-        GitFailed: The agent's repository is not in a usable state now; a later snapshot may succeed.
+        GitFailed: The agent's repository cannot be used at the moment. A later snapshot may succeed.
     """
     repository = workspace.root / _REPOSITORY
     try:
@@ -28,13 +28,13 @@ def take(workspace: Workspace, base: str) -> str:
             create_repository(workspace, _REPOSITORY)
         return _take(workspace, base, repository)
     except RunError:
-        # If its index is at fault, the next snapshot must not use it again.
+        # The index of this repository may be the cause, so the next snapshot must not use it again.
         shutil.rmtree(repository, ignore_errors=True)
         raise
 
 
 def _take(workspace: Workspace, base: str, repository: Path) -> str:
-    # With fixed dates the same tree always gives the same commit, so the caller can tell that nothing is new.
+    # With fixed dates the same tree always gives the same commit, so the caller can tell that nothing has changed.
     dates = {f"GIT_{role}_DATE": "@0 +0000" for role in ("AUTHOR", "COMMITTER")}
     commit = commit_work_tree(
         workspace, repository, base, _REF, environment=dates, despite_faults=True, beside_agent=True
@@ -46,15 +46,15 @@ def _take(workspace: Workspace, base: str, repository: Path) -> str:
 
 
 def bundle(workspace: Workspace, base: str) -> bytes:
-    """Return the latest snapshot as a bundle on top of the base."""
+    """Return the latest snapshot as a git bundle, which a repository that has the base can fetch."""
     return create_bundle(workspace.clean_git, [_REF], base)
 
 
 def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None:
-    """Restore a snapshot's files in a new work tree, as uncommitted changes.
+    """Restore the files of a snapshot in a new work tree, as uncommitted changes on top of the base.
 
     Raises:
-        AgentRepoInvalid: The bundle does not contain the commit.
+        AgentRepoInvalid: The bundle does not contain the snapshot's commit.
     """
     file = workspace.lend(workspace.config / "checkpoint.bundle", bundle)
     git_as_agent(workspace, *_ALLOW_BUNDLE, "fetch", "--quiet", "--no-write-fetch-head", str(file), f"+{_REF}:{_REF}")

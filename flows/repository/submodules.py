@@ -1,4 +1,4 @@
-"""Checks the links to submodules in a change: each commit must exist where the repository says that it is."""
+"""Checks a change's links to submodules: each commit must exist at the submodule's address in .gitmodules."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +19,13 @@ _FIELDS: Final = r"^submodule\..*\.(path|url)$"
 
 
 def check_submodule_links(git_dir: Path, change: Change, remote: Remote) -> None:
-    """Fetch the commit of each new link to a submodule, and drop it.
+    """Check that the commit of each new or moved submodule can be fetched. The fetched objects are not kept.
 
-    The git token is used for repositories that its secret allows at the origin of the run's own repository. Others are
-    asked without it.
+    The git token is sent only to the host of the run's own repository, and only for repositories that the token's
+    binding allows. Submodules on other hosts are fetched without a token.
 
     Raises:
-        UnexpectedSubmodule: A commit cannot be fetched from the address in .gitmodules, so that nobody else could.
+        UnexpectedSubmodule: A commit cannot be fetched from the address in .gitmodules.
     """
     files = objects.changed_files(git_dir, change.checkout.base_commit, change.commit)
     links = {file.path: file.blob for file in files if file.mode == SUBMODULE}
@@ -37,13 +37,13 @@ def check_submodule_links(git_dir: Path, change: Change, remote: Remote) -> None
             _fetch(_address(urls.get(path, ""), remote), commit, remote)
         except RunError as error:
             raise UnexpectedSubmodule(
-                f"the submodule {path!r} is at commit {commit[:12]}, which nobody can fetch: {error}. Have the agent "
-                "push nothing, and leave the submodule as it is"
+                f"the submodule {path!r} is at commit {commit[:12]}, which cannot be fetched: {error}. Have the agent "
+                "commit nothing in the submodule, and leave it as it is"
             ) from None
 
 
 def _urls(git_dir: Path, commit: str) -> dict[str, str]:
-    """Return the address of each submodule, by its path."""
+    """Return the address of each submodule in .gitmodules, by the submodule's path; empty if it has no address."""
     show = ["config", "-z", f"--blob={commit}:.gitmodules", "--get-regexp", _FIELDS]
     fields = dict(row.partition("\n")[::2] for row in run_git(show, git_dir=git_dir).text.split("\0") if row)
     paths = {key.removesuffix(".path"): value for key, value in fields.items() if key.endswith(".path")}
@@ -51,7 +51,7 @@ def _urls(git_dir: Path, commit: str) -> dict[str, str]:
 
 
 def _address(url: str, remote: Remote) -> RepoUrl:
-    """Return the address, which may be relative to the repository's own (gitmodules(5))."""
+    """Return the absolute address; `url` may be relative to the address of the run's repository (gitmodules(5))."""
     if url.startswith(("./", "../")):
         url = urljoin(f"{remote.url.url}/", url)
     return RepoUrl.parse(url)

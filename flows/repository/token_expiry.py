@@ -1,4 +1,4 @@
-"""Asks the forge when the git token expires. A forge that does not tell, or does not answer, is no error."""
+"""Asks the forge when the git token expires. It is not an error if the forge does not answer or does not tell."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,9 +15,9 @@ _TIME: Final = "%Y-%m-%d %H:%M:%S %z"
 
 
 def token_expiry(url: RepoUrl, token: SecretStr) -> datetime | None:
-    """Return when the token expires; None if that is not known, or if it never does.
+    """Return when the token expires; None if the time is not known, or the token never expires.
 
-    The token is sent to the repository's own host, or to the API that belongs to it by the table of forges.
+    The token is sent only to the API of the repository's forge, at the address that the forge's class gives.
     """
     forge = forge_of(url.url)
     address = forge.expiry_url(url.url.removesuffix(".git")) if forge else ""
@@ -25,7 +25,7 @@ def token_expiry(url: RepoUrl, token: SecretStr) -> datetime | None:
 
 
 def read_expiry(forge: Forge, address: str, token: SecretStr) -> datetime | None:
-    """Return the expiry that the forge's API tells at this address; None if it tells none."""
+    """Return the expiry in the response of the forge's API at `address`; None if there is none, or no response."""
     import httpx  # noqa: PLC0415 (here and below: the import takes a moment, while the clone has begun)
 
     from flows.model.upstream import ca_certificates  # noqa: PLC0415

@@ -1,8 +1,8 @@
 """Creates the agent's work tree from `clean.git`: a separate repository that shares the object files by hard links.
 
-git writes a pack once and never changes it. The packs of `clean.git` belong to root and are read-only, and so are the
-agent's hard links to them: the agent can remove its link, but can neither write to the pack nor change its mode. So
-nothing is copied, however large the repository. An agent that is not isolated could do both, so it gets copies.
+git writes a pack once and never changes it. The packs of `clean.git` belong to root and are read-only. The agent gets
+hard links to them. It can remove a link, but can neither write to the pack nor change its mode. So nothing is copied,
+however large the repository is. An agent that is not isolated could change the packs, so that agent gets copies.
 """
 
 import os
@@ -19,12 +19,12 @@ _READ_ONLY: Final = 0o444
 
 
 def create_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str) -> None:
-    """Create the work tree's repository as this user, then check out the files as the agent.
+    """Create the work tree's repository as the flow's user, then check out the files as the agent's user.
 
-    A checkout may run programs, so it runs as the agent, which could run them anyway.
+    A checkout can start programs that the repository chooses. The agent could run the same programs itself.
     """
     repository = workspace.work_tree / ".git"
-    shutil.rmtree(repository, ignore_errors=True)  # An earlier try may have left one.
+    shutil.rmtree(repository, ignore_errors=True)  # An earlier try may have left a repository.
     arguments = ["init", "--quiet", "--template=", f"--initial-branch={branch}", str(workspace.work_tree)]
     run_git(arguments)
     with (repository / "config").open("a", encoding="utf-8") as config:
@@ -40,10 +40,10 @@ def create_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str
     for folder in folders:
         (repository / "objects" / folder.name).mkdir(exist_ok=True)
     workspace.agent.give(workspace.work_tree)
-    # Only now, because a change of owner would reach through the hard links to the files of clean.git.
+    # Only after `give`, which would otherwise change the owner of the hard-linked files of clean.git as well.
     for folder in folders:
         _add_objects(folder, repository / "objects" / folder.name, are_linked=workspace.agent.uid is not None)
-    # The configuration above starts no program, so no process can be left behind.
+    # With the configuration above git starts no program, so no process can be left behind.
     checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
     git_as_agent(workspace, *checkout, beside_agent=True)
     save_index(workspace)

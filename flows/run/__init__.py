@@ -1,1 +1,1 @@
-"""Opening and closing a run."""
+"""Opens a run, holds its lease, and closes it with a summary."""

@@ -12,7 +12,7 @@ _THIS_ATTEMPT: Final = {StateType.SCHEDULED, StateType.PENDING, StateType.RUNNIN
 
 
 def was_being_cancelled() -> bool:
-    """Whether the previous attempt of this run crashed while it was being cancelled."""
+    """Return whether the previous attempt of this run crashed while it was being cancelled."""
     if runtime.flow_run.run_count <= 1:
         return False
     with get_client(sync_client=True) as client:

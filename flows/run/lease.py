@@ -1,4 +1,4 @@
-"""The lease of a flow run: Prefect may start a second attempt while the first still works on another machine."""
+"""Holds a run's lease, because Prefect may start a second attempt while the first still works on another machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from flows.state.store import RunStore
 
 @contextmanager
 def hold_lease(store: RunStore) -> Iterator[None]:
-    """Hold the run's lease. If a later attempt takes it, end without reporting anything to Prefect.
+    """Hold the run's lease. If a later attempt takes the lease, raise `Abort`, which reports nothing to Prefect.
 
     The later attempt decides the run's state, so an error of this attempt no longer matters.
     """
@@ -32,7 +32,7 @@ def check_lease(store: RunStore) -> None:
     try:
         store.check_lease()
     except StoreUnavailable as error:
-        get_run_logger().warning("%s: this attempt continues", error)
+        get_run_logger().warning("the lease could not be checked, so this attempt continues: %s", error)
 
 
 def _is_superseded(store: RunStore, error: Exception) -> bool:

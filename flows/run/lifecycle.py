@@ -41,7 +41,7 @@ _Second = TypeVar("_Second")
 
 @contextmanager
 def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[ImplementRun]:
-    """Open a run of `implement`, and load what earlier attempts of it saved.
+    """Open a run of `implement`, and load what its earlier attempts saved.
 
     Raises:
         RunError: A parameter is invalid or a credential is missing; its class names the problem.
@@ -62,7 +62,7 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Run
     """Open the saved state of another run, to deliver its change.
 
     Raises:
-        NoSavedChange: This run store has no saved change of that run.
+        NoSavedChange: The run store has no saved change of the other run.
     """
     with SECRETS.run_scope(), _named_errors(), workspace() as directories:
         redact_secrets()
@@ -84,7 +84,7 @@ def completed(run: Run, change: Change) -> State[RunResult]:
 
 
 def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) -> tuple[_First, _Second]:
-    """Wait until both steps have ended, because neither may outlive the run's directories; return their results."""
+    """Return the results of two steps. Wait for both even if one fails, because neither may outlive the directories."""
     futures: list[PrefectFuture[Any]] = [first, second]
     wait(futures)
     return first.result(), second.result()
@@ -92,7 +92,7 @@ def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) ->
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
-    """Raise only named errors, as the steps do: Prefect stores the text of an error in the run's state."""
+    """Turn every error into a `RunError`, which redacts its text, because Prefect stores the text of errors."""
     try:
         yield
     except (RunError, PrefectException):
@@ -107,7 +107,7 @@ def _reporting(report: _Report, *, on_success: bool = True) -> Iterator[None]:
 
     Args:
         report: Called at the end of the context, with its error or None.
-        on_success: Whether to call `report` also without an error.
+        on_success: Whether to call `report` if there was no error, too.
     """
     try:
         yield
@@ -167,7 +167,7 @@ def _report(run: ImplementRun, error: BaseException | None) -> None:
 
 
 def _start_thread(name: str, function: Callable[[], None]) -> threading.Thread:
-    """Start a daemon thread that shares the context of this one: Prefect's run and the known secrets."""
+    """Start and return a daemon thread with a copy of this thread's context: Prefect's run and the known secrets."""
     thread = threading.Thread(target=copy_context().run, args=(function,), name=name, daemon=True)
     thread.start()
     return thread
@@ -179,12 +179,12 @@ def _at_most_a_warning() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 (a git command, a file, a fault of this program)
-        get_run_logger().warning("the run could not be reported: %s: %s", type(error).__name__, error)
+        get_run_logger().warning("the run's report could not be published: %s: %s", type(error).__name__, error)
 
 
 @contextmanager
 def _tagging(run: ImplementRun) -> Iterator[None]:
-    """Tag the run, and look up the name of its deployment, while it works."""
+    """Tag the run, and look up the name of its deployment, in a thread while the run works."""
 
     def tag() -> None:
         with suppress(Exception):  # the report does both again, and warns if it fails

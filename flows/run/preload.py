@@ -1,4 +1,4 @@
-"""Loads what a run needs next while it waits for a server or a program; saves about a second on two processors."""
+"""Loads what a run needs next while the run waits for a server or a program. This saves a second on two processors."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""The facts about a run that are known when it starts. Its progress is in its saved state."""
+"""Defines the facts about a run that are known at its start. The run's progress is in its saved state."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def default_branch() -> str:
 
 
 def flow_run_name() -> str:
-    """Return the name of a flow run: its repository and branch. Its parameters are not checked yet."""
+    """Return the name of a flow run: its repository and branch, from parameters that are not checked yet."""
     parameters = runtime.flow_run.parameters
     repository = str(parameters.get("repo_url", "")).rstrip("/").rpartition("/")[2].removesuffix(".git")
     return one_line(f"{repository} @ {parameters.get('branch_name') or default_branch()}")

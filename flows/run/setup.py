@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace, steps: StepTimes) -> ImplementRun:
-    """Check everything that can be checked without a server; raise the named error for the first problem."""
+    """Return the run, after all checks that need no server; raise a `RunError` for the first problem."""
     check_environment(os.environ)
     request = parameters.checked(branch_name=default_branch())
     block = load_claude_code(request.claude_code_block) if request.claude_code_block else None
@@ -68,7 +68,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Run:
 
 
 def load_claude_code(name: str) -> "ClaudeCode":
-    """Load the block document; raise `BlockNotFound` if it does not exist."""
+    """Return the block document; raise `BlockNotFound` if it does not exist."""
     from blocks.claude_code import ClaudeCode  # noqa: PLC0415 (its import takes a second)
 
     try:
@@ -78,7 +78,7 @@ def load_claude_code(name: str) -> "ClaudeCode":
 
 
 def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> RegisteredProvider:
-    """Return the provider, connected with its credentials; raise the named error if they are missing."""
+    """Return the provider, connected with its credentials; raise a `RunError` if they are missing."""
     provider = PROVIDERS[options.provider]
     block_value = getattr(block, provider.block_field) if block and provider.block_field else None
     return provider.connect(block_value, options.aws_region, options.model_id)

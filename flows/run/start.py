@@ -1,4 +1,4 @@
-"""Starts a run's work: saves the commit and instructions that it starts from, so that later attempts use the same."""
+"""Saves the commit and the instructions that a run's work starts from, so that later attempts use the same ones."""
 
 from collections.abc import Mapping
 from typing import Any

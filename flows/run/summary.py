@@ -92,11 +92,11 @@ def _warnings(run: Run) -> Iterator[str]:
     if repeated := _repeated_failure(run):
         yield f"the agent did not get past a failing call: {repeated}"
     if run.agent.session_id and not run.agent.meter.is_exact:
-        yield "the cost is an upper bound: the model's price is not known, or a reply broke off"
+        yield "the cost is an upper bound: the model's price is not known, or a reply was cut off"
 
 
 def _repeated_failure(run: ImplementRun) -> str:
-    """Return the call that failed most often in the same way; empty if none did so many times."""
+    """Return the call that failed most often in the same way, and how often; empty if no call failed many times."""
     failures = RepeatedFailures()
     with suppress(OSError):  # no agent has started
         for event in events(run.workspace.transcript):
@@ -121,7 +121,7 @@ def save_transcript_page(run: ImplementRun) -> None:
         html = render_page(run.workspace.transcript, title, facts, plan.instructions.main_text if plan else "")
         run.saved.store.without_retries.save(StateFile.TRANSCRIPT_PAGE, html)
     except Exception as error:  # noqa: BLE001 (the run's outcome does not depend on the page)
-        get_run_logger().warning("the page of the transcript is not saved: %s: %s", type(error).__name__, error)
+        get_run_logger().warning("the page of the transcript could not be saved: %s: %s", type(error).__name__, error)
 
 
 def deployment_name() -> str:

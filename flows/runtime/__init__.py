@@ -1,1 +1,1 @@
-"""The start and the end of a process that executes a flow."""
+"""Starts and ends the processes that execute a flow."""

@@ -1,6 +1,6 @@
-"""`python -m flows.runtime.engine`: Prefect's engine (`python -m prefect.engine`) for a worker, which supervises it.
+"""`python -m flows.runtime.engine` runs Prefect's engine (`python -m prefect.engine`) under a worker's supervision.
 
-The flow is loaded first. What the flow needs next is loaded while the engine requests the run from the Prefect server.
+The flow is loaded first. Its next modules are loaded while the engine requests the run from the Prefect server.
 """
 
 import os
@@ -13,9 +13,9 @@ from flows.runtime.startup import end_without_heartbeats, importing, send_events
 
 
 def prepare_environment() -> None:
-    """Strip the credentials that Prefect reads; exit with the named error if one of them cannot be sent.
+    """Strip the credentials in the environment; exit with a message if one that Prefect uses cannot be sent.
 
-    The flow checks the credentials that it uses itself, so that its run ends with that error.
+    The flow checks all other credentials, so that a bad one becomes the error of its run.
     """
     strip_environment(os.environ)
     try:
@@ -25,7 +25,7 @@ def prepare_environment() -> None:
 
 
 def load() -> None:
-    """Load the flow, and start to load what it needs next."""
+    """Load the flow, and start to load the modules that it needs next."""
     prepare_environment()
     with importing():
         import flows.implement  # noqa: F401, PLC0415 (it imports all of Prefect)

@@ -1,8 +1,9 @@
-"""`python -m flows.runtime.execute [id]`: `prefect flow-run execute`, but it imports Prefect once, not three times.
+"""`python -m flows.runtime.execute [id]` does the same as `prefect flow-run execute`, but imports Prefect only once.
 
-Prefect's command starts a second process, which prepares a workspace and then becomes a third program, the engine.
-Here the engine is a fork of the first process, made before it has any thread or connection. Everything else is
-Prefect's own: the supervisor watches for a cancellation, hands the run back on SIGTERM, and reports a crashed engine.
+Prefect's command imports Prefect three times. It starts a second process, which prepares a workspace and then becomes a
+third program, the engine. Here the engine is a fork of the first process, from before that process has any thread or
+connection. Everything else is Prefect's own code: the supervisor watches for a cancellation, hands the run back on
+SIGTERM, and reports a crashed engine.
 """
 
 import asyncio
@@ -27,14 +28,14 @@ _RECEIVE_BYTES: Final = 2**16
 
 @dataclass
 class _Engine:
-    """The engine's process, with the interface of a process of anyio."""
+    """The engine's process, with the interface of `anyio.abc.Process` that Prefect's supervisor uses."""
 
     pid: int
     connection: socket.socket
     returncode: int | None = None
 
     def start(self, variables: dict[str, str]) -> None:
-        """Let the engine start, with the environment variables for talking to its supervisor."""
+        """Let the forked engine begin, and send it the environment variables with which it reaches its supervisor."""
         self.connection.sendall(json.dumps(variables).encode())
         self.connection.close()
 
@@ -46,7 +47,7 @@ class _Engine:
 
 
 class ForkedEngineStarter:
-    """Replaces Prefect's own starter, and has the same signature."""
+    """Replaces Prefect's `WorkspaceResolvingEngineCommandStarter`, and has the same interface."""
 
     engine: _Engine
 
@@ -55,17 +56,17 @@ class ForkedEngineStarter:
 
     @property
     def hook_runner(self) -> "HookRunner":
-        """Runs the flow's hooks for a cancellation or a crash."""
+        """The object that runs the flow's hooks after a cancellation or a crash."""
         from prefect.flows import load_flow_from_flow_run  # noqa: PLC0415 (seldom needed)
         from prefect.runner._hook_runner import HookRunner  # noqa: PLC0415
 
         return HookRunner(resolve_flow=load_flow_from_flow_run)
 
     def close(self) -> None:
-        """Do nothing: this starter creates no workspace that would have to be removed."""
+        """Do nothing, because this starter creates no workspace to remove."""
 
     async def start(self, flow_run: "FlowRun", task_status: "anyio.abc.TaskStatus[Any]") -> None:
-        """Let the engine start, and return when it has ended."""
+        """Let the engine begin, report its process to Prefect, and return when the engine has ended."""
         from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope  # noqa: PLC0415
 
         port, token = self._control_channel.register(flow_run.id)

@@ -1,4 +1,4 @@
-"""Shortens the start and end of a process, for `python -m flows` and for `python -m flows.runtime.execute`."""
+"""Shortens the start and the end of the processes that import Prefect, such as `python -m flows`."""
 
 import atexit
 import gc
@@ -13,7 +13,7 @@ _EVENTS_SECONDS: Final = 2
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import modules that live as long as the process. The garbage collector never scans their objects.
+    """Keep the garbage collector from ever scanning the objects of the modules that this context imports.
 
     Importing Prefect creates some 190,000 objects. Scanning them repeatedly takes a quarter of the import's time, and
     the scan at the end of the process takes as long again.
@@ -28,18 +28,18 @@ def importing() -> Iterator[None]:
 
 
 def end_without_heartbeats() -> None:
-    """Let a flow end at once. Prefect would wait for its heartbeat thread, which sleeps for a second at a time.
+    """Let a flow end without waiting for Prefect's heartbeat thread, which sleeps for a second at a time.
 
-    The thread is a daemon. It does nothing when it wakes up, because the state of the run is final at that time.
+    The thread is a daemon. When it wakes up it does nothing, because the state of the run is final at that time.
     """
     from prefect import flow_engine  # noqa: PLC0415 (`python -m flows --help` does not need it)
 
-    # Prefect has no public setting for it.
+    # Prefect has no public setting for this.
     flow_engine._send_heartbeats = partial(flow_engine._send_heartbeats, join_on_exit=False)  # noqa: SLF001
 
 
 def send_events() -> None:
-    """Wait a moment until the last events are sent; otherwise Prefect's last log lines would warn about them."""
+    """Wait up to 2 s until the last events are sent, because Prefect would log warnings about unsent events."""
     from prefect.events.worker import EventsWorker  # noqa: PLC0415
 
     thread = Thread(target=EventsWorker.instance().wait_until_empty, daemon=True)

@@ -1,4 +1,4 @@
-"""Runs commands as the agent's user. git in the work tree is one of them."""
+"""Runs commands as the agent's user, such as git in the work tree."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,13 @@ def run(
     Args:
         workspace: The run's directories, and its agent's user.
         command: The command line.
-        timeout_seconds: How long the command may take.
-        output_limit_bytes: How much of its output to return; the rest is dropped.
+        timeout_seconds: How long the command may take before it is killed.
+        output_limit_bytes: How much of the command's output to return; the rest is dropped.
         environment: Variables in addition to PATH and the agent's own.
         stdin: The file to read from; None for no input.
-        beside_agent: Whether the agent keeps running meanwhile. If not, all processes of the agent's user are killed
-            when the command ends: one left behind could hold its output open, or interfere with later commands.
+        beside_agent: Whether the agent keeps running during the command. If not, all processes of the agent's user are
+            killed when the command ends, because one of them could hold the output open or interfere with later
+            commands.
     """
     base = {"PATH": os.environ.get("PATH", os.defpath), **workspace.agent_variables}
     return run_process(

@@ -1,4 +1,4 @@
-"""Runs commands with a time limit, and kills the processes that must not outlive a run."""
+"""Runs commands with a time limit, and kills processes that are still alive at the end of a run."""
 
 import os
 import signal
@@ -19,15 +19,16 @@ _OPEN: Final[ContextVar["set[subprocess.Popen[bytes]]"]] = ContextVar("open_proc
 
 @dataclass(frozen=True)
 class CommandResult:
-    """The result of one command. `stdout` is bytes, because it may hold paths and contents of files."""
+    """The result of one command. `stdout` is bytes, because it may contain text in any encoding, such as paths."""
 
     status: int
-    """As in subprocess: the exit status, or the negative number of the signal that ended the command."""
+    """The exit status, or the negative number of the signal that ended the command, as in `subprocess`."""
     stdout: bytes
     stderr: str
     is_timed_out: bool = False
+    """Whether the command, or a process that held its output open, exceeded the time limit."""
     is_cut: bool = False
-    """Whether the command wrote more than the limit, so that `stdout` lacks the rest."""
+    """Whether the command wrote more than the limit, so that `stdout` has only the beginning."""
 
     @property
     def text(self) -> str:
@@ -45,7 +46,7 @@ def run_process(
     output_limit_bytes: int,
     on_exit: Callable[[], None] | None = None,
 ) -> CommandResult:
-    """Run a command in a session of its own, and wait for its end.
+    """Run a command in a new process session, wait for its end, and return its result.
 
     Args:
         argv: The command line.
@@ -54,7 +55,7 @@ def run_process(
         cwd: The working directory of the process.
         timeout_seconds: How long the command may take before its process group is killed.
         output_limit_bytes: How much of standard output to return. The rest is read and dropped.
-        on_exit: Called when the process has ended. Its children may still hold the output open then.
+        on_exit: Called when the process has ended. At that time its children may still hold the output open.
     """
     process = subprocess.Popen(
         argv,
@@ -99,7 +100,7 @@ class _Output:
         self._thread.start()
 
     def ends_by(self, deadline: float) -> bool:
-        """Wait until the output ends or the deadline passes, at least one second; return whether the output ended."""
+        """Wait for the end of the output until the deadline, but at least a second; return whether the output ended."""
         self._thread.join(max(_MOMENT_SECONDS, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
@@ -113,7 +114,7 @@ class _Output:
 
 @contextmanager
 def kill_tracked_processes() -> Iterator[None]:
-    """When the context ends, kill the processes that other threads still wait for, such as git on a silent server."""
+    """When the context ends, kill the processes that other threads still wait for, such as git at a silent server."""
     processes: set[subprocess.Popen[bytes]] = set()
     token = _OPEN.set(processes)
     try:
@@ -126,7 +127,7 @@ def kill_tracked_processes() -> Iterator[None]:
 
 @contextmanager
 def track_process(process: "subprocess.Popen[bytes] | None") -> Iterator[None]:
-    """Let an enclosing `kill_tracked_processes` kill the process if that context ends before this one."""
+    """Until this context ends, let the enclosing `kill_tracked_processes` kill the process at its own end."""
     processes = _OPEN.get(set())
     if process is not None:
         processes.add(process)

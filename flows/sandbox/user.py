@@ -1,6 +1,6 @@
-"""The agent's user: a separate uid for each run, so that the kernel keeps the agent away from the trusted side.
+"""Gives the agent of each run a separate uid, so that the kernel protects the flow's process from the agent.
 
-Only root on Linux can isolate the agent. Elsewhere the same calls run the agent as this process's own user, and
+Only root on Linux can isolate the agent. Otherwise the agent runs as the user of the flow's process, and
 `missing_isolation` says why. A process of the agent is recognised by its uid or, without isolation, by a mark in its
 environment.
 """
@@ -24,13 +24,14 @@ import psutil
 
 FIRST_UID: Final = 70_000
 UID_COUNT: Final = 10_000
-"""The number of uids from `FIRST_UID` on: Debian's accounts are below 65,536, subordinate uids start at 100,000.
+"""How many uids, from `FIRST_UID` on, are for agents.
 
-A run uses two uids: the agent's, and the one that is `UID_COUNT` higher, for the process that kills the agent.
+Debian's accounts have uids below 65,536, and subordinate uids start at 100,000. A run uses two uids: the agent's, and
+one that is `UID_COUNT` higher, for the process that kills the agent.
 """
 
 _SHARED: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")  # noqa: S108 (cleaned, not used)
-"""Directories in which every user may create files. The next run with the same uid would own the files left there."""
+"""Directories in which every user may create files. A later run with the same uid would own the files left there."""
 
 MARK: Final = "CLAUDE_CODE_HEADLESS_RUN"
 _END_TIMEOUT_SECONDS: Final = 30
@@ -44,13 +45,13 @@ os.setresuid(killer, uid, killer)
 with contextlib.suppress(ProcessLookupError):
     os.kill(-1, 9)
 """
-"""Kills all processes of the agent's user. Its own real and saved uids differ, so the agent cannot kill it."""
+"""A program that kills all processes of the agent's user. Its own real and saved uids protect it from the agent."""
 
 _OOM_SCORE: Final = 500
-"""proc(5)'s oom_score_adj for the agent: the kernel treats it as if it used half of all memory in addition."""
+"""The agent's oom_score_adj (proc(5)): the kernel acts as if the agent used half of all memory in addition."""
 
 _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**30}
-"""The agent's limits, by setrlimit(2)'s names: bytes of a core dump, open files, processes of its uid, file size."""
+"""The agent's limits, named as in setrlimit(2): bytes of a core dump, open files, processes, and bytes of a file."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class AgentUser:
     mark: str
     """The value of the `MARK` environment variable of every process of this run's agent."""
     missing_isolation: str = ""
-    """The reason why the agent is not isolated; empty if it is."""
+    """Why the agent is not isolated; empty if it is isolated."""
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return the command line that runs `command` as the agent, without capabilities, groups or new privileges."""
@@ -75,37 +76,40 @@ class AgentUser:
         return [*memory, "prlimit", *_limits(), *user, *privileges, *command]
 
     def give(self, path: Path) -> None:
-        """Make the agent the owner of `path` and of everything below it; links are not followed."""
+        """Make the agent the owner of `path` and of everything below it, without following symbolic links."""
         if self.uid is None:
             return
         for folder, folders, files in os.walk(path):
             for name in (*folders, *files):
                 os.chown(os.path.join(folder, name), self.uid, self.uid, follow_symlinks=False)  # noqa: PTH118 (walks)
-        # The directory itself comes last: while it is closed to the agent, no link can appear in the tree being walked.
+        # The directory itself comes last: until then the agent cannot enter it, and cannot add a link to the tree.
         os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
     def lend(self, path: Path) -> None:
-        """Let the agent read `path`, a file or directory of the trusted side, but not change it."""
+        """Let the agent read `path`, a file or directory of the flow's process, but not change it."""
         if self.uid is None:
             return
         os.chown(path, 0, self.uid)
         path.chmod(0o750 if path.is_dir() else 0o640)
 
     def end_processes(self) -> None:
-        """Kill all processes of the agent, and return when none is left."""
+        """Kill all processes of the agent, and wait until none is left; raise `TimeoutError` after 30 s."""
         deadline = time.monotonic() + _END_TIMEOUT_SECONDS
         # Kill before listing: a chain of processes, each of which forks and exits at once, may appear in no list.
         self._kill_all()
         while alive := self.processes():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"processes of the agent are still alive: {alive}")
+                raise TimeoutError(
+                    f"processes of the agent are still alive after {_END_TIMEOUT_SECONDS} s of attempts to kill them: "
+                    f"{alive}"
+                )
             time.sleep(_POLL_SECONDS)
             self._kill_all()
 
     def remove_leftover_files(self) -> None:
         """Remove the agent's files from the directories that every user may write to.
 
-        Call this after `end_processes`: a process that is still alive could leave more files.
+        Call this after `end_processes`, because a process that is still alive could create more files.
         """
         if self.uid is None:
             return
@@ -122,7 +126,7 @@ class AgentUser:
 
     def _kill_all(self) -> None:
         if self.uid is not None:
-            # With -1, kill(2) signals all processes of a uid at once: no fork escapes it, as one could escape a list.
+            # With -1, kill(2) signals all processes of a uid at once. A new fork may be missing in a list of processes.
             subprocess.run([sys.executable, "-I", "-S", "-c", _KILL_ALL, str(self.uid)], check=False)
             return
         for process in self.processes():
@@ -145,7 +149,7 @@ class AgentUser:
 
 
 def _limits() -> list[str]:
-    """Return prlimit's options; a limit of the host that is already lower stays in force."""
+    """Return prlimit's options for the agent's limits. A lower limit of the host stays in force."""
     hard = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1] for name in _LIMITS}
     limits = {
         name: limit if hard[name] == resource.RLIM_INFINITY else min(limit, hard[name])
@@ -156,7 +160,10 @@ def _limits() -> list[str]:
 
 @contextmanager
 def agent_user(mark: str) -> Iterator[AgentUser]:
-    """Reserve a uid that no other run on this host uses, until the context ends."""
+    """Yield the agent's user, with a uid that no other run on this host uses until the context ends.
+
+    If the agent cannot be isolated, its `uid` is None, and `missing_isolation` says why.
+    """
     reason = _reason_for_no_isolation()
     if reason:
         yield AgentUser(None, mark, reason)
@@ -169,9 +176,9 @@ def agent_user(mark: str) -> Iterator[AgentUser]:
 def _reason_for_no_isolation() -> str:
     consequence = "the agent runs as this process's own user and can read everything that this user can"
     if os.geteuid() != 0:
-        return f"not running as root: {consequence}"
+        return f"the flow does not run as root: {consequence}"
     if missing := [name for name in ("choom", "prlimit", "setpriv") if not shutil.which(name)]:
-        return f"{' and '.join(missing)} (util-linux) not installed: {consequence}"
+        return f"this machine lacks {' and '.join(missing)} (util-linux): {consequence}"
     trial = subprocess.run(AgentUser(FIRST_UID, "").argv(["true"]), check=False, capture_output=True)
     if trial.returncode != 0:
         return f"this container may not change the user of a process (CAP_SETUID, CAP_SETGID): {consequence}"
@@ -181,7 +188,7 @@ def _reason_for_no_isolation() -> str:
 def _claim_uid() -> tuple[int, socket.socket]:
     """Return a uid and the socket that reserves it.
 
-    The kernel gives the socket's abstract name to one socket only, and frees it when the process ends.
+    The kernel gives an abstract socket name to one socket only, and frees the name when the process ends.
     """
     for offset in random.sample(range(UID_COUNT), UID_COUNT):
         claim = socket.socket(socket.AF_UNIX)

@@ -1,9 +1,9 @@
-"""The directories of one run.
+"""Creates and removes the directories of one run.
 
-<run>/trusted/       0700, owned by the trusted side: clean.git, the transcript, the agent's stderr
-<run>/instructions/  owned by the trusted side, readable by the agent: the instruction files
-<run>/config/        owned by the trusted side, readable by the agent: Claude Code's settings and system prompt
-<run>/agent/         0700, owned by the agent: its work tree, home and temporary files
+<run>/trusted/       0700, owned by the flow's process: clean.git, the transcript, the agent's stderr
+<run>/instructions/  owned by the flow's process, readable by the agent: the instruction files
+<run>/config/        owned by the flow's process, readable by the agent: Claude Code's settings and system prompt
+<run>/agent/         0700, owned by the agent: the agent's work tree, home and temporary files
 """
 
 import os
@@ -32,12 +32,12 @@ class Workspace:
 
     @property
     def trusted(self) -> Path:
-        """The directory that only the trusted side can read."""
+        """The directory that the agent cannot read."""
         return self.root / "trusted"
 
     @property
     def clean_git(self) -> Path:
-        """The trusted bare repository: fetches from the remote go into it, and pushes start from it."""
+        """The trusted repository: a bare repository into which the remote is fetched, and from which the run pushes."""
         return self.trusted / "clean.git"
 
     @property
@@ -76,7 +76,7 @@ class Workspace:
         return {"HOME": str(self.home), "TMPDIR": str(self.tmp), MARK: self.agent.mark}
 
     def reachable_by_agent(self, program: Path) -> Path:
-        """Return a path at which the agent can execute `program`: its own path, or a link or copy below `root`."""
+        """Return a path at which the agent can execute `program`: its own path, or a hard link or copy below `root`."""
         if subprocess.run(self.agent.argv(["test", "-x", str(program)]), check=False).returncode == 0:
             return program
         link = self.root / "bin" / program.name
@@ -95,7 +95,7 @@ class Workspace:
         return shutil.disk_usage(self.root).free < _FULL_BYTES
 
     def release_reserve(self) -> None:
-        """Free the disk space that is reserved for saving the agent's work when the disk is full."""
+        """Remove the 32 MiB reserve, so that the agent's work can be saved although the disk is full."""
         (self.trusted / "reserve").unlink(missing_ok=True)
 
     def lend(self, path: Path, content: bytes) -> Path:
@@ -107,7 +107,7 @@ class Workspace:
 
 @contextmanager
 def workspace() -> Iterator[Workspace]:
-    """Create the directories of a run; at the end, even after an error, end the agent's processes and remove them."""
+    """Yield a run's new directories; at the end, even after an error, kill the agent and remove the directories."""
     root = Path(tempfile.mkdtemp(prefix="claude-code-headless-"))
     try:
         with agent_user(mark=str(root)) as user, kill_tracked_processes():

@@ -18,4 +18,4 @@ class AgentReport:
     permission_denials: tuple[str, ...]
     """The names of the tools that were denied, one for each denial."""
     denied_paths: tuple[str, ...] = ()
-    """The files of the work tree that denied calls were about, and that are not part of the change."""
+    """The files of the work tree that denied calls named, and that the change does not contain."""

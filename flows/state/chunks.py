@@ -1,7 +1,7 @@
 """Saves a long stream of bytes in the run store, in chunks of bounded size, so that memory never holds all of it.
 
 Chunks are compressed and numbered. Their digests identify the chunks of one stream. The file with the digests is
-written last, and it makes the chunks valid.
+written last, because chunks count only if that file lists them.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Final
 from flows.state.store import RunStore
 
 CHUNK_BYTES: Final = 16 * 2**20
-"""The size of a chunk before compression. A chunk may exceed it by up to one block of the stream."""
+"""The size of a chunk before compression. A chunk may exceed this size by up to one block of the stream."""
 
 _FASTEST: Final = 1
 

@@ -8,7 +8,7 @@ FOLDER: Final = "claude-code-headless"
 
 
 class StateFile(StrEnum):
-    """One file of a run."""
+    """The name of one file of a run."""
 
     REQUEST = "request.json"
     """The run's parameters, redacted."""
@@ -17,12 +17,12 @@ class StateFile(StrEnum):
     PLAN = "plan"
     """The commit from which the work starts, and the list of its instructions."""
     CHECKPOINT_0 = "checkpoint-0"
-    """The work so far. The two files are written in turn; the newer complete one counts."""
+    """The work so far. The files checkpoint-0 and checkpoint-1 are written in turn; the newer complete file counts."""
     CHECKPOINT_1 = "checkpoint-1"
     CHANGE = "change"
     """The finished change, and the agent's report of it."""
     BUNDLE = "change.bundle"
-    """The change as a git bundle, for `git fetch`; a failed run has one too."""
+    """The change as a git bundle, for `git fetch`. A failed run may save this file, too."""
     TRANSCRIPT = "transcript.jsonl.gz"
     """The agent's event stream, redacted."""
     TRANSCRIPT_PAGE = "transcript.html"

@@ -23,7 +23,7 @@ _DESCRIPTION: Final = "description.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """The start of a run's work, which is the same for every later attempt."""
+    """What a run's work starts from, which is the same for every later attempt."""
 
     repo_url: str
     checkout: Checkout
@@ -87,17 +87,17 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class FinishedWork:
-    """The agent's finished work. A run that has saved it never starts an agent again."""
+    """The agent's finished work. A run that has saved this record never starts an agent again."""
 
     commit: str
-    """The change; empty if there was nothing to change."""
+    """The id of the change's commit; empty if there was nothing to change."""
     report: AgentReport | None
     """The agent's report; None for the change of a failed run that is delivered later."""
     bundle: bytes = b""
     notes: tuple[str, ...] = ()
     """What a reviewer has to know about the change."""
     left_aside: tuple[LeftAside, ...] = ()
-    """Work that is in the bundle, and not part of the change."""
+    """Work that is in the bundle, but not part of the change."""
 
     def pack(self) -> bytes:
         """Return the record as bytes for `unpack`."""

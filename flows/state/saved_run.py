@@ -30,7 +30,7 @@ _R = TypeVar("_R", bound=_Record)
 
 
 class SavedRun:
-    """The saved state of one run. Each step reads it to skip finished work, and saves its own work in it."""
+    """The saved state of one run. Each step reads this state to skip finished work, and adds its own work."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
@@ -50,7 +50,7 @@ class SavedRun:
         self.plan = _read(self.store, StateFile.PLAN, Plan)
         if self.plan is None:
             if fault := self.store.fault(StateFile.PLAN):
-                logger.warning("the saved state has %s and cannot be resumed: this run starts again", fault)
+                logger.warning("the saved state has %s and cannot be resumed: this run starts over", fault)
                 self._is_obsolete = True
             return
         checkpoints = [checkpoint for name in _CHECKPOINTS if (checkpoint := _read(self.store, name, Checkpoint))]
@@ -61,7 +61,7 @@ class SavedRun:
             self._earlier_names.add(StateFile.BUNDLE)
 
     def load_change(self) -> None:
-        """Read the change that the run saved. A run that failed after its agent had finished has one, too."""
+        """Read the change that the run saved. A run that failed after its agent had finished may have one, too."""
         if bundle := self.store.read(StateFile.BUNDLE):
             self.finished = replace(self.finished or FinishedWork("", None), bundle=bundle)
             self._earlier_names.add(StateFile.BUNDLE)
@@ -80,11 +80,11 @@ class SavedRun:
 
     @property
     def bundle_path(self) -> str:
-        """The path of the saved change in the run store; empty if none was saved."""
+        """The path of the saved change in the run store; empty if no change was saved."""
         return self.store.path(StateFile.BUNDLE) if StateFile.BUNDLE in self.names else ""
 
     def save_plan(self, plan: Plan) -> None:
-        """Save the plan. Its instructions are saved already."""
+        """Save the plan, after its instructions. First empty the files of an earlier plan that cannot be read."""
         if self._is_obsolete:
             for name in (*_CHECKPOINTS, StateFile.CHANGE):
                 self.store.save(name, b"")
@@ -104,7 +104,7 @@ class SavedRun:
         try:
             self.store.save_sealed(StateFile.CHANGE, finished.pack())
         except StoreUnavailable as error:
-            logger.error("%s: the finished work is not saved, but will be pushed", error)  # noqa: TRY400 (a traceback would not help)
+            logger.error("the finished work could not be saved, but will be pushed: %s", error)  # noqa: TRY400 (a traceback would not help)
 
     def save_result(
         self,
@@ -122,7 +122,7 @@ class SavedRun:
             transcript: The agent's event stream in portions, redacted.
             spending: The cost of the model, in the form that `Meter.spending` returns.
             logger: Receives an error if the store does not answer.
-            without_retries: Whether a request to the store is not retried, because time is short.
+            without_retries: Whether to give up at the first failed request to the store, because time is short.
         """
         store = self.store.without_retries if without_retries else self.store
         store.saved_names.discard(StateFile.BUNDLE)  # it is the change of an earlier attempt
@@ -133,7 +133,7 @@ class SavedRun:
             if bundle:
                 store.save(StateFile.BUNDLE, bundle)
         except StoreUnavailable as error:
-            logger.error("%s: the change is on this machine only", error)  # noqa: TRY400 (a traceback would not help)
+            logger.error("the change could not be saved, and exists on this machine only: %s", error)  # noqa: TRY400 (a traceback would not help)
 
 
 def _read(store: RunStore, name: str, record: type[_R]) -> _R | None:
@@ -147,7 +147,7 @@ def _save_usage(store: RunStore, spending: Mapping[str, Any]) -> None:
 
 
 def _compressed(portions: Iterable[bytes]) -> bytes:
-    """Return the portions as one gzip file; without portions, return no bytes."""
+    """Return the portions as one gzip file, or no bytes if there are no portions."""
     packed, is_empty = BytesIO(), True
     with gzip.GzipFile("", "wb", compresslevel=_GZIP_LEVEL, fileobj=packed, mtime=0) as file:
         for portion in portions:

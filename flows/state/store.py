@@ -56,7 +56,7 @@ class RunStore:
         return replace(self, retry_delays_seconds=())
 
     def take_lease(self) -> None:
-        """Make this the newest attempt of the run; an earlier attempt that still works notices it, and stops."""
+        """Make this attempt the newest of the run. An earlier attempt that still works notices that, and stops."""
         self._write(StateFile.LEASE, self.attempt.encode())
 
     def check_lease(self) -> None:
@@ -113,7 +113,11 @@ class RunStore:
         return self.path(name)
 
     def _with_retries(self, call: Callable[[], _Result], path: str) -> _Result:
-        """Call, and retry if the file system does not answer; raise FileNotFoundError if the file does not exist."""
+        """Return the result of `call`, retried if the file system does not answer.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
         started = time.monotonic()
         for delay in (*self.retry_delays_seconds, None):
             try:
@@ -134,7 +138,7 @@ def _seal(content: bytes) -> bytes:
 
 
 def _is_missing_file(error: Exception) -> bool:
-    """Whether a file system's error (local: ValueError; S3: botocore's ClientError) means that a file is missing."""
+    """Return whether an error means that a file is missing (local: a ValueError; S3: botocore's ClientError)."""
     response = getattr(error, "response", {})
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     is_local = isinstance(error, ValueError) and "does not exist" in str(error)

@@ -1,4 +1,4 @@
-"""The step `claude`, which costs money. The agent's work is collected and saved before it is judged."""
+"""The step `claude`, which costs money: runs the agent, then collects, saves and judges its work, in this order."""
 
 from dataclasses import replace
 from functools import partial
@@ -57,7 +57,7 @@ def run_claude(
     """Return the change: the one that an earlier attempt finished, or the one that Claude Code makes now."""
     plan = start_work(run, checkout, instructions)
     if finished := run.saved.finished:
-        get_run_logger().info("an earlier attempt finished and saved the agent's work: no agent is started again")
+        get_run_logger().info("an earlier attempt finished and saved the agent's work, so no agent is started")
         return _import_change(run, plan, finished)
     if run.saved.checkpoint and not run.agent.session_id:
         _restore_checkpoint(run, plan)
@@ -67,18 +67,18 @@ def run_claude(
 
 
 def load_saved_change(run: Run) -> Change:
-    """Return the change that another run saved, for the branch that this run pushes.
+    """Return the change that another run saved, with the branch that this run pushes to.
 
     Raises:
-        NoSavedChange: The run has not saved one.
+        NoSavedChange: The other run has saved no change.
     """
     if run.saved.plan is None or run.saved.finished is None:
         raise NoSavedChange(f"the run {run.saved.store.flow_run_id} has saved no change")
     change = _import_change(run, run.saved.plan, run.saved.finished)
     if not change.commit:
         raise NoSavedChange(
-            f"the run {run.saved.store.flow_run_id} has saved no change, but other work of its agent: the run's report "
-            "has the commands that fetch it"
+            f"the run {run.saved.store.flow_run_id} has saved other work of its agent, but no change that could be "
+            "delivered: the run's report has the commands that fetch that work"
         )
     return replace(change, checkout=replace(change.checkout, branch=run.request.branch_name))
 
@@ -102,7 +102,7 @@ def _restore_checkpoint(run: ImplementRun, plan: Plan) -> None:
     if checkpoint.session:
         write_session(run.workspace, checkpoint.session_id, checkpoint.session)
     run.agent.resume(checkpoint)
-    get_run_logger().info("an earlier attempt had spent %s: the work resumes from there", run.agent.meter)
+    get_run_logger().info("the work of an earlier attempt resumes (spending so far: %s)", run.agent.meter)
 
 
 def _run_agent(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Change:
@@ -166,11 +166,13 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
         if path := run.saved.bundle_path:
             get_run_logger().info("the work so far is saved as %s", path)
     except (RunError, OSError) as error:
-        get_run_logger().warning("the change is not saved; only the last checkpoint holds the work so far: %s", error)
+        get_run_logger().warning(
+            "the change is not saved, so only the last checkpoint holds the work so far: %s", error
+        )
 
 
 def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
-    """Return the agent's report if its work may be pushed; otherwise raise the named error."""
+    """Return the agent's report if its work may be pushed; otherwise raise the error that says why not."""
     base = Base(run.workspace.clean_git, change.checkout.base_commit)
     for chunk in read_chunks(run.workspace.transcript):
         check_credentials("the transcript", chunk, base)
@@ -184,13 +186,13 @@ def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
         check_no_change(report, run.agent.options, is_isolated=is_isolated)
     elif report.denied_paths:
         advice = denial_advice(run.agent.options.claude_settings, is_isolated=is_isolated)
-        run.warnings.append(f"the agent was denied {', '.join(report.denied_paths)}; to allow it, {advice}")
+        run.warnings.append(f"the agent was denied access to {', '.join(report.denied_paths)}: {advice}")
         get_run_logger().warning("%s", run.warnings[-1])
     return report
 
 
 def _with_missing_files(report: AgentReport, run: ImplementRun, change: Change) -> AgentReport:
-    """Return the report with only those denied files that are missing in the change."""
+    """Return the report without those denied files that are nevertheless in the change."""
     changed = {file.path for file in change.files}
     denied = paths_in_work_tree(report.denied_paths, run.workspace.work_tree)
     return replace(report, denied_paths=tuple(path for path in denied if path not in changed))
@@ -198,7 +200,7 @@ def _with_missing_files(report: AgentReport, run: ImplementRun, change: Change) 
 
 def _work_tree_error(change: Change, path: str) -> RunError:
     """Return the error for a work tree that is no longer a usable repository."""
-    saved = f"its files, without those that git could not read, are saved as {path}" if path else "nothing is changed"
+    saved = f"its files, except those that git could not read, are saved as {path}" if path else "no file was changed"
     return AgentRepoInvalid(f"the agent left a work tree from which no change can be taken: {change.fault}; {saved}")
 
 
@@ -207,14 +209,14 @@ def _left_aside_error(change: Change, path: str) -> RunError:
     work = [item for item in change.left_aside if not item.is_ignored]
     places = ", ".join(item.place for item in work)
     commands = "; ".join(f"git fetch <that file> {item.branch} fetches {item.place}" for item in work)
-    saved = f"all of it is saved as {path}: {commands}" if path else "the run store could not save it"
+    saved = f"this work is saved as {path}: {commands}" if path else "the run store could not save this work"
     return WorkLeftAside(
-        f"the work tree is unchanged, and the agent left work in {places}: it is not clear what to push; {saved}"
+        f"the work tree is unchanged, but the agent left work in {places}, so it is not clear what to push; {saved}"
     )
 
 
 def _explain(error: RunError, path: str, *, disk_is_full: bool) -> RunError:
-    """Add the path of the saved work to an error, and turn it into `DiskFull` if the full disk may be its cause."""
+    """Return the error with the path of the saved work, as `DiskFull` if the full disk may be the cause."""
     if disk_is_full and isinstance(error, _MAY_BE_FULL_DISK):
         error = DiskFull(f"{DISK_FULL} ({error})")
     return type(error)(f"{error}; the work so far is saved as {path}") if path and path not in str(error) else error

@@ -1,4 +1,4 @@
-"""The step `clone`: fetches the repository into the trusted directory, and from there into the agent's work tree."""
+"""The step `clone`: fetches the remote into the trusted repository, and from there into the agent's work tree."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -26,10 +26,10 @@ _UNLIMITED_SECONDS: Final = 24 * 3600
 
 @step("clone")
 def clone(run: Run, credentials: GitCredentials) -> Checkout:
-    """Return the commit from which the work starts: that of an earlier attempt, or the current one of the branch.
+    """Return what the work starts from: the commit of an earlier attempt, or the current commit of the branch.
 
     Raises:
-        GitAuthFailed, RepoNotFound: The token may not read the repository or, if an agent is to start, not push to it.
+        GitAuthFailed, RepoNotFound: The token cannot read or, if an agent is to be started, cannot push.
     """
     plan = run.saved.plan
     if run.saved.finished:
@@ -40,7 +40,7 @@ def clone(run: Run, credentials: GitCredentials) -> Checkout:
 
 @contextmanager
 def _token_check(run: Run, credentials: GitCredentials) -> Iterator[None]:
-    """While the repository is cloned, check that the token will be able to push after the agent has been paid."""
+    """Check that the token can push, in parallel to the clone in this context, before an agent is paid for."""
     pool = ThreadPoolExecutor(thread_name_prefix="token")
     try:
         right = pool.submit(remote(run, credentials).check_push)
@@ -81,13 +81,14 @@ def _clone(run: Run, credentials: GitCredentials) -> Checkout:
         allow_default_branch=request.allow_default_branch,
         progress=LoggedProgress(logger.info),
     )
-    verb = "continues" if checkout.continues else f"starts from {checkout.base_branch} as"
-    logger.info("%s: the work %s %s at %s", request.repo_url, verb, checkout.branch, checkout.base_commit[:12])
+    start = checkout.branch if checkout.continues else checkout.base_branch
+    text = "%s: the work starts from %s at %s, and goes to the branch %s"
+    logger.info(text, request.repo_url, start, checkout.base_commit[:12], checkout.branch)
     return checkout
 
 
 def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> Checkout:
-    """Fetch the same base commit again, with a work tree if the agent has not finished."""
+    """Return the checkout after fetching its commit again, with a work tree if the agent has not finished."""
     logger = get_run_logger()
     fetch_base(
         run.workspace,

@@ -1,4 +1,4 @@
-"""The step `instructions`: copies them from S3 or from the parameter to read-only files beside the work tree."""
+"""The step `instructions`: copies files from S3, or the parameter's text, to read-only files beside the work tree."""
 
 from prefect import get_run_logger
 
@@ -24,12 +24,14 @@ def fetch_instructions(run: Run) -> Instructions:
 
 
 def _restore(run: Run, plan: Plan) -> bool:
-    """Write the saved files again; log a warning and return False if the run store no longer has all of them."""
+    """Return whether the saved instruction files could be written; if chunks are missing or damaged, log a warning."""
     chunks = read_chunks(run.saved.store, StateFile.INSTRUCTIONS, plan.chunks)
     try:
         restore(run.workspace, plan.instructions.files, chunks)
     except DamagedChunk as damage:
-        get_run_logger().warning("the instructions are read again from %s: %s", plan.instructions.source, damage)
+        get_run_logger().warning(
+            "the saved instructions are damaged, so they are read again from %s: %s", plan.instructions.source, damage
+        )
         return False
     return True
 
@@ -42,7 +44,7 @@ def _fetch(run: Run) -> Instructions:
     instructions = from_s3(run.workspace, client, request.instructions_s3_uri)
     logger = get_run_logger()
     count = f"{len(instructions.files)} file{'s' if len(instructions.files) != 1 else ''}"
-    logger.info("%s: %s, begins with %s", instructions.source, count, instructions.main or "no particular file")
+    logger.info("%s: %s, main file: %s", instructions.source, count, instructions.main or "none")
     for file in instructions.files:
         logger.debug("%s: %d bytes, ETag %s, version %s", file.path, file.size, file.etag, file.version_id or "none")
     return instructions

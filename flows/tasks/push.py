@@ -21,7 +21,7 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
     """Push the commit if the change policy allows it; without a change, do nothing."""
     logger = get_run_logger()
     if not change.commit:
-        logger.info("nothing to change, nothing to push")
+        logger.info("the agent changed nothing, so nothing is pushed")
         return
     try:
         credentials = _newest(run, credentials)
@@ -41,7 +41,7 @@ def _newest(run: Run, credentials: GitCredentials) -> GitCredentials:
     """Return the credentials that the secret holds now, because the token may have been renewed while the agent worked.
 
     Raises:
-        RepositoryNotAllowed: The token is no longer for this repository.
+        RepositoryNotAllowed: The token is now bound to other repositories.
     """
     logger = get_run_logger()
     try:
@@ -59,8 +59,8 @@ def _newest(run: Run, credentials: GitCredentials) -> GitCredentials:
 def _recovery_advice(run: Run, change: Change) -> str:
     path, flow_run_id = run.saved.bundle_path, run.saved.store.flow_run_id
     if not path:
-        return "the run store could not save the change either: it will be lost with this machine"
-    fetch = f"git fetch <that file> {change.checkout.branch} fetches it into any clone"
+        return "the run store could not save the change either: the change will be lost with this machine"
+    fetch = f"git fetch <that file> {change.checkout.branch} fetches the change into any clone"
     return f"the change is saved as {path}: the flow deliver pushes it later (flow_run_id={flow_run_id}), and {fetch}"
 
 
@@ -78,10 +78,10 @@ def _push(target: Remote, run: Run, change: Change) -> None:
         tip = target.refs().branches.get(branch, "")
         if tip in {"", base}:
             raise
-        raise BranchConflict(f"{branch} moved to {tip[:12]} while the agent worked") from None
+        raise BranchConflict(f"another push moved {branch} to {tip[:12]} while the agent worked") from None
     if base and tip != base:
         # The push succeeded, so the branch had only lost commits.
-        _warn(run, f"{branch} was {_loss(tip)} on the remote while the agent worked: the push restored {base[:12]}")
+        _warn(run, f"{branch} was {_loss(tip)} on the remote while the agent worked: this push restored {base[:12]}")
 
 
 def _loss(tip: str) -> str:

@@ -38,7 +38,7 @@ def current_credentials(run: Run) -> GitCredentials:
 
 
 def load_git_credentials(name: str) -> "GitCredentialsBlock":
-    """Load the block document; raise `BlockNotFound` if it does not exist, `InvalidGitSecret` if it is damaged."""
+    """Return the block document; raise `BlockNotFound` if it does not exist, `InvalidGitSecret` if it is damaged."""
     from blocks.git_credentials import GitCredentials as Block  # noqa: PLC0415 (its import takes a second)
 
     try:

@@ -1,4 +1,4 @@
-"""Turns functions into the steps of a run: Prefect tasks with retries and named errors, whose data is not stored."""
+"""Turns functions into the steps of a run: Prefect tasks that are retried, raise `RunError`s and store no data."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -41,7 +41,7 @@ def step(name: str) -> Callable[[Callable[_Parameters, _Result]], Task[_Paramete
 
 
 def _with_named_errors(name: str, function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Raise only named errors: Prefect stores the text of an error in the run's state, and a named error redacts it."""
+    """Return the function so that it raises only `RunError`s, whose text is redacted before Prefect stores it."""
 
     @wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
@@ -57,6 +57,6 @@ def _with_named_errors(name: str, function: Callable[_Parameters, _Result]) -> C
 
 
 def is_retryable(task: "Task[..., Any]", task_run: "TaskRun", state: "State[Any]") -> bool:
-    """The retry condition of every task: only a retryable named error is retried."""
+    """Return whether Prefect retries a task: only if its error is a retryable `RunError`."""
     del task, task_run
     return isinstance(state.data, RunError) and state.data.retryable

@@ -67,11 +67,9 @@ def main(name: str) -> None:
         texts = [labelled for labelled in labelled_texts() if labelled.is_set_aside == is_set_aside]
         flagged = [labelled for labelled in texts if scan(labelled.text)]
         secrets = sum(labelled.is_secret for labelled in texts)
-        true_positives = sum(labelled.is_secret for labelled in flagged)
+        hits = sum(labelled.is_secret for labelled in flagged)
         half = "set aside" if is_set_aside else "for the choice"
-        print(
-            f"{half}: {true_positives} of {secrets} secrets, {len(flagged) - true_positives} of {len(texts) - secrets} others"
-        )
+        print(f"{half}: {hits} of {secrets} secrets, {len(flagged) - hits} of {len(texts) - secrets} others")
 
 
 if __name__ == "__main__":

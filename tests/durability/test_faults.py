@@ -52,7 +52,7 @@ def test_a_run_waits_for_a_run_store_that_is_away_for_30_seconds(the_run: Scene,
         wait(machine, lambda: the_run.requested_turns == 9)
         with the_run.s3.unreachable():
             time.sleep(30)
-            assert "no checkpoint this time" in machine.log()
+            assert "a checkpoint could not be saved" in machine.log()
             assert machine.process.poll() is None, machine.log()
         complete(the_run, machine, "run store away for 30 s", record_property)
 
@@ -146,7 +146,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_checkpoint_at_most(the_run: Sce
     the_run.world.stack.model.script = full_disk(5, frees=True)
     with the_run.machine(disk_mb=700) as machine:
         complete(the_run, machine, "disk full for 5 s", record_property, turns_again=2)
-        assert "no checkpoint this time: the disk of this machine is full" in machine.log()
+        assert "a checkpoint could not be saved: the disk of this machine is full" in machine.log()
 
 
 @needs_root

@@ -38,7 +38,7 @@ def test_a_run_is_resumed_from_a_bucket_with_the_original_instructions(world: Wo
         second.wait_for_exit()
         log = second.log()
     assert run.state == "Completed", log
-    assert "resumes from there" in log
+    assert "the work of an earlier attempt resumes" in log
     assert [world.content("new", f"step-{n}") for n in range(1, 8)] == [str(n) for n in range(1, 8)]
     assert not list(tmp_path.rglob("*claude-code-headless*"))
     usage = world.stack.s3().get_object(Bucket=bucket, Key=f"claude-code-headless/{run.id}/usage.json")["Body"].read()

@@ -48,7 +48,7 @@ def test_a_rule_that_denies_a_tool_still_holds(world: World, run: Callable[..., 
     world.script(Turn("I write.", (write("secret/a.txt"),)), Turn("No.", (write("b.txt"),)), Turn("Done."))
     flow_run = run(claude_settings=rules(deny=[denied]))
     assert flow_run.delivered().files == ("b.txt",)
-    assert "denied secret/a.txt" in str(flow_run.state.message)
+    assert "denied access to secret/a.txt" in str(flow_run.state.message)
     assert "remove that rule" in flow_run.artifact()
 
 
@@ -72,7 +72,7 @@ def test_a_change_without_a_denied_file_names_it_in_state_and_report(world: Worl
     world.script(Turn("I write.", (write("a.txt"), write(".npmrc"))), Turn("Done."))
     flow_run = run(claude_settings=rules(defaultMode="acceptEdits"))
     assert flow_run.delivered().files == ("a.txt",)
-    assert "denied .npmrc" in str(flow_run.state.message)
+    assert "denied access to .npmrc" in str(flow_run.state.message)
     assert "bypassPermissions" in flow_run.artifact()
 
 

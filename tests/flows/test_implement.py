@@ -24,7 +24,7 @@ def test_one_instruction_file_becomes_a_new_branch(
     messages = "\n".join(steps_started(caplog))
     for step in (
         "git: counting",
-        "1 file, begins with main.md",
+        "1 file, main file: main.md",
         "writes hello.txt (1 line)",
         "says: Done.",
         "pushed ",

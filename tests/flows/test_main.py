@@ -221,7 +221,7 @@ def test_without_root_the_run_works_and_warns_that_the_agent_is_not_isolated(wor
             as_other_user,
         )
         assert process.returncode == 0, process.stderr
-        assert "the agent is not isolated from this process: not running as root" in process.stderr
+        assert "the agent is not isolated from this process: the flow does not run as root" in process.stderr
         processes = (process for process in psutil.process_iter() if process.uids().real == 65534)
         alive = [process for process in processes if process.status() != psutil.STATUS_ZOMBIE]
         assert alive == []

@@ -26,7 +26,7 @@ class WebhookBlock:
     url: SecretStr
 
     def plan(self) -> list[Change]:
-        """Compare the webhook's URL with the stored one. The change shows neither of them."""
+        """Return a change if the webhook's URL differs from the stored one. The change shows neither URL."""
         resource = f"block {_WEBHOOK}/{BLOCK_NAME}"
         document = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
         if not document:

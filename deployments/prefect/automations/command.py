@@ -1,4 +1,4 @@
-"""The command that creates, updates or removes the automations on a Prefect server."""
+"""The command `automations`, which creates, updates or removes the automations on a Prefect server."""
 
 import sys
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def automations(
 def _installation(
     prefect: SyncPrefectClient, url: SecretStr, block: str, max_runs: int, silence_seconds: int, dry_run: bool
 ) -> Iterator[Step]:
-    """Yield the block, and then the automations that use it. Without a recipient, existing notifications stay."""
+    """Yield the steps for the webhook's block and the automations. Without a recipient, existing notifications stay."""
     if url.get_secret_value():
         yield (webhook := WebhookBlock(prefect, url))
         block = "" if dry_run and webhook.plan() else f"webhook/{BLOCK_NAME}"

@@ -28,7 +28,7 @@ class Recipient:
     is_webhook: bool
 
     def action(self, template: dict[str, Any]) -> dict[str, Any]:
-        """Return an action that notifies this block, made from the action in a file."""
+        """Return an action that notifies this block. `template` is the action in a file."""
         if not self.is_webhook:
             return {**template, "block_document_id": str(self.block_id)}
         text = f"{template['subject']}\n{template['body']}"
@@ -72,7 +72,7 @@ class Installed:
     automation: AutomationCore
 
     def plan(self) -> list[Change]:
-        """Compare the automation with the one of the same name on the server."""
+        """Return a change if the server has no automation of this name, or a different one."""
         resource = f"automation {self.automation.name!r}"
         existing = _read_by_name(self.prefect, self.automation.name)
         if not existing:

@@ -1,4 +1,4 @@
-"""The model providers that a run can choose: one class for each, and the table `PROVIDERS` of all of them."""
+"""The model providers that a run can choose: a class for each provider, and the table `PROVIDERS`."""
 
 from typing import Final
 
@@ -9,4 +9,4 @@ from flows.model.providers.bedrock import Bedrock
 __all__ = ["PROVIDERS", "Anthropic", "Bedrock", "ModelProvider", "RegisteredProvider", "providers_by_id"]
 
 PROVIDERS: Final = providers_by_id(Bedrock, Anthropic)
-"""The providers by id, in the order of the form. To add a provider, add its module here and its class to this line."""
+"""The providers by id, in the order of the form. To add a provider, import its class and add it to this line."""

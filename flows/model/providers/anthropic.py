@@ -39,13 +39,13 @@ class Anthropic(RegisteredProvider):
 
     @classmethod
     def default_model_id(cls, region: str) -> str:
-        """Return the model id, which is the same in every region."""
+        """Return the id of the current Claude Sonnet, which is the same in every region."""
         del region
         return "claude-sonnet-5-5"
 
     @classmethod
     def connect(cls, block_value: "SecretStr | None", region: str, model_id: str) -> Self:
-        """Return the API at ANTHROPIC_BASE_URL, with the key from the block or from ANTHROPIC_API_KEY."""
+        """Return the API at ANTHROPIC_BASE_URL, or Anthropic's, with the key from the block or ANTHROPIC_API_KEY."""
         del region
         key = find_api_key(cls, _KEY, "ANTHROPIC_API_KEY", block_value)
         url = strip(os.environ.get("ANTHROPIC_BASE_URL", "")) or _URL
@@ -53,11 +53,11 @@ class Anthropic(RegisteredProvider):
 
     @staticmethod
     def agent_environment(gateway_url: str, gateway_token: str) -> dict[str, str]:
-        """Return the gateway's address and token. Claude Code does not start without a token."""
+        """Return variables with the gateway's address and token. Claude Code does not start without a token."""
         return {"ANTHROPIC_BASE_URL": gateway_url, "ANTHROPIC_AUTH_TOKEN": gateway_token}
 
     def refusal_reason(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Allow only messages to the run's own model."""
+        """Return why the request is refused, or "" if it is a message to the run's own model."""
         if method != "POST" or path not in _PATHS:
             return ONLY_MESSAGES
         return message_refusal_reason(body, body.get("model") if isinstance(body, dict) else None, self.model_id)
@@ -69,6 +69,6 @@ class Anthropic(RegisteredProvider):
         return {"x-api-key": self.api_key.get_secret_value()}
 
     def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
-        """Return a message of one token."""
+        """Return path, headers and body of a message that asks for a reply of one token."""
         body = json.dumps({"model": self.model_id.removesuffix("[1m]"), **ONE_TOKEN}).encode()
         return "/v1/messages", {"anthropic-version": _API_VERSION}, body

@@ -12,7 +12,7 @@ from flows.errors import ApiKeyMissing
 from flows.redaction import SECRETS
 
 ONE_TOKEN: Final[Mapping[str, Any]] = {"max_tokens": 1, "messages": [{"role": "user", "content": "Reply: ok"}]}
-"""The fields that the smallest request has with every provider."""
+"""The fields of the smallest request that are the same for every provider."""
 
 ONLY_MESSAGES: Final = "this gateway forwards only messages to the model"
 _ONLY_THIS_MODEL: Final = "this gateway forwards only requests for the run's own model"
@@ -39,7 +39,7 @@ class ModelProvider(Protocol):
 
         Raises:
             RunError: The credentials cannot be used, and another attempt would not help.
-            Exception: Another attempt may succeed.
+            Exception: Signing failed for another reason, and another attempt may succeed.
         """
 
 
@@ -66,7 +66,7 @@ class RegisteredProvider(ModelProvider, ABC):
     @classmethod
     @abstractmethod
     def connect(cls, block_value: Any, region: str, model_id: str) -> Self:  # noqa: ANN401 (the type of its block field)
-        """Return the provider for one run. This calls a server only if the credentials come from one.
+        """Return the provider, with its credentials, for one run. A server is called only if it issues the credentials.
 
         Args:
             block_value: The value of `block_field`; None if the run has no block or the block lacks these credentials.
@@ -111,7 +111,7 @@ def message_refusal_reason(body: Any, requested_model: object, model_id: str) ->
     if not isinstance(body, dict):
         return "the request is not a JSON object"
     if refused_fields := sorted(_REFUSED_FIELDS & body.keys()):
-        return f"this gateway does not forward requests with {refused_fields[0]!r}"
+        return f"this gateway does not forward requests with the field {refused_fields[0]!r}"
     # The suffix "[1m]" asks Claude Code for the long context. It is not part of the model's name in the API.
     return "" if requested_model == model_id.removesuffix("[1m]") else _ONLY_THIS_MODEL
 

@@ -36,7 +36,7 @@ _PROFILE_PREFIXES: Final = {
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 """
 _OTHER_REGIONS_PREFIX: Final = "global"
-"""The profile that every commercial region may call. The current models have no profile for the rest of Asia."""
+"""The prefix of the profiles that every commercial region may call; the rest of Asia has no profiles of its own."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Bedrock(RegisteredProvider):
 
     @classmethod
     def connect(cls, block_value: AwsBlock | None, region: str, model_id: str) -> Self:
-        """Return Bedrock with the AWS credentials from the block or from the process."""
+        """Return Bedrock in a region, with the AWS credentials from the block or from the flow's process."""
         session = block_session(block_value, "the Claude Code block") if block_value else new_session(region)
         if session.get_credentials() is None:
             unsupported = "; AWS_BEARER_TOKEN_BEDROCK is not supported" if os.environ.get(_BEARER_TOKEN) else ""
@@ -71,7 +71,7 @@ class Bedrock(RegisteredProvider):
 
     @staticmethod
     def agent_environment(gateway_url: str, gateway_token: str) -> dict[str, str]:
-        """Return the gateway's address, and settings that stop Claude Code from signing its requests."""
+        """Return variables with the gateway's address, and one that stops Claude Code from signing its requests."""
         del gateway_token
         return {
             "CLAUDE_CODE_USE_BEDROCK": "1",
@@ -90,7 +90,7 @@ class Bedrock(RegisteredProvider):
         return AwsKeys(self.session)
 
     def refusal_reason(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Allow only invocations of the run's own model."""
+        """Return why the request is refused, or "" if it invokes the run's own model."""
         match = _PATH.fullmatch(path)
         if method != "POST" or match is None:
             return ONLY_MESSAGES
@@ -107,6 +107,6 @@ class Bedrock(RegisteredProvider):
         return dict(request.headers.items())
 
     def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
-        """Return an invocation of one token."""
+        """Return path, headers and body of an invocation that asks for a reply of one token."""
         body = json.dumps({"anthropic_version": _API_VERSION, **ONE_TOKEN}).encode()
         return f"/model/{quote(self.model_id.removesuffix('[1m]'), safe='')}/invoke", {}, body

@@ -1,4 +1,4 @@
-"""Turns the agent's events into the entries of a page: its words, and each tool call with its result. Pure."""
+"""Turns the agent's events into the entries of a page: the agent's words, and each tool call with its result."""
 
 import difflib
 from collections import deque
@@ -17,7 +17,7 @@ _TITLES: Final = ("command", "file_path", "notebook_path", "path", "pattern", "u
 
 _TITLE_MAX: Final = 200
 _DIFF_MAX_LINES: Final = 2_000
-"""Longer texts are not compared: the time to compare grows with the square of the number of lines."""
+"""Longer texts are not compared, because the time to compare grows with the square of the number of lines."""
 
 _LONG_LINES: Final = 16
 _LONG_CHARACTERS: Final = 1600
@@ -39,7 +39,7 @@ class Section:
 
     @property
     def is_long(self) -> bool:
-        """Whether the page shows only the beginning until a reader expands it."""
+        """Whether the page shows only the beginning of the text until a reader expands it."""
         return len(self.text) > _LONG_CHARACTERS or self.text.count("\n") >= _LONG_LINES
 
 
@@ -48,7 +48,7 @@ class Entry:
     """One step of the agent, as the page shows it."""
 
     kind: str
-    """begins, input, says, thinks, calls, waits or ends: also a class in the page's style sheet."""
+    """One of begins, input, says, thinks, calls, waits and ends. The page's style sheet has a class of each name."""
     title: str = ""
     name: str = ""
     """The name of the tool, if the entry is a tool call."""
@@ -141,10 +141,10 @@ def _add_result(entry: Entry, result: ToolResult) -> None:
 
 
 def _sections(**values: object) -> list[Section]:
-    """Return a section for each value that is not empty. Its name becomes the label, and must be clean already."""
+    """Return a section for each value that is not empty. The value's name is the label, and must be clean already."""
     return [Section(label, clean(json_text(value))) for label, value in values.items() if value not in (None, "", [])]
 
 
 def clean(text: str) -> str:
-    """Return the text with invisible characters written out, then redacted: an escape sequence may split a secret."""
+    """Return the text redacted. Invisible characters are written out first, because one of them may split a secret."""
     return redact(visible(text))

@@ -1,4 +1,4 @@
-"""Renders the page: one HTML file of limited size that needs no network and runs no script except its own."""
+"""Renders a transcript as one HTML file of limited size, which needs no network and runs no script except its own."""
 
 import hashlib
 from base64 import b64encode
@@ -20,10 +20,10 @@ from flows.text_safety import visible
 
 _HERE: Final = Path(__file__).parent
 _BUDGET_CHARACTERS: Final = 10_000_000
-"""The maximum number of characters in all texts together: a browser opens such a page without delay."""
+"""The maximum number of characters in all texts together, so that a browser opens the page without delay."""
 
 _SECTION_LIMITS: Final = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200)
-"""Possible limits for the characters of one text. The largest that keeps the page within its budget applies."""
+"""Possible limits for the characters of one text. The largest one that keeps the page within its budget applies."""
 
 _NAMES: Final = {
     "begins": "Claude Code",
@@ -52,7 +52,7 @@ class Totals:
     lengths: list[int] = field(default_factory=list)
 
     def count(self, entry: Entry) -> None:
-        """Count an entry."""
+        """Add an entry to the figures."""
         self.entries += 1
         self.calls += entry.kind == "calls"
         self.failed += entry.has_failed
@@ -66,7 +66,7 @@ class Totals:
 
     @property
     def seconds(self) -> float:
-        """The time from the first entry to the last; 0 if it is not known."""
+        """The time from the first entry to the last; 0 if a timestamp is missing or malformed."""
         try:
             return (datetime.fromisoformat(self.last) - datetime.fromisoformat(self.first)).total_seconds()
         except (ValueError, TypeError):

@@ -64,5 +64,5 @@ def test_roles_allow_the_default_model_of_their_region(region: str, profile: str
 )
 def test_an_unknown_model_is_refused_with_an_id_of_the_region(region: str, example: str) -> None:
     account = Account(boto3.Session(region_name=region), "claude-code-headless", "aws", "123456789012", region)
-    with pytest.raises(UnknownModel, match=f"in {region} for example {example}anthropic.claude-sonnet-5-5"):
+    with pytest.raises(UnknownModel, match=rf"\(example in {region}: {example}anthropic.claude-sonnet-5-5\)"):
         model_parameters(account, ["sonnet"])

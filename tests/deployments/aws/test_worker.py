@@ -19,7 +19,7 @@ S3 = ("--instructions", "s3://bucket/folder/*")
 
 
 def length_of(output: str) -> int:
-    match = re.search(r"overrides are ([\d,]+) of 8,192", output)
+    match = re.search(r"overrides have ([\d,]+) of 8,192", output)
     assert match, output
     return int(match[1].replace(",", ""))
 

@@ -38,7 +38,7 @@ def test_a_healthy_installation_passes_every_check(world: World, doctor: SetUpCo
     assert len(rows) == 12
     assert "main" in rows["repository"]
     assert "us.anthropic.claude-sonnet-5-5 by bedrock replied" in rows["model"]
-    assert "1 files, begins with main.md" in rows["instructions"]
+    assert "1 files, the main file is main.md" in rows["instructions"]
     assert "arn:aws" in rows["AWS credentials"]
     assert world.branches() == {"main"}, "nothing is pushed"
     assert GIT_TOKEN not in output

@@ -166,8 +166,8 @@ def test_state_in_a_bucket_is_deleted_by_age_too(give: SetUpCommand, stack: Loca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "say which runs"),
-        (("a-run", "--older-than", "1d"), "say which runs"),
+        ((), "it is unclear which runs"),
+        (("a-run", "--older-than", "1d"), "it is unclear which runs"),
         (("../../etc",), "no saved state exists for the run ../../etc"),
         (("--older-than", "a month"), "is not an age"),
     ],

@@ -144,7 +144,7 @@ def test_the_words_of_the_gateway_are_in_a_message_that_they_do_not_name() -> No
     [
         (run_with({**SUCCESS, "subtype": "error_max_turns", "is_error": True}, 1),
          errors.TurnLimitReached, False, "7 turns: raise limits.max_turns"),
-        (replace(run_with(api_error(403, "the run's budget is used up"), 1), over_budget=True, cost_usd=1.51),
+        (replace(run_with(api_error(403, "the run's budget of $1.5 is used up"), 1), over_budget=True, cost_usd=1.51),
          errors.BudgetExceeded, False, r"\$1.51, and the budget is \$1.50: raise limits.max_budget_usd"),
         (AgentRun(None, 1, "", over_budget=True, cost_usd=1.51),
          errors.BudgetExceeded, False, r"\$1.51, and the budget is \$1.50"),
@@ -167,7 +167,7 @@ def test_the_words_of_the_gateway_are_in_a_message_that_they_do_not_name() -> No
         (AgentRun(None, 1, "TypeError: x is not a function", model_replied=True),
          errors.AgentCrashed, True, "without a result"),
         (AgentRun(None, None, "", end_reason="timeout", model_replied=True),
-         errors.AgentTimeout, False, "60 s: raise limits.agent_timeout_seconds"),
+         errors.AgentTimeout, False, "60 s and was ended: raise limits.agent_timeout_seconds"),
         (AgentRun(parse_result(SUCCESS), None, "", end_reason="timeout", model_replied=True),
          errors.AgentTimeout, False, "60 s"),
         (AgentRun(None, None, "", end_reason="stall"), errors.AgentStalled, True, "no output for 30 s"),

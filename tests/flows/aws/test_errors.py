@@ -92,11 +92,11 @@ def error_of(profile: str, monkeypatch: pytest.MonkeyPatch) -> RunError:
         ("nowhere", "set AWS_PROFILE to a profile of this machine (session, "),
         ("session", "run `aws sso login --profile session`"),
         ("without-session", "run `aws sso login --profile without-session`"),
-        ("unknown-session", "give it a role, a profile or keys"),
-        ("circle", "give it a role, a profile or keys"),
-        ("no-source", "give it a role, a profile or keys"),
-        ("no-program", "give it a role, a profile or keys"),
-        ("no-json", "give it a role, a profile or keys"),
+        ("unknown-session", "supply a role, a profile or keys"),
+        ("circle", "supply a role, a profile or keys"),
+        ("no-source", "supply a role, a profile or keys"),
+        ("no-program", "supply a role, a profile or keys"),
+        ("no-json", "supply a role, a profile or keys"),
     ],
 )
 def test_a_profile_without_usable_credentials_is_named_with_advice(

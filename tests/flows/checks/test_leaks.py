@@ -34,7 +34,7 @@ def test_a_credential_in_the_change_stops_the_run_and_appears_in_no_output(
     world.shell(f"echo {secret} > found.txt; sleep 4")  # long enough for its progress to be logged
     stopped = run(provider="anthropic" if secret == API_KEY else "bedrock")
     assert isinstance(stopped.error, errors.CredentialExposed)
-    assert "renew it" in str(stopped.error)
+    assert "renew this credential" in str(stopped.error)
     assert world.branches() == {"main"}
     assert "runs echo *** > found.txt" in caplog.text
     transcript = gzip.decompress(stopped.saved_file("transcript.jsonl.gz").read_bytes())

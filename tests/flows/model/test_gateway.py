@@ -228,7 +228,7 @@ def test_a_request_that_would_start_above_the_budget_does_not_reach_the_provider
     with gateway(Anthropic(SecretStr(KEY), SONNET, model.url), meter) as server:
         responses = [post(server, "/v1/messages") for _ in range(4)]
     assert [response.status_code for response in responses] == [200, 200, 402, 402]
-    assert "the run's budget is used up" in responses[-1].text
+    assert " is used up: $" in responses[-1].text
     assert len(model.requests) == 2
     assert meter.has_refused
 

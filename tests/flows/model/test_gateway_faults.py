@@ -130,7 +130,7 @@ def test_the_runs_log_has_the_text_of_the_error_without_secrets(model: ScriptedM
     faults: list[Exception | Mapping[str, str]] = [OSError("no a-secret-of-a-signature\\n there")]
     with gateway(Faulty(model.url, faults), new_meter(), reports.append) as server:
         post(server)
-    assert reports == ["the model gateway: OSError: no ***\\n there"]
+    assert reports == ["error in the model gateway: OSError: no ***\\n there"]
 
 
 @pytest.mark.parametrize("error", [NoCredentialsError(), None])

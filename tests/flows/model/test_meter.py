@@ -28,7 +28,7 @@ def test_replies_add_up() -> None:
         meter.settle(SMALL, 200, reader_with(1000, 100))
     assert meter.spent_usd == pytest.approx(3 * (0.003 + 0.0015))
     assert meter.tokens["input_tokens"] == 3000
-    assert str(meter) == "$0.0135, 3 replies, 3,300 tokens"
+    assert str(meter) == "$0.0135 for 3 replies and 3,300 tokens"
 
 
 def test_no_request_starts_when_the_budget_is_used_up() -> None:

@@ -142,7 +142,7 @@ def test_a_new_branch_that_head_may_already_point_to_is_protected(
 ) -> None:
     head_dangling(server)
     refs = refs_of(server.url, tmp_path)
-    with pytest.raises(ProtectedBranch, match="may become it when it is created"):
+    with pytest.raises(ProtectedBranch, match="may become the default branch when it is created"):
         check_protection(refs, branch, allow_default_branch=False)
 
 

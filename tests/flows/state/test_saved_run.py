@@ -95,7 +95,7 @@ def test_state_of_another_version_is_not_resumed_and_a_log_line_says_so(
         path = tmp_path / saved.store.path(name)
         path.write_bytes(path.read_bytes().replace(b" %d " % VERSION, b" 1 ", 1))
     assert records(loaded(saved)) == (None, None, None)
-    assert "the saved state has version 1 of plan and cannot be resumed: this run starts again" in caplog.text
+    assert "the saved state has version 1 of plan and cannot be resumed: this run starts over" in caplog.text
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00\xff", b"\n"])
@@ -110,7 +110,7 @@ def test_records_of_a_plan_that_cannot_be_read_are_never_loaded_with_the_next_pl
     path.write_bytes(path.read_bytes()[:-7] + damage)
     new_attempt = loaded(saved)
     assert records(new_attempt) == (None, None, None)
-    assert "the saved state has a damaged plan and cannot be resumed: this run starts again" in caplog.text
+    assert "the saved state has a damaged plan and cannot be resumed: this run starts over" in caplog.text
     new_attempt.save_plan(PLAN)
     assert records(loaded(new_attempt)) == (PLAN, None, None)
     new_attempt.save_checkpoint(checkpoint(1))
