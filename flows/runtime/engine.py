@@ -8,7 +8,7 @@ import runpy
 import sys
 
 from flows.credential_values import check_connection, strip_environment
-from flows.errors import InvalidCredential
+from flows.errors import RunError
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
 
 
@@ -20,8 +20,8 @@ def prepare_environment() -> None:
     strip_environment(os.environ)
     try:
         check_connection(os.environ)
-    except InvalidCredential as error:
-        sys.exit(f"InvalidCredential: {error}")
+    except RunError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 def load() -> None:
