@@ -1,4 +1,4 @@
-"""Prefect block types that store credentials and a team's defaults. `make blocks` registers them."""
+"""Prefect block types for git credentials and for a team's defaults of Claude Code. `make blocks` registers them."""
 
 from blocks.claude_code import ClaudeCode
 from blocks.git_credentials import GitCredentials

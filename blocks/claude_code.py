@@ -1,4 +1,4 @@
-"""A Prefect block with options of Claude Code and the credentials of its model provider."""
+"""A Prefect block that stores options of Claude Code and the credentials for its model provider."""
 
 from prefect.blocks.core import Block
 from prefect_aws import AwsCredentials
@@ -8,9 +8,9 @@ from flows.parameters.claude_code import ClaudeCodeDefaults, ClaudeCodeOptions
 
 
 class ClaudeCode(Block, ClaudeCodeDefaults):
-    """Model provider, model, settings and limits of Claude Code, for the runs that name this block.
+    """The model provider, model, settings and limits of Claude Code, for all runs that name this block.
 
-    A run's own parameters override the block if they differ from their defaults.
+    A parameter of a run overrides the block's value if the parameter differs from its default.
 
     Example:
         ```python
@@ -37,5 +37,5 @@ class ClaudeCode(Block, ClaudeCodeDefaults):
     )
 
     def options(self) -> ClaudeCodeOptions:
-        """Return the options that this block sets."""
+        """Return the options of Claude Code that this block stores, without the credentials."""
         return ClaudeCodeOptions(**{name: getattr(self, name) for name in ClaudeCodeDefaults.model_fields})

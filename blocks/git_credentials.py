@@ -1,4 +1,4 @@
-"""A Prefect block that stores the git token and e-mail address, or names a secret in AWS that contains them."""
+"""A Prefect block that stores a git token and an e-mail address, or the name of an AWS secret that contains both."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ class GitCredentials(CredentialsBlock):
     )
 
     def resolve(self, region: str) -> Resolved:
-        """Return the token with its e-mail address, read from AWS if this block names a secret.
+        """Return the token and the e-mail address. If this block names an AWS secret, both are read from the secret.
 
         Raises:
             SecretNotFound, SecretAccessDenied, SecretUnavailable: AWS does not return the secret.
@@ -82,5 +82,5 @@ class GitCredentials(CredentialsBlock):
         return Resolved.from_fields(fields, source)
 
     def get_client(self) -> None:
-        """Raise `NotImplementedError`: git is the only client of the token."""
+        """Raise `NotImplementedError`: this block has no client object, because only git uses the token."""
         raise NotImplementedError("git is the client; use resolve()")

@@ -1,1 +1,1 @@
-"""The commands that set up the workflow on AWS and a Prefect server, and a local stack for the demo and the tests."""
+"""Commands that set up the workflow on AWS and on a Prefect server, and local servers for the demo and the tests."""

@@ -1,4 +1,4 @@
-"""`python -m deployments`: the set-up commands."""
+"""Runs the set-up commands: `python -m deployments COMMAND`."""
 
 from deployments.aws import commands, prefect_commands, run_command
 from deployments.cli.app import app

@@ -1,1 +1,1 @@
-"""The workflows. `flows.implement` is the one that a deployment runs."""
+"""The Prefect flows of this project and the code that they run. The main flow is in `flows.implement`."""

@@ -1,7 +1,7 @@
-"""The command of the container: `python -m flows`, with the run's parameters in environment variables.
+"""Defines the command of the container, `python -m flows`. Environment variables hold the run's parameters.
 
-Standard error shows the progress of the run: at a terminal as rows that are updated, elsewhere as Prefect's log lines.
-Standard output has the result, as one line or as one JSON object.
+Standard error shows the progress of the run: on a terminal as rows that are redrawn, otherwise as Prefect's log lines.
+Standard output contains the result, as one line or as one JSON object.
 """
 
 import argparse
@@ -46,11 +46,12 @@ Exit status:
 """
 
 _SERVER_START_SECONDS: Final = "120"
-"""Time limit for the start of Prefect's temporary server; Prefect's default of 20 is too short on a busy machine."""
+"""The time limit, in seconds, for the start of Prefect's temporary server. Prefect's default, 20, is too short on a
+busy machine."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the flow in this process, or check its variables, or print the help; return the exit status."""
+    """Run the flow in this process, check the environment variables, or print the help. Return the exit status."""
     parser = argparse.ArgumentParser(
         "python -m flows", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,9 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _is_start_requested() -> bool:
-    """Return whether the environment asks for a run; if not, the help is printed.
+    """Return whether PROCESS_REQUIREMENTS asks for a run. If it does not, the command prints its help.
 
-    The result is True for an unclear value as well, so that the start of the run refuses the value with a message.
+    The result is also True for an unclear value such as `yes`. The start of the run then refuses the value with a
+    message.
     """
     try:
         return variables.asks_to_start(os.environ)
@@ -102,7 +104,7 @@ def _process_requirements() -> tuple[int, RunResult]:
 
 
 def _check() -> int:
-    """Make all checks that a run makes before it connects to a server; return the exit status."""
+    """Check what a run checks before it connects to a server, and print the result. Return the exit status."""
     try:
         check_provider(checked_parameters(os.environ))
     except RunError as error:
@@ -139,13 +141,13 @@ def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, Run
 
 
 def _with_exit_status(result: RunResult, signal_number: int = 0) -> tuple[int, RunResult]:
-    """Return the exit status, and the result with the location of the run's saved files added."""
+    """Return the exit status, and a copy of the result that also says where the run's files are saved."""
     return result.outcome.exit_status + signal_number, replace(result, saved_in=_saved_in(result.flow_run_id))
 
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Let only the first SIGINT or SIGTERM interrupt the run, because a second one would end the saving of its work."""
+    """Interrupt the run at the first SIGINT or SIGTERM. Ignore later ones, which would stop the saving of work."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del frame
@@ -165,9 +167,10 @@ def _one_interrupt() -> Iterator[None]:
 
 
 def _start_server() -> None:
-    """Let Prefect start a temporary server if none is configured, with SIGINT blocked.
+    """Block SIGINT, and let Prefect start a temporary server if no server is configured.
 
-    The server inherits the blocked signal, so that Ctrl-C does not stop it before the run has reported its result.
+    The server's process inherits the blocked signal. Ctrl-C therefore does not stop the server before the run has
+    reported its result.
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
@@ -179,7 +182,7 @@ def _start_server() -> None:
 
 
 def _saved_in(flow_run_id: str) -> str:
-    """Return the folder of the run's saved files, below a local directory or a storage block; empty without a run."""
+    """Return the path of the run's saved files in a local directory or a storage block; empty if no run was started."""
     if not flow_run_id:
         return ""
     from prefect.settings import get_current_settings  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""Cleans up the text of credentials: strips white space and quotes around them, and refuses those that cannot be sent.
+"""Strips white space and quotes around credentials, and refuses credentials that HTTP cannot transmit.
 
-A key that was saved by `echo key > file` ends in a line break. An HTTP header cannot contain a line break. A library
-that refuses such a header quotes the header in its error, and so reveals the key.
+For example, a key that was saved by `echo key > file` ends in a line break, which an HTTP header cannot contain. A
+library that refuses such a header quotes the header in its error, and so reveals the key.
 """
 
 import re
@@ -16,7 +16,7 @@ _AUTH: Final = "PREFECT_API_AUTH_STRING"
 _AWS_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _AWS_CAS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _PREFIXES: Final = ("AWS_", "ANTHROPIC_", "PREFECT_API_URL")
-"""Beginnings of the names of variables that other libraries read, and whose value is one word."""
+"""A variable whose name begins with one of these is read by other libraries, and its value is one word."""
 
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "ANTHROPIC_BASE_URL")
 _ENDPOINT: Final = re.compile(
@@ -30,14 +30,14 @@ _FAULTS: Final = (
     (re.compile(r"[^\x21-\x7e]"), "a character that is not ASCII"),
 )
 _BASE64_FAULTS: Final = tuple(fault for fault in _FAULTS if fault[1] in {"a line break", "a control character"})
-"""The faults of a value that is sent in base64, and so may contain spaces and any letter."""
+"""The faults that a value can have if it is sent in base64. Such a value may contain spaces and any letter."""
 
 
 def usable(value: str, name: str, source: str) -> str:
-    """Return a credential without white space and quotes around it, after checking that it can be sent.
+    """Return the credential without white space and quotes around it, if an HTTP header can contain the rest.
 
     Args:
-        value: The credential, which no message quotes.
+        value: The credential. No message quotes it.
         name: The credential's name for messages, such as "the Anthropic API key".
         source: Where the credential comes from, such as "the environment variable ANTHROPIC_API_KEY".
 
@@ -52,7 +52,8 @@ def usable(value: str, name: str, source: str) -> str:
 def strip_environment(environment: MutableMapping[str, str]) -> None:
     """Strip white space and quotes around the credentials and addresses in `environment`, in place.
 
-    AWS's libraries do not read SSL_CERT_FILE. Unless a variable of their own is set, AWS_CA_BUNDLE gets the same value.
+    AWS's libraries do not read SSL_CERT_FILE. If none of their own variables for CA certificates is set, the value of
+    SSL_CERT_FILE is copied to AWS_CA_BUNDLE.
     """
     for name in [name for name in environment if name in ENVIRONMENT or name.startswith(_PREFIXES) or is_proxy(name)]:
         value = environment[name]
@@ -69,10 +70,10 @@ def strip_environment(environment: MutableMapping[str, str]) -> None:
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Check the credentials and the addresses of servers in `environment`, which is already stripped.
+    """Check the credentials and the server addresses in `environment`, which the caller has stripped already.
 
     Raises:
-        InvalidCredential: A credential cannot be sent.
+        InvalidCredential: A credential contains a character that cannot be sent.
         InvalidEndpoint: An address is not a URL.
     """
     check_connection(environment)
@@ -84,10 +85,12 @@ def check_environment(environment: Mapping[str, str]) -> None:
 
 
 def check_connection(environment: Mapping[str, str]) -> None:
-    """Check Prefect's own credentials and addresses, which it needs before a flow can report an error.
+    """Check the credentials and addresses that Prefect needs to connect to its server.
+
+    Without a connection, no flow can report an error. This check therefore comes before the flow's own checks.
 
     Raises:
-        InvalidCredential: A credential cannot be sent.
+        InvalidCredential: A credential contains a character that cannot be sent.
         InvalidEndpoint: An address is not a URL.
     """
     _check_endpoint(environment, "PREFECT_API_URL")
@@ -100,7 +103,10 @@ def check_connection(environment: Mapping[str, str]) -> None:
 
 
 def _check_endpoint(environment: Mapping[str, str], name: str) -> None:
-    """Raise `InvalidEndpoint` if the variable is set, but is not a URL, which libraries would retry for minutes."""
+    """Raise `InvalidEndpoint` if the variable is set, but its value is not a URL.
+
+    Libraries would retry a request to such an address for minutes.
+    """
     address = environment.get(name, "")
     if not address or _ENDPOINT.fullmatch(address):
         return

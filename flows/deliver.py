@@ -1,4 +1,4 @@
-"""The flow `deliver`: pushes a change that an earlier run saved, with fresh credentials and without an agent."""
+"""Defines the flow `deliver`, which pushes the saved change of an earlier run, with fresh credentials and no agent."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State

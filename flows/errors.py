@@ -1,8 +1,8 @@
 """Defines the errors of a run: one class for each way in which a run can fail.
 
 Users see the name of the class. The message says what was wrong, with which value (never the value of a secret), and
-what to do about it. `retryable` says whether the same call may succeed if it is simply repeated; the steps are retried
-only for such errors. Each class takes one message, so that every error can be pickled.
+what to do about it. If `retryable` is true, the same call may succeed when it is simply repeated. Only such errors make
+Prefect retry a step. Each class takes one message, so that every error can be pickled.
 """
 
 import errno
@@ -13,7 +13,7 @@ from flows.text_safety import sanitize
 
 
 class RunError(Exception):
-    """A run cannot continue. The message is a sentence for the user."""
+    """A run cannot continue. This is the base class of the errors below; the message is a sentence for the user."""
 
     retryable: ClassVar[bool] = False
 
@@ -58,7 +58,7 @@ class InvalidRegion(RunError):
 
 
 class InvalidSettings(RunError):
-    """`claude_settings` is not valid for Claude Code, or asks for more than a run is allowed."""
+    """`claude_settings` is not valid for Claude Code, or contains a setting that a run may not use."""
 
 
 class InvalidLimits(RunError):
@@ -107,7 +107,7 @@ class InvalidGitSecret(RunError):
 
 
 class RepositoryNotAllowed(RunError):
-    """The git token is bound to other hosts or repositories."""
+    """The git secret does not allow its token to be used for the run's host or repository."""
 
 
 class ApiKeyMissing(RunError):
@@ -174,7 +174,7 @@ _DISK_FULL_NUMBERS: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 def named_error(error: Exception) -> RunError:
-    """Return the `RunError` for any error, because Prefect stores an error's text, and only a `RunError` redacts it."""
+    """Return a `RunError` for any error. Prefect stores the text of errors, and only a `RunError` redacts its text."""
     if isinstance(error, RunError):
         return error
     if isinstance(error, OSError) and error.errno in _DISK_FULL_NUMBERS:
@@ -196,7 +196,7 @@ def disk_full_error(output: str) -> DiskFull | None:
 
 
 class RepoNotFound(RunError):
-    """The remote has no such repository, or hides it from this token."""
+    """The remote has no repository at the run's URL, or hides the repository from the run's token."""
 
 
 class EmptyRepo(RunError):
@@ -242,7 +242,7 @@ class PushRejected(RunError):
 
 
 class AgentRepoInvalid(RunError):
-    """The agent left a work tree from which git cannot take a change."""
+    """The agent left a work tree from which git cannot collect a change."""
 
 
 class WorkLeftAside(RunError):
@@ -277,11 +277,11 @@ class LfsFileWithoutPointer(RunError):
 
 
 class CiFilesChanged(RunError):
-    """The change touches files that a CI service runs, with the service's own credentials."""
+    """The change touches files that a CI service would run with the service's own credentials."""
 
 
 class AgentFilesChanged(RunError):
-    """The change touches files that coding agents run when they open the repository."""
+    """The change touches files that coding agents run when these agents open the repository."""
 
 
 class SecretInChange(RunError):
@@ -289,14 +289,14 @@ class SecretInChange(RunError):
 
 
 class CredentialExposed(RunError):
-    """One of the run's own credentials was found where the agent could write, so that credential has to be renewed."""
+    """One of the run's own credentials was found in a place that the agent can write to, and must be renewed."""
 
 
 # Claude.
 
 
 class ModelAccessDenied(RunError):
-    """The provider refused the credentials, or does not let them use the model."""
+    """The provider refused the credentials, or does not allow them to be used for the model."""
 
 
 class ModelNotFound(RunError):
@@ -346,7 +346,7 @@ class AgentCrashed(RunError):
 
 
 class AgentDenied(RunError):
-    """The agent changed nothing and was denied a tool, so there may still be something to change."""
+    """The agent was denied a tool and changed nothing, so the task may not be done."""
 
 
 class NeedsInput(RunError):

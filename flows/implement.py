@@ -1,4 +1,4 @@
-"""The flow `implement`: takes a git repository and instructions, and pushes a branch that implements them."""
+"""Defines the flow `implement`, which takes a git repository and instructions, and pushes a branch with the result."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State

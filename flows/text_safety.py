@@ -1,9 +1,9 @@
 """Makes untrusted text safe to display and to store. Only this module defines which characters are unsafe.
 
 The agent, servers and repositories write text that reaches terminals, logs, reports and Prefect's database. A line
-break forges a log line, an escape sequence moves a terminal's cursor, a bidirectional character changes the order in
-which text is displayed, tags hide a whole text, half of a surrogate pair cannot be encoded as UTF-8, and PostgreSQL
-does not store a NUL. For the additional rules of Markdown, see `flows.reporting.markdown`.
+break can forge a log line, an escape sequence can move a terminal's cursor, and a bidirectional character can change
+the order in which text is displayed. Unicode's tag characters can hide a whole text. Half of a surrogate pair cannot be
+encoded as UTF-8, and PostgreSQL cannot store a NUL. `flows.reporting.markdown` has the additional rules of Markdown.
 """
 
 import math
@@ -13,7 +13,8 @@ from typing import Any, Final
 from flows.redaction import redact
 
 ASCII_CONTROLS: Final = r"\x00-\x1f\x7f"
-"""ASCII control characters, as part of a character class in a regular expression, like the constants below."""
+"""ASCII control characters. Like the constants below, this text belongs inside a character class of a regular
+expression."""
 
 _CONTROLS_BUT_TAB_AND_NEWLINE: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 """C0 and C1 control characters (ECMA-48) and DEL."""
@@ -25,10 +26,11 @@ _BIDIRECTIONAL: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Formatting characters of the bidirectional algorithm (Unicode UAX #9)."""
 
 _HIDDEN: Final = r"\u180e\u206a-\u206f\ufff9-\ufffb\U000e0000-\U000e007f"
-"""Formatting characters that Unicode deprecates, and tags, which can spell a whole invisible text."""
+"""Formatting characters that Unicode deprecates, and Unicode's tag characters, which can spell out an invisible
+text."""
 
 _NONCHARACTERS: Final = r"\ufdd0-\ufdef" + "".join(rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(0x11))
-"""Code points that are never characters (Unicode 23.7). Programs use them internally as marks."""
+"""Code points that are never characters (Unicode, section 23.7). Programs use them internally as markers."""
 
 _ZERO_WIDTH: Final = (
     r"\u200b-\u200d\u2060-\u2064\ufeff"
@@ -58,7 +60,7 @@ _INVISIBLE: Final = re.compile(f"{_UNSAFE.pattern[:-1]}{_ZERO_WIDTH}]")
 
 
 def printable(text: str) -> str:
-    """Return the text with its line breaks, but without unsafe characters; half of a surrogate pair becomes `?`."""
+    """Return the text without unsafe characters. Line breaks stay, and half of a surrogate pair becomes `?`."""
     if not _UNSAFE.search(text):
         return text
     lines = _LINE_SEPARATOR.sub("\n", _ESCAPE_SEQUENCE.sub("", text))
@@ -71,7 +73,7 @@ def one_line(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return the text without escape sequences, and with its invisible characters as code points, like `[U+200B]`."""
+    """Return the text without escape sequences. Each invisible character becomes its code point, like `[U+200B]`."""
     plain = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
     return _INVISIBLE.sub(lambda match: f"[U+{ord(match[0]):04X}]", plain)
 
@@ -85,7 +87,7 @@ def sanitize(text: str) -> str:
 
 
 def sanitize_json(value: Any) -> Any:  # noqa: ANN401 (JSON)
-    """Return a JSON value with all its strings sanitized, and with None for numbers that JSON lacks, such as NaN."""
+    """Return a JSON value with all its strings sanitized. A number that JSON lacks, such as NaN, becomes None."""
     match value:
         case str():
             return sanitize(value)

@@ -1,1 +1,1 @@
-"""The set-up commands: they create and remove resources on AWS and on the Prefect server, and start runs."""
+"""Commands that create and remove the resources on AWS and on the Prefect server, and a command that starts runs."""

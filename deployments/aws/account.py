@@ -21,7 +21,7 @@ PREFECT_SECRET: Final = "claude-headless/prefect-api"  # noqa: S105 (the name of
 
 @dataclass(frozen=True)
 class Account:
-    """An AWS account and region with accepted credentials, and the names of the project's resources in it."""
+    """An AWS account and region with valid credentials, and the names of the project's resources in the account."""
 
     session: boto3.Session
     project: str
@@ -30,36 +30,40 @@ class Account:
     region: str
 
     def stack(self, kind: str) -> str:
-        """Return the name of the stack of deployments/cloudformation/<kind>.yaml."""
+        """Return the name of the CloudFormation stack whose template is deployments/cloudformation/<kind>.yaml."""
         return f"{self.project}-{kind}"
 
     def bucket(self, kind: str) -> str:
-        """Return the name of the bucket for `instructions` or `results`."""
+        """Return the name of a bucket; `kind` is `instructions` or `results`."""
         return f"{self.project}-{kind}-{self.account_id}-{self.region}"
 
     def role(self, kind: str) -> str:
-        """Return the ARN of the `execution`, `task` or `worker` role."""
+        """Return the ARN of a role; `kind` is `execution`, `task` or `worker`."""
         return f"arn:{self.partition}:iam::{self.account_id}:role/{self.project}-{kind}"
 
     @property
     def queue(self) -> str:
-        """Name of the worker's queue. It is prefect-aws's default name unless the user changed the project's name."""
+        """Name of the worker's SQS queue. It is prefect-aws's default, unless the user changed the project's name."""
         return DEFAULT_QUEUE if self.project == DEFAULT_PROJECT else f"{self.project}-tasks-events"
 
     @property
     def registry(self) -> str:
-        """Host name of the account's image registry."""
+        """Host name of the account's image registry (ECR)."""
         suffix = ".cn" if self.partition == "aws-cn" else ""
         return f"{self.account_id}.dkr.ecr.{self.region}.amazonaws.com{suffix}"
 
     @property
     def repository_uri(self) -> str:
-        """URI of the image's repository in the registry."""
+        """URI of the project's image repository in the registry."""
         return f"{self.registry}/{self.project}"
 
 
 def open_account(project: str, region: str) -> Account:
-    """Return the account of the credentials; raise `NoAwsCredentials` if none are set or if AWS rejects them."""
+    """Return the account to which the AWS credentials belong.
+
+    Raises:
+        NoAwsCredentials: No credentials are set, or AWS rejects them.
+    """
     strip_environment(os.environ)
     try:
         session = new_session(region)

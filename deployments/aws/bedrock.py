@@ -1,5 +1,6 @@
-"""Derives the ARNs of a Bedrock model id. A role that may use only these ARNs can call this model and no other.
+"""Derives the ARNs that a role must be allowed to use to call a Bedrock model.
 
+A role that may use only these ARNs can call this model and no other.
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
 """
 
@@ -21,14 +22,14 @@ _GEOGRAPHIES: Final = {
     "ca": "ca-*",
     "global": "*",
 }
-"""The regions to which an inference profile of each geography may route a call.
+"""The regions to which an inference profile may route a call, by the geography with which the profile's id begins.
 
-They are patterns, because AWS adds regions without notice.
+The regions are patterns, because AWS adds regions without notice.
 """
 
 
 def model_parameters(account: Account, model_ids: Iterable[str]) -> dict[str, str]:
-    """Return the parameters of roles.yaml that allow runs to call these models."""
+    """Return the parameters of roles.yaml that allow runs to call the models with these ids."""
     profiles, profile_models, models = [], [], []
     for model_id in model_ids:
         model = model_id.removesuffix("[1m]")  # the suffix selects Claude Code's long context, not another model

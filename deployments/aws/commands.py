@@ -1,4 +1,4 @@
-"""The commands that need only AWS: secret, roles, image."""
+"""The commands that need AWS but no Prefect API: secret, roles, image."""
 
 import sys
 
@@ -60,7 +60,7 @@ def image(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """3. Create the image's repository in ECR, build the image, and push it."""
+    """3. Create the ECR repository for the project's image, build the image, and push it."""
     with refusals():
         account = open_account(project, region)
         tagged_image = Image(account, tag or commit_tag())
@@ -70,21 +70,21 @@ def image(
 
 
 def git_secret_value(token: str, email: str, hosts: list[str] | None, repositories: list[str] | None) -> Value:
-    """Return the function that computes the git secret's new value.
+    """Return a function that computes the new value of the git secret from the stored value.
 
-    This reads the token from the option, standard input or a prompt, unless only hosts or repositories are set.
+    Unless only hosts or repositories are set, the token is first read from the option, standard input or a prompt.
     """
     only_binding = (hosts or repositories) and not token and not email
     return git_secret(None if only_binding else read_token(token), email, hosts or (), repositories or ())
 
 
 def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix: str) -> Access:
-    """Return the secret, models and instructions that the options allow runs to use."""
+    """Return the git secret, the models and the instructions that runs may use according to a command's options."""
     return Access(secret_name, tuple(model_ids or ()), bucket, prefix)
 
 
 def read_token(option: str) -> SecretStr:
-    """Return the token from the option, from standard input if the option is "-", or from a prompt at a terminal."""
+    """Return the git token: the option's value, or standard input if the option is "-", or the answer to a prompt."""
     if option == "-":
         return SecretStr(sys.stdin.read().strip())
     if option:

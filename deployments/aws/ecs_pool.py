@@ -1,4 +1,4 @@
-"""The account's values on the Prefect server: defaults of the ECS work pool, and the block of the results bucket."""
+"""Derives the defaults of the ECS work pool and the Prefect block of the results bucket from the AWS account."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from deployments.prefect.results import ResultsBlock, block_slug
 
 
 def pool_defaults(account: Account, network: Network, api_secret: tuple[str, str] | None) -> dict[str, Any]:
-    """Return the defaults of the ECS pool's variables, by name.
+    """Return the default values of the ECS work pool's variables, by the names of the variables.
 
     Args:
         account: The account and region in which runs execute.
-        network: The subnets and security groups of runs.
-        api_secret: The pool's variable for the secret with the Prefect API's credentials, and the secret's ARN.
-            None if the API needs no credentials.
+        network: The subnets and security groups that runs use.
+        api_secret: The name of the pool's variable for the secret with the Prefect API's credentials, and the ARN of
+            this secret. None if the API needs no credentials.
     """
     return {
         "cluster": account.project,
@@ -38,12 +38,12 @@ def pool_defaults(account: Account, network: Network, api_secret: tuple[str, str
 
 
 def results_block(account: Account, prefect: SyncPrefectClient) -> ResultsBlock:
-    """Return the block of the account's results bucket."""
+    """Return the Prefect block that names the account's results bucket."""
     return ResultsBlock(prefect, account.project, account.bucket("results"), account.region)
 
 
 def current_network(prefect: SyncPrefectClient) -> Network | None:
-    """Return the network of the ECS pool on the server; None if the pool does not exist or has no network."""
+    """Return the network of the ECS work pool on the server; None if the pool does not exist or has no network."""
     try:
         properties = prefect.read_work_pool(ECS_POOL).base_job_template["variables"]["properties"]
     except ObjectNotFound:

@@ -1,4 +1,4 @@
-"""The container image in ECR. It is built by docker, podman or buildah, pushed once per tag, and used by its digest."""
+"""The container image in ECR. docker, podman or buildah builds it; each tag is pushed once; runs use its digest."""
 
 import base64
 import json
@@ -28,25 +28,25 @@ class Builder(Protocol):
     """A program that builds and pushes images."""
 
     def build(self, uri: str) -> None:
-        """Build the project's image, and name it `uri`."""
+        """Build the project's image, and give it the name `uri`."""
 
     def push(self, uri: str, registry: str, login: str) -> None:
-        """Push the image; `login` is the registry's "user:password" in base64."""
+        """Push the image to the registry; `login` is "user:password" for the registry, encoded in base64."""
 
 
 @dataclass(frozen=True)
 class CommandLineBuilder:
-    """Builds and pushes images with docker, podman or buildah."""
+    """Builds and pushes images with the command line of docker, podman or buildah."""
 
     program: str
 
     def build(self, uri: str) -> None:
-        """Build the image for linux/amd64, Fargate's default platform."""
+        """Build the image for linux/amd64, which is Fargate's default platform."""
         options = [f"IMAGE={uri}", f"BUILDER={self.program}", "BUILD_FLAGS=--platform linux/amd64"]
         _run(["make", "--no-print-directory", "-C", str(PROJECT_DIRECTORY), "image", *options], {})
 
     def push(self, uri: str, registry: str, login: str) -> None:
-        """Push the image. The login is only in a temporary file, never on a command line or in the configuration."""
+        """Push the image. Only a temporary file contains the login: no command line or configuration file does."""
         with tempfile.TemporaryDirectory(prefix="registry-login-") as folder:
             file = Path(folder) / "config.json"
             file.touch(mode=0o600)
@@ -61,7 +61,7 @@ def _run(command: list[str], variables: Mapping[str, str]) -> None:
 
 
 def find_builder() -> Builder:
-    """Return the first installed builder that works. A docker client without its engine does not work."""
+    """Return a builder for the first installed program that works. A docker client without its engine does not work."""
     for program in _BUILDERS:
         if shutil.which(program) and _works(program):
             return CommandLineBuilder(program)
@@ -80,9 +80,11 @@ def _works(program: str) -> bool:
 
 
 def commit_tag() -> str:
-    """Return the id of the current commit, which is the default tag of the image.
+    """Return the id of the current git commit, which is the default tag of the image.
 
-    Uncommitted changes are refused, because a tag in the registry can never be moved to another image.
+    Raises:
+        ImageTagUnknown: There is no commit, or there are uncommitted changes. These are refused, because a tag in the
+            registry can never be moved to another image.
     """
     try:
         status, commit = _git("status", "--porcelain"), _git("rev-parse", "--short=12", "HEAD")
@@ -101,7 +103,7 @@ def _git(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """The project's image with one tag."""
+    """The project's image with one tag, and the step that builds and pushes this image."""
 
     account: Account
     tag: str
@@ -113,7 +115,7 @@ class Image:
         return f"{self.account.repository_uri}:{self.tag}"
 
     def digest(self) -> str:
-        """Return the image's digest; empty if the image is not in the registry."""
+        """Return the image's digest in the registry; "" if the registry does not have the image."""
         client = self.account.session.client("ecr", config=client_config())
         try:
             response = client.describe_images(repositoryName=self.account.project, imageIds=[{"imageTag": self.tag}])
@@ -124,13 +126,13 @@ class Image:
         return response["imageDetails"][0]["imageDigest"]
 
     def pinned(self) -> str:
-        """Return the image's address with tag and digest; raise `ImageMissing` if the registry has no such image."""
+        """Return the image's address with tag and digest; raise `ImageMissing` if the image is not in the registry."""
         if digest := self.digest():
             return f"{self.uri}@{digest}"
         raise ImageMissing(f"{self.uri} is not in the registry: run python -m deployments image --tag {self.tag}")
 
     def plan(self) -> list[Change]:
-        """Return a change if the registry does not have the tag yet. An existing tag never changes."""
+        """Return the planned build and push if the registry does not have the tag. An existing tag never changes."""
         return [] if self.digest() else [Change("build and push", f"image {self.uri}")]
 
     def apply(self) -> None:

@@ -1,4 +1,4 @@
-"""The CloudFormation stacks of the set-up, each with its parameters."""
+"""Defines the CloudFormation stacks of the set-up and the parameters of each stack."""
 
 from dataclasses import dataclass
 
@@ -13,33 +13,36 @@ from flows.parameters.shared import DEFAULT_SECRET_ID
 
 @dataclass(frozen=True)
 class Access:
-    """The secret, models and instructions that the role of runs may use."""
+    """The git secret, the Bedrock models and the instructions in S3 that the IAM role of runs may use."""
 
     git_secret: str = DEFAULT_SECRET_ID
     model_ids: tuple[str, ...] = ()
-    """Ids of the Bedrock models that runs may call; empty for the default model of runs."""
+    """Ids of the Bedrock models that runs may call. If there are none, runs may call only their default model."""
     instructions_bucket: str = ""
     instructions_prefix: str = ""
 
 
 def data(account: Account, results_days: int = 0) -> Stack:
-    """Return the stack of the buckets. If `results_days` is 0, the retention of saved state does not change."""
+    """Return the stack of the S3 buckets.
+
+    Saved state is deleted after `results_days` days; 0 keeps the number of days that is set now.
+    """
     days = {"ResultsDays": str(results_days)} if results_days else {}
     return Stack(account, "data", {"ProjectName": account.project, **days})
 
 
 def registry(account: Account) -> Stack:
-    """Return the stack of the image's repository."""
+    """Return the stack of the ECR repository for the image."""
     return Stack(account, "registry", {"ProjectName": account.project})
 
 
 def cluster(account: Account) -> Stack:
-    """Return the stack of the cluster, its log group, and the worker's queue."""
+    """Return the stack of the ECS cluster, the cluster's log group, and the worker's SQS queue."""
     return Stack(account, "cluster", {"ProjectName": account.project, "QueueName": account.queue})
 
 
 def roles(account: Account, access: Access) -> Stack:
-    """Return the stack of the three roles. The resources that the roles name need not exist yet."""
+    """Return the stack of the three IAM roles. The resources that the roles may use need not exist yet."""
     parameters = {
         "ProjectName": account.project,
         "GitSecretName": access.git_secret,
@@ -54,7 +57,7 @@ def roles(account: Account, access: Access) -> Stack:
 
 
 def worker(account: Account, network: Network, image: str, api_url: str, api_secret: tuple[str, str] | None) -> Stack:
-    """Return the stack of the Prefect worker's service."""
+    """Return the stack of the ECS service that runs the Prefect worker."""
     variable, arn = api_secret or ("", "")
     parameters = {
         "ProjectName": account.project,

@@ -1,4 +1,4 @@
-"""The subnets and security groups of runs and of the worker."""
+"""The network of runs and of the worker: subnets and security groups of one VPC."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from flows.aws.session import client_config
 
 @dataclass(frozen=True)
 class Network:
-    """Subnets and security groups of one VPC."""
+    """A VPC, and its subnets and security groups that ECS tasks use."""
 
     vpc_id: str
     subnets: tuple[str, ...]
@@ -21,11 +21,11 @@ class Network:
 
     @property
     def public_ip(self) -> str:
-        """The value of ECS's setting `assignPublicIp`."""
+        """The value of the ECS setting `assignPublicIp`: "ENABLED" or "DISABLED"."""
         return "ENABLED" if self.assign_public_ip else "DISABLED"
 
     def job_variables(self) -> dict[str, Any]:
-        """Return the ECS work pool's variables for this network."""
+        """Return the values of the ECS work pool's variables that place runs in this network."""
         configuration = {
             "subnets": list(self.subnets),
             "securityGroups": list(self.security_groups),
@@ -35,10 +35,10 @@ class Network:
 
 
 def find_network(account: Account, subnets: list[str], security_groups: list[str], *, public_ip: bool) -> Network:
-    """Return the network of the subnets and security groups, after looking up their VPC.
+    """Look up the VPC of the subnets and security groups; return all of them as a network.
 
     Raises:
-        UnknownNetwork: A subnet or security group does not exist, or they are not all in the same VPC.
+        UnknownNetwork: Subnets or security groups are not set, do not exist, or are not all in the same VPC.
     """
     if not subnets or not security_groups:
         raise UnknownNetwork("the network for runs is not set: use --subnet and --security-group")

@@ -1,4 +1,4 @@
-"""The options that the commands for AWS share."""
+"""The command-line options that several commands for AWS share."""
 
 import os
 from typing import Annotated, Final

@@ -1,8 +1,8 @@
-"""Checks, before a run is submitted, that its variables and parameters are not larger than ECS and Prefect accept.
+"""Checks, before a run starts, that its environment is not too large for ECS, nor its parameters for Prefect.
 
-The worker puts a run's environment variables and command into RunTask's `overrides`, of which AWS accepts 8,192
+The worker puts a run's environment variables and command into the `overrides` of RunTask, which AWS limits to 8,192
 characters (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html). The flow's parameters are not
-part of the overrides: the task fetches them from the Prefect API, which accepts 512 KiB.
+part of the overrides: the task fetches them from the Prefect API, which accepts 512 KiB of parameters.
 """
 
 import json
@@ -29,10 +29,10 @@ _ADVICE: Final = {
 def check_overrides(
     prefect: SyncPrefectClient, deployment: DeploymentResponse, job_variables: Mapping[str, Any]
 ) -> int:
-    """Return the length of a run's overrides in characters.
+    """Return how many characters the RunTask overrides of a run would have.
 
     Raises:
-        OverridesTooLarge: ECS would not accept the overrides. The message names the longest variable.
+        OverridesTooLarge: The overrides are longer than ECS accepts. The message names the longest variable.
     """
     overrides = _overrides(prefect, deployment, job_variables)
     length = len(json.dumps(overrides))
@@ -51,7 +51,7 @@ def check_overrides(
 def _overrides(
     prefect: SyncPrefectClient, deployment: DeploymentResponse, job_variables: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the overrides that a worker with the settings of this process would send."""
+    """Return the RunTask overrides that a worker with the Prefect settings of this process would send for the run."""
     pool = prefect.read_work_pool(str(deployment.work_pool_name))
     variables = _merge_variables(pool, deployment, job_variables)
     job = apply_values(pool.base_job_template["job_configuration"], variables)
@@ -66,7 +66,10 @@ def _overrides(
 def _merge_variables(
     pool: WorkPool, deployment: DeploymentResponse, job_variables: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the variables of the pool, the deployment and the run. Later ones override; `env` is merged."""
+    """Return the job variables of the pool, the deployment and the run. Later ones override earlier ones.
+
+    Only `env` is merged: it has the environment variables of all three.
+    """
     properties = pool.base_job_template["variables"]["properties"]
     defaults = {name: value["default"] for name, value in properties.items() if "default" in value}
     env = [layer.get("env") or {} for layer in (defaults, deployment.job_variables, job_variables)]
@@ -74,7 +77,7 @@ def _merge_variables(
 
 
 def _prepare_configuration(deployment: DeploymentResponse, pool: WorkPool, job: dict[str, Any]) -> ECSJobConfiguration:
-    """Return the job configuration, to which Prefect adds its own variables: the run's id, the API's URL and others."""
+    """Return the job configuration with the variables that Prefect adds, such as the run's id and the API's URL."""
     configuration = ECSJobConfiguration(
         env=job.get("env", {}), task_definition={"containerDefinitions": [{"name": "prefect"}]}
     )
@@ -86,7 +89,7 @@ def _prepare_configuration(deployment: DeploymentResponse, pool: WorkPool, job: 
 
 
 def check_size(parameters: Mapping[str, Any]) -> None:
-    """Raise `ParametersTooLarge`, which names the largest parameter, if Prefect would not accept the parameters."""
+    """Raise `ParametersTooLarge`, which names the largest parameter, if the parameters are too large for Prefect."""
     limit = get_current_settings().server.api.max_parameter_size
     sizes = {name: len(json.dumps(value).encode()) for name, value in parameters.items()}
     if not limit or sum(sizes.values()) <= limit:

@@ -70,7 +70,7 @@ def up(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """Run all four steps: secret, roles, image, pool. If you repeat it with other options, it updates what differs."""
+    """Run all four steps: secret, roles, image, pool. If you repeat up with other options, it updates what differs."""
     with refusals(), prefect_api.prefect_api() as prefect:
         account = open_account(project, region)
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
@@ -90,7 +90,7 @@ def network_of(
     *,
     public_ip: bool,
 ) -> Network:
-    """Return the network that the options name; without options, the network of the work pool on the server."""
+    """Return the network that the command's options name; without options, that of the ECS pool on the server."""
     if subnets or security_groups or (network := current_network(prefect)) is None:
         return find_network(account, subnets or [], security_groups or [], public_ip=public_ip)
     return network
@@ -99,7 +99,7 @@ def network_of(
 def git_secret_step(
     account: Account, name: str, token: str, email: str, hosts: list[str] | None, repositories: list[str] | None
 ) -> Secret:
-    """Return the step that stores the git secret. Without options, the secret must exist, and stays as it is."""
+    """Return the step that stores the git secret. Without options, it changes nothing, and the secret must exist."""
     if token or email or hosts or repositories:
         return Secret(account, name, git_secret_value(token, email, hosts, repositories))
     if not Secret(account, name).arn():
@@ -108,7 +108,7 @@ def git_secret_step(
 
 
 def warn_of_loopback() -> None:
-    """Warn if the Prefect API is on this machine, where tasks on AWS cannot reach it."""
+    """Warn if the address of the Prefect API is a loopback address, which tasks on AWS cannot reach."""
     if prefect_api.is_loopback(url := prefect_api.api_url()):
         console().print(f"[yellow]{url} is this machine's own address: tasks on AWS cannot reach it[/yellow]")
 
@@ -119,7 +119,7 @@ def status(
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
 ) -> None:
-    """Show what exists on AWS and on the Prefect server."""
+    """Show which resources exist on AWS and on the Prefect server."""
     with refusals():
         account = open_account(project, region)
         try:
@@ -144,7 +144,7 @@ def down(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """Remove everything that up created."""
+    """Remove everything that the command up created. Buckets with data stay, unless you set --delete-data."""
     with refusals():
         account = open_account(project, region)
         with nullcontext() if aws_only else prefect_api.prefect_api() as prefect:

@@ -1,4 +1,4 @@
-"""The steps of `down`: they remove everything that `up` created, in reverse order."""
+"""The steps of the command `down`. They remove what `up` created, in the reverse order of its creation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RemoveStack:
-    """Deletes a CloudFormation stack."""
+    """The step that deletes a CloudFormation stack."""
 
     stack: Stack
 
     def plan(self) -> list[Change]:
-        """Return a change if the stack exists."""
+        """Return the planned deletion if the stack exists."""
         resources = tuple(line.replace("+", "-", 1) for line in template.resources(template.text(self.stack.kind)))
         return [Change("delete", f"stack {self.stack.name}", resources)] if self.stack.describe() else []
 
@@ -41,12 +41,12 @@ class RemoveStack:
 
 @dataclass(frozen=True)
 class RemoveSecret:
-    """Deletes a secret that these commands created; a secret that a person created stays."""
+    """The step that deletes a secret if the set-up commands created it. A secret that a person created stays."""
 
     secret: Secret
 
     def plan(self) -> list[Change]:
-        """Return a change if the secret exists and these commands created it."""
+        """Return the planned deletion if the secret exists and the set-up commands created it."""
         note = f"AWS can restore it for {RECOVERY_DAYS} days"
         return [Change("delete", f"secret {self.secret.name}", (note,))] if self.secret.is_tagged() else []
 
@@ -57,12 +57,12 @@ class RemoveSecret:
 
 @dataclass(frozen=True)
 class RemoveFromPrefect:
-    """Deletes the deployments and the work pools; past runs stay on the server."""
+    """The step that deletes the deployments and work pools on the Prefect server. Past runs stay on the server."""
 
     prefect: SyncPrefectClient
 
     def plan(self) -> list[Change]:
-        """Return a change for each deployment and work pool that exists."""
+        """Return a planned deletion for each deployment and work pool that exists."""
         changes = [Change("delete", f"deployment {name}") for name in deployed.names() if self._deployment(name)]
         return changes + [Change("delete", f"work pool {name}") for name in self._pools()]
 
@@ -87,12 +87,12 @@ class RemoveFromPrefect:
 
 @dataclass(frozen=True)
 class RemoveResultsBlock:
-    """Deletes the block that names the results bucket."""
+    """The step that deletes the Prefect block of the results bucket."""
 
     block: ResultsBlock
 
     def plan(self) -> list[Change]:
-        """Return a change if the block exists."""
+        """Return the planned deletion if the block exists."""
         return [Change("delete", f"block {block_slug(self.block.name)}")] if self.block.document() else []
 
     def apply(self) -> None:
@@ -102,7 +102,7 @@ class RemoveResultsBlock:
 
 @dataclass(frozen=True)
 class RemoveTaskDefinitions:
-    """Deregisters the task definitions that the worker registered for runs."""
+    """The step that deregisters the ECS task definitions that the worker registered for runs."""
 
     account: Account
 
@@ -113,12 +113,12 @@ class RemoveTaskDefinitions:
         return [arn for page in active for arn in page["taskDefinitionArns"] if family in arn]
 
     def plan(self) -> list[Change]:
-        """Return one change for all active task definitions of runs; an empty list if there are none."""
+        """Return one planned change for all active task definitions of runs; an empty list if there are none."""
         arns = self._arns()
         return [Change("deregister", f"task definitions of {self.account.project}", tuple(arns))] if arns else []
 
     def apply(self) -> None:
-        """Deregister the task definitions; AWS deletes them later."""
+        """Deregister the task definitions. AWS deletes deregistered task definitions later."""
         client = self.account.session.client("ecs", config=client_config())
         for arn in self._arns():
             client.deregister_task_definition(taskDefinition=arn)
@@ -126,7 +126,7 @@ class RemoveTaskDefinitions:
 
 @dataclass(frozen=True)
 class EmptyBuckets:
-    """Deletes every version of every object in the buckets."""
+    """The step that deletes every version of every object in the project's buckets."""
 
     account: Account
 
@@ -136,7 +136,7 @@ class EmptyBuckets:
         return [bucket for bucket in s3.buckets.all() if bucket.name in names]
 
     def plan(self) -> list[Change]:
-        """Return a change for each bucket that is not empty."""
+        """Return a planned deletion for each bucket that is not empty."""
         return [
             Change("delete for good", f"everything in bucket {bucket.name}")
             for bucket in self._buckets()
@@ -152,7 +152,10 @@ class EmptyBuckets:
 def removal(
     account: Account, prefect: SyncPrefectClient | None, secrets: list[str], *, delete_data: bool
 ) -> Iterator[Step]:
-    """Yield all steps, in order: the worker before its pool, and the roles after everything that uses them."""
+    """Yield the steps of `down`.
+
+    The worker is removed before its work pool, and the roles are removed after everything that uses them.
+    """
     yield RemoveStack(Stack(account, "worker"))
     if prefect:
         yield RemoveFromPrefect(prefect)

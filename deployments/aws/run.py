@@ -1,4 +1,4 @@
-"""Starts a run of a deployment such as `implement/ecs`, after a complete check of the request for it."""
+"""Checks a request for a run completely, and then starts the run of a deployment such as `implement/ecs`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ ON_DEMAND = [{"capacityProvider": "FARGATE", "base": 0, "weight": 1}]
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A request for a run: the deployment, the run's parameters, and its own job variables."""
+    """A request to start a run: the deployment's name, the run's parameters, and job variables for this run only."""
 
     deployment: str
     parameters: dict[str, Any]
@@ -28,7 +28,9 @@ class RunRequest:
 
 
 def check_request(prefect: SyncPrefectClient, account: Account, request: RunRequest) -> tuple[DeploymentResponse, int]:
-    """Return the deployment and the length of the run's overrides, which is 0 outside ECS.
+    """Check that the run could start. Return its deployment, and the length of its RunTask overrides in characters.
+
+    The length is 0 for a deployment that does not run on ECS.
 
     Raises:
         Refused: The run could not start; the class of the error says why.
@@ -57,7 +59,7 @@ def _check_cluster(account: Account) -> None:
 
 
 def start(prefect: SyncPrefectClient, deployment: DeploymentResponse, request: RunRequest) -> tuple[str, str]:
-    """Create the run on the Prefect server; return its name and its address in Prefect's UI."""
+    """Create the run on the Prefect server; return its name and the address of its page in Prefect's UI."""
     run = prefect.create_flow_run_from_deployment(
         deployment.id, parameters=request.parameters, job_variables=request.job_variables
     )

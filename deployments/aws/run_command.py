@@ -74,7 +74,7 @@ def run(
 
 
 def _parameters(named: dict[str, str], param: list[str] | None) -> dict[str, Any]:
-    """Return the parameters that are set; the flow has defaults for all others."""
+    """Return the parameters that the user has set with options. The flow has defaults for all other parameters."""
     parsed = {name: as_json(value) for name, value in pairs(param or [], "--param").items()}
     return {name: value for name, value in named.items() if value} | parsed
 

@@ -1,4 +1,4 @@
-"""Stores a secret in AWS Secrets Manager, through the API so that no template and no output contains the secret."""
+"""Stores secrets through the API of AWS Secrets Manager, so that no CloudFormation template or output contains them."""
 
 import json
 import logging
@@ -26,13 +26,13 @@ RECOVERY_DAYS = 7
 
 
 Value = Callable[[str], str]
-"""A function from the stored value of a secret, which is "" if nothing is stored, to its new value."""
+"""A function that takes the stored value of a secret ("" if nothing is stored) and returns the new value."""
 
 
 def git_secret(
     token: SecretStr | None, email: str = "", hosts: Sequence[str] = (), repositories: Sequence[str] = ()
 ) -> Value:
-    """Return a function that computes the git secret's new value.
+    """Return a function that computes the new value of the git secret from the stored value.
 
     The new value has the fields that are passed here, and keeps all other stored fields. The returned function raises:
         TokenMissing: There is no token.
@@ -60,7 +60,10 @@ def git_secret(
 
 
 def _fields(stored: str) -> dict[str, object]:
-    """Return the fields of the git secret; empty if the stored value is not a JSON object, which no run could read."""
+    """Return the fields of the stored git secret.
+
+    There are no fields if the stored value is not a JSON object. No run could read such a secret.
+    """
     try:
         fields = json.loads(stored)
     except ValueError:
@@ -70,7 +73,7 @@ def _fields(stored: str) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret and the value that it should have. Without a value, the step changes nothing."""
+    """A secret in AWS, and the step that stores its new value. Without a value, the step changes nothing."""
 
     account: Account
     name: str
@@ -84,7 +87,7 @@ class Secret:
         return self.account.session.client("secretsmanager", config=client_config())
 
     def arn(self) -> str:
-        """Return the ARN with AWS's random suffix; empty if the secret does not exist or its deletion is scheduled."""
+        """Return the ARN with AWS's random suffix; "" if the secret does not exist or its deletion is scheduled."""
         try:
             description = self._client.describe_secret(SecretId=self.name)
         except ClientError as error:
@@ -94,7 +97,7 @@ class Secret:
         return "" if description.get("DeletedDate") is not None else description["ARN"]
 
     def is_tagged(self) -> bool:
-        """Return whether the secret exists and has this project's tag, which means that these commands created it."""
+        """Return whether the secret exists and has the project's tag, which only the set-up commands set."""
         tag = {"Key": "project", "Value": self.account.project}
         return bool(self.arn()) and tag in self._client.describe_secret(SecretId=self.name).get("Tags", [])
 
@@ -105,7 +108,7 @@ class Secret:
             return False
 
     def plan(self) -> list[Change]:
-        """Return a change if the new value differs from the stored one. The change shows neither value."""
+        """Return the planned change if the new value differs from the stored one. The change contains neither value."""
         if self.value is None:
             return []
         if not self.arn():
@@ -136,5 +139,5 @@ class Secret:
             self._client.create_secret(Name=self.name, SecretString=value(""), Tags=tags)  # type: ignore[arg-type]
 
     def remove(self) -> None:
-        """Delete the secret; AWS can restore it for a week."""
+        """Delete the secret. AWS can restore it for a week."""
         self._client.delete_secret(SecretId=self.name, RecoveryWindowInDays=RECOVERY_DAYS)

@@ -1,4 +1,4 @@
-"""The steps of `pool` and `up`, in order. Each step is planned only after the previous steps have been applied."""
+"""The steps of the commands `pool` and `up`, in order. A step is planned after the previous ones have been applied."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _VARIABLES: Final = {"key": "prefect_api_key_secret_arn", "auth string": "prefec
 
 @dataclass(frozen=True)
 class Setup:
-    """The options of a set-up, and the steps that follow from them."""
+    """The options of the command `pool` or `up`, and the steps that carry the command out."""
 
     account: Account
     prefect: SyncPrefectClient
@@ -31,12 +31,12 @@ class Setup:
     image: Image
     access: Access = field(default_factory=Access)
     results_days: int = 0
-    """Days after which the results bucket deletes saved state; 0 leaves the number of days as it is."""
+    """Days after which the results bucket deletes saved state; 0 keeps the current number of days."""
     worker: bool = True
     dry_run: bool = False
 
     def up(self, git_secret: Secret) -> Iterator[Step]:
-        """Yield all steps of `up`, in order."""
+        """Yield all steps of the command `up`, in order; the steps of `pool` are the last ones."""
         yield git_secret
         yield infrastructure.roles(self.account, self.access)
         yield infrastructure.registry(self.account)
@@ -44,7 +44,7 @@ class Setup:
         yield from self.pool()
 
     def pool(self) -> Iterator[Step]:
-        """Yield the steps for the buckets, the cluster, the work pools, the deployments and the worker."""
+        """Yield the steps of `pool`: the buckets, the cluster, the work pools, the deployments and the worker."""
         yield infrastructure.data(self.account, self.results_days)
         yield infrastructure.cluster(self.account)
         credentials = prefect_api.credentials()

@@ -1,4 +1,4 @@
-"""A CloudFormation stack. It is created, updated if it differs from its template or parameters, and deleted."""
+"""Creates a CloudFormation stack, updates it if its template or its parameters have changed, and deletes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ _WAIT: Final = {"Delay": 5, "MaxAttempts": 360}
 
 @dataclass(frozen=True)
 class Stack:
-    """The stack of deployments/cloudformation/<kind>.yaml."""
+    """The CloudFormation stack whose template is deployments/cloudformation/<kind>.yaml."""
 
     account: Account
     kind: str
@@ -33,7 +33,7 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """The stack's name."""
+        """The stack's name in CloudFormation."""
         return self.account.stack(self.kind)
 
     @cached_property
@@ -41,7 +41,7 @@ class Stack:
         return self.account.session.client("cloudformation", config=client_config())
 
     def describe(self) -> "StackTypeDef | None":
-        """Return CloudFormation's description of the stack; None if it does not exist."""
+        """Return CloudFormation's description of the stack; None if the stack does not exist."""
         try:
             return self._client.describe_stacks(StackName=self.name)["Stacks"][0]
         except ClientError as error:
@@ -50,13 +50,16 @@ class Stack:
             raise
 
     def require(self, command: str) -> None:
-        """Raise `StackMissing`, with the command that creates the stack, if the stack does not exist."""
+        """Raise `StackMissing` if the stack does not exist. The message says that `command` creates the stack."""
         if self.describe() is None:
             reason = f"stack {self.name} is missing in {self.account.region}"
             raise StackMissing(f"{reason}: run python -m deployments {command}")
 
     def plan(self) -> list[Change]:
-        """Return a change if the stack is missing, or if its template or parameters differ from the deployed ones."""
+        """Return the planned creation or update; an empty list if the stack is up to date.
+
+        An update is planned if the template or a parameter differs from the deployed one.
+        """
         stack = self.describe()
         if stack is None:
             return [Change("create", f"stack {self.name}", template.resources(template.text(self.kind)))]
@@ -75,7 +78,7 @@ class Stack:
         return [Change("update", f"stack {self.name}", details)] if details else []
 
     def apply(self) -> None:
-        """Create or update the stack, and wait until CloudFormation is done."""
+        """Create or update the stack, and wait until CloudFormation has finished."""
         stack, body = self.describe(), template.text(self.kind)
         parameters = self._parameters(stack)
         tags = [{"Key": "project", "Value": self.account.project}]

@@ -1,4 +1,4 @@
-"""The state of all resources of the set-up, in one table."""
+"""Collects the state of all resources of the set-up in one table."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ STACKS = ("data", "registry", "cluster", "roles", "worker")
 
 
 def table(account: Account, prefect: SyncPrefectClient | None, git_secret: str) -> Table:
-    """Return a table with a row for each resource that `up` creates."""
+    """Return a table of the resources that `up` creates, with the state of each resource."""
     rows = Table(
         "resource", "state", title=f"{account.project} in {account.account_id}, {account.region}", title_justify="left"
     )

@@ -1,4 +1,4 @@
-"""Functions that read CloudFormation templates from their files, and compare them resource by resource."""
+"""Reads CloudFormation templates from their files, and compares two templates resource by resource."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,7 @@ FOLDER: Final = Path(__file__).parents[1] / "cloudformation"
 
 
 class _Loader(yaml.SafeLoader):
-    """A YAML loader that reads the short form of an intrinsic function (`!Ref`) as its long form."""
+    """A YAML loader that reads the short form of an intrinsic function (`!Ref name`) as the long form (`Ref: name`)."""
 
 
 def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -29,20 +29,20 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 def text(kind: str) -> str:
-    """Return the text of a template's file."""
+    """Return the text of the template deployments/cloudformation/<kind>.yaml."""
     return (FOLDER / f"{kind}.yaml").read_text()
 
 
 def parse(template: str) -> dict[str, Any]:
-    """Return the contents of a template from its text."""
+    """Parse the text of a template; return its contents."""
     parsed: dict[str, Any] = yaml.load(template, _Loader)  # noqa: S506 (a SafeLoader)
     return parsed
 
 
 def differences(before: str, after: str) -> tuple[str, ...]:
-    """Return a line for each resource that is added, removed or changed; empty if the templates are equal.
+    """Return a line for each resource that is added, removed or changed; no lines if the two templates are equal.
 
-    If the templates differ only outside their resources, a single line says so.
+    If the templates differ only outside their resources, return a single line that says so.
     """
     if before == after:
         return ()
@@ -56,5 +56,5 @@ def differences(before: str, after: str) -> tuple[str, ...]:
 
 
 def resources(template: str) -> tuple[str, ...]:
-    """Return a line for each resource of a template."""
+    """Return a line with the name and the type of each resource of a template."""
     return tuple(f"+ {name} ({resource['Type']})" for name, resource in parse(template)["Resources"].items())

@@ -1,1 +1,1 @@
-"""The parts that all commands share: options, output and errors."""
+"""The parts that all set-up commands share: options, output and errors."""

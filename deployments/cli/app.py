@@ -1,4 +1,4 @@
-"""The command line `python -m deployments`. Modules add their commands to it when they are imported."""
+"""The command line `python -m deployments`. Each module with commands adds them to it when the module is imported."""
 
 from typing import Final
 

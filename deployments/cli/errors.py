@@ -1,8 +1,8 @@
-"""The errors of the set-up commands; each message is one sentence that says what to do."""
+"""The errors of the set-up commands. The message of each error is one sentence that says what to do."""
 
 
 class Refused(Exception):
-    """A command cannot continue. It has changed nothing since its last line of output."""
+    """Base class of these errors. A command cannot continue; it has changed nothing since its last line of output."""
 
 
 class NoAwsCredentials(Refused):
@@ -10,19 +10,19 @@ class NoAwsCredentials(Refused):
 
 
 class AwsRefused(Refused):
-    """AWS answered a call with an error that no command handles."""
+    """A call of AWS failed with an error that no command handles."""
 
 
 class NoPrefectApi(Refused):
-    """No Prefect API is configured, or the configured one does not answer."""
+    """No Prefect API is configured, or the configured API does not answer."""
 
 
 class StackMissing(Refused):
-    """A stack that this command needs does not exist."""
+    """The command needs a CloudFormation stack that does not exist."""
 
 
 class StackBusy(Refused):
-    """Another change of the stack is in progress, or an earlier change failed half-way."""
+    """The stack cannot be changed: another change is in progress, or an earlier change failed half-way."""
 
 
 class StackFailed(Refused):
@@ -30,11 +30,11 @@ class StackFailed(Refused):
 
 
 class ImageMissing(Refused):
-    """The image is not in the registry."""
+    """The project's image is not in the registry."""
 
 
 class ImageTagUnknown(Refused):
-    """The image has no tag: no tag is set, and no commit has exactly these files."""
+    """The image has no tag: the user set none, and no git commit has exactly the files of this directory."""
 
 
 class BuilderMissing(Refused):
@@ -46,11 +46,11 @@ class BuildFailed(Refused):
 
 
 class UnknownCluster(Refused):
-    """The cluster does not exist, or is not active."""
+    """The ECS cluster does not exist, or is not active."""
 
 
 class UnknownNetwork(Refused):
-    """A subnet or security group does not exist, or they are not all in the same VPC."""
+    """Subnets or security groups are not set, do not exist, or are not all in the same VPC."""
 
 
 class DeploymentMissing(Refused):
@@ -62,23 +62,23 @@ class DeployFailed(Refused):
 
 
 class TokenMissing(Refused):
-    """There is no git token."""
+    """There is no git token: the user entered none, and none is stored."""
 
 
 class InvalidGitSecret(Refused):
-    """A run could not use the git token, the e-mail address or the user name. A run's own error has the same name."""
+    """A run could not use the git token, e-mail address or user name. `flows.errors` has an error of this name."""
 
 
 class UnknownModel(Refused):
-    """The model id is not a Bedrock model id."""
+    """The text is not the id of a Bedrock model."""
 
 
 class InvalidParameter(Refused):
-    """A run's parameter or variable, or a command's option, cannot be read."""
+    """A parameter or environment variable of a run, or an option of a command, is invalid."""
 
 
 class OverridesTooLarge(Refused):
-    """The task's overrides are larger than ECS accepts."""
+    """The RunTask overrides of the run are larger than ECS accepts."""
 
 
 class ParametersTooLarge(Refused):
@@ -86,12 +86,12 @@ class ParametersTooLarge(Refused):
 
 
 class NotificationBlockUnknown(Refused):
-    """The block is not on the Prefect server, or it cannot receive notifications."""
+    """The block for notifications is not on the Prefect server, or it cannot receive notifications."""
 
 
 class StoreUnknown(Refused):
-    """The saved state of runs cannot be listed in this storage."""
+    """The storage block does not exist, or the saved state of runs cannot be listed in it."""
 
 
 class RunsNotOver(Refused):
-    """A run is not finished, so its saved state is not deleted, and the run is neither continued nor repeated."""
+    """A run is not finished, so the command neither deletes its saved state, nor continues or repeats the run."""

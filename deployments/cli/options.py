@@ -1,4 +1,4 @@
-"""The options that several groups of commands share."""
+"""The command-line options that several groups of commands share."""
 
 from typing import Annotated
 

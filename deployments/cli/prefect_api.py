@@ -1,4 +1,4 @@
-"""Connects the commands to the Prefect server that is set in Prefect's own settings."""
+"""Connects the commands to the Prefect server that Prefect's own settings name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +26,12 @@ def api_url() -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether only this machine can reach the URL."""
+    """Return whether the host in the URL is a loopback address, which only this machine can reach."""
     return (urlsplit(url).hostname or "") in _LOOPBACK
 
 
 def credentials() -> tuple[str, SecretStr] | None:
-    """Return the name and the value of the setting that authenticates this client; None without authentication."""
+    """Return the kind ("key" or "auth string") and the value of the Prefect API's credentials; None if not set."""
     settings = get_current_settings().api
     if settings.key:
         return "key", settings.key
@@ -40,7 +40,11 @@ def credentials() -> tuple[str, SecretStr] | None:
 
 @contextmanager
 def prefect_api() -> Iterator[SyncPrefectClient]:
-    """Yield a client of the configured Prefect API; raise `NoPrefectApi` if the server does not answer."""
+    """Yield a client of the configured Prefect API.
+
+    Raises:
+        NoPrefectApi: No API is configured, or the configured API does not answer.
+    """
     url = api_url()
     with get_client(sync_client=True) as client:
         try:

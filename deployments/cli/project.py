@@ -1,4 +1,4 @@
-"""The directory of this project, which the commands build and deploy."""
+"""The path of this project's directory, from which the commands build the image and deploy the flows."""
 
 from pathlib import Path
 from typing import Final

@@ -13,7 +13,7 @@ from deployments.cli.terminal import error_console
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Print a `Refused`, or an error of AWS that no command handles, and exit with status 1."""
+    """Catch a `Refused`, or an error of AWS that no command handles. Print the error, and exit with status 1."""
     try:
         with _aws_refusals():
             yield
@@ -25,7 +25,7 @@ def refusals() -> Iterator[None]:
 
 @contextmanager
 def _aws_refusals() -> Iterator[None]:
-    """Turn an error of AWS that no command handles into `AwsRefused`."""
+    """Convert an error of AWS that no command handles into `AwsRefused`."""
     try:
         yield
     except ClientError as error:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 @dataclass(frozen=True)
 class Change:
-    """The creation, update or deletion of one resource by a step."""
+    """A change that a step makes to a resource, such as its creation, update or deletion."""
 
     verb: str
     resource: str
@@ -18,17 +18,17 @@ class Change:
 
 
 class Step(Protocol):
-    """A step of the set-up. A dry run calls only `plan`, which changes nothing."""
+    """A step of the set-up: `plan` returns its changes, and `apply` makes them. A dry run calls only `plan`."""
 
     def plan(self) -> list[Change]:
-        """Return the changes that `apply` would make; an empty list if no change is needed."""
+        """Return the changes that `apply` would make, without making them; an empty list if no change is needed."""
 
     def apply(self) -> None:
         """Make the planned changes."""
 
 
 def carry_out(steps: Iterable[Step], console: Console, *, dry_run: bool) -> int:
-    """Apply the steps in order, or only print what they would change; return the number of changes."""
+    """Plan and apply the steps in order; in a dry run, only print the planned changes. Return the number of changes."""
     count = 0
     for step in steps:
         changes = step.plan()

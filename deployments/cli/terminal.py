@@ -1,4 +1,4 @@
-"""The consoles that the commands print to."""
+"""Creates the consoles to which the commands print."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The command `doctor`: checks whether a run could succeed, without starting one."""
+"""The command `doctor`. It checks whether a run could succeed, but does not start one."""

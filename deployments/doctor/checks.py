@@ -1,4 +1,4 @@
-"""The doctor's checks of what a run needs. Each check uses a run's own code, and the servers that a run would use."""
+"""The checks of the command `doctor`. Each check uses the same code and the same servers as a run."""
 
 import subprocess
 import tempfile
@@ -32,22 +32,22 @@ from flows.sandbox.workspace import workspace
 from flows.tasks.secret import load_git_credentials
 
 _PROBE = "doctor"
-"""The name under which the doctor writes a file to the run store; it deletes the file afterwards."""
+"""The name of the folder and of the file that the doctor writes to the run store, and deletes afterwards."""
 
 _MODEL_SECONDS = 60
 
 
 @dataclass
 class Patient:
-    """The run to check: its validated parameters, and the values that several checks share."""
+    """The run that the doctor checks: its validated parameters, and the values that several checks share."""
 
     request: ImplementParameters
     has_repository: bool
-    """Whether the user named a repository. If not, the URL in `request` is a placeholder."""
+    """Whether the user named a repository. If not, `request.repo_url` is a placeholder."""
 
     @cached_property
     def credentials(self) -> GitCredentials:
-        """The git credentials, from the block or from AWS Secrets Manager."""
+        """The git credentials, read from the Prefect block or from AWS Secrets Manager."""
         region = self.request.aws_region
         if name := self.request.git_credentials_block:
             credentials = load_git_credentials(name).resolve(region)
@@ -59,14 +59,14 @@ class Patient:
 
     @cached_property
     def model(self) -> tuple[ClaudeCodeOptions, RegisteredProvider]:
-        """The options of Claude Code, and the provider of its model."""
+        """The options of Claude Code for the run, and the provider of the model."""
         name = self.request.claude_code_block
         block = load_claude_code(name) if name else None
         options = self.request.claude_code_options(block.options() if block else None)
         return options, model_provider(options, block)
 
     def checks(self) -> list[Check]:
-        """Return all checks with their names, in the order in which a run needs the things that are checked."""
+        """Return the name and the function of each check, in the order in which a run needs the checked things."""
         return [
             ("Claude Code", self._claude_code),
             ("isolation of the agent", self._isolation),
@@ -205,7 +205,10 @@ def _need_api() -> None:
 
 
 def _message(response: httpx.Response) -> str:
-    """Return the provider's error message. Bedrock puts the message at the top level, Anthropic below `error`."""
+    """Return the error message in a model provider's response.
+
+    Bedrock puts the message at the top level of the JSON, Anthropic below `error`.
+    """
     try:
         body = response.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The command `doctor`, which prints the result of each check."""
+"""The command `doctor`, which runs all checks and prints the result of each check."""
 
 import os
 from typing import Annotated, Any
@@ -32,10 +32,10 @@ def doctor(
         ),
     ] = None,
 ) -> None:
-    """Check what a run needs: credentials, region, model, run store, Prefect API and the token's rights.
+    """Check what a run needs: credentials, AWS region, model, run store, Prefect API and the git token's rights.
 
-    No run is started. The check of the model requests one token, which costs less than a cent. The exit status is 1 if
-    a check failed.
+    No run is started. The check of the model requests one token of output, which costs less than a cent. The exit
+    status is 1 if a check failed.
     """
     with refusals():
         strip_environment(os.environ)

@@ -1,4 +1,4 @@
-"""Findings: the results of the doctor's checks."""
+"""Runs the doctor's checks. The result of a check is called a finding."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rich.markup import escape
 
 
 class Verdict(StrEnum):
-    """The result of one check."""
+    """Whether a check succeeded, gave a warning, failed or was skipped."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,16 +20,16 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red
 
 
 class Skipped(Exception):
-    """A check does not apply, or depends on a check that failed; the message says why."""
+    """Raised by a check that does not apply, or that depends on a failed check. The message says why."""
 
 
 class Warned(Exception):
-    """A run would work, but with a disadvantage that the message names."""
+    """Raised by a check if a run would work, but with a disadvantage. The message describes the disadvantage."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check, with a text for the user."""
+    """The result of a check: the check's name, the verdict, and a text for the user."""
 
     check: str
     verdict: Verdict
@@ -37,11 +37,11 @@ class Finding:
 
 
 Check = tuple[str, Callable[[], str]]
-"""The name of a check, and its function, which returns the text of the finding or raises an exception."""
+"""A check: its name, and a function that returns the text for the user or raises an exception."""
 
 
 def findings(checks: list[Check]) -> Iterator[Finding]:
-    """Run each check and yield its finding. Any exception except `Skipped` and `Warned` means that the check failed."""
+    """Run each check and yield its finding. Any exception other than `Skipped` or `Warned` is a failed check."""
     for name, check in checks:
         yield _finding(name, check)
 
@@ -58,6 +58,6 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
 
 
 def as_line(finding: Finding) -> str:
-    """Return a finding as one line of markup for the terminal."""
+    """Return a finding as one line of text for the terminal, with Rich's markup."""
     colour = _COLOURS[finding.verdict]
     return f"[{colour}]{finding.verdict:<8}[/{colour}] [bold]{finding.check}[/bold]: {escape(finding.text)}"

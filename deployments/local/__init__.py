@@ -1,1 +1,1 @@
-"""The local stack: S3 and Secrets Manager (moto), a git server that asks for a token, a scripted model, and Prefect."""
+"""The local stack of servers: S3 and Secrets Manager (moto), git with a token, a scripted model, and Prefect."""

@@ -1,4 +1,4 @@
-"""Runs the whole flow on a local stack; shows each step while it runs, and the results at the end."""
+"""Runs the whole flow with local servers. Shows each step while it runs, and the results at the end."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ _STATUS: Final = "exit status: 0 completed, 1 failed, 2 wrong option, 130 interr
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command line."""
+    """The options of the demo's command line."""
 
     repo: str
     real_model: bool
@@ -38,7 +38,7 @@ class Options:
 
 
 def main() -> int:
-    """Run the demo; return the exit status."""
+    """Parse the command line and run the demo; return the exit status."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__, epilog=_STATUS)
     parser.add_argument("--repo", default="", help="path or URL of a git repository; the demo works on a copy of it")
     parser.add_argument(
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def demo(options: Options, console: Console) -> int:
-    """Start the stack, run the deployment as a user would, and show the results; return the exit status."""
+    """Start the local stack, run the deployment as a user would, and show the results; return the exit status."""
     provider = model_provider(options)
     check_repository(options.repo)
     with ExitStack() as contexts:
@@ -99,7 +99,7 @@ def demo(options: Options, console: Console) -> int:
 
 
 def keep(local_run: LocalRun, console: Console) -> None:
-    """Keep the servers running until the user presses Enter; return at once if standard input is closed."""
+    """Keep the local servers running until the user presses Enter; return at once if standard input is closed."""
     console.print(f"The run in Prefect's UI: {local_run.url}", soft_wrap=True)
     console.print(
         "There you can start more runs, with the form of the deployment implement/local. The scripted model knows only "
@@ -112,7 +112,7 @@ def keep(local_run: LocalRun, console: Console) -> None:
 
 
 def model_provider(options: Options) -> str:
-    """Return the provider whose API the run uses; the scripted model has both APIs."""
+    """Return the model provider that the run uses. The scripted model has the APIs of both providers."""
     if options.real_model and os.environ.get("ANTHROPIC_API_KEY"):
         return "anthropic"
     if not options.real_model or os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE"):
@@ -121,7 +121,10 @@ def model_provider(options: Options) -> str:
 
 
 def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
-    """Create the repository and upload the instructions; return the repository's name and the run's parameters."""
+    """Create the repository, store the git secret, and upload the instructions.
+
+    Return the repository's name and the run's parameters.
+    """
     name, url = repository(stack, options.repo)
     stack.put_secret(json.dumps({"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": [url]}))
     folder, script = ("overview", scripts.overview()) if options.repo else ("instructions", scripts.todo_api())
@@ -130,14 +133,17 @@ def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
 
 
 def check_repository(source: str) -> None:
-    """Raise `DemoFailed` if the user's repository cannot be cloned. This is checked before any server is started."""
+    """Raise `DemoFailed` if the user's repository cannot be cloned. The demo checks this before it starts a server."""
     if source:
         with cloneable(source):
             check_source(address(source))
 
 
 def repository(stack: LocalStack, source: str) -> tuple[str, str]:
-    """Create the sample repository or a copy of the user's repository on the local git remote; return name and URL."""
+    """Create a repository on the local git server, and return its name and URL.
+
+    It is a copy of the user's repository `source`, or of the sample repository if `source` is empty.
+    """
     if not source:
         return "todo", stack.git.create("todo", SAMPLE / "repository")
     name = re.sub(r"[^\w.-]", "-", Path(source.rstrip("/")).resolve().name.removesuffix(".git"))
@@ -146,13 +152,13 @@ def repository(stack: LocalStack, source: str) -> tuple[str, str]:
 
 
 def address(source: str) -> str:
-    """Return a path or URL in a form that git understands in any directory."""
+    """Return the path or URL of a repository in a form that git understands in any working directory."""
     return source if "://" in source else str(Path(source).resolve())
 
 
 @contextmanager
 def cloneable(source: str) -> Iterator[None]:
-    """Turn an error of git within the context into a `DemoFailed` that names the repository."""
+    """Convert an error of git in this context into a `DemoFailed` that names the repository."""
     try:
         yield
     except RuntimeError as error:
@@ -160,7 +166,7 @@ def cloneable(source: str) -> Iterator[None]:
 
 
 def run_environment(stack: LocalStack, options: Options) -> dict[str, str]:
-    """Return the variables of the process that serves the deployment."""
+    """Return the environment variables of the process that serves the deployment."""
     (stack.home / "tmp").mkdir(mode=0o711)
     return {
         **os.environ,
@@ -172,7 +178,7 @@ def run_environment(stack: LocalStack, options: Options) -> dict[str, str]:
 
 
 def follow(local_run: LocalRun, rows: Progress) -> None:
-    """Show which of the run's steps have begun and which are complete."""
+    """Show on the terminal which of the run's steps have begun and which are complete."""
     for step, task_run in local_run.steps():
         (rows.complete if task_run["state"]["type"] == "COMPLETED" else rows.begin)(step)
 

@@ -1,4 +1,4 @@
-"""A git server on the loopback interface: git's own `http-backend` behind basic authentication with a token."""
+"""A git server on the loopback interface. It runs git's `http-backend` behind basic authentication with a token."""
 
 import base64
 import os
@@ -16,23 +16,23 @@ _IDENTITY: Final = ("-c", "user.name=Seed", "-c", "user.email=seed@example.com")
 
 @dataclass(frozen=True)
 class GitFault:
-    """A fault of the next request whose path contains `path_holds`: an error status, or 0 to drop the connection."""
+    """A failure of the next request whose path contains `path_holds`: an HTTP status, or 0 to drop the connection."""
 
     path_holds: str
     status: int = 0
 
 
 def check_source(source: str) -> None:
-    """Check that git can read a repository. This is faster than a clone.
+    """Check with `git ls-remote` that git can read a repository. This is faster than a clone.
 
     Raises:
-        RuntimeError: git cannot read the repository; the message is git's own.
+        RuntimeError: git cannot read the repository; the message contains git's error output.
     """
     _git(Path("/"), "ls-remote", "--quiet", source, "HEAD")
 
 
 def _git(directory: Path, *arguments: str) -> str:
-    """Run git without the machine's or a user's configuration; return its standard output."""
+    """Run git without the configuration of the system and of the user; return git's standard output."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "GIT_TERMINAL_PROMPT": "0", **_ISOLATED}
     process = subprocess.run(
         ["git", *arguments], env=environment, cwd=directory, capture_output=True, check=False, text=True,
@@ -44,7 +44,7 @@ def _git(directory: Path, *arguments: str) -> str:
 
 
 class GitRemote(LoopbackServer):
-    """A server of the bare repositories below a directory, for clients that have the token."""
+    """A git server for the bare repositories in a directory. Clients need the token."""
 
     def __init__(self, root: Path, token: str) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class GitRemote(LoopbackServer):
         self.faults: deque[GitFault] = deque()
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
-        """Check the token, then pass the request to `git http-backend`."""
+        """Check the token, then pass the request to `git http-backend`, unless a fault is set for the request."""
         if not self._is_authorized(request):
             exchange.reply(401, b"", {"www-authenticate": 'Basic realm="git"'})
         elif self.faults and self.faults[0].path_holds in request.path:
@@ -91,7 +91,10 @@ class GitRemote(LoopbackServer):
         return int(headers.pop("Status", "200").split()[0]), headers, body
 
     def create(self, name: str, files: Path | None = None) -> str:
-        """Create a bare repository, with `files` as the first commit on main; return its URL."""
+        """Create a bare repository and return its URL.
+
+        If the directory `files` is set, its files become the first commit on main.
+        """
         bare = self.root / f"{name}.git"
         self.git(name, "init", "--quiet", "--bare", "--initial-branch=main", str(bare), in_repository=False)
         self.git(name, "config", "http.receivepack", "true")
@@ -103,12 +106,12 @@ class GitRemote(LoopbackServer):
         return f"{self.url}/{name}.git"
 
     def copy(self, name: str, source: str) -> str:
-        """Make a bare copy of any repository that git can clone; return the copy's URL."""
+        """Make a bare copy of a repository that git can clone; return the copy's URL."""
         self.git(name, "clone", "--quiet", "--bare", source, str(self.root / f"{name}.git"), in_repository=False)
         self.git(name, "config", "http.receivepack", "true")
         return f"{self.url}/{name}.git"
 
     def git(self, name: str, *arguments: str, in_repository: bool = True) -> str:
-        """Run git on one of the repositories; return its standard output."""
+        """Run git in the repository `name`; return git's standard output."""
         options = [f"--git-dir={self.root / name}.git"] if in_repository else []
         return _git(self.root, *options, *arguments)

@@ -1,4 +1,4 @@
-"""Looks up the results of a run as a user would: in Prefect's API and in the git repository."""
+"""Finds the results of a run where a user would look for them: in Prefect's API and in the git repository."""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _EVENT_SECONDS: Final = 20
 
 @dataclass
 class LocalRun:
-    """A run of `implement` on the local stack."""
+    """A run of the flow `implement` on the local stack."""
 
     stack: LocalStack
     repository: str
@@ -29,24 +29,24 @@ class LocalRun:
 
     @property
     def url(self) -> str:
-        """The run's page in Prefect's UI."""
+        """The address of the run's page in Prefect's UI."""
         return f"{self.stack.prefect_api_url.removesuffix('/api')}/runs/flow-run/{self.flow_run_id}"
 
     @cached_property
     def flow_run(self) -> dict[str, Any]:
-        """The flow run, as Prefect's API describes it."""
+        """The flow run, as Prefect's API returns it."""
         flow_run: dict[str, Any] = self._api.get(f"/flow_runs/{self.flow_run_id}").json()
         return flow_run
 
     @cached_property
     def branch(self) -> str:
-        """The branch that the run pushed; empty if it pushed none."""
+        """The name of the branch that the run pushed; empty if the run pushed no branch."""
         branch = str(self.flow_run["name"]).partition(" @ ")[2]
         pushed = self.stack.git.git(self.repository, "branch", "--format=%(refname:short)").splitlines()
         return branch if branch in pushed else ""
 
     def show(self, console: Console) -> None:
-        """Print the report, the branch with its diff, and the duration of each step."""
+        """Print the run's report, its branch with the diff, and the duration of each step."""
         console.rule(f"[bold]{self.flow_run['state']['name']}[/bold] {self.flow_run['name']}")
         for report in self._records("artifacts"):
             if (report["key"] or "").endswith("-report"):
@@ -58,7 +58,7 @@ class LocalRun:
         console.print(self._step_times())
 
     def summary(self) -> dict[str, Any]:
-        """Return the object that `python -m flows --json` prints, plus the seconds of the run and of each step."""
+        """Return the object that `python -m flows --json` prints, plus the seconds that the run and each step took."""
         event = self._event()
         payload, outcome = event["payload"], Outcome(str(event["event"]).rpartition(".")[2])
         commit = str(payload["commit"])
@@ -80,7 +80,7 @@ class LocalRun:
         return {**result.as_json(), "seconds": self.flow_run["total_run_time"], "steps": steps}
 
     def _event(self) -> dict[str, Any]:
-        """Wait for the run's event, which arrives a moment after the run's final state, and return the event."""
+        """Wait for the run's event and return it. The event reaches the Prefect server shortly after the run ends."""
         filters = {"filter": {"resource": {"id": [f"claude-code.run.{self.flow_run_id}"]}}}
         deadline = time.monotonic() + _EVENT_SECONDS
         while True:
@@ -92,7 +92,7 @@ class LocalRun:
             time.sleep(0.2)
 
     def steps(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the name and the current task run of each step that has started, in the order of their start times."""
+        """Return the name and the current task run of each step that has started, in the order of the start times."""
         started = [task_run for task_run in self._records("task_runs") if task_run["state"] and task_run["start_time"]]
         task_runs = sorted(started, key=lambda task_run: str(task_run["start_time"]))
         return [(str(task_run["name"]), task_run) for task_run in task_runs]
@@ -102,7 +102,7 @@ class LocalRun:
         return httpx.Client(base_url=self.stack.prefect_api_url, timeout=60, trust_env=False)
 
     def _records(self, kind: str) -> list[dict[str, Any]]:
-        """Return the run's records of one kind, which is a collection of Prefect's API such as `artifacts`."""
+        """Return the run's records of one kind, such as `artifacts` or `task_runs`, from Prefect's API."""
         filters = {"flow_runs": {"id": {"any_": [self.flow_run_id]}}}
         records: list[dict[str, Any]] = self._api.post(f"/{kind}/filter", json=filters).json()
         return records

@@ -1,4 +1,4 @@
-"""A small HTTP server on 127.0.0.1, in a thread. It records the requests that it receives."""
+"""A small HTTP server on 127.0.0.1 that runs in a thread. It records the requests that it receives."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """One request, as the server received it."""
+    """An HTTP request, as the server received it."""
 
     method: str
     path: str
@@ -20,17 +20,17 @@ class ReceivedRequest:
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One connection. The server answers with `reply`, or in parts with `chunk`."""
+    """The handler of one connection. The server answers a request with `reply`, or in parts with `chunk`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm: ClassVar[bool] = True
     server: "_Server"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        """Log nothing, because the server records its requests."""
+        """Print no log line: the server already records its requests."""
 
     def do_GET(self) -> None:
-        """Record the request, and pass it to the server's `answer`."""
+        """Record the request, and pass it to the server's method `answer`."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = ReceivedRequest(self.command, self.path, headers, self._body())
         self.server.requests.append(request)
@@ -80,11 +80,11 @@ class _Server(ThreadingHTTPServer):
         self.requests: list[ReceivedRequest] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (the base class's types)
-        """Print no traceback, because clients may close their connections."""
+        """Print no traceback: a client may close its connection at any time."""
 
 
 class LoopbackServer:
-    """Base class of the local servers: a context manager with a URL and the list of its requests."""
+    """Base class of the local servers: a context manager with a URL and a list of the received requests."""
 
     def __init__(self) -> None:
         self._server = _Server(self.answer)
@@ -101,7 +101,7 @@ class LoopbackServer:
         return self._server.requests
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
-        """Answer one request; subclasses implement it."""
+        """Answer one request; subclasses implement this method."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Starts a temporary Prefect server, with its own process and its own database."""
+"""Starts a temporary Prefect server in a process of its own, with a database of its own."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 def client_environment(api_url: str, home: Path) -> dict[str, str]:
-    """Return the variables with which a Prefect client finds the server, without the user's own Prefect profile."""
+    """Return environment variables that connect a Prefect client to the server instead of the user's own server."""
     return {
         "PREFECT_API_URL": api_url,
         "PREFECT_HOME": str(home),
@@ -36,7 +36,7 @@ def client_environment(api_url: str, home: Path) -> dict[str, str]:
 
 @contextmanager
 def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield a process; stop it and its process group when the context ends."""
+    """Yield a running process; stop the process and its process group when the context ends."""
     try:
         yield process
     finally:
@@ -56,7 +56,7 @@ def prefect_server(home: Path, port: int, settings: Mapping[str, str] | None = N
     Args:
         home: The directory for the server's database and log.
         port: The port on which the server listens.
-        settings: More of the server's settings, as environment variables.
+        settings: Further settings of the server, as environment variables.
     """
     api_url = f"http://127.0.0.1:{port}/api"
     environment = {

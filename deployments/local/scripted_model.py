@@ -1,9 +1,9 @@
-"""A model that follows a script, behind the two APIs that Claude Code speaks.
+"""A server that replies from a script instead of a model, through either of the two APIs that Claude Code can use.
 
-The model answers as Anthropic's Messages API (server-sent events) and as Bedrock's InvokeModelWithResponseStream (AWS
-event stream), checks the API key or recomputes the request's signature, and knows a few model ids. Each reply is the
-next turn of the script, no matter what the request says. The number of turns in the request's conversation selects the
-next turn, so that a retry gets the same reply.
+The APIs are Anthropic's Messages API (server-sent events) and Bedrock's InvokeModelWithResponseStream (AWS event
+stream). The server checks the API key or the request's signature, and knows a few model ids. Each reply is the next
+turn of the script, no matter what the request says. The number of turns in the request's conversation determines which
+turn is next, so that a retry gets the same reply.
 """
 
 import base64
@@ -28,10 +28,11 @@ from flows.parameters.provider import DEFAULT_MODEL_IDS, default_model_id
 
 _INTERRUPTED: Final = re.compile(r"\[Tool call interrupted|Exit code 137")
 _FILLED_IN: Final = "No response requested."
-"""What Claude Code adds to an interrupted conversation: a result for the tool, and a text for the missing reply.
+"""The texts that Claude Code adds to an interrupted conversation.
 
-The tool's result contains the first alternative of `_INTERRUPTED` if Claude Code was killed, and the second one if
-Claude Code was stopped and killed the tool.
+`_INTERRUPTED` matches the result that Claude Code adds for the tool, and `_FILLED_IN` is its text for the missing
+reply. The first alternative of `_INTERRUPTED` appears if Claude Code was killed, and the second one if Claude Code was
+stopped and killed the tool.
 """
 
 _MODELS: Final = {*DEFAULT_MODEL_IDS.values(), default_model_id("bedrock", "eu-central-1")}
@@ -40,7 +41,10 @@ _DIRECTORIES: Final = {
     "cwd": re.compile(r"[Ww]orking directory(?: is|:) (/[^\s,\"'`\\]+)"),
     "instructions": re.compile(r"(?:requirements in the directory|instructions are in) (/[^\s,:\"'`\\]+)"),
 }
-"""Patterns of the agent's directories in a conversation. The last match counts: the run may have changed machines."""
+"""Patterns that find the agent's directories in a conversation.
+
+The last match counts, because the run may have continued on another machine.
+"""
 
 _FIRST_ERROR: Final = 400
 _AWS_ERRORS: Final = {
@@ -55,7 +59,7 @@ _ANTHROPIC_ERRORS: Final = {
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool that the model uses; `{cwd}` and `{instructions}` in its strings become the run's directories."""
+    """A tool call by the model. In its inputs, `{cwd}` and `{instructions}` are replaced by the run's directories."""
 
     name: str
     input: dict[str, str]
@@ -63,58 +67,58 @@ class Tool:
 
 @dataclass(frozen=True)
 class Turn:
-    """One reply of the model. A reply without tools is the last one."""
+    """One reply of the model. A reply without tool calls is the model's last reply."""
 
     text: str
     tools: tuple[Tool, ...] = ()
     seconds: float = 0
     """How many seconds the model waits before it replies."""
     usage: Mapping[str, Any] = field(default_factory=dict)
-    """Token counts that replace the default ones."""
+    """Token counts that replace the default token counts."""
     stop: Mapping[str, Any] = field(default_factory=dict)
-    """Fields at the end of the reply that replace the default ones, such as `stop_reason`."""
+    """Fields at the end of the reply, such as `stop_reason`, that replace the default fields."""
     ping_seconds: float = 0
-    """How many seconds the stream lasts before its first text. A ping comes each second, as from the real API."""
+    """How many seconds pass before the first text of the stream. A ping is sent each second, as by the real API."""
 
 
 @dataclass(frozen=True)
 class ModelFault:
-    """A fault of the next reply: an error status instead of a reply, or a failure in the middle of the reply."""
+    """A failure of the next reply: an error status instead of the reply, or a failure in the middle of the reply."""
 
     status: int = 0
-    """An error status; 0 to drop the connection; 200 for an error that the provider reports within the stream."""
+    """An HTTP error status; or 0 to drop the connection; or 200 for an error that is reported within the stream."""
     message: str = "a scripted fault"
     kind: str = ""
-    """The type of the error; empty for the type that belongs to the status."""
+    """The provider's name for the type of the error. If it is empty, the status determines the type."""
     stall_seconds: float = 0
-    """How many seconds the stream is silent before the connection drops."""
+    """How many seconds the stream sends nothing before the connection drops."""
 
 
 @dataclass
 class Script:
-    """The replies of the model, turn by turn, and the faults that come before these replies."""
+    """The replies of the model, one for each turn, and the faults that occur before these replies."""
 
     turns: tuple[Turn, ...]
     faults: deque[ModelFault] = field(default_factory=deque)
     instructions_hold: str = ""
-    """A text by which the script recognizes its instructions; empty for a script that fits all instructions."""
+    """A text that the instructions of this script contain; empty for a script that fits all instructions."""
 
 
 class ScriptedModel(LoopbackServer):
-    """A server that replies with one script at a time to clients that have the API key or the AWS keys."""
+    """A server that replies from a script instead of a model. Clients need the API key or the AWS keys."""
 
     def __init__(self, api_key: str, aws_access_key_id: str, aws_secret_access_key: str) -> None:
         super().__init__()
         self.script = Script((Turn("There is nothing to do."),))
         self.models = set(_MODELS)
-        """The ids of the models that the API knows."""
+        """The ids of the models that the server accepts."""
         self.script_for_other_instructions: Script | None = None
-        """The script for instructions that `script` does not recognize; if None, `script` is used for them as well."""
+        """The script for instructions that `script` does not fit. If None, `script` is used for all instructions."""
         self._api_key = api_key
         self._aws = Credentials(aws_access_key_id, aws_secret_access_key)
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
-        """Answer a request for a message; refuse every other request with status 404."""
+        """Answer a request for a model's reply; refuse every other request with status 404."""
         path = request.path.partition("?")[0]
         bedrock = _BEDROCK.fullmatch(path)
         if request.method != "POST" or not (bedrock or path == "/v1/messages"):
@@ -143,7 +147,7 @@ class ScriptedModel(LoopbackServer):
             _stream(exchange, message, is_bedrock=bool(bedrock), fault=fault, ping_seconds=turn.ping_seconds)
 
     def _refusal(self, request: ReceivedRequest, model: str, *, is_bedrock: bool) -> tuple[int, str] | None:
-        """Return the status and message with which the real API would refuse the request; None if it is valid."""
+        """Return the error status and message that the real API would send; None if the request is valid."""
         if is_bedrock and not self._is_signed(request):
             return 403, "The security token included in the request is invalid."
         if not is_bedrock and request.headers.get("x-api-key") != self._api_key:
@@ -153,7 +157,7 @@ class ScriptedModel(LoopbackServer):
         return None
 
     def _is_signed(self, request: ReceivedRequest) -> bool:
-        """Return whether the request's signature equals the one recomputed from the request's contents."""
+        """Return whether the request's AWS signature equals the signature computed from the request's contents."""
         authorization = request.headers.get("authorization", "")
         fields = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/bedrock/aws4_request, "
@@ -173,7 +177,7 @@ class ScriptedModel(LoopbackServer):
 
 
 def _completed_turns(body: dict[str, Any]) -> int:
-    """Return the number of completed turns in the conversation. A turn whose tool was interrupted does not count."""
+    """Return how many turns of the conversation are complete. A turn whose tool was interrupted does not count."""
     messages: list[dict[str, Any]] = body.get("messages", [])
     replies = [json.dumps(message["content"]) for message in messages if message.get("role") == "assistant"]
     turns = [reply for reply in replies if _FILLED_IN not in reply]
@@ -181,7 +185,7 @@ def _completed_turns(body: dict[str, Any]) -> int:
 
 
 def _with_directories(turn: Turn, body: dict[str, Any]) -> Turn:
-    """Return the turn with the directories of the run in place of `{cwd}` and `{instructions}`."""
+    """Return the turn with `{cwd}` and `{instructions}` replaced by the run's directories, which `body` contains."""
     conversation = json.dumps(body).replace("\\n", "\n")
     matches = {name: pattern.findall(conversation) for name, pattern in _DIRECTORIES.items()}
     directories = {name: paths[-1] for name, paths in matches.items() if paths}
@@ -265,20 +269,20 @@ def _stream(
 
 
 def _exception_frame(fault: ModelFault) -> bytes:
-    """Return the message with which Bedrock reports an error within a stream."""
+    """Encode an error as Bedrock reports it within a stream: as one message of AWS's event stream format."""
     headers = {":exception-type": fault.kind, ":content-type": "application/json", ":message-type": "exception"}
     return _aws_message(headers, json.dumps({"message": fault.message}).encode())
 
 
 def _frame(event: str) -> bytes:
-    """Return an event as one message of AWS's event stream."""
+    """Encode an event as one message of AWS's event stream format."""
     payload = json.dumps({"bytes": base64.b64encode(event.encode()).decode()}).encode()
     headers = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
     return _aws_message(headers, payload)
 
 
 def _aws_message(names: Mapping[str, str], payload: bytes) -> bytes:
-    """Return one message of AWS's event stream: lengths, checksum, headers, payload, checksum."""
+    """Encode a message in AWS's event stream format: lengths, checksum, headers, payload, checksum."""
     headers = b"".join(
         struct.pack("B", len(name)) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
         for name, value in names.items()

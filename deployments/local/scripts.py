@@ -1,4 +1,4 @@
-"""The scripts of the demo's model: real tool calls, which the real Claude Code executes."""
+"""The scripts of the demo's model. They contain real tool calls, which the real Claude Code executes."""
 
 from typing import Final
 
@@ -87,7 +87,7 @@ credentials for Amazon Bedrock, in the environment.
 
 
 def todo_api() -> Script:
-    """Return the script that implements the sample instructions in the sample repository."""
+    """Return the script that carries out the sample instructions in the sample repository."""
     return Script(
         instructions_hold="the operations of `api-spec.yaml`",
         turns=(
@@ -120,7 +120,7 @@ def todo_api() -> Script:
 
 
 def overview() -> Script:
-    """Return the script that describes any repository by the numbers of its files and lines."""
+    """Return the script that writes an overview of any repository: its size, its largest files and its directories."""
     return Script(
         instructions_hold="`CODE_OVERVIEW.md`",
         turns=(
@@ -134,7 +134,7 @@ def overview() -> Script:
 
 
 def unknown_instructions() -> Script:
-    """Return the script for unknown instructions. It only writes a file that says so."""
+    """Return the script for instructions that the model does not know. It only writes a file that explains this."""
     return Script(
         turns=(
             Turn(

@@ -24,7 +24,7 @@ _HEARTBEAT: Final = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 def main() -> None:
     """Serve the deployments implement/local and deliver/local from this process until you press Ctrl-C.
 
-    PREFECT_API_URL or your Prefect profile names the Prefect server. Start runs with the form in its UI, or
+    PREFECT_API_URL or your Prefect profile names the Prefect server. Start runs with the form in the server's UI, or
     with: prefect deployment run implement/local -p repo_url=… -p instructions_s3_uri=…
     """
     with refusals(), prefect_api():

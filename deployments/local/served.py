@@ -1,4 +1,4 @@
-"""Serves the deployment `implement/local` in a separate process, and starts runs of it with Prefect's command line."""
+"""Serves the deployment `implement/local` in a separate process, and starts its runs with Prefect's command line."""
 
 import json
 import re
@@ -34,7 +34,7 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """The process that serves the deployment, and the last lines of its output."""
+    """The process that serves the deployment, and the last lines of the process's output."""
 
     process: "subprocess.Popen[bytes]"
     last_lines: deque[str]
@@ -47,7 +47,7 @@ class Server:
 
 @contextmanager
 def served(environment: dict[str, str], rows: Progress | None = None) -> Iterator[Server]:
-    """Serve the deployment while the context is open, as a team's machine would, and show the log lines of its runs."""
+    """Serve the deployment in a separate process until the context ends, and show the log lines of its runs."""
     command = [sys.executable, "-m", "deployments.local.serve"]
     process = subprocess.Popen(
         command,
@@ -66,7 +66,7 @@ def served(environment: dict[str, str], rows: Progress | None = None) -> Iterato
 
 
 def listen(server: Server, rows: Progress) -> None:
-    """Show each log line of the deployment's runs when the line arrives."""
+    """Show each log line of the deployment's runs as soon as the line arrives."""
     for line in server.process.stdout or ():
         text = line.decode("utf-8", "replace").rstrip()
         server.last_lines.append(text)
@@ -81,7 +81,11 @@ def listen(server: Server, rows: Progress) -> None:
 
 
 def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
-    """Wait until the Prefect server has the deployment; raise `DemoFailed` if it does not appear in time."""
+    """Wait until the deployment is on the Prefect server.
+
+    Raises:
+        DemoFailed: The deployment does not appear in time, or the process that serves it has exited.
+    """
     deadline = time.monotonic() + _SERVE_SECONDS
     with prefect_api(environment) as api:
         while time.monotonic() < deadline:
@@ -96,7 +100,7 @@ def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
 
 
 def prefect_api(environment: dict[str, str]) -> httpx.Client:
-    """Return a client of the Prefect API that the environment variables name."""
+    """Return an HTTP client for the Prefect API that the environment variables name."""
     user, _, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
     auth = (user, password) if user else None
     return httpx.Client(base_url=environment["PREFECT_API_URL"], auth=auth, timeout=60, trust_env=False)
@@ -110,7 +114,7 @@ def run(
     Args:
         environment: The environment variables with which Prefect's command line reaches the API.
         server: The process that serves the deployment.
-        watch: A function that is called with the run's id, a few times a second while the run lasts, and at its end.
+        watch: A function that is called with the run's id: a few times a second during the run, and once at its end.
         parameters: The parameters of the run.
     """
     command = [

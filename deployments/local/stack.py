@@ -1,4 +1,4 @@
-"""Starts and stops the local stack: S3, Secrets Manager, a git remote, a model and Prefect."""
+"""Starts and stops the local stack of servers: S3, Secrets Manager, git, a scripted model and Prefect."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ BUCKET: Final = "claude-instructions"
 
 @dataclass(frozen=True)
 class LocalStack:
-    """The running servers, and how to connect to them."""
+    """The running local servers, and the addresses at which clients reach them."""
 
     home: Path
     aws_url: str
@@ -41,7 +41,10 @@ class LocalStack:
     model: ScriptedModel
 
     def environment(self, *, real_model: bool = False) -> dict[str, str]:
-        """Return the environment variables with which a flow uses only this stack's servers and credentials."""
+        """Return environment variables with which a flow uses only this stack's servers and credentials.
+
+        With `real_model`, the flow uses the model and the credentials of the user's own environment.
+        """
         storage = {"AWS_ENDPOINT_URL_S3": self.aws_url, "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.aws_url}
         model = {
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.model.url,
@@ -61,11 +64,11 @@ class LocalStack:
         }
 
     def s3(self) -> "S3Client":
-        """Return a client for the stack's S3."""
+        """Return a client for the local S3 server."""
         return _session().client("s3", endpoint_url=self.aws_url)
 
     def put_secret(self, value: str, name: str = DEFAULT_SECRET_ID) -> str:
-        """Create a secret, or change its value; return its ARN."""
+        """Create a secret, or change the value of an existing secret; return the secret's ARN."""
         client = _session().client("secretsmanager", endpoint_url=self.aws_url)
         try:
             return client.create_secret(Name=name, SecretString=value)["ARN"]
@@ -73,7 +76,7 @@ class LocalStack:
             return client.put_secret_value(SecretId=name, SecretString=value)["ARN"]
 
     def upload(self, folder: Path, prefix: str) -> str:
-        """Upload all files of a folder; return the S3 URI that covers them."""
+        """Upload all files of a folder to the local S3 bucket; return an S3 URI that selects all of them."""
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self.s3().upload_file(str(path), BUCKET, f"{prefix}/{path.relative_to(folder).as_posix()}")
@@ -100,11 +103,11 @@ def _aws() -> Iterator[str]:
 
 @contextmanager
 def local_stack(prefect_port: int = 0, prefect_settings: Mapping[str, str] | None = None) -> Iterator[LocalStack]:
-    """Start all servers, create the bucket and the git secret, and yield the stack; remove everything afterwards.
+    """Start all local servers, create the bucket and the git secret, and yield the stack; remove everything afterwards.
 
     Args:
         prefect_port: The port of the Prefect server; 0 selects a free port.
-        prefect_settings: More of the Prefect server's settings, as environment variables.
+        prefect_settings: Further settings of the Prefect server, as environment variables.
     """
     with ExitStack() as contexts:
         home = Path(contexts.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))

@@ -1,4 +1,4 @@
-"""The deployments of prefect.yaml, which `prefect deploy` creates on the Prefect server."""
+"""The deployments that prefect.yaml describes. `prefect deploy` creates them on the Prefect server."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _DEFINITION: Final = PROJECT_DIRECTORY / "prefect.yaml"
 
 
 def names() -> list[str]:
-    """Return the full names of the deployments that prefect.yaml describes."""
+    """Return the full names, such as `implement/ecs`, of the deployments that prefect.yaml describes."""
     return [f"{d['entrypoint'].rpartition('.')[2]}/{d['name']}" for d in _definitions()]
 
 
@@ -32,14 +32,17 @@ def _definitions() -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Deployments:
-    """All deployments of prefect.yaml, which share one image."""
+    """The step that creates or updates all deployments of prefect.yaml. They share one image."""
 
     prefect: SyncPrefectClient
     image: str
 
     @cached_property
     def version(self) -> str:
-        """A digest of the image's address, prefect.yaml, and the flows' descriptions and parameter schemas."""
+        """The version of the deployments.
+
+        It is a digest of the image's address, prefect.yaml, and the flows' descriptions and parameter schemas.
+        """
         content = [self.image, _DEFINITION.read_text()]
         for entrypoint in sorted({d["entrypoint"] for d in _definitions()}):
             flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint)
@@ -47,7 +50,7 @@ class Deployments:
         return hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
 
     def plan(self) -> list[Change]:
-        """Return a change for each deployment that is missing on the server, or has another version there."""
+        """Return a planned change for each deployment that is missing on the server, or has another version there."""
         return [
             Change("update" if deployed_version else "create", f"deployment {name}", (f"image {self.image}",))
             for name in names()

@@ -1,7 +1,7 @@
-"""The Prefect work pools, which define where runs execute and what all runs in a pool have in common.
+"""Creates the Prefect work pools, which define where runs execute and which settings all runs in a pool share.
 
-The ECS pool uses prefect-aws's base job template, with the account's values as defaults. Two things are added: a stop
-timeout for tasks, and a root file system that is read-only except for a volume at /tmp.
+The ECS pool uses prefect-aws's base job template, with the AWS account's values as defaults. Two things are added to
+the template: a stop timeout for tasks, and a root file system that is read-only except for a volume at /tmp.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _SCRATCH: Final = {"name": "scratch"}  # the image sets its mode to 1777
 
 
 def ecs_template(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ECS pool's base job template. `defaults` has default values of the template's variables, by name."""
+    """Return the ECS pool's base job template. `defaults` has default values for the template's variables, by name."""
     template = ECSWorker.get_default_base_job_template()
     properties = template["variables"]["properties"]
     properties["stop_timeout"] = {
@@ -47,13 +47,13 @@ def ecs_template(defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def local_template() -> dict[str, Any]:
-    """Return the base job template of the process pool, which is Prefect's default."""
+    """Return the base job template of the local process pool, which is Prefect's default template."""
     return ProcessWorker.get_default_base_job_template()
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A work pool on the Prefect server."""
+    """The step that creates or updates a work pool on the Prefect server."""
 
     prefect: SyncPrefectClient
     name: str
@@ -67,7 +67,7 @@ class Pool:
             return None
 
     def plan(self) -> list[Change]:
-        """Return a change if the pool is missing on the server, or has another base job template there."""
+        """Return the planned creation or update if the server has no such pool, or has another base job template."""
         current = self._current()
         if current is None:
             return [Change("create", f"work pool {self.name} ({self.type})")]

@@ -1,4 +1,4 @@
-"""The block that names the results bucket, where runs on AWS store their saved state. The block contains no keys."""
+"""The Prefect block that names the results bucket, where runs on AWS save their state. The block contains no keys."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,13 +14,16 @@ _BLOCK_TYPE: Final = "s3-bucket"
 
 
 def block_slug(name: str) -> str:
-    """Return the block's type and name, as Prefect's setting for the default result storage expects them."""
+    """Return the block's type and name as `type/name`, the form that Prefect's setting for result storage expects."""
     return f"{_BLOCK_TYPE}/{name}"
 
 
 @dataclass(frozen=True)
 class ResultsBlock:
-    """The block of the results bucket. A process that loads it needs its own role or keys for the bucket."""
+    """The step that saves the block of the results bucket.
+
+    The block contains no keys: a process that loads the block needs its own role or keys for the bucket.
+    """
 
     prefect: SyncPrefectClient
     name: str
@@ -31,14 +34,14 @@ class ResultsBlock:
         return S3Bucket(bucket_name=self.bucket, credentials=AwsCredentials(region_name=self.region))
 
     def document(self) -> BlockDocument | None:
-        """Return the block's document on the server; None if the block does not exist."""
+        """Return the block as it is stored on the Prefect server; None if the block does not exist there."""
         try:
             return self.prefect.read_block_document_by_name(self.name, _BLOCK_TYPE)
         except ObjectNotFound:
             return None
 
     def plan(self) -> list[Change]:
-        """Return a change if the block is missing on the server, or has other contents there."""
+        """Return the planned creation or update if the block is missing on the server, or has other contents there."""
         resource, details = f"block {block_slug(self.name)}", (f"bucket {self.bucket}",)
         if not self.document():
             return [Change("create", resource, details)]
@@ -55,10 +58,10 @@ class ResultsBlock:
         )
 
     def apply(self) -> None:
-        """Save the block. It replaces a block of the same name."""
+        """Save the block on the server, in place of an existing block of the same name."""
         self._block().save(self.name, overwrite=True, _sync=True)  # type: ignore[call-arg]
 
     def remove(self) -> None:
-        """Delete the block; the bucket stays."""
+        """Delete the block. The bucket stays."""
         if document := self.document():
             self.prefect.delete_block_document(document.id)

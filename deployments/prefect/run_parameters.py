@@ -1,4 +1,4 @@
-"""Reads parameters of a run as a user types them, and checks them against the flow `implement`."""
+"""Parses run parameters that a user types, and checks them as the flow `implement` does."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _PARAMETERS: Final = {parameter.name: parameter for parameter in parameters_of(I
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Return the values of texts of the form NAME=VALUE, by name; raise `InvalidParameter` for any other text."""
+    """Parse texts of the form NAME=VALUE into a dictionary; raise `InvalidParameter` for any other text."""
     parts = [text.partition("=") for text in texts]
     for name, equals, _ in parts:
         if not name or not equals:
@@ -25,7 +25,7 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def as_json(text: str) -> Any:  # noqa: ANN401 (any JSON)
-    """Return the value of a JSON text; the text itself if it is not JSON, as with `prefect deployment run`."""
+    """Parse a text as JSON. If it is not JSON, return the text itself, as `prefect deployment run` does."""
     try:
         return json.loads(text)
     except ValueError:
@@ -33,7 +33,7 @@ def as_json(text: str) -> Any:  # noqa: ANN401 (any JSON)
 
 
 def apply_settings(parameters: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """Return a copy of a run's parameters with the settings applied, after the same checks as at the start of a run.
+    """Return a copy of a run's parameters, changed by the settings and checked as at the start of a run.
 
     Args:
         parameters: The parameters of a run on the Prefect server.

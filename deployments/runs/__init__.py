@@ -1,1 +1,1 @@
-"""The commands `runs`: list and delete the saved state of runs; continue or repeat a run."""
+"""The command group `runs`. Its commands list and delete the saved state of runs, and continue or repeat a run."""

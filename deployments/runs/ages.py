@@ -1,4 +1,4 @@
-"""Parses ages as a user writes them, such as 30d."""
+"""Parses ages that a user types, such as 30d."""
 
 import re
 from datetime import timedelta
@@ -10,7 +10,7 @@ _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 def parse_age(text: str) -> timedelta:
-    """Return the duration that 12h, 30d or 8w stands for; raise `InvalidParameter` for a text of another form."""
+    """Return the duration that a text such as 12h, 30d or 8w means; raise `InvalidParameter` for any other text."""
     match = re.fullmatch(r"(\d{1,4})([hdw])", text)
     if not match:
         raise InvalidParameter(f"--older-than {text!r} is not an age (examples: 12h, 30d, 8w)")

@@ -52,7 +52,7 @@ def list_(block: _Block = "") -> None:
 
 @runs.command("continue")
 def continue_(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
-    """Continue a failed, crashed or cancelled run in its session; finished work is not paid for again.
+    """Continue a failed, crashed or cancelled run in its Claude Code session. Finished work is not paid for again.
 
     The deployment's worker, or `deployments.local.serve`, executes the run again, as after *Retry* in Prefect's UI.
     Use --set to change parameters, such as a limit or the change policy.
@@ -66,7 +66,7 @@ def continue_(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
 
 @runs.command()
 def repeat(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
-    """Start a new run with the parameters of an earlier run. It uses no other state of the earlier run."""
+    """Start a new run with the parameters of an earlier run. Nothing else of the earlier run is used."""
     with refusals(), prefect_api.prefect_api() as prefect:
         flow_run = repeat_run(prefect, find_run(prefect, flow_run_id), settings or [])
         console().print(f"started {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
@@ -74,7 +74,10 @@ def repeat(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
 
 
 def _warn_if_nothing_serves(prefect: SyncPrefectClient, flow_run: FlowRun) -> None:
-    """Warn that the run waits, if no worker polls its deployment's work pool and no process serves the deployment."""
+    """Warn that the run waits if nothing would execute it.
+
+    Nothing would execute it if no worker polls its work pool and no process serves its deployment.
+    """
     if flow_run.deployment_id and prefect.read_deployment(flow_run.deployment_id).status is not DeploymentStatus.READY:
         console().print(
             "the run waits, because nothing serves its deployment now: start the work pool's worker, or run "
@@ -117,7 +120,11 @@ def delete(
 
 
 def _select(saved_runs: Sequence[SavedRun], flow_run_ids: Sequence[str], older_than: str) -> list[SavedRun]:
-    """Return the runs that the ids or the age select; raise `InvalidParameter` for both, neither or an unknown id."""
+    """Return the saved runs that the ids or the age select.
+
+    Raises:
+        InvalidParameter: Both ids and an age are set, or neither is set, or no saved state exists for an id.
+    """
     if bool(flow_run_ids) == bool(older_than):
         raise InvalidParameter("it is unclear which runs to delete: give either their ids or --older-than")
     if older_than:
@@ -129,7 +136,7 @@ def _select(saved_runs: Sequence[SavedRun], flow_run_ids: Sequence[str], older_t
 
 
 def _finished(selected: Sequence[SavedRun], flow_runs: Mapping[str, FlowRun], *, by_id: bool) -> list[SavedRun]:
-    """Return the finished runs; raise `RunsNotOver` if an unfinished run was selected by its id."""
+    """Return the finished runs among `selected`; raise `RunsNotOver` if an unfinished run was selected by its id."""
     unfinished = [saved.flow_run_id for saved in selected if not is_finished(flow_runs.get(saved.flow_run_id))]
     if unfinished and by_id:
         raise RunsNotOver(

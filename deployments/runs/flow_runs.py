@@ -1,4 +1,4 @@
-"""Asks the Prefect API about the flow runs that have saved state."""
+"""Asks the Prefect API for the flow runs whose state is saved."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,7 +12,7 @@ _PAGE = 200
 
 
 def flow_runs_by_id(prefect: SyncPrefectClient, flow_run_ids: Iterable[str]) -> dict[str, FlowRun]:
-    """Return the runs that the server knows, by id; ids that are not UUIDs are ignored."""
+    """Return the flow runs that the Prefect server knows, by their ids. Ids that are not UUIDs are ignored."""
     ids = []
     for flow_run_id in flow_run_ids:
         with suppress(ValueError):
@@ -25,5 +25,5 @@ def flow_runs_by_id(prefect: SyncPrefectClient, flow_run_ids: Iterable[str]) -> 
 
 
 def is_finished(run: FlowRun | None) -> bool:
-    """Return whether the run is in a final state. A run that the server does not know counts as finished."""
+    """Return whether the run is in a final state. A run that the server does not know (None) counts as finished."""
     return run is None or run.state is None or run.state.is_final()

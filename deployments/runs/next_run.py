@@ -1,4 +1,4 @@
-"""Executes a run again, with changed parameters: continues it from its saved state, or repeats it from the start."""
+"""Continues a run from its saved state, or repeats it from the start. In both cases, parameters may be changed."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -21,11 +21,11 @@ _FLOW: Final = "implement"
 _SAVED_WITH_THE_PLAN: Final = frozenset(
     {"repo_url", "instructions", "instructions_s3_uri", "base_branch", "branch_name", "clone_depth"}
 )
-"""Parameters that no longer have an effect once a run has saved its plan."""
+"""Parameters that have no effect on a continued run, because the run has saved their values with its plan."""
 
 
 def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
-    """Return a finished run of `implement` that has a deployment.
+    """Return the run with this id. It must be a finished run of the flow `implement`, and must have a deployment.
 
     Raises:
         InvalidParameter: The server does not know the run, or the run belongs to another flow.
@@ -50,11 +50,13 @@ def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
 
 
 def continue_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str]) -> None:
-    """Schedule a run to resume from its saved state, with changed parameters, as *Retry* in Prefect's UI does.
+    """Schedule a run to continue from its saved state, as *Retry* in Prefect's UI does.
+
+    Before that, the settings of the form NAME=VALUE change the run's parameters.
 
     Raises:
-        InvalidParameter: The run is completed, a setting is invalid or has no effect on a started run, or the
-            server does not accept the new state.
+        InvalidParameter: The run is completed; a setting is invalid or has no effect on a continued run; or the server
+            does not accept the new state.
     """
     if flow_run.state and flow_run.state.is_completed():
         raise InvalidParameter(
@@ -74,11 +76,13 @@ def continue_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequen
 
 
 def repeat_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str]) -> FlowRun:
-    """Start a new run of the same deployment with the same parameters, except for changed ones; return the new run.
+    """Start a new run of an earlier run's deployment, and return the new run.
+
+    The new run has the parameters of the earlier run, except for those that the settings change.
 
     Raises:
         InvalidParameter: A setting is invalid.
-        DeploymentMissing: The run has no deployment, or its deployment was deleted.
+        DeploymentMissing: The earlier run has no deployment, or its deployment was deleted.
     """
     parameters = apply_settings(flow_run.parameters, settings)
     if flow_run.deployment_id is None:

@@ -1,4 +1,4 @@
-"""The saved state of runs in Prefect's result storage: a local directory or an S3 bucket."""
+"""Lists and deletes the saved state of runs in Prefect's result storage: a local directory or an S3 bucket."""
 
 import json
 import shutil
@@ -29,30 +29,30 @@ _USAGE: Final = StateFile.USAGE
 
 @dataclass(frozen=True)
 class SavedRun:
-    """The saved state of one run."""
+    """A run whose state is saved: its id, and the names, total size and time of the saved files."""
 
     flow_run_id: str
     names: frozenset[str]
     size: int
-    """The size of all files in bytes."""
+    """The total size of the saved files in bytes."""
     newest: datetime
-    """The time at which the newest file was written."""
+    """The time at which the newest of the saved files was written."""
 
     @property
     def has_change(self) -> bool:
-        """Whether a change is saved that `deliver` could push."""
+        """Whether the saved state contains a change that the flow `deliver` could push."""
         return StateFile.BUNDLE in self.names
 
 
 @dataclass(frozen=True)
 class Store(ABC):
-    """The saved state of all runs in one storage block."""
+    """A storage block that contains the saved state of runs."""
 
     block: Any
 
     @abstractmethod
     def location(self) -> str:
-        """Return where the saved state is: a directory, or a bucket and prefix."""
+        """Return where the saved state is: the path of a directory, or the S3 URI of a bucket and prefix."""
 
     @abstractmethod
     def delete(self, flow_run_id: str) -> None:
@@ -60,10 +60,13 @@ class Store(ABC):
 
     @abstractmethod
     def files(self) -> Iterator[tuple[str, int, datetime]]:
-        """Yield the path below the folder of saved state, the size in bytes and the time of each file."""
+        """Yield the path, the size in bytes and the modification time of each file.
+
+        Paths are relative to the folder of saved state, and begin with the id of a run.
+        """
 
     def runs(self) -> list[SavedRun]:
-        """Return all runs with saved state, the newest first."""
+        """Return all runs that have saved state, with the most recently changed run first."""
         files: dict[str, list[tuple[str, int, datetime]]] = {}
         for path, size, time in self.files():
             flow_run_id, _, name = path.partition("/")
@@ -75,7 +78,7 @@ class Store(ABC):
         return sorted(saved_runs, key=lambda saved: saved.newest, reverse=True)
 
     def usage(self, saved: SavedRun) -> dict[str, Any]:
-        """Return the run's model usage (`spent_usd` and more); empty if none is saved, or if it cannot be read."""
+        """Return the run's saved model usage (`spent_usd` and more); an empty dictionary if none can be read."""
         if _USAGE not in saved.names:
             return {}
         try:
@@ -85,7 +88,7 @@ class Store(ABC):
 
 
 class LocalStore(Store):
-    """Saved state in a directory on this machine."""
+    """A directory on this machine that contains the saved state of runs."""
 
     block: LocalFileSystem
 
@@ -94,7 +97,7 @@ class LocalStore(Store):
         return Path(self.block.basepath or ".").expanduser() / FOLDER
 
     def location(self) -> str:
-        """Return the directory."""
+        """Return the path of the directory."""
         return str(self._folder)
 
     def delete(self, flow_run_id: str) -> None:
@@ -102,14 +105,14 @@ class LocalStore(Store):
         shutil.rmtree(self._folder / flow_run_id)
 
     def files(self) -> Iterator[tuple[str, int, datetime]]:
-        """Yield the path, size and modification time of each file."""
+        """Yield the relative path, the size in bytes and the modification time of each file."""
         for path in self._folder.glob("*/*"):
             stat = path.stat()
             yield path.relative_to(self._folder).as_posix(), stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)
 
 
 class BucketStore(Store):
-    """Saved state in an S3 bucket."""
+    """An S3 bucket that contains the saved state of runs."""
 
     block: "S3Bucket"
 
@@ -123,11 +126,11 @@ class BucketStore(Store):
         return f"{folder}/{FOLDER}/" if folder else f"{FOLDER}/"
 
     def location(self) -> str:
-        """Return the bucket and the prefix."""
+        """Return the S3 URI of the bucket and the prefix."""
         return f"s3://{self.block.bucket_name}/{self._prefix}"
 
     def delete(self, flow_run_id: str) -> None:
-        """Delete every version of the run's objects."""
+        """Delete all objects of the run, with all their versions."""
         pages = self._client.get_paginator("list_object_versions")
         for page in pages.paginate(Bucket=self.block.bucket_name, Prefix=f"{self._prefix}{flow_run_id}/"):
             versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
@@ -138,7 +141,7 @@ class BucketStore(Store):
                 self._client.delete_objects(Bucket=self.block.bucket_name, Delete={"Objects": objects, "Quiet": True})
 
     def files(self) -> Iterator[tuple[str, int, datetime]]:
-        """Yield the key below the prefix, the size and the modification time of each object."""
+        """Yield the key below the prefix, the size in bytes and the modification time of each object."""
         pages = self._client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self.block.bucket_name, Prefix=self._prefix):
             for item in page.get("Contents", []):
@@ -146,7 +149,7 @@ class BucketStore(Store):
 
 
 def open_store(slug: str) -> Store:
-    """Return the store in the block `type/name`, or, for an empty slug, in Prefect's default result storage.
+    """Open the storage block `type/name`. If `slug` is empty, open Prefect's default result storage.
 
     Raises:
         StoreUnknown: The block does not exist, or is neither an S3 bucket nor a local directory.

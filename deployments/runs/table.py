@@ -1,4 +1,4 @@
-"""Runs with saved state, as a table for the terminal."""
+"""Formats the runs that have saved state as a table for the terminal."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,11 +9,11 @@ from rich.table import Table
 from deployments.runs.stores import SavedRun, Store
 
 _TWO_DAYS = 48
-"""Two days, in hours. The age of an older run is shown in days."""
+"""Two days, in hours. From this age on, the age of a run is shown in days."""
 
 
 def runs_table(store: Store, saved_runs: Sequence[SavedRun], flow_runs: Mapping[str, FlowRun]) -> Table:
-    """Return a table with a row for each run, and a last row with the totals."""
+    """Return a table with a row for each run that has saved state, and a last row with the totals."""
     columns = ("flow run", "name", "state", "age", "size", "change", "cost")
     table = Table(*columns, title=store.location(), title_justify="left")
     total_usd = 0.0
@@ -38,5 +38,5 @@ def runs_table(store: Store, saved_runs: Sequence[SavedRun], flow_runs: Mapping[
 
 
 def format_size(size: int) -> str:
-    """Return a size in bytes as text, in KiB or MiB."""
+    """Format a size in bytes as text, in KiB or MiB."""
     return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"

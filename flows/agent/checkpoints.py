@@ -1,4 +1,4 @@
-"""Saves checkpoints of the work so far while the agent works, without disturbing the agent."""
+"""Saves checkpoints while the agent works. A later attempt of the run resumes the work from the newest checkpoint."""
 
 import threading
 from dataclasses import dataclass, field, replace
@@ -15,25 +15,25 @@ from flows.state.records import Checkpoint, Plan
 from flows.state.saved_run import SavedRun
 
 MAX_BYTES: Final = 512 * 2**20
-"""The largest bundle or conversation that a checkpoint saves."""
+"""The largest git bundle, and the largest file of the conversation, that a checkpoint may contain, in bytes."""
 
 _ATTEMPTS: Final = 3
 _LEASE_CHECK_SECONDS: Final = 60
-"""How often to check the lease if checkpoints are turned off."""
+"""Seconds between two checks of the lease if checkpoints are turned off."""
 
 _SESSION_FOLDER: Final = ".claude/projects"
 
 
 @dataclass
 class Checkpoints:
-    """A context that, while it is open, saves checkpoints of a run's work at regular intervals.
+    """A context manager that saves checkpoints of a run's work at regular intervals until the context ends.
 
-    If a later attempt of the run takes the lease, this attempt's agent is ended.
+    Only the attempt that holds the lease may write. If a later attempt takes the lease, this attempt's agent is ended.
 
     Args:
         workspace: The run's directories.
-        saved: The saved state of the run, which receives the checkpoints.
-        plan: Holds the commit that the work starts from.
+        saved: The saved state of the run, to which the checkpoints are added.
+        plan: The run's plan, with the commit that the work starts from.
         agent: The agent whose conversation and spending are saved.
         interval_seconds: Seconds between checkpoints; 0 turns checkpoints off. Unchanged work is not saved again.
         logger: Receives a warning for each checkpoint that fails.
@@ -47,7 +47,7 @@ class Checkpoints:
     logger: Logger
 
     _last: Checkpoint | None = None
-    """The newest checkpoint, with its conversation before redaction."""
+    """The newest checkpoint. If this object saved it, this copy of its conversation is the one before redaction."""
     _is_closed: threading.Event = field(default_factory=threading.Event)
     _is_writing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,7 +65,7 @@ class Checkpoints:
         self._thread.join()
 
     def write(self) -> None:
-        """Save the current work unless the last checkpoint already holds it. An error is only logged, as a warning."""
+        """Save a checkpoint unless the last one already holds the current work. Errors are only logged, as warnings."""
         try:
             self._write()
         except (RunError, OSError) as error:
@@ -100,11 +100,11 @@ class Checkpoints:
         self._last = checkpoint
 
     def _tree_and_conversation(self, base: str) -> tuple[str, bytes]:
-        """Return the commit of a snapshot of the work tree, and the conversation at the same moment.
+        """Return the commit of a snapshot of the work tree, and the conversation of the same moment.
 
-        If the agent works too quickly for that, the commit is newer than the conversation. After a restore, the agent
-        then at worst repeats a step whose result is already in the files. If the conversation were newer than the
-        commit, the result of a step would be lost.
+        If the agent works too quickly for that, the commit is newer than the conversation. An agent that resumes from
+        both then at worst repeats a step whose result is already in the files. If the conversation were newer than the
+        commit, the agent would count on a step whose result is not in the files.
         """
         for _ in range(_ATTEMPTS):
             session = read_session(self.workspace, self.agent.session_id)
@@ -115,9 +115,9 @@ class Checkpoints:
 
 
 def read_session(workspace: Workspace, session_id: str) -> bytes:
-    """Return Claude Code's record of the conversation, or `b""` if there is none or it is larger than `MAX_BYTES`.
+    """Return Claude Code's file of the conversation; `b""` if the file does not exist or is larger than `MAX_BYTES`.
 
-    The record is read as the agent's user, who owns the file.
+    The file is read by a command that runs as the owner of the file, the agent's user.
     """
     folder = workspace.home / _SESSION_FOLDER
     find = ["find", str(folder), "-name", f"{session_id}.jsonl", "-type", "f", "-size", f"-{MAX_BYTES}c"]
@@ -126,10 +126,10 @@ def read_session(workspace: Workspace, session_id: str) -> bytes:
 
 
 def write_session(workspace: Workspace, session_id: str, content: bytes) -> None:
-    """Write the record of a conversation to the folder where Claude Code looks for it.
+    """Write the file of a conversation to the folder where Claude Code looks for conversations to resume.
 
     Raises:
-        CommandFailed: The record cannot be written.
+        CommandFailed: The file cannot be written.
     """
     folder = workspace.home / _SESSION_FOLDER / "-restored"
     with TemporaryFile() as file:

@@ -1,4 +1,4 @@
-"""Builds Claude Code's command line and its environment, which inherits only a few of the host's variables."""
+"""Builds Claude Code's command line and environment. Only a few variables of the flow's process are inherited."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ TOOLS: Final = (
     "Bash", "Edit", "Glob", "Grep", "NotebookEdit", "Read", "Skill", "Task", "TaskStop", "TodoWrite", "WebFetch",
     "Write",
 )  # fmt: skip
-"""The tools that the agent may use: none of those that schedule work, send messages or open other work trees."""
+"""Claude Code's tools that the agent may use. None of them schedules work, sends messages or opens other work trees."""
 
 INHERITED_VARIABLES: Final = (
     "LANG",
@@ -30,26 +30,26 @@ INHERITED_VARIABLES: Final = (
     "PIP_CERT",
     "GIT_SSL_CAINFO",
 )
-"""The host's variables that the agent inherits besides PATH: language, time zone, locations of public certificates."""
+"""Variables besides PATH that the agent inherits from the flow's process: language, time zone, CA certificates."""
 
 _STALL_SECONDS: Final = 900
 _REPLIES_PER_STALL: Final = 3
-"""How many stalled replies fit into `limits.stall_timeout_seconds`."""
+"""Claude Code ends a stalled reply of the model after `limits.stall_timeout_seconds` divided by this number."""
 
 _IDLE_SECONDS: Final = (10, 1800)
-"""The shortest and the longest silence within a reply that Claude Code accepts as a limit."""
+"""The smallest and the largest limit, in seconds, that Claude Code accepts for a silence within a reply."""
 
 _OVERLOAD_SECONDS: Final = 180
-"""How long Claude Code waits for an overloaded model. Then Prefect retries the step, which resumes the session."""
+"""Seconds that Claude Code waits for an overloaded model. Then Prefect retries the step, which resumes the session."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """One conversation with Claude Code."""
+    """One conversation with Claude Code, new or already begun."""
 
     id: str
     resumes: bool
-    """Whether the conversation already exists, so that Claude Code must resume it."""
+    """Whether Claude Code must resume the conversation, because it already exists. If not, Claude Code starts it."""
 
 
 def binary() -> Path:
@@ -69,7 +69,7 @@ def argv(
     *,
     is_isolated: bool,
 ) -> list[str]:
-    """Return the command line, which makes Claude Code ignore the repository's own settings, hooks and MCP servers."""
+    """Return Claude Code's command line. Its options turn off the repository's own settings, hooks and MCP servers."""
     limits = options.limits
     return [
         str(program),
@@ -92,14 +92,14 @@ def argv(
 def environment(
     options: ClaudeCodeOptions, gateway_url: str, gateway_token: str, base: Mapping[str, str], host: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the agent's whole environment, which holds no credentials of the flow's process.
+    """Return all environment variables of the agent's process. None holds a credential of the flow's process.
 
     Args:
         options: The run's options for Claude Code.
         gateway_url: The address of the model gateway.
         gateway_token: The token that the gateway requires.
-        base: `Workspace.agent_variables`: the agent's directories, and the variable that marks its processes.
-        host: The environment of the flow's process, of which only `INHERITED_VARIABLES` and PATH are used.
+        base: `Workspace.agent_variables`: the agent's directories, and the variable that marks the agent's processes.
+        host: The environment of the flow's process. Only PATH and `INHERITED_VARIABLES` are taken from it.
     """
     own_scripts = str(Path(sys.prefix) / "bin")
     folders = host.get("PATH", os.defpath).split(os.pathsep)
@@ -125,10 +125,10 @@ def environment(
 
 
 def _patience(options: ClaudeCodeOptions) -> dict[str, str]:
-    """Return the variables that say how long Claude Code waits for a stalled reply and for an overloaded model.
+    """Return the variables that set how long Claude Code waits for a stalled reply and for an overloaded model.
 
-    Claude Code ends a stalled reply and repeats the request before the run would end Claude Code. Without the retry
-    watchdog, Claude Code would give up on an overloaded Opus after two seconds.
+    Claude Code ends a stalled reply and repeats the request early enough that the run does not end Claude Code as
+    stalled. Without its retry watchdog, Claude Code would give up on an overloaded Opus after two seconds.
     """
     stall_seconds = options.limits.stall_timeout_seconds or _STALL_SECONDS
     idle_seconds = min(max(stall_seconds / _REPLIES_PER_STALL, _IDLE_SECONDS[0]), _IDLE_SECONDS[1])

@@ -1,7 +1,7 @@
-"""Parses the JSON of Claude Code's events into typed events. No other module knows this JSON.
+"""Parses the JSON of Claude Code's events into typed events. No other module depends on the form of this JSON.
 
-Any JSON is accepted, because the agent's child processes can write into the stream, and because each version of Claude
-Code adds events. A field of an unexpected type becomes text or is left empty. An unknown event becomes an `Unknown`.
+Any JSON is accepted: the agent's child processes can also write into the stream, and each version of Claude Code adds
+events. A field of an unexpected type becomes text or is left empty. An unknown event becomes an `Unknown`.
 """
 
 import math
@@ -24,13 +24,13 @@ from flows.agent.events import JsonObject, json_text, parse
 
 
 def read_events(line: bytes) -> Sequence[Event]:
-    """Return the events on one line of the stream, or none if the line is not a JSON object."""
+    """Return the typed events of one line of Claude Code's output; empty if the line is not a JSON object."""
     value = parse(line)
     return typed_events(value) if value else ()
 
 
 def typed_events(value: JsonObject) -> Sequence[Event]:
-    """Return the events in one JSON object of the stream. The result holds at least one event."""
+    """Return the typed events of one JSON object of Claude Code's output. There is always at least one."""
     kind, timestamp = value.get("type"), _text(value.get("timestamp"))
     if kind in ("assistant", "user"):
         return _message_events(value, {"role": kind, "timestamp": timestamp})
@@ -105,7 +105,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    """Return a finite number as it is, and 0 for any other value."""
+    """Return a finite number as a float, and 0 for any other value."""
     try:
         number = float(value) if isinstance(value, int | float) else 0.0
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Defines the types of Claude Code's events for the log, the transcript page and the judgement of a run."""
+"""Defines a class for each kind of Claude Code's events, for the log, the transcript page and the verdict on a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,47 +7,47 @@ from typing import Any, Final, Literal
 from flows.agent.events import JsonObject, json_text
 
 _PATH_FIELDS: Final = ("file_path", "notebook_path", "path")
-"""The fields of a tool's input that hold a path."""
+"""The names of the fields in a tool call's input that hold a path."""
 
 Role = Literal["program", "assistant", "user"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """The fields that all events share. A message in Claude Code's stream becomes one event for each of its blocks."""
+    """The base class of all events. A message in Claude Code's output becomes one event for each content block."""
 
     role: Role = "program"
-    """Who sent the event: Claude Code itself, the model, or the user. Tool results count as sent by the user."""
+    """Who sent it: Claude Code (`program`), the model (`assistant`) or the user. Tool results count as the user's."""
     timestamp: str = ""
-    """Time in ISO 8601; empty for some kinds of event."""
+    """The time of the event in ISO 8601; empty for the kinds of event that Claude Code sends without a time."""
     is_nested: bool = False
-    """Whether the event belongs to a subagent."""
+    """Whether the event comes from a subagent's conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted(Event):
-    """A new or resumed session has started."""
+    """Claude Code has started a new session or resumed an old one."""
 
     model: str
     version: str
 
     @property
     def description(self) -> str:
-        """The model, and the version of Claude Code."""
+        """A phrase that names the model and the version of Claude Code."""
         return f"model {self.model}, Claude Code {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRetry(Event):
-    """Claude Code waits before it sends a request to the model's API again."""
+    """Claude Code will repeat a failed request to the model's API after a pause."""
 
     reason: str
-    """The HTTP status of the last reply, or the name of the error if no reply came."""
+    """The HTTP status of the failed request, or the name of the error if no reply came."""
     attempt: str
 
     @property
     def description(self) -> str:
-        """The reason for the retry, as a phrase."""
+        """A phrase that gives the reason for the retry."""
         return f"the model answered {self.reason}"
 
 
@@ -58,21 +58,21 @@ class Compaction(Event):
 
 @dataclass(frozen=True, slots=True)
 class Text(Event):
-    """Text from the model or to it."""
+    """A block of text that the model wrote or received."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking(Event):
-    """A thinking block of the model."""
+    """A block of the model's thinking."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse(Event):
-    """A call of a tool by the model."""
+    """The model calls a tool."""
 
     id: str
     name: str
@@ -81,18 +81,18 @@ class ToolUse(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolResult(Event):
-    """The result of a tool call."""
+    """A tool call has ended and returns its result to the model."""
 
     tool_use_id: str
     content: object
     """The result as the model receives it: text, or a list of parts."""
     is_error: bool
     detail: object
-    """`tool_use_result`: further details from Claude Code, in a form that depends on the tool."""
+    """Claude Code's `tool_use_result`: further details, in a form that depends on the tool."""
 
     @property
     def text(self) -> str:
-        """The content as text. A part that is not text is replaced by its type and size."""
+        """The result as text. A part that is not text is replaced by its type and size."""
         if isinstance(self.content, list):
             return "\n".join(_part_text(part) for part in self.content if isinstance(part, dict))
         return json_text(self.content or "")
@@ -100,10 +100,10 @@ class ToolResult(Event):
 
 @dataclass(frozen=True, slots=True)
 class Result(Event):
-    """The result of the agent's work. Claude Code can send several results; the last one counts."""
+    """The agent's work has ended, with this result. Claude Code can send several results; the last one counts."""
 
     subtype: str = ""
-    """Claude Code's name for the kind of result. This is `success` even after an API error."""
+    """Claude Code's name for how the work ended. This is `success` even after an API error."""
     is_error: bool = False
     text: str = ""
     """The model's final message, or the text of the error."""
@@ -113,19 +113,19 @@ class Result(Event):
     session_id: str = ""
     terminal_reason: str = ""
     api_error_status: int = 0
-    """The HTTP status of an API error; 0 if there was none."""
+    """The HTTP status of the API error that ended the work; 0 if there was none."""
     model_usage: Mapping[str, Any] = field(default_factory=dict)
-    """Tokens and cost of each model, in Claude Code's own format (`modelUsage`)."""
+    """The tokens and the cost by model, in the format of Claude Code's `modelUsage`."""
     permission_denials: tuple[JsonObject, ...] = ()
 
     @property
     def denied_tools(self) -> tuple[str, ...]:
-        """The names of the denied tools, one for each denial."""
+        """The names of the tools in the denied calls, one name for each call."""
         return tuple(json_text(denial.get("tool_name")) for denial in self.permission_denials)
 
     @property
     def denied_paths(self) -> tuple[str, ...]:
-        """The paths that the denied calls name, as the agent wrote them."""
+        """The paths in the inputs of the denied calls, as the agent wrote them."""
         inputs = (denial.get("tool_input") for denial in self.permission_denials)
         paths = (call.get(name) for call in inputs if isinstance(call, dict) for name in _PATH_FIELDS)
         return tuple(dict.fromkeys(path for path in paths if isinstance(path, str) and path))
@@ -133,7 +133,7 @@ class Result(Event):
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Event):
-    """An event or a block of an unknown kind, or a message without blocks. It appears in the transcript only."""
+    """An event or a block of an unknown kind, or a message without blocks. Only the transcript shows it."""
 
     kind: str
 

@@ -1,4 +1,4 @@
-"""Splits Claude Code's event stream (`--output-format stream-json`) into lines, and parses them as JSON objects.
+"""Splits Claude Code's event stream (`--output-format stream-json`) into lines, and parses the lines as JSON objects.
 
 The format is described at https://docs.claude.com/en/docs/claude-code/headless. `flows.agent.event_parser` turns the
 JSON objects into typed events.
@@ -11,13 +11,13 @@ from typing import Any, Final
 import orjson
 
 MAX_LINE_BYTES: Final = 64 * 2**20
-"""The longest line that is parsed. No event is longer, and the agent must not fill this process's memory."""
+"""The most bytes of a line that are parsed. No real event is longer; the limit protects this process's memory."""
 
 JsonObject = Mapping[str, Any]
 
 
 class LineFramer:
-    """Splits a stream of bytes into lines. A line over the limit becomes an empty line."""
+    """Splits a stream of bytes into lines. A line longer than the limit becomes an empty line."""
 
     def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
         self._limit = limit
@@ -25,7 +25,7 @@ class LineFramer:
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the lines that `data` completes."""
+        """Take the next bytes of the stream, and yield the lines that they complete."""
         *line_ends, rest = data.split(b"\n")
         for line_end in line_ends:
             self._add(line_end)
@@ -33,7 +33,7 @@ class LineFramer:
         self._add(rest)
 
     def rest(self) -> bytes:
-        """Return the unfinished line in the buffer, and clear the buffer."""
+        """Return the bytes of the unfinished line, and clear the buffer that holds them."""
         line = b"".join(self._chunks) if self._size <= self._limit else b""
         self._chunks, self._size = [], 0
         return line
@@ -47,7 +47,7 @@ class LineFramer:
 
 
 def parse(line: bytes) -> JsonObject:
-    """Return the JSON object on a line, or an empty object if the line holds anything else."""
+    """Return the JSON object on a line; an empty object if the line holds anything else."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -60,7 +60,7 @@ def parse(line: bytes) -> JsonObject:
 
 
 def json_text(value: object, indent: int | None = 1) -> str:
-    """Return a string as it is, and any other JSON value as JSON."""
+    """Return a string as it is, and any other value as JSON text."""
     if isinstance(value, str):
         return value
     try:

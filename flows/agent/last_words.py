@@ -1,6 +1,6 @@
-"""Finds in the agent's last words why it changed nothing: it asks a question, or something was denied.
+"""Finds in an agent's last message why the agent changed nothing: it asks a question, or it was denied something.
 
-Only the end of the text counts as a question, because an agent also asks itself questions on the way, and answers them.
+Only a question at the end of the message counts. Earlier ones may be questions that the agent answers itself.
 """
 
 import re
@@ -29,9 +29,9 @@ _DENIAL: Final = re.compile(
 
 
 def question(text: str) -> str:
-    """Return the question at the end of a text, with any list of choices; empty if the text does not end with one.
+    """Return the question at the end of a text, with its list of choices if any; empty if the text ends otherwise.
 
-    An offer of further help is not a question.
+    An offer of further help does not count as a question.
     """
     paragraphs = _paragraphs(text)
     last = next((index for index, part in reversed(list(enumerate(paragraphs))) if not _is_list(part)), None)
@@ -49,7 +49,7 @@ def question(text: str) -> str:
 
 
 def mentions_denial(text: str) -> bool:
-    """Return whether a text says that something was not permitted or not possible."""
+    """Return whether a text says that something was not permitted or was not possible."""
     return _DENIAL.search(text) is not None
 
 

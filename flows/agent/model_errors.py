@@ -1,8 +1,8 @@
-"""Chooses the error for a failed request to the model, from the provider's words or from Claude Code's last text.
+"""Chooses the `RunError` for a failed request to the model, by the wording of the provider's or Claude Code's message.
 
-The words decide before the HTTP status, because providers send the same status for very different problems: 400 can
-mean a missing payment, or a model that is available through an inference profile only. The words were seen in replies
-of the providers, or are in public reports of their users.
+The wording takes precedence over the HTTP status, because providers send the same status for very different problems:
+400 can mean a missing payment, or a model that is available through an inference profile only. The patterns are from
+replies that the providers sent, or from public reports of the providers' users.
 """
 
 import re
@@ -24,7 +24,7 @@ from flows.parameters.provider import default_model_id
 
 @dataclass(frozen=True)
 class _Rule:
-    """One kind of failure: a pattern for the words that report it, the class of the error, and the error's message."""
+    """One kind of failure: a pattern for its wording, and the class and the message of the `RunError` for it."""
 
     words: str
     error: type[RunError]
@@ -92,7 +92,7 @@ _RULES: Final = (
     _DENIED,
     _UNAVAILABLE,
 )
-"""The first rule that matches decides, so special cases stand before general ones."""
+"""The rules for the wording of a failure. The first match counts, so special cases stand before general ones."""
 
 _BY_STATUS: Final = {
     401: _DENIED,
@@ -104,13 +104,13 @@ _BY_STATUS: Final = {
     424: _UNAVAILABLE,
     429: _UNAVAILABLE,
 }
-"""The rule for each HTTP status, used if no rule matches the words. Bedrock sends 424 if the model failed."""
+"""The rule for an HTTP status, used if no rule matches the wording. Bedrock sends 424 if the model itself failed."""
 
 _SERVER_ERROR: Final = 500
 
 
 def model_error(status: int, words: str, options: ClaudeCodeOptions) -> RunError | None:
-    """Return the error for a failed request to the model; None if no rule matches the words or the status."""
+    """Return the error for a failed request to the model; None if no rule matches the wording or the status."""
     rule = next((rule for rule in _RULES if rule.matches(words)), None) or _BY_STATUS.get(status)
     if rule is None and status >= _SERVER_ERROR:
         rule = _UNAVAILABLE

@@ -16,7 +16,7 @@ _REMOVE_RULE: Final = "a rule in claude_settings.permissions.deny or .ask forbid
 
 
 def paths_in_work_tree(paths: tuple[str, ...], work_tree: Path) -> tuple[str, ...]:
-    """Return those paths that lie in the work tree but not in its `.git`, relative to the work tree."""
+    """Return the paths that lie in the work tree, but not in its `.git`, as paths relative to the work tree."""
     roots = (work_tree, work_tree.resolve())
     # In this join, an absolute path replaces the work tree.
     absolute = [PurePath(os.path.normpath(work_tree / path)) for path in paths]
@@ -25,9 +25,10 @@ def paths_in_work_tree(paths: tuple[str, ...], work_tree: Path) -> tuple[str, ..
 
 
 def check_no_change(report: AgentReport, options: ClaudeCodeOptions, *, is_isolated: bool) -> None:
-    """Raise an error if an agent that changed nothing was stopped by a denial or by a question.
+    """Raise an error if an agent changed nothing because a tool call was denied, or because it had a question.
 
-    A denied call outside the work tree counts only if the agent's last words say that something could not be done.
+    A denied call that names no file in the work tree counts only if the agent's last message says that something could
+    not be done.
 
     Raises:
         AgentDenied: The agent was not permitted to do its work.
@@ -46,7 +47,7 @@ def check_no_change(report: AgentReport, options: ClaudeCodeOptions, *, is_isola
 
 
 def denial_advice(settings: dict[str, Any], *, is_isolated: bool) -> str:
-    """Return the advice, as a phrase, on how to change the settings so that the denied calls are allowed."""
+    """Return a phrase that says how to change the settings so that the denied calls are allowed."""
     permissions = settings.get("permissions", {})
     if permission_mode(settings, is_isolated=is_isolated) != "bypassPermissions":
         rules = f" ({_REMOVE_RULE})" if permissions.get("deny") or permissions.get("ask") else ""

@@ -1,6 +1,6 @@
-"""Judges an agent's run by its last result event and by how its process ended.
+"""Decides whether an agent succeeded, from Claude Code's last result event and from how its process ended.
 
-An exit status of 0 and `subtype: success` have both been observed together with failures, so neither is trusted alone.
+Failures have been seen with an exit status of 0 and with `subtype: success`, so neither of these is trusted alone.
 """
 
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ from flows.text_safety import sanitize
 
 _MAX_REASON_CHARACTERS: Final = 500
 _SIGNAL_BASE: Final = 128
-"""If a signal ends Claude Code, its exit status is this plus the signal's number, as in a shell."""
+"""An exit status above this means that a signal ended the program, as in a shell: 128 plus the signal's number."""
 
 
 @dataclass(frozen=True)
 class AgentRun:
-    """How one run of the agent's process ended."""
+    """How one process of Claude Code ended."""
 
     result: Result | None
-    """The last result event; None if the process sent none."""
+    """Claude Code's last result event; None if Claude Code sent none."""
     exit_status: int | None
     """The exit status as `subprocess` reports it (negative for a signal); None if this program ended the process."""
     stderr: str
@@ -43,13 +43,13 @@ class AgentRun:
     over_budget: bool = False
     """Whether the gateway refused a request because the budget was used up."""
     cost_usd: float = 0
-    """The cost that the gateway counted, over all attempts of the run."""
+    """What the run has spent on the model, in US dollars, as the gateway counted it over all attempts of the run."""
     provider_error: ProviderError | None = None
-    """The provider's error in the last reply that the gateway saw; None if that reply ended well."""
+    """Why the last message to the model failed, in the provider's words; None if the reply ended well."""
 
 
 def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
-    """Return the report of a successful run. For a failed run, raise the `RunError` that names the cause."""
+    """Return the agent's report if the agent succeeded. If it failed, raise the `RunError` that names the cause."""
     limits, result = options.limits, run.result
     if run.end_reason == "timeout":
         raise AgentTimeout(
@@ -80,12 +80,12 @@ def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
 
 
 def report(result: Result, cost_usd: float) -> AgentReport:
-    """Return the report of a run from its result event.
+    """Return the agent's report, built from its result event.
 
     Args:
         result: The agent's last result event.
-        cost_usd: The cost that the gateway counted. Claude Code's own figure is not used, because it leaves out
-            the other attempts of the run, and does not know Bedrock's prices.
+        cost_usd: The cost in US dollars that the gateway counted. Claude Code's own figure is not used: it leaves out
+            the other attempts of the run, and is not based on Bedrock's prices.
     """
     return AgentReport(
         summary=sanitize(result.text),
@@ -108,7 +108,7 @@ def _no_result(run: AgentRun) -> RunError:
 
 
 def _api_error(run: AgentRun, result: Result, options: ClaudeCodeOptions) -> RunError:
-    """Return the error for the provider's words or, if no rule matches them, for Claude Code's text."""
+    """Return the error that matches the provider's message or, if no rule matches that, Claude Code's message."""
     seen = run.provider_error
     text = result.text or "; ".join(result.errors) or result.terminal_reason or result.subtype or "no reason given"
     text = sanitize(text)[:_MAX_REASON_CHARACTERS]

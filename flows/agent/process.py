@@ -1,8 +1,8 @@
-"""Starts the agent's process, reads its events, and always ends it.
+"""Starts the process of Claude Code, reads its events, and makes sure that the process ends.
 
 Claude Code may keep running after its result event, leave child processes behind, or hold its output open. This module
-therefore decides when the run is over: shortly after the result, when the process exits, at a deadline, or when Claude
-Code and the model have both been silent for too long.
+therefore decides when the agent's work is over: shortly after the result event, when the process exits, at a deadline,
+or when Claude Code and the model have both been silent for too long.
 """
 
 import os
@@ -25,17 +25,17 @@ from flows.parameters.limits import Limits
 _CHUNK_BYTES: Final = 2**18
 _TICK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 10
-"""How long the process may live after its result event."""
+"""Seconds for which the process may keep running after its result event."""
 
 _TERMINATION_SECONDS: Final = 2
-"""How long the process may take to end after SIGTERM. Claude Code takes less than a tenth of a second."""
+"""Seconds that the process may take to end after SIGTERM. Claude Code takes less than a tenth of a second."""
 
 _STDERR_TAIL_BYTES: Final = 4000
 
 
 @dataclass
 class _Listener:
-    """Collects what the agent's process has sent so far."""
+    """Passes on Claude Code's events, and remembers the last result and when the last line came."""
 
     on_event: Callable[[Event], None]
     result: Result | None = None
@@ -68,15 +68,15 @@ def run_agent(
     """Run Claude Code until it ends or must be ended, and return how it ended.
 
     Args:
-        argv: The command, including the prefix that drops privileges.
-        environment: The whole environment of the process.
-        cwd: The work tree.
-        prompt: The file that becomes standard input.
+        argv: The command line, including the prefix that drops privileges.
+        environment: All environment variables of the process.
+        cwd: The directory in which the process starts: the work tree.
+        prompt: The file that the process reads as its standard input.
         transcript: The file to which the event stream is appended, byte for byte.
-        limits: The deadline and the longest silence, in seconds.
-        on_event: Called with each event when it arrives.
-        last_byte_at: Returns when the last part of a model's reply arrived, in seconds of the monotonic clock. A long
-            reply is not silence, although Claude Code sends an event only at the end of each block of the reply.
+        limits: Holds the deadline and the longest permitted silence, in seconds.
+        on_event: Called with each event as soon as it arrives.
+        last_byte_at: Returns when the last part of a model's reply arrived, in seconds of the monotonic clock. While a
+            long reply arrives, the agent is not silent, although Claude Code sends an event only after each block.
     """
     stderr_path = transcript.with_suffix(".stderr")
     with prompt.open("rb") as stdin, stderr_path.open("wb") as stderr, transcript.open("ab", buffering=0) as copy:
@@ -105,7 +105,7 @@ def _listen(
     limits: Limits,
     last_byte_at: Callable[[], float],
 ) -> str:
-    """Read the output until the run is over. Return `timeout` or `stall` if that ended the run, and "" otherwise."""
+    """Read the output until the agent's work is over. Return `timeout` or `stall` if that was why, else ""."""
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
     descriptor, framer = process.stdout.fileno(), LineFramer()
     started_at = time.monotonic()
@@ -135,8 +135,8 @@ def _listen(
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End the process and its process group. Processes that left the group are ended by `AgentUser`.
 
-    SIGTERM comes first, because Claude Code then saves the result of its last tool call. If Claude Code is killed right
-    away, the resumed session must repeat a turn and pay for it again.
+    SIGTERM comes first, because Claude Code then saves the result of its last tool call. If Claude Code were killed at
+    once, the resumed session would repeat a turn, which would be paid for again.
     """
     process.terminate()
     with suppress(subprocess.TimeoutExpired):

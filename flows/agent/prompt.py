@@ -1,4 +1,4 @@
-"""Builds the prompts for Claude Code: the first one, the one that resumes a session, and the system prompt."""
+"""Builds Claude Code's prompts: the prompt that starts a session, the one that resumes it, and the system prompt."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,19 +29,19 @@ Look at what has been done, and continue from there.
 
 
 def system_prompt(project_memory: str) -> str:
-    """Return the text to append to Claude Code's system prompt: the run's rules and the repository's instructions."""
+    """Return the text to add to Claude Code's system prompt: the run's rules and the repository's own instructions."""
     if not project_memory:
         return SYSTEM_PROMPT
     return f"{SYSTEM_PROMPT}\nThe repository's own instructions to coding agents follow.\n\n{project_memory}"
 
 
 def prompt(directory: Path, main: str, main_text: str, other_paths: Sequence[str]) -> str:
-    """Return the first prompt of a session: where the instructions are and, if it is not too long, the main file.
+    """Return a session's first prompt: the paths of the instructions and, unless it is too long, the main file's text.
 
     Args:
-        directory: The directory of the instruction files.
+        directory: The directory that holds the instruction files.
         main: The path of the main instruction file, relative to `directory`; empty if there is none.
-        main_text: The content of the main file.
+        main_text: The content of the main instruction file.
         other_paths: The paths of the other files, relative to `directory`.
     """
     parts = [f"Implement the requirements in the directory {directory}, in the repository in the working directory."]
@@ -62,7 +62,7 @@ def prompt(directory: Path, main: str, main_text: str, other_paths: Sequence[str
 
 
 def continuation(work_tree: Path, instructions: Path) -> str:
-    """Return the prompt that resumes an interrupted session, perhaps on another machine with other paths.
+    """Return the prompt that resumes an interrupted session, perhaps on another machine where paths differ.
 
     Args:
         work_tree: The current path of the work tree.
@@ -77,7 +77,7 @@ requirements are implemented.
 
 
 def policy_rules(policy: ChangePolicy) -> str:
-    """Return a text that tells the agent the change policy, because work that breaks a rule is paid for and refused."""
+    """Return the change policy as rules for the prompt. Work that breaks a rule would be paid for, and then refused."""
     return "\n".join((_RULES_APPLY, *(f"- {rule}" for rule in _rules(policy)))) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The agent of a run: Claude Code with its provider and meter. All attempts of the run share one conversation."""
+"""Defines a run's agent: Claude Code, its model provider and its meter. A run's attempts share one conversation."""
 
 import logging
 import os
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 Observer = Callable[[], AbstractContextManager[Callable[[Event], None]]]
-"""Returns a context that is open while Claude Code runs, and that yields a function to call with each event."""
+"""Returns a context manager for the time that Claude Code runs. It yields a function to call with each event."""
 
 _SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
 
 
 @dataclass
 class Agent:
-    """The agent of a run: its options, its conversation and its spending."""
+    """The agent of one run: the options for Claude Code, the model provider, the conversation and the spending."""
 
     options: ClaudeCodeOptions
     provider: ModelProvider
@@ -43,7 +43,7 @@ class Agent:
 
     @cached_property
     def meter(self) -> "Meter":
-        """The count of what the run spends on the model. It is created late, because the price list loads slowly."""
+        """Counts what the run spends on the model. Created at first use, because the price list loads slowly."""
         from flows.model.meter import Meter  # noqa: PLC0415
         from flows.model.prices import ModelPrice  # noqa: PLC0415
 
@@ -51,7 +51,7 @@ class Agent:
         return Meter(price, self.options.limits.max_budget_usd)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue the conversation and the count of the spending from a checkpoint."""
+        """Continue from a checkpoint: with its conversation, and with its count of what the run has spent."""
         self.session_id = checkpoint.session_id
         self.meter.resume(checkpoint.spending)
 
@@ -70,15 +70,16 @@ class Agent:
 
         Args:
             workspace: The run's directories.
-            plan: The commit that the work starts from, and the instructions.
-            policy: What the change may contain; the prompt tells the agent.
+            plan: Holds the commit that the work starts from, and the instructions.
+            policy: The rules for what the change may contain. They become part of the prompt.
             flow_run_id: The run's id, from which the id of the conversation is derived.
-            observer: Returns a context to open while Claude Code runs; it yields a function to call with each event.
+            observer: Returns a context manager for the time that Claude Code runs. It yields a function to call with
+                each event.
             logger: The run's log.
             is_continued: Whether the work tree holds work of an earlier attempt.
 
         Raises:
-            TurnLimitReached: Earlier attempts of the run have used all turns.
+            TurnLimitReached: Earlier attempts of the run have used all permitted turns.
         """
         if not self.meter.price.is_known:
             logger.warning(
@@ -146,7 +147,7 @@ class Agent:
             return replace(result, provider_error=server.provider_error)
 
     def _options_for_one_process(self) -> ClaudeCodeOptions:
-        """Return the options with the turns that remain, because Claude Code counts the turns of one process only."""
+        """Return the options with only the turns that remain: Claude Code counts the turns of one process only."""
         limits, used_turns = self.options.limits, self.meter.replies
         if not limits.max_turns or not used_turns:
             return self.options
@@ -159,18 +160,18 @@ class Agent:
 
 
 def _session_id(previous: str) -> str:
-    """Return the id of a new conversation, derived from the run's id or from the id of the previous conversation."""
+    """Return the id of a new conversation. It is derived from the run's id or from the previous conversation's id."""
     return str(uuid.uuid5(_SESSION_NAMESPACE, previous))
 
 
 def _session(workspace: Workspace, session_id: str) -> Session:
-    """Return the session, which resumes its conversation if an earlier process has saved one."""
+    """Return the session with this id. It resumes the conversation if the home directory holds a record of it."""
     records = (workspace.home / ".claude" / "projects").glob(f"*/{session_id}.jsonl")
     return Session(session_id, resumes=any(records))
 
 
 def _is_without_conversation(result: AgentRun) -> bool:
-    """Return whether Claude Code ended before the first turn: without a result, or with a result of zero turns."""
+    """Return whether Claude Code ended by itself before its first turn: with no result, or one of zero turns."""
     return not result.model_replied and not result.end_reason and not (result.result and result.result.turns)
 
 

@@ -1,4 +1,4 @@
-"""Derives Claude Code's settings file and permission mode from a run's validated `claude_settings`."""
+"""Builds Claude Code's settings file and chooses its permission mode, from a run's validated `claude_settings`."""
 
 import json
 from typing import Any, Final
@@ -9,7 +9,10 @@ _EVERY_COMMAND: Final = frozenset({"Bash", "Bash(*)"})
 
 
 def settings_file(settings: dict[str, Any]) -> bytes:
-    """Return the file for `--settings`. It turns off Claude Code's attribution, because the run makes the commit."""
+    """Return the content of the file for `--settings`.
+
+    The file turns off the note that Claude Code adds to commits and pull requests, because the run makes the commit.
+    """
     return json.dumps({"attribution": {"commit": "", "pr": ""}, **settings}, indent=1).encode()
 
 
@@ -17,7 +20,7 @@ def permission_mode(settings: dict[str, Any], *, is_isolated: bool) -> str:
     """Return the value for `--permission-mode`.
 
     With `acceptEdits`, Claude Code refuses to write files such as `.npmrc` and `.vscode/settings.json`, and no rule can
-    allow that. An isolated agent that may run every command gets `bypassPermissions` instead, because its shell could
+    permit it. An isolated agent that may run every command gets `bypassPermissions` instead, because its shell could
     write the same files anyway. Rules that deny a tool, or ask before its use, still hold.
     """
     permissions = settings.get("permissions", {})

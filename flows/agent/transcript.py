@@ -1,4 +1,4 @@
-"""Reads a transcript, the file of the agent's event stream, piece by piece, because it may not fit into memory."""
+"""Reads a transcript (the file with Claude Code's event stream) in parts, because the file may not fit into memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,9 @@ _CHUNK_BYTES: Final = 2**20
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yield the file in chunks of whole lines, so that no secret is split. Yield nothing if the file does not exist.
+    """Yield a file in chunks of whole lines, so that no secret is split. Yield nothing if the file does not exist.
 
-    Only a line that is longer than any event is split.
+    Only a line that is longer than `MAX_LINE_BYTES`, which no real event is, may be split.
     """
     if not path.exists():
         return
@@ -31,7 +31,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
 
 
 def events(path: Path) -> Iterator[Event]:
-    """Yield the events of a transcript, with one line in memory at a time."""
+    """Yield the events of a transcript. Only one line at a time is held in memory."""
     with path.open("rb") as lines:
         for line in lines:
             if len(line) <= MAX_LINE_BYTES:
@@ -39,7 +39,7 @@ def events(path: Path) -> Iterator[Event]:
 
 
 def last_result_and_text(transcript: bytes) -> tuple[Result, str]:
-    """Return the last result and the model's last text in a transcript or its tail; each is empty if absent."""
+    """Return the last result event and the model's last text in (the end of) a transcript; empty if absent."""
     result, text = Result(), ""
     for line in transcript.split(b"\n"):
         for event in read_events(line):

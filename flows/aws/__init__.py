@@ -1,1 +1,1 @@
-"""AWS sessions and credentials, and the mapping of AWS errors to errors of `flows.errors`."""
+"""Creates AWS sessions, checks AWS credentials, and maps AWS errors to errors of `flows.errors`."""

@@ -1,4 +1,4 @@
-"""Strips and checks the AWS credentials that boto3 finds, and registers them as secrets, before they sign a request."""
+"""Prepares the AWS credentials that boto3 finds: strips them, checks them, and registers them as secrets before use."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 PATIENCE_SECONDS: Final = 30
-"""How long the renewal of the credentials may fail before a run reports the credentials as missing."""
+"""For how many seconds the renewal of credentials may fail before a run reports the credentials as missing."""
 
 _PROCESS: Final = "the flow's process"
 _KEY: Final = "the AWS access key id"
@@ -60,7 +60,11 @@ def block_session(block: AwsBlock, source: str) -> "Session":
 
 
 def usable_block(block: AwsBlock, source: str) -> AwsBlock:
-    """Return a copy of the block with stripped keys, and register them as secrets; raise `InvalidCredential`."""
+    """Return a copy of the block with stripped keys, and register the keys as secrets.
+
+    Raises:
+        InvalidCredential: A key contains a character that an HTTP header cannot contain.
+    """
     key, secret, token = block.aws_access_key_id, block.aws_secret_access_key, block.aws_session_token
     changes: dict[str, object] = {}
     if key:
@@ -75,7 +79,7 @@ def usable_block(block: AwsBlock, source: str) -> AwsBlock:
 
 
 class AwsKeys:
-    """The credentials of a session that is used for a whole run. The session renews them by itself."""
+    """The AWS credentials of one session, which a whole run uses. The session renews the credentials by itself."""
 
     def __init__(self, session: "Session") -> None:
         self._session = session
@@ -86,7 +90,7 @@ class AwsKeys:
 
         Raises:
             AwsCredentialsMissing: No credentials exist, or their renewal has failed for `PATIENCE_SECONDS`.
-            Exception: An error of boto3 after which the next call may succeed.
+            Exception: boto3 failed, but the next call of this method may succeed.
         """
         try:
             credentials = self._session.get_credentials()
@@ -107,7 +111,7 @@ class AwsKeys:
 
 
 def _session(create: Callable[[], "Session"], source: str) -> "Session":
-    """Return a session whose credentials are stripped and checked, also after each renewal."""
+    """Return the session that `create` makes. Its credentials are stripped and checked, now and after each renewal."""
     from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 (only a run that uses AWS loads it)
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Turns AWS errors into errors of `flows.errors`, by the class of botocore's exception and AWS's error code."""
+"""Turns exceptions of botocore into errors of `flows.errors`, by the exception's class and AWS's error code."""
 
 import os
 from collections.abc import Iterator
@@ -45,14 +45,14 @@ _CREDENTIAL_OPERATIONS: Final = {
     "CreateToken",
     "GetRoleCredentials",
 }
-"""Calls that botocore makes by itself to get credentials for another call."""
+"""The AWS operations that botocore calls by itself, to get credentials for the operation that the program calls."""
 
 _FIRST_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True)
 class ServiceErrors:
-    """The error classes for requests for one AWS resource. `resource` names it in the messages."""
+    """The error classes for requests about one AWS resource. `resource` is the resource's name in messages."""
 
     resource: str
     missing: type[RunError]
@@ -61,7 +61,7 @@ class ServiceErrors:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether, after this error, the next attempt to get credentials may succeed."""
+    """Return whether the next request for credentials may succeed after this error."""
     from botocore import exceptions as botocore  # noqa: PLC0415
 
     if isinstance(error, botocore.ClientError):
@@ -119,7 +119,7 @@ def _named(error: Exception, errors: ServiceErrors) -> RunError | None:
 
 
 def credentials_advice(error: Exception) -> str:
-    """Return advice for the operator about an error with AWS credentials, for the end of a message."""
+    """Return advice on how to fix an error with AWS credentials. It is for the operator, as the end of a message."""
     from botocore import exceptions as botocore  # noqa: PLC0415
 
     profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"

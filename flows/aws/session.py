@@ -32,7 +32,7 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 @cache
 def _models() -> "Loader":
-    """Return a loader of AWS service descriptions that caches them: loading two takes a tenth of a second."""
+    """Return the loader of AWS service descriptions. It caches them, because each takes about 0.05 s to load."""
     from botocore.session import get_session  # noqa: PLC0415
 
     loader: Loader = get_session().get_component("data_loader")
@@ -49,7 +49,7 @@ def load_models(*services: str) -> None:
 
 
 def client_config(max_connections: int = 10) -> Any:  # noqa: ANN401 (botocore's Config has no types at run time)
-    """Return the configuration of a client: time limits, and three attempts per request before the task is retried."""
+    """Return the configuration of an AWS client: time limits, and three tries per request before a call fails."""
     from botocore.config import Config  # noqa: PLC0415
 
     return Config(

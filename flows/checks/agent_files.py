@@ -1,4 +1,4 @@
-"""Refuses settings of coding agents and editors that can start programs when the repository is opened."""
+"""Refuses changes to settings that make coding agents or editors start programs when the repository is opened."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _PATTERNS: Final = (
 
 
 def check_agent_files(inspection: Inspection) -> None:
-    """Raise `AgentFilesChanged` if the change touches such settings, unless `allow_agent_files` is set."""
+    """Raise `AgentFilesChanged` for changed settings of agents or editors, unless `allow_agent_files` is set."""
     files = inspection.name_files(lambda file: matches(file, _PATTERNS))
     if files and not inspection.policy.allow_agent_files:
         raise AgentFilesChanged(

@@ -17,7 +17,7 @@ _NAMED_FILES: Final = 5
 
 @dataclass(frozen=True)
 class Inspection:
-    """A change that is being checked. Its git objects are read only once, when a check first needs them."""
+    """A change that is being checked. The change's git objects are read only once, when a check first needs them."""
 
     git_dir: Path
     """The trusted repository, which contains the change."""
@@ -31,7 +31,7 @@ class Inspection:
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
-        """The size in bytes of each blob of the changed files, both new and old."""
+        """The size in bytes of each new and each old blob of the changed files, by the blob's id."""
         return objects.sizes(self.git_dir, {blob for file in self.files for blob in file.blobs})
 
     def name_files(self, condition: Callable[[ChangedFile], bool]) -> str:

@@ -14,12 +14,12 @@ _PATTERNS: Final = (
     ".woodpecker.yaml", ".buildkite/*", ".teamcity/*", ".semaphore/*", ".tekton/*", ".cirrus.yml", ".cirrus.star",
     "codefresh.yml", "screwdriver.yaml", ".builds/*", ".build.yml",
 )  # fmt: skip
-"""Files that CI services run, or that choose reviewers, as each service documents them. A change may not touch such a
-file in any directory, because some services also read the files of subdirectories."""
+"""Patterns of files that CI services run, or that choose reviewers, from the documentation of each service. A change
+may not touch such a file in any directory, because some services also read the files of subdirectories."""
 
 
 def check_ci_files(inspection: Inspection) -> None:
-    """Raise `CiFilesChanged` if the change touches such a file, unless `allow_ci_changes` is set."""
+    """Raise `CiFilesChanged` if a changed file matches `_PATTERNS`, unless `allow_ci_changes` is set."""
     files = inspection.name_files(lambda file: matches(file, _PATTERNS))
     if files and not inspection.policy.allow_ci_changes:
         raise CiFilesChanged(

@@ -7,7 +7,7 @@ from flows.errors import TooManyDeletions
 from flows.repository import objects
 
 _FEW_FILES: Final = 10
-"""How many deleted files are always allowed, even in a small repository."""
+"""How many files a change may always delete, even in a small repository."""
 
 
 def check_deletions(inspection: Inspection) -> None:

@@ -1,7 +1,7 @@
-"""Refuses files that contain secrets: the run's own credentials in any form, or text that looks like another secret.
+"""Refuses files that contain secrets: the run's own credentials, plain or encoded, or text that looks like a secret.
 
-The patterns in `flows/redaction/shapes.py` decide what looks like a secret. A secret that is anywhere in the base is
-allowed in any file, because the change does not reveal it. See docs/adr/0021-secret-scan.md.
+The patterns in `flows/redaction/shapes.py` decide what looks like a secret. A secret that any file of the base already
+contains is allowed in every file, because the change does not reveal it. See docs/adr/0021-secret-scan.md.
 """
 
 import binascii
@@ -23,7 +23,7 @@ from flows.repository.objects import SUBMODULE, ChangedFile
 from flows.repository.occurrences import occurrences
 
 _PART_OF_A_SECRET: Final = re.compile(rb"[A-Za-z0-9+/=._~:-]{16,}")
-"""One part of a secret. A private key has many parts: its lines, without their indentation and escapes."""
+"""Matches one part of a secret. A private key has many parts: its lines, without their indentation and escapes."""
 
 _ESCAPED_BREAK: Final = re.compile(rb"\\+[nrt]")
 
@@ -32,15 +32,15 @@ _MADE_UP: Final = re.compile(
     rb"|your[_-]|your(?:own|api|key|token|secret|personal|access|password)"
     rb"|xxxx|\*{3}|\.{3}|(?-i:([B-Za-z0-9_-])\1{7})|0123456|1234567|2345678|7654321|abcdefg"
 )
-"""Words that people write in examples instead of a secret. Random characters practically never match."""
+"""Matches words that people write in examples instead of a secret. Random characters practically never match."""
 
 _LONGEST_NAMED: Final = 400
-"""Length of the longest secret in which such words count. A longer secret, such as a key, may contain one by chance."""
+"""Length in bytes of the longest secret that `_MADE_UP` is applied to. A longer secret may match by chance."""
 
 
 @dataclass(frozen=True)
 class _Suspect:
-    """A possible secret: its parts, and the error to raise if the base does not contain all of them."""
+    """A possible secret: its parts, and the error to raise if the base does not contain all the parts."""
 
     parts: frozenset[bytes]
     error: RunError
@@ -55,14 +55,14 @@ class Base:
     commit: str
 
     def contains(self, parts: Iterable[bytes]) -> set[bytes]:
-        """Return those of the parts that are in the content or the path of a file of the base."""
+        """Return those of `parts` that occur in the content or the path of any file of the base."""
         lines = {line for part in parts for line in part.splitlines() if line}
         standing = occurrences(self.git_dir, self.commit, lines)
         return {part for part in parts if all(line in standing for line in part.splitlines() if line)}
 
 
 def check_leaks(inspection: Inspection) -> None:
-    """Raise `CredentialExposed` or `SecretInChange` for the first secret in the changed files or their paths.
+    """Raise `CredentialExposed` or `SecretInChange` for the first secret in the changed files, or in their paths.
 
     The message names the kind of secret, but never quotes the secret.
     """
@@ -72,15 +72,15 @@ def check_leaks(inspection: Inspection) -> None:
 
 
 def base_of(inspection: Inspection) -> Base:
-    """Return the base that the change is compared with."""
+    """Return the base of the inspected change."""
     return Base(inspection.git_dir, inspection.change.checkout.base_commit)
 
 
 def check_credentials(subject: str, content: bytes, base: Base) -> None:
-    """Raise `CredentialExposed` if `content` contains one of the run's own credentials, and the base does not.
+    """Raise `CredentialExposed` if `content` contains one of the run's own credentials that the base does not contain.
 
     Args:
-        subject: The words for the content in the message, such as "the commit message".
+        subject: What the message calls the content, such as "the commit message".
         content: The content to check.
         base: The commit that the work started from.
     """
@@ -88,19 +88,19 @@ def check_credentials(subject: str, content: bytes, base: Base) -> None:
 
 
 def check_tokens(subject: str, content: bytes, base: Base, advice: str) -> None:
-    """Raise `SecretInChange` if `content` contains text that looks like a secret, and the base does not contain it.
+    """Raise `SecretInChange` if `content` contains text that looks like a secret and that the base does not contain.
 
     Args:
-        subject: The words for the content in the message, such as "the commit message".
+        subject: What the message calls the content, such as "the commit message".
         content: The content to check.
         base: The commit that the work started from.
-        advice: What the user can do about the secret, for the message.
+        advice: What the message advises the user to do about the secret.
     """
     _raise_first(_tokens(subject, content, advice), base)
 
 
 def looks_like_secret(content: bytes) -> str:
-    """Return the kind of the first text in `content` that looks like a secret; "" if there is no such text."""
+    """Return the kind of the first secret that `content` seems to contain; "" if nothing in it looks like a secret."""
     return next((kind for kind, _ in _suspected_secrets(content)), "")
 
 
@@ -142,7 +142,7 @@ def _tokens(subject: str, content: bytes, advice: str) -> Iterator[_Suspect]:
 
 
 def _raise_first(suspects: Iterable[_Suspect], base: Base) -> None:
-    """Raise the error of the first suspect that is not in the base; do not search the base if there is no suspect."""
+    """Raise the error of the first suspect that the base does not contain. Read the base only if there are suspects."""
     all_suspects = list(suspects)
     standing = base.contains({part for suspect in all_suspects for part in suspect.parts}) if all_suspects else set()
     for suspect in all_suspects:
@@ -157,7 +157,7 @@ def _suspected_secrets(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_worthless(value: bytes) -> bool:
-    """Return whether a secret is an invented example, or has expired."""
+    """Return whether a secret is an invented example, or a token that has expired."""
     if value.startswith(b"eyJ"):
         return _is_worthless_claim(value)
     return len(value) <= _LONGEST_NAMED and bool(_MADE_UP.search(value))

@@ -1,8 +1,8 @@
-"""Refuses the content of a file that the repository stores with Git LFS.
+"""Refuses a file that the repository stores with Git LFS if the change replaces the LFS pointer with data.
 
-In the repository, such a file is a pointer of three lines
+In the repository, a file of Git LFS is only a pointer: a text of three lines
 (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md). An agent without git-lfs sees only the pointer. If the
-agent writes content to the file, the content would become part of the repository itself.
+agent writes data to the file, the data would become part of the repository itself.
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ def _uses_lfs(git_dir: Path, commit: str) -> bool:
 
 
 def _lfs_paths(git_dir: Path, commit: str, paths: list[str]) -> set[str]:
-    """Return the paths whose attribute `filter` is `lfs` in the commit."""
+    """Return those of the paths whose attribute `filter` is `lfs` in the commit."""
     with TemporaryDirectory(dir=git_dir.parent) as folder, TemporaryFile() as names:
         environment = isolated_environment({"GIT_INDEX_FILE": f"{folder}/index"})
         run_git(["read-tree", commit], git_dir=git_dir, environment=environment)

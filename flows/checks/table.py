@@ -1,4 +1,4 @@
-"""Lists the checks of a change in their order, and runs them before the change is pushed."""
+"""Lists all checks of a change in the order in which they run, and runs them before the change is pushed."""
 
 from pathlib import Path
 from typing import Final

@@ -1,1 +1,1 @@
-"""The forges: kinds of git hosts, such as GitHub. Each forge is one file, and one line in `table.py`."""
+"""Defines the forges, which are kinds of git servers such as GitHub: each in its own file, and all in `table.py`."""

@@ -1,4 +1,4 @@
-"""The base class of forges. A forge has host names, a git user name and the addresses of its pages; it does no I/O."""
+"""Defines the base class of forges. A forge has host names, a git user name and addresses of pages. It does no I/O."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ DEFAULT_GIT_USERNAME: Final = "x-access-token"
 
 @dataclass(frozen=True)
 class Links:
-    """Addresses of a forge's pages. An address is empty if the forge has no such page, or does not document it."""
+    """Addresses of a forge's web pages. An address is empty if the forge has no such page, or does not document it."""
 
     repository: str
     branch: str = ""
@@ -32,16 +32,16 @@ class PushedCommit:
 
 
 class Forge(ABC):
-    """A kind of git host."""
+    """A kind of git server, such as GitHub: its host names, its git user name, and the addresses of its web pages."""
 
     hosts: ClassVar[str]
-    """A regular expression that must match the whole host name."""
+    """A regular expression for the forge's host names. It must match a whole host name."""
     git_username: ClassVar[str] = DEFAULT_GIT_USERNAME
     """The user name that the forge's git server expects with an access token."""
 
     @abstractmethod
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the addresses of the pages of a pushed commit.
+        """Return the addresses of the forge's web pages for a pushed commit.
 
         Args:
             page: The repository's URL without ".git".
@@ -49,7 +49,7 @@ class Forge(ABC):
         """
 
     def expiry_url(self, page: str) -> str:
-        """Return the address in the forge's API whose response tells when the token expires; empty if there is none.
+        """Return the address in the forge's API that tells when the token expires; empty if there is no such address.
 
         Args:
             page: The repository's URL without ".git".
@@ -58,6 +58,6 @@ class Forge(ABC):
         return ""
 
     def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Return the date, or the time and its zone, when the token expires; empty if the response has neither."""
+        """Return when the token expires, as a date or as a time with its zone; empty if the response does not tell."""
         del headers, body
         return ""

@@ -1,4 +1,4 @@
-"""The forge Bitbucket Cloud."""
+"""Defines Bitbucket Cloud as a forge."""
 
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ class Bitbucket(Forge):
     git_username = "x-token-auth"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the addresses of the pages of a pushed commit."""
+        """Return the addresses of Bitbucket's web pages for a pushed commit."""
         branch = quote(pushed.branch, safe="")
         target = f"&dest={quote(pushed.base, safe='')}" if pushed.base else ""
         return Links(

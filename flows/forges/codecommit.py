@@ -1,4 +1,4 @@
-"""The forge AWS CodeCommit."""
+"""Defines AWS CodeCommit as a forge."""
 
 from urllib.parse import quote, urlsplit
 
@@ -6,12 +6,12 @@ from flows.forges.base import Forge, Links, PushedCommit
 
 
 class CodeCommit(Forge):
-    """The pages of CodeCommit are in the AWS console. Its git credentials come with their own user name."""
+    """AWS CodeCommit. Its web pages are in the AWS console, and each of its git credentials has its own user name."""
 
     hosts = r"git-codecommit\.[a-z0-9-]+\.amazonaws\.com"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the addresses of the pages of a pushed commit."""
+        """Return the addresses of CodeCommit's web pages for a pushed commit."""
         url = urlsplit(page)
         region, name = (url.hostname or "").split(".")[1], url.path.rpartition("/")[2]
         console = f"https://{region}.console.aws.amazon.com/codesuite/codecommit/repositories/{name}"

@@ -1,4 +1,4 @@
-"""The forges Gitea and Forgejo, such as codeberg.org."""
+"""Defines Gitea and Forgejo as one forge; codeberg.org is such a server."""
 
 from urllib.parse import quote
 
@@ -6,12 +6,12 @@ from flows.forges.base import Forge, Links, PushedCommit
 
 
 class Gitea(Forge):
-    """Gitea and Forgejo have the same pages, and accept any user name with a token."""
+    """Gitea and Forgejo have the same web pages, and accept any git user name with a token."""
 
     hosts = r"codeberg\.org|(gitea|forgejo)\..+"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the addresses of the pages of a pushed commit."""
+        """Return the addresses of Gitea's web pages for a pushed commit."""
         branch = quote(pushed.branch)
         compare = f"{page}/compare/{quote(pushed.base)}...{branch}" if pushed.base else ""
         return Links(page, f"{page}/src/branch/{branch}", f"{page}/commit/{pushed.commit}", compare, compare)

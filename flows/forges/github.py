@@ -1,4 +1,4 @@
-"""The forge GitHub: github.com, GitHub Enterprise Cloud with data residency, and GitHub Enterprise Server."""
+"""Defines GitHub as a forge: github.com, GitHub Enterprise Cloud with data residency, and GitHub Enterprise Server."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from flows.forges.base import Forge, Links, PushedCommit
 
 
 class GitHub(Forge):
-    """GitHub accepts any user name with a token."""
+    """GitHub accepts any git user name with a token."""
 
     hosts = r"github\.com|github\..+|.+\.ghe\.com"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the addresses of the pages of a pushed commit."""
+        """Return the addresses of GitHub's web pages for a pushed commit."""
         branch = quote(pushed.branch)
         between = f"{quote(pushed.base)}...{branch}" if pushed.base else branch
         return Links(
@@ -25,13 +25,13 @@ class GitHub(Forge):
         )
 
     def expiry_url(self, page: str) -> str:
-        """Return the root of the REST API, because every response has a header with the token's expiry."""
+        """Return the root of the REST API, because every response of the API has a header with the token's expiry."""
         host = urlsplit(page).netloc
         if host == "github.com" or host.endswith(".ghe.com"):
             return f"https://api.{host}/"
         return f"https://{host}/api/v3/"
 
     def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Return the time in GitHub's header, such as `2026-12-01 10:00:00 +0000`; empty if the header is missing."""
+        """Return the time in GitHub's expiry header, such as `2026-12-01 10:00:00 +0000`; empty without that header."""
         del body
         return headers.get("github-authentication-token-expiration", "").replace("UTC", "+0000")

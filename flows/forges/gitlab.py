@@ -1,4 +1,4 @@
-"""The forge GitLab: gitlab.com and self-managed installations."""
+"""Defines GitLab as a forge: gitlab.com and self-managed installations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from flows.forges.base import Forge, Links, PushedCommit
 
 
 class GitLab(Forge):
-    """GitLab accepts any user name with a token."""
+    """GitLab accepts any git user name with a token."""
 
     hosts = r"gitlab\.com|gitlab\..+"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
-        """Return the addresses of the pages of a pushed commit."""
+        """Return the addresses of GitLab's web pages for a pushed commit."""
         branch = quote(pushed.branch)
         target = f"&merge_request%5Btarget_branch%5D={quote(pushed.base, safe='')}" if pushed.base else ""
         return Links(

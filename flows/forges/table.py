@@ -25,7 +25,7 @@ FORGES: Final[tuple[Forge, ...]] = (
 
 
 def links(url: str, pushed: PushedCommit) -> Links:
-    """Return the addresses of a pushed commit's pages; for an unknown forge, only the repository's address."""
+    """Return the addresses of web pages for a pushed commit; for an unknown forge, only the repository's address."""
     forge = forge_of(url)
     return forge.links(url.removesuffix(".git"), pushed) if forge else Links(url)
 
@@ -37,6 +37,6 @@ def git_username(url: str) -> str:
 
 
 def forge_of(url: str) -> Forge | None:
-    """Return the forge that hosts the repository; None if the host is not one of a known forge."""
+    """Return the forge that hosts the repository; None if the URL's host belongs to no known forge."""
     host = urlsplit(url).hostname or ""
     return next((forge for forge in FORGES if re.fullmatch(forge.hosts, host)), None)

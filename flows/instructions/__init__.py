@@ -1,1 +1,1 @@
-"""The instructions of a run, which come from S3 or from a parameter."""
+"""Loads the instructions of a run, which come from S3 or from a parameter."""

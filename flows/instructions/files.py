@@ -1,4 +1,4 @@
-"""Writes and reads a run's instruction files: read-only files beside the work tree, perhaps with a main file."""
+"""Writes and reads a run's instruction files. They are outside the work tree, and the agent may only read them."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ _CHUNK_BYTES: Final = 2**20
 
 @dataclass(frozen=True)
 class InstructionFile:
-    """One instruction file, with its ETag and version in S3; both are empty for inline instructions."""
+    """One instruction file, with its ETag and version id in S3. Both are empty for instructions from a parameter."""
 
     path: str
     size: int
@@ -43,7 +43,7 @@ class Instructions:
 
 
 def from_text(workspace: Workspace, text: str) -> Instructions:
-    """Write inline instructions to a file, and return them as if the file had been downloaded from S3."""
+    """Write instructions from a parameter to a file, and return them in the same form as instructions from S3."""
     content = text.encode()
     workspace.lend(workspace.instructions / INLINE_NAME, content)
     file = InstructionFile(INLINE_NAME, len(content), sha256=hashlib.sha256(content).hexdigest())
@@ -51,7 +51,7 @@ def from_text(workspace: Workspace, text: str) -> Instructions:
 
 
 def read_instructions(workspace: Workspace, source: str, files: tuple[InstructionFile, ...]) -> Instructions:
-    """Return the instructions that consist of these files, which are already in the workspace.
+    """Read the instruction files, which are already in the workspace, and return the instructions.
 
     Raises:
         InstructionsEmpty: All files, or the main file, contain only white space.
@@ -74,7 +74,7 @@ def content_stream(workspace: Workspace, files: Iterable[InstructionFile]) -> It
 
 
 def restore(workspace: Workspace, files: Sequence[InstructionFile], chunks: Iterable[bytes]) -> None:
-    """Restore the files from the chunks that `content_stream` yielded in an earlier attempt of the run."""
+    """Write the instruction files again, from the chunks that `content_stream` yielded in an earlier attempt."""
     make_folders(workspace, [file.path for file in files])
     stream, buffer = iter(chunks), memoryview(b"")
     for file in files:
@@ -87,14 +87,14 @@ def restore(workspace: Workspace, files: Sequence[InstructionFile], chunks: Iter
 
 
 def make_folders(workspace: Workspace, paths: Iterable[str]) -> None:
-    """Create the folders of the files at these paths, below the directory of the instructions."""
+    """Create the parent folders of the files at these paths, below the directory of the instructions."""
     for folder in sorted({parent for path in paths for parent in PurePosixPath(path).parents} - {PurePosixPath()}):
         (workspace.instructions / folder).mkdir()
         workspace.agent.lend(workspace.instructions / folder)
 
 
 def main_file(paths: list[str]) -> str:
-    """Return the path of the main instruction file; empty if no name shows which file is the main one."""
+    """Return the path of the main instruction file; empty if the names do not show which file is the main one."""
     if len(paths) == 1:
         return paths[0]
     top = {path.lower(): path for path in paths if "/" not in path}

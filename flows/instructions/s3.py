@@ -37,13 +37,14 @@ _CHUNK_BYTES: Final = 2**20
 
 
 def from_s3(workspace: Workspace, client: "S3Client", uri: S3Uri) -> Instructions:
-    """Download the instructions and return them. The files of an earlier call are removed first.
+    """Download the instructions from S3 and return them. Files that an earlier call downloaded are removed first.
 
     Raises:
-        InstructionsNotFound, InstructionsAccessDenied, InstructionsUnavailable: S3 reported this error.
+        InstructionsNotFound, InstructionsAccessDenied, InstructionsUnavailable: An object does not
+            exist, may not be read, or cannot be read at the moment.
         AwsCredentialsMissing: There are no AWS credentials, or AWS refused them.
-        InstructionsEmpty, InstructionsTooLarge, InstructionsNotText: The files cannot be used as instructions.
-        UnsafeKey, KeyCollision: A key cannot become a file.
+        InstructionsEmpty, InstructionsTooLarge, InstructionsNotText: The files are empty, too large or not text.
+        UnsafeKey, KeyCollision: A key cannot be the path of a file, or two keys would become one file.
     """
     for leftover in workspace.instructions.iterdir():
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -93,14 +94,14 @@ def _list(client: "S3Client", uri: S3Uri) -> dict[str, str]:
 
 
 def _has_objects(client: "S3Client", bucket: str, prefix: str) -> bool:
-    """Whether there are objects below the prefix; False if the role of this process may not list them."""
+    """Whether there are objects below the prefix; False if this process has no permission to list them."""
     with suppress(Exception):  # the answer only improves an error message
         return bool(client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
     return False
 
 
 def _has_object(client: "S3Client", uri: S3Uri) -> bool:
-    """Whether the folder's name, without its final slash, is the key of an object."""
+    """Whether an object exists whose key is the folder's name without its final slash."""
     with suppress(Exception):
         client.head_object(Bucket=uri.bucket, Key=uri.key.removesuffix("/"))
         return True
@@ -116,7 +117,7 @@ def _check_size(source: str, count: int, size: int) -> None:
 
 
 def _check_paths(keys: dict[str, str]) -> None:
-    """Raise `UnsafeKey` if a key is not a path below a directory, `KeyCollision` if two would become one file."""
+    """Raise `UnsafeKey` if a key cannot be the path of a file, `KeyCollision` if two keys would become one file."""
     seen: dict[str, str] = {}
     folders = {str(parent).casefold() for path in keys for parent in PurePosixPath(path).parents}
     for path, key in keys.items():

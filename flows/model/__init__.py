@@ -1,1 +1,1 @@
-"""Connects the agent to the model through the flow's process: gateway, meter, prices and providers."""
+"""Connects the agent to the model through a gateway in the flow's process, and counts what the model costs."""

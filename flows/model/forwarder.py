@@ -1,4 +1,4 @@
-"""Forwards the agent's requests to the provider. Each request is checked, signed and sent, and its reply is counted."""
+"""Forwards the agent's requests to the provider. Each request is checked and signed, and its cost is counted."""
 
 import asyncio
 import hmac
@@ -24,7 +24,7 @@ from flows.redaction import redact
 
 _STOP_SECONDS: Final = 10
 _UNSENDABLE: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
-"""Errors that httpx raises before it sends anything. Another attempt would raise them again."""
+"""Errors that httpx raises before it sends anything. Sending the same request again would raise them again."""
 _DROPPED_HEADERS: Final = frozenset(
     {
         b"host",
@@ -40,18 +40,18 @@ _DROPPED_HEADERS: Final = frozenset(
 
 
 class Forwarder:
-    """Answers the agent's requests with the provider's replies."""
+    """Answers each request of the agent with the provider's reply, or with a refusal if the request is not allowed."""
 
     client: httpx.AsyncClient
     loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, provider: ModelProvider, meter: Meter, token: str, report: Callable[[str], object]) -> None:
         self.error: RunError | None = None
-        """The error that prevented the signing of the last request; None unless another attempt would also fail."""
+        """Why the last request could not be signed; None if it was signed, or if signing again may succeed."""
         self.provider_error: ProviderError | None = None
-        """The provider's error in its last reply to a message; None if that reply ended well."""
+        """Why the last message to the model failed, in the provider's words; None if the reply ended well."""
         self.last_byte_at = 0.0
-        """When the last part of a reply arrived, in seconds of the monotonic clock."""
+        """When the last part of a provider's reply arrived, in seconds of the monotonic clock."""
         self._provider, self._base_url, self._meter = provider, provider.base_url, meter
         self._token, self._report = token, report
         self._reply_ended = asyncio.Event()
@@ -59,7 +59,7 @@ class Forwarder:
         self._last_fault = ""
 
     def close(self) -> bool:
-        """Start no more requests to the model; return whether the replies to all earlier requests are counted."""
+        """Forward no more requests to the model. Return whether the cost of every earlier request is counted."""
 
         async def close() -> bool:
             self._is_closed = True
@@ -71,7 +71,7 @@ class Forwarder:
         return False
 
     async def answer(self, request: Request) -> Response:
-        """Forward one request and return the reply, or return a refusal with the reason."""
+        """Forward one request and return the provider's reply, or refuse the request and return the reason."""
         if not hmac.compare_digest(request.headers.get(GATEWAY_TOKEN_HEADER, "").encode(), self._token.encode()):
             return refusal(403, "this gateway serves one run's agent only: the gateway's token is missing or wrong")
         try:
@@ -80,10 +80,10 @@ class Forwarder:
             return self._refusal_for(error)
 
     def _refusal_for(self, error: Exception) -> Response:
-        """Report an error to the run's log, and return a refusal that holds no text of the exception.
+        """Report an error to the run's log, and return a refusal to the agent that does not quote the error.
 
-        Claude Code retries a status of 5xx for three minutes, and never retries a 400. On Bedrock it also retries a
-        403, but the run ends Claude Code before it can, because `error` is set.
+        Claude Code retries a status of 5xx for three minutes, and never retries a 400. On Bedrock, Claude Code also
+        retries a 403, but the run ends Claude Code first, because `error` is set.
         """
         if isinstance(error, ClientDisconnect):
             return refusal(400, "the request was not sent completely")
@@ -133,7 +133,7 @@ class Forwarder:
         return False
 
     async def _forward(self, request: Request, url: str, content: bytes, settle: Settle, observe: Observe) -> Response:
-        """Return the provider's reply. The request is settled when the reply ends, or if an error prevents a reply."""
+        """Send a request and return the reply. `settle` is called when the reply ends, or when none comes."""
         try:
             reply = await upstream.send(self.client, await self._sign(request, url, content))
             return await reply_to_agent(reply, settle, observe, self._notice_bytes, self._report_fault)
@@ -159,7 +159,7 @@ class Forwarder:
         return httpx.Request(request.method, url, headers=[*agent_headers, *new_headers], content=content)
 
     def _settle_once(self, model_request: ModelRequest) -> Settle:
-        """Return a function that settles a request when first called. It never awaits, so it cannot be cancelled."""
+        """Return a function that counts a request's cost once. The function never awaits, so it cannot be cancelled."""
         is_settled = False
 
         def settle(status: int, reader: UsageReader | None) -> None:
@@ -176,7 +176,7 @@ class Forwarder:
         return settle
 
     def _report_fault(self, error: Exception) -> None:
-        """Report an error to the run's log, but not the same one twice in a row."""
+        """Report an error to the run's log, unless it is the same as the error that was last reported."""
         fault = redact(f"error in the model gateway: {type(error).__name__}: {error}")
         if fault != self._last_fault:
             self._last_fault = fault

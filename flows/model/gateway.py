@@ -1,8 +1,8 @@
-"""The model gateway: a server on loopback that Claude Code calls instead of the provider.
+"""Defines the model gateway: an HTTP server on 127.0.0.1 that Claude Code calls instead of the provider.
 
 The gateway holds the credentials, so that the agent needs none. The agent only has a token for this run, which gives
-access to the run's own model through this gateway. Requests and successful replies keep their content, and streams are
-not buffered.
+access to the run's own model through this gateway. The gateway does not change the content of requests and successful
+replies, and passes streamed replies on without buffering them.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from flows.redaction import GATEWAY_TOKEN, SECRETS
 _LOGGER: Final = logging.getLogger(__name__)
 _STOP_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 900
-"""Longer than any shell command of the agent, so that the connection is still open for its next request."""
+"""Seconds for which an idle connection stays open for the next request: longer than any shell command of the agent."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ class Gateway:
 
     @property
     def error(self) -> RunError | None:
-        """The error that shows that the run's credentials cannot be used; None if the last request was signed."""
+        """Why the run's credentials cannot be used; None if the last request was signed."""
         return self._forwarder.error
 
     @property
     def provider_error(self) -> ProviderError | None:
-        """The provider's error in its last reply to a message; None if that reply ended well."""
+        """Why the last message to the model failed, in the provider's words; None if the reply ended well."""
         return self._forwarder.provider_error
 
     @property
     def last_byte_at(self) -> float:
-        """When the last part of a reply arrived, in seconds of the monotonic clock; 0 before the first."""
+        """When the last part of a provider's reply arrived, in seconds of the monotonic clock; 0 before the first."""
         return self._forwarder.last_byte_at
 
 
@@ -61,7 +61,7 @@ class Gateway:
 def gateway(
     provider: ModelProvider, meter: Meter, report: Callable[[str], object] = _LOGGER.warning
 ) -> Iterator[Gateway]:
-    """Yield a gateway to `provider`, which listens on a free port of 127.0.0.1 until the context ends.
+    """Run a gateway to `provider` on a free port of 127.0.0.1 until the context ends, and yield it.
 
     Args:
         provider: The run's provider, with its credentials.

@@ -1,4 +1,4 @@
-"""The header that carries the gateway's token. It has its own module because importing `gateway` takes 0.3 s."""
+"""Names the HTTP header for the gateway's token. It is a module of its own because importing `gateway` takes 0.3 s."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Counts what a run spends on the model, after each reply. No request starts once the budget is used up."""
+"""Adds up what a run spends on the model, after each reply. No new request starts once the budget is used up."""
 
 import time
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from flows.model.usage import Usage, UsageReader
 
 _BYTES_PER_TOKEN: Final = 4
 _TOKENS_PER_SECOND: Final = 200
-"""More than any model writes per second, including hidden tokens."""
+"""An upper bound on the tokens that a model writes per second, including hidden tokens."""
 
 _MOST_TOKENS: Final = 10**7
-"""More than any reply uses. A larger number must be corrupt."""
+"""An upper bound on each of the token counts of one reply. A larger number in a reply must be corrupt."""
 
 _FIRST_ERROR: Final = 400
 _TOKEN_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -22,32 +22,32 @@ _TOKEN_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_token
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """A request to the model whose reply has not ended yet."""
+    """A request to the model, from before it is sent until its reply ends."""
 
     size: int
-    """Size of the body in bytes."""
+    """The size of the request's body in bytes."""
     max_tokens: int
-    """The longest reply that the request allows, in tokens."""
+    """The most tokens that the reply may have, according to the request; 0 if the request does not say."""
     started_at: float = field(default_factory=time.monotonic)
 
     @property
     def worst_usage(self) -> Usage:
-        """An upper bound on the tokens that the request and its reply use."""
+        """An upper bound on the tokens of the request and its reply."""
         return {"input_tokens": self.size // _BYTES_PER_TOKEN, "output_tokens": self.max_tokens}
 
     def usage_of_broken_reply(self, reader: UsageReader) -> Usage:
-        """Return the usage of an incomplete reply: the numbers that it contained, and an upper bound on its output."""
+        """Return the usage of a reply that broke off: the counts in it, and an upper bound on its output tokens."""
         seconds = time.monotonic() - self.started_at
         output_tokens = max(reader.size // _BYTES_PER_TOKEN, min(int(seconds * _TOKENS_PER_SECOND), self.max_tokens))
         return {"input_tokens": self.size // _BYTES_PER_TOKEN, **reader.usage, "output_tokens": output_tokens}
 
 
 class Meter:
-    """Sums a run's spending over all attempts of its agent.
+    """Adds up what a run spends on the model, over all attempts of the run.
 
     Args:
-        price: The model's price.
-        budget_usd: The limit in US dollars; 0 for no limit.
+        price: The price of the run's model.
+        budget_usd: The most that the run may spend, in US dollars; 0 for no limit.
     """
 
     def __init__(self, price: ModelPrice, budget_usd: float = 0) -> None:
@@ -57,24 +57,24 @@ class Meter:
         self.replies = 0
         self.tokens = dict.fromkeys(_TOKEN_COUNTS, 0)
         self.is_exact = price.is_known
-        """Whether the price is known and every reply contained its usage. If not, `spent_usd` is an upper bound."""
+        """Whether the price is known and all replies contained their usage. If not, `spent_usd` is an upper bound."""
         self.has_refused = False
         self._in_flight: list[ModelRequest] = []
 
     @property
     def is_settled(self) -> bool:
-        """Whether no request is in flight."""
+        """Whether the cost of every request that was started is counted."""
         return not self._in_flight
 
     def must_wait(self, request: ModelRequest) -> bool:
-        """Return whether this request and those in flight could together exceed the budget."""
+        """Return whether a request must wait, because it and those in progress could together exceed the budget."""
         if not self.budget_usd or not self._in_flight:
             return False
         worst_usd = sum(self.price.usd(item.worst_usage) for item in (*self._in_flight, request))
         return self.spent_usd + worst_usd > self.budget_usd
 
     def start(self, request: ModelRequest) -> bool:
-        """Count a request as in flight unless the budget is used up. Return whether the request may be sent."""
+        """Return False if the budget is used up. Otherwise, count a request as in progress, and return True."""
         if self.budget_usd and self.spent_usd >= self.budget_usd:
             self.has_refused = True
             return False
@@ -82,7 +82,7 @@ class Meter:
         return True
 
     def settle(self, request: ModelRequest, status: int = 0, reader: UsageReader | None = None) -> None:
-        """Count the reply to a request after it has ended. An error reply, or no reply, costs nothing."""
+        """Count the cost of a request whose reply has ended. An error reply, or no reply, costs nothing."""
         self._in_flight.remove(request)
         if reader is None or status >= _FIRST_ERROR:
             return
@@ -94,7 +94,7 @@ class Meter:
             self.tokens[name] += usage.get(name) or 0
 
     def _count(self, request: ModelRequest, reader: UsageReader) -> tuple[Usage, float, bool]:
-        """Return a reply's usage, its price, and whether both are exact. Inexact values are upper bounds."""
+        """Return a reply's usage, its cost in dollars, and whether both are exact. Inexact values are upper bounds."""
         usage = reader.usage if reader.is_final else request.usage_of_broken_reply(reader)
         counts = [usage.get(name) or 0 for name in _TOKEN_COUNTS]
         if all(isinstance(count, int) and 0 <= count <= _MOST_TOKENS for count in counts):
@@ -104,7 +104,7 @@ class Meter:
 
     @property
     def spending(self) -> dict[str, Any]:
-        """The spending so far, in the form that `resume` accepts."""
+        """What the run has spent so far, in the form that `resume` accepts."""
         return {
             "spent_usd": self.spent_usd,
             "replies": self.replies,
@@ -113,7 +113,7 @@ class Meter:
         }
 
     def resume(self, spending: Mapping[str, Any]) -> None:
-        """Continue from the spending of an earlier attempt of the run."""
+        """Continue counting from what earlier attempts of the run have spent."""
         self.spent_usd, self.replies = spending["spent_usd"], spending["replies"]
         self.tokens, self.is_exact = dict(spending["tokens"]), spending["is_exact"]
 

@@ -1,4 +1,4 @@
-"""Computes the price of a reply offline, from the list prices of https://github.com/pydantic/genai-prices."""
+"""Computes the cost of a reply offline, from the list prices of https://github.com/pydantic/genai-prices."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,7 @@ _MILLION: Final = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
 
 @dataclass(frozen=True)
 class ModelPrice:
-    """A model's list price or, for a model that is not on the list, the price of the most expensive Claude model."""
+    """A model's list price. For a model that is not on the list, it is the price of the most expensive Claude model."""
 
     price_list_id: str
     model_id: str
@@ -22,7 +22,7 @@ class ModelPrice:
 
     @classmethod
     def of(cls, provider: str, model_id: str) -> "ModelPrice":
-        """Return the price of a provider's model. The id may be a model's id, a Bedrock inference profile or an ARN."""
+        """Return the price of a provider's model. `model_id` may also be a Bedrock inference profile or an ARN."""
         price_list_id, name = PROVIDERS[provider].price_list_id, model_id.removesuffix("[1m]")
         price = cls(price_list_id, name, is_known=True)
         try:
@@ -32,7 +32,7 @@ class ModelPrice:
         return price
 
     def usd(self, usage: Usage) -> float:
-        """Return the price of one reply in US dollars."""
+        """Return the cost of one reply with this usage, in US dollars."""
         # Bedrock's replies contain the usage object of Anthropic's API too.
         complete_usage = {"input_tokens": 0, "output_tokens": 0, **usage}
         _, tokens = _price_list("anthropic").extract_usage({"model": self.model_id, "usage": complete_usage})

@@ -1,7 +1,7 @@
-"""Reads the provider's own error from a failed reply of the model, because Claude Code only paraphrases it.
+"""Reads the provider's own error message from a failed reply, because Claude Code only paraphrases the message.
 
 The formats are Anthropic's (https://docs.claude.com/en/api/errors) and Bedrock's
-(https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html). A proxy in between may send other formats.
+(https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html). A proxy before the provider may use others.
 """
 
 import json
@@ -15,7 +15,7 @@ from flows.text_safety import one_line
 
 _MAX_CHARACTERS: Final = 500
 _READ_AHEAD: Final = 8
-"""How many characters of an HTML page are read for each character of the message. Most of a page is tags."""
+"""Of an HTML error page, this many characters are read for each character of the message. Most of a page is tags."""
 
 _AWS_KIND: Final = "x-amzn-errortype"
 _TAG: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
@@ -25,12 +25,12 @@ _FAILING_STOPS: Final = ("refusal", "model_context_window_exceeded")
 
 @dataclass(frozen=True)
 class ProviderError:
-    """Why the last request to the model failed, in the provider's words."""
+    """Why a request to the model failed, in the provider's words."""
 
     status: int = 0
-    """The HTTP status; 0 if no reply came; below 400 if a reply began and did not end well."""
+    """The HTTP status; 0 if no reply came; below 400 if a reply began as a success but did not end well."""
     kind: str = ""
-    """The provider's type of error, such as `overloaded_error` or `ThrottlingException`, or a `stop_reason`."""
+    """The provider's type of error, such as `overloaded_error` or `ThrottlingException`, or a reply's `stop_reason`."""
     message: str = ""
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class ProviderError:
 
 
 def error_of_reply(status: int, headers: Mapping[str, str], content: bytes) -> ProviderError:
-    """Return the error in a reply with an error status."""
+    """Return the error that a reply with an HTTP error status describes."""
     text = content.decode("utf-8", "replace")
     try:
         body = json.loads(text)
@@ -50,7 +50,7 @@ def error_of_reply(status: int, headers: Mapping[str, str], content: bytes) -> P
 
 
 def error_of_event(event: Mapping[str, Any]) -> ProviderError | None:
-    """Return the error in an event of a stream, or in a whole message; None if there is no error."""
+    """Return the error that an event of a streamed reply, or a whole reply, describes; None if it describes none."""
     if event.get("type") == "error":
         return _error(200, "", event)
     delta = event.get("delta") if event.get("type") == "message_delta" else event
@@ -66,12 +66,12 @@ def connection_error(error: Exception) -> ProviderError:
 
 
 def cut_off() -> ProviderError:
-    """Return the error for a reply that began and broke off."""
+    """Return the error for a reply that began but broke off."""
     return ProviderError(200, "incomplete reply", "the reply broke off")
 
 
 def _error(status: int, kind: str, body: object) -> ProviderError:
-    """Return the error in a body of any format. If `error` objects are nested, the innermost counts."""
+    """Return the error that a reply's body of any format describes. Of nested `error` objects, the innermost counts."""
     while isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]
     if isinstance(body, dict):

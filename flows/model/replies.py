@@ -22,15 +22,16 @@ _FIRST_ERROR: Final = 400
 _MAX_ERROR_BYTES: Final = 2**20
 
 Settle = Callable[[int, UsageReader | None], None]
-"""Called at the end of a request with the reply's status and usage reader; the reader is None if no reply came."""
+"""A function to call when a request ends, with the reply's HTTP status and usage reader. Without a successful reply,
+the reader is None; without any reply, the status is 0."""
 Observe = Callable[[ProviderError | None], None]
-"""Called at the end of each reply with the provider's error; None for a reply that ended well."""
+"""A function to call when a reply ends, with the provider's error, or with None if the reply ended well."""
 ReportFault = Callable[[Exception], None]
-"""Called with each error that belongs in the run's log."""
+"""A function to call with each error that belongs in the run's log."""
 
 
 def refusal(status: int, message: str) -> JSONResponse:
-    """Return an error of the gateway itself, in a format that Claude Code understands for every provider."""
+    """Return an error reply of the gateway itself, in a format that Claude Code understands for every provider."""
     error = {"type": "gateway_error", "message": message}
     return JSONResponse({"type": "error", "error": error, "message": message}, status)
 
@@ -38,14 +39,14 @@ def refusal(status: int, message: str) -> JSONResponse:
 async def reply_to_agent(
     reply: httpx.Response, settle: Settle, observe: Observe, on_bytes: Callable[[], None], report_fault: ReportFault
 ) -> Response:
-    """Return the response for the agent that passes on the provider's reply.
+    """Return a response that passes the provider's reply on to the agent.
 
     Args:
-        reply: The provider's reply, with its body still open.
-        settle: Called when the reply ends.
+        reply: The provider's reply, whose body is not read yet.
+        settle: Called when the reply ends, to count its cost.
         observe: Called when the reply ends, with the provider's error or None.
         on_bytes: Called whenever a part of the reply arrives.
-        report_fault: Called with an error that cuts the reply off.
+        report_fault: Called with an error that cuts off the reply.
     """
     if reply.status_code < _FIRST_ERROR:
         return _CountedReply(reply, settle, observe, on_bytes, report_fault)
@@ -67,7 +68,7 @@ async def reply_to_agent(
 
 
 def _headers(reply: httpx.Response) -> list[tuple[bytes, bytes]]:
-    """Return a reply's headers for the agent, as bytes because they need not be valid text."""
+    """Return those headers of a provider's reply that the agent receives, as bytes: they need not be valid text."""
     headers = [(name.lower(), value) for name, value in reply.headers.raw]
     # httpx has decompressed the body of an error.
     dropped = _DROPPED_HEADERS | ({b"content-encoding"} if reply.status_code >= _FIRST_ERROR else set())
@@ -75,7 +76,7 @@ def _headers(reply: httpx.Response) -> list[tuple[bytes, bytes]]:
 
 
 class _CountedReply(StreamingResponse):
-    """Passes on the provider's reply and reads its usage. The request is settled even if the reply breaks off."""
+    """Passes a provider's reply on to the agent and reads its usage. `settle` is called even if a reply breaks off."""
 
     def __init__(
         self,

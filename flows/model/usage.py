@@ -16,33 +16,33 @@ from flows.model.provider_error import ProviderError, error_of_event
 _USAGE: Final = b'"usage"'
 _ERROR: Final = b'"error"'
 _MAX_BYTES: Final = 64 * 2**20
-"""The largest incomplete line or message that is kept in memory. No real line or message is that long."""
+"""The most bytes of an incomplete line or message that are kept in memory. No real line or message is that long."""
 
 Usage = Mapping[str, Any]
-"""The `usage` object of Anthropic's API: input, output and cached tokens."""
+"""The type of the `usage` object of Anthropic's API: the counts of input, output and cached tokens."""
 
 
 class UsageReader:
-    """Reads the usage of one reply."""
+    """Reads the token counts of one reply from the bytes of the reply."""
 
     def __init__(self, events: "_Events") -> None:
         self._events = events
         self._usage: dict[str, Any] = {}
         self._is_damaged = False
         self.is_final = False
-        """Whether `usage` is complete, because it comes from the reply's last event."""
+        """Whether `usage` is complete, because it comes from the last event of the reply."""
         self.size = 0
-        """Size of the reply so far, in bytes."""
+        """The size of the reply so far, in bytes."""
         self.error: ProviderError | None = None
-        """The error that the provider reported within the reply, such as an overload or a refusal."""
+        """The error that the reply itself reports, such as an overload or a refusal; None if it reports none."""
 
     @property
     def usage(self) -> Usage:
-        """The token counts in the reply so far; empty if there are none, as in an error."""
+        """The token counts that the reply has contained so far; empty if there were none, as in an error."""
         return self._usage
 
     def feed(self, chunk: bytes) -> None:
-        """Read the next chunk of the reply. Reading stops at a damaged chunk. This method never raises."""
+        """Read the next chunk of the reply. From a damaged chunk on, nothing more is read. This method never raises."""
         self.size += len(chunk)
         if self._is_damaged:
             return
@@ -71,12 +71,12 @@ class UsageReader:
 
 
 def _matters(text: bytes) -> bool:
-    """Return whether the text can hold usage or an error. Quotation marks within the model's words are escaped."""
+    """Return whether a text can hold usage or an error. The model's words cannot match: quotation marks are escaped."""
     return _USAGE in text or _ERROR in text
 
 
 def usage_reader(content_type: str) -> UsageReader:
-    """Return the reader for a reply of this content type."""
+    """Return a reader for a reply of this content type."""
     if content_type.startswith("text/event-stream"):
         return UsageReader(_ServerSentEvents())
     if content_type.startswith("application/vnd.amazon.eventstream"):
@@ -86,7 +86,7 @@ def usage_reader(content_type: str) -> UsageReader:
 
 class _Events(Protocol):
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the events that `chunk` completes, as JSON."""
+        """Take the next chunk of a reply, and yield the events that the chunk completes, as JSON text."""
 
 
 class _ServerSentEvents:
@@ -110,7 +110,7 @@ class _ServerSentEvents:
 
 
 class _AwsEventStream:
-    """Reads frames with botocore, which checks lengths and checksums and buffers one frame of 24 MiB at most."""
+    """Finds events in an AWS event stream. botocore checks lengths and checksums and buffers a frame (up to 24 MiB)."""
 
     def __init__(self) -> None:
         from botocore.eventstream import EventStreamBuffer  # noqa: PLC0415 (only Bedrock runs need botocore)
@@ -130,14 +130,14 @@ class _AwsEventStream:
 
 
 def _error_event(headers: Mapping[str, Any], payload: object) -> bytes:
-    """Return an exception, which AWS sent as a frame, in the format of Anthropic's error event."""
+    """Return an exception that AWS sent as a frame, in the format of an error event of Anthropic's API."""
     kind = headers.get(":exception-type") or headers.get(":error-code") or ""
     message = payload.get("message") if isinstance(payload, dict) else headers.get(":error-message")
     return json.dumps({"type": "error", "error": {"type": str(kind), "message": str(message or "")}}).encode()
 
 
 class _OneMessage:
-    """Buffers one JSON message until it may be complete. A message larger than 64 MiB is not read."""
+    """Buffers a reply of one JSON message until the message may be complete. A message over 64 MiB is not read."""
 
     def __init__(self) -> None:
         self._text = b""

@@ -10,20 +10,20 @@ COMPLETED: Final = 0
 FAILED: Final = 1
 INVALID: Final = 2
 SIGNALLED: Final = 128
-"""The exit status of a process that a signal ended is this plus the signal's number, as in a shell."""
+"""If a signal ended the run, the exit status is this number plus the signal's number, as in a shell."""
 
 
 class Outcome(StrEnum):
-    """How a run ended. The flow run's state name, its tag, its event and the exit status derive from the outcome."""
+    """How a run ended. The outcome determines the flow run's state name, tag and event, and the exit status."""
 
     DELIVERED = "delivered"
     NO_CHANGES = "no-changes"
     BUDGET_EXCEEDED = "budget-exceeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
-    """Stopped from outside: the run was cancelled or suspended, or its machine was shutting down."""
+    """The run was stopped from outside: it was cancelled or suspended, or its machine was shutting down."""
     INVALID = "invalid"
-    """Refused because of its parameters, before anything was started."""
+    """The run was refused because of its parameters, before anything was started."""
 
     @classmethod
     def of_error(cls, error: object) -> "Outcome":
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
     @classmethod
     def of_commit(cls, commit: str) -> "Outcome":
-        """Return the outcome of a run that completed; an empty `commit` means that there was nothing to change."""
+        """Return the outcome of a run that completed. An empty `commit` means that there was nothing to change."""
         return cls.DELIVERED if commit else cls.NO_CHANGES
 
     @property
@@ -44,17 +44,17 @@ class Outcome(StrEnum):
 
     @property
     def tag(self) -> str:
-        """The tag of the flow run on the Prefect server."""
+        """The tag that the flow run gets on the Prefect server."""
         return f"outcome:{self}"
 
     @property
     def event(self) -> str:
-        """The name of the event that is sent to the Prefect server."""
+        """The name of the event that the run sends to the Prefect server."""
         return f"claude-code.run.{self}"
 
     @property
     def exit_status(self) -> int:
-        """The exit status of `python -m flows`; for an interrupted run, the caller adds the signal's number."""
+        """The exit status of `python -m flows`. For an interrupted run, the caller adds the signal's number."""
         return _EXIT_STATUSES.get(self, FAILED)
 
 

@@ -1,4 +1,4 @@
-"""The summary of a run for its report. The earlier a run failed, the fewer fields are set."""
+"""Defines the summary of a run, from which its report is built. The earlier a run failed, the fewer fields are set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class RunSummary:
 
     flow_run_id: str
     deployment: str = ""
-    """The deployment's name, without the flow's name; empty if the run has no deployment."""
+    """The name of the run's deployment, without the flow's name; empty if the run has no deployment."""
     repo_url: RepoUrl | None = None
     model: str = ""
     checkout: Checkout | None = None
@@ -36,7 +36,7 @@ class RunSummary:
     agent: AgentReport | None = None
     steps: tuple[StepTime, ...] = ()
     saved_files: Mapping[str, str] = field(default_factory=dict)
-    """The locations of the run's saved files, by name."""
+    """The location of each of the run's saved files, by the name of the file."""
     policy: ChangePolicy = field(default_factory=ChangePolicy)
     limits: Limits = field(default_factory=Limits)
     warnings: tuple[str, ...] = ()
@@ -54,17 +54,17 @@ class RunSummary:
 
     @property
     def commit(self) -> str:
-        """The commit of the agent's work, pushed or not; empty if nothing was committed."""
+        """The id of the commit with the agent's work, whether pushed or not; empty if nothing was committed."""
         return self.change.commit if self.change else ""
 
     @property
     def branch(self) -> str:
-        """The branch to push; empty if it is not known."""
+        """The name of the branch that the run pushes to; empty if it is not known."""
         return self.checkout.branch if self.checkout else ""
 
     @property
     def links(self) -> Links:
-        """The addresses of the repository's web page and, only if the commit was pushed, of its branch and commit."""
+        """The web addresses of the repository and, only if the commit was pushed, of the branch and the commit."""
         if self.repo_url is None:
             return Links("")
         if self.checkout is None or self.outcome is not Outcome.DELIVERED:
@@ -74,7 +74,7 @@ class RunSummary:
 
     @property
     def result(self) -> RunResult:
-        """The part of the summary that the flow returns."""
+        """The part of the summary that the flow returns as its result."""
         return RunResult(
             outcome=self.outcome,
             flow_run_id=self.flow_run_id,
@@ -90,7 +90,7 @@ class RunSummary:
 
 
 def title(summary: RunSummary) -> str:
-    """Return the outcome in a few words."""
+    """Return the run's outcome in a few words."""
     if summary.is_interrupted:
         return "Interrupted"
     if summary.error:
@@ -102,7 +102,7 @@ def title(summary: RunSummary) -> str:
 
 
 def headline(summary: RunSummary) -> str:
-    """Return the outcome on one line, with the branch."""
+    """Return the run's outcome on one line. Unless an error ended the run, the line also names the branch."""
     if summary.outcome is Outcome.DELIVERED:
         return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}{_denied(summary)}"
     if summary.error:
@@ -111,14 +111,14 @@ def headline(summary: RunSummary) -> str:
 
 
 def _ignored_files(summary: RunSummary) -> str:
-    """Return a sentence that names new files that git ignores, or "". Without a change, they may be the result."""
+    """Return a sentence that names new files ignored by git, or "". If nothing else changed, they may be the result."""
     works = summary.change.left_aside if summary.change else ()
     paths = [path for work in works if work.is_ignored for path in work.paths]
     return f". New files that the repository ignores: {_names(paths)}" if paths else ""
 
 
 def _denied(summary: RunSummary) -> str:
-    """Return a clause that names the files that the agent was not permitted to write or read, or ""."""
+    """Return a clause that names the files that the agent was not permitted to write or read, or "" if none."""
     paths = summary.agent.denied_paths if summary.agent else ()
     return f", but the agent was denied access to {_names(paths)}" if paths else ""
 

@@ -1,6 +1,6 @@
 """Records how long a run's steps take, for the report and the terminal.
 
-Prefect's own records cannot be used, because its server learns of the last step only after the run has ended.
+Prefect's own records of the steps cannot be used: its server learns of the last step only after the run has ended.
 """
 
 import logging
@@ -12,25 +12,25 @@ from dataclasses import dataclass
 from typing import Final
 
 LOGGER: Final = logging.getLogger("flows.steps")
-"""Logs `BEGINS` and `DONE` for each step, and the step's current activity in between. A record's `task_name` is the
-step's name, as in Prefect's own records."""
+"""The log of a run's steps. Each step logs `BEGINS` and `DONE` and, in between, its current activity. As in Prefect's
+own log records, the attribute `task_name` of a log record is the step's name."""
 BEGINS: Final = "begins"
 DONE: Final = "is done"
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """The time that one step has taken so far, over all its attempts in this process."""
+    """The time that one step has taken so far in this process, over its first execution and Prefect's retries."""
 
     name: str
     state: str
-    """Completed, Failed, or Running."""
+    """The state of the step: Completed, Failed, or Running."""
     seconds: float
     attempts: int
 
 
 class StepTimes:
-    """The times of a run's steps so far, in the order in which the steps began.
+    """The times that a run's steps have taken so far, in the order in which the steps began.
 
     This class is not a dictionary, because Prefect iterates over every dictionary in a task's arguments, and fails if
     another task adds to the dictionary at the same time.
@@ -40,15 +40,15 @@ class StepTimes:
         self._times: dict[str, StepTime] = {}
 
     def begin(self, name: str) -> StepTime:
-        """Return the time that the step has taken so far. A new step is added, with zero seconds."""
+        """Return the time that a step has taken so far. A step that is not known yet is added, with zero seconds."""
         return self._times.setdefault(name, StepTime(name, "Running", 0, 0))
 
     def record(self, step: StepTime) -> None:
-        """Replace the saved time of the step of this name."""
+        """Save the time of a step in place of the time that was saved under the same name."""
         self._times[step.name] = step
 
     def all(self) -> tuple[StepTime, ...]:
-        """Return a copy of the current times."""
+        """Return the current times of all steps, as a copy."""
         return tuple(self._times.values())
 
 
@@ -56,7 +56,7 @@ _STEPS: Final[ContextVar[StepTimes | None]] = ContextVar("steps", default=None)
 
 
 def record_steps() -> StepTimes:
-    """Return empty times, to which `timed` adds in this context and in threads that run in a copy of this context."""
+    """Return an empty `StepTimes`. `timed` adds to it in this context and in threads that run in a copy of it."""
     steps = StepTimes()
     _STEPS.set(steps)
     return steps
@@ -64,7 +64,7 @@ def record_steps() -> StepTimes:
 
 @contextmanager
 def timed(name: str) -> Iterator[None]:
-    """Record the time of one attempt of a step, which runs in this context."""
+    """Record how long the body of the `with` statement runs, as one execution or retry of a step."""
     start, state = time.monotonic(), "Failed"
     steps = _STEPS.get() or StepTimes()
     previous = steps.begin(name)

@@ -1,6 +1,6 @@
 """Guesses the address that a user probably meant, so that the message about a refused address can suggest it.
 
-No function returns the part of a URL before an @, because that part may be a password or a token.
+No function in this module returns the part of a URL before an @, because that part may be a password or a token.
 """
 
 import re
@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 _SCP: Final = re.compile(r"(?:[^\s/@:]+@)?(?P<host>[\w.-]+\.[\w-]+):(?P<path>(?!//)[^\s@]+)", re.ASCII)
-"""The short form of ssh addresses, such as git@github.com:owner/repository.git."""
+"""Matches the short form of ssh addresses, such as git@github.com:owner/repository.git."""
 
 _CODECOMMIT: Final = re.compile(r"codecommit::(?P<region>[a-z0-9-]+)://(?:[^\s/@]+@)?(?P<name>[\w.-]+)", re.ASCII)
 _WITHOUT_SCHEME: Final = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/[^\s@]+", re.ASCII)
@@ -18,7 +18,7 @@ _HTTPS_HOSTS: Final = {
     "altssh.gitlab.com": "gitlab.com",
     "altssh.bitbucket.org": "bitbucket.org",
 }
-"""The https hosts of forges whose ssh server has another name."""
+"""The names of forges' ssh servers, each with the name of the same forge's https server."""
 
 _AZURE_SSH_HOSTS: Final = frozenset({"ssh.dev.azure.com", "vs-ssh.visualstudio.com"})
 _AZURE_SSH_PATH: Final = re.compile(r"/?v3/(?P<organisation>[^/]+)/(?P<project>[^/]+)/(?P<repository>[^/]+)")
@@ -27,7 +27,7 @@ _S3_HOST: Final = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazo
 
 
 def https_address(text: str) -> str:
-    """Return the https URL for another kind of repository address, such as an ssh address; empty if it is unclear."""
+    """Return the https URL for a repository address of another kind, such as ssh; empty if the address is unclear."""
     text = re.sub(r"(?<=\S) (?=\S)", "%20", text.strip())
     if match := _CODECOMMIT.fullmatch(text):
         return f"https://git-codecommit.{match['region']}.amazonaws.com/v1/repos/{match['name']}"
@@ -65,7 +65,7 @@ def _from_ssh(host: str, path: str) -> str:
 
 
 def s3_address(text: str) -> str:
-    """Return the s3:// URI for a misspelt URI, a web address or an ARN of S3; empty for any other text."""
+    """Return the s3:// URI for a misspelt s3:// URI, an S3 web address or an S3 ARN; empty for any other text."""
     text = text.strip()
     if match := re.fullmatch(r"(?i:s3)://?(?P<address>[^/].*)", text):
         return f"s3://{match['address']}"

@@ -1,4 +1,4 @@
-"""Repository URLs, S3 URIs and branch names, parsed and checked before a run uses them.
+"""Parses and checks repository URLs, S3 URIs and branch names before a run uses them.
 
 The rules are stricter than git's and S3's on purpose: only text that has passed these checks reaches a command line or
 a request.
@@ -24,7 +24,8 @@ REPO_URL_PATTERN: Final = r"http(s|(?=://(localhost|127\.|\[::1\])))://[^\s/@?#]
 _BUCKET_PATTERN: Final = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 S3_URI_PATTERN: Final = rf"s3://{_BUCKET_PATTERN}/([^*]*|([^*]*/)?\*)"
 BRANCH_PATTERN: Final = r"(?!-|/|refs/)(?!.*(\.\.|//|@\{|/\.|/$|\.$|\.lock$))[^\s~^:?*\[\\]+"
-"""Patterns for the form. They mean the same in JavaScript and Python, and match every text that passes the checks."""
+"""This pattern and the patterns for URLs above are for Prefect's form. They mean the same in JavaScript and Python, and
+match every text that passes the checks."""
 
 _UNPRINTABLE = re.compile(rf"[\s{ASCII_CONTROLS}\\]")
 _NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_]([0-9a-z._-]*[0-9a-z_.])?)(:\d+)?", re.IGNORECASE | re.ASCII)
@@ -36,7 +37,7 @@ _BRANCH_MAX_BYTES = 200
 
 @dataclass(frozen=True)
 class RepoUrl:
-    """The https URL of a git repository, without credentials; http is accepted for this machine's loopback only."""
+    """The https URL of a git repository, without credentials. An http URL is accepted only for a loopback address."""
 
     url: str
     origin: str
@@ -45,7 +46,7 @@ class RepoUrl:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the parsed URL; raise `InvalidRepoUrl`, with the reason and a suggestion, if it is not accepted."""
+        """Return the parsed URL. If `text` is not accepted, raise `InvalidRepoUrl` with the reason and a suggestion."""
         try:
             return cls._parse(text)
         except InvalidRepoUrl as error:
@@ -55,7 +56,7 @@ class RepoUrl:
 
     @classmethod
     def _suggestion_for(cls, text: str) -> str:
-        """Return the accepted URL that a refused text probably stands for; empty if there is none."""
+        """Return an acceptable URL that the refused text probably stands for; empty if none can be guessed."""
         url = https_address(text) if is_encodable(text) else ""
         if not url or "@" in url:
             return ""
@@ -110,7 +111,7 @@ def _split_url(text: str) -> SplitResult:
 
 
 def _quote(text: str) -> str:
-    """Return a URL in quotes for a message, or a note if an @, ? or # shows that it may contain a password or token."""
+    """Return a URL in quotes, for a message. If an @, ? or # shows that it may hold a secret, return a note instead."""
     return "(not shown, because it may contain a password)" if re.search("[@?#]", text) else repr(text)
 
 
@@ -140,7 +141,8 @@ class S3Uri:
 
     bucket: str
     key: str
-    """The object's key. For a folder it is the prefix of the keys, which is empty or ends in a slash."""
+    """The key of the object. For a folder: the prefix that the keys of its objects share, which is empty or ends in a
+    slash."""
     is_folder: bool
 
     @classmethod
@@ -170,7 +172,7 @@ class S3Uri:
 
 
 def _s3_uri_advice(text: str) -> str:
-    """Return advice with the accepted URI that a refused text probably stands for; empty if there is none."""
+    """Return advice with an acceptable URI that the refused text probably stands for; empty if none can be guessed."""
     try:
         return f"set it to {S3Uri.parse(uri)}" if (uri := s3_address(text)).startswith("s3://") else ""
     except InvalidS3Uri:
@@ -180,8 +182,8 @@ def _s3_uri_advice(text: str) -> str:
 def check_branch_name(name: str, parameter: str = "branch_name") -> str:
     """Return `name` if it is a valid branch name; raise `InvalidBranchName` with the reason if it is not.
 
-    The rules are those of `git check-ref-format --branch`, and five more: no `refs/…`, no `HEAD`, no `@`, no white
-    space even if git allows it, and at most 200 bytes of UTF-8.
+    The rules are those of `git check-ref-format --branch`, and five more. A name must not start with `refs/`, be
+    `HEAD`, be `@`, contain white space that git would allow, or have more than 200 bytes in UTF-8.
     """
     reason = _branch_fault(name)
     if reason:

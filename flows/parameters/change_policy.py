@@ -1,4 +1,4 @@
-"""The group `policy`: what a change may contain."""
+"""Defines the parameter group `policy`, which says what a change may contain."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

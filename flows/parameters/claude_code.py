@@ -61,7 +61,7 @@ DisablePromptCache = Annotated[
 
 
 class ClaudeCodeDefaults(BaseModel):
-    """The options in a `ClaudeCode` block, without its credentials. `claude_settings` are not checked here."""
+    """The options in a `ClaudeCode` block, without the block's credentials. `claude_settings` is not checked here."""
 
     provider: ModelProvider = DEFAULT_PROVIDER
     claude_model_id: ModelId = ""
@@ -71,7 +71,7 @@ class ClaudeCodeDefaults(BaseModel):
 
 
 class ClaudeCodeOptions(ClaudeCodeDefaults):
-    """The options of Claude Code in one run. `claude_settings` are not checked here."""
+    """The options of Claude Code in one run. The value of `claude_settings` is not checked here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,10 +79,10 @@ class ClaudeCodeOptions(ClaudeCodeDefaults):
 
     @property
     def model_id(self) -> str:
-        """Id of the model that the run uses: `claude_model_id`, or the provider's default if the parameter is empty."""
+        """The id of the run's model: `claude_model_id`, or the provider's default if the parameter is empty."""
         return self.claude_model_id or default_model_id(self.provider, self.aws_region)
 
     def over(self, base: Self) -> Self:
-        """Return a copy of `base`. Options of this object that differ from their defaults replace those of `base`."""
+        """Return a copy of `base` with each option of this object that does not have its default value."""
         limits = base.limits.model_copy(update=self.limits.model_dump(exclude_defaults=True))
         return base.model_copy(update=self.model_dump(exclude_defaults=True) | {"limits": limits})

@@ -1,7 +1,7 @@
 """Checks the parameter `claude_settings`, because a run may use only some of Claude Code's settings.
 
-The keys are those of https://docs.claude.com/en/docs/claude-code/settings. A run may use settings that affect only how
-the agent works. A setting that names a program to run, an address or an environment needs the operator's permission.
+https://docs.claude.com/en/docs/claude-code/settings lists the keys. A run may use settings that affect only how the
+agent works. A setting that names a program to run, an address or an environment needs the operator's permission.
 """
 
 import json
@@ -16,7 +16,7 @@ from flows.redaction import strip
 DEFAULT_SETTINGS: Final[dict[str, Any]] = {"permissions": {"allow": ["Bash(*)"]}}
 
 ALLOWED_KEYS_VARIABLE: Final = "CLAUDE_SETTINGS_ALLOWED_KEYS"
-"""Environment variable of the flow's process with further keys that runs may use, separated by commas."""
+"""The environment variable, in the flow's process, that lists further keys that runs may use, separated by commas."""
 
 ALLOWED_KEYS: Final = frozenset(
     {
@@ -74,9 +74,10 @@ def _check_permissions(permissions: object) -> None:
 
 
 def _check_denials(rules: Sequence[str]) -> None:
-    """Raise `InvalidSettings` for a rule that denies nothing.
+    """Raise `InvalidSettings` if a rule names a path to deny, but has no effect.
 
-    Only rules for Edit deny paths, because Claude Code compares the paths of all its editing tools with these rules.
+    A path is denied only by a rule for the tool Edit. Claude Code applies such a rule to all its editing tools, and
+    ignores the paths in rules for the others.
     """
     for rule in rules:
         if path := _WRITE_PATH.fullmatch(rule):
@@ -87,7 +88,7 @@ def _check_denials(rules: Sequence[str]) -> None:
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Return the settings in the JSON text of a variable; raise `InvalidSettings` if the text is not a JSON object."""
+    """Return the settings from a variable's text, which is JSON; raise `InvalidSettings` if it is not a JSON object."""
     try:
         settings = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

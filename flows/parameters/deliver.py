@@ -20,7 +20,7 @@ from flows.parameters.shared import (
 
 
 class DeliverParameters(BaseModel):
-    """The checked parameters of one delivery. The first wrong parameter raises an error of `flows.errors`."""
+    """The checked parameters of one run of `deliver`. The first wrong parameter raises an error of `flows.errors`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

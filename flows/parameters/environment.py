@@ -25,7 +25,7 @@ class InvalidVariable(RunError):
 
 
 def table(model: type[BaseModel] = ImplementParameters) -> str:
-    """Return all variables with their help texts, in lines of at most 120 characters."""
+    """Return the environment variables of all parameters with their help texts, in lines of at most 120 characters."""
     return "\n".join(_row(parameter) for parameter in leaves_of(model))
 
 
@@ -55,7 +55,7 @@ def _notation(parameter: Parameter) -> str:
 
 
 def default_as_text(parameter: Parameter) -> str:
-    """Return the parameter's default, as the text of its variable."""
+    """Return the parameter's default, written as in the parameter's environment variable."""
     value = parameter.default
     if isinstance(value, tuple):
         return ", ".join(value)
@@ -63,11 +63,11 @@ def default_as_text(parameter: Parameter) -> str:
 
 
 def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the flow's parameters that the environment sets, after all checks that need no server.
+    """Return the parameters that are set in `environment`, after all checks that need no server.
 
     Raises:
         InvalidVariable: A variable is missing or cannot be read; the message names the first such variable.
-        RunError: A parameter is wrong. The error is that of the first wrong parameter.
+        RunError: A parameter is wrong. If several are, the error is about the first.
     """
     values = read(environment)
     if not values.keys() & {"instructions", "instructions_s3_uri"}:
@@ -77,7 +77,7 @@ def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def asks_to_start(environment: Mapping[str, str]) -> bool:
-    """Return whether PROCESS_REQUIREMENTS is true; raise `InvalidVariable` for another word for true, such as yes."""
+    """Return whether PROCESS_REQUIREMENTS is `true`; raise `InvalidVariable` for another word for true, such as yes."""
     text = strip(environment.get("PROCESS_REQUIREMENTS", ""))
     if text.lower() in _YES:
         raise InvalidVariable(f"PROCESS_REQUIREMENTS is {text!r}: nothing was started; set it to true")
@@ -85,9 +85,9 @@ def asks_to_start(environment: Mapping[str, str]) -> bool:
 
 
 def read(environment: Mapping[str, str], model: type[BaseModel] = ImplementParameters) -> dict[str, Any]:
-    """Return the parameters whose variables are set, and every group. An empty variable counts as not set.
+    """Return the parameters whose environment variables are set, and all parameter groups.
 
-    White space and quotes around a value are removed.
+    An empty variable counts as not set. White space and quotes around a value are removed.
     """
     values = {}
     for parameter in parameters_of(model):
@@ -130,7 +130,10 @@ def _value(parameter: Parameter, text: str) -> Any:  # noqa: ANN401 (of the para
 
 
 def _unquoted_object(text: str) -> str:
-    """Return a JSON object without double quotes around it, or any other text as it is. Inner quotes may be escaped."""
+    """Return the text without the double quotes around a JSON object; return any other text unchanged.
+
+    The quotes inside the object may be escaped.
+    """
     if not (text.startswith('"{') and text.endswith('}"')):
         return text
     try:

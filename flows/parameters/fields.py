@@ -1,6 +1,7 @@
 """Reads the descriptions of a flow's parameters from the fields of a pydantic model.
 
-A field has pydantic's title, description and default. `Annotated` adds a `FormRule` or a `Variable` to its type.
+The title, the description and the default are pydantic's own attributes of a field. `Annotated` can add a `FormRule` or
+a `Variable` to the field's type.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,8 +38,9 @@ def form_pattern(explanation: str, pattern: str) -> FormRule:
 class Variable:
     """The environment variable of a parameter.
 
-    A field needs a `Variable` only if the environment variable is not the parameter's name in capitals, or if a
-    function, `read`, must read the variable's text because the parameter's type cannot.
+    A field needs a `Variable` in two cases: the environment variable is not the parameter's name in capitals, or
+    pydantic cannot convert the variable's text to the parameter's type. In the second case the function `read` converts
+    the text.
     """
 
     name: str = ""
@@ -52,7 +54,7 @@ class Parameter:
     name: str
     field: FieldInfo
     group: str = ""
-    """Name of the group that the parameter belongs to, such as `limits`; empty without a group."""
+    """The name of the group that the parameter belongs to, such as `limits`; empty if it belongs to no group."""
 
     @property
     def path(self) -> str:
@@ -81,7 +83,7 @@ class Parameter:
 
     @property
     def value_type(self) -> Any:  # noqa: ANN401 (a type, or a form of typing)
-        """The type of the value that a caller passes. A validator of the model may convert it to another type."""
+        """The type of the value that a caller passes. A validator of the model may convert this value."""
         for validator in self._metadata(BeforeValidator):
             if validator.json_schema_input_type is not PydanticUndefined:
                 return validator.json_schema_input_type
@@ -89,7 +91,7 @@ class Parameter:
 
     @property
     def form_keywords(self) -> dict[str, Any]:
-        """The keywords in the form's JSON schema, except type, default and description."""
+        """The parameter's keywords in the form's JSON schema, except type, default and description."""
         keywords = {"title": self.title}
         for rule in self._metadata(FormRule):
             keywords |= rule.keywords
@@ -97,17 +99,17 @@ class Parameter:
 
     @property
     def variable(self) -> str:
-        """Name of the environment variable of `python -m flows`."""
+        """The name of the environment variable from which `python -m flows` reads the parameter."""
         return next((entry.name for entry in self._metadata(Variable) if entry.name), self.name.upper())
 
     @property
     def reader(self) -> Callable[[str], Any] | None:
-        """The function that reads the variable's text; None if the text is read according to the type."""
+        """The function that converts the variable's text to a value; None if the parameter's type defines this."""
         return next((entry.read for entry in self._metadata(Variable) if entry.read), None)
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values that the parameter may have; empty if it may have every value of its type."""
+        """The values that the parameter may have; empty if every value of the parameter's type is allowed."""
         return (
             get_args(self.value_type) if get_origin(self.value_type) is Literal else self.form_keywords.get("enum", ())
         )

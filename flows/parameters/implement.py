@@ -41,7 +41,7 @@ DEFAULT_CLONE_DEPTH: Final = 50
 
 
 def default_branch_name(scheduled_start: datetime, flow_run_id: str) -> str:
-    """Return the branch name for a run that does not set one. All attempts of the run share it, and no other run does.
+    """Return the branch name for a run that does not set one. Only the attempts of this run share the name.
 
     The name contains the end of the run's id, because the beginning of an id may be a time that other runs share.
     """
@@ -151,7 +151,7 @@ class ImplementParameters(BaseModel):
         """Return the options of Claude Code in this run.
 
         Args:
-            block: Options of the run's ClaudeCode block. They replace the parameters that have their default values.
+            block: The options in the run's ClaudeCode block. They apply if the run's parameter has its default.
         """
         values: dict[str, Any] = {name: getattr(self, name) for name in ClaudeCodeOptions.model_fields}
         options = ClaudeCodeOptions(**values)
@@ -163,10 +163,10 @@ class ImplementParameters(BaseModel):
 
 
 def check_before_run(values: Mapping[str, Any]) -> ImplementParameters:
-    """Return the checked parameters of a run that does not exist yet. A placeholder replaces an empty branch name.
+    """Return the checked parameters for a run that has not been created. An empty branch name becomes a placeholder.
 
     Raises:
-        RunError: A parameter is wrong. The error is that of the first wrong parameter.
+        RunError: A parameter is wrong. If several are, the error is about the first.
     """
     placeholder = "feature/claude-implementation"
     return RawParameters(ImplementParameters, dict(values)).checked(branch_name=placeholder)

@@ -1,4 +1,4 @@
-"""The group `limits`: how much a run may use before it stops."""
+"""Defines the parameter group `limits`, which says how much a run may use before it stops."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

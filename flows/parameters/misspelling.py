@@ -1,4 +1,4 @@
-"""Finds environment variables that look like misspelt variables of this program, which a run would silently ignore."""
+"""Finds environment variables that look like misspelt variables of this program. A run would silently ignore them."""
 
 from collections.abc import Mapping
 from difflib import SequenceMatcher
@@ -16,7 +16,7 @@ _MIN_SIMILARITY: Final = 0.83
 
 
 def misspelt_variable(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the first variable that looks misspelt, and the one that was probably meant; None if all look right."""
+    """Return the first name that looks misspelt, and the variable that was probably meant; None if all look right."""
     for name in sorted(environment):
         if name in _VARIABLES or name.startswith(_OTHER_PROGRAMS):
             continue

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/parameters.md: `python -m flows.parameters.page docs/parameters.md`.
+"""Writes the tables in docs/parameters.md. The command is `python -m flows.parameters.page docs/parameters.md`.
 
 Each table is between two comments, such as `<!-- parameters of implement -->` and `<!-- end -->`.
 """
@@ -28,7 +28,7 @@ def _with_table(page: str, flow: str, rows: str) -> str:
 
 
 def table(model: type[BaseModel], *, variables: bool) -> str:
-    """Return a Markdown table with one row for each parameter, with or without a column for its variable."""
+    """Return a Markdown table with one row for each parameter. `variables` adds a column for environment variables."""
     columns = ["parameter", *(["variable"] if variables else []), "default", "description"]
     rows = [columns, ["---"] * len(columns)]
     for parameter in leaves_of(model):

@@ -1,4 +1,4 @@
-"""Checks the variables and the credentials in the environment of `python -m flows`, before it starts a run."""
+"""Checks the variables and the credentials in the environment of `python -m flows`, before the command starts a run."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -10,11 +10,11 @@ from flows.parameters.misspelling import misspelt_variable
 
 
 def checked_parameters(environment: MutableMapping[str, str]) -> dict[str, Any]:
-    """Return the flow's parameters; remove surrounding white space from the credentials, which Prefect reads later.
+    """Return the flow's parameters. Also strip the credentials in `environment`, from which Prefect reads them later.
 
     Raises:
         InvalidVariable: A variable is missing, misspelt, or cannot be read.
-        RunError: A parameter or a credential is invalid; the first such error is raised.
+        RunError: A parameter or a credential is invalid. If several are, the error is about the first.
     """
     if misspelling := misspelt_variable(environment):
         name, correct_name = misspelling

@@ -16,7 +16,7 @@ _REGION: Final = "us-east-1"
 DEFAULT_MODEL_IDS: Final[dict[Provider, str]] = {
     name: provider.default_model_id(_REGION) for name, provider in PROVIDERS.items()
 }
-"""Each provider's id of the current Claude Sonnet, in the default region."""
+"""The id of each provider's default model: the current Claude Sonnet, in the default region."""
 
 
 def default_model_id(provider: Provider, region: str) -> str:

@@ -1,4 +1,4 @@
-"""Parameters that several flows or blocks share, each with its check, its help text and its rule for the form."""
+"""Defines the parameters that several flows or blocks share, each with its check, help text and rule for the form."""
 
 import re
 from typing import Annotated, Final

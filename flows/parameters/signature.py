@@ -1,4 +1,4 @@
-"""A decorator that turns the fields of a model into the flat parameters of a flow."""
+"""Provides a decorator that turns the fields of a model into the keyword parameters of a flow."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ class RawParameters(Generic[ModelT]):
         """Return the checked parameters; raise an error of `flows.errors` for the first wrong parameter.
 
         Args:
-            if_empty: Defaults that only the run knows, by parameter name. A default replaces an empty parameter.
+            if_empty: Defaults that only the run can compute, by parameter name. A default replaces an empty parameter.
         """
         defaults = {name: value for name, value in if_empty.items() if not self.raw.get(name)}
         return self.model(**{**self.raw, **defaults})
 
 
 def flow_parameters(function: Callable[[RawParameters[ModelT]], ResultT]) -> Callable[..., ResultT]:
-    """Return a function with one keyword parameter for each field of a model, so that `@flow` builds a form from them.
+    """Return a function with one keyword parameter for each field of a model. From these, `@flow` builds a form.
 
     `function` takes one argument, annotated `RawParameters[…]` with the model. Help texts go into the docstring, where
     Prefect looks for them. Titles and rules go into the JSON schema only, so that Prefect does not refuse a call before

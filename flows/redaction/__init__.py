@@ -1,4 +1,4 @@
-"""Redaction: replaces known secrets, and text that looks like a secret, in text that leaves the process."""
+"""Replaces known secrets, and text that looks like a secret, in text that leaves the process."""
 
 from flows.redaction.environment import ENVIRONMENT, is_proxy, strip, without_quotes
 from flows.redaction.known import GATEWAY_TOKEN, REDACTED, SECRETS, Secrets, redact

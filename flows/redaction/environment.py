@@ -25,15 +25,18 @@ _WITH_PASSWORD: Final = ("ANTHROPIC_BASE_URL", "PREFECT_API_DATABASE_CONNECTION_
 _PROXY: Final = re.compile(r"(?:https?|all|wss?|socks)_proxy", re.IGNORECASE)
 _PADDING: Final = "\\s\\x00\\u200b-\\u200f\\u2060\\ufeff"
 _SURROUNDING: Final = re.compile(rf"\A[{_PADDING}]+|[{_PADDING}]+\Z")
-"""White space and invisible characters around a value. A value from a web page may have zero-width characters around
-it, and a value from a file may have a byte order mark."""
+"""Matches white space and invisible characters around a value. A value from a web page may have zero-width characters
+around it, and a value from a file may have a byte order mark."""
 
 _QUOTED: Final = re.compile(r"(?s)(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote)).)*)(?P=quote)")
-"""A value in quotes that does not contain the same kind of quote. `"a" and "b"` does not match."""
+"""Matches a value in quotes that does not contain the same kind of quote. The text `"a" and "b"` does not match."""
 
 
 def secrets_in(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the name and value of each secret: a variable's value (empty if it is not set), or a password in it."""
+    """Yield the name and the value of each secret.
+
+    A secret is the whole value of a variable (empty if the variable is not set), or the password within a value.
+    """
     for name in ENVIRONMENT:
         yield name, environment.get(name, "")
     auth_string = without_quotes(environment.get("PREFECT_API_AUTH_STRING", "").strip("\r\n"))
@@ -44,7 +47,10 @@ def secrets_in(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _passwords_of_url(url: str) -> Iterator[str]:
-    """Yield the password in a URL, alone and after the user name and a colon, each percent-encoded and decoded."""
+    """Yield the texts that reveal the password in a URL: `user:password`, and the password alone.
+
+    Each text is yielded twice: as it is in the URL, and percent-decoded.
+    """
     user_and_password, at, _ = url.partition("://")[2].rpartition("@") if "://" in url else url.rpartition("@")
     if at and _password(user_and_password):
         for text in (user_and_password, unquote(user_and_password)):
@@ -58,7 +64,7 @@ def strip(value: str) -> str:
 
 
 def without_quotes(value: str) -> str:
-    """Return `value` without quotes around it, because `docker run --env-file` makes quotes part of the value."""
+    """Return `value` without quotes around it. `docker run --env-file` makes such quotes part of the value."""
     match = _QUOTED.fullmatch(value)
     return match["value"] if match else value
 

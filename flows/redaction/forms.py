@@ -20,7 +20,7 @@ _QUOTATION_MARKS: Final = ("&quot;", "&#34;", '"')
 
 
 def forms_of(value: str) -> Iterator[str]:
-    """Yield `value` itself, and all its other forms except those that programs break into lines."""
+    """Yield `value` and all its forms that programs do not break into lines: all except hexadecimal and base64."""
     encoded = _encode(value)
     yield from (value, encoded.decode("latin-1"))
     yield from _html_forms(value)
@@ -78,7 +78,7 @@ def _repr_forms(value: str, encoded: bytes) -> Iterator[str]:
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:
-    """Yield the base64 forms of `value` within other bytes, one for each offset of `value` modulo 3."""
+    """Yield the base64 digits of `value` within longer data, for each of its three possible offsets modulo 3."""
     for offset, first in ((0, 0), (1, 2), (2, 3)):
         last = (offset + len(value)) * 8 // 6
         core = b64encode(bytes(offset) + value).decode()[first:last]

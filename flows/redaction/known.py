@@ -29,15 +29,15 @@ _SHORTEST: Final = 8
 _LAST_OF_LATIN_1: Final = "\xff"
 
 _GAP: Final = re.compile(rb"(?:\\[nr]|[\s\\])++")
-"""The characters that programs put between lines of base64 or hexadecimal digits, also in JSON."""
+"""Matches the white space and line breaks, also as written in JSON, between lines of base64 or hexadecimal digits."""
 
 _SHORTEST_WIDTH: Final = 60
-"""The length of the shortest lines into which programs break such digits. `xxd -p` writes lines of this length."""
+"""The length of the shortest lines into which programs break base64 or hexadecimal digits, as `xxd -p` does."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    """The secret that a form belongs to; `name` is the name of the secret."""
+    """What is known of one form of a secret. `name` is the name of the secret."""
 
     name: str
     is_broken_into_lines: bool
@@ -45,7 +45,7 @@ class _Known:
 
 
 Forms = dict[str, _Known]
-"""The forms of secrets, each with the secret that it belongs to."""
+"""A mapping from each form of a secret to what is known of this form."""
 
 
 class _Search:
@@ -61,7 +61,7 @@ class _Search:
         self._first: Final = Literals(self._names.keys() | self._latin_1_forms | self._pieces)
 
     def names_in(self, content: bytes) -> dict[bytes, str]:
-        """Return the forms of secrets that `content` contains, each with the name of its secret."""
+        """Return the forms of secrets that `content` contains, each mapped to the name of its secret."""
         forms = self._first.found_in(content)
         if forms & self._pieces:
             forms |= Literals(self._broken_forms).found_in(_GAP.sub(b"", content))
@@ -77,7 +77,7 @@ class _Search:
             yield from self._broken_spans(content)
 
     def _broken_spans(self, content: bytes) -> Iterator[Span]:
-        """Yield the start and the end of each secret in `content` whose digits are broken into lines."""
+        """Yield the start and the end of each secret in `content` whose encoded digits are broken into lines."""
         starts, lengths = [0], [0]  # of each piece in the joined content, and of the gaps before it
         for gap in _GAP.finditer(content):
             starts.append(gap.start() - lengths[-1])
@@ -102,7 +102,10 @@ class _Search:
 
 
 def _pieces(form: bytes) -> Iterator[bytes]:
-    """Yield two pieces of a form. If lines have 60 or more characters, no line break splits both pieces."""
+    """Yield two adjacent pieces of at most 30 bytes from the beginning of a form.
+
+    If each line has 60 or more digits, a line break can split only one of the two pieces, so the other one is found.
+    """
     length = min(len(form), _SHORTEST_WIDTH) // 2
     yield from (form[:length], form[length : 2 * length])
 
@@ -110,7 +113,7 @@ def _pieces(form: bytes) -> Iterator[bytes]:
 class Secrets:
     """A registry of named secrets, which finds and replaces them in all the forms that text can contain.
 
-    A secret that is learned in a run belongs to that run; any other secret belongs to the process.
+    A secret that is learned within `run_scope` belongs to that run; any other secret belongs to the process.
     """
 
     def __init__(self) -> None:
@@ -124,9 +127,9 @@ class Secrets:
 
     @contextmanager
     def run_scope(self) -> Iterator[None]:
-        """Remember the secrets that are learned in this context until the process's next run begins.
+        """Assign the secrets that are learned in this context to a run. They are forgotten when the next run begins.
 
-        Prefect logs and publishes the end of the run after the context, so the secrets are still needed then.
+        Prefect logs and publishes the end of the run after the context has ended, so the secrets are still needed then.
         """
         names: Forms = {}
         with self._lock:
@@ -143,7 +146,7 @@ class Secrets:
                 self._ended_runs.append(names)
 
     def learn(self, name: str, value: str | None) -> None:
-        """Redact a secret from now on, with or without white space around it; ignore values of under 8 characters."""
+        """Redact a secret from now on, also if white space surrounds it. Ignore a value shorter than 8 characters."""
         value = strip(value or "")
         if len(value) < _SHORTEST:
             return
@@ -166,7 +169,7 @@ class Secrets:
         return text if clean is content else clean.decode("utf-8", "surrogatepass")
 
     def redact_bytes(self, content: bytes) -> bytes:
-        """Return `content`, which need not be text, redacted like the text in `redact`."""
+        """Return `content` with secrets replaced as in `redact`. `content` may be any bytes, not only text."""
         return self._redacted(content, is_text=False)
 
     def _redacted(self, content: bytes, *, is_text: bool) -> bytes:
@@ -179,7 +182,7 @@ class Secrets:
         return set(self.forms_in(_encode(text)).values())
 
     def forms_in(self, content: bytes) -> dict[bytes, str]:
-        """Return the forms of known secrets that `content` contains, each with the name of its secret."""
+        """Return the forms of known secrets that `content` contains, each mapped to the name of its secret."""
         return self._current_search().names_in(content)
 
     def _merge(self) -> None:

@@ -14,7 +14,7 @@ Span = tuple[int, int]
 
 
 class Literals:
-    """A search for byte strings. If several match at one position, only the longest counts. Matches do not overlap."""
+    """A search for byte strings. If several match at one position, only the longest one counts. No matches overlap."""
 
     def __init__(self, literals: Iterable[bytes]) -> None:
         self._literals: Final = tuple(literals)
@@ -39,12 +39,12 @@ class OverlappingLiterals:
         self._search: Final = BytesAhoCorasick(literals, matchkind=MatchKind.Standard, implementation=implementation)
 
     def matches(self, content: bytes) -> list[tuple[int, int, int]]:
-        """Return the matches in the order of their ends, each as the byte string's index, the start and the end."""
+        """Return the matches, ordered by their ends. A match is the index of its byte string, its start and its end."""
         return self._search.find_matches_as_indexes(content, overlapping=True)
 
 
 def replace(content: bytes, spans: Iterable[Span], replacement: bytes) -> bytes:
-    """Return the content with each span replaced; spans that overlap or touch are replaced together, once."""
+    """Return the content with each span replaced. Spans that overlap or touch are replaced together, only once."""
     merged = list(_merged(spans))
     if not merged:
         return content

@@ -20,15 +20,17 @@ class Shape:
 
     kind: str
     beginnings: tuple[bytes, ...]
-    """The fixed strings with which a match can begin. One pass over a text finds those of all kinds of secrets."""
+    """The fixed strings with which a match can begin. One pass over a text searches for those of all kinds of
+    secrets."""
     pattern: re.Pattern[bytes]
-    """If the pattern has a group named `secret`, only that group of a match is the secret."""
+    """The regular expression that matches. If it has a group named `secret`, only this group of a match is the
+    secret."""
     lead: int = 0
     """How many bytes of a match come before its fixed string."""
     is_token: bool = True
-    """Whether a match is a reason not to push a file. It is not if such a text is often only an example."""
+    """Whether a match is a reason not to push a file. False for patterns that often match mere examples."""
     confirms: Callable[[bytes], bool] = bool
-    """Whether a match is a secret: a check that the pattern could make only by reading bytes many times."""
+    """Returns whether a match is a secret. The pattern itself could check this only by reading bytes many times."""
 
     @property
     def group(self) -> str | int:
@@ -47,8 +49,8 @@ class Finding:
 
 
 _START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})|(?<=[0-9\[]m))"
-"""The start of a word, also after an escape of JSON, a percent-encoded character, or a terminal's colour code. It is
-for tokens whose beginning also occurs within words, such as `sk-` in `task-`."""
+"""Matches the start of a word. A word may also start after a JSON escape, a percent-encoded character or a terminal's
+colour code. This is needed for tokens whose beginning also occurs within words, such as `sk-` in `task-`."""
 
 _TOKENS: Final = (
     # kind, beginnings, what follows them, whether the beginning must start a word
@@ -133,12 +135,12 @@ def _token_shape(kind: str, beginnings: str, rest: str, *, starts_word: bool) ->
 
 
 def _is_json_web_token(word: bytes) -> bool:
-    """Return whether a word that begins with an encoded JSON object continues with a second one and a signature."""
+    """Return whether a second JSON object and a signature, both encoded, follow the first JSON object in `word`."""
     return b".eyJ" in word and bool(_CLAIMS_AND_SIGNATURE.search(word))
 
 
 def _is_user_with_secret(user: bytes) -> bool:
-    """Return whether the part of an address before the `@` contains a password, or is a token itself."""
+    """Return whether `user`, the part of an address before the `@`, contains a password or is a token itself."""
     name, _, password = user.partition(b":")
     if name and password:
         return True
@@ -149,10 +151,11 @@ def _is_user_with_secret(user: bytes) -> bool:
 _CLAIMS_AND_SIGNATURE: Final = re.compile(rb"\.eyJ[A-Za-z0-9_-]{7,}+\.[A-Za-z0-9_-]{10}")
 _TOKEN_AS_USER: Final = re.compile(rb"[A-Za-z0-9_]{20,}+")
 _LETTERS_OF_A_TOKEN: Final = 10
-"""How many different characters a token has at least. A name such as `x0000000000000000000000` has fewer."""
+"""The minimum number of different characters in a token. A name such as `x0000000000000000000000` has fewer."""
 
 _BREAK: Final = rb"""(?:\s|\\+[nrt]|\\+$|[\\"'+,>|;#*()]|\\*u000[aAdD]|&#1[03];|<br ?/?>)"""
-"""What can be between the lines of a key: a line break, plain or escaped, or punctuation of a programming language."""
+"""Matches what can be between two lines of a private key: a line break, plain or escaped, or punctuation of a
+programming language."""
 
 _PRIVATE_KEY: Final = re.compile(
     rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
@@ -166,7 +169,7 @@ _PRIVATE_KEY: Final = re.compile(
 
 
 def _authorization(name: bytes) -> Shape:
-    """Return the pattern of an Authorization header in a request, in JSON or in the code of a program."""
+    """Return the pattern that finds an Authorization header, whether in an HTTP request, in JSON or in source code."""
     pattern = (
         rb"[\\\"']{0,8}\s{0,4}[:=,]>?[\s\[(]{0,4}b?[\\\"']{0,8}"
         rb"(?:(?i:basic|bearer)[ +]{1,2}|(?i:token|apikey)[ +=]{1,2}(?=[^\s\"'\\]{0,40}[0-9]))"
@@ -188,7 +191,8 @@ _PASSES: Final = (
     _authorization(b"uthorization"),
     _authorization(b"UTHORIZATION"),
 )
-"""Patterns that need a separate pass over a text, because their beginnings are frequent or a match may be long."""
+"""Patterns that each need a separate pass over a text, because their beginnings are frequent or their matches may be
+long."""
 
 _WITH_LEAD: Final = (
     Shape("a Telegram token", (b":AA",), re.compile(rb"[0-9]{8}:AA[A-Za-z0-9_-]{32,33}(?![A-Za-z0-9_-])"), lead=8),

@@ -1,1 +1,1 @@
-"""What people see of a run: its report, artifacts, events, log lines, progress and transcript."""
+"""Shows a run to people: its report, artifacts, events, log lines, progress and transcript."""

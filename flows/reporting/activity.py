@@ -72,7 +72,7 @@ class ActivityLog:
     _last_step: str = ""
 
     def lines(self, event: Event, now: float) -> Iterator[LogLine]:
-        """Yield the lines for an event that arrived at `now`, in seconds of any monotonic clock."""
+        """Yield the log lines for an event. `now` is the time of its arrival, in seconds of any monotonic clock."""
         agent = "a subagent " if event.is_nested else ""
         for text, detail in self._steps(event, now):
             yield from self._paced(self._plain(f"{agent}{text}"))
@@ -90,7 +90,7 @@ class ActivityLog:
             self.current_activity = "is done"
 
     def _steps(self, event: Event, now: float) -> Iterator[tuple[str, str]]:
-        """Yield the text of each step that the event ends, and its detail for DEBUG."""
+        """Yield the text of each step that the event ends, together with the step's details for a DEBUG line."""
         match event:
             case SessionStarted():
                 yield f"starts: {event.description}", ""
@@ -123,7 +123,7 @@ class ActivityLog:
         yield f"{call.description}{describe_result(call.use, result)}{seconds}", detail
 
     def _paced(self, text: str) -> Iterator[LogLine]:
-        """Yield the line, or skip it if there have been many lines. A skipped line is logged at DEBUG only."""
+        """Yield the line, or skip it if there have been many lines. A skipped line is yielded at DEBUG only."""
         self._last_step = text
         stride = 2 ** max(0, (self._logged - _EACH_LOGGED) // _LINES_PER_STRIDE + 1)
         if self._logged >= _EACH_LOGGED and self._skipped + 1 < stride:

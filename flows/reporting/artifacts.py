@@ -29,7 +29,7 @@ _TAG: Final = re.compile(r"(repo|branch|model|outcome):")
 
 
 def publish(summary: RunSummary, store: RunStore | None, tags: Iterable[str]) -> None:
-    """Publish the report, the table of steps, the link to the branch and the tags, all at the same time."""
+    """Publish the report, the table of steps, the link to the branch and the tags, all in parallel."""
     text = sanitize(render_report(summary))
     key = f"implement-{slug(summary.repo_url)}"
     steps = [
@@ -52,7 +52,7 @@ def publish(summary: RunSummary, store: RunStore | None, tags: Iterable[str]) ->
 
 
 def set_tags(tags: Iterable[str]) -> None:
-    """Set these tags in front of the run's other tags, because Prefect shows only the first of many tags."""
+    """Set these tags of the run, before its other tags, because Prefect shows only the first of many tags."""
     other_tags = [tag for tag in runtime.flow_run.tags if not _TAG.match(tag)]
     run_id = UUID(str(runtime.flow_run.id))
     get_client(sync_client=True).update_flow_run(run_id, tags=[*map(one_line, tags), *other_tags])
@@ -74,6 +74,9 @@ def _artifact(kind: str, key: str, description: str, content: str) -> None:
 
 
 def slug(repo_url: RepoUrl | None) -> str:
-    """Return the part that all artifact keys of a repository share, so that Prefect shows the artifacts' history."""
+    """Return the part of an artifact's key that names the repository.
+
+    All runs for a repository use the same keys, so that Prefect shows the history of each artifact.
+    """
     path = repo_url.path.removesuffix(".git") if repo_url else ""
     return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-")[:200] or "repository"

@@ -32,7 +32,7 @@ _TEXT_CHARACTERS: Final = 20_000
 
 
 def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:  # noqa: ARG001 (Prefect's names)
-    """Emit the event of a run that has just ended. Prefect calls this as a hook of the flow."""
+    """Emit the event of a run that has just ended. Prefect calls this function as a hook of the flow."""
     outcome, payload = _payload(flow_run, state)
     payload |= {"flow_run_id": str(flow_run.id), "name": flow_run.name, "url": url_for(flow_run) or ""}
     payload = {name: _shortened(value) for name, value in sanitize_json(payload).items()}
@@ -58,7 +58,7 @@ def emit_run_event(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[An
 
 
 def _shortened(value: Any) -> Any:  # noqa: ANN401 (JSON)
-    """Return a text shortened, because Prefect refuses an event that is too large; any other value as it is."""
+    """Return a text cut to a maximum length, because Prefect refuses a large event. Return any other value as it is."""
     return value[:_TEXT_CHARACTERS] if isinstance(value, str) else value
 
 
@@ -79,7 +79,7 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
 
 
 def _result(state: "State[Any]") -> object:
-    """Return the run's result or its exception. If Prefect cannot load them, return the exception of the attempt."""
+    """Return the run's result or its exception. If Prefect cannot load it, return the exception raised by loading."""
     try:
         return state.result(raise_on_failure=False)
     except Exception as error:  # noqa: BLE001 (Prefect reads its result storage)
@@ -99,7 +99,7 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
 
 
 def _usage(flow_run: "FlowRun") -> tuple[float, int]:
-    """Return the dollars and turns in the run's saved usage; zeros if no usage is saved, or if it cannot be read."""
+    """Return the cost in dollars and the turns from the run's saved usage; zeros if no saved usage can be read."""
     try:
         store = RunStore(cast("FileSystem", get_default_result_storage()), str(flow_run.id), ())
         usage = json.loads(store.read(StateFile.USAGE) or b"{}")

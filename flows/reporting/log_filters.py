@@ -10,7 +10,7 @@ from flows.errors import RunError, Unexpected
 from flows.text_safety import one_line, sanitize
 
 _FAILURES: Final = ("prefect.flow_runs", "prefect.task_runs")
-"""The loggers on which Prefect reports failures."""
+"""The names of the loggers with which Prefect reports failures."""
 
 _HOOK_MESSAGE: Final = re.compile(r"Running hook '.*' in response to|Hook '.*' finished running successfully")
 
@@ -39,18 +39,18 @@ class NamedErrorFilter(logging.Filter):
 
 
 class HookMessageFilter(logging.Filter):
-    """Drops the records in which Prefect says that it calls a hook or that a hook has returned."""
+    """Drops the log records in which Prefect says that it calls a hook, or that a hook has returned."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return False for such a record, and True for every other record, such as the error of a hook."""
+        """Return False for a record of a hook's call or end, and True for any other record, such as a hook's error."""
         return record.levelno > logging.INFO or not _HOOK_MESSAGE.match(record.getMessage())
 
 
 class _SanitizingFactory:
-    """Creates sanitized log records. This is a record factory, because every logger of the process uses the factory.
+    """A record factory that sanitizes log records. Unlike a filter, it applies to every logger of the process.
 
-    Records must be safe, because Prefect sends them in batches, and a record that cannot be encoded or stored loses the
-    rest of its batch as well. The factory raises no error, because the error would end the code that logs the record.
+    Records must be safe, because Prefect sends them in batches. A record that cannot be encoded or stored loses the
+    rest of its batch as well. The factory raises no error, because an error would end the code that logs the record.
     """
 
     def __init__(self, make_record: Callable[..., logging.LogRecord]) -> None:

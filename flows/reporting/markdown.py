@@ -17,7 +17,7 @@ _JOINER: Final = "\u2060"
 _LINK_OR_TAG: Final = re.compile(
     r"<(?=[A-Za-z/!?])|\](?=[(:\[])|(?<=[A-Za-z]):(?=//)|(?<=\bwww)\.|(?<=mailto):|@(?=\w)", re.IGNORECASE
 )
-"""The beginning of a tag, an autolink or a link's address: CommonMark 6.3 to 6.6, GFM 6.9."""
+"""Matches the beginning of a tag, an autolink or a link's address: CommonMark 6.3 to 6.6, GFM 6.9."""
 
 _PIPE: Final = re.compile(r"(?<!\\)\|")
 

@@ -30,7 +30,7 @@ _LIMITS: Final = {
     AgentTimeout: "agent_timeout_seconds",
     AgentStalled: "stall_timeout_seconds",
 }
-"""The limit that a run with each of these errors has reached."""
+"""Maps each of these errors to the limit that the run has reached."""
 
 _PERMISSION: Final = re.compile(r'\bset (claude_settings\.permissions\.defaultMode="bypassPermissions")')
 """Matches, in an error's message, the setting that would allow the denied calls."""
@@ -95,7 +95,7 @@ def _continuation(summary: RunSummary) -> str:
 
 
 def _setting(summary: RunSummary) -> str:
-    """Return the setting without which the run would fail again, as NAME=VALUE; empty if none is needed."""
+    """Return the setting without which the run would fail again, as NAME=VALUE; empty if no setting must change."""
     if isinstance(summary.error, AgentDenied):
         return "".join(_PERMISSION.findall(str(summary.error))[-1:])
     name = next((limit for error, limit in _LIMITS.items() if isinstance(summary.error, error)), "")
@@ -114,14 +114,14 @@ def _repetition(summary: RunSummary) -> str:
 
 
 def fetch_command(source: str, branch: str) -> str:
-    """Return the command that shows, in any clone, a branch of a repository or of a bundle."""
+    """Return a command that fetches and shows a branch of a repository or bundle. It works in any clone."""
     return f"git fetch {shlex.quote(source)} {shlex.quote(branch)} && git show FETCH_HEAD"
 
 
 def _start_command(flow: str, summary: RunSummary, parameters: Mapping[str, object]) -> str:
     """Return the command that starts a run.
 
-    The command passes the parameters as JSON, so that texts stay texts and may contain quotes and line breaks.
+    The command passes the parameters as JSON. A text therefore stays a text, and may contain quotes and line breaks.
     """
     deployment = shlex.quote(f"{flow}/{summary.deployment or 'local'}")
     return f"prefect deployment run {deployment} --params {shlex.quote(json.dumps(parameters, ensure_ascii=False))}"

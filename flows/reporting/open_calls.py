@@ -6,7 +6,8 @@ from typing import Final, Generic, TypeVar
 from flows.agent.event_types import ToolResult, ToolUse
 
 _OPEN_MAX: Final = 1000
-"""How many open calls are stored. Above this number the oldest is dropped, because some calls never get a result."""
+"""The maximum number of open calls to store. Some calls never get a result, so the oldest is dropped above this
+number."""
 
 _Item = TypeVar("_Item")
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _UPDATE_SECONDS: Final = 3
 _SUMMARY_SECONDS: Final = 60
 _SUMMARY_INTERVAL: Final = 0.05
-"""The time between two summaries, as a fraction of the elapsed time. A run of a day logs about a hundred summaries."""
+"""The time between two summaries in the log, as a fraction of the elapsed time. A run of a day logs about a hundred."""
 
 _ACTIVITY_MAX: Final = 100
 

@@ -10,19 +10,20 @@ from flows.reporting.open_calls import OpenCalls
 from flows.reporting.tool_calls import describe_call, describe_result
 
 NOTICED: Final = 5
-"""The number of equal failures at the first report. Another report follows each time the number has doubled."""
+"""The number of equal failures at which the first warning is logged. Another one follows each time the number has
+doubled."""
 
 _CALLS_MAX: Final = 1000
 _TAIL: Final = 4000
 _VARIABLE: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d+)?")
-"""Matches addresses, times, process ids and durations, which differ although the failure is the same."""
+"""Matches memory addresses, times, process ids and durations, which can differ between outputs of the same failure."""
 
 _FAILED_TESTS: Final = re.compile(r"\b[1-9]\d{0,6} (failed|failures?|errors?)\b|^FAILED\b", re.MULTILINE)
 
 
 @dataclass
 class _Failures:
-    """The equal failures of one call so far."""
+    """How often one call has failed in the same way so far, with the output of this failure."""
 
     description: str
     output: str
@@ -34,11 +35,12 @@ class _Failures:
 
 
 class RepeatedFailures:
-    """Counts equal failures of equal calls. A success or a different failure of a call starts its count again."""
+    """Counts how often the same call fails in the same way. If it succeeds or fails differently, its count restarts."""
 
     def __init__(self) -> None:
         self.most = ""
-        """The call that failed most often in the same way, and how often; empty if none failed `NOTICED` times."""
+        """A text: the call that failed most often in the same way, and how often; empty if none failed `NOTICED`
+        times."""
         self._most_count = 0
         self._last: _Failures | None = None
         self._open: OpenCalls[ToolUse] = OpenCalls()
@@ -46,7 +48,7 @@ class RepeatedFailures:
 
     @property
     def current(self) -> str:
-        """The call whose result came last, and how often it failed in the same way; empty below `NOTICED` times."""
+        """A text: the latest call, and how often it failed in the same way; empty if fewer than `NOTICED` times."""
         return self._last.text if self._last and self._last.count >= NOTICED else ""
 
     def notice(self, event: Event) -> str:
@@ -82,5 +84,8 @@ class RepeatedFailures:
 
 
 def _has_failed(call: ToolUse, result: ToolResult) -> bool:
-    """Return whether the call failed. The output is searched too, because a pipe hides the status of failed tests."""
+    """Return whether the call failed.
+
+    The output of a command is searched too, because the exit status of failed tests is lost in a pipe.
+    """
     return result.is_error or (call.name == "Bash" and _FAILED_TESTS.search(result.text[-_TAIL:]) is not None)

@@ -93,7 +93,7 @@ def _usage(summary: RunSummary) -> Iterator[tuple[str, str]]:
 
 
 def _tokens(agent: AgentReport) -> str:
-    """Return the token counts, summed over all models. Unexpected values in Claude Code's `modelUsage` are ignored."""
+    """Return the token counts as text, summed over all models. Unexpected values in `modelUsage` are ignored."""
     labels = {"inputTokens": "in", "outputTokens": "out", "cacheReadInputTokens": "read from the cache"}
     usages = [usage for usage in agent.model_usage.values() if isinstance(usage, dict)]
     counts = {label: [usage.get(key) for usage in usages] for key, label in labels.items()}
@@ -119,7 +119,7 @@ def _files(files: Sequence[FileChange]) -> str:
 
 
 def _left_aside(summary: RunSummary, change: Change) -> str:
-    """Return a table of the work that is not part of the change, with the command that fetches each saved piece."""
+    """Return a table of the work that is not in the change, with the commands that fetch the parts that are saved."""
     bundle = summary.saved_files.get(StateFile.BUNDLE, "")
     rows = []
     for work in change.left_aside:

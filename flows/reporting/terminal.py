@@ -58,7 +58,7 @@ class Rows:
         self._progress.update(self._rows[step], completed=1)
 
     def update(self, step: str, text: str) -> None:
-        """Show a step's current activity. Texts for a completed step are ignored, because they are Prefect's own."""
+        """Show a step's current activity. Ignore a text for a completed step: it comes from Prefect."""
         self.begin(step)
         if self._rows[step] in self._open():
             self._progress.update(self._rows[step], now=one_line(text))
@@ -114,7 +114,7 @@ Progress = Rows | Lines
 
 
 def progress(console: Console) -> Progress:
-    """Return rows for a console that can redraw them, and lines for any other console."""
+    """Return `Rows` for a console that can redraw them, and `Lines` for any other console."""
     return Rows(console) if is_interactive(console) else Lines(console)
 
 
@@ -132,7 +132,7 @@ class _Seconds(ProgressColumn):
 
 
 class RowsFromLog(logging.Handler):
-    """A log handler that fills the rows from the records of the run in this process."""
+    """A log handler that shows the log records of the run in this process as texts in the rows."""
 
     def __init__(self, rows: Rows) -> None:
         super().__init__()
@@ -140,7 +140,10 @@ class RowsFromLog(logging.Handler):
         rows.update(_PREFECT, "starts")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record in its step's row, or in the first row if no step logged it; print warnings above the rows."""
+        """Show a record in the row of the step that logged it, or in the first row if no step logged it.
+
+        Warnings are printed above the rows. Errors are not shown, because the error that ends the run is printed later.
+        """
         step, text = getattr(record, "task_name", _PREFECT), record.getMessage()
         if record.name == timing.LOGGER.name and text in {timing.BEGINS, timing.DONE}:
             self._rows.complete(_PREFECT)

@@ -13,11 +13,12 @@ from flows.redaction import redact
 from flows.text_safety import one_line
 
 _TEXT_MAX: Final = 160
-"""How many characters of one text a line can have."""
+"""The maximum number of characters of one text in a log line."""
 
 _RESULT_MAX: Final = 80
 _READ_AHEAD: Final = 4
-"""How many times `limit` characters of a text are read, because a text can be megabytes long and mostly white space."""
+"""At most this many times `limit` characters of a text are read. A text can be megabytes long and mostly
+white space."""
 
 _EXIT_CODE: Final = re.compile(r"Exit code (\d+)\n?")
 _COUNTS: Final = re.compile(r"\b\d{1,7} (?:failed|passed|errors?|skipped)\b")
@@ -39,11 +40,11 @@ _VERBS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "WebSearch": ("looks up", ("query",)),
     "Write": ("writes", ("file_path",)),
 }
-"""The verb for each tool, and the input fields for its object; the first field that is set is used."""
+"""The verb for each tool, and the input fields that can be the verb's object. The first field that is set is used."""
 
 
 def shorten(value: object, limit: int = _TEXT_MAX) -> str:
-    """Return the value on one line. A text longer than `limit` is cut, and its whole length is added."""
+    """Return the value on one line. A text longer than `limit` is cut, and a note with its whole length is added."""
     whole = _plain(value)
     line = one_line(whole[: limit * _READ_AHEAD])
     is_whole = len(line) <= limit and len(whole) <= limit * _READ_AHEAD
@@ -57,7 +58,7 @@ def _plain(value: object) -> str:
 
 
 def describe_call(call: ToolUse) -> str:
-    """Return what the call does, as a verb and its object."""
+    """Return a description of the call: a verb and its object, such as `reads README.md`."""
     if call.name == "TodoWrite":
         return f"plans: {_plan(call.input.get('todos'))}"
     verb, fields = _VERBS.get(call.name, (f"uses {shorten(call.name)}", ()))
@@ -72,7 +73,7 @@ def _plan(todos: object) -> str:
 
 
 def describe_result(call: ToolUse, result: ToolResult) -> str:
-    """Return the result of a call, to be added to its description; empty if there is nothing to add."""
+    """Return the call's result, as text to append to the call's description; empty if there is nothing to append."""
     if call.name == "Bash":
         return _command_result(result)
     if result.is_error:
@@ -103,7 +104,10 @@ def _test_summary(output: str) -> str:
 
 
 def _lines_changed(fields: Mapping[str, Any], detail: object) -> str:
-    """Return how many lines were added and removed if the result has a patch, or else how many lines were written."""
+    """Return how many lines were added and removed, if the result contains a patch.
+
+    Otherwise return how many lines were written.
+    """
     patch = detail.get("structuredPatch") if isinstance(detail, dict) else None
     hunks = [hunk.get("lines") for hunk in patch if isinstance(hunk, dict)] if isinstance(patch, list) else []
     lines = [line for hunk in hunks if isinstance(hunk, list) for line in hunk if isinstance(line, str)]

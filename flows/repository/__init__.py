@@ -1,1 +1,1 @@
-"""Everything about git: credentials, the remote, the clone, the agent's work tree, and the collection of the change."""
+"""Handles git: the credentials, the remote, the clone, the agent's work tree, and the commit of the agent's change."""

@@ -1,7 +1,8 @@
-"""Commits the agent's work tree to the repository for a collection, with git running as the agent's user.
+"""Commits the files of the agent's work tree to a temporary repository. git runs as the agent's user.
 
-Starting and ending a process as the agent takes about 15 ms. Usually one script therefore runs all the git commands.
-More scripts run only if the work tree contains another repository, or a file that git would change by itself.
+Starting and ending a process as the agent's user takes about 15 ms. Therefore one script runs most of the git commands.
+More scripts run, for example, if the work tree contains another repository, or if entries of the index must be
+corrected.
 """
 
 import re
@@ -45,19 +46,19 @@ find "$1" -type f ! -perm -400 -exec chmod u+r {} +
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit of the agent's work tree, in the repository for a collection."""
+    """The commit that `commit_work_tree` made of the agent's work tree."""
 
     tree: str
     nested: tuple[str, ...] = ()
-    """Paths of repositories inside the work tree. The commit has their files, but not their history."""
+    """Paths of git repositories inside the work tree. The commit has their files, but not their history."""
     left_out: tuple[str, ...] = ()
-    """Paths of changed files that are not in the commit, because they match a pattern of `leave_out`."""
+    """Paths of files whose changes are not in the commit, because the paths match a pattern of `leave_out`."""
     submodules: Mapping[str, str] = field(default_factory=dict)
-    """Trees with the files of the submodules that were added or moved, by path. The commit has only links to them."""
+    """For the path of each new or updated submodule: a tree with the submodule's files. The commit has only a link."""
 
 
 def make_readable(workspace: Workspace) -> None:
-    """Let the agent's user read all files of the work tree, even those whose mode, such as 000, forbids it."""
+    """Make all files of the work tree readable for the agent's user, even files with a mode such as 000."""
     commands.run(workspace, ["sh", "-c", _MAKE_READABLE, "sh", str(workspace.work_tree)])
 
 
@@ -72,17 +73,17 @@ def commit_work_tree(
     despite_faults: bool = False,
     beside_agent: bool = False,
 ) -> Commit:
-    """Commit the whole work tree on top of `base` in `repository`, set `ref` to the commit, and return it.
+    """Commit all files of the work tree to `repository`, point `ref` to the commit, and return the commit.
 
     Args:
         workspace: The run's directories.
-        repository: A repository of `create_repository`. Its index is updated.
+        repository: A temporary repository, from `create_repository`. The commit updates the repository's index.
         base: The commit's parent.
-        ref: The ref to set to the new commit.
+        ref: The ref that shall point to the new commit.
         environment: Additional variables for git.
-        leave_out: Patterns of paths whose changes are not committed.
-        despite_faults: Whether to leave out files that git cannot read, instead of failing.
-        beside_agent: Whether the agent keeps running during the commit. A full disk is then always an error, because a
+        leave_out: Patterns of paths. Changes to files whose paths match are not committed.
+        despite_faults: Whether to leave out files that git cannot read; otherwise such a file is an error.
+        beside_agent: Whether the agent keeps running during the commit. If so, a full disk is always an error: a
             later commit may find enough space.
 
     Raises:
@@ -94,7 +95,7 @@ def commit_work_tree(
 
 
 def tree_of(workspace: Workspace, repository: Path, directory: Path) -> str:
-    """Write a tree with the files of a directory, such as another work tree of the agent; return the tree's id."""
+    """Store the files of a directory, such as another work tree of the agent, as a git tree; return the tree's id."""
     committer = _Committer(workspace, repository, "", "", {}, despite_faults=True, beside_agent=False)
     return committer.tree_of_directory(directory)
 
@@ -131,7 +132,7 @@ class _Committer:
         return Commit(tree, tuple(self.nested), tuple(left_out), self.submodules)
 
     def tree_of_directory(self, directory: Path) -> str:
-        """Add a directory, including the files of repositories in it, to a new index; return the id of its tree."""
+        """Add a directory, with the files of repositories inside it, to a new index; return the id of its tree."""
         self.index_count += 1
         index = self.repository / f"{self.index_count}.index"
         entries, without_commit, _ = self._add(directory, index, compare_with="")
@@ -142,8 +143,8 @@ class _Committer:
         """Add all files of a directory to an index. If `compare_with` is a commit, also commit the index.
 
         Returns:
-            The index's entries that differ from `compare_with`, or all entries if it is empty; the repositories in the
-            directory that have no commit, which git cannot add; the id of the committed tree, or an empty string.
+            Three values: the index's entries that differ from `compare_with`, or all if `compare_with` is empty; the
+            paths of repositories without a commit, which git cannot add; the committed tree's id, or an empty string.
         """
         without_commit = set[str]()
         listing = ("diff-index", "--cached", "--raw", "-z", "--no-renames", compare_with)
@@ -175,15 +176,16 @@ class _Committer:
     def _include_nested(
         self, prefix: str, work_tree: Path, entries: Mapping[str, Entry], without_commit: Iterable[str]
     ) -> list[str]:
-        """Return git commands that replace each repository in a directory's index with the files of the repository.
+        """Return git commands that replace the link to each nested repository in an index with the repository's files.
 
-        Submodules stay links. `nested` and `submodules` get the paths of the repositories.
+        Links to submodules stay. The paths of nested repositories are added to `self.nested`. The paths of submodules,
+        with their trees, are added to `self.submodules`.
 
         Args:
-            prefix: The text to put before each of these paths.
-            work_tree: The directory.
-            entries: The entries of the directory's index.
-            without_commit: Paths of repositories that are not in the index.
+            prefix: The text to put before each path in `self.nested` and `self.submodules`.
+            work_tree: The directory whose files are in the index.
+            entries: The entries of the index.
+            without_commit: Paths of repositories that git could not add to the index, because they have no commit.
         """
         links = {path for path, entry in entries.items() if entry.mode == SUBMODULE}
         submodules = self._registered_submodules(work_tree) if links else set[str]()
@@ -200,19 +202,20 @@ class _Committer:
         return edits
 
     def _registered_submodules(self, work_tree: Path) -> set[str]:
-        """Return the paths of the submodules in the work tree's .gitmodules; empty if git cannot read the file."""
+        """Return the paths of the submodules in the work tree's .gitmodules; empty if git cannot read .gitmodules."""
         show = ["config", "-z", "--file", str(work_tree / ".gitmodules"), "--get-regexp", r"^submodule\..*\.path$"]
         result = self._run([self._git(work_tree, *show)], self.repository / "index")
         return {row.partition("\n")[2] for row in result.text.split("\0") if row} if result.status == 0 else set()
 
     def _is_left_out(self, path: str) -> bool:
-        """Whether a pattern matches the path in any directory, as a line of .gitignore would."""
+        """Whether the path matches a pattern of `leave_out`. As in .gitignore, a pattern applies in every directory."""
         return any(fnmatchcase(f"/{path}", f"*/{pattern}") for pattern in self.leave_out)
 
     def _untouched(self, changes: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Return the base's entries of files that git reports as changed although nobody changed them.
+        """Return the base's entries of files that git reports as changed although the agent did not change them.
 
-        git would now store some files differently, and a sparse checkout removes files from the disk only.
+        These are files that git would now store differently, and files that a sparse checkout removed only from the
+        disk.
         """
         normalized = normalized_entries(self.workspace)
         untouched = {path for path, entry in changes.items() if normalized.get(path) == entry}
@@ -221,9 +224,9 @@ class _Committer:
         return base_entries(self.workspace, self.base, untouched) if untouched else {}
 
     def _committed_modes(self, changes: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Return entries for new files that the agent committed as executable, but that are not executable files.
+        """Return executable entries for files that are executable in the agent's own commit, but not on the disk.
 
-        The agent can do that with `git update-index --chmod=+x`.
+        The agent can commit such a file after `git update-index --chmod=+x`.
         """
         plain = {path: entry for path, entry in changes.items() if entry.mode == _PLAIN_FILE}
         if not plain or self.beside_agent:
@@ -249,7 +252,7 @@ class _Committer:
             self._check(self._run([update], self.repository / "index", stdin=rows))
 
     def _sparse_paths(self) -> set[str]:
-        """Return the paths that a sparse checkout leaves out of the work tree, according to the agent's own index."""
+        """Return the paths that a sparse checkout leaves out, according to the index in the agent's repository."""
         show = shlex.join([*work_tree_command(self.workspace), "ls-files", "-v", "-z"])
         result = self._run([show], self.workspace.work_tree / ".git" / "index")
         rows = result.text.split("\0") if result.status == 0 else []

@@ -1,4 +1,4 @@
-"""Runs git in the agent's work tree as the agent's user, because its files can make git start any program."""
+"""Runs git in the agent's work tree as the agent's user, because the files there can make git start any program."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from flows.sandbox.workspace import Workspace
 
 
 def work_tree_command(workspace: Workspace, git_dir: Path | None = None, work_tree: Path | None = None) -> list[str]:
-    """Return the beginning of a git command line for a work tree: the program, the safe settings and the directories.
+    """Return the beginning of a git command line for a work tree: `git`, the safe settings and the directories.
 
     Args:
         workspace: The run's directories.
-        git_dir: The repository; None for the one in the work tree.
+        git_dir: The repository; None for the repository in the work tree.
         work_tree: The directory with the files; None for the run's work tree.
     """
     repository = git_dir or workspace.work_tree / ".git"
@@ -24,7 +24,7 @@ def work_tree_command(workspace: Workspace, git_dir: Path | None = None, work_tr
 def git_as_agent(
     workspace: Workspace, *arguments: str, git_dir: Path | None = None, beside_agent: bool = False
 ) -> CommandResult:
-    """Run git in the work tree and return its result; raise `GitFailed` or `DiskFull` if it fails."""
+    """Run git in the agent's work tree and return the result; raise `GitFailed` or `DiskFull` if git fails."""
     return run_as_agent(workspace, [*work_tree_command(workspace, git_dir), *arguments], beside_agent=beside_agent)
 
 
@@ -35,7 +35,11 @@ def run_as_agent(
     environment: Mapping[str, str] | None = None,
     beside_agent: bool = False,
 ) -> CommandResult:
-    """Return the result of a command that runs git in the isolated environment; raise `GitFailed` or `DiskFull`."""
+    """Run a command that calls git, as the agent's user and in the isolated environment, and return the result.
+
+    Raises:
+        GitFailed, DiskFull: The command failed.
+    """
     return check_git(
         commands.run(
             workspace,

@@ -1,8 +1,9 @@
-"""The binding of a git token: the fields `hosts` and `repositories` of its secret say what the token may be used for.
+"""Limits a git token to certain hosts and repositories. These limits are called the token's binding.
 
-A host is written `github.com` or `git.example.com:8443`; without a port it means the scheme's default port. A
-repository is written as a URL. In the path of the URL, `*` stands for one or more characters of one part. `**` stands
-for one or more parts, and may only be the last part.
+The fields `hosts` and `repositories` of the token's secret contain the binding. A host is written `github.com` or
+`git.example.com:8443`; a host without a port means the default port of the URL's scheme. A repository is written as a
+URL. In the path of the URL, `*` stands for one or more characters of one part between slashes. `**` stands for one or
+more whole parts, and may only be the last part.
 """
 
 import ipaddress
@@ -25,7 +26,7 @@ _URL: Final = re.compile(r"(https?)://([^/\\@?#*\s]+)/([^\\?#\s]+)")
 _MAX_LISTED: Final = 10
 
 Endpoint = tuple[str, int]
-"""A host in the form of `_normal_host`, and a port."""
+"""A host name, as `_normal_host` returns it, and a port."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class _Host:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the host that `host` or `host:port` names; raise `ValueError`, with the reason, for any other text."""
+        """Parse a text of the form `host` or `host:port`; raise `ValueError`, with the reason, for any other text."""
         match = _HOST.fullmatch(text)
         port = int(match[2]) if match and match[2] else None
         if match is None or (port is not None and not 0 < port < 2**16):
@@ -49,7 +50,7 @@ class _Host:
 
 @dataclass(frozen=True)
 class _Repositories:
-    """The repositories that one pattern allows."""
+    """The repositories that one pattern, such as `https://github.com/your-org/*`, allows."""
 
     scheme: str
     endpoint: Endpoint
@@ -57,7 +58,7 @@ class _Repositories:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the repositories that a pattern allows; raise `ValueError`, with the reason, if it is malformed."""
+        """Parse a pattern for the URLs of repositories; raise `ValueError`, with the reason, if it is malformed."""
         match = _URL.fullmatch(text)
         if match is None:
             raise ValueError("is not like https://github.com/your-org/* (to allow a whole host, list it in hosts)")
@@ -77,7 +78,7 @@ class _Repositories:
 
 @dataclass(frozen=True)
 class Binding:
-    """Which repositories a token may be used for: those on one of the hosts that also match one of the patterns."""
+    """The limits of a token: it is only for repositories that are on an allowed host and match an allowed pattern."""
 
     hosts: tuple[str, ...] | None = None
     """The allowed hosts; None allows any host."""
@@ -86,10 +87,10 @@ class Binding:
 
     @classmethod
     def parse(cls, fields: Mapping[str, object], source: str) -> Self:
-        """Return the binding in the fields `hosts` and `repositories` of the secret or block that `source` names.
+        """Return the binding in `fields`. The text `source` names the secret or block that has these fields.
 
         Raises:
-            InvalidGitSecret: A list is malformed, or the name of a field is almost `hosts` or `repositories`. Ignoring
+            InvalidGitSecret: A list is malformed, or a field's name is a misspelt `hosts` or `repositories`: ignoring
                 such a field would leave the token unbound. The message quotes no value.
         """
         for name in fields:
@@ -105,7 +106,7 @@ class Binding:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the binding allows every repository on every host."""
+        """Whether the binding sets no limits, and so allows every repository on every host."""
         return self.hosts is None and self.repositories is None
 
     def allows(self, url: RepoUrl) -> bool:
@@ -145,7 +146,7 @@ def _entries(
 
 
 def _normal_host(text: str) -> str:
-    """Return a host in its normal form, which is the same for all spellings of the host."""
+    """Return the host in lower case without a final dot, or an IP address in its shortest form."""
     host = text.lower().removesuffix(".")
     try:
         return ipaddress.ip_address(host.strip("[]")).compressed
@@ -156,17 +157,17 @@ def _normal_host(text: str) -> str:
 
 
 def _normal_path(url: RepoUrl) -> str:
-    """Return the URL's path, percent-decoded; empty if servers could disagree about which repository it names."""
+    """Return the URL's path, percent-decoded; empty if two servers could read the path as different repositories."""
     parts = url.path.removeprefix("/").removesuffix(".git").split("/")
     return "/".join(map(unquote, parts)) if all(map(_is_plain, parts)) else ""
 
 
 def _is_plain(part: str) -> bool:
-    """Whether a part of a path, percent-decoded once, means the same to every server.
+    """Whether all servers read this part of a URL's path, percent-decoded once, in the same way.
 
-    Servers can disagree about an empty part; about a part of dots only; about an escaped slash, backslash or percent
-    sign; about a semicolon, because some Java servers read `..;` as `..`; and about bytes that are not UTF-8, because
-    lenient decoders turn them into dots and slashes.
+    Servers can disagree about these: an empty part; a part of dots only; an escaped slash, backslash or percent sign; a
+    semicolon, because some Java servers read `..;` as `..`; and bytes that are not UTF-8, because lenient decoders turn
+    them into dots and slashes.
     """
     try:
         decoded = unquote(part, errors="strict")

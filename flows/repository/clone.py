@@ -1,4 +1,4 @@
-"""Clones the repository: from the remote into `clean.git`, and from there into the agent's work tree."""
+"""Clones the repository: from the remote into the trusted repository `clean.git`, and from there into the work tree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from flows.repository.work_tree import create_work_tree
 from flows.sandbox.workspace import Workspace
 
 PROJECT_MEMORY = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
-"""Files with a repository's instructions for coding agents. Only the first file that has text counts."""
+"""Files with a repository's instructions for coding agents. Only the first file that contains text is used."""
 
 _MEMORY_MAX_BYTES = 200_000
 _SYMLINK = "120000"
@@ -23,27 +23,27 @@ _DIRECTORY = "040000"
 
 @dataclass(frozen=True)
 class Checkout:
-    """Where the work starts, and the branch that it will be pushed to."""
+    """The commit that the work starts from, and the branch that the work will be pushed to."""
 
     branch: str
     """The branch that the work will be pushed to."""
     base_branch: str
-    """The branch that the work starts from: the same as `branch` if the remote already has that branch."""
+    """The branch that the work starts from. It is the same as `branch` if the remote already has `branch`."""
     base_commit: str
     project_memory: str
     """The text of the repository's CLAUDE.md or AGENTS.md; empty if it has neither."""
 
     @property
     def continues(self) -> bool:
-        """Whether the remote already had `branch`, so that the run adds a commit to it."""
+        """Whether the remote already had `branch`, so that the run adds a commit to that branch."""
         return self.branch == self.base_branch
 
 
 def choose_start_branch(refs: RemoteRefs, branch: str, base_branch: str, *, allow_default_branch: bool) -> str:
-    """Return the branch to start from.
+    """Return the branch to start from: `branch` if the remote has it, otherwise `base_branch` or the default branch.
 
     Raises:
-        ProtectedBranch, BranchConflict: `branch` could not be pushed at the end of the run.
+        ProtectedBranch, BranchConflict: The run would not be able to push `branch` at its end.
         BaseRefNotFound: The remote does not have the branch to start from, or does not say which branch is its default.
     """
     check_target(refs, branch, allow_default_branch=allow_default_branch)
@@ -62,7 +62,7 @@ def choose_start_branch(refs: RemoteRefs, branch: str, base_branch: str, *, allo
 
 
 def check_target(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -> None:
-    """Raise `ProtectedBranch` or `BranchConflict` if the branch could not be pushed."""
+    """Raise `ProtectedBranch` or `BranchConflict` if the run would not be able to push the branch at its end."""
     check_protection(refs, branch, allow_default_branch=allow_default_branch)
     if branch in refs.branches:
         return
@@ -102,12 +102,12 @@ def clone(
 def fetch_base(
     workspace: Workspace, remote: Remote, checkout: Checkout, *, depth: int, progress: RemoteProgress, work_tree: bool
 ) -> None:
-    """Fetch the base commit of an earlier attempt of the run into `clean.git`, even if its branch has moved since.
+    """Fetch the base commit of an earlier attempt of the run into `clean.git`, even if the base branch has moved since.
 
     Args:
         workspace: The run's directories.
         remote: The remote repository.
-        checkout: Where the earlier attempt started.
+        checkout: The checkout of the earlier attempt.
         depth: How many commits of history to fetch; 0 fetches all.
         progress: Receives git's progress lines.
         work_tree: Whether to create a work tree for the agent as well.
@@ -131,9 +131,9 @@ def _set_branch(clean: Path, branch: str, base: str) -> None:
 
 
 def _project_memory(workspace: Workspace, commit: str) -> str:
-    """Return the text of the first file of `PROJECT_MEMORY` that has any; empty if there is none.
+    """Return the text of the first file of `PROJECT_MEMORY` that contains text; empty if no file does.
 
-    The text comes from git objects, because a symbolic link in a work tree could lead anywhere.
+    The text is read from git objects, because a symbolic link in a work tree could point to any file of this machine.
     """
     arguments = ["ls-tree", "-z", commit, "--", *PROJECT_MEMORY]
     listing = run_git(arguments, git_dir=workspace.clean_git).text.split("\0")

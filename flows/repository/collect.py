@@ -1,7 +1,7 @@
 """Turns the agent's work tree into one commit in the trusted repository, `clean.git`.
 
 The agent's repository may contain anything, so every git process that reads it runs as the agent's user. The flow's
-process takes only git objects from such a process. It checks them (fsck), and creates the commit itself.
+process takes only git objects from such a process, checks the objects (`git fsck`), and creates the commit itself.
 """
 
 import shlex
@@ -30,7 +30,7 @@ _TIMEOUT_SECONDS: Final = 900
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file of the change, and how many lines the change adds to it and removes from it (None for a binary file)."""
+    """One changed file, and how many lines the change adds and removes in it. Both are None for a binary file."""
 
     path: str
     added: int | None
@@ -45,21 +45,21 @@ class Change:
     checkout: Checkout
     files: tuple[FileChange, ...] = ()
     fault: str = ""
-    """Why git could not collect the work tree with the agent's repository. The files were then collected without it."""
+    """Git's error if the agent's repository was unusable. The files were then collected without that repository."""
     notes: tuple[str, ...] = ()
-    """Sentences for a reviewer about how the change was collected, such as what was left out."""
+    """Notes for a reviewer about how the change was collected, such as which files were left out."""
     left_aside: tuple[LeftAside, ...] = ()
-    """The agent's work that is not part of the change."""
+    """The agent's work that is not part of the change, such as a commit on another branch."""
 
     @property
     def is_left_aside(self) -> bool:
-        """Whether the agent's work is only outside the work tree, so that a person must choose what to deliver."""
+        """Whether the agent left work only outside the work tree, so that a person must choose what to deliver."""
         return not self.commit and any(not work.is_ignored for work in self.left_aside)
 
 
 @dataclass(frozen=True)
 class CommitIdentity:
-    """Author, date and message of a commit. Every attempt of a run uses the same, so that the commit id is the same."""
+    """Author, date and message of a commit. All attempts of a run use the same values, to get the same commit id."""
 
     email: str
     date: datetime
@@ -67,7 +67,7 @@ class CommitIdentity:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables for git's author and committer. Their name is the e-mail address up to the @."""
+        """The variables for git's author and committer. The name of both is the part of `email` before the @."""
         name, date = self.email.partition("@")[0], f"{int(self.date.timestamp())} +0000"
         person = {"NAME": name, "EMAIL": self.email, "DATE": date}
         return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
@@ -79,13 +79,13 @@ def collect(
     """End the agent's processes, commit the work tree as one commit on top of the base, and return the change.
 
     If the work tree is unchanged, and the agent left work on top of the base in exactly one other place, such as a
-    branch, that work is the change. All other work outside the work tree is in the change's `left_aside`.
+    branch, that work becomes the change. All other work outside the work tree is listed in the change's `left_aside`.
 
     Args:
         workspace: The run's directories.
-        checkout: Where the work started.
+        checkout: The commit and branch that the work started from.
         identity: Author, date and message of the commit.
-        leave_out: Patterns of paths whose changes are left out. A note in the change lists these paths.
+        leave_out: Patterns of paths. Changes to files whose paths match are left out, and a note names the files.
     """
     workspace.agent.end_processes()
     fault, base = "", checkout.base_commit
@@ -131,7 +131,7 @@ def _names(paths: Sequence[str]) -> str:
 
 
 def _collect_despite_faults(workspace: Workspace, base: str) -> Commit:
-    """Commit the work tree's files in a new clone of `clean.git`, which the agent has never changed; return the commit.
+    """Commit the work tree's files in a new clone of `clean.git`, without the agent's repository; return the commit.
 
     The commit is saved for a person to look at. It is never pushed.
     """
@@ -150,7 +150,10 @@ def _collect_despite_faults(workspace: Workspace, base: str) -> Commit:
 
 
 def fetch_objects(workspace: Workspace, repository: Path, *refs: str, check: bool = True) -> None:
-    """Fetch refs from a repository of the agent into `clean.git`; the process that reads them runs as the agent."""
+    """Fetch refs into `clean.git` from a repository of the agent.
+
+    The git process that reads the agent's repository (`git-upload-pack`) runs as the agent's user.
+    """
     environment = isolated_environment(workspace.agent_variables)
     upload_pack = workspace.agent.argv(
         ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "git-upload-pack"]
@@ -192,7 +195,7 @@ def _line_count(text: str) -> int | None:
 
 
 def patch(git_dir: Path, change: Change) -> str:
-    """Return the change as a diff, with bytes that are not UTF-8 replaced; empty if there is no change."""
+    """Return the change as a diff; empty if there is no change. Bytes that are not UTF-8 are replaced."""
     if not change.commit:
         return ""
     arguments = [
@@ -208,7 +211,7 @@ def patch(git_dir: Path, change: Change) -> str:
 
 
 def bundle(git_dir: Path, change: Change) -> bytes:
-    """Return the change, and the saved work that was left aside, as a git bundle; empty if there is neither.
+    """Return a git bundle with the change and with the saved work that was left aside; empty if neither exists.
 
     In any clone that has the base, `git fetch <file> <branch>` fetches the commit of a branch from the bundle.
     """
@@ -218,14 +221,14 @@ def bundle(git_dir: Path, change: Change) -> bytes:
 
 
 def create_bundle(git_dir: Path, refs: Sequence[str], base: str) -> bytes:
-    """Return a git bundle of the refs, with only the commits that the base does not have."""
+    """Return a git bundle with the refs and their commits, except commits that are in the history of the base."""
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
         run_git(["bundle", "create", "--quiet", file.name, *refs, f"^{base}"], git_dir=git_dir)
         return Path(file.name).read_bytes()
 
 
 def restore_change(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
-    """Return the change in the bundle of an earlier attempt of the run; raise `GitFailed` if the bundle is damaged."""
+    """Return the change in the bundle that an earlier attempt of the run saved; raise `GitFailed` if it is damaged."""
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
         file.write(bundle)
         file.flush()
@@ -240,7 +243,7 @@ def restore_change(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
 
 
 def collected_change(git_dir: Path, checkout: Checkout) -> Change:
-    """Return the change that is on the branch in `clean.git`; its `commit` is empty if the branch is at the base."""
+    """Return the change that is already on the run's branch in `clean.git`. Its `commit` is empty without a change."""
     ref = f"refs/heads/{checkout.branch}"
     commit = run_git(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir).text
     if commit == checkout.base_commit:

@@ -1,10 +1,10 @@
-"""The repository for a collection of the agent's work: the flow's process creates it, and git fills it as the agent.
+"""Creates a temporary repository in which git, running as the agent's user, commits the agent's work.
 
 The agent's own repository must not decide what the work is. Its index may hide files, its configuration may change what
-git sees, and its ignore rules may leave files out. So git adds the work tree to an index that was saved right after the
-checkout, in a new repository with a configuration from the flow's process. The new repository borrows the agent's
-objects, which include the base. The timestamps in the saved index tell git which files are untouched, so that git reads
-only the others.
+git sees, and its ignore rules may leave files out. Therefore the flow's process creates a new repository, with a safe
+configuration and with the index that was saved right after the checkout. git adds the work tree to that index. The new
+repository reads the objects of the agent's repository, which include the base, as an alternate. The timestamps in the
+saved index tell git which files are unchanged, so that git reads only the others.
 """
 
 import re
@@ -25,13 +25,13 @@ BUILD_FOLDERS: Final = (
     "node_modules", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox",
     ".gradle", ".m2", ".npm", ".pnpm-store", ".next", ".nuxt", ".turbo", ".parcel-cache", ".terraform",
 )  # fmt: skip
-"""Folders that tools fill. Files in them are part of a change only if the repository tracks them."""
+"""Names of folders that tools fill. Files in such folders are part of a change only if the repository tracks them."""
 
 _MARKER_DEPTH: Final = 5
 SUBMODULE: Final = "160000"
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 SECTION_END: Final = b"\0\0\0"
-"""Marks the end of one part of a script's output. The rows of a part end in a single zero byte."""
+"""Marks the end of one part of a script's output. Within a part, each row ends with one zero byte."""
 
 _SAVE_INDEX: Final = """
 set -e
@@ -50,16 +50,17 @@ cat "$GIT_DIR/index"
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a git tree or index: the mode and the object id of a path."""
+    """The mode and the object id that a git tree or index has for one path."""
 
     mode: str
     blob: str
 
 
 def save_index(workspace: Workspace) -> None:
-    """Save the index of a work tree that was just checked out, and the entries of files that git would already change.
+    """Save the index right after a checkout, and the new entries of files that git already reports as changed.
 
-    git would store a file differently than its commit does if, for example, the attribute `text` was added later.
+    git reports a file as changed if git would store it differently than the commit does, for example because the
+    attribute `text` was added after the file.
     """
     git_dir = workspace.work_tree / ".git"
     command = ["sh", "-c", _SAVE_INDEX, "sh", *work_tree_command(workspace)]
@@ -70,13 +71,13 @@ def save_index(workspace: Workspace) -> None:
 
 
 def normalized_entries(workspace: Workspace) -> Mapping[str, Entry]:
-    """Return, by path, the entries that git would store for files that it would change right after the checkout."""
+    """Return, by path, the entries that `save_index` saved for files that git reported as changed at that time."""
     path = _saved_normalized(workspace)
     return parse_stage(path.read_bytes()) if path.exists() else {}
 
 
 def create_repository(workspace: Workspace, name: str) -> Path:
-    """Create the repository for a collection, give it to the agent, and return its directory; replace an older one.
+    """Create the temporary repository `name`, owned by the agent, and return its directory; replace an older one.
 
     The parent directory belongs to the flow's process, so the agent cannot put a link at this path during the creation.
     """
@@ -96,7 +97,7 @@ def create_repository(workspace: Workspace, name: str) -> Path:
 
 
 def _agent_objects(workspace: Workspace) -> str:
-    """Return the agent's objects directory, even if the agent moved its repository and made `.git` a file."""
+    """Return the directory of the agent's git objects, even if the agent moved its repository and `.git` is a file."""
     git_dir = workspace.work_tree / ".git"
     if git_dir.is_dir():
         return str(git_dir / "objects")
@@ -104,10 +105,10 @@ def _agent_objects(workspace: Workspace) -> str:
 
 
 def exclude_environments(workspace: Workspace, repository: Path) -> None:
-    """Leave Python environments and caches out of the collection, whatever the names of their folders.
+    """Exclude Python environments and caches from the commit of the work tree, whatever the names of their folders.
 
     A Python environment has the file pyvenv.cfg (PEP 405), and a cache has the file CACHEDIR.TAG
-    (https://bford.info/cachedir/). Files in such folders that the repository tracks are still collected.
+    (https://bford.info/cachedir/). Files in such folders that the repository tracks are still committed.
     """
     names = ["-name", "pyvenv.cfg", "-o", "-name", "CACHEDIR.TAG"]
     find = ["find", str(workspace.work_tree), "-maxdepth", str(_MARKER_DEPTH), "(", *names, ")", "-print0"]
@@ -135,7 +136,7 @@ def parse_raw_diff(output: bytes) -> dict[str, Entry]:
 
 
 def base_entries(workspace: Workspace, base: str, paths: Iterable[str]) -> dict[str, Entry]:
-    """Return the entries that the commit `base` in `clean.git` has for the paths; a path that it lacks has no entry."""
+    """Return the entries of the paths in the commit `base`. The result lacks paths that the commit does not have."""
     listing = run_git(["ls-tree", "-r", "-z", base], git_dir=workspace.clean_git).text.split("\0")
     rows = (row.partition("\t") for row in listing if row)
     entries = {path: header.split(" ") for header, _, path in rows}

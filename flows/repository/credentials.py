@@ -36,14 +36,14 @@ _FORM: Final = 'the expected form is {"token": "…", "email": "you@example.com"
 
 @dataclass(frozen=True)
 class GitCredentials:
-    """The token for a repository, and the e-mail address of its commits' author."""
+    """The token for a repository, and the e-mail address of the author of the run's commits."""
 
     token: SecretStr
     email: str
     username: str = ""
     """The user name to send with the token; empty to use the one that the repository's forge expects."""
     bindings: tuple[Binding, ...] = ()
-    """The bindings of the block and of its AWS secret. The token is only for repositories that all bindings allow."""
+    """The bindings in the block and in the AWS secret. The token is only for repositories that all bindings allow."""
 
     @property
     def is_bound(self) -> bool:
@@ -64,7 +64,8 @@ class GitCredentials:
         """Read the credentials from a secret in AWS Secrets Manager, and return them.
 
         Raises:
-            SecretNotFound, SecretAccessDenied, SecretUnavailable: AWS reported this error.
+            SecretNotFound, SecretAccessDenied, SecretUnavailable: The secret does not exist, may not be
+                read, or cannot be read at the moment.
             AwsCredentialsMissing: There are no AWS credentials, or AWS refused them.
             InvalidGitSecret: The secret has no usable token or e-mail address, or a malformed list of hosts or
                 repositories.
@@ -80,7 +81,7 @@ class GitCredentials:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, object], source: str) -> Self:
-        """Return the credentials in `fields`; raise `InvalidGitSecret`, with `source`, if they cannot be used."""
+        """Return the credentials in `fields`; raise `InvalidGitSecret`, which names `source`, if they are unusable."""
         token, email, username = (
             strip(value) if isinstance(value, str) else value
             for value in (fields.get("token"), fields.get("email"), fields.get("username", ""))
@@ -98,7 +99,7 @@ class GitCredentials:
 def _check_names(fields: Mapping[str, object], source: str) -> None:
     """Raise `InvalidGitSecret` if the token, e-mail address or user name is missing, but a field has a similar name.
 
-    All other fields are ignored, because a secret that other programs share may have them.
+    Fields with any other name are ignored, because the secret may also serve other programs.
     """
     for name in fields:
         correct = intended_field(name)

@@ -1,8 +1,8 @@
-"""Runs git with a safe configuration, in an environment built from nothing.
+"""Runs git with a safe configuration, in an environment that inherits no variables from the flow's process.
 
-GitPython starts every git process that does not run as the agent. It adds the variables that it gets to those of the
-flow's process. The command therefore begins with `env -u …`, which removes all other variables without showing a value
-on a command line. The safe settings come first on every command line, because a repository's own configuration
+GitPython starts every git process that does not run as the agent, and passes all variables of the flow's process to it.
+The command line therefore begins with `env -u …`, which removes these variables by their names, so that no value
+appears on a command line. The safe settings come first on every command line, because a repository's own configuration
 cannot be trusted.
 """
 
@@ -58,14 +58,14 @@ def run_git(
     stdin: IO[bytes] | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> CommandResult:
-    """Run git as this process's own user, and return its result; raise `GitFailed` or `DiskFull` if it fails.
+    """Run git as this process's own user, and return the result; raise `GitFailed` or `DiskFull` if git fails.
 
     Args:
         arguments: git's arguments.
         config: Settings in addition to the safe ones.
         git_dir: The repository; None for a command that needs none.
         environment: The whole environment of the process; None for the isolated one.
-        stdin: The file to read from; None for no input.
+        stdin: The file to use as standard input; None for no input.
         timeout_seconds: How long the command may take before it is killed.
     """
     line = command_line(arguments, config=config, git_dir=git_dir)
@@ -81,13 +81,13 @@ def execute_git(
     pass_fds: Sequence[int] = (),
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> CommandResult:
-    """Run a git command line in a new process session, and return its result even if it failed.
+    """Run a git command line in a new process session, and return the result even if the command failed.
 
     Args:
         line: The command line.
         environment: The whole environment of the process; None for the isolated one.
-        stdin: The file to read from; None for no input.
-        progress: Receives git's progress lines. Standard output is then not returned.
+        stdin: The file to use as standard input; None for no input.
+        progress: Receives git's progress lines, if set. The result then has no standard output.
         pass_fds: File descriptors that the process inherits.
         timeout_seconds: How long the command may take before it is killed.
     """
@@ -129,7 +129,7 @@ def execute_git(
 
 
 def check_git(result: CommandResult) -> CommandResult:
-    """Return the result of a git command that succeeded; raise `GitFailed` or `DiskFull` if it failed."""
+    """Return the result of a git command if the command succeeded; otherwise raise `GitFailed` or `DiskFull`."""
     if result.status == 0 and not result.is_timed_out:
         return result
     reason = result.stderr.strip()[-_STDERR_LIMIT:]

@@ -1,4 +1,4 @@
-"""Finds new files that are not part of the change: those that the repository ignores, and folders that tools fill."""
+"""Finds new files that are not part of the change: files that .gitignore excludes, and folders such as node_modules."""
 
 import shlex
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ _END_SECTION: Final = r"printf '\000\000\000'"
 
 @dataclass(frozen=True)
 class ExcludedFiles:
-    """The new files that are not part of the change."""
+    """The new files in the work tree that are not part of the change."""
 
     ignored: tuple[LeftAside, ...] = ()
-    """The new files that the repository ignores, without caches of tools: one item for all files, or no item."""
+    """One item for all new files that .gitignore excludes, except caches of tools; empty if there are no such files."""
     build_folders: tuple[str, ...] = ()
-    """The folders that tools fill and that the repository does not ignore."""
+    """Folders such as node_modules that tools fill and that .gitignore does not exclude."""
 
 
 def find_excluded_files(workspace: Workspace, repository: Path, base: str) -> ExcludedFiles:
-    """Return the new files that are not part of the change.
+    """Find the new files that are not part of the change, and save those that .gitignore excludes.
 
-    At most 200 ignored files of together 20 MiB are saved, under a ref in `repository`. If there are more, none is
-    saved. A new checkout has no ignored files, so all that are found are new.
+    The files that .gitignore excludes are committed under a ref in `repository` if there are at most 200, of together
+    at most 20 MiB. Otherwise none of them is saved. All these files are new, because a fresh checkout has none.
     """
     git = work_tree_command(workspace, repository)
     listing = [*git, "ls-files", "--others", "--ignored", "--directory", "-z"]
@@ -62,7 +62,7 @@ def _is_cache(work_tree: Path, path: str) -> bool:
 
 
 def _save(workspace: Workspace, repository: Path, base: str, entries: list[str]) -> tuple[LeftAside, ...]:
-    """Commit the ignored files if they are few and small; otherwise return only the paths of the first ones."""
+    """Commit the ignored files if they are few and small. Return one item with at most 200 paths, or no item."""
     git = work_tree_command(workspace, repository)
     listing = [*git, "ls-files", "--others", "--ignored", "--exclude-per-directory=.gitignore", "-z", "--"]
     literal = [f":(top,literal){entry.rstrip('/')}" for entry in entries[:_MAX_FILES]]

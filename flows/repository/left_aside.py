@@ -1,7 +1,7 @@
 """Finds and saves work that the agent left outside its work tree.
 
-Work can be in branches, in commits that no branch has, in the stash, and in other work trees. Before a run reports that
-the agent changed nothing, it looks at each of these places.
+Work can be in branches, in commits that no branch has, in the stash, and in other work trees. All these places are
+searched before a run reports that the agent changed nothing.
 """
 
 import shlex
@@ -18,7 +18,7 @@ from flows.repository.collection import SECTION_END
 from flows.sandbox.workspace import Workspace
 
 REF_PREFIX: Final = "refs/heads/left-aside/"
-"""The beginning of the refs, in the saved bundle, with work that is not part of the change."""
+"""The prefix of the refs, in the saved bundle, of work that is not part of the change."""
 
 _MAX_PLACES: Final = 50
 _END_SECTION: Final = r"printf '\000\000\000'"
@@ -33,40 +33,40 @@ class LeftAside:
     place: str
     """Where the work was found, in words, such as "the branch mine"."""
     ref: str = ""
-    """The ref of the work in the saved bundle; empty if the work is not saved."""
+    """The ref in the saved bundle that has the work; empty if the work is not saved."""
     is_ignored: bool = False
-    """Whether the work is files that the repository ignores. Agents often create such files, and nobody wants them."""
+    """Whether the work consists of ignored files. Agents often create such files, and people rarely want them."""
     paths: tuple[str, ...] = ()
     """The paths of ignored files, at most 200; empty for other work."""
 
     @property
     def branch(self) -> str:
-        """The branch of the work in the saved bundle; empty if the work is not saved."""
+        """The name of the branch `ref`; empty if the work is not saved."""
         return self.ref.removeprefix("refs/heads/")
 
 
 @dataclass(frozen=True)
 class FoundWork:
-    """The work that was found outside the work tree."""
+    """The work that `find_work` found outside the work tree."""
 
     left_aside: tuple[LeftAside, ...] = ()
     chosen_tree: str = ""
-    """The tree to deliver instead of the work tree's own; empty to deliver the work tree's own."""
+    """The id of the git tree to deliver instead of the work tree's files; empty to deliver the work tree's files."""
     chosen_ref: str = ""
-    """The ref of the commit with `chosen_tree`; empty if there is none."""
+    """The ref of the saved commit that has `chosen_tree`; empty if no such commit was saved."""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Survey:
-    """What git reads from the agent's repository."""
+    """The commits and work trees in the agent's repository that may contain work."""
 
     head_ref: str
     head: str
     places: dict[str, str]
-    """For each commit that may contain work: where it was found, in words."""
+    """By the id of each commit that may contain work: a description of where the commit was found."""
     work_trees: tuple[tuple[str, str], ...]
-    """The path and the commit of each other work tree."""
+    """For each work tree other than the run's own: its path, and the commit that is checked out in it."""
 
 
 @dataclass
@@ -75,19 +75,19 @@ class _Candidate:
     place: str
     tree: str = ""
     descends: bool = False
-    """Whether the commit is on top of the base."""
+    """Whether the commit is a descendant of the base."""
     is_known: bool = False
-    """Whether the base, or the agent's HEAD, already contains this work."""
+    """Whether the base, or the HEAD of the agent's repository, already contains this work."""
 
 
 def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit: Commit) -> FoundWork:
-    """Return the work outside the work tree, after saving it in `repository` under refs that begin with `REF_PREFIX`.
+    """Find the work outside the work tree, and save it in `repository` under refs that begin with `REF_PREFIX`.
 
     Args:
         workspace: The run's directories.
-        repository: The repository for the collection, which borrows the agent's objects.
-        checkout: Where the work started.
-        commit: The commit of the work tree.
+        repository: A temporary repository, from `create_repository`. It can read the agent's objects.
+        checkout: The commit and branch that the work started from.
+        commit: The commit that was made of the work tree.
 
     Raises:
         GitFailed: The agent's repository is damaged.
@@ -158,9 +158,9 @@ def _stash_places(stash: str) -> Iterator[tuple[str, str]]:
 
 
 def _detached_places(log: str) -> Iterator[tuple[str, str]]:
-    """Yield each commit that HEAD was at before the agent checked out something else, with its place.
+    """Yield, with a description, each commit that HEAD was at before the agent checked out something else.
 
-    A commit that the agent left by a reset or an amend does not count, because the agent discarded it.
+    Commits that HEAD left by `git reset` or `git commit --amend` are not included, because the agent discarded them.
     """
     lines = [line.partition(" ") for line in log.splitlines()]
     for (_, _, action), (id_before, _, _) in pairwise(lines):
@@ -185,10 +185,10 @@ def _work_trees(workspace: Workspace, repository: Path, survey: _Survey) -> Iter
 def _examine(
     workspace: Workspace, repository: Path, checkout: Checkout, survey: _Survey, candidates: Sequence[_Candidate]
 ) -> tuple[str, str, bool]:
-    """Fill in the candidates' trees, and how their commits are related to the base and to HEAD.
+    """Set the fields `tree`, `descends` and `is_known` of each candidate.
 
     Returns:
-        The tree of the base, the tree of HEAD, and whether HEAD is an ancestor of the base.
+        The id of the base's tree, the id of HEAD's tree, and whether HEAD is an older commit than the base.
     """
     git = shlex.join(work_tree_command(workspace, repository))
     base, head = checkout.base_commit, survey.head or checkout.base_commit
@@ -223,7 +223,7 @@ def _groups(rows: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
 
 
 def _save(workspace: Workspace, repository: Path, checkout: Checkout, work: Sequence[_Candidate]) -> list[LeftAside]:
-    """Save each piece of work as a commit on top of the base, under its own ref, and return the pieces."""
+    """Save each piece of work as a commit on top of the base, under a ref of its own, and return the saved pieces."""
     if not work:
         return []
     git = shlex.join([*work_tree_command(workspace, repository), "-c", "user.name=agent", "-c", "user.email=a@b"])

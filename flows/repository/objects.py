@@ -19,9 +19,9 @@ _PORTION_BYTES: Final = 32 * 2**20
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """One entry of `git diff-tree --raw` (git-diff(1), "Raw output format").
+    """One changed file: an entry of `git diff-tree --raw` (git-diff(1), "Raw output format").
 
-    In a path that is not UTF-8, surrogate escapes stand for the bytes.
+    In a path that is not UTF-8, surrogate escapes stand for the bytes that cannot be decoded.
     """
 
     path: str
@@ -39,7 +39,7 @@ class ChangedFile:
 
     @property
     def blobs(self) -> tuple[str, ...]:
-        """The blobs with the new and the old content of a file, or target of a link; empty for a submodule."""
+        """The ids of the blobs with the file's new and old content (for a link, its target); empty for a submodule."""
         sides = ((self.mode, self.blob), (self.old_mode, self.old_blob))
         return tuple(blob for mode, blob in sides if mode not in {ABSENT, SUBMODULE})
 
@@ -58,14 +58,14 @@ def changed_files(git_dir: Path, base: str, commit: str) -> tuple[ChangedFile, .
 
 
 def sizes(git_dir: Path, blobs: Iterable[str]) -> dict[str, int]:
-    """Return the size in bytes of each blob, without blobs that are missing."""
+    """Return the size in bytes of each blob, by the blob's id. Missing blobs are not in the result."""
     listing = _batch(git_dir, "--batch-check", blobs).decode()
     rows = (row.split(" ") for row in listing.splitlines())
     return {row[0]: int(row[2]) for row in rows if len(row) == _FIELDS}
 
 
 def contents(git_dir: Path, blobs: Iterable[str]) -> dict[str, bytes]:
-    """Return the content of each blob; git-cat-file(1), "Batch output", describes the format."""
+    """Return the content of each blob, by the blob's id; git-cat-file(1), "Batch output", describes the format."""
     output, content_of, start = _batch(git_dir, "--batch", blobs), dict[str, bytes](), 0
     while start < len(output):
         end = output.index(b"\n", start)
@@ -96,17 +96,17 @@ def _batch(git_dir: Path, kind: str, blobs: Iterable[str]) -> bytes:
 
 
 def symlinks(git_dir: Path, commit: str) -> dict[str, str]:
-    """Return, for the path of each symbolic link in a commit, the blob that contains the link's target."""
+    """Return, by the path of each symbolic link in a commit, the id of the blob that contains the link's target."""
     listing = run_git(["ls-tree", "-r", "-z", commit], git_dir=git_dir).text.split("\0")
     entries = (row.partition("\t") for row in listing if row.startswith(SYMLINK))
     return {path: header.split(" ")[2] for header, _, path in entries}
 
 
 def message(git_dir: Path, commit: str) -> str:
-    """Return a commit's message."""
+    """Return the message of a commit."""
     return run_git(["cat-file", "commit", commit], git_dir=git_dir).text.partition("\n\n")[2]
 
 
 def file_count(git_dir: Path, commit: str) -> int:
-    """Return how many files a commit has."""
+    """Return how many files the tree of a commit contains."""
     return run_git(["ls-tree", "-r", "-z", "--name-only", commit], git_dir=git_dir).stdout.count(b"\0")

@@ -1,4 +1,4 @@
-"""Searches a commit for byte strings, in the contents and in the names of its files."""
+"""Searches the files of a commit, both their contents and their names, for byte strings."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +11,7 @@ _NOTHING_FOUND = 1
 
 
 def occurrences(git_dir: Path, commit: str, lines: Iterable[bytes]) -> set[bytes]:
-    """Return the lines that occur in the content or the path of any file of a commit; empty if none does."""
+    """Return those of the lines that occur in the content or the path of any file of a commit; empty if none does."""
     searched_lines = {line for line in lines if line and b"\n" not in line and b"\0" not in line}
     if not searched_lines:
         return set()

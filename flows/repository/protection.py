@@ -1,4 +1,4 @@
-"""Protects the default branch, and any that may be the default: a run pushes there only with `allow_default_branch`."""
+"""Protects branches that are or may be the default branch: a run pushes to one only with `allow_default_branch`."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from flows.errors import ProtectedBranch
 from flows.repository.remote import RemoteRefs
 
 _USUAL_DEFAULTS: Final = frozenset({"main", "master", "trunk", "default", "develop"})
-"""Names of branches that a remote's HEAD may point to before they exist. git does not report such a HEAD to clients."""
+"""Usual names of default branches. An unborn HEAD may point to one, and git does not report such a HEAD to clients."""
 
 
 def check_protection(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -> None:
@@ -16,7 +16,7 @@ def check_protection(refs: RemoteRefs, branch: str, *, allow_default_branch: boo
 
 
 def _reason(refs: RemoteRefs, branch: str) -> str:
-    """Return why the branch is protected; empty if it is not protected."""
+    """Return why the branch is protected; empty if the branch is not protected."""
     default = refs.default_branch
     unknown = "the remote does not say which branch is its default branch, and"
     reasons = {

@@ -1,8 +1,9 @@
 """Reads from the git remote and pushes to it. Only this module gives the token to git.
 
-Our credential helper, a child process of git, reads the token from a pipe. So the token is never on disk, on a command
-line or in an environment. The helper answers for one scheme, host and port only (gitcredentials(7) documents its input
-and output). The helper is a script that git passes to a shell, so it also works in a directory mounted `noexec`.
+A credential helper, which git starts as a child process, reads the token from a pipe. So the token is never on disk, on
+a command line or in an environment variable. The helper answers for one scheme, host and port only (gitcredentials(7)
+documents a helper's input and output). The helper is a script that git passes to a shell, so it also works in a
+directory mounted `noexec`.
 """
 
 import os
@@ -43,11 +44,11 @@ SILENCE_SECONDS: Final = 60
 _REDIRECT_SECONDS: Final = 10
 
 _QUESTIONS: Final = 8
-"""How often git may ask for the password: once per connection, and a few more times to be safe."""
+"""How often git may ask the helper for the password: once per connection, and a few more times to be safe."""
 
 _HOST_NETWORK: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY")
 _HOST_CAS: Final = {"GIT_SSL_CAINFO": "SSL_CERT_FILE", "GIT_SSL_CAPATH": "SSL_CERT_DIR"}
-"""git's variables for CA certificates, each with the variable that other programs read instead."""
+"""git's variables for CA certificates, each with the variable that other programs read for the same purpose."""
 
 _SHA_1_DIGITS: Final = 40
 
@@ -100,12 +101,12 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
 
 @dataclass(frozen=True)
 class RemoteRefs:
-    """The remote's branches, and its default branch if it reports one."""
+    """The remote's branches, and the default branch if the remote reports one."""
 
     branches: dict[str, str]
     """The commit of each branch, by the branch's name."""
     default_branch: str
-    """The branch that the remote's HEAD points to; empty if HEAD is not on a branch, or the remote does not tell."""
+    """The branch that the remote's HEAD points to; empty if HEAD is not on a branch, or the remote does not say."""
     aliases: dict[str, str] = field(default_factory=dict)
     """Branches that are symbolic refs, each with the branch that it points to. Only git's protocol 2 lists them."""
 
@@ -117,22 +118,27 @@ class RemoteRefs:
 
 @dataclass(frozen=True)
 class Remote:
-    """One repository on a git server, and the credentials for it.
+    """One repository on a git server, and the credentials for that repository.
 
     Raises:
-        RepositoryNotAllowed: The credentials are for other hosts or repositories.
+        RepositoryNotAllowed: The binding of the credentials does not allow this repository.
     """
 
     url: RepoUrl
     credentials: GitCredentials
     trusted: Path
-    """The directory for the credential helper, which the agent cannot read."""
+    """The directory into which the credential helper is written. The agent cannot read this directory."""
 
     def __post_init__(self) -> None:
         self.credentials.check_repository(self.url)
 
     def refs(self) -> RemoteRefs:
-        """Return the remote's branches; raise `EmptyRepo` if it has none, `UnsupportedObjectFormat` for SHA-256."""
+        """Return the remote's branches, and the default branch if the remote reports one.
+
+        Raises:
+            EmptyRepo: The remote has no branches.
+            UnsupportedObjectFormat: The ids of the remote's commits are SHA-256.
+        """
         listing = self._run(["ls-remote", "--symref", self.url.url, "HEAD", "refs/heads/*"]).text.splitlines()
         lines = [line.partition("\t") for line in listing]
         targets = {ref: value.removeprefix("ref: ") for value, _, ref in lines if value.startswith("ref: ")}
@@ -146,7 +152,7 @@ class Remote:
         return RemoteRefs(branches, _branch(targets.get("HEAD", "")), aliases)
 
     def fetch(self, git_dir: Path, branch: str, depth: int, progress: RemoteProgress) -> None:
-        """Fetch one branch into `refs/remotes/origin/<branch>`, with `depth` commits of history, or all if 0."""
+        """Fetch one branch into `refs/remotes/origin/<branch>`: `depth` commits of history, or all if `depth` is 0."""
         refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
         options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
         try:
@@ -159,7 +165,7 @@ class Remote:
             self._run(["fetch", *options, self.url.url, refspec], git_dir=git_dir, progress=progress)
 
     def fetch_commit(self, git_dir: Path, commit: str, branch: str, depth: int, progress: RemoteProgress) -> None:
-        """Fetch a commit that `branch` had at an earlier time, into `refs/remotes/origin/<branch>`."""
+        """Fetch a commit that `branch` pointed to earlier, and point `refs/remotes/origin/<branch>` to it."""
         ref = f"refs/remotes/origin/{branch}"
         options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
         shallow = [f"--depth={depth}"] if depth else []
@@ -185,7 +191,7 @@ class Remote:
     def check_push(self) -> None:
         """Check that the token may push, without pushing; raise the error that a push would raise.
 
-        A server checks the right to push before it receives any data. Rules for single branches are not checked.
+        A server checks the right to push before it receives any data. Rules for individual branches are not checked.
         """
         with tempfile.TemporaryDirectory(prefix="check-push-", dir=self.trusted) as folder:
             git_dir = Path(folder)
@@ -221,9 +227,9 @@ class Remote:
         return result
 
     def _redirect_target(self) -> str:
-        """Return the repository's URL that the server redirects to; empty if it redirects to no git repository.
+        """Return the repository URL that the server redirects to; empty if the server redirects to no git repository.
 
-        The token is sent only to the server of `url`, as git has just done, and not to the new address.
+        The request sends the token to the server of `url`, as git has just done, but never to the new address.
         """
         import httpx  # noqa: PLC0415 (only a redirect needs it)
 
@@ -270,12 +276,12 @@ class Remote:
 
 
 def _branch(ref: str) -> str:
-    """Return the name of the branch that `ref` is; empty if it is not a branch."""
+    """Return the name of a branch from its ref, such as `refs/heads/main`; empty if the ref is not a branch."""
     return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
 
 
 def _host_settings() -> dict[str, str]:
-    """Return git's environment variables for the host's proxies and CA certificates."""
+    """Return git's environment variables for the proxies and CA certificates of this machine."""
     host = {name: os.environ[name] for name in _HOST_NETWORK if name in os.environ}
     cas = {name: os.environ.get(name) or os.environ.get(general, "") for name, general in _HOST_CAS.items()}
     return {**host, **{name: path for name, path in cas.items() if path}}

@@ -25,7 +25,7 @@ _WORDS: Final = {
     "password": TOKEN,
     **{name: name for name in FIELDS},
 }
-"""Words in misspelt names, each with the field that it stands for."""
+"""Words that occur in misspelt names of fields, each with the field that the word stands for."""
 
 _MIN_SIMILARITY: Final = 0.8
 

@@ -17,7 +17,7 @@ _ALLOW_BUNDLE = ("-c", "protocol.file.allow=always")
 
 
 def take(workspace: Workspace, base: str) -> str:
-    """Commit the current content of the work tree to `clean.git`; return the commit, or the base if nothing changed.
+    """Commit the current files of the work tree to `clean.git`; return the commit, or the base if nothing changed.
 
     Raises:
         GitFailed: The agent's repository cannot be used at the moment. A later snapshot may succeed.
@@ -46,7 +46,7 @@ def _take(workspace: Workspace, base: str, repository: Path) -> str:
 
 
 def bundle(workspace: Workspace, base: str) -> bytes:
-    """Return the latest snapshot as a git bundle, which a repository that has the base can fetch."""
+    """Return the latest snapshot as a git bundle. Any repository that has the base can fetch from the bundle."""
     return create_bundle(workspace.clean_git, [_REF], base)
 
 

@@ -1,4 +1,4 @@
-"""Checks a change's links to submodules: each commit must exist at the submodule's address in .gitmodules."""
+"""Checks a change's links to submodules: each linked commit must exist at the submodule's address in .gitmodules."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +19,10 @@ _FIELDS: Final = r"^submodule\..*\.(path|url)$"
 
 
 def check_submodule_links(git_dir: Path, change: Change, remote: Remote) -> None:
-    """Check that the commit of each new or moved submodule can be fetched. The fetched objects are not kept.
+    """Check that the commit of each new or updated submodule can be fetched. The fetched objects are not kept.
 
-    The git token is sent only to the host of the run's own repository, and only for repositories that the token's
-    binding allows. Submodules on other hosts are fetched without a token.
+    The git token is sent only to the git server of the run's own repository, and only for repositories that the token's
+    binding allows. Submodules on other servers are fetched without a token.
 
     Raises:
         UnexpectedSubmodule: A commit cannot be fetched from the address in .gitmodules.
@@ -43,7 +43,7 @@ def check_submodule_links(git_dir: Path, change: Change, remote: Remote) -> None
 
 
 def _urls(git_dir: Path, commit: str) -> dict[str, str]:
-    """Return the address of each submodule in .gitmodules, by the submodule's path; empty if it has no address."""
+    """Return, by path, the address of each submodule in .gitmodules. The address is empty if .gitmodules has none."""
     show = ["config", "-z", f"--blob={commit}:.gitmodules", "--get-regexp", _FIELDS]
     fields = dict(row.partition("\n")[::2] for row in run_git(show, git_dir=git_dir).text.split("\0") if row)
     paths = {key.removesuffix(".path"): value for key, value in fields.items() if key.endswith(".path")}
@@ -51,7 +51,7 @@ def _urls(git_dir: Path, commit: str) -> dict[str, str]:
 
 
 def _address(url: str, remote: Remote) -> RepoUrl:
-    """Return the absolute address; `url` may be relative to the address of the run's repository (gitmodules(5))."""
+    """Return a submodule's absolute address. `url` may be relative to the run's repository (gitmodules(5))."""
     if url.startswith(("./", "../")):
         url = urljoin(f"{remote.url.url}/", url)
     return RepoUrl.parse(url)

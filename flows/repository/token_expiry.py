@@ -1,4 +1,4 @@
-"""Asks the forge when the git token expires. It is not an error if the forge does not answer or does not tell."""
+"""Asks the forge when the git token expires. It is not an error if the forge does not answer or does not know."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ _TIME: Final = "%Y-%m-%d %H:%M:%S %z"
 def token_expiry(url: RepoUrl, token: SecretStr) -> datetime | None:
     """Return when the token expires; None if the time is not known, or the token never expires.
 
-    The token is sent only to the API of the repository's forge, at the address that the forge's class gives.
+    The token is sent only to the API of the repository's forge, at the address that `Forge.expiry_url` returns.
     """
     forge = forge_of(url.url)
     address = forge.expiry_url(url.url.removesuffix(".git")) if forge else ""
@@ -25,7 +25,7 @@ def token_expiry(url: RepoUrl, token: SecretStr) -> datetime | None:
 
 
 def read_expiry(forge: Forge, address: str, token: SecretStr) -> datetime | None:
-    """Return the expiry in the response of the forge's API at `address`; None if there is none, or no response."""
+    """Return when the token expires, according to the forge's API at `address`; None if the API does not tell."""
     import httpx  # noqa: PLC0415 (here and below: the import takes a moment, while the clone has begun)
 
     from flows.model.upstream import ca_certificates  # noqa: PLC0415

@@ -1,8 +1,9 @@
 """Creates the agent's work tree from `clean.git`: a separate repository that shares the object files by hard links.
 
-git writes a pack once and never changes it. The packs of `clean.git` belong to root and are read-only. The agent gets
-hard links to them. It can remove a link, but can neither write to the pack nor change its mode. So nothing is copied,
-however large the repository is. An agent that is not isolated could change the packs, so that agent gets copies.
+git writes a pack once and never changes it. The packs of `clean.git` belong to root and are read-only, and the agent's
+repository gets hard links to them. The agent can remove a link, but can neither write to the pack nor change its mode.
+So nothing is copied, however large the repository is. An agent that is not isolated could change the packs, so its
+repository gets copies.
 """
 
 import os
@@ -21,7 +22,7 @@ _READ_ONLY: Final = 0o444
 def create_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str) -> None:
     """Create the work tree's repository as the flow's user, then check out the files as the agent's user.
 
-    A checkout can start programs that the repository chooses. The agent could run the same programs itself.
+    A checkout can start programs that the repository chooses, so it has only the rights of the agent's user.
     """
     repository = workspace.work_tree / ".git"
     shutil.rmtree(repository, ignore_errors=True)  # An earlier try may have left a repository.

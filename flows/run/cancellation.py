@@ -1,4 +1,4 @@
-"""Detects that a run was being cancelled when its machine was lost, because Prefect starts such a run again."""
+"""Detects a run whose machine was lost while the run was being cancelled. Prefect starts such a run again."""
 
 from collections.abc import Sequence
 from typing import Final

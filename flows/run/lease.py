@@ -12,9 +12,10 @@ from flows.state.store import RunStore
 
 @contextmanager
 def hold_lease(store: RunStore) -> Iterator[None]:
-    """Hold the run's lease. If a later attempt takes the lease, raise `Abort`, which reports nothing to Prefect.
+    """Hold the run's lease while the context is open. If a later attempt takes the lease, raise Prefect's `Abort`.
 
-    The later attempt decides the run's state, so an error of this attempt no longer matters.
+    `Abort` reports no state to Prefect. The later attempt decides the run's state, so an error of this attempt no
+    longer matters.
     """
     store.take_lease()
     try:
@@ -28,7 +29,10 @@ def hold_lease(store: RunStore) -> Iterator[None]:
 
 
 def check_lease(store: RunStore) -> None:
-    """Raise `Superseded` if a later attempt has taken the lease; only log a warning if the store does not answer."""
+    """Raise `Superseded` if a later attempt has taken the lease.
+
+    If the run store does not answer, only log a warning: this attempt continues.
+    """
     try:
         store.check_lease()
     except StoreUnavailable as error:

@@ -44,7 +44,7 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
     """Open a run of `implement`, and load what its earlier attempts saved.
 
     Raises:
-        RunError: A parameter is invalid or a credential is missing; its class names the problem.
+        RunError: A parameter is invalid or a credential is missing. The error's class names the problem.
     """
     with SECRETS.run_scope(), _named_errors(), workspace() as directories:
         redact_secrets()
@@ -84,7 +84,10 @@ def completed(run: Run, change: Change) -> State[RunResult]:
 
 
 def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) -> tuple[_First, _Second]:
-    """Return the results of two steps. Wait for both even if one fails, because neither may outlive the directories."""
+    """Wait until two steps have ended, and return their results.
+
+    If one step fails, still wait for the other, because no step may run when the run's directories are removed.
+    """
     futures: list[PrefectFuture[Any]] = [first, second]
     wait(futures)
     return first.result(), second.result()
@@ -92,7 +95,10 @@ def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) ->
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
-    """Turn every error into a `RunError`, which redacts its text, because Prefect stores the text of errors."""
+    """Turn every error in the context into a `RunError`, except Prefect's own errors.
+
+    Prefect stores the text of errors, and only a `RunError` redacts its text.
+    """
     try:
         yield
     except (RunError, PrefectException):
@@ -103,10 +109,10 @@ def _named_errors() -> Iterator[None]:
 
 @contextmanager
 def _reporting(report: _Report, *, on_success: bool = True) -> Iterator[None]:
-    """Report how the context ended.
+    """Call `report` when the context ends.
 
     Args:
-        report: Called at the end of the context, with its error or None.
+        report: The function to call. Its argument is the error that ended the context, or None.
         on_success: Whether to call `report` if there was no error, too.
     """
     try:
@@ -126,7 +132,7 @@ def _reporting(report: _Report, *, on_success: bool = True) -> Iterator[None]:
 
 @contextmanager
 def _naming_cost(run: ImplementRun) -> Iterator[None]:
-    """Add what the model has cost to the message of an error, once an agent has started."""
+    """If the context raises an error after an agent has started, add the cost of the model to the error's message."""
     try:
         yield
     except RunError as error:
@@ -175,7 +181,7 @@ def _start_thread(name: str, function: Callable[[], None]) -> threading.Thread:
 
 @contextmanager
 def _at_most_a_warning() -> Iterator[None]:
-    """Turn any error in reporting into a warning, because the run's outcome does not depend on the report."""
+    """Log any error in the context as a warning, because the run's outcome does not depend on the report."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 (a git command, a file, a fault of this program)
@@ -184,7 +190,7 @@ def _at_most_a_warning() -> Iterator[None]:
 
 @contextmanager
 def _tagging(run: ImplementRun) -> Iterator[None]:
-    """Tag the run, and look up the name of its deployment, in a thread while the run works."""
+    """Start a thread that tags the run and looks up its deployment's name, while the context does the run's work."""
 
     def tag() -> None:
         with suppress(Exception):  # the report does both again, and warns if it fails

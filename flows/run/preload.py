@@ -1,4 +1,7 @@
-"""Loads what a run needs next while the run waits for a server or a program. This saves a second on two processors."""
+"""Loads the modules and files that a run needs next, while the run waits for a server or a program.
+
+On a machine with two processors this saves a second.
+"""
 
 import importlib
 import os
@@ -18,7 +21,10 @@ _FOR_THE_AGENT: Final = ("flows.model.meter", "genai_prices.data", "flows.model.
 
 @cache
 def preload() -> None:
-    """Start to load what the run needs before its agent starts, and the claude binary; a second call does nothing."""
+    """Start a thread that loads what the run needs before the agent starts, and the claude binary.
+
+    A second call does nothing.
+    """
     _run_in_thread(
         _load_binary,
         *_imports(_FOR_THE_TASKS),
@@ -30,7 +36,7 @@ def preload() -> None:
 
 @cache
 def preload_for_end() -> None:
-    """Start to load what the run needs after its agent has finished; a second call does nothing."""
+    """Start a thread that loads what the run needs after the agent has finished. A second call does nothing."""
     _run_in_thread(_load_page)
 
 

@@ -23,7 +23,7 @@ class Run:
     steps: StepTimes
     """The times of the steps so far."""
     warnings: list[str]
-    """The warnings for the report, which the steps add."""
+    """The warnings for the report. The steps add them."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,10 @@ def default_branch() -> str:
 
 
 def flow_run_name() -> str:
-    """Return the name of a flow run: its repository and branch, from parameters that are not checked yet."""
+    """Return the name of a flow run, made of its repository and branch.
+
+    Prefect needs the name before the parameters are checked.
+    """
     parameters = runtime.flow_run.parameters
     repository = str(parameters.get("repo_url", "")).rstrip("/").rpartition("/")[2].removesuffix(".git")
     return one_line(f"{repository} @ {parameters.get('branch_name') or default_branch()}")

@@ -1,4 +1,4 @@
-"""Sets up a run: checks its parameters and connects to its provider before anything is started or paid for."""
+"""Sets up a run: checks its parameters and connects to its model provider before anything is started or paid for."""
 
 import os
 from typing import TYPE_CHECKING, Any, cast
@@ -68,7 +68,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Run:
 
 
 def load_claude_code(name: str) -> "ClaudeCode":
-    """Return the block document; raise `BlockNotFound` if it does not exist."""
+    """Return the ClaudeCode block with this name; raise `BlockNotFound` if it does not exist."""
     from blocks.claude_code import ClaudeCode  # noqa: PLC0415 (its import takes a second)
 
     try:
@@ -78,14 +78,14 @@ def load_claude_code(name: str) -> "ClaudeCode":
 
 
 def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> RegisteredProvider:
-    """Return the provider, connected with its credentials; raise a `RunError` if they are missing."""
+    """Return the run's model provider, connected with its credentials; raise a `RunError` if they are missing."""
     provider = PROVIDERS[options.provider]
     block_value = getattr(block, provider.block_field) if block and provider.block_field else None
     return provider.connect(block_value, options.aws_region, options.model_id)
 
 
 def redact_secrets() -> None:
-    """Start to redact the secrets of this process in everything that it logs and publishes."""
+    """Register this process's secrets, so that they are redacted in everything that the process logs and publishes."""
     set_up_logs()
     api = get_current_settings().api  # its credentials may be in a profile, and in no variable
     settings = {"PREFECT_API_KEY": api.key, "PREFECT_API_AUTH_STRING": api.auth_string}
@@ -98,7 +98,11 @@ def redact_secrets() -> None:
 
 
 def run_store(flow_run_id: str, attempt: str = "") -> RunStore:
-    """Return the store of a run, in Prefect's result storage; raise `InvalidCredential` for unusable keys."""
+    """Return the run store of a run, in Prefect's result storage.
+
+    Raises:
+        InvalidCredential: A key in the storage's AWS block cannot be sent.
+    """
     files: Any = get_default_result_storage()
     block = getattr(files, "credentials", None)
     if isinstance(block, AwsBlock):

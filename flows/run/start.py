@@ -28,7 +28,10 @@ def start_work(run: Run, checkout: Checkout, instructions: Instructions) -> Plan
 
 
 def _request(parameters: Mapping[str, Any]) -> bytes:
-    """Return the parameters as JSON. The environment variables in the settings may be secrets, so they are redacted."""
+    """Return the run's parameters as JSON.
+
+    The values of environment variables in `claude_settings` are redacted, because they may be secrets.
+    """
     settings = parameters.get("claude_settings", {})
     redacted = {"env": dict.fromkeys(settings["env"], REDACTED)} if isinstance(settings.get("env"), dict) else {}
     request = {**parameters, "claude_settings": {**settings, **redacted}}

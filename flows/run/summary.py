@@ -23,7 +23,7 @@ from flows.text_safety import sanitize
 
 _TAIL_BYTES: Final = 2**20
 _REPORTED: Final = (StateFile.BUNDLE, StateFile.TRANSCRIPT_PAGE, StateFile.TRANSCRIPT, StateFile.PLAN)
-"""The files of the run store that a report names."""
+"""The files of the run store that a report lists."""
 
 
 def refusal_summary(parameters: Mapping[str, Any], steps: StepTimes, error: BaseException | None) -> RunSummary:
@@ -70,7 +70,10 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
 
 
 def _agent_report(run: ImplementRun) -> AgentReport | None:
-    """Return the agent's report or, if it did not finish, its last words."""
+    """Return the agent's report; None if no agent has started.
+
+    If the agent did not finish, the report contains the last text that the agent wrote.
+    """
     if run.saved.finished:
         return run.saved.finished.report
     if not run.agent.session_id or not run.workspace.transcript.exists():
@@ -96,7 +99,7 @@ def _warnings(run: Run) -> Iterator[str]:
 
 
 def _repeated_failure(run: ImplementRun) -> str:
-    """Return the call that failed most often in the same way, and how often; empty if no call failed many times."""
+    """Return a text: the call that failed most often in the same way, and how often; empty if no call failed often."""
     failures = RepeatedFailures()
     with suppress(OSError):  # no agent has started
         for event in events(run.workspace.transcript):
@@ -105,7 +108,7 @@ def _repeated_failure(run: ImplementRun) -> str:
 
 
 def save_transcript_page(run: ImplementRun) -> None:
-    """Save the transcript as a page for a browser. The page is optional, so an error becomes a warning."""
+    """Save the transcript as an HTML page. The page is optional, so an error is only logged as a warning."""
     from flows.reporting.transcript.page import render_page  # noqa: PLC0415 (only this function needs the template engine)
 
     if not run.workspace.transcript.exists():

@@ -1,6 +1,7 @@
-"""`python -m flows.runtime.engine` runs Prefect's engine (`python -m prefect.engine`) under a worker's supervision.
+"""Runs Prefect's engine, as `python -m prefect.engine` does, in a process that a worker supervises.
 
-The flow is loaded first. Its next modules are loaded while the engine requests the run from the Prefect server.
+The command is `python -m flows.runtime.engine`. It loads the flow first. While the engine requests the run from the
+Prefect server, a thread loads the modules that the flow needs next.
 """
 
 import os
@@ -13,9 +14,9 @@ from flows.runtime.startup import end_without_heartbeats, importing, send_events
 
 
 def prepare_environment() -> None:
-    """Strip the credentials in the environment; exit with a message if one that Prefect uses cannot be sent.
+    """Strip the credentials in the environment. If one that Prefect uses cannot be sent, exit with a message.
 
-    The flow checks all other credentials, so that a bad one becomes the error of its run.
+    The flow checks all other credentials, so that an invalid one is reported as the error of its run.
     """
     strip_environment(os.environ)
     try:
@@ -25,7 +26,7 @@ def prepare_environment() -> None:
 
 
 def load() -> None:
-    """Load the flow, and start to load the modules that it needs next."""
+    """Load the flow, and start a thread that loads the modules that the flow needs next."""
     prepare_environment()
     with importing():
         import flows.implement  # noqa: F401, PLC0415 (it imports all of Prefect)
@@ -36,7 +37,7 @@ def load() -> None:
 
 
 def run() -> None:
-    """Run Prefect's engine for the run that PREFECT__FLOW_RUN_ID or the argument names."""
+    """Run Prefect's engine. PREFECT__FLOW_RUN_ID or the command's argument is the id of the run to execute."""
     sys.argv = ["prefect.engine", *sys.argv[1:]]
     sys.modules.pop("prefect.engine", None)
     try:

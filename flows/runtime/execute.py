@@ -1,9 +1,9 @@
 """`python -m flows.runtime.execute [id]` does the same as `prefect flow-run execute`, but imports Prefect only once.
 
-Prefect's command imports Prefect three times. It starts a second process, which prepares a workspace and then becomes a
-third program, the engine. Here the engine is a fork of the first process, from before that process has any thread or
-connection. Everything else is Prefect's own code: the supervisor watches for a cancellation, hands the run back on
-SIGTERM, and reports a crashed engine.
+Prefect's command imports Prefect three times: in its own process, and in a second one, which prepares a workspace and
+then replaces itself by a third program, the engine. In this module the engine is a fork of the first process, made
+before that process has any thread or connection. Everything else is Prefect's own code: the supervisor watches for a
+cancellation, hands the run back to the server on SIGTERM, and reports a crashed engine.
 """
 
 import asyncio
@@ -35,19 +35,19 @@ class _Engine:
     returncode: int | None = None
 
     def start(self, variables: dict[str, str]) -> None:
-        """Let the forked engine begin, and send it the environment variables with which it reaches its supervisor."""
+        """Let the forked engine begin: send it the environment variables that it needs to reach its supervisor."""
         self.connection.sendall(json.dumps(variables).encode())
         self.connection.close()
 
     async def wait(self) -> int:
-        """Wait until the process has ended, and return its exit status (negative for a signal)."""
+        """Wait until the process has ended, and return its exit status, which is negative if a signal ended it."""
         _, status = await asyncio.to_thread(os.waitpid, self.pid, 0)
         self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
 
 class ForkedEngineStarter:
-    """Replaces Prefect's `WorkspaceResolvingEngineCommandStarter`, and has the same interface."""
+    """Starts the forked engine. Replaces Prefect's `WorkspaceResolvingEngineCommandStarter`; has the same interface."""
 
     engine: _Engine
 
@@ -82,7 +82,7 @@ class ForkedEngineStarter:
 
 
 def main() -> None:
-    """Fork the engine for the run that the argument or PREFECT__FLOW_RUN_ID names, and supervise it."""
+    """Fork the engine and supervise it. The command's argument or PREFECT__FLOW_RUN_ID is the id of the flow run."""
     if len(sys.argv) > 1:
         os.environ["PREFECT__FLOW_RUN_ID"] = sys.argv[1]
     engine.prepare_environment()

@@ -13,7 +13,7 @@ _EVENTS_SECONDS: Final = 2
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Keep the garbage collector from ever scanning the objects of the modules that this context imports.
+    """Keep the garbage collector from ever scanning the objects of modules that are imported in this context.
 
     Importing Prefect creates some 190,000 objects. Scanning them repeatedly takes a quarter of the import's time, and
     the scan at the end of the process takes as long again.
@@ -39,7 +39,7 @@ def end_without_heartbeats() -> None:
 
 
 def send_events() -> None:
-    """Wait up to 2 s until the last events are sent, because Prefect would log warnings about unsent events."""
+    """Wait at most 2 s until the last events are sent. Otherwise Prefect would log warnings about unsent events."""
     from prefect.events.worker import EventsWorker  # noqa: PLC0415
 
     thread = Thread(target=EventsWorker.instance().wait_until_empty, daemon=True)

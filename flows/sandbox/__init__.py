@@ -1,1 +1,1 @@
-"""The agent's user, a run's directories, and the processes that run as the agent."""
+"""Isolates the agent: creates the agent's user and a run's directories, and runs processes as that user."""

@@ -22,15 +22,15 @@ def run(
     stdin: IO[bytes] | None = None,
     beside_agent: bool = False,
 ) -> CommandResult:
-    """Run a command as the agent's user, with none of this process's environment, and return its result.
+    """Run a command as the agent's user, without this process's environment variables, and return the result.
 
     Args:
-        workspace: The run's directories, and its agent's user.
+        workspace: The run's directories, and the user that the agent runs as.
         command: The command line.
         timeout_seconds: How long the command may take before it is killed.
         output_limit_bytes: How much of the command's output to return; the rest is dropped.
-        environment: Variables in addition to PATH and the agent's own.
-        stdin: The file to read from; None for no input.
+        environment: Variables in addition to PATH and `Workspace.agent_variables`.
+        stdin: The file to use as standard input; None for no input.
         beside_agent: Whether the agent keeps running during the command. If not, all processes of the agent's user are
             killed when the command ends, because one of them could hold the output open or interfere with later
             commands.
@@ -47,7 +47,7 @@ def run(
 
 
 def check(result: CommandResult, action: str) -> CommandResult:
-    """Return the result of a command if it succeeded.
+    """Return the result of a command if the command succeeded; otherwise raise an error.
 
     Args:
         result: The command's result.

@@ -1,4 +1,4 @@
-"""Runs commands with a time limit, and kills processes that are still alive at the end of a run."""
+"""Runs commands with a time limit, and kills the processes that are still alive when a run ends."""
 
 import os
 import signal
@@ -19,16 +19,16 @@ _OPEN: Final[ContextVar["set[subprocess.Popen[bytes]]"]] = ContextVar("open_proc
 
 @dataclass(frozen=True)
 class CommandResult:
-    """The result of one command. `stdout` is bytes, because it may contain text in any encoding, such as paths."""
+    """The result of one command. `stdout` is bytes, because the output, such as paths, may be in any encoding."""
 
     status: int
     """The exit status, or the negative number of the signal that ended the command, as in `subprocess`."""
     stdout: bytes
     stderr: str
     is_timed_out: bool = False
-    """Whether the command, or a process that held its output open, exceeded the time limit."""
+    """Whether the time limit passed before the command ended, or before another process closed the command's output."""
     is_cut: bool = False
-    """Whether the command wrote more than the limit, so that `stdout` has only the beginning."""
+    """Whether the command wrote more than the limit, so that `stdout` has only the beginning of the output."""
 
     @property
     def text(self) -> str:
@@ -46,16 +46,16 @@ def run_process(
     output_limit_bytes: int,
     on_exit: Callable[[], None] | None = None,
 ) -> CommandResult:
-    """Run a command in a new process session, wait for its end, and return its result.
+    """Run a command in a new process session, wait until the process ends, and return the result.
 
     Args:
         argv: The command line.
         environment: The whole environment of the process.
-        stdin: The file to read from; None for no input.
+        stdin: The file to use as standard input; None for no input.
         cwd: The working directory of the process.
         timeout_seconds: How long the command may take before its process group is killed.
         output_limit_bytes: How much of standard output to return. The rest is read and dropped.
-        on_exit: Called when the process has ended. At that time its children may still hold the output open.
+        on_exit: Called when the process has ended. Children of the process may still hold the output open.
     """
     process = subprocess.Popen(
         argv,
@@ -89,7 +89,7 @@ def _ends_within(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
 
 
 class _Output:
-    """Reads a pipe to its end in a thread, and stores its beginning."""
+    """Reads a pipe to its end in a thread, but stores only the first bytes, up to a limit."""
 
     def __init__(self, pipe: IO[bytes] | None, limit_bytes: int) -> None:
         assert pipe is not None  # noqa: S101 (Popen was asked for a pipe)
@@ -100,7 +100,7 @@ class _Output:
         self._thread.start()
 
     def ends_by(self, deadline: float) -> bool:
-        """Wait for the end of the output until the deadline, but at least a second; return whether the output ended."""
+        """Wait until the output ends or the deadline passes, but at least 1 s; return whether the output ended."""
         self._thread.join(max(_MOMENT_SECONDS, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
@@ -114,7 +114,7 @@ class _Output:
 
 @contextmanager
 def kill_tracked_processes() -> Iterator[None]:
-    """When the context ends, kill the processes that other threads still wait for, such as git at a silent server."""
+    """When the context ends, kill all processes that `track_process` still tracks, such as git at a silent server."""
     processes: set[subprocess.Popen[bytes]] = set()
     token = _OPEN.set(processes)
     try:
@@ -127,7 +127,7 @@ def kill_tracked_processes() -> Iterator[None]:
 
 @contextmanager
 def track_process(process: "subprocess.Popen[bytes] | None") -> Iterator[None]:
-    """Until this context ends, let the enclosing `kill_tracked_processes` kill the process at its own end."""
+    """Track a process in this context. If the enclosing `kill_tracked_processes` ends first, it kills the process."""
     processes = _OPEN.get(set())
     if process is not None:
         processes.add(process)
@@ -139,6 +139,6 @@ def track_process(process: "subprocess.Popen[bytes] | None") -> Iterator[None]:
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process that leads a session, together with its process group."""
+    """Kill the whole process group of a process that leads a session."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -24,14 +24,14 @@ import psutil
 
 FIRST_UID: Final = 70_000
 UID_COUNT: Final = 10_000
-"""How many uids, from `FIRST_UID` on, are for agents.
+"""How many uids are for agents. The first of them is `FIRST_UID`.
 
-Debian's accounts have uids below 65,536, and subordinate uids start at 100,000. A run uses two uids: the agent's, and
-one that is `UID_COUNT` higher, for the process that kills the agent.
+The range avoids the uids of Debian's accounts, which are below 65,536, and subordinate uids, which start at 100,000. A
+run uses two uids: the agent's, and one that is `UID_COUNT` higher, for the process that kills the agent.
 """
 
 _SHARED: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")  # noqa: S108 (cleaned, not used)
-"""Directories in which every user may create files. A later run with the same uid would own the files left there."""
+"""Directories in which every user may create files. A later run with the same uid would own the files left in them."""
 
 MARK: Final = "CLAUDE_CODE_HEADLESS_RUN"
 _END_TIMEOUT_SECONDS: Final = 30
@@ -45,13 +45,13 @@ os.setresuid(killer, uid, killer)
 with contextlib.suppress(ProcessLookupError):
     os.kill(-1, 9)
 """
-"""A program that kills all processes of the agent's user. Its own real and saved uids protect it from the agent."""
+"""A program that kills all processes of the agent's user. Its real and saved uids protect the program."""
 
 _OOM_SCORE: Final = 500
-"""The agent's oom_score_adj (proc(5)): the kernel acts as if the agent used half of all memory in addition."""
+"""The agent's oom_score_adj (proc(5)): the kernel counts half of all memory in addition to what the agent uses."""
 
 _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**30}
-"""The agent's limits, named as in setrlimit(2): bytes of a core dump, open files, processes, and bytes of a file."""
+"""The agent's limits, by their names in setrlimit(2): bytes of a core dump, open files, processes, bytes of a file."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class AgentUser:
 
 
 def _limits() -> list[str]:
-    """Return prlimit's options for the agent's limits. A lower limit of the host stays in force."""
+    """Return prlimit's options for the agent's limits. A lower limit of this machine stays in force."""
     hard = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1] for name in _LIMITS}
     limits = {
         name: limit if hard[name] == resource.RLIM_INFINITY else min(limit, hard[name])
@@ -160,9 +160,9 @@ def _limits() -> list[str]:
 
 @contextmanager
 def agent_user(mark: str) -> Iterator[AgentUser]:
-    """Yield the agent's user, with a uid that no other run on this host uses until the context ends.
+    """Yield a user for the agent. No other run on this machine uses the user's uid until the context ends.
 
-    If the agent cannot be isolated, its `uid` is None, and `missing_isolation` says why.
+    If the agent cannot be isolated, the user's `uid` is None, and `missing_isolation` says why.
     """
     reason = _reason_for_no_isolation()
     if reason:
@@ -186,7 +186,7 @@ def _reason_for_no_isolation() -> str:
 
 
 def _claim_uid() -> tuple[int, socket.socket]:
-    """Return a uid and the socket that reserves it.
+    """Return a free uid, and the socket that reserves the uid.
 
     The kernel gives an abstract socket name to one socket only, and frees the name when the process ends.
     """

@@ -32,17 +32,17 @@ class Workspace:
 
     @property
     def trusted(self) -> Path:
-        """The directory that the agent cannot read."""
+        """The directory that the flow's process can read, but the agent cannot."""
         return self.root / "trusted"
 
     @property
     def clean_git(self) -> Path:
-        """The trusted repository: a bare repository into which the remote is fetched, and from which the run pushes."""
+        """The trusted repository, which is bare. The run fetches from the remote into it, and pushes from it."""
         return self.trusted / "clean.git"
 
     @property
     def transcript(self) -> Path:
-        """The file with the agent's event stream, unchanged."""
+        """The file to which the agent's event stream, in JSON lines, is written unchanged."""
         return self.trusted / "transcript.jsonl"
 
     @property
@@ -76,7 +76,7 @@ class Workspace:
         return {"HOME": str(self.home), "TMPDIR": str(self.tmp), MARK: self.agent.mark}
 
     def reachable_by_agent(self, program: Path) -> Path:
-        """Return a path at which the agent can execute `program`: its own path, or a hard link or copy below `root`."""
+        """Return a path at which the agent can execute `program`: its own path, or a hard link or copy in `root`."""
         if subprocess.run(self.agent.argv(["test", "-x", str(program)]), check=False).returncode == 0:
             return program
         link = self.root / "bin" / program.name
@@ -95,7 +95,7 @@ class Workspace:
         return shutil.disk_usage(self.root).free < _FULL_BYTES
 
     def release_reserve(self) -> None:
-        """Remove the 32 MiB reserve, so that the agent's work can be saved although the disk is full."""
+        """Remove the reserve, a file of 32 MiB, so that the agent's work can be saved although the disk is full."""
         (self.trusted / "reserve").unlink(missing_ok=True)
 
     def lend(self, path: Path, content: bytes) -> Path:
@@ -107,7 +107,7 @@ class Workspace:
 
 @contextmanager
 def workspace() -> Iterator[Workspace]:
-    """Yield a run's new directories; at the end, even after an error, kill the agent and remove the directories."""
+    """Yield a run's new directories. At the end, even after an error, kill the agent and remove the directories."""
     root = Path(tempfile.mkdtemp(prefix="claude-code-headless-"))
     try:
         with agent_user(mark=str(root)) as user, kill_tracked_processes():

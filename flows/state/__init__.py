@@ -1,1 +1,1 @@
-"""The saved state of a run, from which another machine can resume the run."""
+"""Saves the state of a run, from which another machine can resume the run."""

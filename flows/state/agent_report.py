@@ -1,4 +1,4 @@
-"""The report of an agent that has finished its work."""
+"""Defines the report of an agent that has finished its work."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AgentReport:
-    """The agent's last message, and its counts over all attempts of the run."""
+    """The agent's last message, and figures about its work. The cost covers all attempts of the run."""
 
     summary: str
     turns: int
@@ -14,8 +14,8 @@ class AgentReport:
     duration_seconds: float
     session_id: str
     model_usage: dict[str, Any]
-    """Claude Code's `modelUsage`: token counts by model."""
+    """The token counts of each model, in the format of Claude Code's `modelUsage`."""
     permission_denials: tuple[str, ...]
-    """The names of the tools that were denied, one for each denial."""
+    """The names of the tools in the denied calls, one name for each call."""
     denied_paths: tuple[str, ...] = ()
-    """The files of the work tree that denied calls named, and that the change does not contain."""
+    """The files of the work tree that the agent was denied access to, without those that the change contains."""

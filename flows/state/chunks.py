@@ -1,7 +1,7 @@
-"""Saves a long stream of bytes in the run store, in chunks of bounded size, so that memory never holds all of it.
+"""Saves a long stream of bytes, which need not fit into memory, in the run store as chunks of limited size.
 
-Chunks are compressed and numbered. Their digests identify the chunks of one stream. The file with the digests is
-written last, because chunks count only if that file lists them.
+Each chunk is compressed, and is a file with a number. The caller saves a list of the chunks' digests in another file,
+which is written last: a chunk counts only if its digest is in that list.
 """
 
 import hashlib
@@ -12,17 +12,17 @@ from typing import Final
 from flows.state.store import RunStore
 
 CHUNK_BYTES: Final = 16 * 2**20
-"""The size of a chunk before compression. A chunk may exceed this size by up to one block of the stream."""
+"""The size of a chunk in bytes before compression. A chunk may be larger by up to one block of the stream."""
 
 _FASTEST: Final = 1
 
 
 class DamagedChunk(Exception):
-    """A chunk is missing, or differs from the one that was saved."""
+    """A saved chunk is missing, or differs from the chunk that was saved."""
 
 
 def save_chunks(store: RunStore, name: str, blocks: Iterable[bytes]) -> tuple[str, ...]:
-    """Save a stream as `<name>-0`, `<name>-1`, …; return the digests of the chunks."""
+    """Save a stream as the files `<name>-0`, `<name>-1`, …; return the digests of the chunks."""
     digests = []
     for number, chunk in enumerate(_compressed(blocks)):
         store.save(f"{name}-{number}", chunk)
@@ -31,7 +31,7 @@ def save_chunks(store: RunStore, name: str, blocks: Iterable[bytes]) -> tuple[st
 
 
 def read_chunks(store: RunStore, name: str, digests: Iterable[str]) -> Iterator[bytes]:
-    """Yield the stream, one chunk at a time; raise `DamagedChunk` before yielding any part of a damaged chunk."""
+    """Yield the stream, one chunk at a time. At a damaged chunk, raise `DamagedChunk` and yield no part of it."""
     for number, digest in enumerate(digests):
         chunk = store.read(f"{name}-{number}")
         if chunk is None or hashlib.sha256(chunk).hexdigest() != digest:

@@ -1,8 +1,8 @@
-"""The records from which a later machine resumes a run: the plan, the newest checkpoint and the finished work.
+"""Defines the records from which a run is resumed: the plan, the newest checkpoint and the finished work.
 
-Each record is one sealed file of the run store: a zip archive of a JSON description and the files that it describes.
-The instructions may be large, so they are saved in chunks beside the plan. The plan is written after the chunks, and
-holds their digests.
+Each record is one file of the run store, sealed with a checksum: a zip archive of a JSON description and of the content
+that it describes, such as a git bundle. The instructions may be large, so they are saved as chunks in files of their
+own. The plan is written after the chunks, and holds the digests of the chunks.
 """
 
 import json
@@ -23,18 +23,18 @@ _DESCRIPTION: Final = "description.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run's work starts from, which is the same for every later attempt."""
+    """The repository, base commit and instructions that a run's work starts from, the same for every attempt."""
 
     repo_url: str
     checkout: Checkout
     instructions: Instructions
     started_at: datetime
-    """The date of the run's commit."""
+    """When the run's work started. The run's commit gets this date."""
     chunks: tuple[str, ...] = ()
-    """The digests of the chunks, which hold the instruction files one after the other."""
+    """The digests of the saved chunks, which hold the instruction files one after the other."""
 
     def pack(self) -> bytes:
-        """Return the record as bytes for `unpack`."""
+        """Return the plan as bytes, from which `unpack` can restore it."""
         description = {
             "repo_url": self.repo_url,
             "checkout": asdict(self.checkout),
@@ -46,7 +46,7 @@ class Plan:
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
-        """Return the record that `pack` wrote."""
+        """Return the plan that `pack` turned into these bytes."""
         description, _ = _unpack(packed)
         instructions = description["instructions"]
         files = tuple(InstructionFile(**file) for file in instructions.pop("files"))
@@ -61,26 +61,26 @@ class Plan:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The work so far: the tree as a bundle on top of the base, and the conversation."""
+    """The work so far: the work tree as a git bundle on top of the base commit, the conversation, and the spending."""
 
     number: int
     commit: str
-    """The commit in the bundle; the base commit if nothing is changed yet."""
+    """The commit that the bundle contains; the base commit if nothing is changed yet."""
     spending: Mapping[str, Any]
-    """The cost of the model so far, in the form that `Meter.spending` returns."""
+    """What the run has spent on the model so far, in the form that `Meter.spending` returns."""
     session_id: str = ""
     bundle: bytes = b""
     session: bytes = b""
     """Claude Code's own record of the conversation, redacted."""
 
     def pack(self) -> bytes:
-        """Return the record as bytes for `unpack`."""
+        """Return the checkpoint as bytes, from which `unpack` can restore it."""
         description = {name: getattr(self, name) for name in ("number", "commit", "spending", "session_id")}
         return _pack(description, {"bundle": self.bundle, "session": self.session})
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
-        """Return the record that `pack` wrote."""
+        """Return the checkpoint that `pack` turned into these bytes."""
         description, files = _unpack(packed)
         return cls(bundle=files["bundle"], session=files["session"], **description)
 
@@ -90,17 +90,17 @@ class FinishedWork:
     """The agent's finished work. A run that has saved this record never starts an agent again."""
 
     commit: str
-    """The id of the change's commit; empty if there was nothing to change."""
+    """The id of the commit that is the change; empty if there was nothing to change."""
     report: AgentReport | None
-    """The agent's report; None for the change of a failed run that is delivered later."""
+    """The agent's report; None if this is the change of a failed run that is delivered later."""
     bundle: bytes = b""
     notes: tuple[str, ...] = ()
-    """What a reviewer has to know about the change."""
+    """What a reviewer of the change has to know."""
     left_aside: tuple[LeftAside, ...] = ()
-    """Work that is in the bundle, but not part of the change."""
+    """Work that the bundle contains, but that is not part of the change."""
 
     def pack(self) -> bytes:
-        """Return the record as bytes for `unpack`."""
+        """Return the finished work as bytes, from which `unpack` can restore it."""
         description = {
             "commit": self.commit,
             "report": asdict(self.report) if self.report else None,
@@ -111,7 +111,7 @@ class FinishedWork:
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
-        """Return the record that `pack` wrote."""
+        """Return the finished work that `pack` turned into these bytes."""
         description, files = _unpack(packed)
         report = description["report"]
         if report:

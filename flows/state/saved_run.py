@@ -1,4 +1,4 @@
-"""The state that a run has saved so far, in this attempt or an earlier one, on this machine or another."""
+"""Defines what a run has saved so far, in this attempt or an earlier one, on this machine or another."""
 
 import gzip
 import json
@@ -30,7 +30,7 @@ _R = TypeVar("_R", bound=_Record)
 
 
 class SavedRun:
-    """The saved state of one run. Each step reads this state to skip finished work, and adds its own work."""
+    """The saved state of one run. Each step reads it to skip work that is finished, and adds the step's own work."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
@@ -39,10 +39,10 @@ class SavedRun:
         self.finished: FinishedWork | None = None
         self._earlier_names: set[str] = set()
         self._is_obsolete = False
-        """Whether the state of earlier attempts belongs to a plan that cannot be read."""
+        """Whether the files of earlier attempts belong to a plan that this program cannot read."""
 
     def load(self, logger: Logger) -> None:
-        """Read the state that earlier attempts saved; skip it if another version of this program saved it.
+        """Read the state that earlier attempts saved. Ignore it if another version of this program saved it.
 
         Raises:
             StoreUnavailable: The run store does not answer.
@@ -61,30 +61,30 @@ class SavedRun:
             self._earlier_names.add(StateFile.BUNDLE)
 
     def load_change(self) -> None:
-        """Read the change that the run saved. A run that failed after its agent had finished may have one, too."""
+        """Read the run's saved change. Even a failed run may have one, if its agent had finished."""
         if bundle := self.store.read(StateFile.BUNDLE):
             self.finished = replace(self.finished or FinishedWork("", None), bundle=bundle)
             self._earlier_names.add(StateFile.BUNDLE)
 
     @property
     def without_retries(self) -> Self:
-        """The same state for a caller that cannot wait: no request to the store is retried."""
+        """A copy of this state for a caller that cannot wait: a failed request to the store is not retried."""
         state = copy(self)
         state.store = self.store.without_retries
         return state
 
     @property
     def names(self) -> set[str]:
-        """The names of the files that a report can point to, saved by this attempt or an earlier one."""
+        """The names of the files that the run's report can point to. This attempt or an earlier one saved them."""
         return self._earlier_names | self.store.saved_names
 
     @property
     def bundle_path(self) -> str:
-        """The path of the saved change in the run store; empty if no change was saved."""
+        """The path of the change's bundle in the run store; empty if no change was saved."""
         return self.store.path(StateFile.BUNDLE) if StateFile.BUNDLE in self.names else ""
 
     def save_plan(self, plan: Plan) -> None:
-        """Save the plan, after its instructions. First empty the files of an earlier plan that cannot be read."""
+        """Save the plan after its instructions were saved. First empty the files of an earlier, unreadable plan."""
         if self._is_obsolete:
             for name in (*_CHECKPOINTS, StateFile.CHANGE):
                 self.store.save(name, b"")
@@ -92,14 +92,14 @@ class SavedRun:
         self.plan = plan
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Save the work so far without retries, replacing the older of the two saved checkpoints."""
+        """Save a checkpoint over the older of the two saved ones. A failed request to the store is not retried."""
         store = self.store.without_retries
         store.save_sealed(_CHECKPOINTS[checkpoint.number % len(_CHECKPOINTS)], checkpoint.pack())
         _save_usage(store, checkpoint.spending)
         self.checkpoint = checkpoint
 
     def save_finished(self, finished: FinishedWork, logger: Logger) -> None:
-        """Save the finished work. If the store does not answer, log an error, because the push is still possible."""
+        """Save the finished work. If the store does not answer, only log an error: the work can still be pushed."""
         self.finished = finished
         try:
             self.store.save_sealed(StateFile.CHANGE, finished.pack())
@@ -115,12 +115,12 @@ class SavedRun:
         *,
         without_retries: bool = False,
     ) -> None:
-        """Save the cost, the transcript and the change, before the change is checked.
+        """Save the model's cost, the transcript and the change. This is called before the change is checked.
 
         Args:
             bundle: The change as a git bundle; empty if nothing is changed.
-            transcript: The agent's event stream in portions, redacted.
-            spending: The cost of the model, in the form that `Meter.spending` returns.
+            transcript: The agent's event stream, redacted and split into portions.
+            spending: What the run has spent on the model, in the form that `Meter.spending` returns.
             logger: Receives an error if the store does not answer.
             without_retries: Whether to give up at the first failed request to the store, because time is short.
         """
@@ -147,7 +147,7 @@ def _save_usage(store: RunStore, spending: Mapping[str, Any]) -> None:
 
 
 def _compressed(portions: Iterable[bytes]) -> bytes:
-    """Return the portions as one gzip file, or no bytes if there are no portions."""
+    """Return the portions of a transcript as one gzip file; empty if there are no portions."""
     packed, is_empty = BytesIO(), True
     with gzip.GzipFile("", "wb", compresslevel=_GZIP_LEVEL, fileobj=packed, mtime=0) as file:
         for portion in portions:

@@ -1,7 +1,8 @@
-"""The run store: the files of one flow run on any of Prefect's file systems, so that its work outlives its machine.
+"""Defines the run store: one flow run's files on any of Prefect's file systems, where they outlive the run's machine.
 
-A file that a later machine reads back is sealed: its first line holds its format version and a checksum. Some file
-systems do not replace files atomically, and leave a torn file if the machine is lost. A torn file counts as missing.
+A file that a later attempt reads back is sealed: its first line holds a format version and a checksum. Some file
+systems do not replace files atomically, and leave an incomplete file if the machine is lost during a write. The
+checksum reveals such a file, which counts as missing.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from flows.errors import StoreUnavailable, Superseded
 from flows.state.files import FOLDER, StateFile
 
 VERSION: Final = 3
-"""The format version of the sealed files. A run that another version saved starts from the beginning."""
+"""The format version of the sealed files. A run whose files have another version starts from the beginning."""
 
 _PROGRAM: Final = b"claude-code-headless"
 _SEAL: Final = re.compile(rb"%s ([0-9]{1,9}) [0-9a-f]{64}\n" % _PROGRAM)
@@ -24,18 +25,18 @@ _Result = TypeVar("_Result")
 
 
 class FileSystem(Protocol):
-    """The methods of Prefect's writable file systems that a run needs."""
+    """The methods that a run needs of Prefect's writable file systems."""
 
     def read_path(self, path: str) -> Any:  # noqa: ANN401 (Prefect's methods return bytes or a coroutine)
-        """Return the content of a file."""
+        """Return the content of the file at this path."""
 
     def write_path(self, path: str, content: bytes) -> object:
-        """Write one whole file."""
+        """Write the whole file at this path."""
 
 
 @dataclass(frozen=True)
 class RunStore:
-    """The files of one flow run.
+    """The saved files of one flow run.
 
     Every method raises `StoreUnavailable` if the file system does not answer. Methods that save raise `Superseded` if
     a later attempt of the run has taken the lease.
@@ -44,19 +45,20 @@ class RunStore:
     files: FileSystem
     flow_run_id: str
     retry_delays_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
-    """Three quarters of a minute in total: time for a network to recover, or for a disk to fail over."""
+    """The pauses before the retries of a request, in seconds. They add up to three quarters of a minute: time for a
+    network to recover, or for a disk to fail over."""
     attempt: str = ""
-    """The id of this attempt of the run; empty for a reader, which never holds the lease."""
+    """The id of this attempt of the run; empty for a program that only reads, and so never holds the lease."""
     saved_names: set[str] = field(default_factory=set, compare=False)
     """The names of the files that this process has saved."""
 
     @property
     def without_retries(self) -> Self:
-        """The same store for a caller that cannot wait: no request to the file system is retried."""
+        """A copy of this store for a caller that cannot wait: a failed request to the file system is not retried."""
         return replace(self, retry_delays_seconds=())
 
     def take_lease(self) -> None:
-        """Make this attempt the newest of the run. An earlier attempt that still works notices that, and stops."""
+        """Take the lease: from now on, only this attempt may write. An earlier one still at work notices and stops."""
         self._write(StateFile.LEASE, self.attempt.encode())
 
     def check_lease(self) -> None:
@@ -65,16 +67,16 @@ class RunStore:
             raise Superseded(f"a later attempt of the flow run {self.flow_run_id} has taken over")
 
     def save(self, name: str, content: bytes) -> str:
-        """Save a file; return its path."""
+        """Save a file, and return its path in the file system."""
         self.check_lease()
         return self._write(name, content)
 
     def save_sealed(self, name: str, content: bytes) -> str:
-        """Save a file for a later machine to read back; return its path."""
+        """Save a file with a version and a checksum, for a later attempt to read back. Return the file's path."""
         return self.save(name, b"%s\n%s" % (_seal(content), content))
 
     def read(self, name: str) -> bytes | None:
-        """Return a file's content; None if it does not exist."""
+        """Return the content of a file; None if the file does not exist."""
         try:
             content: bytes = self._with_retries(lambda: self.files.read_path(self.path(name)), self.path(name))
         except FileNotFoundError:
@@ -82,12 +84,12 @@ class RunStore:
         return content
 
     def read_sealed(self, name: str) -> bytes | None:
-        """Return the content of a sealed file; None if it does not exist, is torn, or is of another version."""
+        """Return the content of a sealed file; None if the file does not exist, is damaged, or has another version."""
         seal, newline, content = (self.read(name) or b"").partition(b"\n")
         return content if newline and seal == _seal(content) else None
 
     def fault(self, name: str) -> str:
-        """Return the fault of a sealed file: another version or damage; "" if it is intact, empty or missing."""
+        """Return what is wrong with a sealed file: another version or damage; "" if it is intact, empty or missing."""
         content = self.read(name)
         if not content or self.read_sealed(name) is not None:
             return ""
@@ -99,7 +101,7 @@ class RunStore:
         return f"{FOLDER}/{self.flow_run_id}/{name}"
 
     def location(self, name: str) -> str:
-        """Return the location of a file for a person: an S3 URI or a path, depending on the file system."""
+        """Return where a person can find a file: an S3 URI or a path, depending on the file system."""
         path = self.path(name)
         if bucket := getattr(self.files, "bucket_name", ""):
             folder = getattr(self.files, "bucket_folder", "").strip("/")
@@ -113,7 +115,7 @@ class RunStore:
         return self.path(name)
 
     def _with_retries(self, call: Callable[[], _Result], path: str) -> _Result:
-        """Return the result of `call`, retried if the file system does not answer.
+        """Return the result of `call`. Call it again if the file system does not answer.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -138,7 +140,7 @@ def _seal(content: bytes) -> bytes:
 
 
 def _is_missing_file(error: Exception) -> bool:
-    """Return whether an error means that a file is missing (local: a ValueError; S3: botocore's ClientError)."""
+    """Return whether an error means that a file is missing: a ValueError from a local disk, a ClientError from S3."""
     response = getattr(error, "response", {})
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     is_local = isinstance(error, ValueError) and "does not exist" in str(error)

@@ -1,4 +1,4 @@
-"""The step `claude`, which costs money: runs the agent, then collects, saves and judges its work, in this order."""
+"""Defines the step `claude`: it runs the agent, which costs money, then collects, saves and judges the agent's work."""
 
 from dataclasses import replace
 from functools import partial
@@ -84,7 +84,7 @@ def load_saved_change(run: Run) -> Change:
 
 
 def _import_change(run: Run, plan: Plan, finished: FinishedWork) -> Change:
-    """Put the change of finished work into the trusted repository, and return it."""
+    """Load the saved change into the trusted repository, and return the change."""
     change = Change("", plan.checkout)
     if finished.bundle:
         change = restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
@@ -93,7 +93,7 @@ def _import_change(run: Run, plan: Plan, finished: FinishedWork) -> Change:
 
 
 def _restore_checkpoint(run: ImplementRun, plan: Plan) -> None:
-    """Restore the work of an earlier attempt, so that the agent resumes it."""
+    """Restore the work tree and the conversation of an earlier attempt, so that the agent resumes the work."""
     checkpoint = run.saved.checkpoint
     if checkpoint is None:
         return
@@ -156,7 +156,10 @@ def _save_result(run: ImplementRun, bundle_bytes: bytes, *, without_retries: boo
 
 
 def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: CommitIdentity) -> None:
-    """Save the work so far, without retries. An error becomes a warning, because the run reports the interruption."""
+    """Save the work of an interrupted agent, without retries.
+
+    An error is only logged as a warning, because the run must report the interruption.
+    """
     run.workspace.agent.end_processes()
     run.workspace.release_reserve()
     checkpoints.write()
@@ -192,7 +195,7 @@ def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
 
 
 def _with_missing_files(report: AgentReport, run: ImplementRun, change: Change) -> AgentReport:
-    """Return the report without those denied files that are nevertheless in the change."""
+    """Return the report with only those denied paths that are not in the change."""
     changed = {file.path for file in change.files}
     denied = paths_in_work_tree(report.denied_paths, run.workspace.work_tree)
     return replace(report, denied_paths=tuple(path for path in denied if path not in changed))
@@ -205,7 +208,7 @@ def _work_tree_error(change: Change, path: str) -> RunError:
 
 
 def _left_aside_error(change: Change, path: str) -> RunError:
-    """Return the error for an unchanged work tree beside which the agent left work."""
+    """Return the error for a run whose work tree is unchanged, although the agent left work in other places."""
     work = [item for item in change.left_aside if not item.is_ignored]
     places = ", ".join(item.place for item in work)
     commands = "; ".join(f"git fetch <that file> {item.branch} fetches {item.place}" for item in work)
@@ -216,7 +219,7 @@ def _left_aside_error(change: Change, path: str) -> RunError:
 
 
 def _explain(error: RunError, path: str, *, disk_is_full: bool) -> RunError:
-    """Return the error with the path of the saved work, as `DiskFull` if the full disk may be the cause."""
+    """Return the error with the path of the saved work added. If a full disk may be the cause, return a `DiskFull`."""
     if disk_is_full and isinstance(error, _MAY_BE_FULL_DISK):
         error = DiskFull(f"{DISK_FULL} ({error})")
     return type(error)(f"{error}; the work so far is saved as {path}") if path and path not in str(error) else error

@@ -1,4 +1,4 @@
-"""The step `clone`: fetches the remote into the trusted repository, and from there into the agent's work tree."""
+"""Defines the step `clone`: it fetches the remote into the trusted repository, and from there into the work tree."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,15 +21,16 @@ from flows.tasks.task import step
 
 _PROGRESS_SECONDS: Final = 5
 _UNLIMITED_SECONDS: Final = 24 * 3600
-"""How long a run without a time limit is expected to take at most."""
+"""The longest time, in seconds, that a run without a time limit is expected to take."""
 
 
 @step("clone")
 def clone(run: Run, credentials: GitCredentials) -> Checkout:
-    """Return what the work starts from: the commit of an earlier attempt, or the current commit of the branch.
+    """Fetch the commit that the work starts from, and return it: an earlier attempt's, or the branch's current one.
 
     Raises:
-        GitAuthFailed, RepoNotFound: The token cannot read or, if an agent is to be started, cannot push.
+        GitAuthFailed, RepoNotFound: The token cannot read the repository. Or the token cannot push, although an agent
+            would be started.
     """
     plan = run.saved.plan
     if run.saved.finished:
@@ -40,7 +41,10 @@ def clone(run: Run, credentials: GitCredentials) -> Checkout:
 
 @contextmanager
 def _token_check(run: Run, credentials: GitCredentials) -> Iterator[None]:
-    """Check that the token can push, in parallel to the clone in this context, before an agent is paid for."""
+    """Check that the token can push, while the context clones the repository.
+
+    A token that cannot push ends the run here, before an agent is paid for.
+    """
     pool = ThreadPoolExecutor(thread_name_prefix="token")
     try:
         right = pool.submit(remote(run, credentials).check_push)
@@ -88,7 +92,7 @@ def _clone(run: Run, credentials: GitCredentials) -> Checkout:
 
 
 def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> Checkout:
-    """Return the checkout after fetching its commit again, with a work tree if the agent has not finished."""
+    """Fetch the checkout's commit again, and return the checkout. Create a work tree unless the agent has finished."""
     logger = get_run_logger()
     fetch_base(
         run.workspace,
@@ -105,7 +109,7 @@ def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> C
 
 
 def remote(run: Run, credentials: GitCredentials) -> Remote:
-    """Return the run's remote; raise `RepositoryNotAllowed` if the credentials are bound to other repositories."""
+    """Return the run's remote; raise `RepositoryNotAllowed` if the credentials may not be used for its repository."""
     return Remote(run.request.repo_url, credentials, run.workspace.trusted)
 
 
@@ -123,7 +127,7 @@ class LoggedProgress(RemoteProgress):
     def update(
         self, op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = ""
     ) -> None:
-        """Log one line of progress at the end of a stage, or if the last line is a few seconds old."""
+        """Log one line of progress at the end of a stage, or when a few seconds have passed since the last line."""
         now = time.monotonic()
         if not op_code & self.END and now < self._next:
             return

@@ -1,4 +1,4 @@
-"""The step `instructions`: copies files from S3, or the parameter's text, to read-only files beside the work tree."""
+"""The step `instructions`: copies files from S3, or a parameter's text, to read-only files beside the work tree."""
 
 from prefect import get_run_logger
 
@@ -15,7 +15,7 @@ from flows.tasks.task import step
 
 @step("instructions")
 def fetch_instructions(run: Run) -> Instructions:
-    """Return the instructions: those that an earlier attempt saved, or those that S3 or the parameter holds now."""
+    """Return the instructions: those that an earlier attempt saved, or those that S3 or the parameter contains now."""
     if plan := run.saved.plan:
         if not run.saved.finished and not _restore(run, plan):
             _fetch(run)
@@ -24,7 +24,10 @@ def fetch_instructions(run: Run) -> Instructions:
 
 
 def _restore(run: Run, plan: Plan) -> bool:
-    """Return whether the saved instruction files could be written; if chunks are missing or damaged, log a warning."""
+    """Write the saved instruction files, and return whether this was possible.
+
+    If chunks are missing or damaged, log a warning and return False.
+    """
     chunks = read_chunks(run.saved.store, StateFile.INSTRUCTIONS, plan.chunks)
     try:
         restore(run.workspace, plan.instructions.files, chunks)

@@ -1,4 +1,4 @@
-"""The step `push`: pushes the commit to its branch. It can be repeated, because the commit is the same each time."""
+"""Defines the step `push`, which pushes the commit to its branch. A repetition is safe: the commit stays the same."""
 
 from prefect import get_run_logger
 
@@ -18,7 +18,7 @@ from flows.tasks.task import step
 
 @step("push")
 def push(run: Run, credentials: GitCredentials, change: Change) -> None:
-    """Push the commit if the change policy allows it; without a change, do nothing."""
+    """Push the change's commit if the change policy allows the change. If there is no change, do nothing."""
     logger = get_run_logger()
     if not change.commit:
         logger.info("the agent changed nothing, so nothing is pushed")
@@ -38,10 +38,12 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
 
 
 def _newest(run: Run, credentials: GitCredentials) -> GitCredentials:
-    """Return the credentials that the secret holds now, because the token may have been renewed while the agent worked.
+    """Read the credentials again, and return them: the token may have been renewed while the agent worked.
+
+    If the credentials cannot be read, return the earlier ones.
 
     Raises:
-        RepositoryNotAllowed: The token is now bound to other repositories.
+        RepositoryNotAllowed: The secret no longer allows the token to be used for the run's repository.
     """
     logger = get_run_logger()
     try:

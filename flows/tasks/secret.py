@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @step("secret")
 def read_credentials(run: Run) -> GitCredentials:
-    """Return the git credentials; raise `RepositoryNotAllowed` if they are bound to other repositories."""
+    """Return the git credentials; raise `RepositoryNotAllowed` if they may not be used for the run's repository."""
     credentials = current_credentials(run)
     if not credentials.is_bound:
         get_run_logger().warning(UNBOUND)
@@ -26,7 +26,7 @@ def read_credentials(run: Run) -> GitCredentials:
 
 
 def current_credentials(run: Run) -> GitCredentials:
-    """Return the git credentials that the secret or the block holds now; raise the same errors as the step."""
+    """Return the git credentials that are in the secret or block now; raise the same errors as `read_credentials`."""
     region = run.request.aws_region
     if name := run.request.git_credentials_block:
         credentials = load_git_credentials(name).resolve(region)
@@ -38,7 +38,12 @@ def current_credentials(run: Run) -> GitCredentials:
 
 
 def load_git_credentials(name: str) -> "GitCredentialsBlock":
-    """Return the block document; raise `BlockNotFound` if it does not exist, `InvalidGitSecret` if it is damaged."""
+    """Return the Git Credentials block with this name.
+
+    Raises:
+        BlockNotFound: The block does not exist.
+        InvalidGitSecret: The block is damaged.
+    """
     from blocks.git_credentials import GitCredentials as Block  # noqa: PLC0415 (its import takes a second)
 
     try:

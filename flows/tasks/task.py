@@ -1,4 +1,4 @@
-"""Turns functions into the steps of a run: Prefect tasks that are retried, raise `RunError`s and store no data."""
+"""Turns functions into steps: Prefect tasks that are retried, raise only `RunError`s and store no data."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 def step(name: str) -> Callable[[Callable[_Parameters, _Result]], Task[_Parameters, _Result]]:
-    """Return a decorator that makes a function a step of the run, as a Prefect task."""
+    """Return a decorator that turns a function into the run's step `name`, as a Prefect task."""
 
     def decorate(function: Callable[_Parameters, _Result]) -> Task[_Parameters, _Result]:
         return Task(
@@ -41,7 +41,10 @@ def step(name: str) -> Callable[[Callable[_Parameters, _Result]], Task[_Paramete
 
 
 def _with_named_errors(name: str, function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Return the function so that it raises only `RunError`s, whose text is redacted before Prefect stores it."""
+    """Return a function that does the same as `function`, but raises only `RunError`s.
+
+    The text of a `RunError` is redacted before Prefect stores it.
+    """
 
     @wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:

@@ -1,1 +1,1 @@
-"""Automations on the Prefect server. They mark lost runs as crashed, run them again, and notify people."""
+"""Automations on the Prefect server. They mark lost runs as crashed, run crashed runs again, and notify people."""

@@ -1,4 +1,4 @@
-"""The recipient of notifications: a webhook, whose URL is stored in a block, or an existing block."""
+"""The block that receives notifications: either a block that stores a webhook's URL, or another existing block."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,13 +20,13 @@ _WEBHOOK: Final = "webhook"
 
 @dataclass(frozen=True)
 class WebhookBlock:
-    """The block that stores a webhook's URL, which is often a secret."""
+    """The step that stores a webhook's URL, which is often a secret, in a Prefect block."""
 
     prefect: SyncPrefectClient
     url: SecretStr
 
     def plan(self) -> list[Change]:
-        """Return a change if the webhook's URL differs from the stored one. The change shows neither URL."""
+        """Return the planned change if the stored URL differs from `url`. The change contains neither URL."""
         resource = f"block {_WEBHOOK}/{BLOCK_NAME}"
         document = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
         if not document:
@@ -34,19 +34,19 @@ class WebhookBlock:
         return [] if document.data.get("url") == self.url.get_secret_value() else [Change("update", resource)]
 
     def apply(self) -> None:
-        """Save the block."""
+        """Save the webhook's block on the Prefect server."""
         block = Webhook(url=self.url, headers=SecretDict({"Content-Type": "application/json"}))
         block.save(BLOCK_NAME, overwrite=True, _sync=True)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
 class RemovedWebhookBlock:
-    """The block of the webhook, which should not be on the server."""
+    """The step that deletes the webhook's block on the Prefect server."""
 
     prefect: SyncPrefectClient
 
     def plan(self) -> list[Change]:
-        """Return a change if the block is on the server."""
+        """Return the planned deletion if the block is on the server."""
         exists = _document(self.prefect, _WEBHOOK, BLOCK_NAME)
         return [Change("delete", f"block {_WEBHOOK}/{BLOCK_NAME}")] if exists else []
 
@@ -57,7 +57,7 @@ class RemovedWebhookBlock:
 
 
 def find_recipient(prefect: SyncPrefectClient, slug: str) -> Recipient:
-    """Return the block `type/name` as the recipient of notifications.
+    """Look up the Prefect block `type/name`, and return it as the recipient of notifications.
 
     Raises:
         NotificationBlockUnknown: The block does not exist, or it cannot receive notifications.

@@ -69,7 +69,10 @@ def automations(
 def _installation(
     prefect: SyncPrefectClient, url: SecretStr, block: str, max_runs: int, silence_seconds: int, dry_run: bool
 ) -> Iterator[Step]:
-    """Yield the steps for the webhook's block and the automations. Without a recipient, existing notifications stay."""
+    """Yield the steps that save the webhook's block and the automations.
+
+    If the user names no recipient, existing notifications stay as they are.
+    """
     if url.get_secret_value():
         yield (webhook := WebhookBlock(prefect, url))
         block = "" if dry_run and webhook.plan() else f"webhook/{BLOCK_NAME}"

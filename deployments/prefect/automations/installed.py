@@ -1,6 +1,6 @@
-"""Automations on the Prefect server, created from the files in this folder.
+"""Creates automations on the Prefect server from the YAML files in this folder, and updates and deletes them.
 
-They are identified by name, and updated if they differ from the files.
+An automation is identified by its name, and updated if it differs from its definition in the file.
 """
 
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ _FILES: Final = ("crash-detection", "run-again", "cancellation", NOTIFICATIONS)
 
 @dataclass(frozen=True)
 class Recipient:
-    """The block on the server that receives the notifications."""
+    """The Prefect block that receives the notifications."""
 
     block_id: UUID
     is_webhook: bool
 
     def action(self, template: dict[str, Any]) -> dict[str, Any]:
-        """Return an action that notifies this block. `template` is the action in a file."""
+        """Return an action that notifies this block. `template` is the action as a YAML file defines it."""
         if not self.is_webhook:
             return {**template, "block_document_id": str(self.block_id)}
         text = f"{template['subject']}\n{template['body']}"
@@ -40,7 +40,10 @@ class Recipient:
 
 
 def automations(max_runs: int, silence_seconds: int, recipient: Recipient | None) -> Iterator[AutomationCore]:
-    """Yield the automations of the files with the command's options. Without a recipient, leave out notifications."""
+    """Yield the automations of the YAML files, changed by the command's options.
+
+    Without a recipient, the automations that send notifications are left out.
+    """
     [crash_detection] = _read("crash-detection")
     crash_detection["trigger"]["within"] = silence_seconds
     [run_again] = _read("run-again")
@@ -54,7 +57,7 @@ def automations(max_runs: int, silence_seconds: int, recipient: Recipient | None
 
 
 def names() -> list[str]:
-    """Return the names of all automations of the files."""
+    """Return the names of all automations that the YAML files define."""
     return [str(automation["name"]) for file in _FILES for automation in _read(file)]
 
 
@@ -66,13 +69,13 @@ def _read(file: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Installed:
-    """An automation that should be on the server. If a person has paused it there, it stays paused."""
+    """The step that creates or updates an automation on the server. If a person has paused it, it stays paused."""
 
     prefect: SyncPrefectClient
     automation: AutomationCore
 
     def plan(self) -> list[Change]:
-        """Return a change if the server has no automation of this name, or a different one."""
+        """Return the planned creation or update if the server has no automation of this name, or a different one."""
         resource = f"automation {self.automation.name!r}"
         existing = _read_by_name(self.prefect, self.automation.name)
         if not existing:
@@ -91,13 +94,13 @@ class Installed:
 
 @dataclass(frozen=True)
 class Removed:
-    """An automation that should not be on the server."""
+    """The step that deletes an automation on the server."""
 
     prefect: SyncPrefectClient
     name: str
 
     def plan(self) -> list[Change]:
-        """Return a change if the automation is on the server."""
+        """Return the planned deletion if the automation is on the server."""
         return [Change("delete", f"automation {self.name!r}")] if _read_by_name(self.prefect, self.name) else []
 
     def apply(self) -> None:
@@ -111,9 +114,9 @@ def _read_by_name(prefect: SyncPrefectClient, name: str) -> list[Automation]:
 
 
 def _content(automation: AutomationCore) -> dict[str, Any]:
-    """Return the content by which automations are compared.
+    """Return the contents of an automation in a form in which it can be compared with another automation.
 
-    It has no ids, because the server adds them, and its lists are sorted, because the server may reorder sets.
+    The contents have no ids, because the server adds ids. Their lists are sorted, because the server may reorder sets.
     """
     content: dict[str, Any] = AutomationCore(**automation.model_dump()).model_dump(mode="json", exclude={"enabled"})
     return {name: _sorted(value) for name, value in content.items()}

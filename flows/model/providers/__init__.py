@@ -1,4 +1,4 @@
-"""The model providers that a run can choose: a class for each provider, and the table `PROVIDERS`."""
+"""Lists the model providers that a run can choose: a class for each provider, and the table `PROVIDERS` of classes."""
 
 from typing import Final
 
@@ -9,4 +9,4 @@ from flows.model.providers.bedrock import Bedrock
 __all__ = ["PROVIDERS", "Anthropic", "Bedrock", "ModelProvider", "RegisteredProvider", "providers_by_id"]
 
 PROVIDERS: Final = providers_by_id(Bedrock, Anthropic)
-"""The providers by id, in the order of the form. To add a provider, import its class and add it to this line."""
+"""The provider classes by id, in the order of the form in Prefect. To add one, import its class and add it here."""

@@ -1,4 +1,4 @@
-"""Anthropic's API (https://docs.claude.com/en/api/messages), or a proxy that offers the same API."""
+"""Defines Anthropic's API (https://docs.claude.com/en/api/messages), or a proxy that offers it, as a model provider."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _PATHS: Final = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
 
 @dataclass(frozen=True)
 class Anthropic(RegisteredProvider):
-    """Anthropic's API with one API key."""
+    """The provider `anthropic`: Anthropic's API, used with one API key."""
 
     id: ClassVar[str] = "anthropic"
     price_list_id: ClassVar[str] = "anthropic"
@@ -45,7 +45,7 @@ class Anthropic(RegisteredProvider):
 
     @classmethod
     def connect(cls, block_value: "SecretStr | None", region: str, model_id: str) -> Self:
-        """Return the API at ANTHROPIC_BASE_URL, or Anthropic's, with the key from the block or ANTHROPIC_API_KEY."""
+        """Return the provider. The key is from the block or ANTHROPIC_API_KEY; ANTHROPIC_BASE_URL may set the URL."""
         del region
         key = find_api_key(cls, _KEY, "ANTHROPIC_API_KEY", block_value)
         url = strip(os.environ.get("ANTHROPIC_BASE_URL", "")) or _URL
@@ -53,22 +53,22 @@ class Anthropic(RegisteredProvider):
 
     @staticmethod
     def agent_environment(gateway_url: str, gateway_token: str) -> dict[str, str]:
-        """Return variables with the gateway's address and token. Claude Code does not start without a token."""
+        """Return variables with the gateway's URL and token for Claude Code, which does not start without a token."""
         return {"ANTHROPIC_BASE_URL": gateway_url, "ANTHROPIC_AUTH_TOKEN": gateway_token}
 
     def refusal_reason(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Return why the request is refused, or "" if it is a message to the run's own model."""
+        """Return why a request must be refused; "" if it is an allowed one: a message to the run's own model."""
         if method != "POST" or path not in _PATHS:
             return ONLY_MESSAGES
         return message_refusal_reason(body, body.get("model") if isinstance(body, dict) else None, self.model_id)
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
-        """Return the header with the API key."""
+        """Return the HTTP header with the API key, which authenticates a request."""
         del method, url, content_type, body
         SECRETS.learn(_KEY, self.api_key.get_secret_value())
         return {"x-api-key": self.api_key.get_secret_value()}
 
     def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
-        """Return path, headers and body of a message that asks for a reply of one token."""
+        """Return the path, headers and body of a request for a reply of one token."""
         body = json.dumps({"model": self.model_id.removesuffix("[1m]"), **ONE_TOKEN}).encode()
         return "/v1/messages", {"anthropic-version": _API_VERSION}, body

@@ -1,4 +1,4 @@
-"""The interface of a model provider: its entry in `PROVIDERS`, and the methods that the gateway calls in a run."""
+"""Defines the interface of a model provider: what the table `PROVIDERS` needs of it, and what the gateway calls."""
 
 import os
 from abc import ABC, abstractmethod
@@ -12,61 +12,61 @@ from flows.errors import ApiKeyMissing
 from flows.redaction import SECRETS
 
 ONE_TOKEN: Final[Mapping[str, Any]] = {"max_tokens": 1, "messages": [{"role": "user", "content": "Reply: ok"}]}
-"""The fields of the smallest request that are the same for every provider."""
+"""The fields of a request for a reply of one token that are the same for every provider."""
 
 ONLY_MESSAGES: Final = "this gateway forwards only messages to the model"
 _ONLY_THIS_MODEL: Final = "this gateway forwards only requests for the run's own model"
 _REFUSED_FIELDS: Final = frozenset({"container", "inference_geo", "mcp_servers", "service_tier", "speed"})
-"""Fields of a message that cost extra, or let the provider connect to other hosts for the agent. Claude Code does not
-send them, but other programs in the agent's shell could."""
+"""Fields with which the gateway refuses a request, because they cost extra or let the provider connect to other servers
+for the agent. Claude Code does not send them, but other programs in the agent's shell could."""
 
 
 class ModelProvider(Protocol):
-    """A model provider with its credentials, as the gateway uses it."""
+    """A model provider with its credentials, as far as the gateway uses it."""
 
     @property
     @abstractmethod
     def base_url(self) -> str:
-        """Scheme, host and port of the provider's API."""
+        """The scheme, host name and port of the provider's API, as a URL."""
 
     @abstractmethod
     def refusal_reason(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Return why a run may not make this request, or "" if it may. `path` is still encoded and has no query."""
+        """Return why a run may not make this request, or "" if it may. `path` is percent-encoded, without the query."""
 
     @abstractmethod
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
         """Return the headers that authenticate this request.
 
         Raises:
-            RunError: The credentials cannot be used, and another attempt would not help.
-            Exception: Signing failed for another reason, and another attempt may succeed.
+            RunError: The credentials cannot be used, and signing again would not help.
+            Exception: Signing failed for another reason, and signing again may succeed.
         """
 
 
 class RegisteredProvider(ModelProvider, ABC):
-    """A provider that runs can choose. A subclass holds everything that is specific to the provider.
+    """The base class of the providers that a run can choose. A subclass holds all that is specific to one provider.
 
-    `PROVIDERS` rejects a subclass that does not define all class variables and abstract methods.
+    `providers_by_id` rejects a subclass that does not define all class variables and abstract methods.
     """
 
     id: ClassVar[str]
-    """The value of the parameter `provider`."""
+    """The value of a run's parameter `provider` that chooses this provider."""
     price_list_id: ClassVar[str]
-    """The provider's id in the price list of genai-prices."""
+    """The provider's id in the price list of the package genai-prices."""
     block_field: ClassVar[str]
-    """The field of the `ClaudeCode` block for the provider's credentials; empty if the block has no such field."""
+    """The field of the `ClaudeCode` block with the provider's credentials; empty if the block has no such field."""
     secret_variables: ClassVar[tuple[str, ...]]
-    """Environment variables with the provider's secrets. Every run redacts their values, even for another provider."""
+    """Environment variables that hold the provider's secrets. Every run redacts them, whichever provider it uses."""
 
     @classmethod
     @abstractmethod
     def default_model_id(cls, region: str) -> str:
-        """Return the id of the current Claude Sonnet in an AWS region."""
+        """Return the id of the current Claude Sonnet for requests in an AWS region."""
 
     @classmethod
     @abstractmethod
     def connect(cls, block_value: Any, region: str, model_id: str) -> Self:  # noqa: ANN401 (the type of its block field)
-        """Return the provider, with its credentials, for one run. A server is called only if it issues the credentials.
+        """Return the provider with its credentials for one run. Only a server that issues the credentials is called.
 
         Args:
             block_value: The value of `block_field`; None if the run has no block or the block lacks these credentials.
@@ -79,7 +79,7 @@ class RegisteredProvider(ModelProvider, ABC):
 
     @abstractmethod
     def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
-        """Return path, headers and body of a request for one token, which shows whether the model can be used."""
+        """Return path, headers and body of a request for one token. Its reply shows whether the model can be used."""
 
     @staticmethod
     @abstractmethod
@@ -88,7 +88,7 @@ class RegisteredProvider(ModelProvider, ABC):
 
 
 def providers_by_id(*providers: type[RegisteredProvider]) -> dict[str, type[RegisteredProvider]]:
-    """Return the providers by id, in the same order.
+    """Return the provider classes by id, in the order of the arguments.
 
     Raises:
         TypeError: A provider does not define all class variables and abstract methods.
@@ -105,8 +105,8 @@ def message_refusal_reason(body: Any, requested_model: object, model_id: str) ->
 
     Args:
         body: The parsed JSON of the request.
-        requested_model: The model that the request names.
-        model_id: The run's own model.
+        requested_model: The model that the request asks for.
+        model_id: The only model that the run may use.
     """
     if not isinstance(body, dict):
         return "the request is not a JSON object"
@@ -119,13 +119,13 @@ def message_refusal_reason(body: Any, requested_model: object, model_id: str) ->
 def find_api_key(
     provider: type[RegisteredProvider], name: str, variable: str, block_value: SecretStr | None
 ) -> SecretStr:
-    """Return the API key from the block or, if the block has none, from the environment. Register it for redaction.
+    """Return the API key from the block or, if it has none, from the environment. Both are registered for redaction.
 
     Args:
-        provider: The key's provider.
+        provider: The provider that accepts the key.
         name: The key's name in messages, such as "the Anthropic API key".
         variable: The environment variable that may hold the key.
-        block_value: The key in the `ClaudeCode` block, if it has one.
+        block_value: The key in the `ClaudeCode` block; None if there is no block or no key in it.
 
     Raises:
         ApiKeyMissing: Neither the block nor the environment holds a key.

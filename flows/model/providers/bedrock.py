@@ -1,4 +1,4 @@
-"""Amazon Bedrock: InvokeModel and InvokeModelWithResponseStream, signed with AWS Signature Version 4.
+"""Defines Amazon Bedrock as a model provider: InvokeModel and InvokeModelWithResponseStream, signed with AWS SigV4.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference
 """
@@ -31,17 +31,18 @@ _PROFILE_PREFIXES: Final = {
     "ap-southeast-2": "au",
     "ap-southeast-4": "au",
 }
-"""Prefixes of inference profile ids, by the first letters of the regions that may call those profiles.
+"""Maps the first letters of an AWS region's name to the prefix of the inference profiles that the region may call.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 """
 _OTHER_REGIONS_PREFIX: Final = "global"
-"""The prefix of the profiles that every commercial region may call; the rest of Asia has no profiles of its own."""
+"""The prefix for all other regions, such as the rest of Asia, which has no profiles of its own. Every commercial region
+may call the profiles with this prefix."""
 
 
 @dataclass(frozen=True)
 class Bedrock(RegisteredProvider):
-    """Bedrock's runtime in one region, with an AWS session that renews its credentials."""
+    """The provider `bedrock`: Bedrock's runtime in one region, with an AWS session that renews its credentials."""
 
     id: ClassVar[str] = "bedrock"
     price_list_id: ClassVar[str] = "aws"
@@ -54,13 +55,13 @@ class Bedrock(RegisteredProvider):
 
     @classmethod
     def default_model_id(cls, region: str) -> str:
-        """Return the id of the inference profile for the region's geography."""
+        """Return the id of the inference profile of Claude Sonnet for the region's part of the world."""
         prefixes = (prefix for start, prefix in _PROFILE_PREFIXES.items() if region.startswith(start))
         return f"{next(prefixes, _OTHER_REGIONS_PREFIX)}.{_DEFAULT_MODEL}"
 
     @classmethod
     def connect(cls, block_value: AwsBlock | None, region: str, model_id: str) -> Self:
-        """Return Bedrock in a region, with the AWS credentials from the block or from the flow's process."""
+        """Return the provider in one region, with AWS credentials from the block or else from the flow's process."""
         session = block_session(block_value, "the Claude Code block") if block_value else new_session(region)
         if session.get_credentials() is None:
             unsupported = "; AWS_BEARER_TOKEN_BEDROCK is not supported" if os.environ.get(_BEARER_TOKEN) else ""
@@ -71,7 +72,7 @@ class Bedrock(RegisteredProvider):
 
     @staticmethod
     def agent_environment(gateway_url: str, gateway_token: str) -> dict[str, str]:
-        """Return variables with the gateway's address, and one that stops Claude Code from signing its requests."""
+        """Return variables that give Claude Code the gateway's URL, and stop it from signing its requests."""
         del gateway_token
         return {
             "CLAUDE_CODE_USE_BEDROCK": "1",
@@ -81,7 +82,7 @@ class Bedrock(RegisteredProvider):
 
     @property
     def base_url(self) -> str:
-        """The endpoint that boto3 would use: that of the region, or the one in AWS_ENDPOINT_URL_BEDROCK_RUNTIME."""
+        """The URL that boto3 would use: the region's endpoint, or AWS_ENDPOINT_URL_BEDROCK_RUNTIME if that is set."""
         client = self.session.client("bedrock-runtime", region_name=self.region)
         return str(client.meta.endpoint_url).rstrip("/")
 
@@ -90,14 +91,14 @@ class Bedrock(RegisteredProvider):
         return AwsKeys(self.session)
 
     def refusal_reason(self, method: str, path: str, body: Any) -> str:  # noqa: ANN401 (JSON)
-        """Return why the request is refused, or "" if it invokes the run's own model."""
+        """Return why a request must be refused; "" if it is an allowed one: an invocation of the run's own model."""
         match = _PATH.fullmatch(path)
         if method != "POST" or match is None:
             return ONLY_MESSAGES
         return message_refusal_reason(body, unquote(match[1]), self.model_id)
 
     def signature(self, method: str, url: str, content_type: str, body: bytes) -> Mapping[str, str]:
-        """Return the headers of Signature Version 4 for this request."""
+        """Return HTTP headers that sign this request with AWS Signature Version 4."""
         from botocore.auth import SigV4Auth  # noqa: PLC0415 (only Bedrock runs need botocore)
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
 
@@ -107,6 +108,6 @@ class Bedrock(RegisteredProvider):
         return dict(request.headers.items())
 
     def smallest_request(self) -> tuple[str, Mapping[str, str], bytes]:
-        """Return path, headers and body of an invocation that asks for a reply of one token."""
+        """Return the path, headers and body of a request for a reply of one token."""
         body = json.dumps({"anthropic_version": _API_VERSION, **ONE_TOKEN}).encode()
         return f"/model/{quote(self.model_id.removesuffix('[1m]'), safe='')}/invoke", {}, body

@@ -1,4 +1,4 @@
-"""Turns the agent's events into the entries of a page: the agent's words, and each tool call with its result."""
+"""Turns the agent's events into the entries of an HTML page: the agent's words, and each tool call with its result."""
 
 import difflib
 from collections import deque
@@ -17,7 +17,7 @@ _TITLES: Final = ("command", "file_path", "notebook_path", "path", "pattern", "u
 
 _TITLE_MAX: Final = 200
 _DIFF_MAX_LINES: Final = 2_000
-"""Longer texts are not compared, because the time to compare grows with the square of the number of lines."""
+"""The maximum number of lines of texts to compare. The time to compare grows with the square of the number of lines."""
 
 _LONG_LINES: Final = 16
 _LONG_CHARACTERS: Final = 1600
@@ -25,7 +25,7 @@ _LONG_CHARACTERS: Final = 1600
 
 @dataclass
 class Section:
-    """A labelled text within an entry; `cut` is the number of characters left out at its end."""
+    """A text with a label within an entry. `cut` is the number of characters that were cut off at the text's end."""
 
     label: str
     text: str
@@ -48,7 +48,7 @@ class Entry:
     """One step of the agent, as the page shows it."""
 
     kind: str
-    """One of begins, input, says, thinks, calls, waits and ends. The page's style sheet has a class of each name."""
+    """One of begins, input, says, thinks, calls, waits and ends. These are also classes in the page's style sheet."""
     title: str = ""
     name: str = ""
     """The name of the tool, if the entry is a tool call."""
@@ -141,10 +141,16 @@ def _add_result(entry: Entry, result: ToolResult) -> None:
 
 
 def _sections(**values: object) -> list[Section]:
-    """Return a section for each value that is not empty. The value's name is the label, and must be clean already."""
+    """Return a section for each value that is not empty.
+
+    The value's name becomes the section's label, which is not redacted here: the caller must have redacted it.
+    """
     return [Section(label, clean(json_text(value))) for label, value in values.items() if value not in (None, "", [])]
 
 
 def clean(text: str) -> str:
-    """Return the text redacted. Invisible characters are written out first, because one of them may split a secret."""
+    """Return the text redacted, with invisible characters replaced by visible code points.
+
+    The characters are replaced first, because an invisible character may split a secret.
+    """
     return redact(visible(text))

@@ -20,10 +20,11 @@ from flows.text_safety import visible
 
 _HERE: Final = Path(__file__).parent
 _BUDGET_CHARACTERS: Final = 10_000_000
-"""The maximum number of characters in all texts together, so that a browser opens the page without delay."""
+"""The maximum number of characters in all texts of a page together, so that a browser opens the page without delay."""
 
 _SECTION_LIMITS: Final = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200)
-"""Possible limits for the characters of one text. The largest one that keeps the page within its budget applies."""
+"""Possible maximum lengths of one text, in characters. The largest one that keeps the page within its budget
+applies."""
 
 _NAMES: Final = {
     "begins": "Claude Code",
@@ -60,7 +61,7 @@ class Totals:
         self.lengths += [len(section.text) for section in entry.sections]
 
     def section_limit(self) -> int:
-        """Return how many characters of one text the page has room for."""
+        """Return the maximum length of one text, in characters, with which the page stays within its budget."""
         fitting = (n for n in _SECTION_LIMITS if sum(min(length, n) for length in self.lengths) <= _BUDGET_CHARACTERS)
         return next(fitting, _SECTION_LIMITS[-1])
 
