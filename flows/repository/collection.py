@@ -7,6 +7,7 @@ repository reads the objects of the agent's repository, which include the base, 
 saved index tell git which files are unchanged, so that git reads only the others.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -67,6 +68,10 @@ def save_index(workspace: Workspace) -> None:
     output = run_as_agent(workspace, command, environment={"GIT_DIR": str(git_dir)}, beside_agent=True).stdout
     normalized, _, index = output.partition(SECTION_END)
     _saved_index(workspace).write_bytes(index)
+    # git compares the content of each file whose timestamp is not older than the index: with a later timestamp it would
+    # miss a change in the second of the checkout.
+    written_at = (git_dir / "index").lstat().st_mtime_ns
+    os.utime(_saved_index(workspace), ns=(written_at, written_at))
     _saved_normalized(workspace).write_bytes(normalized)
 
 
@@ -91,7 +96,7 @@ def create_repository(workspace: Workspace, name: str) -> Path:
     (repository / "info" / "exclude").write_text("".join(f"{folder}/\n" for folder in BUILD_FOLDERS))
     for source, target in ((_saved_index(workspace), "index"), (workspace.clean_git / "shallow", "shallow")):
         if source.exists():
-            shutil.copyfile(source, repository / target)
+            shutil.copy2(source, repository / target)
     workspace.agent.give(repository)
     return repository
 

@@ -33,7 +33,7 @@ def test_work_in_two_places_is_saved_and_the_advised_commands_fetch_it(
     stopped = run(branch_name="the-branch")
     assert isinstance(stopped.error, errors.WorkLeftAside)
     assert world.branches() == {"main"}
-    commands = re.findall(r"git fetch <that file> (\S+) fetches (the [^;]+?)(?=;|$)", str(stopped.error))
+    commands = re.findall(r"git fetch <that file> (\S+) fetches (the [^;]+?)(?=;| \(the model|$)", str(stopped.error))
     assert {place for _, place in commands} == {"the branch one", "the stash entry 0"}
     report = stopped.artifact()
     for number, (branch, place) in enumerate(commands):

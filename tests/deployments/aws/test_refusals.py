@@ -88,7 +88,7 @@ def test_an_image_without_a_builder(cloud: Cloud, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("commit", "message"), [(False, "this is not a git checkout"), (True, "there are uncommitted changes")]
+    ("commit", "message"), [(False, "this directory has no git commit"), (True, "there are uncommitted changes")]
 )
 def test_an_image_without_a_commit_for_its_tag(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: bool, message: str

@@ -126,7 +126,7 @@ def test_a_variable_that_is_too_long_for_ecs_is_refused_before_the_run(created_p
     before = created_project.cloud.flow_run_count()
     output = created_project.cloud.refused("run", *REPO, *S3, "--env", f"INSTRUCTIONS={'x' * 8000}", "--env", "SMALL=1")
     assert output.startswith("OverridesTooLarge: ")
-    assert "ECS accepts 8,192" in output
+    assert "ECS accepts only 8,192" in output
     assert "the variable INSTRUCTIONS has 8,000 of them; upload the text to S3" in output
     assert created_project.cloud.flow_run_count() == before
 
@@ -135,7 +135,7 @@ def test_overrides_of_exactly_the_limit_are_accepted(created_project: CreatedPro
     base = length_of(created_project.cloud.run("run", *REPO, *S3, "--env", "X=", "--dry-run"))
     fits = ("run", *REPO, *S3, "--dry-run", "--env")
     assert length_of(created_project.cloud.run(*fits, f"X={'x' * (8192 - base)}")) == 8192
-    assert "are 8,193 characters" in created_project.cloud.refused(*fits, f"X={'x' * (8193 - base)}")
+    assert "have 8,193 characters" in created_project.cloud.refused(*fits, f"X={'x' * (8193 - base)}")
 
 
 def test_parameters_that_are_too_large_for_prefect_are_refused(created_project: CreatedProject) -> None:

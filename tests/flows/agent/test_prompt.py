@@ -83,7 +83,7 @@ def test_an_interrupted_session_is_told_to_continue() -> None:
         ({"max_file_mb": 0}, "larger than"),
         ({"max_deleted_share": 1}, "may be deleted"),
         ({"max_new_files": 0}, "may be added"),
-        ({"leave_out": ()}, "are left out"),
+        ({"leave_out": ()}, "Changes to files that match"),
     ],
 )
 def test_each_rule_of_the_policy_is_named_unless_it_is_switched_off(policy: dict[str, object], rule: str) -> None:

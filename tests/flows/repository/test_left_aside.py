@@ -170,6 +170,11 @@ def test_an_older_file_that_was_checked_out_on_purpose_is_a_change(directories: 
     assert content(directories, change.commit, "README.md") == "1"
 
 
+@pytest.mark.parametrize("script", ["echo 1 > README.md", "printf '0\\n' > README.md", "echo 3 > x; mv x README.md"])
+def test_a_change_of_the_same_size_in_the_second_of_the_checkout_is_seen(directories: Workspace, script: str) -> None:
+    assert [file.path for file in collected_after(directories, script).files] == ["README.md"]
+
+
 def test_intermediate_commits_are_not_left_aside(directories: Workspace) -> None:
     change = collected_after(directories, f"{COMMIT}; echo x > x.txt; git add .; git commit -qm x; echo y > x.txt")
     assert not change.left_aside
