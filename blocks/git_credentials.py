@@ -83,4 +83,6 @@ class GitCredentials(CredentialsBlock):
 
     def get_client(self) -> None:
         """Raise `NotImplementedError`: this block has no client object, because only git uses the token."""
-        raise NotImplementedError("git is the client; use resolve()")
+        raise NotImplementedError(
+            "the Git Credentials block has no client object, because only git uses the token: call resolve()"
+        )

@@ -70,7 +70,7 @@ def strip_environment(environment: MutableMapping[str, str]) -> None:
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Check the credentials and the server addresses in `environment`, which the caller has stripped already.
+    """Check the credentials and the server addresses in `environment`, on which `strip_environment` was called before.
 
     Raises:
         InvalidCredential: A credential contains a character that cannot be sent.

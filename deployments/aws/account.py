@@ -70,8 +70,8 @@ def open_account(project: str, region: str) -> Account:
         identity = session.client("sts", config=client_config()).get_caller_identity()
     except NoCredentialsError:
         raise NoAwsCredentials(
-            "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without an "
-            "AWS account, see the Git Credentials block in docs/guide.md"
+            "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. If you "
+            "have no AWS account, see 'Without AWS' in docs/guide.md"
         ) from None
     except RunError as error:
         raise NoAwsCredentials(str(error)) from None

@@ -70,7 +70,7 @@ def up(
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """Run all four steps: secret, roles, image, pool. If you repeat up with other options, it updates what differs."""
+    """Run all four steps: secret, roles, image, pool. Run it again with other options to update what differs."""
     with refusals(), prefect_api.prefect_api() as prefect:
         account = open_account(project, region)
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)

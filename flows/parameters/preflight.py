@@ -10,7 +10,9 @@ from flows.parameters.misspelling import misspelt_variable
 
 
 def checked_parameters(environment: MutableMapping[str, str]) -> dict[str, Any]:
-    """Return the flow's parameters. Also strip the credentials in `environment`, from which Prefect reads them later.
+    """Return the flow's parameters, and check the credentials in `environment`.
+
+    White space and quotes around a credential are removed in place, because Prefect reads it from there later.
 
     Raises:
         InvalidVariable: A variable is missing, misspelt, or cannot be read.

@@ -77,8 +77,8 @@ def load_saved_change(run: Run) -> Change:
     change = _import_change(run, run.saved.plan, run.saved.finished)
     if not change.commit:
         raise NoSavedChange(
-            f"the run {run.saved.store.flow_run_id} has saved other work of its agent, but no change that could be "
-            "delivered: the run's report has the commands that fetch that work"
+            f"the run {run.saved.store.flow_run_id} has saved no change that could be delivered, only work that "
+            "its agent left elsewhere, such as on branches: the run's report has the commands that fetch that work"
         )
     return replace(change, checkout=replace(change.checkout, branch=run.request.branch_name))
 

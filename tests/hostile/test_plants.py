@@ -27,6 +27,12 @@ ENDS_GIT = "filter-process"
 
 RUN_BY_ADD = {"filter-clean", "include", "include-if", "config-worktree", "attributes-file"}
 
+OWN_ADD = (
+    "timeout 20 git -c core.hooksPath=/dev/null -c core.fsmonitor=false "
+    '--git-dir="$PWD/.git" --work-tree="$PWD" add --all >/dev/null 2>&1 || :'
+)
+"""The agent's own git runs what it planted, which shows that the plants work. The run's git never does."""
+
 
 @pytest.fixture
 def hand_made_clone(tmp_path: Path) -> Iterator[Path]:
@@ -96,7 +102,8 @@ def test_hooks_never_run_for_the_trusted_side(run_attack: Callable[..., Attack])
 
 
 def test_options_never_run_or_redirect_the_trusted_side(run_attack: Callable[..., Attack]) -> None:
-    attack = run_attack("\n".join(script for name, script in CONFIG.items() if name != ENDS_GIT))
+    scripts = [script for name, script in CONFIG.items() if name != ENDS_GIT]
+    attack = run_attack("\n".join([*scripts, OWN_ADD]))
     attack.check_isolation()
     attack.check_delivered({*ADDED, "a.worktree", "a.af"})
     assert attack.executed_plants() >= RUN_BY_ADD
@@ -112,7 +119,7 @@ def test_options_that_mask_others_have_no_effect_by_themselves_either(
 
 
 def test_processes_that_stay_alive_to_plant_again_are_killed(run_attack: Callable[..., Attack]) -> None:
-    attack = run_attack("\n".join([REPLANTING, *DAEMONS.values()]))
+    attack = run_attack("\n".join([REPLANTING, *DAEMONS.values(), OWN_ADD]))
     attack.check_isolation()
     attack.check_delivered({"hello.txt", ".gitattributes", "a.daemon", "a.holds"})
     assert {"from-a-filter", "holds-the-pipe"} <= attack.executed_plants()
