@@ -12,7 +12,6 @@ from flows.sandbox.workspace import Workspace
 
 _MAX_FILES: Final = 200
 _MAX_BYTES: Final = 20 * 2**20
-_SHOWN_FOLDERS: Final = 5
 _CACHE_SUFFIXES: Final = (".pyc", ".pyo", ".DS_Store")
 _REF: Final = f"{REF_PREFIX}ignored"
 _END_SECTION: Final = r"printf '\000\000\000'"
