@@ -21,8 +21,8 @@ from tests.support.world import World
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
 PASSWORD: Final = f"local-auth-string-{secrets.token_hex(6)}"
-# Matches the password but does not contain it, so that the agent may see the pattern.
-PATTERN: Final = "local-auth-string-[0-9a-f]{12}"
+# Matches this run's password alone, and does not contain it, so that the agent may see the pattern.
+PATTERN: Final = PASSWORD.replace("local", "[l]ocal")
 PROJECT: Final = Path(__file__).parents[2]
 
 
@@ -68,7 +68,9 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
             yield Hosted(api_url, database, home / "client")
 
 
-@pytest.mark.parametrize(("password", "status"), [("", 401), ("a-wrong-one", 401), (PASSWORD, 200)])
+@pytest.mark.parametrize(
+    ("password", "status"), [("", 401), ("a-wrong-one", 401), (PASSWORD, 200)], ids=["none", "wrong", "right"]
+)
 def test_it_answers_only_requests_with_the_auth_string(hosted: Hosted, password: str, status: int) -> None:
     assert hosted.post("/flow_runs/filter", password).status_code == status
 
