@@ -16,7 +16,7 @@ from typing import Final
 
 from flows.redaction.environment import secrets_in, strip
 from flows.redaction.forms import encoded_forms_of, forms_of
-from flows.redaction.literals import Literals, OverlappingLiterals, Span, replace
+from flows.redaction.literals import Literals, OverlappingLiterals, Prefixes, Span, replace
 from flows.redaction.shapes import findings_in
 
 REDACTED: Final = "***"
@@ -58,23 +58,27 @@ class _Search:
         self._latin_1_forms: Final = {form.encode("latin-1") for form in forms if max(form) <= _LAST_OF_LATIN_1}
         self._broken_forms: Final = [form.encode() for form, secret in forms.items() if secret.is_broken_into_lines]
         self._pieces: Final = {piece for form in self._broken_forms for piece in _pieces(form)} - self._names.keys()
-        self._first: Final = Literals(self._names.keys() | self._latin_1_forms | self._pieces)
+        self._all_forms: Final = self._names.keys() | self._latin_1_forms | self._pieces
+        self._prefixes: Final = Prefixes(self._all_forms)
 
     def names_in(self, content: bytes) -> dict[bytes, str]:
         """Return the forms of secrets that `content` contains, each mapped to the name of its secret."""
-        forms = self._first.found_in(content)
+        forms = self._forms_in(content)
         if forms & self._pieces:
             forms |= Literals(self._broken_forms).found_in(_GAP.sub(b"", content))
         return {form: self._names[form] for form in forms & self._names.keys()}
 
     def spans(self, content: bytes, *, is_text: bool) -> Iterator[Span]:
         """Yield the start and the end of each secret in `content`."""
-        forms = self._first.found_in(content)
+        forms = self._forms_in(content)
         if forms:
             search = self._all if is_text else self._all_with_latin_1
             yield from ((start, end) for _, start, end in search.matches(content))
         if forms & self._pieces:
             yield from self._broken_spans(content)
+
+    def _forms_in(self, content: bytes) -> set[bytes]:
+        return self._first.found_in(content) if self._prefixes.may_be_in(content) else set()
 
     def _broken_spans(self, content: bytes) -> Iterator[Span]:
         """Yield the start and the end of each secret in `content` whose encoded digits are broken into lines."""
@@ -90,7 +94,11 @@ class _Search:
                 last + lengths[bisect_right(starts, last) - 1] + 1,
             )
 
-    # These are built only if a text contains a secret.
+    # These are built only if a text contains a secret, or the beginning of one.
+
+    @cached_property
+    def _first(self) -> Literals:
+        return Literals(self._all_forms)
 
     @cached_property
     def _all(self) -> OverlappingLiterals:
@@ -190,7 +198,7 @@ class Secrets:
         self._all = {form: secret for registry in registries for form, secret in registry.items()}
 
     def _current_search(self) -> _Search:
-        """Return the search for the current secrets. It is built on first use, which takes 0.5 s for 1,000 secrets."""
+        """Return the search for the current secrets. It is built on first use, which takes 0.3 s for 1,000 secrets."""
         names, search = self._all, self._search
         if search.source is not names:
             search = self._search = _Search(names)
