@@ -87,10 +87,10 @@ def _applied(git_dir: Path, change: Change, checkout: Checkout, commit: str) -> 
 
 
 def _earlier_delivery(git_dir: Path, change: Change, newer: str) -> str:
-    """Return the commit in the history of `newer` that an earlier delivery of the change made; empty if there is none.
+    """Return the commit in the history of `newer` that an earlier delivery of the change made; empty without one.
 
-    Such a commit differs from the change's commit at most in its tree and its parent. In a shallow clone, only the
-    fetched history is searched.
+    Such a commit has the author, date and message of the change's commit. In a shallow clone, only the fetched history
+    is searched.
     """
     limit = f"--max-count={_HISTORY_MAX}"
     history = run_git(["rev-list", limit, newer, f"^{change.checkout.base_commit}"], git_dir=git_dir).text.split()

@@ -41,7 +41,7 @@ def shell(folder: Path, script: str) -> None:
 
 
 def push_commit(world: World, folder: Path, branch: str, script: str) -> str:
-    """Push a commit of somebody else to a branch; a branch that does not exist starts from main."""
+    """Push a commit by another person to a branch. A new branch starts from main."""
     clone = folder / f"clone-{time.monotonic_ns()}"
     folder.mkdir(exist_ok=True)
     shell(folder, f"git clone --quiet {world.repo_url} {clone}")

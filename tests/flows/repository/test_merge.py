@@ -30,7 +30,7 @@ MESSAGE = "Implement\n\nPrefect-Flow-Run: x\n"
 
 
 class Repository:
-    """A repository with a base, a change of a run, and a newer commit of somebody else."""
+    """A repository with a base, the change of a run, and a newer commit by another person."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.clean = root / "work", root / "clean.git"
