@@ -237,6 +237,14 @@ class BranchConflict(RunError):
     """The branch cannot be created, or another push moved it."""
 
 
+class ChangeConflicts(RunError):
+    """The change cannot be applied to a newer commit, because both changed the same files in different ways."""
+
+
+class GitTooOld(RunError):
+    """The git of this machine lacks a command that `apply_to_latest` needs."""
+
+
 class PushRejected(RunError):
     """The remote refused the push; the message quotes its reason."""
 

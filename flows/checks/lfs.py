@@ -6,13 +6,13 @@ agent writes data to the file, the data would become part of the repository itse
 """
 
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Final
 
 from flows.checks.base import Inspection
 from flows.errors import GitFailed, LfsFileWithoutPointer
 from flows.repository import objects
-from flows.repository.git_commands import isolated_environment, run_git
+from flows.repository.attributes import attribute_values
+from flows.repository.git_commands import run_git
 
 _POINTER: Final = b"version https://git-lfs.github.com/spec/v1\n"
 _MAX_POINTER_BYTES: Final = 1024
@@ -23,11 +23,12 @@ def check_lfs(inspection: Inspection) -> None:
     files = [file for file in inspection.files if not file.is_deleted and inspection.sizes.get(file.blob)]
     if not files or not _uses_lfs(inspection.git_dir, inspection.change.commit):
         return
-    paths = _lfs_paths(inspection.git_dir, inspection.change.commit, [file.path for file in files])
+    paths = [file.path for file in files]
+    filters = attribute_values(inspection.git_dir, inspection.change.commit, "filter", paths)
     small = {file.blob for file in files if inspection.sizes[file.blob] <= _MAX_POINTER_BYTES}
     contents = objects.contents(inspection.git_dir, small)
     if names := inspection.name_files(
-        lambda file: file.path in paths and not contents.get(file.blob, b"").startswith(_POINTER)
+        lambda file: filters.get(file.path) == "lfs" and not contents.get(file.blob, b"").startswith(_POINTER)
     ):
         raise LfsFileWithoutPointer(
             f"{names}: the repository stores such files with Git LFS, but the change has content instead of a pointer. "
@@ -42,15 +43,3 @@ def _uses_lfs(git_dir: Path, commit: str) -> bool:
     except GitFailed:  # nothing matches
         return False
     return True
-
-
-def _lfs_paths(git_dir: Path, commit: str, paths: list[str]) -> set[str]:
-    """Return those of the paths whose attribute `filter` is `lfs` in the commit."""
-    with TemporaryDirectory(dir=git_dir.parent) as folder, TemporaryFile() as names:
-        environment = isolated_environment({"GIT_INDEX_FILE": f"{folder}/index"})
-        run_git(["read-tree", commit], git_dir=git_dir, environment=environment)
-        names.write("".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape"))
-        names.seek(0)
-        arguments = ["check-attr", "--cached", "-z", "--stdin", "filter"]
-        fields = run_git(arguments, git_dir=git_dir, environment=environment, stdin=names).text.split("\0")
-    return {path for path, value in zip(fields[::3], fields[2::3], strict=False) if value == "lfs"}

@@ -84,6 +84,8 @@ class RunResult:
     repo_url: str = ""
     branch: str = ""
     commit: str = ""
+    applied_to: str = ""
+    """The newer commit that `deliver` applied the change to; empty if the change stayed on its base."""
     files: tuple[str, ...] = ()
     cost_usd: float | None = None
     turns: int | None = None

@@ -81,6 +81,7 @@ class RunSummary:
             repo_url=self.repo_url.url if self.repo_url else "",
             branch=self.branch,
             commit=self.commit,
+            applied_to=self.change.applied_to if self.change else "",
             files=tuple(file.path for file in self.change.files) if self.change else (),
             cost_usd=self.agent.cost_usd if self.agent else None,
             turns=self.agent.turns if self.agent else None,
@@ -95,6 +96,8 @@ def title(summary: RunSummary) -> str:
         return "Interrupted"
     if summary.error:
         return f"Failed: {type(summary.error).__name__}"
+    if summary.change and summary.change.already_on:
+        return "Nothing to push"
     if summary.change is None or not summary.commit:
         return "Nothing to change"
     count = len(summary.change.files)
@@ -104,9 +107,11 @@ def title(summary: RunSummary) -> str:
 def headline(summary: RunSummary) -> str:
     """Return the run's outcome on one line. Unless an error ended the run, the line also names the branch."""
     if summary.outcome is Outcome.DELIVERED:
-        return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}{_denied(summary)}"
+        return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}{_applied(summary)}{_denied(summary)}"
     if summary.error:
         return title(summary)
+    if summary.change and summary.change.already_on:
+        return f"{title(summary)}: {summary.change.already_on} has this change already"
     return f"{title(summary)}: {summary.branch} was not pushed{_ignored_files(summary)}"
 
 
@@ -115,6 +120,16 @@ def _ignored_files(summary: RunSummary) -> str:
     works = summary.change.left_aside if summary.change else ()
     paths = [path for work in works if work.is_ignored for path in work.paths]
     return f". New files that the repository ignores: {_names(paths)}" if paths else ""
+
+
+def _applied(summary: RunSummary) -> str:
+    """Return a clause that names the newer commit that the change was applied to, or "" if it stayed on its base."""
+    change = summary.change
+    return (
+        f", applied to {change.checkout.base_branch} at {change.applied_to[:12]}"
+        if change and change.applied_to
+        else ""
+    )
 
 
 def _denied(summary: RunSummary) -> str:

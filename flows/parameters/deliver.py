@@ -41,6 +41,13 @@ class DeliverParameters(BaseModel):
         title="Branch to push",
         description="Branch to push to. Leave it empty to use the branch that the run would have pushed to.",
     )
+    apply_to_latest: bool = Field(
+        default=False,
+        title="Apply to the latest commit",
+        description="Apply the change to the newest commit of the branch to push. If the remote does not have that "
+        "branch, apply it to the newest commit of the branch that the run started from. Without this, the change stays "
+        "on the commit that the run started from. If files conflict, the error names them, and nothing is pushed.",
+    )
     git_credentials_secret_id: GitCredentialsSecretId = DEFAULT_SECRET_ID
     git_credentials_block: GitCredentialsBlock = ""
     aws_region: Annotated[AwsRegion, Field(description="AWS region of the git credentials secret.")] = DEFAULT_REGION

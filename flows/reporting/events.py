@@ -72,7 +72,7 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
     }
     result = _result(state)
     if isinstance(result, RunResult):
-        return result.outcome, payload | _result_fields(result)
+        return result.outcome, payload | _result_fields(result) | _delivery_fields(flow_run)
     cost_usd, turns = _usage(flow_run)
     payload |= {"error": type(result).__name__, "message": str(result), "cost_usd": cost_usd, "turns": turns}
     return Outcome.of_error(result), payload
@@ -91,11 +91,17 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
         "repository": result.repo_url,
         "branch": result.branch,
         "commit": result.commit,
+        "applied_to": result.applied_to,
         "files": len(result.files),
         "summary": result.summary[:_SUMMARY_CHARACTERS],
         "cost_usd": round(result.cost_usd or 0.0, 4),
         "turns": result.turns or 0,
     }
+
+
+def _delivery_fields(flow_run: "FlowRun") -> dict[str, Any]:
+    """Return, for a run of `deliver`, no cost and no turns: the event of the run that made the change has both."""
+    return {"cost_usd": 0.0, "turns": 0} if "flow_run_id" in flow_run.parameters else {}
 
 
 def _usage(flow_run: "FlowRun") -> tuple[float, int]:

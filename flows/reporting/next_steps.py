@@ -32,6 +32,9 @@ _LIMITS: Final = {
 }
 """Maps each of these errors to the limit that the run has reached."""
 
+_NAME_CONFLICT: Final = "git allows no branch"
+"""Part of the message of a `BranchConflict` that is about the branch's name, not about its commits."""
+
 _PERMISSION: Final = re.compile(r'\bset (claude_settings\.permissions\.defaultMode="bypassPermissions")')
 """Matches, in an error's message, the setting that would allow the denied calls."""
 
@@ -40,6 +43,8 @@ def advice(summary: RunSummary) -> Iterator[str]:
     """Yield the possible next steps, in Markdown."""
     if summary.error:
         yield from _recovery(summary)
+    elif summary.change and summary.change.already_on:
+        yield f"{code(summary.change.already_on)} has this change already, so nothing was pushed. Review it there."
     elif summary.commit:
         yield (
             "Review the branch as you would review a stranger's. To continue the work on it, start a run with the same "
@@ -63,16 +68,33 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
     if bundle := summary.saved_files.get(StateFile.BUNDLE):
         command = code(fetch_command(bundle, _branch(summary)))
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
-        changed: dict[str, object] = {"policy": allowed} if allowed else {}
-        if isinstance(summary.error, BranchConflict):
-            changed["branch_name"] = f"{_branch(summary)}-2"  # another commit has moved the branch itself
-        command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **changed}))
-        yield f"- To push the work without running the agent again: {command}"
+        for purpose, changed in _deliveries(summary, allowed):
+            command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **changed}))
+            yield f"- To push the work {purpose}without running the agent again: {command}"
     # With unchanged parameters, the change policy would refuse the change again.
     is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
     if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
         yield f"- {_continuation(summary)}"
     yield f"- {_repetition(summary)}"
+
+
+def _deliveries(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield the ways to deliver the change: the purpose of each, and its parameters in addition to the run's id."""
+    if not isinstance(summary.error, BranchConflict):
+        yield "", {"policy": allowed} if allowed else {}
+        return
+    branch = _branch(summary)
+    if has_moved(summary.error):
+        yield "to another branch, ", {"branch_name": f"{branch}-2"}
+        yield "on top of the branch's newest commit, ", {"apply_to_latest": True}
+    else:
+        # The remote has a branch that is named like a folder of this one, or the other way round.
+        yield "to another branch, ", {"branch_name": f"{branch.replace('/', '-')}-2"}
+
+
+def has_moved(error: BaseException) -> bool:
+    """Return whether the error says that another push moved the branch, so that the change can be applied to it."""
+    return isinstance(error, BranchConflict) and _NAME_CONFLICT not in str(error)
 
 
 def _answer(summary: RunSummary) -> Iterator[str]:
@@ -113,9 +135,13 @@ def _repetition(summary: RunSummary) -> str:
     return f"To start over with the same parameters: {command}, or *Copy to new run* in the menu of this run's page."
 
 
-def fetch_command(source: str, branch: str) -> str:
-    """Return a command that fetches and shows a branch of a repository or bundle. It works in any clone."""
-    return f"git fetch {shlex.quote(source)} {shlex.quote(branch)} && git show FETCH_HEAD"
+def fetch_command(source: str, branch: str, then: str = "git show FETCH_HEAD") -> str:
+    """Return a command that fetches a branch of a repository or bundle, and runs `then`. It works in any clone."""
+    if source.startswith("s3://"):
+        file = source.rpartition("/")[2]
+        copy = f"aws s3 cp {shlex.quote(source)} {shlex.quote(file)}"
+        return f"{copy} && {fetch_command(file, branch, then)}"
+    return f"git fetch {shlex.quote(source)} {shlex.quote(branch)} && {then}"
 
 
 def _start_command(flow: str, summary: RunSummary, parameters: Mapping[str, object]) -> str:

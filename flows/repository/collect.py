@@ -50,6 +50,10 @@ class Change:
     """Notes for a reviewer about how the change was collected, such as which files were left out."""
     left_aside: tuple[LeftAside, ...] = ()
     """The agent's work that is not part of the change, such as a commit on another branch."""
+    applied_to: str = ""
+    """The newer commit that the change was applied to; empty if its base is the commit that the work started from."""
+    already_on: str = ""
+    """The remote's branch that has the change already, so that `commit` is empty and nothing is pushed; else empty."""
 
     @property
     def is_left_aside(self) -> bool:
@@ -181,10 +185,11 @@ def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity, 
             stdin=message,
         ).text
     run_git(["update-ref", f"refs/heads/{checkout.branch}", commit], git_dir=clean)
-    return Change(commit, checkout, _files(clean, base, commit))
+    return Change(commit, checkout, file_changes(clean, base, commit))
 
 
-def _files(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...]:
+def file_changes(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...]:
+    """Return the files that differ between two commits, with the number of changed lines."""
     listing = run_git(["diff-tree", "-r", "-z", "--numstat", "--no-renames", base, commit], git_dir=git_dir)
     rows = (row.split("\t", 2) for row in listing.text.split("\0") if row)
     return tuple(FileChange(path, _line_count(added), _line_count(removed)) for added, removed, path in rows)
@@ -248,4 +253,4 @@ def collected_change(git_dir: Path, checkout: Checkout) -> Change:
     commit = run_git(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir).text
     if commit == checkout.base_commit:
         return Change("", checkout)
-    return Change(commit, checkout, _files(git_dir, checkout.base_commit, commit))
+    return Change(commit, checkout, file_changes(git_dir, checkout.base_commit, commit))

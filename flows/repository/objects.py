@@ -64,9 +64,9 @@ def sizes(git_dir: Path, blobs: Iterable[str]) -> dict[str, int]:
     return {row[0]: int(row[2]) for row in rows if len(row) == _FIELDS}
 
 
-def contents(git_dir: Path, blobs: Iterable[str]) -> dict[str, bytes]:
-    """Return the content of each blob, by the blob's id; git-cat-file(1), "Batch output", describes the format."""
-    output, content_of, start = _batch(git_dir, "--batch", blobs), dict[str, bytes](), 0
+def contents(git_dir: Path, ids: Iterable[str]) -> dict[str, bytes]:
+    """Return the content of each blob or commit, by its id; git-cat-file(1), "Batch output", describes the format."""
+    output, content_of, start = _batch(git_dir, "--batch", ids), dict[str, bytes](), 0
     while start < len(output):
         end = output.index(b"\n", start)
         header = output[start:end].decode().split(" ")
@@ -88,9 +88,9 @@ def in_portions(files: Iterable[ChangedFile], size_of: Mapping[str, int]) -> Ite
     yield portion
 
 
-def _batch(git_dir: Path, kind: str, blobs: Iterable[str]) -> bytes:
+def _batch(git_dir: Path, kind: str, ids: Iterable[str]) -> bytes:
     with TemporaryFile() as names:
-        names.write("".join(f"{blob}\n" for blob in blobs).encode())
+        names.write("".join(f"{id_}\n" for id_ in ids).encode())
         names.seek(0)
         return run_git(["cat-file", kind], git_dir=git_dir, stdin=names).stdout
 

@@ -26,7 +26,7 @@ from flows.reporting.artifacts import publish, set_tags
 from flows.repository.collect import Change
 from flows.run.lease import check_lease, hold_lease
 from flows.run.preload import preload
-from flows.run.run import ImplementRun, Run
+from flows.run.run import DeliverRun, ImplementRun, Run
 from flows.run.setup import redact_secrets, run_store, set_up, set_up_delivery
 from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page
 from flows.sandbox.workspace import workspace
@@ -58,7 +58,7 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
 
 
 @contextmanager
-def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Run]:
+def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[DeliverRun]:
     """Open the saved state of another run, to deliver its change.
 
     Raises:
@@ -66,12 +66,15 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Run
     """
     with SECRETS.run_scope(), _named_errors(), workspace() as directories:
         redact_secrets()
-        run = set_up_delivery(parameters.checked(), directories)
-        yield run
-        with _at_most_a_warning():
-            summary = run_summary(run)
-            tags = [summary.outcome.tag, f"repo:{run.request.repo_url.name}", f"branch:{run.request.branch_name}"]
-            publish(summary, None, tags)
+        yield set_up_delivery(parameters.checked(), directories)
+
+
+def report_delivery(run: DeliverRun, change: Change) -> None:
+    """Publish the report of a delivery that succeeded."""
+    with _at_most_a_warning():
+        summary = run_summary(run, change=change)
+        tags = [summary.outcome.tag, f"repo:{run.request.repo_url.name}", f"branch:{run.request.branch_name}"]
+        publish(summary, None, tags)
 
 
 def completed(run: Run, change: Change) -> State[RunResult]:

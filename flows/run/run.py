@@ -33,6 +33,14 @@ class ImplementRun(Run):
     agent: Agent
 
 
+@dataclass(frozen=True)
+class DeliverRun(Run):
+    """An open run of `deliver`, with the saved state of the run that made the change."""
+
+    apply_to_latest: bool
+    """Whether the change is applied to the newest commit, instead of the commit that the work started from."""
+
+
 def scheduled_start() -> datetime:
     """Return the time for which this run was scheduled, which is the same for each of its attempts."""
     return runtime.flow_run.scheduled_start_time or datetime.now(UTC)

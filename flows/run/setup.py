@@ -20,7 +20,7 @@ from flows.parameters.implement import ImplementParameters
 from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
-from flows.run.run import ImplementRun, Run, default_branch
+from flows.run.run import DeliverRun, ImplementRun, default_branch
 from flows.sandbox.workspace import Workspace
 from flows.state.saved_run import SavedRun
 from flows.state.store import FileSystem, RunStore
@@ -42,7 +42,7 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
     return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
 
 
-def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Run:
+def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> DeliverRun:
     """Return a run that delivers the change of another run; raise `NoSavedChange` if that run has saved no change."""
     check_environment(os.environ)
     steps = record_steps()
@@ -64,7 +64,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Run:
         allow_default_branch=parameters.allow_default_branch,
         policy=parameters.policy,
     )
-    return Run(request, workspace, saved, steps, [])
+    return DeliverRun(request, workspace, saved, steps, [], parameters.apply_to_latest)
 
 
 def load_claude_code(name: str) -> "ClaudeCode":

@@ -15,10 +15,11 @@ from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
 from flows.reporting.repetition import RepeatedFailures
-from flows.repository.collect import collected_change, patch
+from flows.repository.collect import Change, collected_change, patch
 from flows.run.run import ImplementRun, Run
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
+from flows.state.records import Plan
 from flows.text_safety import sanitize
 
 _TAIL_BYTES: Final = 2**20
@@ -34,8 +35,14 @@ def refusal_summary(parameters: Mapping[str, Any], steps: StepTimes, error: Base
     return RunSummary(str(runtime.flow_run.id), deployment_name(), repo_url, steps=steps.all(), error=error)
 
 
-def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
-    """Return the summary of a run that started."""
+def run_summary(run: Run, error: BaseException | None = None, change: Change | None = None) -> RunSummary:
+    """Return the summary of a run that started.
+
+    Args:
+        run: The run.
+        error: The error that ended the run, or None.
+        change: The change of a delivery; None for the change on the run's branch in the trusted repository.
+    """
     summary = RunSummary(
         flow_run_id=str(runtime.flow_run.id),
         deployment=deployment_name(),
@@ -55,11 +62,7 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
         )
     if run.saved.plan is None:
         return summary
-    change = None
-    with suppress(RunError):  # the trusted repository may not exist yet
-        change = collected_change(run.workspace.clean_git, run.saved.plan.checkout)
-        if run.saved.finished:
-            change = replace(change, left_aside=run.saved.finished.left_aside)
+    change = change or _collected_change(run, run.saved.plan)
     return replace(
         summary,
         checkout=replace(run.saved.plan.checkout, branch=run.request.branch_name),
@@ -67,6 +70,14 @@ def run_summary(run: Run, error: BaseException | None = None) -> RunSummary:
         change=change,
         patch=patch(run.workspace.clean_git, change) if change else "",
     )
+
+
+def _collected_change(run: Run, plan: Plan) -> Change | None:
+    """Return the change on the run's branch; None if the trusted repository does not exist yet."""
+    with suppress(RunError):
+        change = collected_change(run.workspace.clean_git, plan.checkout)
+        return replace(change, left_aside=run.saved.finished.left_aside) if run.saved.finished else change
+    return None
 
 
 def _agent_report(run: ImplementRun) -> AgentReport | None:

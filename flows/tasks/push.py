@@ -4,6 +4,7 @@ from prefect import get_run_logger
 
 from flows.checks.table import check_change
 from flows.errors import BranchConflict, PushRejected, RepositoryNotAllowed, RunError, Superseded
+from flows.reporting.next_steps import has_moved
 from flows.repository.clone import check_target
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
@@ -21,7 +22,8 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
     """Push the change's commit if the change policy allows the change. If there is no change, do nothing."""
     logger = get_run_logger()
     if not change.commit:
-        logger.info("the agent changed nothing, so nothing is pushed")
+        reason = f"{change.already_on} has the change already" if change.already_on else "the agent changed nothing"
+        logger.info("%s, so nothing is pushed", reason)
         return
     try:
         credentials = _newest(run, credentials)
@@ -33,7 +35,7 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
     except Superseded:
         raise
     except RunError as error:
-        raise type(error)(f"{error}; {_recovery_advice(run, change)}") from None
+        raise type(error)(f"{error}; {_recovery_advice(run, change, error)}") from None
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)
 
 
@@ -58,12 +60,16 @@ def _newest(run: Run, credentials: GitCredentials) -> GitCredentials:
     return newest
 
 
-def _recovery_advice(run: Run, change: Change) -> str:
+def _recovery_advice(run: Run, change: Change, error: RunError) -> str:
     path, flow_run_id = run.saved.bundle_path, run.saved.store.flow_run_id
     if not path:
         return "the run store could not save the change either: the change will be lost with this machine"
-    fetch = f"git fetch <that file> {change.checkout.branch} fetches the change into any clone"
-    return f"the change is saved as {path}: the flow deliver pushes it later (flow_run_id={flow_run_id}), and {fetch}"
+    saved_branch = run.saved.plan.checkout.branch if run.saved.plan else change.checkout.branch
+    fetch = f"git fetch <that file> {saved_branch} fetches the change into any clone"
+    parameters = f"flow_run_id={flow_run_id}"
+    if isinstance(error, BranchConflict):
+        parameters += ", another branch_name" + (" or apply_to_latest=true" if has_moved(error) else "")
+    return f"the change is saved as {path}: the flow deliver pushes it later ({parameters}), and {fetch}"
 
 
 def _push(target: Remote, run: Run, change: Change) -> None:
@@ -80,7 +86,7 @@ def _push(target: Remote, run: Run, change: Change) -> None:
         tip = target.refs().branches.get(branch, "")
         if tip in {"", base}:
             raise
-        raise BranchConflict(f"another push moved {branch} to {tip[:12]} while the agent worked") from None
+        raise BranchConflict(f"another push moved {branch} to {tip[:12]} in the meantime") from None
     if base and tip != base:
         # The push succeeded, so the branch had only lost commits.
         _warn(run, f"{branch} was {_loss(tip)} on the remote while the agent worked: this push restored {base[:12]}")

@@ -12,8 +12,9 @@ from flows.outcome.summary import RunSummary
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.limits import Limits
 from flows.reporting.next_steps import advice
-from flows.repository.clone import Checkout
+from flows.repository.clone import Checkout, check_target
 from flows.repository.collect import Change, FileChange
+from flows.repository.remote import RemoteRefs
 from flows.state.agent_report import AgentReport
 
 CHECKOUT = Checkout("feature/it's", "main", "b" * 40, "")
@@ -68,13 +69,33 @@ def test_a_change_that_a_policy_refused_is_delivered_with_the_policy_that_allows
     }
     assert "*Retry*" not in text, "the policy would refuse it again"
     assert CONTINUE not in text
-    assert f"git fetch {BUNDLE}" in text
+    copy = f"aws s3 cp {BUNDLE} change.bundle && git fetch change.bundle"
+    assert copy in text, "git cannot read an S3 URI"
 
 
-def test_a_change_whose_branch_moved_is_delivered_to_another_branch() -> None:
-    text = advice_for(errors.BranchConflict("feature/it's moved to 0123 while the agent worked"), saved_files=SAVED)
-    expected = {"flow_run_id": "id", "branch_name": "feature/it's-2"}
-    assert parameters_of_command(text, "prefect deployment run deliver/ecs") == expected
+def test_a_change_whose_branch_moved_is_delivered_to_another_branch_or_on_top_of_it() -> None:
+    text = advice_for(errors.BranchConflict("another push moved feature/it's to 0123"), saved_files=SAVED)
+    to_another_branch, on_top = (line for line in text.splitlines() if "deliver/ecs" in line)
+    start = "prefect deployment run deliver/ecs"
+    assert parameters_of_command(to_another_branch, start) == {"flow_run_id": "id", "branch_name": "feature/it's-2"}
+    assert parameters_of_command(on_top, start) == {"flow_run_id": "id", "apply_to_latest": True}
+
+
+@pytest.mark.parametrize(("branch", "existing"), [("a/b", "a"), ("a/b/c", "a/b"), ("a", "a/b")])
+def test_a_change_whose_branch_cannot_be_created_is_delivered_to_one_that_can(branch: str, existing: str) -> None:
+    refs = RemoteRefs({"main": "b" * 40, existing: "b" * 40}, "main")
+    with pytest.raises(errors.BranchConflict) as raised:
+        check_target(refs, branch, allow_default_branch=False)
+    text = advice_for(raised.value, saved_files=SAVED, checkout=dataclasses.replace(CHECKOUT, branch=branch))
+    parameters = parameters_of_command(text, "prefect deployment run deliver/ecs")
+    assert parameters.keys() == {"flow_run_id", "branch_name"}
+    check_target(refs, str(parameters["branch_name"]), allow_default_branch=False)
+    assert "apply_to_latest" not in text, "there is no such branch to apply the change to"
+
+
+def test_if_the_branch_has_the_change_already_nothing_is_left_to_do() -> None:
+    text = advice_for(change=Change("", CHECKOUT, already_on="main"))
+    assert text == "`main` has this change already, so nothing was pushed. Review it there."
 
 
 @pytest.mark.parametrize(

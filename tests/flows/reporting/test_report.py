@@ -50,6 +50,11 @@ DELIVERED = RunSummary(
 NOTHING = dataclasses.replace(
     DELIVERED, change=Change("", CHECKOUT), patch="", agent=dataclasses.replace(AGENT, summary="", model_usage={})
 )
+APPLIED = dataclasses.replace(
+    DELIVERED,
+    change=Change(COMMIT, Checkout("feature/x", "feature/x", "1" * 40, ""), CHANGE.files, applied_to="1" * 40),
+)
+PRESENT = dataclasses.replace(DELIVERED, change=Change("", CHECKOUT, already_on="main"), patch="")
 STOPPED = dataclasses.replace(
     DELIVERED,
     error=errors.CiFilesChanged("the change touches CI: set policy.allow_ci_changes if that is wanted"),
@@ -69,6 +74,13 @@ def report_with(summary: RunSummary, **fields: Any) -> str:  # noqa: ANN401 (any
     [
         (DELIVERED, "delivered", "Pushed 1 file", "Pushed 1 file to feature/x as 0123456789ab"),
         (NOTHING, "no-changes", "Nothing to change", "Nothing to change: feature/x was not pushed"),
+        (
+            APPLIED,
+            "delivered",
+            "Pushed 1 file",
+            "Pushed 1 file to feature/x as 0123456789ab, applied to feature/x at 111111111111",
+        ),
+        (PRESENT, "no-changes", "Nothing to push", "Nothing to push: main has this change already"),
         (STOPPED, "failed", "Failed: CiFilesChanged", "Failed: CiFilesChanged"),
         (REFUSED, "failed", "Failed: InvalidRepoUrl", "Failed: InvalidRepoUrl"),
     ],
@@ -105,6 +117,13 @@ def test_the_report_of_a_delivery_has_the_place_of_the_work_and_its_cost(row: st
     assert row in render_report(DELIVERED).splitlines()
 
 
+def test_the_report_of_an_applied_change_has_both_commits_that_it_stood_on() -> None:
+    rows = render_report(APPLIED).splitlines()
+    assert "| Started from | `main` at `fedcba987654` |" in rows
+    assert "| Applied to | `feature/x` at `111111111111` |" in rows
+    assert APPLIED.result.applied_to == "1" * 40
+
+
 def test_an_unknown_host_gets_only_the_link_to_the_repository() -> None:
     text = report_with(DELIVERED, repo_url=RepoUrl.parse("https://git.example.com/o/r.git"))
     assert text.count("](<") == 1
@@ -123,7 +142,7 @@ def test_the_report_of_a_run_without_changes_has_no_diff() -> None:
 def test_the_report_of_a_failure_has_its_message_and_the_saved_files() -> None:
     text = render_report(STOPPED)
     assert "> the change touches CI: set policy.allow\\_ci\\_changes if that is wanted" in text
-    assert f"`git fetch {BUNDLE} feature/x && git show FETCH_HEAD`" in text
+    assert f"`aws s3 cp {BUNDLE} change.bundle && git fetch change.bundle feature/x && git show FETCH_HEAD`" in text
     assert f"- `{BUNDLE}`" in text
     assert "/tree/" not in text, "the branch was not pushed"
     assert "+hello" in text
@@ -166,7 +185,8 @@ def test_a_long_diff_is_cut_and_ends_with_a_command_that_shows_the_rest() -> Non
     patch = "".join(f"+line {n}\n" for n in range(10_000))
     text = report_with(DELIVERED, patch=patch)
     assert "more characters: `git fetch https://github.com/o/r.git feature/x && git show FETCH_HEAD`" in text
-    assert f"`git fetch {BUNDLE} feature/x" in report_with(STOPPED, patch=patch).rpartition("## Diff")[2]
+    diff = report_with(STOPPED, patch=patch).rpartition("## Diff")[2]
+    assert f"`aws s3 cp {BUNDLE} change.bundle && git fetch change.bundle feature/x" in diff
 
 
 def test_the_largest_report_is_far_below_the_limit_of_the_api() -> None:
