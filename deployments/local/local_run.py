@@ -72,6 +72,8 @@ class LocalRun:
             files=tuple(changed.splitlines()),
             cost_usd=payload["cost_usd"],
             turns=payload["turns"],
+            cache_read_tokens=payload["cache_read_tokens"],
+            cache_saved_usd=payload["cache_saved_usd"],
             summary=str(payload.get("summary", "")),
             saved_in=str(self.stack.home / "prefect-client" / "storage" / FOLDER / self.flow_run_id),
             error=Failure(payload["error"], payload["message"]) if "error" in payload else None,

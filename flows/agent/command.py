@@ -13,11 +13,25 @@ from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.providers import PROVIDERS
 from flows.parameters.claude_code import ClaudeCodeOptions
 
-TOOLS: Final = (
-    "Bash", "Edit", "Glob", "Grep", "NotebookEdit", "Read", "Skill", "Task", "TaskStop", "TodoWrite", "WebFetch",
-    "Write",
-)  # fmt: skip
-"""Claude Code's tools that the agent may use. None of them schedules work, sends messages or opens other work trees."""
+TOOLS: Final = ("Bash", "Edit", "NotebookEdit", "Read", "Skill", "Task", "WebFetch", "Write")
+"""Claude Code's tools that the agent may use. None of them schedules work, sends messages or opens other work trees.
+The agent searches with its shell."""
+
+_SEARCH_TOOLS: Final = ("Glob", "Grep")
+"""The tools with which an agent searches that has no shell."""
+
+_UNUSED_AGENT_TYPES: Final = ("Agent(Plan)", "Agent(claude)", "Agent(statusline-setup)")
+"""Claude Code's own types of subagents that a run has no use for. `Explore` and `general-purpose` remain."""
+
+_SHORT_PROMPT: Final = {
+    # This line of the system prompt holds a hash of the first message, so that no two runs would share what follows.
+    "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
+    # These are for work with a person, such as reviews, charts and Claude Code's own settings.
+    "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS": "1",
+    # All tools of a run are offered from the start, so that none has to be searched for.
+    "ENABLE_TOOL_SEARCH": "false",
+}
+"""Variables that leave out of the prompt what an unattended run has no use for. `settings_file` turns off the rest."""
 
 INHERITED_VARIABLES: Final = (
     "LANG",
@@ -80,13 +94,22 @@ def argv(
         "--strict-mcp-config",
         f"--settings={config / 'settings.json'}",
         f"--append-system-prompt-file={config / 'system-prompt.md'}",
+        # Paths and other facts of this machine are sent in a message instead, so that all runs share the system prompt.
+        "--exclude-dynamic-system-prompt-sections",
         f"--permission-mode={permission_mode(options.claude_settings, is_isolated=is_isolated)}",
-        f"--tools={','.join(TOOLS)}",
+        f"--tools={','.join(_tools(options))}",
+        f"--disallowedTools={','.join(_UNUSED_AGENT_TYPES)}",
         f"--add-dir={instructions}",
         f"--model={options.model_id}",
         *([f"--max-turns={limits.max_turns}"] if limits.max_turns else []),
+        *([f"--autocompact={limits.context_tokens}"] if limits.context_tokens else []),
         f"--resume={session.id}" if session.resumes else f"--session-id={session.id}",
     ]
+
+
+def _tools(options: ClaudeCodeOptions) -> tuple[str, ...]:
+    permissions = options.claude_settings.get("permissions", {})
+    return (*TOOLS, *_SEARCH_TOOLS) if "Bash" in permissions.get("deny", ()) else TOOLS
 
 
 def environment(
@@ -115,6 +138,7 @@ def environment(
         "CLAUDE_CONFIG_DIR": f"{base['HOME']}/.claude",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+        **_SHORT_PROMPT,
         "ANTHROPIC_CUSTOM_HEADERS": f"{GATEWAY_TOKEN_HEADER}: {gateway_token}",
         # Claude Code uses a smaller model for small tasks, but the gateway accepts only the run's own model.
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": options.model_id,

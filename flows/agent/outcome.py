@@ -3,7 +3,7 @@
 Failures have been seen with an exit status of 0 and with `subtype: success`, so neither of these is trusted alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from flows.agent.event_types import Result
@@ -17,6 +17,7 @@ from flows.errors import (
     RunError,
     TurnLimitReached,
 )
+from flows.model.cache_use import CacheUse
 from flows.model.provider_error import ProviderError
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.state.agent_report import AgentReport
@@ -44,6 +45,8 @@ class AgentRun:
     """Whether the gateway refused a request because the budget was used up."""
     cost_usd: float = 0
     """What the run has spent on the model, in US dollars, as the gateway counted it over all attempts of the run."""
+    cache: CacheUse = field(default_factory=CacheUse)
+    """What the provider's prompt cache did for the run, over all attempts of the run."""
     provider_error: ProviderError | None = None
     """Why the last message to the model failed, in the provider's words; None if the reply ended well."""
 
@@ -76,16 +79,17 @@ def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
         raise _api_error(run, result, options)
     if not run.model_replied:
         raise AgentFailed("Claude Code reports success, but the model never replied: see the transcript")
-    return report(result, run.cost_usd)
+    return report(result, run.cost_usd, run.cache)
 
 
-def report(result: Result, cost_usd: float) -> AgentReport:
+def report(result: Result, cost_usd: float, cache: CacheUse) -> AgentReport:
     """Return the agent's report, built from its result event.
 
     Args:
         result: The agent's last result event.
         cost_usd: The cost in US dollars that the gateway counted. Claude Code's own figure is not used: it leaves out
             the other attempts of the run, and is not based on Bedrock's prices.
+        cache: What the provider's prompt cache did for the run.
     """
     return AgentReport(
         summary=sanitize(result.text),
@@ -96,6 +100,7 @@ def report(result: Result, cost_usd: float) -> AgentReport:
         model_usage=dict(result.model_usage),
         permission_denials=result.denied_tools,
         denied_paths=result.denied_paths,
+        cache=cache,
     )
 
 

@@ -13,7 +13,14 @@ from flows.agent.command import Session, argv, binary, environment
 from flows.agent.event_types import Event
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
-from flows.agent.prompt import LOST_CONVERSATION, continuation, policy_rules, prompt, system_prompt
+from flows.agent.prompt import (
+    LOST_CONVERSATION,
+    SYSTEM_PROMPT,
+    continuation,
+    policy_rules,
+    prompt,
+    repository_instructions,
+)
 from flows.agent.settings import settings_file
 from flows.errors import TurnLimitReached
 from flows.model.providers import ModelProvider
@@ -95,8 +102,9 @@ class Agent:
             self.session_id = _session_id(self.session_id)
             session = Session(self.session_id, resumes=False)
             result = self._run(workspace, plan, policy, session, observer, logger, is_continued=True)
-        logger.info("the model cost %s", self.meter)
-        return replace(result, over_budget=self.meter.has_refused, cost_usd=self.meter.spent_usd)
+        logger.info("the model cost %s", "; ".join(filter(None, (str(self.meter), str(self.meter.cache)))))
+        meter = self.meter
+        return replace(result, over_budget=meter.has_refused, cost_usd=meter.spent_usd, cache=meter.cache)
 
     def _run(
         self,
@@ -113,10 +121,10 @@ class Agent:
 
         options = self._options_for_one_process()
         workspace.lend(workspace.config / "settings.json", settings_file(options.claude_settings))
-        workspace.lend(workspace.config / "system-prompt.md", system_prompt(plan.checkout.project_memory).encode())
+        workspace.lend(workspace.config / "system-prompt.md", SYSTEM_PROMPT.encode())
         prompt_file = workspace.trusted / "prompt.md"
-        text = _prompt(workspace, plan, session, is_continued=is_continued)
-        prompt_file.write_text(f"{text}\n{policy_rules(policy)}", encoding="utf-8")
+        text = _prompt(workspace, plan, policy, session, is_continued=is_continued)
+        prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
         with gateway(self.provider, self.meter, logger.warning) as server, observer() as observe:
 
@@ -175,7 +183,17 @@ def _is_without_conversation(result: AgentRun) -> bool:
     return not result.model_replied and not result.end_reason and not (result.result and result.result.turns)
 
 
-def _prompt(workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> str:
+def _prompt(workspace: Workspace, plan: Plan, policy: ChangePolicy, session: Session, *, is_continued: bool) -> str:
+    """Return the prompt of one process: the task, the repository's instructions and the rules for the change.
+
+    A resumed session gets all of them again. They may have changed, and its conversation may have been summarized.
+    """
+    memory = repository_instructions(plan.checkout.project_memory)
+    parts = (_task(workspace, plan, session, is_continued=is_continued), memory, policy_rules(policy))
+    return "\n".join(part for part in parts if part)
+
+
+def _task(workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> str:
     if session.resumes:
         return continuation(workspace.work_tree, workspace.instructions)
     instructions = plan.instructions

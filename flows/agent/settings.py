@@ -3,17 +3,24 @@
 import json
 from typing import Any, Final
 
+_DEFAULTS: Final[dict[str, Any]] = {
+    # Claude Code adds a note to commits and pull requests. The run makes the commit.
+    "attribution": {"commit": "", "pr": ""},
+    # Memories would be written to a home directory that is removed with the run.
+    "autoMemoryEnabled": False,
+    # The prompt would hold the git status of the first moment, and rules for commits and pull requests.
+    "includeGitInstructions": False,
+    # A built-in plugin with which a person changes Claude Code's own interface.
+    "enabledPlugins": {"plugin-authoring@builtin": False},
+}
 _DEFAULT_MODE: Final = "acceptEdits"
 _BYPASS: Final = "bypassPermissions"
 _EVERY_COMMAND: Final = frozenset({"Bash", "Bash(*)"})
 
 
 def settings_file(settings: dict[str, Any]) -> bytes:
-    """Return the content of the file for `--settings`.
-
-    The file turns off the note that Claude Code adds to commits and pull requests, because the run makes the commit.
-    """
-    return json.dumps({"attribution": {"commit": "", "pr": ""}, **settings}, indent=1).encode()
+    """Return the content of the file for `--settings`: the run's settings, over the defaults of an unattended run."""
+    return json.dumps({**_DEFAULTS, **settings}, indent=1).encode()
 
 
 def permission_mode(settings: dict[str, Any], *, is_isolated: bool) -> str:

@@ -7,7 +7,7 @@ from genai_prices import calc_price, data_snapshot
 from genai_prices.types import Provider as PriceList
 
 from flows.model.providers import PROVIDERS
-from flows.model.usage import Usage
+from flows.model.usage import INPUT_COUNTS, Usage
 
 _MILLION: Final = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
 
@@ -37,6 +37,11 @@ class ModelPrice:
         complete_usage = {"input_tokens": 0, "output_tokens": 0, **usage}
         _, tokens = _price_list("anthropic").extract_usage({"model": self.model_id, "usage": complete_usage})
         return float(calc_price(tokens, self.model_id, provider_id=self.price_list_id).total_price)
+
+    def usd_without_cache(self, usage: Usage) -> float:
+        """Return what the same reply would have cost without the prompt cache, in US dollars."""
+        input_tokens = sum(usage.get(name) or 0 for name in INPUT_COUNTS)
+        return self.usd({**usage, **dict.fromkeys(INPUT_COUNTS, 0), "cache_creation": {}, "input_tokens": input_tokens})
 
 
 def _most_expensive(price_list_id: str) -> ModelPrice:

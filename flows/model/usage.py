@@ -21,6 +21,10 @@ _MAX_BYTES: Final = 64 * 2**20
 Usage = Mapping[str, Any]
 """The type of the `usage` object of Anthropic's API: the counts of input, output and cached tokens."""
 
+INPUT_COUNTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+"""The counts that together are all input tokens. `cache_creation` divides the last one by the lifetime in the cache,
+which is five minutes or an hour."""
+
 
 class UsageReader:
     """Reads the token counts of one reply from the bytes of the reply."""

@@ -89,6 +89,10 @@ class RunResult:
     files: tuple[str, ...] = ()
     cost_usd: float | None = None
     turns: int | None = None
+    cache_read_tokens: int | None = None
+    """How many of the input tokens came from the provider's prompt cache."""
+    cache_saved_usd: float | None = None
+    """How many US dollars the prompt cache saved; negative if writing to it cost more than that."""
     summary: str = ""
     """The agent's last message, redacted."""
     saved_in: str = ""

@@ -85,6 +85,8 @@ class RunSummary:
             files=tuple(file.path for file in self.change.files) if self.change else (),
             cost_usd=self.agent.cost_usd if self.agent else None,
             turns=self.agent.turns if self.agent else None,
+            cache_read_tokens=self.agent.cache.read_tokens if self.agent else None,
+            cache_saved_usd=self.agent.cache.saved_usd if self.agent else None,
             summary=sanitize(self.agent.summary) if self.agent else "",
             error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
         )

@@ -1,6 +1,17 @@
 """Defines the parameter group `limits`, which says how much a run may use before it stops."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_LEAST_CONTEXT_TOKENS: Final = 100_000
+"""The smallest limit that Claude Code accepts. It takes a number below 1,000 as thousands."""
+
+
+def _check_context_tokens(tokens: int) -> int:
+    if 0 < tokens < _LEAST_CONTEXT_TOKENS:
+        raise ValueError(f"give at least {_LEAST_CONTEXT_TOKENS} tokens, or 0 for Claude Code's own limit")
+    return tokens
 
 
 class Limits(BaseModel):
@@ -30,6 +41,13 @@ class Limits(BaseModel):
         title="Seconds of silence",
         description="How many seconds the agent may go without output; 0 for no limit. Give more than 600, because a "
         "single shell command may run for ten minutes.",
+    )
+    context_tokens: Annotated[int, AfterValidator(_check_context_tokens)] = Field(
+        default=200_000,
+        ge=0,
+        title="Tokens of context",
+        description="How many tokens the conversation may reach before Claude Code summarizes it: at least 100000, or "
+        "0 for Claude Code's own limit. Each turn pays for the whole conversation again, at the price of the cache.",
     )
     checkpoint_seconds: int = Field(
         default=60,

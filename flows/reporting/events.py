@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _NAMESPACE: Final = uuid.UUID("2f0e8f0a-7a0e-4a53-8f86-0c7d0b5f7a41")
 _REPOSITORY: Final = "claude-code.repository"
 _LABELS: Final = ("repository", "branch", "cost_usd", "turns")
+_NO_USAGE: Final = {"cost_usd": 0.0, "turns": 0, "cache_read_tokens": 0, "cache_saved_usd": 0.0}
 _SUMMARY_CHARACTERS: Final = 1000
 _LABEL_CHARACTERS: Final = 1000
 _TEXT_CHARACTERS: Final = 20_000
@@ -73,8 +74,7 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
     result = _result(state)
     if isinstance(result, RunResult):
         return result.outcome, payload | _result_fields(result) | _delivery_fields(flow_run)
-    cost_usd, turns = _usage(flow_run)
-    payload |= {"error": type(result).__name__, "message": str(result), "cost_usd": cost_usd, "turns": turns}
+    payload |= {"error": type(result).__name__, "message": str(result), **_usage(flow_run)}
     return Outcome.of_error(result), payload
 
 
@@ -96,22 +96,29 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
         "summary": result.summary[:_SUMMARY_CHARACTERS],
         "cost_usd": round(result.cost_usd or 0.0, 4),
         "turns": result.turns or 0,
+        "cache_read_tokens": result.cache_read_tokens or 0,
+        "cache_saved_usd": round(result.cache_saved_usd or 0.0, 4),
     }
 
 
 def _delivery_fields(flow_run: "FlowRun") -> dict[str, Any]:
-    """Return, for a run of `deliver`, no cost and no turns: the event of the run that made the change has both."""
-    return {"cost_usd": 0.0, "turns": 0} if "flow_run_id" in flow_run.parameters else {}
+    """Return, for a run of `deliver`, no usage: the event of the run that made the change has it."""
+    return dict(_NO_USAGE) if "flow_run_id" in flow_run.parameters else {}
 
 
-def _usage(flow_run: "FlowRun") -> tuple[float, int]:
-    """Return the cost in dollars and the turns from the run's saved usage; zeros if no saved usage can be read."""
+def _usage(flow_run: "FlowRun") -> dict[str, Any]:
+    """Return the cost, the turns and what the cache saved, from the saved usage; zeros if it cannot be read."""
     try:
         store = RunStore(cast("FileSystem", get_default_result_storage()), str(flow_run.id), ())
         usage = json.loads(store.read(StateFile.USAGE) or b"{}")
-        return round(float(usage.get("spent_usd", 0)), 4), int(usage.get("replies", 0))
+        return {
+            "cost_usd": round(float(usage.get("spent_usd", 0)), 4),
+            "turns": int(usage.get("replies", 0)),
+            "cache_read_tokens": int(usage.get("tokens", {}).get("cache_read_input_tokens", 0)),
+            "cache_saved_usd": round(float(usage.get("cache_saved_usd", 0)), 4),
+        }
     except Exception as error:  # noqa: BLE001 (a storage block or a file system may raise anything; the event does not depend on it)
         get_logger(__name__).warning(
             "the run's event has no cost, because the saved usage cannot be read: %s: %s", type(error).__name__, error
         )
-        return 0.0, 0
+        return dict(_NO_USAGE)

@@ -90,6 +90,7 @@ def _usage(summary: RunSummary) -> Iterator[tuple[str, str]]:
     yield "Model", ", ".join(code(model[:_NAME_MAX]) for model in models)
     yield "Turns, cost, time", f"{agent.turns}, ${agent.cost_usd:.4f}, {agent.duration_seconds:.1f} s"
     yield "Tokens", _tokens(agent)
+    yield "Cache", str(agent.cache)
     names = sorted(set(agent.permission_denials))[:_NAMES_MAX]
     denied = [f"{code(name[:_NAME_MAX])} × {agent.permission_denials.count(name)}" for name in names]  # noqa: RUF001
     yield "Tools denied", ", ".join(denied) or "none"

@@ -92,7 +92,8 @@ def _agent_report(run: ImplementRun) -> AgentReport | None:
     with run.workspace.transcript.open("rb") as file:
         file.seek(max(0, run.workspace.transcript.stat().st_size - _TAIL_BYTES))
         result, text = last_result_and_text(file.read())
-    unfinished, meter = report(result, run.agent.meter.spent_usd), run.agent.meter
+    meter = run.agent.meter
+    unfinished = report(result, meter.spent_usd, meter.cache)
     unfinished = replace(unfinished, denied_paths=paths_in_work_tree(unfinished.denied_paths, run.workspace.work_tree))
     return replace(unfinished, summary=unfinished.summary or sanitize(text), turns=unfinished.turns or meter.replies)
 

@@ -1,7 +1,9 @@
 """Defines the report of an agent that has finished its work."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from flows.model.cache_use import CacheUse
 
 
 @dataclass(frozen=True)
@@ -19,3 +21,5 @@ class AgentReport:
     """The names of the tools in the denied calls, one name for each call."""
     denied_paths: tuple[str, ...] = ()
     """The files of the work tree that the agent was denied access to, without those that the change contains."""
+    cache: CacheUse = field(default_factory=CacheUse)
+    """What the provider's prompt cache did for the run, over all attempts."""

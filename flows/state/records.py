@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from flows.instructions.files import InstructionFile, Instructions
+from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
 from flows.repository.left_aside import LeftAside
 from flows.state.agent_report import AgentReport
@@ -117,6 +118,7 @@ class FinishedWork:
         if report:
             for name in {"permission_denials", "denied_paths"} & report.keys():
                 report[name] = tuple(report[name])
+            report["cache"] = CacheUse(**report.get("cache", {}))  # earlier versions did not save it
         return cls(
             commit=description["commit"],
             report=AgentReport(**report) if report else None,

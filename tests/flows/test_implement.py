@@ -140,7 +140,9 @@ def test_unusual_names_modes_and_bytes_are_pushed_unchanged(world: World, run: C
 
 def test_the_repositorys_instructions_to_agents_reach_the_model(world: World, run: Callable[..., Run]) -> None:
     run().delivered()
-    assert "Prefer short names." in json.dumps(json.loads(world.stack.model.requests[0].body)["system"])
+    body = json.loads(world.stack.model.requests[0].body)
+    assert "Prefer short names." in json.dumps(body["messages"])
+    assert "Prefer short names." not in json.dumps(body["system"])
 
 
 def test_the_secret_can_be_named_by_its_arn(world: World, run: Callable[..., Run]) -> None:

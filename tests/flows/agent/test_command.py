@@ -41,6 +41,7 @@ COMMON_VARIABLES = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
     "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS", "CLAUDE_ENABLE_BYTE_WATCHDOG_BEDROCK", "CLAUDE_CODE_RETRY_WATCHDOG",
     "CLAUDE_CODE_RETRY_WATCHDOG_SCOPE", "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS",
+    "CLAUDE_CODE_ATTRIBUTION_HEADER", "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS", "ENABLE_TOOL_SEARCH",
     "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_DEFAULT_HAIKU_MODEL",
 }  # fmt: skip
 PROVIDER_VARIABLES: dict[Provider, dict[str, str]] = {
@@ -75,11 +76,14 @@ def test_the_whole_command_line() -> None:
         "--strict-mcp-config",
         "--settings=/run/config/settings.json",
         "--append-system-prompt-file=/run/config/system-prompt.md",
+        "--exclude-dynamic-system-prompt-sections",
         "--permission-mode=acceptEdits",
-        f"--tools={','.join(TOOLS)}",
+        "--tools=Bash,Edit,NotebookEdit,Read,Skill,Task,WebFetch,Write",
+        "--disallowedTools=Agent(Plan),Agent(claude),Agent(statusline-setup)",
         "--add-dir=/run/instructions",
         "--model=the-model",
         "--max-turns=7",
+        "--autocompact=200000",
         f"--session-id={SESSION.id}",
     ]
 
@@ -92,7 +96,7 @@ def test_a_session_that_exists_is_resumed_and_a_new_one_gets_its_id() -> None:
     assert not [argument for argument in old if argument.startswith("--session-id")]
 
 
-@pytest.mark.parametrize(("limit", "flag"), [("max_turns", "--max-turns=")])
+@pytest.mark.parametrize(("limit", "flag"), [("max_turns", "--max-turns="), ("context_tokens", "--autocompact=")])
 def test_a_limit_of_zero_omits_its_flag_and_no_other(limit: str, flag: str) -> None:
     arguments = command_line(limits=Limits.model_validate({limit: 0}))
     assert not [argument for argument in arguments if argument.startswith(flag)]
@@ -122,6 +126,14 @@ def test_a_stalled_reply_is_ended_before_the_run_ends_the_agent(stall_seconds: i
 def test_no_tool_that_waits_for_a_person_is_offered() -> None:
     assert not {"CronCreate", "ScheduleWakeup", "SendMessage", "EnterWorktree", "AskUserQuestion"} & set(TOOLS)
     assert {"Bash", "Read", "Write", "Edit"} <= set(TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("deny", "searches"), [([], False), (["Bash(rm *)"], False), (["WebFetch", "Bash"], True)], ids=str
+)
+def test_an_agent_without_a_shell_gets_the_search_tools(deny: list[str], searches: bool) -> None:
+    [tools] = [word for word in command_line(claude_settings={"permissions": {"deny": deny}}) if "--tools=" in word]
+    assert ({"Glob", "Grep"} <= set(tools.removeprefix("--tools=").split(","))) is searches
 
 
 def agent_environment(provider: Provider, host: dict[str, str], **options: Any) -> dict[str, str]:  # noqa: ANN401 (as above)

@@ -11,6 +11,7 @@ from flows import errors
 from flows.agent.event_parser import typed_events
 from flows.agent.event_types import Result
 from flows.agent.outcome import AgentRun, judge
+from flows.model.cache_use import CacheUse
 from flows.model.provider_error import ProviderError
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import Limits
@@ -189,7 +190,8 @@ def test_every_failure_has_a_name(run: AgentRun, error: type[errors.RunError], r
 
 
 def test_a_success_is_reported_with_what_it_took() -> None:
-    assert judge(replace(run_with(SUCCESS), cost_usd=0.5), OPTIONS) == AgentReport(
+    cache = CacheUse(500, 400, 0.25)
+    assert judge(replace(run_with(SUCCESS), cost_usd=0.5, cache=cache), OPTIONS) == AgentReport(
         summary="All done.",
         turns=4,
         cost_usd=0.5,
@@ -197,6 +199,7 @@ def test_a_success_is_reported_with_what_it_took() -> None:
         session_id="5985dfbc-f6b7-43dc-be5d-80fab5decab3",
         model_usage={"the-model": {"inputTokens": 400}},
         permission_denials=(),
+        cache=cache,
     )
 
 

@@ -8,11 +8,18 @@ import pytest
 from flows.agent.settings import permission_mode, settings_file
 from flows.parameters.claude_settings import DEFAULT_SETTINGS
 
+DEFAULTS = {
+    "attribution": {"commit": "", "pr": ""},
+    "autoMemoryEnabled": False,
+    "includeGitInstructions": False,
+    "enabledPlugins": {"plugin-authoring@builtin": False},
+}
 
-def test_commits_have_no_attribution_unless_the_settings_add_one() -> None:
-    assert json.loads(settings_file(DEFAULT_SETTINGS)) == {"attribution": {"commit": "", "pr": ""}, **DEFAULT_SETTINGS}
-    custom = {"attribution": {"commit": "By Claude", "pr": ""}}
-    assert json.loads(settings_file(custom)) == custom
+
+def test_what_an_unattended_run_has_no_use_for_is_off_unless_the_settings_turn_it_on() -> None:
+    assert json.loads(settings_file(DEFAULT_SETTINGS)) == {**DEFAULTS, **DEFAULT_SETTINGS}
+    custom = {"attribution": {"commit": "By Claude", "pr": ""}, "includeGitInstructions": True}
+    assert json.loads(settings_file(custom)) == {**DEFAULTS, **custom}
 
 
 @pytest.mark.parametrize(

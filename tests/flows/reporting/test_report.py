@@ -12,6 +12,7 @@ from flows import errors
 from flows.forges import table
 from flows.forges.base import Forge, Links, PushedCommit
 from flows.instructions.files import InstructionFile, Instructions
+from flows.model.cache_use import CacheUse
 from flows.outcome.summary import RunSummary, headline, title
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
@@ -26,7 +27,7 @@ BASE = "fedcba9876543210fedcba9876543210fedcba98"
 CHECKOUT = Checkout("feature/x", "main", BASE, "")
 CHANGE = Change(COMMIT, CHECKOUT, (FileChange("a.py", 10, 2),))
 USAGE = {"claude-sonnet-5-5": {"inputTokens": 1200, "outputTokens": 30, "cacheReadInputTokens": 4000}}
-AGENT = AgentReport("I did it.", 3, 0.5, 61.25, "session", USAGE, ())
+AGENT = AgentReport("I did it.", 3, 0.5, 61.25, "session", USAGE, (), cache=CacheUse(5200, 4000, 0.0107))
 RUN_ID = "01a209bf-c200-70d0-8c32-6634ec7187d3"
 BUNDLE = "s3://results/claude-code-headless/run/change.bundle"
 
@@ -104,6 +105,7 @@ def test_the_outcome_is_the_first_line_of_the_report(
         "| Model | `claude-sonnet-5-5` |",
         "| Turns, cost, time | 3, $0.5000, 61.2 s |",
         "| Tokens | 1,200 in, 30 out, 4,000 read from the cache |",
+        "| Cache | 77% of the input tokens were read from the cache, which saved $0.0107 |",
         "| Tools denied | none |",
         f"| Flow run | `{RUN_ID}` |",
         "| `a.py` | +10 | \u22122 |",

@@ -9,6 +9,7 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 
 from flows.instructions.files import InstructionFile, Instructions
+from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
@@ -25,7 +26,7 @@ PLAN = Plan(
     ("0" * 64, "1" * 64),
 )
 SPENDING = {"spent_usd": 0.5, "replies": 3, "tokens": {"input_tokens": 7}, "is_exact": True}
-REPORT = AgentReport("Done.", 4, 0.5, 1.5, "the-session", {"model": {}}, ("Bash",))
+REPORT = AgentReport("Done.", 4, 0.5, 1.5, "the-session", {"model": {}}, ("Bash",), cache=CacheUse(90, 60, 0.25))
 FINISHED = FinishedWork("2" * 40, REPORT, b"bundle")
 LOGGER = logging.getLogger("test")
 
