@@ -1,6 +1,7 @@
 """Builds Claude Code's settings file and chooses its permission mode, from a run's validated `claude_settings`."""
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 _DEFAULT_MODE: Final = "acceptEdits"
@@ -8,12 +9,20 @@ _BYPASS: Final = "bypassPermissions"
 _EVERY_COMMAND: Final = frozenset({"Bash", "Bash(*)"})
 
 
-def settings_file(settings: dict[str, Any]) -> bytes:
+def settings_file(settings: dict[str, Any], skills: Path) -> bytes:
     """Return the content of the file for `--settings`.
 
-    The file turns off the note that Claude Code adds to commits and pull requests, because the run makes the commit.
+    The file turns off the note that Claude Code adds to commits and pull requests, because the run makes the commit. It
+    turns off the execution of commands in the text of a skill, and permits reading the other files of skills.
+
+    Args:
+        settings: The run's `claude_settings`.
+        skills: The folder of the skills.
     """
-    return json.dumps({"attribution": {"commit": "", "pr": ""}, **settings}, indent=1).encode()
+    permissions = settings.get("permissions", {})
+    allow = [*permissions.get("allow", ()), f"Read(/{skills.resolve()}/**)"]
+    own = {"attribution": {"commit": "", "pr": ""}, "disableSkillShellExecution": True}
+    return json.dumps({**own, **settings, "permissions": {**permissions, "allow": allow}}, indent=1).encode()
 
 
 def permission_mode(settings: dict[str, Any], *, is_isolated: bool) -> str:
