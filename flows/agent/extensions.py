@@ -29,6 +29,8 @@ BUILT_IN_SUBAGENTS: Final = frozenset(
 """The names of Claude Code's own subagents, in lower case. One of the repository would replace it."""
 
 _FOLDER: Final = ".claude"
+_KINDS: Final = ("skills", "agents", "commands")
+_NO_FILE: Final = "which is a link or a submodule"
 _SKILL_FILE: Final = "SKILL.md"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_DEPTH: Final = 4
@@ -99,13 +101,17 @@ class _Reader:
     bytes_left: int = MAX_BYTES
 
     def read(self) -> Extensions:
+        for kind in _KINDS:
+            if (file := self.commit.find(f"{_FOLDER}/{kind}")) is not None:
+                self._leave_out(file, _NO_FILE)
         skills = self.commit.below(f"{_FOLDER}/skills")
         definitions = [file for file in skills if file.path.count("/") == 3 and file.path.endswith(f"/{_SKILL_FILE}")]  # noqa: PLR2004
         markdown = [*self.commit.below(f"{_FOLDER}/agents"), *self.commit.below(f"{_FOLDER}/commands")]
         definitions += [file for file in markdown if file.path.endswith(".md")]
         for file, content in self._load(definitions):
             self._add_definition(file, parse(content.decode("utf-8", "replace")))
-        self._add_resources(file for file in skills if file not in definitions)
+        defined = set(definitions)
+        self._add_resources(file for file in skills if file not in defined)
         return self.result
 
     def _load(self, files: list[CommitFile]) -> Iterator[tuple[CommitFile, bytes]]:
@@ -113,7 +119,7 @@ class _Reader:
         sizes, within = self.commit.sizes(file for file in files if file.is_regular), list[CommitFile]()
         for file in files:
             if not file.is_regular:
-                self._leave_out(file, "a link" if file.is_link else "a submodule")
+                self._leave_out(file, _NO_FILE)
             elif not self.files_left or sizes[file.blob] > self.bytes_left:
                 self._leave_out(file, f"over the limit of {MAX_FILES} files and {MAX_BYTES >> 20} MiB")
             else:
@@ -126,7 +132,7 @@ class _Reader:
     def _add_definition(self, file: CommitFile, document: Document) -> None:
         path = PurePosixPath(file.path)
         kind = path.parts[1]
-        if document.fields.get("disable-model-invocation") == "true":
+        if text_of(document.fields.get("disable-model-invocation")).lower() == "true":
             self._leave_out(file, "which only people may start")
         elif kind == "skills":
             self._add_skill(file, document, path.parts[2])
@@ -178,8 +184,9 @@ class _Reader:
         for file in files:
             parts = PurePosixPath(file.path).parts[2:]
             if parts[0] not in self.result.skills:
-                continue
-            if all(_is_usual(part) for part in parts):
+                if len(parts) == 1 and not file.is_regular:
+                    self._leave_out(file, _NO_FILE)
+            elif all(_is_usual(part) for part in parts):
                 resources.append(file)
             else:
                 self._leave_out(file, "which has an unusual name")

@@ -69,11 +69,13 @@ class CommitFiles:
 
     def sizes(self, files: Iterable[CommitFile]) -> dict[str, int]:
         """Return the size in bytes of each file, by the id of its blob."""
-        return sizes(self.git_dir, [file.blob for file in files])
+        blobs = [file.blob for file in files]
+        return sizes(self.git_dir, blobs) if blobs else {}
 
     def contents(self, files: Iterable[CommitFile]) -> dict[str, bytes]:
         """Return the content of each file, by the id of its blob."""
-        return contents(self.git_dir, [file.blob for file in files])
+        blobs = [file.blob for file in files]
+        return contents(self.git_dir, blobs) if blobs else {}
 
     def _entries_with(self, fragment: bytes) -> Iterator[CommitFile]:
         """Yield the entries that contain this fragment. A path may contain it as well, so callers compare the path."""

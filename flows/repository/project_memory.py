@@ -93,12 +93,15 @@ class _Reader:
     def add_rules(self) -> list[str]:
         """Add the rules that are for all files; return a line for each rule that is for some files only."""
         lines = []
-        for file in self.commit.below(_RULES):
+        folder = self.commit.find(_RULES)
+        for file in [folder] if folder is not None else self.commit.below(_RULES):
+            if not file.is_regular:
+                self._leave_out(f"{_name(file.path)}, which is a link or a submodule")
             if not file.path.endswith(".md") or not (text := self._text(file)):
                 continue
             rule = parse(text)
             if not rule.is_readable:
-                self.left_out.append(f"the front matter of {_name(file.path)}, which is not YAML")
+                self._leave_out(f"the front matter of {_name(file.path)}, which is not YAML")
             if patterns := one_line(text_of(rule.fields.get("paths"))):
                 lines.append(f"{_name(file.path)}: {patterns[:_MAX_NAME]}")
             elif rule.body.strip():
@@ -117,7 +120,7 @@ class _Reader:
         path = next(candidates(link.path, target))
         file = None if isinstance(path, Outside) else self.commit.find(path)
         if file is None or not file.is_regular:
-            self.left_out.append(f"{_name(link.path)}, a link that leads to no file of the repository")
+            self._leave_out(f"{_name(link.path)}, a link that leads to no file of the repository")
             return None
         return file
 
@@ -139,17 +142,17 @@ class _Reader:
         if files:
             self._add_import(files[0], name, importer, depth)
         elif reasons := [option for option in options if isinstance(option, Outside)]:
-            self.left_out.append(f"{name}, {reasons[0].value}")
+            self._leave_out(f"{name}, {reasons[0].value}")
         elif posixpath.splitext(path)[1]:  # without a suffix, it is more likely the name of a person or a package
-            self.left_out.append(f"{name}, which does not exist")
+            self._leave_out(f"{name}, which does not exist")
 
     def _add_import(self, file: CommitFile, name: str, importer: str, depth: int) -> None:
         if file.path in self.paths:
             return
         if not file.is_regular:
-            self.left_out.append(f"{name}, {'a link' if file.is_link else 'a submodule'}")
+            self._leave_out(f"{name}, which is a link or a submodule")
         elif depth > _MAX_DEPTH:
-            self.left_out.append(f"{name}, more than {_MAX_DEPTH} imports deep")
+            self._leave_out(f"{name}, more than {_MAX_DEPTH} imports deep")
         elif text := self._text(file):
             self._add(file, text, importer=importer, depth=depth)
 

@@ -81,7 +81,7 @@ def test_code_and_other_uses_of_the_sign_import_nothing(memory: Read, text: str)
         ("../other/x.md", "a path outside the repository"),
         ("docs/../../x.md", "a path outside the repository"),
         ("missing.md", "which does not exist"),
-        ("link.md", "a link"),
+        ("link.md", "which is a link or a submodule"),
         ("folder-link/x.md", "which does not exist"),
     ],
 )
@@ -155,7 +155,15 @@ def test_rules_for_all_files_are_included_and_others_are_listed_with_their_patte
         "- .claude/rules/web/api.md: src/**/*.{ts,tsx}, lib/*\n"
     )
     assert (result.files, result.rules) == ((), 5)
-    assert result.left_out == ("the front matter of .claude/rules/odd.md, which is not YAML",)
+    assert result.left_out == (
+        ".claude/rules/link.md, which is a link or a submodule",
+        "the front matter of .claude/rules/odd.md, which is not YAML",
+    )
+
+
+def test_a_folder_of_rules_that_is_a_link_is_named(memory: Read) -> None:
+    result = memory({".claude/rules": Path("../rules"), "rules/a.md": "a"})
+    assert result == ProjectMemory("", (), 0, 0, (".claude/rules, which is a link or a submodule",))
 
 
 def test_files_of_subfolders_are_listed_but_not_read(memory: Read) -> None:
