@@ -79,6 +79,8 @@ class _Reader:
     left_out: list[str] = field(default_factory=list)
     blobs: set[str] = field(default_factory=set)
     """The blobs that were read. Two files with the same content are one."""
+    contents: dict[str, bytes] = field(default_factory=dict)
+    """The content of blobs that were read in advance."""
     space: int = _MAX_BYTES
     imports: int = 0
 
@@ -93,11 +95,8 @@ class _Reader:
     def add_rules(self) -> list[str]:
         """Add the rules that are for all files; return a line for each rule that is for some files only."""
         lines = []
-        folder = self.commit.find(_RULES)
-        for file in [folder] if folder is not None else self.commit.below(_RULES):
-            if not file.is_regular:
-                self._leave_out(f"{_name(file.path)}, which is a link or a submodule")
-            if not file.path.endswith(".md") or not (text := self._text(file)):
+        for file in self._rules():
+            if not (text := self._text(file)):
                 continue
             rule = parse(text)
             if not rule.is_readable:
@@ -107,6 +106,21 @@ class _Reader:
             elif rule.body.strip():
                 self._add(file, rule.body, importer="")
         return lines
+
+    def _rules(self) -> list[CommitFile]:
+        """Return the files of rules, after all of them were read from git at once."""
+        folder = self.commit.find(_RULES)
+        files = [folder] if folder is not None else self.commit.below(_RULES)
+        for file in files:
+            if not file.is_regular:
+                self._leave_out(f"{_name(file.path)}, which is a link or a submodule")
+        files = [file for file in files if file.is_regular and file.path.endswith(".md")]
+        if len(files) > _MAX_FILES:
+            self._leave_out(f"{len(files) - _MAX_FILES} of {len(files)} rules")
+        rules = files[:_MAX_FILES]
+        sizes = self.commit.sizes(rules)
+        self.contents |= self.commit.contents(file for file in rules if sizes[file.blob] <= _MAX_BYTES)
+        return rules
 
     def nested(self) -> list[str]:
         """Return the paths of CLAUDE.md and AGENTS.md in subfolders. In one folder, two equal files are one."""
@@ -168,16 +182,23 @@ class _Reader:
         self.blobs.add(file.blob)
         if len(self.paths) >= _MAX_FILES:
             return self._leave_out(f"{_name(file.path)}, after {_MAX_FILES} files")
-        size = self.commit.sizes([file])[file.blob]
-        if size > (_MAX_CUT_BYTES if cut else self.space):
+        content = self._content(file, _MAX_CUT_BYTES if cut else self.space)
+        if content is None or (len(content) > self.space and not cut):
             return self._leave_out(f"{_name(file.path)}, which is too long")
-        content = self.commit.contents([file])[file.blob]
         if b"\0" in content:
             return self._leave_out(f"{_name(file.path)}, which is not text")
-        if size > self.space:
+        if len(content) > self.space:
             self._leave_out(f"the end of {_name(file.path)}, which is too long")
         text = printable(content[: self.space].decode("utf-8", "replace").removeprefix("\ufeff"))
         return text if text.strip() else ""
+
+    def _content(self, file: CommitFile, limit: int) -> bytes | None:
+        """Return a file's content; None if it is larger than the limit."""
+        if file.blob in self.contents:
+            return self.contents[file.blob]
+        if self.commit.sizes([file])[file.blob] > limit:
+            return None
+        return self.commit.contents([file])[file.blob]
 
     def _leave_out(self, what: str) -> str:
         self.left_out.append(what)

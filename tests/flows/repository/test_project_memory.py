@@ -161,6 +161,14 @@ def test_rules_for_all_files_are_included_and_others_are_listed_with_their_patte
     )
 
 
+def test_the_number_of_rules_is_limited(memory: Read) -> None:
+    files: Files = {f".claude/rules/{number:03}.md": f"---\npaths: p{number}\n---\nx" for number in range(130)}
+    result = memory({**files, ".claude/rules/000.md": "x" * 200_001})
+    assert result.text.splitlines()[1] == "- .claude/rules/001.md: p1"
+    assert len(result.text.splitlines()) == 100
+    assert result.left_out == ("30 of 130 rules", ".claude/rules/000.md, which is too long")
+
+
 def test_a_folder_of_rules_that_is_a_link_is_named(memory: Read) -> None:
     result = memory({".claude/rules": Path("../rules"), "rules/a.md": "a"})
     assert result == ProjectMemory("", (), 0, 0, (".claude/rules, which is a link or a submodule",))
