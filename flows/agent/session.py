@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from flows.agent.command import Session, argv, binary, environment
+from flows.agent.command import TOOLS, Session, argv, binary, environment
 from flows.agent.event_types import Event
+from flows.agent.extensions import read_extensions, write_extensions
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
 from flows.agent.prompt import (
@@ -120,8 +121,10 @@ class Agent:
         from flows.model.gateway import gateway  # noqa: PLC0415 (only a run needs the web server)
 
         options = self._options_for_one_process()
-        workspace.lend(workspace.config / "settings.json", settings_file(options.claude_settings))
+        settings = settings_file(options.claude_settings, workspace.home / ".claude" / "skills")
+        workspace.lend(workspace.config / "settings.json", settings)
         workspace.lend(workspace.config / "system-prompt.md", SYSTEM_PROMPT.encode())
+        write_extensions(workspace, read_extensions(workspace.clean_git, plan.checkout.base_commit, TOOLS))
         prompt_file = workspace.trusted / "prompt.md"
         text = _prompt(workspace, plan, policy, session, is_continued=is_continued)
         prompt_file.write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """Builds Claude Code's settings file and chooses its permission mode, from a run's validated `claude_settings`."""
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 _DEFAULTS: Final[dict[str, Any]] = {
@@ -12,15 +13,26 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "includeGitInstructions": False,
     # A built-in plugin with which a person changes Claude Code's own interface.
     "enabledPlugins": {"plugin-authoring@builtin": False},
+    # The text of a skill can name commands, which would run without the agent's decision.
+    "disableSkillShellExecution": True,
 }
 _DEFAULT_MODE: Final = "acceptEdits"
 _BYPASS: Final = "bypassPermissions"
 _EVERY_COMMAND: Final = frozenset({"Bash", "Bash(*)"})
 
 
-def settings_file(settings: dict[str, Any]) -> bytes:
-    """Return the content of the file for `--settings`: the run's settings, over the defaults of an unattended run."""
-    return json.dumps({**_DEFAULTS, **settings}, indent=1).encode()
+def settings_file(settings: dict[str, Any], skills: Path) -> bytes:
+    """Return the content of the file for `--settings`: the run's settings, over the defaults of an unattended run.
+
+    The file also permits reading the other files of skills.
+
+    Args:
+        settings: The run's `claude_settings`.
+        skills: The folder of the skills.
+    """
+    permissions = settings.get("permissions", {})
+    allow = [*permissions.get("allow", ()), f"Read(/{skills.resolve()}/**)"]
+    return json.dumps({**_DEFAULTS, **settings, "permissions": {**permissions, "allow": allow}}, indent=1).encode()
 
 
 def permission_mode(settings: dict[str, Any], *, is_isolated: bool) -> str:

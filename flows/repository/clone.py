@@ -1,6 +1,5 @@
 """Clones the repository: from the remote into the trusted repository `clean.git`, and from there into the work tree."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +12,6 @@ from flows.repository.remote import Remote, RemoteRefs
 from flows.repository.work_tree import create_work_tree
 from flows.sandbox.workspace import Workspace
 
-PROJECT_MEMORY = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
-"""Files with a repository's instructions for coding agents. Only the first file that contains text is used."""
-
-_MEMORY_MAX_BYTES = 200_000
-_SYMLINK = "120000"
-_DIRECTORY = "040000"
-
 
 @dataclass(frozen=True)
 class Checkout:
@@ -30,8 +22,10 @@ class Checkout:
     base_branch: str
     """The branch that the work starts from. It is the same as `branch` if the remote already has `branch`."""
     base_commit: str
-    project_memory: str
-    """The text of the repository's CLAUDE.md or AGENTS.md; empty if it has neither."""
+    project_memory: str = ""
+    """What the repository says to coding agents, as text; empty if it says nothing."""
+    agent_files: str = ""
+    """What the run uses of the repository's files for coding agents, such as `CLAUDE.md, 2 rules`, for people."""
 
     @property
     def continues(self) -> bool:
@@ -96,7 +90,7 @@ def clone(
     base = run_git(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=clean).text
     _set_branch(clean, branch, base)
     create_work_tree(workspace, remote.url.url, branch, base)
-    return Checkout(branch, start, base, _project_memory(workspace, base))
+    return Checkout(branch, start, base)
 
 
 def fetch_base(
@@ -128,25 +122,3 @@ def _empty_repository(workspace: Workspace, branch: str) -> Path:
 
 def _set_branch(clean: Path, branch: str, base: str) -> None:
     run_git(["update-ref", f"refs/heads/{branch}", base], git_dir=clean)
-
-
-def _project_memory(workspace: Workspace, commit: str) -> str:
-    """Return the text of the first file of `PROJECT_MEMORY` that contains text; empty if no file does.
-
-    The text is read from git objects, because a symbolic link in a work tree could point to any file of this machine.
-    """
-    arguments = ["ls-tree", "-z", commit, "--", *PROJECT_MEMORY]
-    listing = run_git(arguments, git_dir=workspace.clean_git).text.split("\0")
-    entries = (entry.partition("\t") for entry in listing if entry)
-    modes = {path: head.partition(" ")[0] for head, _, path in entries}
-    texts = (_blob_text(workspace, commit, path, modes) for path in PROJECT_MEMORY if path in modes)
-    return next((text for text in texts if text), "")
-
-
-def _blob_text(workspace: Workspace, commit: str, path: str, modes: Mapping[str, str], *, follow: bool = True) -> str:
-    if modes.get(path, _DIRECTORY) == _DIRECTORY:
-        return ""
-    blob = run_git(["cat-file", "blob", f"{commit}:{path}"], git_dir=workspace.clean_git)
-    if modes[path] == _SYMLINK:
-        return _blob_text(workspace, commit, blob.text, modes, follow=False) if follow else ""
-    return blob.stdout[:_MEMORY_MAX_BYTES].decode("utf-8", "replace")

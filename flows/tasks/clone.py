@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from git import RemoteProgress
 from prefect import get_run_logger
 
+from flows.agent.repository_instructions import read_repository_instructions
 from flows.errors import GitAuthFailed, RepoNotFound, RunError
 from flows.repository.clone import Checkout, fetch_base
 from flows.repository.clone import clone as clone_repository
@@ -88,7 +90,16 @@ def _clone(run: Run, credentials: GitCredentials) -> Checkout:
     start = checkout.branch if checkout.continues else checkout.base_branch
     text = "%s: the work starts from %s at %s, and goes to the branch %s"
     logger.info(text, request.repo_url, start, checkout.base_commit[:12], checkout.branch)
-    return checkout
+    return _with_instructions(run, checkout)
+
+
+def _with_instructions(run: Run, checkout: Checkout) -> Checkout:
+    """Return the checkout with what its base commit says to coding agents, and log what is used and what is not."""
+    instructions = read_repository_instructions(run.workspace.clean_git, checkout.base_commit)
+    get_run_logger().info("the repository's files for agents: %s", instructions.names or "none")
+    if instructions.left_out:
+        get_run_logger().warning("left out of the repository's files for agents: %s", instructions.left_out)
+    return replace(checkout, project_memory=instructions.memory.text, agent_files=instructions.summary)
 
 
 def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> Checkout:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import LocalStack
 from tests.support.attack import OTHER_SECRET, PREFECT_KEY, Attack, Markers, SecondServer
 from tests.support.prefect_workers import flush
@@ -83,12 +84,20 @@ def run_attack(
 ) -> Callable[..., Attack]:
     """Return a function that runs the whole flow on a hostile repository.
 
-    Its agent runs a hostile script and then writes hello.txt.
+    Its agent takes the turns in `before`, if any, runs a hostile script, and then writes hello.txt.
     """
 
-    def call(script: str = "", *, write: Callable[[Path], None] = lambda _: None, **parameters: Any) -> Attack:  # noqa: ANN401 (the flow's parameters)
+    def call(
+        script: str = "",
+        *,
+        write: Callable[[Path], None] = lambda _: None,
+        before: tuple[Turn, ...] = (),
+        **parameters: Any,  # noqa: ANN401 (the flow's parameters)
+    ) -> Attack:
         world = make_repository(write)
-        world.shell(f"{markers.script(script, second_server)}; echo hello > {{cwd}}/hello.txt")
+        command = f"{markers.script(script, second_server)}; echo hello > {{cwd}}/hello.txt"
+        turns = world.script(*before, Turn("I run.", (Tool("Bash", {"command": command}),)), Turn("Done."))
+        turns.instructions_hold = "Say hello"
         caplog.set_level("DEBUG")
         flow_parameters = {"repo_url": world.repo_url, "instructions": "Say hello", **parameters}
         with sampled_argv() as argv:

@@ -1,6 +1,7 @@
 """Claude Code's settings file and permission mode follow the run's settings."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +14,24 @@ DEFAULTS = {
     "autoMemoryEnabled": False,
     "includeGitInstructions": False,
     "enabledPlugins": {"plugin-authoring@builtin": False},
+    "disableSkillShellExecution": True,
 }
+SKILLS = Path("/run/home/.claude/skills")
+READABLE = "Read(//run/home/.claude/skills/**)"
 
 
 def test_what_an_unattended_run_has_no_use_for_is_off_unless_the_settings_turn_it_on() -> None:
-    assert json.loads(settings_file(DEFAULT_SETTINGS)) == {**DEFAULTS, **DEFAULT_SETTINGS}
+    permissions = {"allow": ["Bash(*)", READABLE]}
+    assert json.loads(settings_file(DEFAULT_SETTINGS, SKILLS)) == {**DEFAULTS, "permissions": permissions}
     custom = {"attribution": {"commit": "By Claude", "pr": ""}, "includeGitInstructions": True}
-    assert json.loads(settings_file(custom)) == {**DEFAULTS, **custom}
+    assert json.loads(settings_file(custom, SKILLS)) == {**DEFAULTS, **custom, "permissions": {"allow": [READABLE]}}
+
+
+def test_other_permissions_stay_as_they_are() -> None:
+    settings = {"permissions": {"deny": ["Read(//run/**)"], "defaultMode": "plan"}}
+    permissions = json.loads(settings_file(settings, SKILLS))["permissions"]
+    assert permissions == {"deny": ["Read(//run/**)"], "defaultMode": "plan", "allow": [READABLE]}
+    assert settings == {"permissions": {"deny": ["Read(//run/**)"], "defaultMode": "plan"}}
 
 
 @pytest.mark.parametrize(

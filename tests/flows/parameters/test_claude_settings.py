@@ -1,6 +1,7 @@
 """`claude_settings`: which settings a run may use, which need the operator's permission, and which error is raised."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,4 +186,5 @@ def test_any_json_object_is_usable_or_raises_the_named_error(candidate: dict[str
         "bypassPermissions",
         "dontAsk",
     }
-    assert json.loads(settings_file(checked)).keys() == {"attribution", *checked}
+    own = {"attribution", "disableSkillShellExecution", "permissions"}
+    assert json.loads(settings_file(checked, Path("/skills"))).keys() == {*own, *checked}

@@ -33,8 +33,6 @@ def server(tmp_path: Path) -> Iterator[GitRemote]:
     (tmp_path / "served").mkdir()
     (seed / "a.txt").write_text("a\n")
     (seed / "dir" / "b.txt").write_text("b\n")
-    (seed / "AGENTS.md").write_text("Be brief.\n")
-    (seed / "CLAUDE.md").symlink_to("AGENTS.md")
     (seed / ".gitignore").write_text("*.log\n")
     with GitRemote(tmp_path / "served", "token") as git_remote:
         git_remote.create("r", seed)
@@ -84,10 +82,6 @@ def test_the_work_tree_belongs_to_the_agent_and_names_the_public_remote(
     assert git_as_agent(directories, "branch", "--show-current").text == "new"
     assert git_as_agent(directories, "status", "--porcelain").text == ""
     assert checkout.base_branch == "main"
-
-
-def test_claude_md_may_be_a_link_to_agents_md(run: tuple[Workspace, Checkout]) -> None:
-    assert run[1].project_memory == "Be brief.\n"
 
 
 def test_changes_of_every_kind_are_collected(run: tuple[Workspace, Checkout]) -> None:
