@@ -1,6 +1,11 @@
 """Defines the parameter group `limits`, which says how much a run may use before it stops."""
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
+
+LONGEST_COMMAND_SECONDS: Final = 2_000_000
+"""The longest time that a shell command can get, about 23 days. A timer of Claude Code cannot run much longer."""
 
 
 class Limits(BaseModel):
@@ -28,8 +33,22 @@ class Limits(BaseModel):
         default=900,
         ge=0,
         title="Seconds of silence",
-        description="How many seconds the agent may go without output; 0 for no limit. Give more than 600, because a "
-        "single shell command may run for ten minutes.",
+        description="How many seconds the agent may go without output; 0 for no limit. While it runs a shell command, "
+        "it may be silent for as long as the command may run.",
+    )
+    command_timeout_seconds: int = Field(
+        default=600,
+        ge=0,
+        le=LONGEST_COMMAND_SECONDS,
+        title="Seconds for a shell command",
+        description="How many seconds a single shell command of the agent may run; 0 for no limit. The agent must ask "
+        "for more than two minutes, and is told that it can.",
+    )
+    max_output_tokens: int = Field(
+        default=0,
+        ge=0,
+        title="Output tokens in a reply",
+        description="How many tokens a single reply of the model may have; 0 for Claude Code's own limit.",
     )
     checkpoint_seconds: int = Field(
         default=60,
