@@ -40,10 +40,10 @@ class Agent:
 
     options: ClaudeCodeOptions
     provider: ModelProvider
-    variables: Mapping[str, SecretStr] = field(default_factory=dict)
-    """The variables of the block's `agent_environment`."""
     session_id: str = ""
     """The id of the conversation with Claude Code; empty before the first conversation."""
+    variables: Mapping[str, SecretStr] = field(default_factory=dict)
+    """The variables of the block's `agent_environment`."""
 
     @cached_property
     def meter(self) -> "Meter":

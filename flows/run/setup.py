@@ -39,7 +39,7 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
     request = parameters.checked(branch_name=default_branch())
     block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
     options = request.claude_code_options(block.options() if block else None)
-    agent = Agent(options, model_provider(options, block), block.agent_variables() if block else {})
+    agent = Agent(options, model_provider(options, block), variables=block.agent_variables() if block else {})
     if workspace.agent.missing_isolation:
         get_run_logger().warning("the agent is not isolated from this process: %s", workspace.agent.missing_isolation)
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from prefect.types import SecretDict
 
 from blocks import ClaudeCode
+from flows.errors import BlockNotForRepository
 from tests.support.attack import Attack
 from tests.support.sightings import holders, seen_in
 
@@ -24,12 +25,10 @@ def test_printed_secrets_of_the_agent_stay_with_the_agent(run_attack: Callable[.
     name = f"secrets-{uuid.uuid4().hex[:8]}"
     variables = SecretDict({"TOKEN": TOKEN, "PASSWORD": PASSWORD})
     ClaudeCode(agent_environment=variables, repositories=["http://127.0.0.1/**", "http://localhost/**"]).save(name)
-    block = ClaudeCode.load(name)
     refused = run_attack(SHOW, claude_code_block=name)
-    assert type(refused.run.error).__name__ == "BlockNotForRepository", "a port is part of the host"
-    host = refused.world.repo_url.rpartition("/")[0]
-    block.repositories = [f"{host}/*"]
-    block.save(name, overwrite=True)
+    assert type(refused.run.error) is BlockNotForRepository, "without a port, the default port is meant"
+    server = refused.world.repo_url.rpartition("/")[0]
+    ClaudeCode(agent_environment=variables, repositories=[f"{server}/*"]).save(name, overwrite=True)
     attack = run_attack(SHOW, claude_code_block=name, limits={"checkpoint_seconds": 1})
     attack.check_isolation()
     delivery = attack.run.delivered()
