@@ -1,16 +1,26 @@
 """A Prefect block that stores options of Claude Code and the credentials for its model provider."""
 
-from prefect.blocks.core import Block
-from prefect_aws import AwsCredentials
-from pydantic import Field, SecretStr
+from typing import Self
 
+from prefect.blocks.core import Block
+from prefect.types import SecretDict
+from prefect_aws import AwsCredentials
+from pydantic import ConfigDict, Field, SecretStr, model_validator
+
+from flows.errors import BlockNotForRepository, InvalidBlock, InvalidGitSecret
+from flows.parameters.addresses import RepoUrl
+from flows.parameters.agent_environment import AGENT_ENVIRONMENT, checked_variables
 from flows.parameters.claude_code import ClaudeCodeDefaults, ClaudeCodeOptions
+from flows.repository.binding import Binding
+
+_SOURCE = "the Claude Code block"
 
 
 class ClaudeCode(Block, ClaudeCodeDefaults):
     """The model provider, model, settings and limits of Claude Code, for all runs that name this block.
 
-    A parameter of a run overrides the block's value if the parameter differs from its default.
+    A parameter of a run overrides the block's value if the parameter differs from its default. A block with
+    `agent_environment` lists the repositories that it is for, and no run on another repository can use it.
 
     Example:
         ```python
@@ -19,6 +29,8 @@ class ClaudeCode(Block, ClaudeCodeDefaults):
         ClaudeCode(provider="anthropic", api_key="…").save("team-default")
         ```
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     _block_type_name = "Claude Code"
     _block_type_slug = "claude-code"
@@ -35,6 +47,52 @@ class ClaudeCode(Block, ClaudeCodeDefaults):
         title="AWS credentials",
         description="AWS credentials for Bedrock. Leave them empty to use the role or keys of the flow's process.",
     )
+
+    agent_environment: SecretDict | None = Field(
+        default=None,
+        title="Secrets for the agent",
+        description='Secrets for the agent as environment variables: a JSON object such as {"NPM_TOKEN": "…"}. The '
+        "agent can read them. They are redacted everywhere, and never pushed. They need a list of repositories.",
+    )
+    repositories: list[str] | None = Field(
+        default=None,
+        title="Repositories",
+        description="Repositories that runs with this block may work on, such as https://github.com/your-org/*. If no "
+        "repositories are set, the block is for any repository, and must not have secrets for the agent.",
+    )
+
+    @model_validator(mode="after")
+    def _check_secrets(self) -> Self:
+        self._binding()
+        variables = self.agent_variables()
+        if self.api_key and any(self.api_key == value for value in variables.values()):
+            raise InvalidBlock(f"{_SOURCE} has its API key in {AGENT_ENVIRONMENT} too: the agent must not get this key")
+        if variables and self.repositories is None:
+            raise InvalidBlock(
+                f"{_SOURCE} has {AGENT_ENVIRONMENT}, but does not list the repositories that it is for: fill in "
+                "repositories, such as https://github.com/your-org/*"
+            )
+        return self
+
+    def agent_variables(self) -> dict[str, SecretStr]:
+        """Return the variables in `agent_environment`; raise `InvalidBlock` if one is unusable."""
+        values = self.agent_environment.get_secret_value() if self.agent_environment else {}
+        return checked_variables(values)
+
+    def check_repository(self, url: RepoUrl) -> None:
+        """Raise `BlockNotForRepository` if the block lists repositories, and this one is not among them."""
+        binding = self._binding()
+        if not binding.allows(url):
+            raise BlockNotForRepository(
+                f"{_SOURCE} is not for {url}, but only for {binding}: use another block, or have the block's owner add "
+                "the repository to its list"
+            )
+
+    def _binding(self) -> Binding:
+        try:
+            return Binding.parse({} if self.repositories is None else {"repositories": self.repositories}, _SOURCE)
+        except InvalidGitSecret as error:
+            raise InvalidBlock(str(error)) from None
 
     def options(self) -> ClaudeCodeOptions:
         """Return the options of Claude Code that this block stores, without the credentials."""

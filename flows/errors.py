@@ -69,6 +69,14 @@ class BlockNotFound(RunError):
     """The Prefect server has no block document with the given name."""
 
 
+class InvalidBlock(RunError):
+    """A Claude Code block contains a value that a run cannot use."""
+
+
+class BlockNotForRepository(RunError):
+    """The Claude Code block is for other repositories than `repo_url`."""
+
+
 # Credentials.
 
 

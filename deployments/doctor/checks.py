@@ -61,7 +61,8 @@ class Patient:
     def model(self) -> tuple[ClaudeCodeOptions, RegisteredProvider]:
         """The options of Claude Code for the run, and the provider of the model."""
         name = self.request.claude_code_block
-        block = load_claude_code(name) if name else None
+        repo_url = self.request.repo_url if self.has_repository else None
+        block = load_claude_code(name, repo_url) if name else None
         options = self.request.claude_code_options(block.options() if block else None)
         return options, model_provider(options, block)
 

@@ -12,6 +12,7 @@ from flows.agent.settings import permission_mode
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.providers import PROVIDERS
 from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.limits import LONGEST_COMMAND_SECONDS, Limits
 
 TOOLS: Final = ("Bash", "Edit", "NotebookEdit", "Read", "Skill", "Task", "WebFetch", "Write")
 """Claude Code's tools that the agent may use. None of them schedules work, sends messages or opens other work trees.
@@ -52,6 +53,9 @@ _REPLIES_PER_STALL: Final = 3
 
 _IDLE_SECONDS: Final = (10, 1800)
 """The smallest and the largest limit, in seconds, that Claude Code accepts for a silence within a reply."""
+
+_DEFAULT_COMMAND_SECONDS: Final = 120
+"""Seconds that a shell command may run if the model does not ask for more time. This is Claude Code's own default."""
 
 _OVERLOAD_SECONDS: Final = 180
 """Seconds that Claude Code waits for an overloaded model. Then Prefect retries the step, which resumes the session."""
@@ -101,6 +105,7 @@ def argv(
         f"--disallowedTools={','.join(_UNUSED_AGENT_TYPES)}",
         f"--add-dir={instructions}",
         f"--model={options.model_id}",
+        *([f"--effort={options.effort}"] if options.effort else []),
         *([f"--max-turns={limits.max_turns}"] if limits.max_turns else []),
         *([f"--autocompact={limits.context_tokens}"] if limits.context_tokens else []),
         f"--resume={session.id}" if session.resumes else f"--session-id={session.id}",
@@ -121,7 +126,8 @@ def environment(
         options: The run's options for Claude Code.
         gateway_url: The address of the model gateway.
         gateway_token: The token that the gateway requires.
-        base: `Workspace.agent_variables`: the agent's directories, and the variable that marks the agent's processes.
+        base: `Workspace.agent_variables`, which are the agent's directories and the mark of its processes, and the
+            variables of `agent_environment`.
         host: The environment of the flow's process. Only PATH and `INHERITED_VARIABLES` are taken from it.
     """
     own_scripts = str(Path(sys.prefix) / "bin")
@@ -143,8 +149,19 @@ def environment(
         # Claude Code uses a smaller model for small tasks, but the gateway accepts only the run's own model.
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": options.model_id,
         **_patience(options),
+        **_caps(options.limits),
         **({"DISABLE_PROMPT_CACHING": "1"} if options.disable_prompt_cache else {}),
         **PROVIDERS[options.provider].agent_environment(gateway_url, gateway_token),
+    }
+
+
+def _caps(limits: Limits) -> dict[str, str]:
+    """Return the variables that limit a shell command's time and the length of a reply."""
+    command_seconds = limits.command_timeout_seconds or LONGEST_COMMAND_SECONDS
+    return {
+        "BASH_DEFAULT_TIMEOUT_MS": str(min(command_seconds, _DEFAULT_COMMAND_SECONDS) * 1000),
+        "BASH_MAX_TIMEOUT_MS": str(command_seconds * 1000),
+        **({"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(limits.max_output_tokens)} if limits.max_output_tokens else {}),
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flows.errors import (
+    AgentFailed,
     ModelAccessDenied,
     ModelNotFound,
     ModelQuotaExceeded,
@@ -65,6 +66,12 @@ _UNAVAILABLE: Final = _Rule(
     "{model} did not answer, even after Claude Code's own retries",
 )
 _RULES: Final = (
+    _Rule(
+        r"exceeded the \d+ output token maximum",
+        AgentFailed,
+        "the model's replies were cut off at the limit of their length: raise limits.max_output_tokens, or split the "
+        "instructions into smaller tasks",
+    ),
     _Rule(
         r"^refusal\b|usage policy|unable to respond to this request|content filtering policy",
         ModelRefused,

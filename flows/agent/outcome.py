@@ -61,8 +61,8 @@ def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
         )
     if run.end_reason == "stall":
         raise AgentStalled(
-            f"the agent sent no output for {limits.stall_timeout_seconds} s and was ended: "
-            "if its commands take longer, raise limits.stall_timeout_seconds"
+            f"the agent sent no output for {limits.stall_timeout_seconds} s, or for longer than its command may run, "
+            "and was ended: if it needs that long, raise limits.stall_timeout_seconds"
         )
     if run.over_budget and (result is None or result.is_error):
         raise BudgetExceeded(

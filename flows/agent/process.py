@@ -17,15 +17,21 @@ from pathlib import Path
 from typing import Final
 
 from flows.agent.event_parser import read_events
-from flows.agent.event_types import Event, Result
+from flows.agent.event_types import Event, Result, ToolResult, ToolUse
 from flows.agent.events import LineFramer
 from flows.agent.outcome import AgentRun
 from flows.parameters.limits import Limits
+
+_SHELL: Final = "Bash"
+"""The name of the tool that runs shell commands."""
 
 _CHUNK_BYTES: Final = 2**18
 _TICK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 10
 """Seconds for which the process may keep running after its result event."""
+
+_COMMAND_GRACE_SECONDS: Final = 60
+"""Seconds after which a shell command must have ended, once it has used up its time."""
 
 _TERMINATION_SECONDS: Final = 2
 """Seconds that the process may take to end after SIGTERM. Claude Code takes less than a tenth of a second."""
@@ -42,6 +48,8 @@ class _Listener:
     model_replied: bool = False
     last_line_at: float = field(default_factory=time.monotonic)
     result_at: float | None = None
+    open_commands: set[str] = field(default_factory=set)
+    """The ids of the tool calls whose shell commands have not ended."""
 
     def receive(self, line: bytes) -> None:
         self.last_line_at = time.monotonic()
@@ -51,7 +59,27 @@ class _Listener:
             elif event.role != "program":
                 self.result_at = None
             self.model_replied = self.model_replied or event.role == "assistant"
+            self._follow_commands(event)
             self.on_event(event)
+
+    def _follow_commands(self, event: Event) -> None:
+        if isinstance(event, ToolUse) and event.name == _SHELL:
+            self.open_commands.add(event.id)
+        elif isinstance(event, ToolResult):
+            self.open_commands.discard(event.tool_use_id)
+        elif isinstance(event, Result):
+            self.open_commands.clear()
+
+    def longest_silence(self, limits: Limits) -> int:
+        """Return how many seconds of silence are allowed now; 0 for any number.
+
+        Claude Code sends nothing while a shell command runs, and ends a command that runs for too long.
+        """
+        if not self.open_commands or not limits.stall_timeout_seconds:
+            return limits.stall_timeout_seconds
+        if not limits.command_timeout_seconds:
+            return 0
+        return max(limits.stall_timeout_seconds, limits.command_timeout_seconds + _COMMAND_GRACE_SECONDS)
 
 
 def run_agent(
@@ -73,7 +101,7 @@ def run_agent(
         cwd: The directory in which the process starts: the work tree.
         prompt: The file that the process reads as its standard input.
         transcript: The file to which the event stream is appended, byte for byte.
-        limits: Holds the deadline and the longest permitted silence, in seconds.
+        limits: Holds the deadline, the longest permitted silence, and the longest time of a shell command.
         on_event: Called with each event as soon as it arrives.
         last_byte_at: Returns when the last part of a model's reply arrived, in seconds of the monotonic clock. While a
             long reply arrives, the agent is not silent, although Claude Code sends an event only after each block.
@@ -127,8 +155,8 @@ def _listen(
             return ""
         if limits.agent_timeout_seconds and now - started_at > limits.agent_timeout_seconds:
             return "timeout"
-        silent_since = max(listener.last_line_at, last_byte_at())
-        if limits.stall_timeout_seconds and now - silent_since > limits.stall_timeout_seconds:
+        silent_since, longest_silence = max(listener.last_line_at, last_byte_at()), listener.longest_silence(limits)
+        if longest_silence and now - silent_since > longest_silence:
             return "stall"
 
 

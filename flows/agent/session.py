@@ -3,11 +3,13 @@
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
 
 from flows.agent.command import TOOLS, Session, argv, binary, environment
 from flows.agent.event_types import Event
@@ -48,6 +50,8 @@ class Agent:
     provider: ModelProvider
     session_id: str = ""
     """The id of the conversation with Claude Code; empty before the first conversation."""
+    variables: Mapping[str, SecretStr] = field(default_factory=dict)
+    """The variables of the block's `agent_environment`."""
 
     @cached_property
     def meter(self) -> "Meter":
@@ -57,6 +61,10 @@ class Agent:
 
         price = ModelPrice.of(self.options.provider, self.options.model_id)
         return Meter(price, self.options.limits.max_budget_usd)
+
+    def agent_environment(self) -> dict[str, str]:
+        """Return the variables of the block's `agent_environment`, for any command that runs as the agent's user."""
+        return {name: value.get_secret_value() for name, value in self.variables.items()}
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint: with its conversation, and with its count of what the run has spent."""
@@ -129,6 +137,7 @@ class Agent:
         text = _prompt(workspace, plan, policy, session, is_continued=is_continued)
         prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
+        variables = {**self.agent_environment(), **workspace.agent_variables}
         with gateway(self.provider, self.meter, logger.warning) as server, observer() as observe:
 
             def on_event(event: Event) -> None:
@@ -147,7 +156,7 @@ class Agent:
             )
             result = run_agent(
                 workspace.agent.argv(command),
-                environment=environment(options, server.url, server.token, workspace.agent_variables, os.environ),
+                environment=environment(options, server.url, server.token, variables, os.environ),
                 cwd=workspace.work_tree,
                 prompt=prompt_file,
                 transcript=workspace.transcript,

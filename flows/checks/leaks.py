@@ -76,15 +76,16 @@ def base_of(inspection: Inspection) -> Base:
     return Base(inspection.git_dir, inspection.change.checkout.base_commit)
 
 
-def check_credentials(subject: str, content: bytes, base: Base) -> None:
+def check_credentials(subject: str, content: bytes, base: Base, *, is_from_agent: bool = False) -> None:
     """Raise `CredentialExposed` if `content` contains one of the run's own credentials that the base does not contain.
 
     Args:
         subject: What the message calls the content, such as "the commit message".
         content: The content to check.
         base: The commit that the work started from.
+        is_from_agent: Whether the content is the agent's output, in which the secrets that the agent holds may stand.
     """
-    _raise_first(_credentials(subject, content), base)
+    _raise_first(_credentials(subject, content, is_from_agent=is_from_agent), base)
 
 
 def check_tokens(subject: str, content: bytes, base: Base, advice: str) -> None:
@@ -122,15 +123,16 @@ def _suspects(git_dir: Path, files: Sequence[ChangedFile], allowed_in: Sequence[
             )
 
 
-def _credentials(subject: str, content: bytes) -> Iterator[_Suspect]:
+def _credentials(subject: str, content: bytes, *, is_from_agent: bool = False) -> Iterator[_Suspect]:
     for form, name in SECRETS.forms_in(content).items():
-        if name != GATEWAY_TOKEN:
-            yield _Suspect(
-                frozenset({form}),
-                CredentialExposed(
-                    f"{subject} contains {name} of this run: renew this credential, and find out how it got there"
-                ),
+        is_for_agent = SECRETS.is_for_agent(name)
+        if name != GATEWAY_TOKEN and not (is_for_agent and is_from_agent):
+            advice = (
+                "have the agent read it from its environment, and keep it out of files"
+                if is_for_agent
+                else "renew this credential, and find out how it got there"
             )
+            yield _Suspect(frozenset({form}), CredentialExposed(f"{subject} contains {name} of this run: {advice}"))
 
 
 def _tokens(subject: str, content: bytes, advice: str) -> Iterator[_Suspect]:

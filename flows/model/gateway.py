@@ -69,7 +69,7 @@ def gateway(
         report: Called with the redacted text of each error, for the run's log. The agent never sees this text.
     """
     token = secrets.token_urlsafe(32)
-    SECRETS.learn(GATEWAY_TOKEN, token)
+    SECRETS.learn(GATEWAY_TOKEN, token, is_for_agent=True)
     listener = socket.create_server(("127.0.0.1", 0))
     # Connections inherit this option. Without it, each reply waits 40 ms for the acknowledgement of its headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,6 +1,6 @@
 """The parameters of Claude Code that a run and a `ClaudeCode` block share."""
 
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,6 +36,15 @@ ModelId = Annotated[
         description="Id of the model, as the provider writes it. Leave it empty to use the current Claude Sonnet.",
     ),
 ]
+Effort = Annotated[
+    Literal["", "low", "medium", "high", "xhigh", "max"],
+    Variable("CLAUDE_EFFORT"),
+    Field(
+        title="Effort",
+        description="How much the model thinks before it acts. More costs more. Leave it empty to use the model's "
+        "default.",
+    ),
+]
 RunLimits = Annotated[
     Limits,
     Field(
@@ -68,6 +77,7 @@ class ClaudeCodeDefaults(BaseModel):
     aws_region: Annotated[AwsRegion, Field(description="AWS region in which Bedrock is called.")] = DEFAULT_REGION
     claude_settings: ClaudeSettings = DEFAULT_SETTINGS
     limits: RunLimits = Limits()
+    effort: Effort = ""
 
 
 class ClaudeCodeOptions(ClaudeCodeDefaults):

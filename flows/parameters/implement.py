@@ -16,6 +16,7 @@ from flows.parameters.claude_code import (
     ClaudeCodeOptions,
     ClaudeSettings,
     DisablePromptCache,
+    Effort,
     ModelId,
     ModelProvider,
     RunLimits,
@@ -117,6 +118,7 @@ class ImplementParameters(BaseModel):
     provider: ModelProvider = DEFAULT_PROVIDER
     claude_model_id: ModelId = ""
     limits: RunLimits = Limits()
+    effort: Effort = ""
     claude_settings: Annotated[ClaudeSettings, AfterValidator(check_settings)] = DEFAULT_SETTINGS
     disable_prompt_cache: DisablePromptCache = False
     claude_code_block: str = Field(

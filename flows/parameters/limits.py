@@ -7,6 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 _LEAST_CONTEXT_TOKENS: Final = 100_000
 """The smallest limit that Claude Code accepts. It takes a number below 1,000 as thousands."""
 
+LONGEST_COMMAND_SECONDS: Final = 2_000_000
+"""The longest time that a shell command can get, about 23 days. A timer of Claude Code cannot run much longer."""
+
 
 def _check_context_tokens(tokens: int) -> int:
     if 0 < tokens < _LEAST_CONTEXT_TOKENS:
@@ -39,8 +42,22 @@ class Limits(BaseModel):
         default=900,
         ge=0,
         title="Seconds of silence",
-        description="How many seconds the agent may go without output; 0 for no limit. Give more than 600, because a "
-        "single shell command may run for ten minutes.",
+        description="How many seconds the agent may go without output; 0 for no limit. While it runs a shell command, "
+        "it may be silent for as long as the command may run.",
+    )
+    command_timeout_seconds: int = Field(
+        default=600,
+        ge=0,
+        le=LONGEST_COMMAND_SECONDS,
+        title="Seconds for a shell command",
+        description="How many seconds a single shell command of the agent may run; 0 for no limit. The agent must ask "
+        "for more than two minutes, and is told that it can.",
+    )
+    max_output_tokens: int = Field(
+        default=0,
+        ge=0,
+        title="Output tokens in a reply",
+        description="How many tokens a single reply of the model may have; 0 for Claude Code's own limit.",
     )
     context_tokens: Annotated[int, AfterValidator(_check_context_tokens)] = Field(
         default=200_000,

@@ -1,4 +1,4 @@
-"""Lists the forms in which text can contain a secret: percent-encoded, JSON, Python, HTML, hexadecimal and base64."""
+"""Lists the forms in which text can contain a secret: percent-encoded, quoted, hexadecimal and base64."""
 
 import json
 import re
@@ -29,6 +29,9 @@ def forms_of(value: str) -> Iterator[str]:
     yield from _either_case(quote_plus(encoded))
     for form in {*_json_forms(value), *_repr_forms(value, encoded)}:
         yield from (form, json.dumps(form)[1:-1])  # events of Claude Code contain JSON of other programs as text
+    for form in _shell_forms(value):
+        yield form
+        yield from _json_forms(form)
     for line in value.splitlines()[1:] and value.splitlines():
         # A program may print one line of a private key. A line with spaces may be ordinary text.
         if _LINE_OF_A_SECRET.fullmatch(line) and not line.startswith("-----"):
@@ -75,6 +78,12 @@ def _repr_forms(value: str, encoded: bytes) -> Iterator[str]:
         # Python escapes an apostrophe or not, depending on the rest of the text.
         unescaped = form.replace("\\'", "'")
         yield from (unescaped, unescaped.replace("'", "\\'"))
+
+
+def _shell_forms(value: str) -> Iterator[str]:
+    """Yield `value` as a shell's commands `set` and `export -p` print it, in single and in double quotes."""
+    yield value.replace("'", "'\\''")
+    yield re.sub(r'["$`\\]', r"\\\g<0>", value)
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:

@@ -21,9 +21,9 @@ from flows.redaction.shapes import findings_in
 
 REDACTED: Final = "***"
 GATEWAY_TOKEN: Final = "the model gateway's token"  # noqa: S105 (the name of a secret)
-"""The name of the only secret that the agent has. This token is worthless after the run."""
+"""The name of a secret that every agent has. This token is worthless after the run."""
 
-_SHORTEST: Final = 8
+SHORTEST_SECRET: Final = 8
 """The length of the shortest secret to redact. A shorter one could be an ordinary word."""
 
 _LAST_OF_LATIN_1: Final = "\xff"
@@ -42,6 +42,8 @@ class _Known:
     name: str
     is_broken_into_lines: bool
     """Whether programs break this form into lines."""
+    is_for_agent: bool
+    """Whether the agent holds this secret on purpose."""
 
 
 Forms = dict[str, _Known]
@@ -153,16 +155,24 @@ class Secrets:
             with self._lock:
                 self._ended_runs.append(names)
 
-    def learn(self, name: str, value: str | None) -> None:
-        """Redact a secret from now on, also if white space surrounds it. Ignore a value shorter than 8 characters."""
+    def learn(self, name: str, value: str | None, *, is_for_agent: bool = False) -> None:
+        """Redact a secret from now on, also if white space surrounds it. Ignore a value shorter than 8 characters.
+
+        Args:
+            name: What messages call the secret.
+            value: The secret.
+            is_for_agent: Whether the agent holds the secret on purpose.
+        """
         value = strip(value or "")
-        if len(value) < _SHORTEST:
+        if len(value) < SHORTEST_SECRET:
             return
         names = self._current.get(self._process_secrets)
         with self._lock:
             if value not in names:
-                names.update(dict.fromkeys(forms_of(value), _Known(name, is_broken_into_lines=False)))
-                names.update(dict.fromkeys(encoded_forms_of(value), _Known(name, is_broken_into_lines=True)))
+                in_one_line = _Known(name, is_broken_into_lines=False, is_for_agent=is_for_agent)
+                in_lines = _Known(name, is_broken_into_lines=True, is_for_agent=is_for_agent)
+                names.update(dict.fromkeys(forms_of(value), in_one_line))
+                names.update(dict.fromkeys(encoded_forms_of(value), in_lines))
                 self._merge()
 
     def learn_environment(self, environment: Mapping[str, str]) -> None:
@@ -192,6 +202,10 @@ class Secrets:
     def forms_in(self, content: bytes) -> dict[bytes, str]:
         """Return the forms of known secrets that `content` contains, each mapped to the name of its secret."""
         return self._current_search().names_in(content)
+
+    def is_for_agent(self, name: str) -> bool:
+        """Whether the agent holds the secret with this name on purpose."""
+        return any(known.is_for_agent for known in self._all.values() if known.name == name)
 
     def _merge(self) -> None:
         registries = (self._process_secrets, *self._run_secrets)

@@ -1,5 +1,6 @@
 """Sets up a run: checks its parameters and connects to its model provider before anything is started or paid for."""
 
+import json
 import os
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
@@ -11,9 +12,11 @@ from prefect.settings import get_current_settings
 from flows.agent.session import Agent
 from flows.aws.credentials import AwsBlock, usable_block
 from flows.credential_values import check_environment, strip_environment
-from flows.errors import BlockNotFound, NoSavedChange
+from flows.errors import BlockNotFound, InvalidBlock, NoSavedChange
 from flows.model.providers import PROVIDERS, RegisteredProvider
 from flows.outcome.timing import StepTimes, record_steps
+from flows.parameters.addresses import RepoUrl
+from flows.parameters.agent_environment import AGENT_ENVIRONMENT
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
@@ -22,6 +25,7 @@ from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
 from flows.run.run import DeliverRun, ImplementRun, default_branch
 from flows.sandbox.workspace import Workspace
+from flows.state.files import StateFile
 from flows.state.saved_run import SavedRun
 from flows.state.store import FileSystem, RunStore
 
@@ -33,9 +37,9 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
     """Return the run, after all checks that need no server; raise a `RunError` for the first problem."""
     check_environment(os.environ)
     request = parameters.checked(branch_name=default_branch())
-    block = load_claude_code(request.claude_code_block) if request.claude_code_block else None
+    block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
     options = request.claude_code_options(block.options() if block else None)
-    agent = Agent(options, model_provider(options, block))
+    agent = Agent(options, model_provider(options, block), variables=block.agent_variables() if block else {})
     if workspace.agent.missing_isolation:
         get_run_logger().warning("the agent is not isolated from this process: %s", workspace.agent.missing_isolation)
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
@@ -54,6 +58,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Deli
             f"the run {parameters.flow_run_id!r} has saved no change here: check the id, and check that this process "
             "uses the run store of that run"
         )
+    _learn_agent_environment(saved)
     request = ImplementParameters(
         repo_url=saved.plan.repo_url,
         instructions="saved",
@@ -67,14 +72,61 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Deli
     return DeliverRun(request, workspace, saved, steps, [], parameters.apply_to_latest)
 
 
-def load_claude_code(name: str) -> "ClaudeCode":
-    """Return the ClaudeCode block with this name; raise `BlockNotFound` if it does not exist."""
+def _learn_agent_environment(saved: SavedRun) -> None:
+    """Learn the secrets that the agent of a saved run had, so that a change that contains one is not pushed.
+
+    Raises:
+        BlockNotFound: The run had a Claude Code block, and it no longer exists.
+    """
+    request = json.loads(saved.store.read(StateFile.REQUEST) or b"{}")
+    if name := request.get("claude_code_block"):
+        load_claude_code(name)
+
+
+def load_claude_code(name: str, repo_url: RepoUrl | None = None) -> "ClaudeCode":
+    """Return the ClaudeCode block with this name. The secrets in its `agent_environment` are redacted from now on.
+
+    Args:
+        name: The name of the block.
+        repo_url: The repository that the block is used for; None to use the block for no repository.
+
+    Raises:
+        BlockNotFound: The block does not exist.
+        InvalidBlock: The block contains an unusable value.
+        BlockNotForRepository: The block is for other repositories.
+    """
     from blocks.claude_code import ClaudeCode  # noqa: PLC0415 (its import takes a second)
 
     try:
-        return ClaudeCode.load(name)  # type: ignore[return-value]
+        block: ClaudeCode = ClaudeCode.load(name)  # type: ignore[assignment]
     except ValueError:
         raise BlockNotFound(f"there is no Claude Code block {name!r}: create it in Prefect's UI under Blocks") from None
+    except RuntimeError:  # its cause may quote the block's fields
+        raise InvalidBlock(
+            f"the Claude Code block {name!r} contains values of other types than its form asks for: save it again in "
+            "Prefect's UI under Blocks"
+        ) from None
+    if repo_url:
+        block.check_repository(repo_url)
+    for variable, value in block.agent_variables().items():
+        _learn_for_agent(variable, value.get_secret_value())
+    return block
+
+
+def _learn_for_agent(variable: str, value: str) -> None:
+    """Redact a value of `agent_environment` from now on.
+
+    Raises:
+        InvalidBlock: The value contains a credential of the flow's process.
+    """
+    for name in SECRETS.found_in(value):
+        # A password may be an ordinary word that another service has as well.
+        if not SECRETS.is_for_agent(name) and not name.startswith("the password in "):
+            raise InvalidBlock(
+                f"{AGENT_ENVIRONMENT}: the value of {variable} contains {name} of the flow's process, which the agent "
+                "must not get: give it a credential of its own that can do less"
+            )
+    SECRETS.learn(f"{variable} of {AGENT_ENVIRONMENT}", value, is_for_agent=True)
 
 
 def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> RegisteredProvider:

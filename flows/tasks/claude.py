@@ -178,7 +178,7 @@ def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
     """Return the agent's report if its work may be pushed; otherwise raise the error that says why not."""
     base = Base(run.workspace.clean_git, change.checkout.base_commit)
     for chunk in read_chunks(run.workspace.transcript):
-        check_credentials("the transcript", chunk, base)
+        check_credentials("the transcript", chunk, base, is_from_agent=True)
     report = _with_missing_files(judge(result, run.agent.options), run, change)
     if change.fault:
         raise _work_tree_error(change, run.saved.bundle_path)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger
 
 from flows.aws.credentials import new_session
-from flows.errors import BlockNotFound, InvalidGitSecret
+from flows.errors import BlockNotFound, InvalidBlock, InvalidGitSecret
+from flows.parameters.agent_environment import AGENT_ENVIRONMENT
 from flows.redaction import SECRETS
 from flows.repository.credentials import UNBOUND, GitCredentials
-from flows.run.run import Run
+from flows.run.run import ImplementRun, Run
 from flows.tasks.task import step
 
 if TYPE_CHECKING:
@@ -17,12 +18,28 @@ if TYPE_CHECKING:
 
 @step("secret")
 def read_credentials(run: Run) -> GitCredentials:
-    """Return the git credentials; raise `RepositoryNotAllowed` if they may not be used for the run's repository."""
+    """Return the git credentials.
+
+    Raises:
+        RepositoryNotAllowed: The credentials may not be used for the run's repository.
+        InvalidBlock: The Claude Code block would give the git token to the agent.
+    """
     credentials = current_credentials(run)
+    _check_agent_lacks(credentials.token.get_secret_value(), run)
     if not credentials.is_bound:
         get_run_logger().warning(UNBOUND)
         run.warnings.append(UNBOUND)
     return credentials
+
+
+def _check_agent_lacks(token: str, run: Run) -> None:
+    variables = run.agent.agent_environment() if isinstance(run, ImplementRun) else {}
+    for name, value in variables.items():
+        if token in value:
+            raise InvalidBlock(
+                f"{AGENT_ENVIRONMENT}: the value of {name} contains the run's git token, which the agent must not get: "
+                "give it a token of its own that can do less"
+            )
 
 
 def current_credentials(run: Run) -> GitCredentials:

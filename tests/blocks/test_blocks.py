@@ -11,8 +11,9 @@ import boto3
 import httpx
 import pytest
 from prefect.blocks.core import Block
+from prefect.types import SecretDict
 from prefect_aws import AwsCredentials
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from blocks import ClaudeCode, GitCredentials
 from deployments.local.stack import LocalStack
@@ -212,6 +213,87 @@ def test_settings_of_a_block_are_checked_in_the_process_of_the_run() -> None:
         ImplementParameters(**parameters).claude_code_options(options)
     with_settings = ImplementParameters(**parameters, claude_settings={"language": "de"})
     assert with_settings.claude_code_options(options).claude_settings == {"language": "de"}
+
+
+ORG = "https://github.com/your-org/*"
+
+
+def with_secrets(values: dict[str, Any], **fields: Any) -> ClaudeCode:  # noqa: ANN401 (fields of a block)
+    return ClaudeCode(agent_environment=SecretDict(values), **fields)
+
+
+def test_secrets_for_the_agent_are_not_shown() -> None:
+    block = with_secrets({"NPM_TOKEN": "hush-hush"}, repositories=[ORG])
+    assert "hush-hush" not in repr(block) + str(block) + repr(block.agent_variables())
+    assert block.agent_variables() == {"NPM_TOKEN": SecretStr("hush-hush")}
+    assert "agent_environment.*" in ClaudeCode.model_json_schema()["secret_fields"]
+    assert ClaudeCode().agent_variables() == {}
+    with pytest.raises(ValidationError) as raised:
+        ClaudeCode(agent_environment="hush-hush")
+    assert "hush-hush" not in str(raised.value)
+
+
+def test_a_block_with_secrets_for_the_agent_lists_its_repositories() -> None:
+    with pytest.raises(errors.InvalidBlock, match="does not list the repositories"):
+        with_secrets({"NPM_TOKEN": "hush-hush"})
+    assert with_secrets({}).repositories is None
+
+
+@pytest.mark.parametrize(
+    "entries", [[], [""], ["*"], ["https://*/your-org/x"], ["https://github.com"], ["github.com/your-org/*"],
+                ["https://git*.com/your-org/*"], ["https://github.com/**/x"], ["ssh://github.com/your-org/*"],
+                ["https://user@github.com/your-org/*"], ["https://github.com:*/your-org/*"], [ORG, "x"]],
+    ids=str,
+)  # fmt: skip
+def test_a_malformed_list_of_repositories_is_refused(entries: list[str]) -> None:
+    for values in ({}, {"NPM_TOKEN": "hush-hush"}):
+        with pytest.raises(errors.InvalidBlock, match=r"the Claude Code block: .*repositories"):
+            with_secrets(values, repositories=entries)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com/your-org/x",
+        "https://github.com/your-org/x.git",
+        "https://GitHub.com:443/your-org/x.git/",
+        "https://github.com/%79our-org/x",
+    ],
+)
+def test_a_block_is_for_its_repositories(url: str) -> None:
+    with_secrets({"NPM_TOKEN": "hush-hush"}, repositories=[ORG]).check_repository(RepoUrl.parse(url))
+    ClaudeCode().check_repository(RepoUrl.parse(url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com.evil.example/your-org/x",
+        "https://evil.example/github.com/your-org/x",
+        "https://github.com-evil.example/your-org/x",
+        "https://github.com:8443/your-org/x",
+        "https://api.github.com/your-org/x",
+        "https://github.com/your-org-evil/x",
+        "https://github.com/Your-Org/x",
+        "https://github.com/your-org",
+        "https://github.com/your-org/x/y",
+        "https://github.com/your-org%2Fx",
+        "https://github.com/your-org/x%2Fy",
+        "https://github.com/your-org/..;/evil",
+        "https://github.com/./your-org/x",
+        "https://github.com//your-org/x",
+    ],
+)
+def test_a_block_is_for_no_repository_whose_address_looks_like_it(url: str) -> None:
+    for values in ({}, {"NPM_TOKEN": "hush-hush"}):
+        with pytest.raises(errors.BlockNotForRepository, match=r"only for repositories https://github.com/your-org/\*"):
+            with_secrets(values, repositories=[ORG]).check_repository(RepoUrl.parse(url))
+
+
+def test_the_api_key_of_a_block_is_not_handed_to_the_agent() -> None:
+    with pytest.raises(errors.InvalidBlock, match="API key") as raised:
+        with_secrets({"KEY": "hush-hush"}, repositories=[ORG], api_key=SecretStr("hush-hush"))
+    assert "hush" not in str(raised.value)
 
 
 def test_make_blocks_registers_the_types(stack: LocalStack) -> None:

@@ -187,12 +187,19 @@ def test_an_agent_that_works_too_long_is_ended(world: World, run: Callable[..., 
 
 
 def test_an_agent_that_falls_silent_is_ended_and_resumed(world: World, run: Callable[..., Run]) -> None:
-    command = "test -e once || { touch once; echo $$ > pid; sleep 300; }; echo 2 > two"
-    world.script(
-        Turn("First.", (Tool("Bash", {"command": "echo 1 > one"}),)),
-        Turn("Second.", (Tool("Bash", {"command": command}),)),
+    leaves_a_process = "setsid sleep 300 >/dev/null 2>&1 & echo $! > pid; sleep 2"
+    script = world.script(
+        Turn("First.", (Tool("Bash", {"command": leaves_a_process}),)),
+        Turn("Second.", (Tool("Bash", {"command": "echo 2 > two"}),)),
         Turn("Done."),
     )
+
+    def silence_the_second_reply() -> None:
+        while not world.stack.model.requests:
+            time.sleep(0.05)
+        script.faults.append(ModelFault(stall_seconds=60))
+
+    threading.Thread(target=silence_the_second_reply, daemon=True).start()
     flow_run = run(limits={"stall_timeout_seconds": 5})
     delivery = flow_run.delivered()
     assert flow_run.run_count("claude") == 2

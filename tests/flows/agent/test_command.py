@@ -42,7 +42,7 @@ COMMON_VARIABLES = {
     "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS", "CLAUDE_ENABLE_BYTE_WATCHDOG_BEDROCK", "CLAUDE_CODE_RETRY_WATCHDOG",
     "CLAUDE_CODE_RETRY_WATCHDOG_SCOPE", "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS",
     "CLAUDE_CODE_ATTRIBUTION_HEADER", "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS", "ENABLE_TOOL_SEARCH",
-    "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_DEFAULT_HAIKU_MODEL", "BASH_DEFAULT_TIMEOUT_MS", "BASH_MAX_TIMEOUT_MS",
 }  # fmt: skip
 PROVIDER_VARIABLES: dict[Provider, dict[str, str]] = {
     "anthropic": {"ANTHROPIC_BASE_URL": GATEWAY, "ANTHROPIC_AUTH_TOKEN": TOKEN},
@@ -121,6 +121,23 @@ def test_a_stalled_reply_is_ended_before_the_run_ends_the_agent(stall_seconds: i
     options = ClaudeCodeOptions(limits=Limits(stall_timeout_seconds=stall_seconds))
     variables = environment(options, GATEWAY, TOKEN, {"HOME": "/home/agent"}, {})
     assert variables["CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS"] == idle_ms
+
+
+@pytest.mark.parametrize(
+    ("seconds", "default_ms", "max_ms"),
+    [(600, "120000", "600000"), (1800, "120000", "1800000"), (30, "30000", "30000"), (0, "120000", "2000000000")],
+)
+def test_a_shell_command_gets_the_time_that_the_limit_says(seconds: int, default_ms: str, max_ms: str) -> None:
+    variables = agent_environment("bedrock", {}, limits=Limits(command_timeout_seconds=seconds))
+    assert (variables["BASH_DEFAULT_TIMEOUT_MS"], variables["BASH_MAX_TIMEOUT_MS"]) == (default_ms, max_ms)
+
+
+def test_the_length_of_a_reply_and_the_effort_are_set_on_request_only() -> None:
+    assert "CLAUDE_CODE_MAX_OUTPUT_TOKENS" not in agent_environment("bedrock", {})
+    limits = Limits(max_output_tokens=9000)
+    assert agent_environment("bedrock", {}, limits=limits)["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "9000"
+    assert not [argument for argument in command_line() if argument.startswith("--effort")]
+    assert "--effort=max" in command_line(effort="max")
 
 
 def test_no_tool_that_waits_for_a_person_is_offered() -> None:

@@ -102,6 +102,40 @@ def test_a_silent_process_is_ended(agent: Agent) -> None:
     assert run.exit_status is None
 
 
+RUNS_A_COMMAND = json.dumps(
+    {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]}}
+)
+COMMAND_ENDED = json.dumps(
+    {"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}}
+)
+
+
+def silent_after(*lines: str, seconds: float) -> str:
+    """Return code that prints the lines, is then silent for some time, and at last prints a result."""
+    prints = "".join(f"print({line!r}, flush=True)\n" for line in lines)
+    return f"{prints}time.sleep({seconds})\nprint({RESULT!r}, flush=True)"
+
+
+@pytest.mark.parametrize("command_timeout_seconds", [0, 1])
+def test_a_process_that_runs_a_command_may_be_silent(agent: Agent, command_timeout_seconds: int) -> None:
+    code = silent_after(RUNS_A_COMMAND, seconds=4)
+    run = agent.run(code, stall_timeout_seconds=1, command_timeout_seconds=command_timeout_seconds)
+    assert (run.end_reason, run.exit_status) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "grace_seconds"),
+    [((RUNS_A_COMMAND, COMMAND_ENDED), 60), ((RUNS_A_COMMAND.replace("Bash", "Read"),), 60), ((RUNS_A_COMMAND,), 1)],
+    ids=["after the command", "in another tool", "after the command's time"],
+)
+def test_a_process_that_is_silent_for_another_reason_is_ended(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], grace_seconds: int
+) -> None:
+    monkeypatch.setattr("flows.agent.process._COMMAND_GRACE_SECONDS", grace_seconds)
+    run = agent.run(silent_after(*lines, seconds=100), stall_timeout_seconds=1, command_timeout_seconds=1)
+    assert run.end_reason == "stall"
+
+
 def test_the_process_gets_sigterm_before_sigkill_so_that_it_can_save_its_state(agent: Agent) -> None:
     code = """
 import signal

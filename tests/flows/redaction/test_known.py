@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -134,6 +135,19 @@ def test_nothing_remains_of_secrets_that_overlap(text: str) -> None:
 
 def test_a_secret_is_redacted_in_utf_8_bytes() -> None:
     assert registry_with(VALUE).redact_bytes(f"see {VALUE} there".encode()) == b"see *** there"
+
+
+@pytest.mark.parametrize("print_all", ["set", "export -p", "declare -p", "env"])
+@pytest.mark.parametrize("value", ["p&ss'w/ord-1234", 'a"b$c`d\\e-1234', "it's''12345", 'both\'s "$1234"'])
+def test_what_a_shell_prints_of_its_variables_is_redacted(value: str, print_all: str) -> None:
+    secrets = registry_with(value)
+    bash = ["bash", "--norc", "-c", print_all]
+    output = subprocess.run(bash, env={"TOKEN": value}, capture_output=True, text=True, check=True).stdout
+    [line] = [line for line in output.splitlines() if "TOKEN=" in line]
+    for text in (line, json.dumps(line), json.dumps({"content": line}, ensure_ascii=False)):
+        remainder = secrets.redact(text).partition("TOKEN=")[2]
+        assert REDACTED in remainder
+        assert not re.search(r"\w", remainder.replace(REDACTED, "")), text
 
 
 def test_the_value_of_a_variable_that_is_not_utf_8_is_redacted() -> None:
