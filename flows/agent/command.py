@@ -19,18 +19,8 @@ TOOLS: Final = (
 )  # fmt: skip
 """Claude Code's tools that the agent may use. None of them schedules work, sends messages or opens other work trees."""
 
-INHERITED_VARIABLES: Final = (
-    "LANG",
-    "TZ",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NODE_EXTRA_CA_CERTS",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "PIP_CERT",
-    "GIT_SSL_CAINFO",
-)
-"""Variables besides PATH that the agent inherits from the flow's process: language, time zone, CA certificates."""
+INHERITED_VARIABLES: Final = ("LANG", "TZ")
+"""Variables besides PATH that the agent inherits unchanged from the flow's process."""
 
 _STALL_SECONDS: Final = 900
 _REPLIES_PER_STALL: Final = 3
@@ -98,7 +88,7 @@ def environment(
         options: The run's options for Claude Code.
         gateway_url: The address of the model gateway.
         gateway_token: The token that the gateway requires.
-        base: `Workspace.agent_variables`: the agent's directories, and the variable that marks the agent's processes.
+        base: `Workspace.agent_variables`, Claude Code's configuration folder, and the variables for the network.
         host: The environment of the flow's process. Only PATH and `INHERITED_VARIABLES` are taken from it.
     """
     own_scripts = str(Path(sys.prefix) / "bin")
@@ -112,7 +102,6 @@ def environment(
         "SHELL": "/bin/bash",
         "CI": "true",
         "GIT_TERMINAL_PROMPT": "0",
-        "CLAUDE_CONFIG_DIR": f"{base['HOME']}/.claude",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         "ANTHROPIC_CUSTOM_HEADERS": f"{GATEWAY_TOKEN_HEADER}: {gateway_token}",
