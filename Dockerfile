@@ -5,8 +5,13 @@ FROM ${BASE_IMAGE} AS system
 RUN printf 'path-%s\n' 'exclude=/usr/share/doc/*' 'include=/usr/share/doc/*/copyright' 'exclude=/usr/share/man/*' \
       >/etc/dpkg/dpkg.cfg.d/slim \
  && apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates git python3 tini \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+      ca-certificates git libnss-extrausers python3 tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
+# The accounts of agents are below /tmp, because /etc is read-only on ECS. flows/sandbox/account.py writes them.
+RUN sed -i -E 's/^(passwd|group):.*/& extrausers/' /etc/nsswitch.conf \
+ && rm -rf /var/lib/extrausers \
+ && ln -s /tmp/claude-code-headless-accounts /var/lib/extrausers
 
 
 FROM system AS pip

@@ -8,13 +8,13 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import Final
 
+from flows.certificates import check_certificates, set_aws_certificates
 from flows.errors import InvalidCredential, InvalidEndpoint
 from flows.redaction import ENVIRONMENT, is_proxy, strip, without_quotes
 from flows.text_safety import ASCII_CONTROLS
 
 _AUTH: Final = "PREFECT_API_AUTH_STRING"
 _AWS_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_AWS_CAS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _PREFIXES: Final = ("AWS_", "ANTHROPIC_", "PREFECT_API_URL")
 """A variable whose name begins with one of these is read by other libraries, and its value is one word."""
 
@@ -52,8 +52,7 @@ def usable(value: str, name: str, source: str) -> str:
 def strip_environment(environment: MutableMapping[str, str]) -> None:
     """Strip white space and quotes around the credentials and addresses in `environment`, in place.
 
-    AWS's libraries do not read SSL_CERT_FILE. If none of their own variables for CA certificates is set, the value of
-    SSL_CERT_FILE is copied to AWS_CA_BUNDLE.
+    `set_aws_certificates` describes the variables for CA certificates, which may be added.
     """
     for name in [name for name in environment if name in ENVIRONMENT or name.startswith(_PREFIXES) or is_proxy(name)]:
         value = environment[name]
@@ -61,12 +60,7 @@ def strip_environment(environment: MutableMapping[str, str]) -> None:
         stripped = without_quotes(value.strip("\r\n")) if name == _AUTH else strip(value)
         if stripped != value:
             environment[name] = stripped
-    for name in _AWS_CAS:
-        if environment.get(name) == "":  # botocore refuses an empty value
-            del environment[name]
-    certificates = environment.get("SSL_CERT_FILE")
-    if certificates and not any(name in environment for name in _AWS_CAS):
-        environment["AWS_CA_BUNDLE"] = certificates
+    set_aws_certificates(environment)
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
@@ -75,6 +69,7 @@ def check_environment(environment: Mapping[str, str]) -> None:
     Raises:
         InvalidCredential: A credential contains a character that cannot be sent.
         InvalidEndpoint: An address is not a URL.
+        InvalidCertificates: A file of CA certificates does not exist or cannot be used.
     """
     check_connection(environment)
     for name in environment:
@@ -92,7 +87,9 @@ def check_connection(environment: Mapping[str, str]) -> None:
     Raises:
         InvalidCredential: A credential contains a character that cannot be sent.
         InvalidEndpoint: An address is not a URL.
+        InvalidCertificates: A file of CA certificates does not exist or cannot be used.
     """
+    check_certificates(environment)
     _check_endpoint(environment, "PREFECT_API_URL")
     usable(environment.get("PREFECT_API_KEY", ""), "the Prefect API key", _variable("PREFECT_API_KEY"))
     user_and_password = environment.get(_AUTH, "")

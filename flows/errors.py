@@ -96,6 +96,10 @@ class InvalidEndpoint(RunError):
     """An environment variable or a profile holds a server's address that is not an http or https URL."""
 
 
+class InvalidCertificates(RunError):
+    """An environment variable names a file or folder of CA certificates that does not exist or cannot be used."""
+
+
 class SecretNotFound(RunError):
     """AWS Secrets Manager has no secret with the given id in the run's region."""
 

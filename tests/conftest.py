@@ -15,6 +15,7 @@ import pytest
 
 from deployments.local.stack import LocalStack, local_stack
 from flows.sandbox.user import MARK
+from flows.sandbox.workspace import workspace
 from tests.support.prefect_workers import flush
 from tests.support.world import World, new_world
 
@@ -40,6 +41,14 @@ def untouched_home() -> Iterator[None]:
     yield
     assert _modification_times() == before, "a test wrote into the real HOME"
     remove_home()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_account_left() -> Iterator[None]:
+    """Remove the accounts of runs that tests killed, as the next run on a machine does."""
+    yield
+    with workspace():
+        pass
 
 
 @pytest.fixture(autouse=True)

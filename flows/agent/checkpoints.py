@@ -2,26 +2,20 @@
 
 import threading
 from dataclasses import dataclass, field, replace
-from tempfile import TemporaryFile
 from typing import Final, Self
 
+from flows.agent.config_folder import MAX_BYTES
 from flows.agent.session import Agent, Logger
 from flows.errors import RunError, StoreUnavailable, Superseded
 from flows.redaction import SECRETS
 from flows.repository import snapshot
-from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
 from flows.state.records import Checkpoint, Plan
 from flows.state.saved_run import SavedRun
 
-MAX_BYTES: Final = 512 * 2**20
-"""The largest git bundle, and the largest file of the conversation, that a checkpoint may contain, in bytes."""
-
 _ATTEMPTS: Final = 3
 _LEASE_CHECK_SECONDS: Final = 60
 """Seconds between two checks of the lease if checkpoints are turned off."""
-
-_SESSION_FOLDER: Final = ".claude/projects"
 
 
 @dataclass
@@ -107,34 +101,8 @@ class Checkpoints:
         commit, the agent would count on a step whose result is not in the files.
         """
         for _ in range(_ATTEMPTS):
-            session = read_session(self.workspace, self.agent.session_id)
+            session = self.agent.read_conversation(self.workspace)
             commit = snapshot.take(self.workspace, base)
-            if read_session(self.workspace, self.agent.session_id) == session:
+            if self.agent.read_conversation(self.workspace) == session:
                 break
         return commit, session
-
-
-def read_session(workspace: Workspace, session_id: str) -> bytes:
-    """Return Claude Code's file of the conversation; `b""` if the file does not exist or is larger than `MAX_BYTES`.
-
-    The file is read by a command that runs as the owner of the file, the agent's user.
-    """
-    folder = workspace.home / _SESSION_FOLDER
-    find = ["find", str(folder), "-name", f"{session_id}.jsonl", "-type", "f", "-size", f"-{MAX_BYTES}c"]
-    lines = commands.run(workspace, [*find, "-exec", "cat", "{}", "+"], beside_agent=True).stdout
-    return lines[: lines.rfind(b"\n") + 1]  # Claude Code may still be writing the last line
-
-
-def write_session(workspace: Workspace, session_id: str, content: bytes) -> None:
-    """Write the file of a conversation to the folder where Claude Code looks for conversations to resume.
-
-    Raises:
-        CommandFailed: The file cannot be written.
-    """
-    folder = workspace.home / _SESSION_FOLDER / "-restored"
-    with TemporaryFile() as file:
-        file.write(content)
-        file.seek(0)
-        script = 'mkdir -p "$1" && cat > "$1/$2.jsonl"'
-        command = ["sh", "-c", script, "sh", str(folder), session_id]
-        commands.check(commands.run(workspace, command, stdin=file), "write the conversation back")

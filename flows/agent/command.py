@@ -34,18 +34,8 @@ _SHORT_PROMPT: Final = {
 }
 """Variables that leave out of the prompt what an unattended run has no use for. `settings_file` turns off the rest."""
 
-INHERITED_VARIABLES: Final = (
-    "LANG",
-    "TZ",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NODE_EXTRA_CA_CERTS",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "PIP_CERT",
-    "GIT_SSL_CAINFO",
-)
-"""Variables besides PATH that the agent inherits from the flow's process: language, time zone, CA certificates."""
+INHERITED_VARIABLES: Final = ("LANG", "TZ")
+"""Variables besides PATH that the agent inherits unchanged from the flow's process."""
 
 _STALL_SECONDS: Final = 900
 _REPLIES_PER_STALL: Final = 3
@@ -126,8 +116,8 @@ def environment(
         options: The run's options for Claude Code.
         gateway_url: The address of the model gateway.
         gateway_token: The token that the gateway requires.
-        base: `Workspace.agent_variables`, which are the agent's directories and the mark of its processes, and the
-            variables of `agent_environment`.
+        base: `Workspace.agent_variables`, Claude Code's configuration folder, and the variables for the network and of
+            `agent_environment`.
         host: The environment of the flow's process. Only PATH and `INHERITED_VARIABLES` are taken from it.
     """
     own_scripts = str(Path(sys.prefix) / "bin")
@@ -141,7 +131,6 @@ def environment(
         "SHELL": "/bin/bash",
         "CI": "true",
         "GIT_TERMINAL_PROMPT": "0",
-        "CLAUDE_CONFIG_DIR": f"{base['HOME']}/.claude",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         **_SHORT_PROMPT,

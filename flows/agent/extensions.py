@@ -76,7 +76,7 @@ def write_extensions(workspace: Workspace, extensions: Extensions) -> None:
                 tar.addfile(entry, BytesIO(file.content))
         archive.seek(0)
         script = 'mkdir -p "$1" && cd "$1" && rm -rf skills agents commands && tar -x -f -'
-        command = ["sh", "-c", script, "sh", str(workspace.home / ".claude")]
+        command = ["sh", "-c", script, "sh", str(workspace.claude_folder)]
         result = commands.run(workspace, command, stdin=archive)
     commands.check(result, "give the repository's skills, subagents and commands to Claude Code")
 

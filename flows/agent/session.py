@@ -3,15 +3,17 @@
 import logging
 import os
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
 from flows.agent.command import TOOLS, Session, argv, binary, environment
+from flows.agent.config_folder import new_config_folder, read_conversation
 from flows.agent.event_types import Event
 from flows.agent.extensions import read_extensions, write_extensions
 from flows.agent.outcome import AgentRun
@@ -25,10 +27,11 @@ from flows.agent.prompt import (
     repository_instructions,
 )
 from flows.agent.settings import settings_file
-from flows.errors import TurnLimitReached
+from flows.errors import CommandFailed, TurnLimitReached
 from flows.model.providers import ModelProvider
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.sandbox.network import network_variables
 from flows.sandbox.workspace import Workspace
 from flows.state.records import Checkpoint, Plan
 
@@ -52,6 +55,9 @@ class Agent:
     """The id of the conversation with Claude Code; empty before the first conversation."""
     variables: Mapping[str, SecretStr] = field(default_factory=dict)
     """The variables of the block's `agent_environment`."""
+    conversation: bytes = b""
+    """Claude Code's file of the conversation, read when the last process of Claude Code had ended."""
+    _is_running: bool = False
 
     @cached_property
     def meter(self) -> "Meter":
@@ -68,7 +74,7 @@ class Agent:
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint: with its conversation, and with its count of what the run has spent."""
-        self.session_id = checkpoint.session_id
+        self.session_id, self.conversation = checkpoint.session_id, checkpoint.session
         self.meter.resume(checkpoint.spending)
 
     def work(
@@ -104,16 +110,34 @@ class Agent:
                 self.meter.price.model_id,
             )
         self.session_id = self.session_id or _session_id(flow_run_id)
-        session = _session(workspace, self.session_id)
+        session = Session(self.session_id, resumes=bool(self.conversation))
         result = self._run(workspace, plan, policy, session, observer, logger, is_continued=is_continued)
         if session.resumes and _is_without_conversation(result):
             logger.warning("the conversation cannot be resumed, and a new one starts: %s", result.stderr.strip())
-            self.session_id = _session_id(self.session_id)
+            self.session_id, self.conversation = _session_id(self.session_id), b""
             session = Session(self.session_id, resumes=False)
             result = self._run(workspace, plan, policy, session, observer, logger, is_continued=True)
         logger.info("the model cost %s", "; ".join(filter(None, (str(self.meter), str(self.meter.cache)))))
         meter = self.meter
         return replace(result, over_budget=meter.has_refused, cost_usd=meter.spent_usd, cache=meter.cache)
+
+    def read_conversation(self, workspace: Workspace) -> bytes:
+        """Return the conversation of this moment, also while Claude Code works."""
+        content = read_conversation(workspace, self.session_id) if self._is_running else b""
+        return content if self._is_running else self.conversation
+
+    @contextmanager
+    def config_folder(self, workspace: Workspace) -> Iterator[Path]:
+        """Yield a new configuration folder for one process of Claude Code. At its end, read the conversation."""
+        new_config_folder(workspace, self.session_id, self.conversation)
+        self._is_running = True
+        try:
+            yield workspace.claude_folder
+        finally:
+            workspace.agent.end_processes()
+            with suppress(CommandFailed):  # a later attempt has taken over, and its checkpoints count
+                self.conversation = read_conversation(workspace, self.session_id)
+            self._is_running = False
 
     def _run(
         self,
@@ -129,16 +153,21 @@ class Agent:
         from flows.model.gateway import gateway  # noqa: PLC0415 (only a run needs the web server)
 
         options = self._options_for_one_process()
-        settings = settings_file(options.claude_settings, workspace.home / ".claude" / "skills")
+        settings = settings_file(options.claude_settings, workspace.claude_folder / "skills")
         workspace.lend(workspace.config / "settings.json", settings)
         workspace.lend(workspace.config / "system-prompt.md", SYSTEM_PROMPT.encode())
-        write_extensions(workspace, read_extensions(workspace.clean_git, plan.checkout.base_commit, TOOLS))
         prompt_file = workspace.trusted / "prompt.md"
         text = _prompt(workspace, plan, policy, session, is_continued=is_continued)
         prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
-        variables = {**self.agent_environment(), **workspace.agent_variables}
-        with gateway(self.provider, self.meter, logger.warning) as server, observer() as observe:
+        with (
+            gateway(self.provider, self.meter, logger.warning) as server,
+            observer() as observe,
+            self.config_folder(workspace) as config_folder,
+        ):
+            write_extensions(workspace, read_extensions(workspace.clean_git, plan.checkout.base_commit, TOOLS))
+            own = {**workspace.agent_variables, "CLAUDE_CONFIG_DIR": str(config_folder)}
+            variables = {**network_variables(workspace, os.environ), **self.agent_environment(), **own}
 
             def on_event(event: Event) -> None:
                 observe(event)
@@ -182,12 +211,6 @@ class Agent:
 def _session_id(previous: str) -> str:
     """Return the id of a new conversation. It is derived from the run's id or from the previous conversation's id."""
     return str(uuid.uuid5(_SESSION_NAMESPACE, previous))
-
-
-def _session(workspace: Workspace, session_id: str) -> Session:
-    """Return the session with this id. It resumes the conversation if the home directory holds a record of it."""
-    records = (workspace.home / ".claude" / "projects").glob(f"*/{session_id}.jsonl")
-    return Session(session_id, resumes=any(records))
 
 
 def _is_without_conversation(result: AgentRun) -> bool:

@@ -24,6 +24,7 @@ from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
 from flows.run.run import DeliverRun, ImplementRun, default_branch
+from flows.sandbox.network import proxies_with_credentials
 from flows.sandbox.workspace import Workspace
 from flows.state.files import StateFile
 from flows.state.saved_run import SavedRun
@@ -42,6 +43,14 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
     agent = Agent(options, model_provider(options, block), variables=block.agent_variables() if block else {})
     if workspace.agent.missing_isolation:
         get_run_logger().warning("the agent is not isolated from this process: %s", workspace.agent.missing_isolation)
+    if workspace.account.missing:
+        get_run_logger().warning(
+            "the agent's user has no name in this machine's accounts: %s", workspace.account.missing
+        )
+    if names := proxies_with_credentials(os.environ):
+        get_run_logger().warning(
+            "the agent's commands do not get %s, because the address holds a user name or password", ", ".join(names)
+        )
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
     return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
 

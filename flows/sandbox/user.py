@@ -22,6 +22,8 @@ from typing import Final
 
 import psutil
 
+from flows.sandbox.account import is_foreign
+
 FIRST_UID: Final = 70_000
 UID_COUNT: Final = 10_000
 """How many uids are for agents. The first of them is `FIRST_UID`.
@@ -185,17 +187,33 @@ def _reason_for_no_isolation() -> str:
     return ""
 
 
+def is_claimed(uid: int) -> bool:
+    """Return whether a run on this machine uses the uid for its agent."""
+    claim = _claim(uid)
+    if claim:
+        claim.close()
+    return claim is None
+
+
 def _claim_uid() -> tuple[int, socket.socket]:
-    """Return a free uid, and the socket that reserves the uid.
+    """Return a free uid, and the socket that reserves the uid."""
+    for offset in random.sample(range(UID_COUNT), UID_COUNT):
+        uid = FIRST_UID + offset
+        # All processes of an agent's uid are killed, so the uid must not be that of a person.
+        if not is_foreign(uid) and (claim := _claim(uid)):
+            return uid, claim
+    raise RuntimeError(f"all {UID_COUNT} uids for agents on this host are in use")
+
+
+def _claim(uid: int) -> socket.socket | None:
+    """Return a socket that reserves the uid, or None if the uid is in use.
 
     The kernel gives an abstract socket name to one socket only, and frees the name when the process ends.
     """
-    for offset in random.sample(range(UID_COUNT), UID_COUNT):
-        claim = socket.socket(socket.AF_UNIX)
-        try:
-            claim.bind(f"\0claude-code-headless-uid-{FIRST_UID + offset}")
-        except OSError:
-            claim.close()
-            continue
-        return FIRST_UID + offset, claim
-    raise RuntimeError(f"all {UID_COUNT} uids for agents on this host are in use")
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0claude-code-headless-uid-{uid}")
+    except OSError:
+        claim.close()
+        return None
+    return claim

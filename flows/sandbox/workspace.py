@@ -4,6 +4,7 @@
 <run>/instructions/  owned by the flow's process, readable by the agent: the instruction files
 <run>/config/        owned by the flow's process, readable by the agent: Claude Code's settings and system prompt
 <run>/agent/         0700, owned by the agent: the agent's work tree, home and temporary files
+<run>/claude/        0700, owned by the agent: Claude Code's configuration folder, new for each of its processes
 """
 
 import os
@@ -12,12 +13,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from flows.sandbox.account import Account, account
 from flows.sandbox.processes import kill_tracked_processes
-from flows.sandbox.user import MARK, AgentUser, agent_user
+from flows.sandbox.user import MARK, AgentUser, agent_user, is_claimed
 
 _RESERVE_BYTES: Final = 32 * 2**20
 _FULL_BYTES: Final = 2**20
@@ -29,6 +31,8 @@ class Workspace:
 
     root: Path
     agent: AgentUser
+    account: Account = field(default_factory=Account)
+    """The name of the agent's user."""
 
     @property
     def trusted(self) -> Path:
@@ -56,6 +60,11 @@ class Workspace:
         return self.root / "config"
 
     @property
+    def claude_folder(self) -> Path:
+        """Claude Code's configuration folder. Only the flow's process can create it, because `root` is its own."""
+        return self.root / "claude"
+
+    @property
     def work_tree(self) -> Path:
         """The agent's checkout of the repository."""
         return self.root / "agent" / "work-tree"
@@ -73,7 +82,8 @@ class Workspace:
     @property
     def agent_variables(self) -> dict[str, str]:
         """The environment variables that every process of the agent has."""
-        return {"HOME": str(self.home), "TMPDIR": str(self.tmp), MARK: self.agent.mark}
+        directories = {"HOME": str(self.home), "TMPDIR": str(self.tmp)}
+        return {**directories, **self.account.variables(self.home), MARK: self.agent.mark}
 
     def reachable_by_agent(self, program: Path) -> Path:
         """Return a path at which the agent can execute `program`: its own path, or a hard link or copy in `root`."""
@@ -110,8 +120,12 @@ def workspace() -> Iterator[Workspace]:
     """Yield a run's new directories. At the end, even after an error, kill the agent and remove the directories."""
     root = Path(tempfile.mkdtemp(prefix="claude-code-headless-"))
     try:
-        with agent_user(mark=str(root)) as user, kill_tracked_processes():
-            directories = Workspace(root, user)
+        with (
+            agent_user(mark=str(root)) as user,
+            account(user.uid, Workspace(root, user).home, is_claimed) as own_account,
+            kill_tracked_processes(),
+        ):
+            directories = Workspace(root, user, own_account)
             try:
                 _make_directories(directories)
                 yield directories

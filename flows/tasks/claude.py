@@ -6,7 +6,7 @@ from typing import Final
 
 from prefect import get_run_logger
 
-from flows.agent.checkpoints import Checkpoints, write_session
+from flows.agent.checkpoints import Checkpoints
 from flows.agent.no_change import check_no_change, denial_advice, paths_in_work_tree
 from flows.agent.outcome import AgentRun, judge
 from flows.agent.transcript import read_chunks
@@ -99,8 +99,6 @@ def _restore_checkpoint(run: ImplementRun, plan: Plan) -> None:
         return
     if checkpoint.bundle:
         snapshot.restore(run.workspace, checkpoint.bundle, checkpoint.commit, plan.checkout.base_commit)
-    if checkpoint.session:
-        write_session(run.workspace, checkpoint.session_id, checkpoint.session)
     run.agent.resume(checkpoint)
     get_run_logger().info("the work of an earlier attempt resumes (spending so far: %s)", run.agent.meter)
 

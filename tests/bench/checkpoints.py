@@ -25,6 +25,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect.logging import disable_run_logger
 
 from flows.agent.checkpoints import Checkpoints
+from flows.agent.config_folder import new_config_folder
 from flows.agent.session import Agent, _session_id
 from flows.instructions.files import Instructions
 from flows.model.providers import Bedrock
@@ -68,6 +69,7 @@ def prepared(seed: Path) -> Iterator[tuple[Workspace, Plan]]:
         base = run_git(["rev-parse", "main"], git_dir=run_workspace.clean_git).text
         clone._set_branch(run_workspace.clean_git, "new", base)
         create_work_tree(run_workspace, "https://example.com/a/b", "new", base)
+        new_config_folder(run_workspace, SESSION, b"")
         instructions = Instructions("inline", (), "", "")
         yield (
             run_workspace,
@@ -79,6 +81,7 @@ def checkpoints(run_workspace: Workspace, plan: Plan, store: Path, interval: flo
     """Return the checkpoints of a run; with an interval of 0, none is written automatically."""
     provider = Bedrock(boto3.Session(), "us-east-1", DEFAULT_MODEL_IDS["bedrock"])
     agent = Agent(ClaudeCodeOptions(), provider, SESSION)
+    agent._is_running = True  # `turn` plays its part
     saved = SavedRun(RunStore(LocalFileSystem(basepath=str(store)), RUN))
     return Checkpoints(run_workspace, saved, plan, agent, interval, logging.getLogger("bench"))
 
@@ -87,7 +90,8 @@ def turn(run_workspace: Workspace, number: int, wait_seconds: float) -> float:
     """Take one turn: wait for the model, then work in the tree; return how long the work took."""
     time.sleep(wait_seconds)
     entry = json.dumps({"turn": number, "text": "x" * 20_000})
-    edit = f'mkdir -p "$HOME/.claude/projects/p"; echo \'{entry}\' >> "$HOME/.claude/projects/p/{SESSION}.jsonl"; '
+    projects = run_workspace.claude_folder / "projects"
+    edit = f"mkdir -p {projects}/p; echo '{entry}' >> {projects}/p/{SESSION}.jsonl; "
     edit += f"for n in 1 2 3; do head -c 20000 /dev/urandom > src-001/new-{number}-$n; done; {_WORK}"
     started = time.monotonic()
     variables = {**isolated_environment(run_workspace.agent_variables)}

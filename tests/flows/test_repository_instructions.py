@@ -56,7 +56,7 @@ def test_all_that_the_repository_says_is_used_without_any_permission(
     flow_run = run(
         world,
         call("Skill", skill="greet"),
-        call("Read", file_path="{cwd}/../home/.claude/skills/greet/words.txt"),
+        call("Read", file_path="{cwd}/../../claude/skills/greet/words.txt"),
         call("Agent", description="d", prompt="Look at it", subagent_type="reviewer"),
         call("Skill", skill="web:fix", args="seven"),
         claude_settings={"permissions": {"allow": ["Bash(true)"]}},

@@ -23,6 +23,7 @@ RESCHEDULE: Final = {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"}
 
 LOOK_AROUND: Final = """
 id -u > uid.txt
+{ whoami; id -gn; python3 -c 'import getpass, os; print(getpass.getuser(), os.path.expanduser("~agent"))'; } > names.txt
 find /opt /usr /etc ! -type l -writable > writable.txt
 ls -A /tmp/prefect /root > home.txt
 grep -lsa AWS_SECRET_ACCESS_KEY /proc/[0-9]*/environ > secrets.txt
@@ -71,6 +72,7 @@ def state(run_id: str) -> str:
 def check_isolation(world: World, branch: str) -> None:
     """Check what the agent saw of its surroundings. Its files are on the git server, so the run has delivered."""
     assert int(world.content(branch, "uid.txt")) >= 70_000
+    assert re.fullmatch(r"agent\nagent\nagent /tmp/\S+/agent/home", world.content(branch, "names.txt"))
     assert world.content(branch, "writable.txt") == ""
     assert world.content(branch, "home.txt") == ""
     assert world.content(branch, "secrets.txt") == ""

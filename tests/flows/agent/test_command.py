@@ -15,7 +15,12 @@ from flows.parameters.limits import Limits
 from flows.parameters.provider import Provider
 
 SESSION = Session("5985dfbc-f6b7-43dc-be5d-80fab5decab3", resumes=False)
-BASE = {"HOME": "/run/agent/home", "TMPDIR": "/run/agent/tmp", "CLAUDE_CODE_HEADLESS_RUN": "/run"}
+BASE = {
+    "HOME": "/run/agent/home",
+    "TMPDIR": "/run/agent/tmp",
+    "CLAUDE_CODE_HEADLESS_RUN": "/run",
+    "CLAUDE_CONFIG_DIR": "/run/claude",
+}
 GATEWAY = "http://127.0.0.1:4567"
 TOKEN = "gateway-token"
 SECRET = "do-not-leak"
@@ -37,7 +42,7 @@ HOST_VARIABLES = (
 HOSTILE_ENVIRONMENT = {**dict.fromkeys(HOST_VARIABLES, SECRET), "PATH": "/usr/bin:/bin"}
 COMMON_VARIABLES = {
     *BASE,
-    "PATH", "LANG", "SHELL", "CI", "GIT_TERMINAL_PROMPT", "CLAUDE_CONFIG_DIR",
+    "PATH", "LANG", "SHELL", "CI", "GIT_TERMINAL_PROMPT",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
     "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS", "CLAUDE_ENABLE_BYTE_WATCHDOG_BEDROCK", "CLAUDE_CODE_RETRY_WATCHDOG",
     "CLAUDE_CODE_RETRY_WATCHDOG_SCOPE", "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS",
@@ -165,7 +170,6 @@ def test_a_hostile_host_environment_does_not_reach_the_agent(provider: Provider)
     assert {name: variables[name] for name in PROVIDER_VARIABLES[provider]} == PROVIDER_VARIABLES[provider]
     assert {name: variables[name] for name in BASE} == BASE
     assert variables["PATH"] == "/usr/bin:/bin"
-    assert variables["CLAUDE_CONFIG_DIR"] == "/run/agent/home/.claude"
     assert variables["ANTHROPIC_CUSTOM_HEADERS"] == f"{GATEWAY_TOKEN_HEADER}: {TOKEN}"
     assert variables["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == ClaudeCodeOptions(provider=provider).model_id
 
@@ -178,7 +182,7 @@ def test_an_empty_host_environment_is_sufficient(provider: Provider) -> None:
     assert variables["LANG"] == "C.UTF-8"
 
 
-def test_language_time_zone_and_public_certificates_are_inherited() -> None:
+def test_language_and_time_zone_are_inherited() -> None:
     host = {name: f"/host/{name}" for name in INHERITED_VARIABLES}
     variables = agent_environment("anthropic", host)
     assert {name: variables[name] for name in INHERITED_VARIABLES} == host
