@@ -107,11 +107,13 @@ VOLUME /tmp
 
 # The tools come first: they are the largest part, and change less often than what a run needs.
 FROM base AS full
+# git-lfs is not active: a checkout would fetch its files with credentials that the agent does not have, and fail.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
       build-essential pkgconf python3-dev python3-pip python3-venv python-is-python3 \
       golang-go maven openjdk-21-jdk-headless \
       curl file git-lfs jq less procps ripgrep unzip xz-utils zip \
+ && git lfs uninstall --skip-repo --system \
  && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
 COPY --from=tools /layer /
 COPY --from=claude /layer /

@@ -24,7 +24,7 @@ LOCAL_NAME: Final = "claude-code-headless"
 """The name of the project's image on the machine that builds it. A Dockerfile of the user's own starts from it."""
 
 _TITLE: Final = "org.opencontainers.image.title"
-_FROM_PROJECT: Final = re.compile(rf"^\s*FROM\s(.*[\s/=])?{LOCAL_NAME}\b", re.IGNORECASE | re.MULTILINE)
+_FROM_PROJECT: Final = re.compile(rf"^\s*FROM\s(.*[\s/=])?{LOCAL_NAME}(?![\w.-])", re.IGNORECASE | re.MULTILINE)
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _ROOT: Final = {"", "root", "0", "0:0", "root:root"}
 

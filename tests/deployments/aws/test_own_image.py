@@ -131,7 +131,7 @@ def test_a_dockerfile_that_starts_from_another_image_is_refused(project: Cloud, 
 
 def test_an_image_that_does_not_start_as_root_is_built_but_not_pushed(project: Cloud, tmp_path: Path) -> None:
     dockerfile = tmp_path / "Dockerfile"
-    dockerfile.write_text("FROM node:22-trixie-slim AS node\nFROM claude-code-headless:latest\nUSER node\n")
+    dockerfile.write_text("FROM node:22-trixie-slim AS node\nFROM claude-code-headless AS own\nUSER node\n")
     result = project("image", "--from", str(dockerfile), "--name", "node22", "--tag", "as-node")
     assert result.exit_code == 1
     assert f"InvalidImage: {dockerfile} sets USER node: end it with USER root" in result.output

@@ -37,7 +37,6 @@ def start(prefect: Any, deployment: str, job_variables: dict[str, object]) -> An
         {"ephemeral_storage": 201},
         {"ephemeral_storage": "much"},
         {"cpu": 3000},
-        {"cpu": 1024},
         {"memory": 2048},
         {"memory": 8193},
     ],
@@ -50,11 +49,10 @@ def test_the_server_and_the_command_refuse_a_size_that_fargate_does_not_have(
 ) -> None:
     from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
 
-    if size != {"cpu": 1024}:  # 1024 with the default of 8192 MiB is a size
-        with pytest.raises(PrefectHTTPStatusError, match="422"):
-            start(prefect, "implement/ecs", size)
-        options = [part for name, value in size.items() for part in ("--job-variable", f"{name}={value}")]
-        assert created_project.cloud.refused(*RUN, *options).startswith("InvalidParameter: ")
+    with pytest.raises(PrefectHTTPStatusError, match="422"):
+        start(prefect, "implement/ecs", size)
+    options = [part for name, value in size.items() for part in ("--job-variable", f"{name}={value}")]
+    assert created_project.cloud.refused(*RUN, *options).startswith("InvalidParameter: ")
 
 
 def test_the_command_starts_a_run_of_another_size(prefect: Any, created_project: CreatedProject) -> None:  # noqa: ANN401

@@ -71,6 +71,13 @@ def test_a_change_that_a_policy_refused_is_delivered_with_the_policy_that_allows
     assert f"git fetch {BUNDLE}" in text
 
 
+def test_after_a_full_disk_the_run_is_continued_on_a_larger_one() -> None:
+    text = advice_for(errors.DiskFull(errors.DISK_FULL), saved_files=SAVED)
+    assert f"`{CONTINUE} --job-variable ephemeral_storage=100`" in text
+    assert "*Retry* on this run's page keeps the size" in text
+    assert "--job-variable ephemeral_storage=100" in errors.DISK_FULL
+
+
 def test_a_change_whose_branch_moved_is_delivered_to_another_branch() -> None:
     text = advice_for(errors.BranchConflict("feature/it's moved to 0123 while the agent worked"), saved_files=SAVED)
     expected = {"flow_run_id": "id", "branch_name": "feature/it's-2"}
