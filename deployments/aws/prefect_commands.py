@@ -10,7 +10,7 @@ from deployments.aws import infrastructure, options, removal
 from deployments.aws.account import PREFECT_SECRET, Account, open_account
 from deployments.aws.commands import access_of, git_secret_value
 from deployments.aws.ecs_pool import current_network
-from deployments.aws.image import Image, commit_tag
+from deployments.aws.image import project_image
 from deployments.aws.network import Network, find_network
 from deployments.aws.secret import Secret
 from deployments.aws.setup_plan import Setup
@@ -29,6 +29,7 @@ def pool(
     subnet: options.Subnets = None,
     security_group: options.SecurityGroups = None,
     assign_public_ip: options.PublicIp = False,
+    slim: options.Slim = False,
     tag: options.Tag = "",
     no_worker: options.NoWorker = False,
     results_days: options.ResultsDays = 0,
@@ -40,7 +41,7 @@ def pool(
     with refusals(), prefect_api.prefect_api() as prefect:
         account = open_account(project, region)
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
-        image = Image(account, tag or commit_tag())
+        image = project_image(account, tag, slim=slim)
         infrastructure.roles(account, access_of("", None, "", "")).require("roles")
         image.pinned()
         setup = Setup(
@@ -63,6 +64,7 @@ def up(
     model_id: options.ModelIds = None,
     instructions_bucket: options.InstructionsBucket = "",
     instructions_prefix: options.InstructionsPrefix = "",
+    slim: options.Slim = False,
     tag: options.Tag = "",
     no_worker: options.NoWorker = False,
     results_days: options.ResultsDays = 0,
@@ -75,7 +77,7 @@ def up(
         account = open_account(project, region)
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
         access = access_of(secret_name, model_id, instructions_bucket, instructions_prefix)
-        image = Image(account, tag or commit_tag())
+        image = project_image(account, tag, slim=slim)
         setup = Setup(account, prefect, network, image, access, results_days, worker=not no_worker, dry_run=dry_run)
         stored = git_secret_step(account, secret_name, token, email, host, repository)
         warn_of_loopback()

@@ -63,12 +63,14 @@ class RemoveFromPrefect:
 
     def plan(self) -> list[Change]:
         """Return a planned deletion for each deployment and work pool that exists."""
-        changes = [Change("delete", f"deployment {name}") for name in deployed.names() if self._deployment(name)]
+        changes = [
+            Change("delete", f"deployment {name}") for name in deployed.names(self.prefect) if self._deployment(name)
+        ]
         return changes + [Change("delete", f"work pool {name}") for name in self._pools()]
 
     def apply(self) -> None:
         """Delete the deployments and the work pools."""
-        for name in deployed.names():
+        for name in deployed.names(self.prefect):
             if deployment_id := self._deployment(name):
                 self.prefect.delete_deployment(deployment_id)
         for name in self._pools():

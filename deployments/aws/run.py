@@ -11,6 +11,8 @@ from prefect.utilities.urls import url_for
 from deployments.aws.account import Account
 from deployments.aws.overrides import check_overrides, check_size
 from deployments.cli.errors import DeploymentMissing, UnknownCluster
+from deployments.prefect.fargate import check_task_size
+from deployments.prefect.job import merge_variables
 from deployments.prefect.pool import ECS_POOL
 from deployments.prefect.run_parameters import check_parameters
 from flows.aws.session import client_config
@@ -45,6 +47,7 @@ def check_request(prefect: SyncPrefectClient, account: Account, request: RunRequ
         ) from None
     if deployment.work_pool_name != ECS_POOL:
         return deployment, 0
+    check_task_size(merge_variables(prefect.read_work_pool(ECS_POOL), deployment, request.job_variables))
     _check_cluster(account)
     return deployment, check_overrides(prefect, deployment, request.job_variables)
 

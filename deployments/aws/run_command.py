@@ -13,7 +13,7 @@ from deployments.cli.app import app
 from deployments.cli.options import DryRun
 from deployments.cli.refusals import refusals
 from deployments.cli.terminal import console
-from deployments.prefect.run_parameters import as_json, pairs
+from deployments.prefect.run_parameters import as_json, job_variables, pairs
 
 _Parameters = Annotated[
     list[str] | None,
@@ -44,6 +44,7 @@ def run(
     branch_name: Annotated[str, typer.Option("--branch-name", help="Branch to push to.")] = "",
     param: _Parameters = None,
     env: _Variables = None,
+    job_variable: options.JobVariables = None,
     subnet: options.Subnets = None,
     security_group: options.SecurityGroups = None,
     assign_public_ip: options.PublicIp = False,
@@ -63,7 +64,7 @@ def run(
             "branch_name": branch_name,
         }
         variables = _network(account, subnet, security_group, public_ip=assign_public_ip)
-        variables |= _variables(env, on_demand=on_demand)
+        variables |= _variables(env, on_demand=on_demand) | job_variables(job_variable)
         request = RunRequest(deployment, _parameters(named, param), variables)
         checked_deployment, length = check_request(prefect, account, request)
         if dry_run:

@@ -67,7 +67,7 @@ def _prefect(prefect: SyncPrefectClient | None) -> Iterator[tuple[str, str]]:
             yield f"work pool {name}", status.value.replace("_", " ").lower() if status else "exists"
         except ObjectNotFound:
             yield f"work pool {name}", ""
-    for name in deployed.names():
+    for name in deployed.names(prefect):
         try:
             yield f"deployment {name}", f"version {prefect.read_deployment_by_name(name).version}"
         except ObjectNotFound:

@@ -37,6 +37,10 @@ class ImageTagUnknown(Refused):
     """The image has no tag: the user set none, and no git commit has exactly the files of this directory."""
 
 
+class InvalidImage(Refused):
+    """Runs could not work in an image of the user's own, or could not be isolated in it."""
+
+
 class BuilderMissing(Refused):
     """Neither docker, podman nor buildah works on this machine."""
 

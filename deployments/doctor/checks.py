@@ -100,7 +100,7 @@ class Patient:
         _need_api()
         names = []
         with prefect_api() as prefect:
-            for name in dict.fromkeys((*deployed.names(), "implement/local")):
+            for name in dict.fromkeys((*deployed.names(prefect), "implement/local")):
                 with suppress(ObjectNotFound):
                     prefect.read_deployment_by_name(name)
                     names.append(name)

@@ -1,16 +1,20 @@
-"""The deployments that prefect.yaml describes. `prefect deploy` creates them on the Prefect server."""
+"""The deployments of prefect.yaml, and of images of the user's own. `prefect deploy` creates them on the server."""
 
 import hashlib
 import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow, load_flow_from_entrypoint
 
@@ -21,13 +25,25 @@ from deployments.cli.step import Change
 _DEFINITION: Final = PROJECT_DIRECTORY / "prefect.yaml"
 
 
-def names() -> list[str]:
-    """Return the full names, such as `implement/ecs`, of the deployments that prefect.yaml describes."""
-    return [f"{d['entrypoint'].rpartition('.')[2]}/{d['name']}" for d in _definitions()]
+_OWN_IMAGE: Final = "own-image"
+"""The tag of a deployment that runs in an image of the user's own."""
 
 
-def _definitions() -> list[dict[str, Any]]:
-    return list(yaml.safe_load(_DEFINITION.read_text())["deployments"])
+def names(prefect: SyncPrefectClient) -> list[str]:
+    """Return the full names, such as `implement/ecs`, of all deployments of this project.
+
+    These are the deployments that prefect.yaml describes, and those on the server that run in an image of one's own.
+    """
+    own = prefect.read_deployments(deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[_OWN_IMAGE])))
+    return [*map(_full_name, _file()["deployments"]), *sorted(f"implement/{deployment.name}" for deployment in own)]
+
+
+def _file() -> dict[str, Any]:
+    return dict(yaml.safe_load(_DEFINITION.read_text()))
+
+
+def _full_name(definition: Mapping[str, Any]) -> str:
+    return f"{definition['entrypoint'].rpartition('.')[2]}/{definition['name']}"
 
 
 @dataclass(frozen=True)
@@ -38,13 +54,18 @@ class Deployments:
     image: str
 
     @cached_property
+    def file(self) -> dict[str, Any]:
+        """The contents of the file from which `prefect deploy` creates the deployments."""
+        return _file()
+
+    @cached_property
     def version(self) -> str:
         """The version of the deployments.
 
-        It is a digest of the image's address, prefect.yaml, and the flows' descriptions and parameter schemas.
+        It is a digest of the image's address, the file, and the flows' descriptions and parameter schemas.
         """
-        content = [self.image, _DEFINITION.read_text()]
-        for entrypoint in sorted({d["entrypoint"] for d in _definitions()}):
+        content = [self.image, json.dumps(self.file, sort_keys=True)]
+        for entrypoint in sorted({d["entrypoint"] for d in self.file["deployments"]}):
             flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint)
             content.append(json.dumps([flow.description, flow.parameters.model_dump(mode="json")], sort_keys=True))
         return hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
@@ -53,7 +74,7 @@ class Deployments:
         """Return a planned change for each deployment that is missing on the server, or has another version there."""
         return [
             Change("update" if deployed_version else "create", f"deployment {name}", (f"image {self.image}",))
-            for name in names()
+            for name in map(_full_name, self.file["deployments"])
             if (deployed_version := self._deployed_version(name)) != self.version
         ]
 
@@ -64,22 +85,48 @@ class Deployments:
             return ""
 
     def apply(self) -> None:
-        """Run `prefect deploy` for all deployments, without prompts."""
+        """Run `prefect deploy` for all deployments of the file, without prompts."""
         variables = {
             "CLAUDE_CODE_IMAGE": self.image,
             "CLAUDE_CODE_VERSION": self.version,
             "CLAUDE_CODE_PYTHON": sys.executable,
             "PWD": str(PROJECT_DIRECTORY),
         }
-        completed_process = subprocess.run(
-            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-            cwd=PROJECT_DIRECTORY,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with tempfile.TemporaryDirectory(prefix="prefect-deploy-") as folder:
+            file = Path(folder) / "prefect.yaml"
+            file.write_text(yaml.safe_dump(self.file, allow_unicode=True))
+            completed_process = subprocess.run(
+                [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)],
+                cwd=PROJECT_DIRECTORY,
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         if completed_process.returncode:
             output = completed_process.stdout + completed_process.stderr
             raise DeployFailed(f"prefect deploy failed:\n{output.strip()[-2000:]}")
+
+
+@dataclass(frozen=True)
+class OwnImageDeployment(Deployments):
+    """The step that creates or updates `implement/ecs-NAME`: `implement/ecs` with an image of the user's own."""
+
+    name: str
+    job_variables: Mapping[str, Any] = field(default_factory=dict)
+    """Job variables that differ from those of `implement/ecs`."""
+
+    @cached_property
+    def file(self) -> dict[str, Any]:
+        """The contents of a file with this deployment alone."""
+        file = _file()
+        ecs = next(d for d in file["deployments"] if _full_name(d) == "implement/ecs")
+        pool = {**ecs["work_pool"], "job_variables": {**ecs["work_pool"]["job_variables"], **self.job_variables}}
+        own = {
+            "name": f"ecs-{self.name}",
+            "description": f"Runs on AWS Fargate in the image {self.name}, when it is started.",
+            "tags": [*ecs["tags"], _OWN_IMAGE],
+            "work_pool": pool,
+        }
+        return {**file, "deployments": [{**ecs, **own}]}

@@ -1,10 +1,11 @@
 """Creates the Prefect work pools, which define where runs execute and which settings all runs in a pool share.
 
-The ECS pool uses prefect-aws's base job template, with the AWS account's values as defaults. Two things are added to
-the template: a stop timeout for tasks, and a root file system that is read-only except for a volume at /tmp.
+The ECS pool uses prefect-aws's base job template, with the AWS account's values as defaults. Four things are added to
+the template: the sizes that Fargate allows, ephemeral storage, a stop timeout for tasks, and a root file system that is
+read-only except for a volume at /tmp.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,11 +16,15 @@ from prefect.workers.process import ProcessWorker
 from prefect_aws.workers import ECSWorker
 
 from deployments.cli.step import Change
+from deployments.prefect.fargate import MEMORY_MIB, STORAGE_GIB
 
 ECS_POOL: Final = "claude-code-ecs"
 LOCAL_POOL: Final = "claude-code-local"
 STOP_TIMEOUT_SECONDS: Final = 120  # Fargate's maximum, and the notice that a Spot interruption gives
 _MAX_STOP_TIMEOUT_SECONDS: Final = 120
+_CPU_UNITS: Final = 2048
+_MEMORY_MIB: Final = 8192
+_STORAGE_GIB: Final = 30  # the image takes four of them
 _SCRATCH: Final = {"name": "scratch"}  # the image sets its mode to 1777
 
 
@@ -27,6 +32,8 @@ def ecs_template(defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ECS pool's base job template. `defaults` has default values for the template's variables, by name."""
     template = ECSWorker.get_default_base_job_template()
     properties = template["variables"]["properties"]
+    properties |= _sizes()
+    template["variables"]["allOf"] = [_memory_rule(cpu, memory) for cpu, memory in MEMORY_MIB.items()]
     properties["stop_timeout"] = {
         "title": "Stop timeout",
         "description": "How many seconds a task has to stop after SIGTERM, before it is killed.",
@@ -35,6 +42,7 @@ def ecs_template(defaults: Mapping[str, Any]) -> dict[str, Any]:
         "maximum": _MAX_STOP_TIMEOUT_SECONDS,
     }
     task_definition = template["job_configuration"]["task_definition"]
+    task_definition["ephemeralStorage"] = {"sizeInGiB": "{{ ephemeral_storage }}"}
     task_definition["volumes"] = [_SCRATCH]
     task_definition["containerDefinitions"][0] |= {
         "stopTimeout": "{{ stop_timeout }}",
@@ -44,6 +52,38 @@ def ecs_template(defaults: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in defaults.items():
         properties[name]["default"] = value
     return template
+
+
+def _sizes() -> dict[str, Any]:
+    """Return the schemas of the variables that set the size of a task. The Prefect server checks runs against them."""
+    return {
+        "cpu": {
+            "title": "CPU",
+            "description": "CPU units of the task; 1024 units are one virtual CPU.",
+            "type": "integer",
+            "enum": list(MEMORY_MIB),
+            "default": _CPU_UNITS,
+        },
+        "memory": {
+            "title": "Memory",
+            "description": "Memory of the task in MiB. Which sizes exist depends on the CPU: see docs/environment.md.",
+            "type": "integer",
+            "default": _MEMORY_MIB,
+        },
+        "ephemeral_storage": {
+            "title": "Ephemeral storage",
+            "description": "Disk of the task in GiB, for the image, the repository and all that the agent writes.",
+            "type": "integer",
+            "default": _STORAGE_GIB,
+            "minimum": STORAGE_GIB[0],
+            "maximum": STORAGE_GIB[1],
+        },
+    }
+
+
+def _memory_rule(cpu: int, sizes: Sequence[int]) -> dict[str, Any]:
+    """Return the JSON schema of a rule: with this CPU, the memory has one of these sizes."""
+    return {"if": {"properties": {"cpu": {"const": cpu}}}, "then": {"properties": {"memory": {"enum": list(sizes)}}}}
 
 
 def local_template() -> dict[str, Any]:

@@ -24,6 +24,11 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     return {name: value for name, _, value in parts}
 
 
+def job_variables(texts: Sequence[str] | None) -> dict[str, Any]:
+    """Parse texts of the form NAME=VALUE into job variables, as `prefect deployment run` does."""
+    return {name: as_json(value) for name, value in pairs(texts or [], "--job-variable").items()}
+
+
 def as_json(text: str) -> Any:  # noqa: ANN401 (any JSON)
     """Parse a text as JSON. If it is not JSON, return the text itself, as `prefect deployment run` does."""
     try:

@@ -14,6 +14,7 @@ from deployments.cli.app import app
 from deployments.cli.errors import InvalidParameter, RunsNotOver
 from deployments.cli.refusals import refusals
 from deployments.cli.terminal import console
+from deployments.prefect.run_parameters import job_variables
 from deployments.runs.ages import parse_age
 from deployments.runs.flow_runs import flow_runs_by_id, is_finished
 from deployments.runs.next_run import continue_run, find_run, repeat_run
@@ -28,6 +29,13 @@ _Block = Annotated[
     typer.Option(
         "--block",
         help="The storage block, such as s3-bucket/claude-code-headless. The default is Prefect's result storage.",
+    ),
+]
+
+_JobVariables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--job-variable", help="A job variable to change on ECS, as NAME=VALUE, such as ephemeral_storage=100."
     ),
 ]
 
@@ -51,24 +59,24 @@ def list_(block: _Block = "") -> None:
 
 
 @runs.command("continue")
-def continue_(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
+def continue_(flow_run_id: _FlowRunId, settings: _Settings = None, job_variable: _JobVariables = None) -> None:
     """Continue a failed, crashed or cancelled run in its Claude Code session. Finished work is not paid for again.
 
     The deployment's worker, or `deployments.local.serve`, executes the run again, as after *Retry* in Prefect's UI.
-    Use --set to change parameters, such as a limit or the change policy.
+    Use --set to change parameters, such as a limit or the change policy, and --job-variable for a larger disk on ECS.
     """
     with refusals(), prefect_api.prefect_api() as prefect:
         flow_run = find_run(prefect, flow_run_id)
-        continue_run(prefect, flow_run, settings or [])
+        continue_run(prefect, flow_run, settings or [], job_variables(job_variable))
         console().print(f"continuing {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
         _warn_if_nothing_serves(prefect, flow_run)
 
 
 @runs.command()
-def repeat(flow_run_id: _FlowRunId, settings: _Settings = None) -> None:
+def repeat(flow_run_id: _FlowRunId, settings: _Settings = None, job_variable: _JobVariables = None) -> None:
     """Start a new run with the parameters of an earlier run. Nothing else of the earlier run is used."""
     with refusals(), prefect_api.prefect_api() as prefect:
-        flow_run = repeat_run(prefect, find_run(prefect, flow_run_id), settings or [])
+        flow_run = repeat_run(prefect, find_run(prefect, flow_run_id), settings or [], job_variables(job_variable))
         console().print(f"started {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
         _warn_if_nothing_serves(prefect, flow_run)
 

@@ -1,6 +1,7 @@
 """Continues a run from its saved state, or repeats it from the start. In both cases, parameters may be changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -11,6 +12,9 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry
 
 from deployments.cli.errors import DeploymentMissing, InvalidParameter, RunsNotOver
+from deployments.prefect.fargate import check_task_size
+from deployments.prefect.job import merge_variables
+from deployments.prefect.pool import ECS_POOL
 from deployments.prefect.run_parameters import apply_settings, pairs
 from deployments.runs.flow_runs import is_finished
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas import OrchestrationResult
 
 _FLOW: Final = "implement"
+_MINUTES_TO_CHANGE_IT: Final = 5
 _SAVED_WITH_THE_PLAN: Final = frozenset(
     {"repo_url", "instructions", "instructions_s3_uri", "base_branch", "branch_name", "clone_depth"}
 )
@@ -49,14 +54,16 @@ def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
     return flow_run
 
 
-def continue_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str]) -> None:
+def continue_run(
+    prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str], job_variables: Mapping[str, Any]
+) -> None:
     """Schedule a run to continue from its saved state, as *Retry* in Prefect's UI does.
 
-    Before that, the settings of the form NAME=VALUE change the run's parameters.
+    Before that, the settings of the form NAME=VALUE change the run's parameters, and the job variables its machine.
 
     Raises:
-        InvalidParameter: The run is completed; a setting is invalid or has no effect on a continued run; or the server
-            does not accept the new state.
+        InvalidParameter: The run is completed; a setting is invalid or has no effect on a continued run; a job variable
+            is invalid; or the server does not accept the new state.
     """
     if flow_run.state and flow_run.state.is_completed():
         raise InvalidParameter(
@@ -67,29 +74,57 @@ def continue_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequen
         raise InvalidParameter(
             f"a continued run keeps its {', '.join(fixed)}: use `runs repeat` to change it, which starts a new run"
         )
+    _check_job_variables(prefect, flow_run, job_variables)
     if settings:
         prefect.update_flow_run(flow_run.id, parameters=apply_settings(flow_run.parameters, settings))
-    result: OrchestrationResult[Any] = prefect.set_flow_run_state(flow_run.id, AwaitingRetry())
+    if job_variables:
+        # The server changes the job variables of scheduled runs only. A worker must not start the run before that.
+        _schedule(prefect, flow_run, _MINUTES_TO_CHANGE_IT)
+        prefect.update_flow_run(flow_run.id, job_variables={**(flow_run.job_variables or {}), **job_variables})
+    _schedule(prefect, flow_run, 0)
+
+
+def _schedule(prefect: SyncPrefectClient, flow_run: FlowRun, minutes: int) -> None:
+    scheduled_time = datetime.now(UTC) + timedelta(minutes=minutes)
+    result: OrchestrationResult[Any] = prefect.set_flow_run_state(
+        flow_run.id, AwaitingRetry(scheduled_time=scheduled_time)
+    )
     if result.status is not SetStateStatus.ACCEPT:
         reason = getattr(result.details, "reason", "") or result.status.value
         raise InvalidParameter(f"the Prefect server did not schedule {flow_run.name} again: {reason}")
 
 
-def repeat_run(prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str]) -> FlowRun:
+def _check_job_variables(prefect: SyncPrefectClient, flow_run: FlowRun, job_variables: Mapping[str, Any]) -> None:
+    """Raise `InvalidParameter` if the run's work pool has no such job variables, or Fargate no task of this size."""
+    if not job_variables or flow_run.deployment_id is None:
+        return
+    deployment = prefect.read_deployment(flow_run.deployment_id)
+    if deployment.work_pool_name != ECS_POOL:
+        raise InvalidParameter(f"{flow_run.name} does not run on ECS, so --job-variable has no effect on it")
+    pool = prefect.read_work_pool(ECS_POOL)
+    check_task_size(merge_variables(pool, deployment, {**(flow_run.job_variables or {}), **job_variables}))
+
+
+def repeat_run(
+    prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str], job_variables: Mapping[str, Any]
+) -> FlowRun:
     """Start a new run of an earlier run's deployment, and return the new run.
 
-    The new run has the parameters of the earlier run, except for those that the settings change.
+    The new run has the parameters and job variables of the earlier run, except for those that are changed here.
 
     Raises:
-        InvalidParameter: A setting is invalid.
+        InvalidParameter: A setting or a job variable is invalid.
         DeploymentMissing: The earlier run has no deployment, or its deployment was deleted.
     """
     parameters = apply_settings(flow_run.parameters, settings)
     if flow_run.deployment_id is None:
         raise DeploymentMissing(f"{flow_run.name} was started without a deployment")
     try:
+        _check_job_variables(prefect, flow_run, job_variables)
         return prefect.create_flow_run_from_deployment(
-            flow_run.deployment_id, parameters=parameters, job_variables=flow_run.job_variables
+            flow_run.deployment_id,
+            parameters=parameters,
+            job_variables={**(flow_run.job_variables or {}), **job_variables},
         )
     except ObjectNotFound:
         raise DeploymentMissing(f"the deployment of {flow_run.name} was deleted: deploy it again") from None

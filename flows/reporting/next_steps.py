@@ -13,6 +13,7 @@ from flows.errors import (
     AgentTimeout,
     BranchConflict,
     BudgetExceeded,
+    DiskFull,
     NeedsInput,
     TurnLimitReached,
 )
@@ -34,6 +35,7 @@ _LIMITS: Final = {
 
 _NAME_CONFLICT: Final = "git allows no branch"
 """Part of the message of a `BranchConflict` that is about the branch's name, not about its commits."""
+_LARGER_DISK: Final = "--job-variable ephemeral_storage=100"
 
 _PERMISSION: Final = re.compile(r'\bset (claude_settings\.permissions\.defaultMode="bypassPermissions")')
 """Matches, in an error's message, the setting that would allow the denied calls."""
@@ -109,6 +111,11 @@ def _continuation(summary: RunSummary) -> str:
         return (
             f"To continue the same session: {code(f'{command} --set {shlex.quote(setting)}')}. *Retry* on this run's "
             "page keeps all parameters, so the run would fail for the same reason."
+        )
+    if isinstance(summary.error, DiskFull):
+        return (
+            f"To continue the same session: {code(command)}. On ECS, {code(f'{command} {_LARGER_DISK}')} gives it a "
+            "larger disk, at most 200 GiB. *Retry* on this run's page keeps the size."
         )
     return (
         f"To continue the same session: *Retry* on this run's page, or {code(command)}. The run resumes from the last "

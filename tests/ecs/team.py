@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,10 +77,10 @@ class Team:
         """Start a run on a test's repository; return its id."""
         return self.start_run(repo_url=world.repo_url, instructions_s3_uri=f"{world.instructions()}*", **parameters)
 
-    def start_run(self, deployment: str = "implement/ecs", **parameters: str) -> str:
+    def start_run(self, deployment: str = "implement/ecs", options: Sequence[str] = (), **parameters: str) -> str:
         """Start a run of a deployment as a person would; return its id."""
-        options = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
-        match = RUN_ID.search(prefect("deployment", "run", deployment, *options))
+        pairs = [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
+        match = RUN_ID.search(prefect("deployment", "run", deployment, *options, *pairs))
         assert match
         return match.group()
 

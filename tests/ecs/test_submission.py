@@ -1,6 +1,7 @@
 """What the real worker requests from ECS for one run, checked on the requests that ECS received."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,13 +14,18 @@ pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 ACCOUNT = "123456789012"
 
 
-@pytest.fixture(scope="module")
-def submitted(team: Team) -> Submitted:
-    """A run's submitted task; the run itself is deleted after the submission."""
-    run_id = team.start_run(repo_url="https://github.com/your-org/your-repo.git", instructions="Wait")
+def submit_and_delete(team: Team, options: Sequence[str] = ()) -> Submitted:
+    """Start a run, wait until the worker has submitted its task, and delete the run; return the task."""
+    run_id = team.start_run(options=options, repo_url="https://github.com/your-org/your-repo.git", instructions="Wait")
     task = team.submitted(run_id)
     prefect("flow-run", "delete", run_id)
     return task
+
+
+@pytest.fixture(scope="module")
+def submitted(team: Team) -> Submitted:
+    """The submitted task of a run with the deployment's own job variables."""
+    return submit_and_delete(team)
 
 
 def test_spot_is_preferred_and_on_demand_takes_over_when_spot_has_no_capacity(submitted: Submitted) -> None:
@@ -58,6 +64,7 @@ def test_its_image_is_the_one_in_the_registry_by_digest(submitted: Submitted, te
 
 def test_its_size_its_logs_and_its_time_to_stop(submitted: Submitted, team: Team) -> None:
     assert (submitted.definition["cpu"], submitted.definition["memory"]) == ("2048", "8192")
+    assert submitted.definition["ephemeralStorage"] == {"sizeInGiB": 30}
     assert submitted.container["stopTimeout"] == 120
     assert submitted.container["logConfiguration"] == {
         "logDriver": "awslogs",
@@ -95,5 +102,22 @@ def test_its_command_is_the_projects_and_parameters_are_not_in_the_overrides(sub
 
 def test_a_restarted_worker_would_find_the_same_definition(submitted: Submitted, team: Team) -> None:
     assert submitted.definition["family"] == team.cloud.project
-    families = [c.request["family"] for c in team.aws.received("RegisterTaskDefinition")]
-    assert families == [team.cloud.project]
+    families = {call.request["family"] for call in team.aws.received("RegisterTaskDefinition")}
+    assert families == {team.cloud.project}
+
+
+def test_a_runs_job_variables_set_its_size_and_its_image_for_this_run_alone(submitted: Submitted, team: Team) -> None:
+    size = {"cpu": 4096, "memory": 16384, "ephemeral_storage": 100}
+    image = f"{submitted.container['image'].partition('@')[0]}@sha256:{'1' * 64}"
+    options = [
+        part for name, value in (size | {"image": image}).items() for part in ("--job-variable", f"{name}={value}")
+    ]
+    larger = submit_and_delete(team, options)
+    assert larger.definition["ephemeralStorage"] == {"sizeInGiB": 100}
+    assert (larger.definition["cpu"], larger.definition["memory"]) == ("4096", "16384")
+    assert (larger.request["overrides"]["cpu"], larger.request["overrides"]["memory"]) == ("4096", "16384")
+    assert larger.container["image"] == image
+    next_runs = [submit_and_delete(team) for _ in range(2)]
+    assert {run.definition["taskDefinitionArn"] for run in next_runs} == {next_runs[0].definition["taskDefinitionArn"]}
+    assert next_runs[0].definition["ephemeralStorage"] == {"sizeInGiB": 30}
+    assert next_runs[0].container["image"] == submitted.container["image"]

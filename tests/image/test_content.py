@@ -1,4 +1,4 @@
-"""What the image contains and what it must not contain: its files, layer by layer, its configuration and history."""
+"""What the images contain and must not contain: their files, layer by layer, their configuration and history."""
 
 import os
 import re
@@ -19,14 +19,22 @@ CREDENTIAL_FILES: Final = {"pip.conf", ".netrc", ".pypirc", ".git-credentials", 
 CREDENTIAL_NAME: Final = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY")
 MODULES: Final = ("flows", "blocks", "pip", "setuptools", "pytest", "moto", "mypy", "deployments", "tests")
 PROGRAMS: Final = ("git", "setpriv", "prlimit", "tini", "pip", "pip3", "gcc", "make", "node", "curl")
-MAX_BYTES: Final = 1_100_000_000
-MAX_COMPRESSED_BYTES: Final = 450_000_000
+MAX_MB: Final = {"full": (2_600, 700), "slim": (1_100, 450)}
+"""The largest size of each image in MB, and its largest size when zstd has compressed it."""
 
 
 @pytest.fixture(scope="session")
 def archive(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The image, saved as a file."""
+    """The full image, saved as a file. It has all files of the slim image."""
     path = engine.save(tmp_path_factory.mktemp("image") / "image.tar")
+    yield path
+    path.unlink()
+
+
+@pytest.fixture(scope="session")
+def slim_archive(slim: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The slim image, saved as a file."""
+    path = slim.save(tmp_path_factory.mktemp("slim") / "slim.tar")
     yield path
     path.unlink()
 
@@ -90,12 +98,12 @@ def test_all_files_belong_to_root_and_only_root_can_write_them(engine: Engine) -
     assert engine.output("stat", "--format=%U %a", "/opt/claude-code-headless/flows") == "root 755\n"
 
 
-def test_development_tools_are_not_in_the_image(engine: Engine) -> None:
+def test_development_tools_are_not_in_the_slim_image(slim: Engine) -> None:
     code = (
         "import shutil, importlib.util as i;"
         f"print(*[m for m in {MODULES} if i.find_spec(m)], *[p for p in {PROGRAMS} if shutil.which(p)])"
     )
-    assert engine.output("python", "-c", code).split() == ["flows", "blocks", "git", "setpriv", "prlimit", "tini"]
+    assert slim.output("python", "-c", code).split() == ["flows", "blocks", "git", "setpriv", "prlimit", "tini"]
 
 
 def test_its_labels_name_it_its_version_and_its_revision(engine: Engine) -> None:
@@ -107,13 +115,24 @@ def test_its_labels_name_it_its_version_and_its_revision(engine: Engine) -> None
     assert f"org.opencontainers.image.revision={head.stdout.strip()}" in labels
 
 
-def test_its_size_is_within_the_limits(engine: Engine, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_file_of_the_slim_image_is_in_the_full_image(slim_archive: Path, archive: Path) -> None:
+    slim, full = ({path for path, _ in files(image)} for image in (slim_archive, archive))
+    assert "opt/claude-code-headless/flows/__main__.py" in slim
+    assert {path for path in slim - full if path.startswith(("opt/", "usr/local/"))} == set()
+
+
+@pytest.mark.parametrize("target", MAX_MB)
+def test_its_size_is_within_the_limits(
+    request: pytest.FixtureRequest, engine: Engine, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive: Path = request.getfixturevalue("archive" if target == "full" else "slim_archive")
     subprocess.run(["zstd", "-3", "-T0", "--quiet", archive], check=True)
     packed = archive.with_name(f"{archive.name}.zst")
-    whole, compressed = archive.stat().st_size, packed.stat().st_size
+    whole_mb, compressed_mb = archive.stat().st_size / 1e6, packed.stat().st_size / 1e6
     packed.unlink()
     with capsys.disabled():
-        print(f"\n{engine.image}: {whole / 1e6:.0f} MB, {compressed / 1e6:.0f} MB compressed with zstd")
-        print(engine.call("history", "--format", "{{.Size}}\t{{.CreatedBy}}", engine.image))
-    assert whole < MAX_BYTES
-    assert compressed < MAX_COMPRESSED_BYTES
+        print(f"\n{target}: {whole_mb:.0f} MB, {compressed_mb:.0f} MB compressed with zstd")
+        print(engine.call("history", "--format", "{{.Size}}\t{{.CreatedBy}}", engine.image) if target == "full" else "")
+    largest_mb, largest_compressed_mb = MAX_MB[target]
+    assert whole_mb < largest_mb
+    assert compressed_mb < largest_compressed_mb

@@ -15,12 +15,20 @@ from deployments.local.stack import LocalStack
 from tests.support.cloud import REGION, Cloud
 from tests.support.moto_repairs import repair
 
-# A stand-in for docker. It records its arguments; `push` registers an image in moto's ECR.
+# A stand-in for docker. It records its arguments; `push` registers an image in moto's ECR, and `image` shows the user
+# that the last Dockerfile set.
 _DOCKER = """#!{python}
 import json, os, sys, pathlib
 log = pathlib.Path(os.environ["DOCKER_LOG"])
 with log.open("a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
+if sys.argv[1] == "build" and "--file" in sys.argv:
+    lines = pathlib.Path(sys.argv[sys.argv.index("--file") + 1]).read_text().splitlines()
+    user = ["", *(line.split()[1] for line in lines if line.startswith("USER "))][-1]
+    labels = {{"org.opencontainers.image.title": "claude-code-headless"}}
+    log.with_name("built").write_text(json.dumps({{"User": user, "Labels": labels}}))
+if sys.argv[1] == "image":
+    print(log.with_name("built").read_text())
 if sys.argv[1] == "push":
     import boto3
     host, _, rest = sys.argv[2].partition("/")

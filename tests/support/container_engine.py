@@ -1,5 +1,6 @@
 """The commands of docker and podman that these tests use; both take the same arguments."""
 
+import dataclasses
 import os
 import shlex
 import shutil
@@ -36,6 +37,10 @@ class Engine:
         # Resolve the path now: a test may later put a stand-in of the same name first on PATH.
         path = shutil.which(program) or program
         return cls(path, os.environ["IMAGE"], tuple(shlex.split(os.environ.get("RUN_FLAGS", ""))))
+
+    def with_image(self, image: str) -> Self:
+        """Return the same engine with another image."""
+        return dataclasses.replace(self, image=image)
 
     def call(self, *arguments: str) -> str:
         """Run one of the engine's commands; return what it prints on both streams."""

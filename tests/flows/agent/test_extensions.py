@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.agent.command import TOOLS
+from flows.agent.config_folder import new_config_folder
 from flows.agent.extensions import ExtensionFile, Extensions, read_extensions, write_extensions
 from flows.repository.front_matter import parse
 from flows.sandbox import commands
@@ -208,8 +209,9 @@ def test_they_are_written_as_the_agents_user_without_following_its_links(tmp_pat
     tmp_path.chmod(0o755)
     files = [ExtensionFile("skills/a/run.sh", b"#!/bin/sh\necho ran\n", is_executable=True)]
     with workspace() as directories:
-        folder = directories.home / ".claude"
-        script = f"mkdir {folder}; ln -s {target} {folder}/skills; mkdir {folder}/agents; touch {folder}/agents/old.md"
+        folder = directories.claude_folder
+        new_config_folder(directories, "", b"")
+        script = f"ln -s {target} {folder}/skills; mkdir {folder}/agents; touch {folder}/agents/old.md"
         commands.check(commands.run(directories, ["sh", "-c", script]), "plant a link")
         write_extensions(directories, Extensions(files))
         result = commands.run(directories, [str(folder / "skills" / "a" / "run.sh")])

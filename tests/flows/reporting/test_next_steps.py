@@ -73,6 +73,13 @@ def test_a_change_that_a_policy_refused_is_delivered_with_the_policy_that_allows
     assert copy in text, "git cannot read an S3 URI"
 
 
+def test_after_a_full_disk_the_run_is_continued_on_a_larger_one() -> None:
+    text = advice_for(errors.DiskFull(errors.DISK_FULL), saved_files=SAVED)
+    assert f"`{CONTINUE} --job-variable ephemeral_storage=100`" in text
+    assert "*Retry* on this run's page keeps the size" in text
+    assert "--job-variable ephemeral_storage=100" in errors.DISK_FULL
+
+
 def test_a_change_whose_branch_moved_is_delivered_to_another_branch_or_on_top_of_it() -> None:
     text = advice_for(errors.BranchConflict("another push moved feature/it's to 0123"), saved_files=SAVED)
     to_another_branch, on_top = (line for line in text.splitlines() if "deliver/ecs" in line)

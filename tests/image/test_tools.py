@@ -1,0 +1,93 @@
+"""The tools of the full image, used by the agent in a real run: as its user, in its environment and with its home."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from tests.image.test_image import variables
+from tests.support.container_engine import Engine
+from tests.support.world import World
+
+pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
+
+# A wheel without a build backend, because no test reaches a package index.
+WHEEL: Final = """python3 - <<'END'
+import zipfile
+with zipfile.ZipFile("hello-1-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("hello.py", "print('from a wheel')")
+    wheel.writestr("hello-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: hello\\nVersion: 1\\n")
+    wheel.writestr("hello-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr("hello-1.dist-info/RECORD", "")
+END
+"""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What an agent does with a tool, and the last line that the tool must print."""
+
+    commands: str
+    last_line: str
+
+
+TOOLS: Final = {
+    "gcc": Tool("echo 'int puts(const char *); int main() {puts(\"C\");}' >a.c && gcc a.c -o a && ./a", "C"),
+    "g++": Tool("printf '#include <iostream>\\nint main() {std::cout << 1;}' >a.cc && g++ a.cc -o a && ./a", "1"),
+    "make": Tool("printf 'all:\\n\\t@echo made\\n' >Makefile && make", "made"),
+    "venv, pip": Tool(
+        f"{WHEEL} python3 -m venv v && v/bin/pip install --no-index ./*.whl && v/bin/python -m hello", "from a wheel"
+    ),
+    "uv": Tool(
+        f"{WHEEL} uv venv --offline v && uv pip install --offline --python v/bin/python ./*.whl"
+        " && v/bin/python -m hello",
+        "from a wheel",
+    ),
+    "python": Tool("python --version", r"Python 3\.13\.\d+"),
+    "Python.h": Tool("echo '#include <Python.h>' >a.c && gcc $(python3-config --includes) -c a.c && ls a.o", r"a\.o"),
+    "node": Tool("node --print '[1, 2].at(-1) + process.version'", r"2v24\.\d+\.\d+"),
+    "npm": Tool("mkdir p && (cd p && npm init --yes) && npm init --yes && npm install ./p && ls node_modules", "p"),
+    "corepack": Tool("command -v pnpm yarn && corepack --version", r"\d+\.\d+\.\d+"),
+    "javac": Tool(
+        "echo 'class A {public static void main(String[] a) {System.out.println(System.getProperty(\"user.home\"));}}'"
+        ' >A.java && javac A.java && test "$(java A)" = "$HOME" && javac -version',
+        r"javac 21\.\d+\.\d+.*",
+    ),
+    "mvn": Tool("mvn -v >out && grep '^Java version' out", "Java version: 21.*"),
+    "go": Tool("echo 'package main; func main() {println(\"Go\")}' >main.go && go mod init a && go run .", "Go"),
+    "git lfs": Tool(
+        "git init && git lfs install --local && git lfs track '*.bin' && echo 1 >a.bin && git add . && git show :a.bin"
+        " && git lfs ls-files",
+        r".* \* a\.bin",
+    ),
+    "rg": Tool("echo 'a needle' >hay && rg --no-filename needle", "a needle"),
+    "jq": Tool("echo '{\"a\": 7}' | jq .a", "7"),
+    "curl": Tool("echo fetched >a && curl --silent --show-error file://$PWD/a", "fetched"),
+    "unzip": Tool("echo zipped >a && zip -q a.zip a && unzip -p a.zip", "zipped"),
+    "user": Tool("id -u && grep CapEff /proc/self/status", r"CapEff:\s*0+"),
+}
+
+
+def script() -> str:
+    """Return a shell script that uses each tool in a folder of its own, and writes what they print to tools.txt."""
+    parts = [
+        f"echo '=== {name}'; (set -e; cd \"$(mktemp -d)\"; {tool.commands}\n) 2>&1" for name, tool in TOOLS.items()
+    ]
+    return "{ " + "\n".join(parts) + "\n} >tools.txt"
+
+
+def test_the_agent_can_use_every_tool(world: World, engine: Engine) -> None:
+    world.shell(script())
+    environment = {**variables(world), "BRANCH_NAME": "tools"}
+    with engine.container(environment=environment, read_only=True) as container:
+        status, output = container.wait_for_exit()
+    assert status == 0, output
+    parts = world.content("tools", "tools.txt").split("=== ")[1:]
+    printed = {name: text for name, _, text in (part.partition("\n") for part in parts)}
+    wrong = {
+        name: printed.get(name, "")
+        for name, tool in TOOLS.items()
+        if not re.fullmatch(tool.last_line, printed.get(name, "").strip().rpartition("\n")[2])
+    }
+    assert wrong == {}
