@@ -35,6 +35,7 @@ _LIMITS: Final = {
 
 _NAME_CONFLICT: Final = "git allows no branch"
 """Part of the message of a `BranchConflict` that is about the branch's name, not about its commits."""
+
 _LARGER_DISK: Final = "--job-variable ephemeral_storage=100"
 
 _PERMISSION: Final = re.compile(r'\bset (claude_settings\.permissions\.defaultMode="bypassPermissions")')
