@@ -150,7 +150,7 @@ def test_two_runs_at_once_cannot_reach_each_other(
     for i in $(seq 200); do [ $(ls $D | grep -c ^pid-) = 2 ] && break; sleep .1; done; sleep .5
     for other in $D/at-*; do [ $other = $D/at-$U ] && continue
       R=$(cat $other); P=$(cat $D/pid-${other##*-}); echo met > met.txt; : > other.txt
-      for p in $R/agent $R/agent/home $R/agent/work-tree/README.md $R/instructions $R/config $R/config/settings.json $R/trusted \
+      for p in $R/agent $R/claude $R/agent/home $R/agent/work-tree/README.md $R/instructions $R/config $R/config/settings.json $R/trusted \
         /proc/$P/environ /proc/$P/maps /proc/$P/fd /proc/$P/cwd/; do
         if [ -d $p ]; then ls $p >/dev/null 2>&1 && echo $p; else head -c1 $p >/dev/null 2>&1 && echo $p; fi
       done >> other.txt; kill -9 $P 2>/dev/null && echo kill >> other.txt

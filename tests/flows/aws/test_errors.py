@@ -168,6 +168,22 @@ def test_aws_is_reached_with_the_hosts_own_ca(variable: str, monkeypatch: pytest
     assert response["SecretString"] == "x"
 
 
+def test_the_ca_of_a_profile_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    other.cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    keys = "aws_access_key_id = AKIDOFTHISTEST\naws_secret_access_key = secret-of-this-test\n"
+    (tmp_path / "config").write_text(f"[profile own-ca]\nca_bundle = {tmp_path}/ca.pem\n{keys}")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "other.pem"))
+    monkeypatch.setenv("AWS_PROFILE", "own-ca")
+    with by_tls(SecretsManager(), authority) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", url)
+        strip_environment(os.environ)
+        response = new_session("us-east-1").client("secretsmanager").get_secret_value(SecretId="x")
+    assert response["SecretString"] == "x"
+
+
 def test_awss_own_variable_wins() -> None:
     environment = {"SSL_CERT_FILE": "/a.pem", "AWS_CA_BUNDLE": "/b.pem"}
     strip_environment(environment)

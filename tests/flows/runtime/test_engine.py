@@ -11,6 +11,7 @@ from flows.runtime.engine import prepare_environment
         ("PREFECT_API_KEY", "a b\nc", "InvalidCredential"),
         ("PREFECT_API_URL", "127.0.0.1:4200/api", "InvalidEndpoint"),
         ("HTTPS_PROXY", "http://proxy example.com", "InvalidCredential"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem", "InvalidCertificates"),
     ],
 )
 def test_a_setting_that_cannot_be_used_ends_the_process_with_its_name(
