@@ -29,12 +29,8 @@ class Price:
         """Return what the provider bills for one request. A request whose reply did not begin costs nothing."""
         if request.output_tokens is None:
             return 0
-        input_tokens = (
-            request.uncached
-            + WRITE_5M * request.written_5m
-            + WRITE_1H * request.written_1h
-            + self.read_multiplier * request.read
-        )
+        written = WRITE_5M * request.written_5m + WRITE_1H * request.written_1h
+        input_tokens = request.uncached + written + self.read_multiplier * request.read
         return (input_tokens * self.input + request.output_tokens * self.output) / _MILLION
 
 
@@ -48,6 +44,18 @@ PRICES: Final[Mapping[str, Price]] = {
 }
 
 
+REGIONAL: Final = 1.1
+"""On Bedrock, requests through a regional endpoint cost this much more than through the global one."""
+
+
 def bill_usd(requests: Iterable[CountedRequest]) -> float:
     """Return what the provider bills for requests, in US dollars."""
-    return sum(PRICES[request.model].usd(request) for request in requests)
+    return sum(_premium(request.model) * _price(request.model).usd(request) for request in requests)
+
+
+def _price(model: str) -> Price:
+    return PRICES[model.rpartition("anthropic.")[2]]
+
+
+def _premium(model: str) -> float:
+    return REGIONAL if "anthropic." in model and not model.startswith("global.") else 1

@@ -40,8 +40,15 @@ def test_a_request_without_a_reply_costs_nothing() -> None:
     assert bill_usd([replace(request("claude-opus-5", uncached=MILLION), output_tokens=None)]) == 0
 
 
-@pytest.mark.parametrize("model", list(PRICES))
-def test_the_meters_price_of_a_reply_is_the_bill(model: str) -> None:
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        *(("anthropic", model) for model in PRICES),
+        ("bedrock", "us.anthropic.claude-sonnet-5-5"),
+        ("bedrock", "global.anthropic.claude-sonnet-5-5"),
+    ],
+)
+def test_the_meters_price_of_a_reply_is_the_bill(provider: str, model: str) -> None:
     reply = request(model, read=70_001, written_1h=5003, written_5m=2002, uncached=1001, output_tokens=507)
-    metered = ModelPrice.of("anthropic", model).usd({**reply.usage, "output_tokens": 507})
+    metered = ModelPrice.of(provider, model).usd({**reply.usage, "output_tokens": 507})
     assert math.isclose(metered, bill_usd([reply]), rel_tol=1e-9)
