@@ -123,7 +123,7 @@ class ScriptedModel(LoopbackServer):
         self.models = set(_MODELS)
         """The ids of the models that the server accepts."""
         self.script_for_other_instructions: Script | None = None
-        """The script for instructions that `script` does not fit. If None, `script` is used for all instructions."""
+        """The script for instructions that `script` does not fit; None to use `script` for all instructions."""
         self.count_tokens: Callable[[dict[str, Any], str], CountedRequest] | None = None
         """Counts a request's tokens, or raises `ValueError` to refuse it. If None, all replies have the same counts."""
         self._api_key = api_key
