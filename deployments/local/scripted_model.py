@@ -6,23 +6,22 @@ turn of the script, no matter what the request says. The number of turns in the 
 turn is next, so that a retry gets the same reply.
 """
 
-import base64
-import binascii
 import json
 import re
-import struct
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from deployments.local.aws_event_stream import event_frame, exception_frame
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from flows.parameters.provider import DEFAULT_MODEL_IDS, default_model_id
 
@@ -104,6 +103,17 @@ class Script:
     """A text that the instructions of this script contain; empty for a script that fits all instructions."""
 
 
+class CountedRequest(Protocol):
+    """A request whose tokens are counted as a provider counts them."""
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        """The counts of input tokens for the reply."""
+
+    def begin_reply(self, output_tokens: int) -> None:
+        """Note that the reply begins. It will have this many tokens."""
+
+
 class ScriptedModel(LoopbackServer):
     """A server that replies from a script instead of a model. Clients need the API key or the AWS keys."""
 
@@ -113,7 +123,9 @@ class ScriptedModel(LoopbackServer):
         self.models = set(_MODELS)
         """The ids of the models that the server accepts."""
         self.script_for_other_instructions: Script | None = None
-        """The script for instructions that `script` does not fit. If None, `script` is used for all instructions."""
+        """The script for instructions that `script` does not fit; None to use `script` for all instructions."""
+        self.count_tokens: Callable[[dict[str, Any], str], CountedRequest] | None = None
+        """Counts a request's tokens, or raises `ValueError` to refuse it. If None, all replies have the same counts."""
         self._api_key = api_key
         self._aws = Credentials(aws_access_key_id, aws_secret_access_key)
 
@@ -136,15 +148,23 @@ class ScriptedModel(LoopbackServer):
             _refuse(exchange, fault.status, fault.message, fault.kind, is_bedrock=bool(bedrock))
             return
         turn = _with_directories(script.turns[min(_completed_turns(body), len(script.turns) - 1)], body)
+        try:
+            counted = self.count_tokens(body, model) if self.count_tokens else None
+        except ValueError as error:
+            _refuse(exchange, 400, str(error), is_bedrock=bool(bedrock))
+            return
         time.sleep(turn.seconds)
-        message = _message(turn, model)
-        if (bedrock and bedrock[2] == "invoke") or (not bedrock and not body.get("stream")):
-            if fault:
-                _refuse(exchange, 500, fault.message, fault.kind, is_bedrock=bool(bedrock))
-                return
-            exchange.reply(200, json.dumps(message).encode())
-        else:
+        is_streamed = bedrock[2] == "invoke-with-response-stream" if bedrock else bool(body.get("stream"))
+        if fault and not is_streamed:
+            _refuse(exchange, 500, fault.message, fault.kind, is_bedrock=bool(bedrock))
+            return
+        message = _message(turn, model, counted.usage if counted else MappingProxyType({}))
+        if counted:
+            counted.begin_reply(message["usage"]["output_tokens"])
+        if is_streamed:
             _stream(exchange, message, is_bedrock=bool(bedrock), fault=fault, ping_seconds=turn.ping_seconds)
+        else:
+            exchange.reply(200, json.dumps(message).encode())
 
     def _refusal(self, request: ReceivedRequest, model: str, *, is_bedrock: bool) -> tuple[int, str] | None:
         """Return the error status and message that the real API would send; None if the request is valid."""
@@ -199,7 +219,7 @@ def _with_directories(turn: Turn, body: dict[str, Any]) -> Turn:
     return replace(turn, text=fill_in(turn.text), tools=tools)
 
 
-def _message(turn: Turn, model: str) -> dict[str, Any]:
+def _message(turn: Turn, model: str, usage: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     uses = [
         {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:22]}", "name": tool.name, "input": tool.input}
         for tool in turn.tools
@@ -218,6 +238,7 @@ def _message(turn: Turn, model: str) -> dict[str, Any]:
             "output_tokens": 150,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
+            **usage,
             **turn.usage,
         },
     }
@@ -251,14 +272,16 @@ def _stream(
 
     def send(event: dict[str, Any]) -> None:
         text = json.dumps(event)
-        exchange.chunk(_frame(text) if is_bedrock else f"event: {event['type']}\ndata: {text}\n\n".encode())
+        exchange.chunk(event_frame(text) if is_bedrock else f"event: {event['type']}\ndata: {text}\n\n".encode())
 
     for event in _events(message):
         send(event)
         if fault:
             if fault.status:
-                error = {"type": fault.kind, "message": fault.message}
-                exchange.chunk(_exception_frame(fault)) if is_bedrock else send({"type": "error", "error": error})
+                if is_bedrock:
+                    exchange.chunk(exception_frame(fault.kind, fault.message))
+                else:
+                    send({"type": "error", "error": {"type": fault.kind, "message": fault.message}})
             time.sleep(fault.stall_seconds)
             exchange.drop()
             return
@@ -266,30 +289,6 @@ def _stream(
             time.sleep(1)
             send({"type": "ping"})
     exchange.chunk(b"")
-
-
-def _exception_frame(fault: ModelFault) -> bytes:
-    """Encode an error as Bedrock reports it within a stream: as one message of AWS's event stream format."""
-    headers = {":exception-type": fault.kind, ":content-type": "application/json", ":message-type": "exception"}
-    return _aws_message(headers, json.dumps({"message": fault.message}).encode())
-
-
-def _frame(event: str) -> bytes:
-    """Encode an event as one message of AWS's event stream format."""
-    payload = json.dumps({"bytes": base64.b64encode(event.encode()).decode()}).encode()
-    headers = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
-    return _aws_message(headers, payload)
-
-
-def _aws_message(names: Mapping[str, str], payload: bytes) -> bytes:
-    """Encode a message in AWS's event stream format: lengths, checksum, headers, payload, checksum."""
-    headers = b"".join(
-        struct.pack("B", len(name)) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
-        for name, value in names.items()
-    )
-    prelude = struct.pack(">II", len(headers) + len(payload) + 16, len(headers))
-    message = prelude + struct.pack(">I", binascii.crc32(prelude)) + headers + payload
-    return message + struct.pack(">I", binascii.crc32(message))
 
 
 def _refuse(exchange: Exchange, status: int, message: str, kind: str = "", *, is_bedrock: bool) -> None:

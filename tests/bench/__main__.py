@@ -19,11 +19,13 @@ from tests.bench.measures import Measure
 from tests.bench.region import region
 from tests.bench.sides import Sides
 from tests.bench.stream import stream
+from tests.bench.token_runs import tokens
+from tests.bench.tokens import ROW as TOKENS
 
 _Row = Callable[[Sides, int], Iterator[Measure]]
 _ROWS: Final[dict[int, _Row]] = {
     1: small, 2: real, 3: instructions, 4: clones, 5: stream, 6: gateway_row, 7: checkpoints_row, 8: many, 9: image,
-    10: imports,
+    10: imports, TOKENS: tokens,
 }  # fmt: skip
 _GROWTH: Final = 11
 

@@ -10,8 +10,8 @@ import boto3
 import httpx
 from pydantic import SecretStr
 
+from deployments.local.aws_event_stream import event_frame
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
-from deployments.local.scripted_model import _frame
 from flows.model.gateway import gateway
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter
@@ -41,7 +41,7 @@ class Model(LoopbackServer):
     def __init__(self) -> None:
         super().__init__()
         text = EVENT % ("words " * 30)
-        events = {"sse": f"event: content_block_delta\ndata: {text}\n\n".encode(), "aws": _frame(text)}
+        events = {"sse": f"event: content_block_delta\ndata: {text}\n\n".encode(), "aws": event_frame(text)}
         self.replies = {form: (event, event * (REPLY_BYTES // len(event))) for form, event in events.items()}
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:

@@ -12,8 +12,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from deployments.local.aws_event_stream import event_frame
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
-from deployments.local.scripted_model import ModelFault, ScriptedModel, Turn, _frame
+from deployments.local.scripted_model import ModelFault, ScriptedModel, Turn
 from flows.model.gateway import Gateway, gateway
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.meter import Meter
@@ -326,7 +327,7 @@ class Damaged(LoopbackServer):
 
     def __init__(self) -> None:
         super().__init__()
-        frames = [_frame(json.dumps({"type": "message_delta", "usage": USAGE})) for _ in range(3)]
+        frames = [event_frame(json.dumps({"type": "message_delta", "usage": USAGE})) for _ in range(3)]
         content = bytearray(b"".join(frames))
         content[len(frames[0]) + 60] ^= 1
         self.content = bytes(content)

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.local.scripted_model import Turn, _events, _frame, _message
+from deployments.local.aws_event_stream import event_frame
+from deployments.local.scripted_model import Turn, _events, _message
 from flows.model.usage import UsageReader, usage_reader
 
 TOKENS = {
@@ -39,7 +40,7 @@ def reply(content_type: str) -> bytes:
     if content_type == ONE:
         return json.dumps(MESSAGE).encode()
     if content_type == AWS:
-        return b"".join(_frame(json.dumps(event)) for event in events())
+        return b"".join(event_frame(json.dumps(event)) for event in events())
     return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events())
 
 
