@@ -38,7 +38,6 @@ ModelId = Annotated[
 ]
 Effort = Annotated[
     Literal["", "low", "medium", "high", "xhigh", "max"],
-    Variable("CLAUDE_EFFORT"),
     Field(
         title="Effort",
         description="How much the model thinks before it acts. More costs more. Leave it empty to use the model's "

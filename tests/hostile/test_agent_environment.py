@@ -16,7 +16,8 @@ SHOW = r"""
 env; env >&2; cat /proc/self/environ; set; export -p; printf %s "$TOKEN" | base64; printf %s "$PASSWORD" | xxd -p
 python3 -c 'import json, os, urllib.parse; p = os.environ["PASSWORD"]
 print(json.dumps(p), repr(p), p.encode(), urllib.parse.quote(p)); raise SystemExit(p)'
-git config user.name "$TOKEN"; git -c user.email=a@b.c commit --quiet --allow-empty -m "$PASSWORD"
+printf '[user]\nname = %s\nemail = a@b.c\n' "$TOKEN" >> .git/config
+git commit --quiet --allow-empty -F - <<< "$PASSWORD"
 printf %s "${#TOKEN} ${#PASSWORD}" > lengths.txt
 """
 
