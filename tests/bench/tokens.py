@@ -86,8 +86,7 @@ def _shared_part(recording: Recording) -> Measure:
 def _uncached_part(recording: Recording) -> Measure:
     first = recording.first
     share = 1 - first.read / first.tokens
-    total, read = (sum(getattr(request, name) for request in recording.requests) for name in ("tokens", "read"))
-    detail = f"{first.tokens - first.read:,} of {first.tokens:,} tokens; all requests after it {1 - read / total:.1%}"
+    detail = f"{first.tokens - first.read:,} of {first.tokens:,} tokens"
     return Measure(
         ROW, "uncached share of a resumed run's first request", f"{share:.1%}", f"≤ {_UNCACHED_GOAL:.0%}",
         share <= _UNCACHED_GOAL, detail,
