@@ -1,11 +1,16 @@
 """What a resumed run restores: its session, its tree, its budget and its turns; and how much that saves."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.filesystems import LocalFileSystem
 
 from deployments.local.loopback import ReceivedRequest
@@ -54,6 +59,40 @@ def test_a_session_that_cannot_be_resumed_is_replaced_and_the_new_one_is_told_so
     first_request = the_run.world.stack.model.requests[0].body.decode()
     assert "Take the steps" in first_request, "the prompt does not hold the instructions"
     assert "the conversation about it is lost" in first_request, "the prompt does not say that work was lost"
+
+
+def test_a_resumed_run_sends_the_same_prefix_with_the_current_rules_and_paths(the_run: Scene) -> None:
+    lose_in_turn(the_run, 4)
+    requests = the_run.world.stack.model.requests
+    first_body, first_run_folders = json.loads(requests[0].body), run_folders(requests[0])
+    requests.clear()
+    with get_client(sync_client=True) as client:
+        parameters = client.read_flow_run(UUID(the_run.run.id)).parameters
+        client.update_flow_run(UUID(the_run.run.id), parameters={**parameters, "policy": {"max_file_mb": 7}})
+    with the_run.machine() as second:
+        assert second.wait_for_exit() == 0, second.log()
+    assert the_run.is_delivered()
+    body = json.loads(requests[0].body)
+    assert json.dumps(body["tools"]) == json.dumps(first_body["tools"])
+    assert json.dumps(body["system"]) == json.dumps(first_body["system"])
+    assert len(body["messages"]) > len(first_body["messages"]), "the conversation was not resumed"
+    [prompt] = [text for text in user_texts(body) if "You were interrupted" in text]
+    assert "larger than 7 MB" in prompt
+    assert "Prefer short names." in prompt
+    [folder] = run_folders(requests[0]) - first_run_folders
+    assert folder in prompt
+    assert not any(other in prompt for other in first_run_folders)
+
+
+def run_folders(request: ReceivedRequest) -> set[str]:
+    """Return the names of the runs' directories in a request."""
+    return set(re.findall(r"claude-code-headless-[A-Za-z0-9_]+", request.body.decode()))
+
+
+def user_texts(body: dict[str, Any]) -> list[str]:
+    contents = [message["content"] for message in body["messages"] if message["role"] == "user"]
+    blocks = [[{"text": content}] if isinstance(content, str) else content for content in contents]
+    return [block["text"] for content in blocks for block in content if "text" in block]
 
 
 def test_turns_count_over_all_attempts(world: World, tmp_path: Path) -> None:

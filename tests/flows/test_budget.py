@@ -1,6 +1,7 @@
 """The budget in the complete flow with the real Claude Code: a run stops in time, and saves its work."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -50,3 +51,14 @@ def test_a_model_of_unknown_price_is_counted_high_with_a_warning(
     run(claude_model_id="claude-of-tomorrow")
     assert "the price of claude-of-tomorrow is unknown" in caplog.text
     assert DEFAULT_MODEL_IDS["bedrock"] not in caplog.text
+
+
+def test_what_the_cache_saved_is_in_the_result_and_in_the_report(world: World, run: Callable[..., Run]) -> None:
+    usage = {"input_tokens": 1000, "cache_read_input_tokens": 9000}
+    world.script(replace(WRITES[0], usage=usage), Turn("Done.", usage=usage))
+    flow_run = run()
+    saved_usd = 2 * 9000 * (2.2e-6 - 0.11e-6)
+    assert flow_run.delivered().cache_read_tokens == 18_000
+    assert flow_run.delivered().cache_saved_usd == pytest.approx(saved_usd)
+    row = f"| Cache | 90% of the input tokens were read from the cache, which saved ${saved_usd:.4f} |"
+    assert row in flow_run.artifact()

@@ -148,7 +148,7 @@ def test_the_savings_of_the_cache_are_what_the_same_tokens_cost_without_it() -> 
     assert later.cache == meter.cache
 
 
-def test_a_cache_that_nobody_read_again_costs_more_than_none() -> None:
+def test_a_cache_that_is_only_written_costs_more_than_none() -> None:
     meter = settled(PRICE, cached_reply(0, 0, 9000))
     assert (meter.cache.input_tokens, meter.cache.read_tokens) == (10_000, 0)
     assert meter.cache.saved_usd == pytest.approx(-9000 * 3 / 1e6)

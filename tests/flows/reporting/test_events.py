@@ -37,6 +37,7 @@ def test_a_delivery(world: World, run: Callable[..., Run], caplog: pytest.LogCap
     assert payload["commit"] == world.git("rev-parse", "new")
     assert (payload["repository"], payload["branch"], payload["files"]) == (world.repo_url, "new", 1)
     assert payload["turns"] == 2
+    assert (payload["cache_read_tokens"], payload["cache_saved_usd"]) == (0, 0)
     assert payload["cost_usd"] == round(delivery.delivered().cost_usd or 0, 4) > 0
     assert payload["url"].endswith(delivery.id)
     assert event["resource"]["claude-code.branch"] == "new"

@@ -1,0 +1,85 @@
+"""All runs send the same system prompt and the same tools, so that a provider can read both from its cache."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deployments.local.scripted_model import Script, Tool, Turn
+from tests.support.runs import run_flow
+from tests.support.world import World
+
+MAX_FIXED_CHARACTERS = 26_500
+"""55% of what plain `claude -p` of version 2.1.332 sends first: 48,254 characters."""
+
+
+def first_request(world: World, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 (the flow's parameters)
+    """Run the flow, and return the body of its first request to the model."""
+    world.script()
+    run_flow(world.stack.prefect_api_url, repo_url=world.repo_url, **parameters).delivered()
+    return dict(json.loads(world.stack.model.requests[0].body))
+
+
+def characters(*values: object) -> int:
+    return sum(len(json.dumps(value, ensure_ascii=False)) for value in values)
+
+
+@pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
+def test_two_runs_that_share_nothing_send_the_same_prefix(
+    make_world: Callable[[dict[str, str]], World], provider: str
+) -> None:
+    one = first_request(
+        make_world({"README.md": "# One\n", "CLAUDE.md": "Prefer short names.\n"}),
+        provider=provider,
+        instructions="Say hello in hello.txt",
+    )
+    other = first_request(
+        make_world({"main.go": "package main\n", "AGENTS.md": "Use tabs.\n"}),
+        provider=provider,
+        instructions="Write hello.txt, and nothing else",
+        branch_name="greeting",
+        policy={"allow_ci_changes": True, "max_file_mb": 7},
+        limits={"max_turns": 9},
+    )
+    assert json.dumps(one["tools"]) == json.dumps(other["tools"])
+    assert json.dumps(one["system"]) == json.dumps(other["system"])
+    assert "Prefer short names." in json.dumps(one["messages"])
+    assert "Use tabs." in json.dumps(other["messages"])
+    assert "7 MB" in json.dumps(other["messages"])
+    assert {tool["name"] for tool in one["tools"]} == {
+        "Agent", "Bash", "Edit", "NotebookEdit", "Read", "Skill", "WebFetch", "Write"
+    }  # fmt: skip
+
+
+def test_the_first_request_is_small(world: World) -> None:
+    body = first_request(world, instructions="Say hello in hello.txt", provider="anthropic")
+    messages = json.dumps(body["messages"])
+    for unused in ("gitStatus", "statusline-setup", "plugin-authoring", "dataviz"):
+        assert unused not in messages
+    assert "x-anthropic-billing-header" not in json.dumps(body["system"])
+    assert characters(body["tools"], body["system"], body["messages"]) <= MAX_FIXED_CHARACTERS
+
+
+def test_a_conversation_that_reaches_the_limit_is_summarized(world: World) -> None:
+    step = Turn("The first step.", (Tool("Bash", {"command": "true"}),), usage={"cache_read_input_tokens": 95_000})
+    world.script()
+    model = world.stack.model
+    model.script_for_other_instructions = Script((step, Turn("Done.")))
+    model.script = Script((Turn("<summary>One step is done.</summary>"),), instructions_hold="Respond with TEXT ONLY")
+    try:
+        result = run_flow(
+            world.stack.prefect_api_url,
+            repo_url=world.repo_url,
+            instructions="Take some steps",
+            limits={"context_tokens": 100_000, "max_turns": 9},
+        )
+    finally:
+        model.script_for_other_instructions = None
+    assert result.state.name == "NoChanges"
+    first, summarizing, last = [json.loads(request.body) for request in model.requests]
+    assert "Take some steps" not in json.dumps(last["messages"])
+    assert "One step is done." in json.dumps(last["messages"])
+    for body in (summarizing, last):
+        assert json.dumps(body["system"]) == json.dumps(first["system"])
+        assert "repeat the rules" in json.dumps(body["system"])
