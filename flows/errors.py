@@ -208,7 +208,7 @@ class UnsupportedObjectFormat(RunError):
 
 
 class BaseRefNotFound(RunError):
-    """The remote has no branch with the name in `base_branch`."""
+    """The remote has no branch, tag or commit with the name in `base_branch`."""
 
 
 class GitAuthFailed(RunError):

@@ -98,7 +98,8 @@ class ImplementParameters(BaseModel):
     ] = Field(
         default="",
         title="Branch to start from",
-        description="Branch that a new branch starts from. Leave it empty to use the repository's default branch.",
+        description="Branch, tag or commit that a new branch starts from. A commit needs its full id. Leave it empty "
+        "to use the repository's default branch.",
     )
     branch_name: Annotated[str, AfterValidator(check_branch_name), BRANCH_RULE] = Field(
         default="",

@@ -98,6 +98,7 @@ def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> C
         run.workspace,
         remote(run, credentials),
         checkout,
+        base_branch=run.request.base_branch,
         depth=run.request.clone_depth,
         progress=LoggedProgress(logger.info),
         work_tree=run.saved.finished is None,
