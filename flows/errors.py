@@ -211,6 +211,10 @@ class BaseRefNotFound(RunError):
     """The remote has no branch, tag or commit with the name in `base_branch`."""
 
 
+class SubmoduleNotAllowed(RunError):
+    """A submodule has an address, a name or a path in .gitmodules from which a run does not fetch."""
+
+
 class GitAuthFailed(RunError):
     """The remote refused the token."""
 

@@ -134,6 +134,13 @@ class ImplementParameters(BaseModel):
         title="Commits of history",
         description="How many commits of history to fetch; 0 fetches all.",
     )
+    submodules: bool = Field(
+        default=False,
+        title="Fetch submodules",
+        description="Fetch the submodules at their recorded commits. They must be in the same folder of the same git "
+        "server as the repository, such as the same owner on GitHub, or be listed in the repositories of the git "
+        "credentials.",
+    )
     allow_default_branch: AllowDefaultBranch = False
     policy: Policy = ChangePolicy()
 

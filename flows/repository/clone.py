@@ -13,6 +13,7 @@ from flows.repository.protection import check_protection
 from flows.repository.remote import Remote
 from flows.repository.remote_refs import RemoteRefs
 from flows.repository.start_point import StartPoint, branches, find_start_point
+from flows.repository.submodule_checkout import fetch_submodules
 from flows.repository.work_tree import create_work_tree
 from flows.sandbox.workspace import Workspace
 
@@ -89,6 +90,7 @@ def clone(
     depth: int,
     allow_default_branch: bool,
     progress: RemoteProgress,
+    submodules: bool = False,
 ) -> Checkout:
     """Fetch what the work starts from into `clean.git`, create the agent's work tree from it, and return the checkout.
 
@@ -108,7 +110,7 @@ def clone(
     _set_branch(clean, branch, base)
     memory = _project_memory(workspace, base)
     checkout = Checkout(branch, start.name, base, memory, "" if start.is_branch else start.ref)
-    _create_work_tree(workspace, remote, checkout, refs)
+    _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
     return checkout
 
 
@@ -121,6 +123,7 @@ def fetch_base(
     depth: int,
     progress: RemoteProgress,
     work_tree: bool,
+    submodules: bool = False,
 ) -> None:
     """Fetch the base commit of an earlier attempt of the run into `clean.git`, even if the base branch has moved since.
 
@@ -132,6 +135,7 @@ def fetch_base(
         depth: How many commits of history to fetch; 0 fetches all.
         progress: Receives git's progress lines.
         work_tree: Whether to create a work tree for the agent as well.
+        submodules: Whether the work tree has the files of the submodules.
     """
     clean = _empty_repository(workspace, checkout.branch)
     start, commit = checkout.start, checkout.base_commit
@@ -147,7 +151,7 @@ def fetch_base(
         run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=clean)
     _set_branch(clean, checkout.branch, commit)
     if work_tree:
-        _create_work_tree(workspace, remote, checkout, refs)
+        _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
 
 
 def _fetch(
@@ -185,12 +189,18 @@ def _missing_commit(start: StartPoint, remote: Remote) -> BaseRefNotFound:
     )
 
 
-def _create_work_tree(workspace: Workspace, remote: Remote, checkout: Checkout, refs: RemoteRefs) -> None:
+def _create_work_tree(
+    workspace: Workspace, remote: Remote, checkout: Checkout, refs: RemoteRefs, submodule_depth: int | None
+) -> None:
+    """Create the agent's work tree; without the files of the submodules if `submodule_depth` is None."""
+    base = checkout.base_commit
+    submodules = [] if submodule_depth is None else fetch_submodules(workspace, remote, base, submodule_depth)
     create_work_tree(
         workspace,
         remote.url.url,
         checkout.branch,
-        checkout.base_commit,
+        base,
+        submodules=submodules,
         default_branch=refs.default_branch if refs.default_is_known else "",
         upstream=checkout.base_branch if checkout.start.is_branch else "",
     )

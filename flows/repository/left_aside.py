@@ -18,6 +18,7 @@ from flows.repository.checkout_refs import checkout_commits
 from flows.repository.clone import Checkout
 from flows.repository.collection import SECTION_END
 from flows.repository.git_commands import check_git, isolated_environment
+from flows.repository.submodule_checkout import submodule_trees
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
 
@@ -99,7 +100,8 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
     survey = _survey(workspace, checkout)
     candidates = [_Candidate(id_, place) for id_, place in list(survey.places.items())[:_MAX_PLACES]]
     candidates += _work_trees(workspace, repository, survey)
-    submodules = [_Candidate("", f"the submodule {path}", tree) for path, tree in commit.submodules.items()]
+    trees = submodule_trees(workspace, repository, commit.submodules)
+    submodules = [_Candidate("", f"the submodule {path}", tree) for path, tree in trees.items()]
     if not candidates and not submodules and survey.head in {"", checkout.base_commit}:
         return FoundWork()
     base_tree, head_tree, head_is_other = _examine(workspace, repository, checkout, survey, candidates)

@@ -8,7 +8,7 @@ repository gets copies.
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,12 @@ from flows.repository.agent_git import git_as_agent
 from flows.repository.checkout_refs import write_refs
 from flows.repository.collection import save_index
 from flows.repository.git_commands import run_git
+from flows.repository.submodule_checkout import (
+    Submodule,
+    check_out_submodules,
+    prepare_submodules,
+    submodule_config,
+)
 from flows.sandbox.workspace import Workspace
 
 _READ_ONLY: Final = 0o444
@@ -37,7 +43,14 @@ _BRANCH_CONFIG: Final = """\
 
 
 def create_work_tree(
-    workspace: Workspace, repo_url: str, branch: str, base: str, *, default_branch: str = "", upstream: str = ""
+    workspace: Workspace,
+    repo_url: str,
+    branch: str,
+    base: str,
+    *,
+    default_branch: str = "",
+    upstream: str = "",
+    submodules: Sequence[Submodule] = (),
 ) -> None:
     """Create the work tree's repository as the flow's user, then check out the files as the agent's user.
 
@@ -50,6 +63,7 @@ def create_work_tree(
         base: The commit that the branch points to.
         default_branch: The remote's default branch; empty if it is not known.
         upstream: The branch of the remote that git compares `branch` with; empty for none.
+        submodules: The submodules whose files the work tree shall have.
     """
     repository = workspace.work_tree / ".git"
     shutil.rmtree(repository, ignore_errors=True)  # An earlier try may have left a repository.
@@ -57,19 +71,26 @@ def create_work_tree(
     run_git(arguments)
     upstreams = {name: name for name in write_refs(workspace, branch, base, default_branch)}
     with (repository / "config").open("a", encoding="utf-8") as config:
-        config.write(_config(repo_url, {**upstreams, branch: upstream}))
-    objects = workspace.clean_git / "objects"
-    folders = [folder for folder in objects.iterdir() if folder.is_dir() and folder.name != "info"]
-    for folder in folders:
-        (repository / "objects" / folder.name).mkdir(exist_ok=True)
+        config.write(_config(repo_url, {**upstreams, branch: upstream}) + submodule_config(submodules, ""))
+    repositories = [(workspace.clean_git / "objects", repository / "objects")]
+    repositories += prepare_submodules(workspace, submodules)
+    folders = [
+        (folder, target / folder.name)
+        for source, target in repositories
+        for folder in source.iterdir()
+        if folder.is_dir() and folder.name != "info"
+    ]
+    for _, target in folders:
+        target.mkdir(exist_ok=True)
     workspace.agent.give(workspace.work_tree)
     # Only after `give`, which would otherwise change the owner of the hard-linked files of clean.git as well.
-    for folder in folders:
-        _add_objects(folder, repository / "objects" / folder.name, are_linked=workspace.agent.uid is not None)
+    for source, target in folders:
+        _add_objects(source, target, are_linked=workspace.agent.uid is not None)
     # With the configuration above git starts no program, so no process can be left behind.
     checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
     git_as_agent(workspace, *checkout, beside_agent=True)
     save_index(workspace)
+    check_out_submodules(workspace, submodules)
 
 
 def _config(repo_url: str, upstreams: Mapping[str, str]) -> str:
