@@ -223,7 +223,11 @@ class UnsupportedObjectFormat(RunError):
 
 
 class BaseRefNotFound(RunError):
-    """The remote has no branch with the name in `base_branch`."""
+    """The remote has no branch, tag or commit with the name in `base_branch`."""
+
+
+class SubmoduleNotAllowed(RunError):
+    """A submodule has an address, a name or a path in .gitmodules from which a run does not fetch."""
 
 
 class GitAuthFailed(RunError):

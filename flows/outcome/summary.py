@@ -69,7 +69,8 @@ class RunSummary:
             return Links("")
         if self.checkout is None or self.outcome is not Outcome.DELIVERED:
             return Links(forges.links(self.repo_url.url, PushedCommit("", "")).repository)
-        base = "" if self.checkout.continues else self.checkout.base_branch
+        starts_elsewhere = self.checkout.start.is_branch and not self.checkout.continues
+        base = self.checkout.base_branch if starts_elsewhere else ""
         return forges.links(self.repo_url.url, PushedCommit(self.checkout.branch, self.commit, base))
 
     @property

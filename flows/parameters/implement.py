@@ -99,7 +99,8 @@ class ImplementParameters(BaseModel):
     ] = Field(
         default="",
         title="Branch to start from",
-        description="Branch that a new branch starts from. Leave it empty to use the repository's default branch.",
+        description="Branch, tag or commit that a new branch starts from. A commit needs its full id. Leave it empty "
+        "to use the repository's default branch.",
     )
     branch_name: Annotated[str, AfterValidator(check_branch_name), BRANCH_RULE] = Field(
         default="",
@@ -134,6 +135,13 @@ class ImplementParameters(BaseModel):
         default=DEFAULT_CLONE_DEPTH,
         title="Commits of history",
         description="How many commits of history to fetch; 0 fetches all.",
+    )
+    submodules: bool = Field(
+        default=False,
+        title="Fetch submodules",
+        description="Fetch the submodules at their recorded commits. They must be in the same folder of the same git "
+        "server as the repository, such as the same owner on GitHub, or be listed in the repositories of the git "
+        "credentials.",
     )
     allow_default_branch: AllowDefaultBranch = False
     policy: Policy = ChangePolicy()

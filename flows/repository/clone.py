@@ -1,14 +1,19 @@
 """Clones the repository: from the remote into the trusted repository `clean.git`, and from there into the work tree."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from git import RemoteProgress
 
-from flows.errors import BaseRefNotFound, BranchConflict
+from flows.errors import BaseRefNotFound, BranchConflict, GitFailed
+from flows.repository.checkout_refs import Ref, write_packed_refs
 from flows.repository.git_commands import run_git
 from flows.repository.protection import check_protection
-from flows.repository.remote import Remote, RemoteRefs
+from flows.repository.remote import Remote
+from flows.repository.remote_refs import RemoteRefs
+from flows.repository.start_point import StartPoint, branches, find_start_point
+from flows.repository.submodule_checkout import fetch_submodules
 from flows.repository.work_tree import create_work_tree
 from flows.sandbox.workspace import Workspace
 
@@ -20,39 +25,42 @@ class Checkout:
     branch: str
     """The branch that the work will be pushed to."""
     base_branch: str
-    """The branch that the work starts from. It is the same as `branch` if the remote already has `branch`."""
+    """The branch or tag that the work starts from, or the id of a commit. It is `branch` if the remote has `branch`."""
     base_commit: str
     project_memory: str = ""
     """What the repository says to coding agents, as text; empty if it says nothing."""
     agent_files: str = ""
     """What the run uses of the repository's files for coding agents, such as `CLAUDE.md, 2 rules`, for people."""
+    base_ref: str = ""
+    """The ref of `base_branch` on the remote, or the id of a commit; empty for a branch."""
 
     @property
     def continues(self) -> bool:
         """Whether the remote already had `branch`, so that the run adds a commit to that branch."""
-        return self.branch == self.base_branch
+        return self.start.is_branch and self.branch == self.base_branch
+
+    @property
+    def start(self) -> StartPoint:
+        """The branch, tag or commit that the work starts from."""
+        return StartPoint(self.base_branch, self.base_ref) if self.base_ref else StartPoint.of_branch(self.base_branch)
 
 
-def choose_start_branch(refs: RemoteRefs, branch: str, base_branch: str, *, allow_default_branch: bool) -> str:
-    """Return the branch to start from: `branch` if the remote has it, otherwise `base_branch` or the default branch.
+def choose_start_point(refs: RemoteRefs, branch: str, base_branch: str, *, allow_default_branch: bool) -> StartPoint:
+    """Return where to start: from `branch` if the remote has it, otherwise from `base_branch` or the default branch.
 
     Raises:
         ProtectedBranch, BranchConflict: The run would not be able to push `branch` at its end.
-        BaseRefNotFound: The remote does not have the branch to start from, or does not say which branch is its default.
+        BaseRefNotFound: The remote does not have what to start from, or does not say which branch is its default.
     """
     check_target(refs, branch, allow_default_branch=allow_default_branch)
     if branch in refs.branches:
-        return branch
-    start = base_branch or refs.default_branch
-    existing = ", ".join(sorted(refs.branches)[:10])
+        return StartPoint.of_branch(branch)
     if not base_branch and not refs.default_is_known:
         raise BaseRefNotFound(
             "the remote does not say which branch is its default branch: set base_branch to the branch to start from; "
-            f"the remote has {existing}"
+            f"the remote has {branches(refs)}"
         )
-    if start not in refs.branches:
-        raise BaseRefNotFound(f"base_branch {start!r} is not on the remote; the remote has {existing}")
-    return start
+    return find_start_point(refs, base_branch or refs.default_branch)
 
 
 def check_target(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -> None:
@@ -77,24 +85,39 @@ def clone(
     depth: int,
     allow_default_branch: bool,
     progress: RemoteProgress,
+    submodules: bool = False,
 ) -> Checkout:
-    """Fetch the branch to start from into `clean.git`, create the agent's work tree from it, and return the checkout.
+    """Fetch what the work starts from into `clean.git`, create the agent's work tree from it, and return the checkout.
 
     Raises:
-        ProtectedBranch, BranchConflict, BaseRefNotFound: See `choose_start_branch`.
+        ProtectedBranch, BranchConflict, BaseRefNotFound: See `choose_start_point`.
         RunError: git, or the remote, reported another error.
     """
-    start = choose_start_branch(remote.refs(), branch, base_branch, allow_default_branch=allow_default_branch)
+    refs = remote.refs()
+    start = choose_start_point(refs, branch, base_branch, allow_default_branch=allow_default_branch)
     clean = _empty_repository(workspace, branch)
-    remote.fetch(clean, start, depth, progress)
-    base = run_git(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=clean).text
+    others = _other_branches(refs, start, base_branch)
+    try:
+        _fetch(clean, remote, refs, [point.refspec for point in (start, *others)], depth, progress)
+    except GitFailed as error:
+        raise _missing_commit(start, remote) if start.is_commit else error from None
+    base = _commit_at(clean, start)
     _set_branch(clean, branch, base)
-    create_work_tree(workspace, remote.url.url, branch, base)
-    return Checkout(branch, start, base)
+    checkout = Checkout(branch, start.name, base, base_ref="" if start.is_branch else start.ref)
+    _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
+    return checkout
 
 
 def fetch_base(
-    workspace: Workspace, remote: Remote, checkout: Checkout, *, depth: int, progress: RemoteProgress, work_tree: bool
+    workspace: Workspace,
+    remote: Remote,
+    checkout: Checkout,
+    *,
+    base_branch: str,
+    depth: int,
+    progress: RemoteProgress,
+    work_tree: bool,
+    submodules: bool = False,
 ) -> None:
     """Fetch the base commit of an earlier attempt of the run into `clean.git`, even if the base branch has moved since.
 
@@ -102,15 +125,79 @@ def fetch_base(
         workspace: The run's directories.
         remote: The remote repository.
         checkout: The checkout of the earlier attempt.
+        base_branch: The parameter of the run.
         depth: How many commits of history to fetch; 0 fetches all.
         progress: Receives git's progress lines.
         work_tree: Whether to create a work tree for the agent as well.
+        submodules: Whether the work tree has the files of the submodules.
     """
     clean = _empty_repository(workspace, checkout.branch)
-    remote.fetch_commit(clean, checkout.base_commit, checkout.base_branch, depth, progress)
-    _set_branch(clean, checkout.branch, checkout.base_commit)
+    start, commit = checkout.start, checkout.base_commit
+    refs = remote.refs() if work_tree else RemoteRefs({}, "")
+    others = [point.refspec for point in _other_branches(refs, start, base_branch)]
+    try:
+        _fetch(clean, remote, refs, [f"+{commit}:{start.local_ref}", *others], depth, progress)
+    except GitFailed:
+        # Some servers serve only branches and tags. The commit is in the history of the one that the work started from.
+        if start.is_commit:
+            raise
+        _fetch(clean, remote, refs, [start.refspec, *others], 0, progress)
+        run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=clean)
+    _set_branch(clean, checkout.branch, commit)
     if work_tree:
-        create_work_tree(workspace, remote.url.url, checkout.branch, checkout.base_commit)
+        _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
+
+
+def _fetch(
+    clean: Path, remote: Remote, refs: RemoteRefs, refspecs: Sequence[str], depth: int, progress: RemoteProgress
+) -> None:
+    """Fetch commits and tags: all tags of `refs` if `depth` is 0, otherwise the tags of the fetched commits."""
+    if depth:
+        remote.fetch(clean, refspecs, depth, progress, tags=bool(refs.tags))
+        return
+    remote.fetch(clean, [*refspecs, *sorted({tag.id for tag in refs.tags.values()})], 0, progress)
+    # git itself would write a file for each tag, which takes minutes if there are many thousands.
+    write_packed_refs(clean, (Ref(f"refs/tags/{name}", tag.id, tag.peeled) for name, tag in refs.tags.items()))
+
+
+def _other_branches(refs: RemoteRefs, start: StartPoint, base_branch: str) -> list[StartPoint]:
+    """Return the branches that the agent may want to compare with, other than the one that the work starts from."""
+    names = dict.fromkeys(name for name in (refs.default_branch, base_branch) if name in refs.branches)
+    return [point for point in map(StartPoint.of_branch, names) if point != start]
+
+
+def _commit_at(clean: Path, start: StartPoint) -> str:
+    try:
+        return run_git(["rev-parse", "--verify", f"{start.local_ref}^{{commit}}"], git_dir=clean).text
+    except GitFailed:
+        raise BaseRefNotFound(
+            f"base_branch {start.name!r} is not a commit: set base_branch to a branch, to a tag of a commit, or to the "
+            "full id of a commit"
+        ) from None
+
+
+def _missing_commit(start: StartPoint, remote: Remote) -> BaseRefNotFound:
+    return BaseRefNotFound(
+        f"{remote.url} has no commit {start.name}, or does not serve commits by their ids: check the id, or set "
+        "base_branch to a branch or a tag that points to the commit"
+    )
+
+
+def _create_work_tree(
+    workspace: Workspace, remote: Remote, checkout: Checkout, refs: RemoteRefs, submodule_depth: int | None
+) -> None:
+    """Create the agent's work tree; without the files of the submodules if `submodule_depth` is None."""
+    base = checkout.base_commit
+    submodules = [] if submodule_depth is None else fetch_submodules(workspace, remote, base, submodule_depth)
+    create_work_tree(
+        workspace,
+        remote.url.url,
+        checkout.branch,
+        base,
+        submodules=submodules,
+        default_branch=refs.default_branch if refs.default_is_known else "",
+        upstream=checkout.base_branch if checkout.start.is_branch else "",
+    )
 
 
 def _empty_repository(workspace: Workspace, branch: str) -> Path:

@@ -19,6 +19,7 @@ from typing import Final
 
 from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.git_commands import run_git
+from flows.repository.submodule_checkout import module_objects
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
 
@@ -92,7 +93,8 @@ def create_repository(workspace: Workspace, name: str) -> Path:
         (repository / folder).mkdir(parents=True)
     (repository / "HEAD").write_text("ref: refs/heads/collection\n")
     (repository / "config").write_text(_CONFIG)
-    (repository / "objects" / "info" / "alternates").write_text(f"{_agent_objects(workspace)}\n")
+    alternates = (_agent_objects(workspace), *module_objects(workspace))
+    (repository / "objects" / "info" / "alternates").write_text("".join(f"{path}\n" for path in alternates))
     (repository / "info" / "exclude").write_text("".join(f"{folder}/\n" for folder in BUILD_FOLDERS))
     for source, target in ((_saved_index(workspace), "index"), (workspace.clean_git / "shallow", "shallow")):
         if source.exists():

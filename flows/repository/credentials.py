@@ -59,6 +59,11 @@ class GitCredentials:
                     "credentials for this repository, or ask the owner of the token to add the repository to that list"
                 )
 
+    def lists_repository(self, url: RepoUrl) -> bool:
+        """Whether a binding lists this repository in its `repositories`, and no binding forbids it."""
+        lists = any(binding.repositories is not None for binding in self.bindings)
+        return lists and all(binding.allows(url) for binding in self.bindings)
+
     @classmethod
     def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = "") -> Self:
         """Read the credentials from a secret in AWS Secrets Manager, and return them.

@@ -5,16 +5,21 @@ searched before a run reports that the agent changed nothing.
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 from flows.repository.agent_commit import Commit, tree_of
 from flows.repository.agent_git import run_as_agent, work_tree_command
+from flows.repository.checkout_refs import checkout_commits
 from flows.repository.clone import Checkout
 from flows.repository.collection import SECTION_END
+from flows.repository.git_commands import check_git, isolated_environment
+from flows.repository.submodule_checkout import submodule_trees
+from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
 
 REF_PREFIX: Final = "refs/heads/left-aside/"
@@ -77,7 +82,7 @@ class _Candidate:
     descends: bool = False
     """Whether the commit is a descendant of the base."""
     is_known: bool = False
-    """Whether the base, or the HEAD of the agent's repository, already contains this work."""
+    """Whether the original checkout, or the HEAD of the agent's repository, already contains this work."""
 
 
 def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit: Commit) -> FoundWork:
@@ -95,12 +100,14 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
     survey = _survey(workspace, checkout)
     candidates = [_Candidate(id_, place) for id_, place in list(survey.places.items())[:_MAX_PLACES]]
     candidates += _work_trees(workspace, repository, survey)
-    submodules = [_Candidate("", f"the submodule {path}", tree) for path, tree in commit.submodules.items()]
+    trees = submodule_trees(workspace, repository, commit.submodules)
+    submodules = [_Candidate("", f"the submodule {path}", tree) for path, tree in trees.items()]
     if not candidates and not submodules and survey.head in {"", checkout.base_commit}:
         return FoundWork()
-    base_tree, head_tree, head_is_old = _examine(workspace, repository, checkout, survey, candidates)
-    is_looking_back = head_is_old and commit.tree == head_tree and survey.head_ref != f"refs/heads/{checkout.branch}"
-    is_unchanged = is_looking_back or commit.tree == base_tree
+    base_tree, head_tree, head_is_other = _examine(workspace, repository, checkout, survey, candidates)
+    is_elsewhere = head_is_other and survey.head_ref != f"refs/heads/{checkout.branch}"
+    is_looking_around = is_elsewhere and commit.tree == head_tree
+    is_unchanged = is_looking_around or commit.tree == base_tree
     work = [
         candidate
         for candidate in candidates
@@ -113,7 +120,7 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
         return FoundWork(chosen_tree=work[0].tree, chosen_ref=chosen.ref, notes=(note,))
     return FoundWork(
         left_aside=tuple(_save(workspace, repository, checkout, [*work, *submodules])),
-        chosen_tree=base_tree if is_looking_back else "",
+        chosen_tree=base_tree if is_looking_around else "",
     )
 
 
@@ -134,9 +141,10 @@ def _survey(workspace: Workspace, checkout: Checkout) -> _Survey:
     head_ref, head, refs, log, stash, work_trees = (
         part.decode("utf-8", "surrogateescape").strip("\n") for part in output.split(SECTION_END)[: len(commands)]
     )
+    known = checkout_commits(workspace) | {head, checkout.base_commit}
     places = dict[str, str]()
     for id_, place in (*_ref_places(refs), *_stash_places(stash), *_detached_places(log)):
-        if id_ not in {head, checkout.base_commit}:
+        if id_ not in known:
             places.setdefault(id_, place)
     return _Survey(head_ref, head, places, tuple(_other_work_trees(work_trees, workspace.work_tree)))
 
@@ -188,33 +196,41 @@ def _examine(
     """Set the fields `tree`, `descends` and `is_known` of each candidate.
 
     Returns:
-        The id of the base's tree, the id of HEAD's tree, and whether HEAD is an older commit than the base.
+        The id of the base's tree, the id of HEAD's tree, and whether HEAD is a commit that the checkout already had,
+        other than the base.
     """
     git = shlex.join(work_tree_command(workspace, repository))
     base, head = checkout.base_commit, survey.head or checkout.base_commit
-
-    def is_ancestor(first: str, second: str) -> str:
-        return f"{git} merge-base --is-ancestor {first} {second} 2>/dev/null && echo yes || echo no"
-
-    script = [f"{git} rev-parse {base}^{{tree}} {head}^{{tree}}", is_ancestor(head, base)]
+    new = _new_commits(workspace, repository, {head, *(candidate.commit for candidate in candidates)})
+    script = [f"{git} rev-parse {base}^{{tree}} {head}^{{tree}}"]
     for candidate in candidates:
         id_ = candidate.commit
         script += [
             f"{git} rev-parse -q --verify {id_}^{{tree}} || echo none",
-            is_ancestor(id_, base),
-            is_ancestor(id_, head),
-            is_ancestor(base, id_),
+            *(
+                f"{git} merge-base --is-ancestor {pair} 2>/dev/null && echo yes || echo no"
+                for pair in (f"{id_} {head}", f"{base} {id_}")
+            ),
         ]
-    lines = run_as_agent(workspace, ["sh", "-c", "\n".join(script)]).text.split("\n")
-    base_tree, head_tree, head_is_old, *rows = lines
-    for candidate, (tree, in_base, in_head, descends) in zip(candidates, _groups(rows, 4), strict=True):
-        is_work_tree = bool(candidate.tree)
+    base_tree, head_tree, *rows = run_as_agent(workspace, ["sh", "-c", "\n".join(script)]).text.split("\n")
+    for candidate, (tree, in_head, descends) in zip(candidates, _groups(rows, 3), strict=True):
         candidate.tree = candidate.tree or tree
         candidate.descends = descends == "yes"
-        candidate.is_known = candidate.tree == "none" or (not is_work_tree and "yes" in {in_base, in_head})
-    for candidate in candidates:
-        candidate.is_known = candidate.is_known or candidate.tree == head_tree
-    return base_tree, head_tree, head_is_old == "yes" and head != base
+        is_old = candidate.commit not in new or in_head == "yes"
+        # The files in another work tree may differ from the commit that is checked out there.
+        candidate.is_known = candidate.tree in {"none", head_tree} or (is_old and candidate.tree == tree)
+    return base_tree, head_tree, head not in new and head != base
+
+
+def _new_commits(workspace: Workspace, repository: Path, commits: Iterable[str]) -> set[str]:
+    """Return the commits that the agent made: those that no ref of the original checkout reaches."""
+    with TemporaryFile() as rows:
+        excluded = (f"^{id_}" for id_ in checkout_commits(workspace))
+        rows.write("".join(f"{row}\n" for row in (*commits, *excluded)).encode())
+        rows.seek(0)
+        git = [*work_tree_command(workspace, repository), "rev-list", "--ignore-missing", "--stdin"]
+        result = commands.run(workspace, git, environment=isolated_environment(workspace.agent_variables), stdin=rows)
+    return set(check_git(result).text.split())
 
 
 def _groups(rows: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:

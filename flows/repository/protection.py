@@ -3,7 +3,7 @@
 from typing import Final
 
 from flows.errors import ProtectedBranch
-from flows.repository.remote import RemoteRefs
+from flows.repository.remote_refs import RemoteRefs
 
 _USUAL_DEFAULTS: Final = frozenset({"main", "master", "trunk", "default", "develop"})
 """Usual names of default branches. An unborn HEAD may point to one, and git does not report such a HEAD to clients."""

@@ -12,9 +12,9 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 from urllib.parse import urljoin
 
 from git import RemoteProgress
@@ -35,6 +35,7 @@ from flows.forges.table import git_username
 from flows.parameters.addresses import RepoUrl
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import command_line, execute_git, isolated_environment, run_git
+from flows.repository.remote_refs import REF_PATTERNS, RemoteRefs, parse_refs
 from flows.sandbox.processes import CommandResult
 
 _TIMEOUT_SECONDS: Final = 1800
@@ -100,23 +101,6 @@ _ERRORS: Final[tuple[tuple[str, type[RunError], str], ...]] = (
 
 
 @dataclass(frozen=True)
-class RemoteRefs:
-    """The remote's branches, and the default branch if the remote reports one."""
-
-    branches: dict[str, str]
-    """The commit of each branch, by the branch's name."""
-    default_branch: str
-    """The branch that the remote's HEAD points to; empty if HEAD is not on a branch, or the remote does not say."""
-    aliases: dict[str, str] = field(default_factory=dict)
-    """Branches that are symbolic refs, each with the branch that it points to. Only git's protocol 2 lists them."""
-
-    @property
-    def default_is_known(self) -> bool:
-        """Whether the remote's HEAD points to a branch that exists."""
-        return self.default_branch in self.branches
-
-
-@dataclass(frozen=True)
 class Remote:
     """One repository on a git server, and the credentials for that repository.
 
@@ -133,50 +117,48 @@ class Remote:
         self.credentials.check_repository(self.url)
 
     def refs(self) -> RemoteRefs:
-        """Return the remote's branches, and the default branch if the remote reports one.
+        """Return the remote's branches and tags, and the default branch if the remote reports one.
 
         Raises:
             EmptyRepo: The remote has no branches.
             UnsupportedObjectFormat: The ids of the remote's commits are SHA-256.
         """
-        listing = self._run(["ls-remote", "--symref", self.url.url, "HEAD", "refs/heads/*"]).text.splitlines()
-        lines = [line.partition("\t") for line in listing]
-        targets = {ref: value.removeprefix("ref: ") for value, _, ref in lines if value.startswith("ref: ")}
-        commits = {ref: value for value, _, ref in lines if not value.startswith("ref: ")}
-        branches = {_branch(ref): commit for ref, commit in commits.items() if _branch(ref)}
-        if not branches:
+        refs = parse_refs(self._run(["ls-remote", "--symref", self.url.url, *REF_PATTERNS]).text)
+        if not refs.branches:
             raise EmptyRepo(f"{self.url} has no commit: push a first commit; a README is enough")
-        if any(len(commit) > _SHA_1_DIGITS for commit in branches.values()):
+        if any(len(commit) > _SHA_1_DIGITS for commit in refs.branches.values()):
             raise UnsupportedObjectFormat(_SHA_256.format(url=self.url))
-        aliases = {_branch(ref): _branch(target) for ref, target in targets.items() if _branch(ref)}
-        return RemoteRefs(branches, _branch(targets.get("HEAD", "")), aliases)
+        return refs
 
-    def fetch(self, git_dir: Path, branch: str, depth: int, progress: RemoteProgress) -> None:
-        """Fetch one branch into `refs/remotes/origin/<branch>`: `depth` commits of history, or all if `depth` is 0."""
-        refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
-        options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
+    def fetch(
+        self, git_dir: Path, refspecs: Sequence[str], depth: int, progress: RemoteProgress, *, tags: bool = False
+    ) -> None:
+        """Fetch refs, each with `depth` commits of history, or with all if `depth` is 0.
+
+        Args:
+            git_dir: The repository to fetch into.
+            refspecs: What to fetch, and the local refs to update.
+            depth: How many commits of history to fetch; 0 fetches all.
+            progress: Receives git's progress lines.
+            tags: Whether to fetch the tags of the fetched commits as well.
+        """
         try:
-            shallow = [f"--depth={depth}"] if depth else []
-            self._run(["fetch", *options, *shallow, self.url.url, refspec], git_dir=git_dir, progress=progress)
+            self._fetch(git_dir, refspecs, depth, progress, tags=tags)
         except GitFailed:
             if not depth:
                 raise
             # Servers without shallow clones, such as dumb HTTP, report different errors: fetch the whole history.
-            self._run(["fetch", *options, self.url.url, refspec], git_dir=git_dir, progress=progress)
+            self._fetch(git_dir, refspecs, 0, progress, tags=tags)
 
-    def fetch_commit(self, git_dir: Path, commit: str, branch: str, depth: int, progress: RemoteProgress) -> None:
-        """Fetch a commit that `branch` pointed to earlier, and point `refs/remotes/origin/<branch>` to it."""
-        ref = f"refs/remotes/origin/{branch}"
-        options = ["--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress"]
-        shallow = [f"--depth={depth}"] if depth else []
-        try:
-            self._run(
-                ["fetch", *options, *shallow, self.url.url, f"+{commit}:{ref}"], git_dir=git_dir, progress=progress
-            )
-        except GitFailed:
-            # Some servers serve only branches. The commit is in the history of its branch.
-            self.fetch(git_dir, branch, 0, progress)
-            run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=git_dir)
+    def _fetch(
+        self, git_dir: Path, refspecs: Sequence[str], depth: int, progress: RemoteProgress, *, tags: bool
+    ) -> None:
+        options = ["--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--progress", "--stdin"]
+        options += [*([f"--depth={depth}"] if depth else []), *([] if tags else ["--no-tags"])]
+        with tempfile.TemporaryFile() as lines:
+            lines.write("".join(f"{refspec}\n" for refspec in refspecs).encode())
+            lines.seek(0)
+            self._run(["fetch", *options, self.url.url], git_dir=git_dir, progress=progress, stdin=lines)
 
     def push(self, git_dir: Path, commit: str, branch: str) -> None:
         """Push one commit to one branch, never by force; succeed if the branch already has that commit."""
@@ -203,7 +185,12 @@ class Remote:
             self._run(["push", "--dry-run", "--no-verify", "--porcelain", self.url.url, refspec], git_dir=git_dir)
 
     def _run(
-        self, arguments: Sequence[str], *, git_dir: Path | None = None, progress: RemoteProgress | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        git_dir: Path | None = None,
+        progress: RemoteProgress | None = None,
+        stdin: IO[bytes] | None = None,
     ) -> CommandResult:
         # Without unpackLimit, a small fetch would store every object as a file, each to be linked for the agent. With
         # proactiveAuth, a recent git does not send a first request without the token, which the server would refuse.
@@ -218,6 +205,7 @@ class Remote:
             result = execute_git(
                 command_line(arguments, config=[*config, f"credential.helper={helper}"], git_dir=git_dir),
                 environment=isolated_environment(_host_settings()),
+                stdin=stdin,
                 progress=progress,
                 pass_fds=[token_fd],
                 timeout_seconds=_TIMEOUT_SECONDS,
@@ -273,11 +261,6 @@ class Remote:
                     return RepoNotFound(f"{self.url} has moved to {target}: set repo_url to that address")
                 return error(message.format(url=self.url, reason=reason))
         return GitFailed(f"git failed on {self.url} with status {result.status}: {reason or 'no output'}")
-
-
-def _branch(ref: str) -> str:
-    """Return the name of a branch from its ref, such as `refs/heads/main`; empty if the ref is not a branch."""
-    return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
 
 
 def _host_settings() -> dict[str, str]:

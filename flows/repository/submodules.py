@@ -62,7 +62,8 @@ def _fetch(url: RepoUrl, commit: str, remote: Remote) -> None:
         git_dir = Path(folder) / "submodule.git"
         run_git(["init", "--quiet", "--bare", "--template=", str(git_dir)])
         if url.origin == remote.url.origin:
-            Remote(url, remote.credentials, Path(folder)).fetch_commit(git_dir, commit, "check", 1, RemoteProgress())
+            refspec = f"+{commit}:refs/heads/check"
+            Remote(url, remote.credentials, Path(folder)).fetch(git_dir, [refspec], 1, RemoteProgress())
             return
         scheme = url.url.partition(":")[0]
         arguments = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", url.url, commit]

@@ -8,51 +8,24 @@ repository gets copies.
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from flows.repository.agent_git import git_as_agent
+from flows.repository.checkout_refs import write_refs
 from flows.repository.collection import save_index
 from flows.repository.git_commands import run_git
+from flows.repository.submodule_checkout import (
+    Submodule,
+    check_out_submodules,
+    prepare_submodules,
+    submodule_config,
+)
 from flows.sandbox.workspace import Workspace
 
 _READ_ONLY: Final = 0o444
-
-
-def create_work_tree(workspace: Workspace, repo_url: str, branch: str, base: str) -> None:
-    """Create the work tree's repository as the flow's user, then check out the files as the agent's user.
-
-    A checkout can start programs that the repository chooses, so it has only the rights of the agent's user.
-    """
-    repository = workspace.work_tree / ".git"
-    shutil.rmtree(repository, ignore_errors=True)  # An earlier try may have left a repository.
-    arguments = ["init", "--quiet", "--template=", f"--initial-branch={branch}", str(workspace.work_tree)]
-    run_git(arguments)
-    with (repository / "config").open("a", encoding="utf-8") as config:
-        config.write(_config(repo_url, branch))
-    origin = f"refs/remotes/origin/{branch}"
-    (repository / "packed-refs").write_text(f"{base} refs/heads/{branch}\n{base} {origin}\n")
-    (repository / "refs" / "remotes" / "origin").mkdir(parents=True)
-    (repository / "refs" / "remotes" / "origin" / "HEAD").write_text(f"ref: {origin}\n")
-    if (shallow := workspace.clean_git / "shallow").exists():
-        shutil.copyfile(shallow, repository / "shallow")
-    objects = workspace.clean_git / "objects"
-    folders = [folder for folder in objects.iterdir() if folder.is_dir() and folder.name != "info"]
-    for folder in folders:
-        (repository / "objects" / folder.name).mkdir(exist_ok=True)
-    workspace.agent.give(workspace.work_tree)
-    # Only after `give`, which would otherwise change the owner of the hard-linked files of clean.git as well.
-    for folder in folders:
-        _add_objects(folder, repository / "objects" / folder.name, are_linked=workspace.agent.uid is not None)
-    # With the configuration above git starts no program, so no process can be left behind.
-    checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
-    git_as_agent(workspace, *checkout, beside_agent=True)
-    save_index(workspace)
-
-
-def _config(repo_url: str, branch: str) -> str:
-    url, name = (text.replace("\\", "\\\\").replace('"', '\\"') for text in (repo_url, branch))
-    return f"""\
+_CONFIG: Final = """\
 [user]
 \tname = Claude Code
 \temail = noreply@anthropic.com
@@ -61,10 +34,75 @@ def _config(repo_url: str, branch: str) -> str:
 [remote "origin"]
 \turl = "{url}"
 \tfetch = +refs/heads/*:refs/remotes/origin/*
+"""
+_BRANCH_CONFIG: Final = """\
 [branch "{name}"]
 \tremote = origin
-\tmerge = "refs/heads/{name}"
+\tmerge = "refs/heads/{upstream}"
 """
+
+
+def create_work_tree(
+    workspace: Workspace,
+    repo_url: str,
+    branch: str,
+    base: str,
+    *,
+    default_branch: str = "",
+    upstream: str = "",
+    submodules: Sequence[Submodule] = (),
+) -> None:
+    """Create the work tree's repository as the flow's user, then check out the files as the agent's user.
+
+    A checkout can start programs that the repository chooses, so it has only the rights of the agent's user.
+
+    Args:
+        workspace: The run's directories. `clean.git` has what was fetched from the remote.
+        repo_url: The URL of the remote, which the work tree's repository calls `origin`.
+        branch: The branch to check out.
+        base: The commit that the branch points to.
+        default_branch: The remote's default branch; empty if it is not known.
+        upstream: The branch of the remote that git compares `branch` with; empty for none.
+        submodules: The submodules whose files the work tree shall have.
+    """
+    repository = workspace.work_tree / ".git"
+    shutil.rmtree(repository, ignore_errors=True)  # An earlier try may have left a repository.
+    arguments = ["init", "--quiet", "--template=", f"--initial-branch={branch}", str(workspace.work_tree)]
+    run_git(arguments)
+    upstreams = {name: name for name in write_refs(workspace, branch, base, default_branch)}
+    with (repository / "config").open("a", encoding="utf-8") as config:
+        config.write(_config(repo_url, {**upstreams, branch: upstream}) + submodule_config(submodules, ""))
+    repositories = [(workspace.clean_git / "objects", repository / "objects")]
+    repositories += prepare_submodules(workspace, submodules)
+    folders = [
+        (folder, target / folder.name)
+        for source, target in repositories
+        for folder in source.iterdir()
+        if folder.is_dir() and folder.name != "info"
+    ]
+    for _, target in folders:
+        target.mkdir(exist_ok=True)
+    workspace.agent.give(workspace.work_tree)
+    # Only after `give`, which would otherwise change the owner of the hard-linked files of clean.git as well.
+    for source, target in folders:
+        _add_objects(source, target, are_linked=workspace.agent.uid is not None)
+    # With the configuration above git starts no program, so no process can be left behind.
+    checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
+    git_as_agent(workspace, *checkout, beside_agent=True)
+    save_index(workspace)
+    check_out_submodules(workspace, submodules)
+
+
+def _config(repo_url: str, upstreams: Mapping[str, str]) -> str:
+    sections = [_CONFIG.format(url=_escape(repo_url))]
+    for name, upstream in upstreams.items():
+        if upstream:
+            sections.append(_BRANCH_CONFIG.format(name=_escape(name), upstream=_escape(upstream)))
+    return "".join(sections)
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _add_objects(source: Path, target: Path, *, are_linked: bool) -> None:

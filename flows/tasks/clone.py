@@ -84,6 +84,7 @@ def _clone(run: Run, credentials: GitCredentials) -> Checkout:
         branch=request.branch_name,
         base_branch=request.base_branch,
         depth=request.clone_depth,
+        submodules=request.submodules,
         allow_default_branch=request.allow_default_branch,
         progress=LoggedProgress(logger.info),
     )
@@ -109,7 +110,9 @@ def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> C
         run.workspace,
         remote(run, credentials),
         checkout,
+        base_branch=run.request.base_branch,
         depth=run.request.clone_depth,
+        submodules=run.request.submodules,
         progress=LoggedProgress(logger.info),
         work_tree=run.saved.finished is None,
     )

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +99,25 @@ def test_a_new_branch_starts_from_the_base_branch(world: World, run: Callable[..
     world.shell("cp hello.txt again.txt")
     delivery = run(base_branch="release", branch_name="fix").delivered()
     assert world.git("rev-parse", f"{delivery.commit}~1") == base.commit
+
+
+def test_claude_code_is_told_the_repositorys_main_branch(world: World, run: Callable[..., Run]) -> None:
+    world.git("branch", "release", "main")
+    world.shell("git diff --stat origin/main... && git log main.. && git rev-parse origin/HEAD > {cwd}/head.txt")
+    delivery = run(base_branch="release", branch_name="fix").delivered()
+    assert re.search(r"Main branch[^:]*: main\b", world.stack.model.requests[0].body.decode())
+    assert world.content(delivery.branch, "head.txt") == world.git("rev-parse", "main")
+
+
+def test_the_work_may_start_from_a_tag(world: World, run: Callable[..., Run]) -> None:
+    first = world.git("rev-parse", "main")
+    world.git("tag", "v1", first)
+    run(branch_name="main", allow_default_branch=True).delivered()
+    world.shell("git describe --tags > {cwd}/version.txt")
+    flow_run = run(base_branch="v1", branch_name="fix")
+    assert world.git("rev-parse", f"{flow_run.delivered().commit}~1") == first
+    assert world.content("fix", "version.txt") == "v1"
+    assert "`v1` at" in flow_run.artifact()
 
 
 def test_a_run_without_a_change_is_completed_and_pushes_nothing(world: World, run: Callable[..., Run]) -> None:

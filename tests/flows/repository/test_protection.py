@@ -11,10 +11,11 @@ from deployments.local.git_remote import GitRemote
 from deployments.local.loopback import ReceivedRequest
 from flows.errors import BaseRefNotFound, ProtectedBranch
 from flows.parameters.addresses import RepoUrl
-from flows.repository.clone import choose_start_branch
+from flows.repository.clone import choose_start_point
 from flows.repository.credentials import GitCredentials
 from flows.repository.protection import check_protection
-from flows.repository.remote import Remote, RemoteRefs
+from flows.repository.remote import Remote
+from flows.repository.remote_refs import RemoteRefs
 from tests.flows.repository.test_remote import DumbServer
 
 TOKEN = "the-token-of-this-test"
@@ -100,13 +101,13 @@ UNKNOWN = [
 def check_every_branch_is_protected(refs: RemoteRefs) -> None:
     for branch in ("main", "release"):
         with pytest.raises(ProtectedBranch, match=f"does not say which branch is its default branch, and '{branch}'"):
-            choose_start_branch(refs, branch, "release", allow_default_branch=False)
-        assert choose_start_branch(refs, branch, "", allow_default_branch=True) == branch
-    assert choose_start_branch(refs, "feature/x", "release", allow_default_branch=False) == "release"
+            choose_start_point(refs, branch, "release", allow_default_branch=False)
+        assert choose_start_point(refs, branch, "", allow_default_branch=True).name == branch
+    assert choose_start_point(refs, "feature/x", "release", allow_default_branch=False).name == "release"
     with pytest.raises(
         BaseRefNotFound, match="set base_branch to the branch to start from; the remote has main, release"
     ):
-        choose_start_branch(refs, "feature/x", "", allow_default_branch=False)
+        choose_start_point(refs, "feature/x", "", allow_default_branch=False)
 
 
 @pytest.mark.parametrize("change", UNKNOWN)
@@ -133,7 +134,7 @@ def test_a_dumb_server_reports_its_default_branch(server: GitRemote, tmp_path: P
     with DumbServer(server.root) as dumb:
         refs = refs_of(dumb.url, tmp_path)
     assert refs.default_branch == "main"
-    assert choose_start_branch(refs, "release", "", allow_default_branch=False) == "release"
+    assert choose_start_point(refs, "release", "", allow_default_branch=False).name == "release"
 
 
 @pytest.mark.parametrize("branch", ["master", "trunk", "MASTER"])

@@ -50,7 +50,7 @@ def clean(tmp_path: Path) -> Path:
 
 
 def fetch_main(r: Remote, clean: Path, depth: int = 0) -> str:
-    r.fetch(clean, "main", depth, RemoteProgress())
+    r.fetch(clean, ["+refs/heads/main:refs/remotes/origin/main"], depth, RemoteProgress())
     return run_git(["rev-parse", "refs/remotes/origin/main"], git_dir=clean).text
 
 
