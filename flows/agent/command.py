@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +18,8 @@ TOOLS: Final = ("Bash", "Edit", "NotebookEdit", "Read", "Skill", "Task", "WebFet
 """Claude Code's tools that the agent may use. None of them schedules work, sends messages or opens other work trees.
 The agent searches with its shell."""
 
-_SEARCH_TOOLS: Final = ("Glob", "Grep")
-"""The tools with which an agent searches that has no shell."""
+SEARCH_TOOLS: Final = ("Glob", "Grep")
+"""The tools with which an agent searches that has no shell. They make each prompt longer, so few runs have them."""
 
 _UNUSED_AGENT_TYPES: Final = ("Agent(Plan)", "Agent(claude)", "Agent(statusline-setup)")
 """Claude Code's own types of subagents that a run has no use for. `Explore` and `general-purpose` remain."""
@@ -76,8 +76,19 @@ def argv(
     instructions: Path,
     *,
     is_isolated: bool,
+    subagent_tools: Collection[str] = (),
 ) -> list[str]:
-    """Return Claude Code's command line. Its options turn off the repository's own settings, hooks and MCP servers."""
+    """Return Claude Code's command line. Its options turn off the repository's own settings, hooks and MCP servers.
+
+    Args:
+        program: The path of Claude Code.
+        options: The run's options for Claude Code.
+        session: The conversation to start or to resume.
+        config: The directory of the settings and of the system prompt.
+        instructions: The directory of the instruction files.
+        is_isolated: Whether the agent runs as a user of its own.
+        subagent_tools: The tools that the repository's subagents name.
+    """
     limits = options.limits
     return [
         str(program),
@@ -91,7 +102,7 @@ def argv(
         # Paths and other facts of this machine are sent in a message instead, so that all runs share the system prompt.
         "--exclude-dynamic-system-prompt-sections",
         f"--permission-mode={permission_mode(options.claude_settings, is_isolated=is_isolated)}",
-        f"--tools={','.join(_tools(options))}",
+        f"--tools={','.join(_tools(options, subagent_tools))}",
         f"--disallowedTools={','.join(_UNUSED_AGENT_TYPES)}",
         f"--add-dir={instructions}",
         f"--model={options.model_id}",
@@ -102,9 +113,10 @@ def argv(
     ]
 
 
-def _tools(options: ClaudeCodeOptions) -> tuple[str, ...]:
+def _tools(options: ClaudeCodeOptions, subagent_tools: Collection[str]) -> tuple[str, ...]:
     permissions = options.claude_settings.get("permissions", {})
-    return (*TOOLS, *_SEARCH_TOOLS) if "Bash" in permissions.get("deny", ()) else TOOLS
+    searches = "Bash" in permissions.get("deny", ()) or not set(SEARCH_TOOLS).isdisjoint(subagent_tools)
+    return (*TOOLS, *SEARCH_TOOLS) if searches else TOOLS
 
 
 def environment(

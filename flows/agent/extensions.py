@@ -6,13 +6,14 @@ work tree. https://docs.claude.com/en/docs/claude-code (skills, sub-agents, slas
 
 import re
 import tarfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import Final
 
+from flows.agent.command import SEARCH_TOOLS, TOOLS
 from flows.agent.extension_text import permitted_tools, rewritten
 from flows.repository.commit_files import CommitFile, CommitFiles
 from flows.repository.front_matter import Document, parse, text_of
@@ -29,6 +30,9 @@ BUILT_IN_SUBAGENTS: Final = frozenset(
 """The names of Claude Code's own subagents, in lower case. One of the repository would replace it."""
 
 _FOLDER: Final = ".claude"
+_TOOLS: Final = (*TOOLS, *SEARCH_TOOLS)
+"""The tools that a subagent may name. It gets no others."""
+
 _KINDS: Final = ("skills", "agents", "commands")
 _NO_FILE: Final = "which is a link or a submodule"
 _SKILL_FILE: Final = "SKILL.md"
@@ -56,6 +60,8 @@ class Extensions:
     skills: list[str] = field(default_factory=list)
     subagents: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    tools: set[str] = field(default_factory=set)
+    """The tools that the subagents name."""
     left_out: list[str] = field(default_factory=list)
     """What was left out, and why."""
 
@@ -81,21 +87,14 @@ def write_extensions(workspace: Workspace, extensions: Extensions) -> None:
     commands.check(result, "give the repository's skills, subagents and commands to Claude Code")
 
 
-def read_extensions(git_dir: Path, commit: str, tools: Collection[str]) -> Extensions:
-    """Return the extensions of a commit.
-
-    Args:
-        git_dir: A repository with the commit.
-        commit: The commit.
-        tools: The tools that the run offers. A subagent gets no others.
-    """
-    return _Reader(CommitFiles.of(git_dir, commit, _FOLDER), tools).read()
+def read_extensions(git_dir: Path, commit: str) -> Extensions:
+    """Return the extensions of a commit. `git_dir` is a repository with the commit."""
+    return _Reader(CommitFiles.of(git_dir, commit, _FOLDER)).read()
 
 
 @dataclass
 class _Reader:
     commit: CommitFiles
-    tools: Collection[str]
     result: Extensions = field(default_factory=Extensions)
     files_left: int = MAX_FILES
     bytes_left: int = MAX_BYTES
@@ -143,7 +142,7 @@ class _Reader:
 
     def _add_subagent(self, file: CommitFile, document: Document) -> None:
         name = text_of(document.fields.get("name"))
-        permitted, others = permitted_tools(document.fields, self.tools)
+        permitted, others = permitted_tools(document.fields, _TOOLS)
         if not name or not text_of(document.fields.get("description")):
             self._leave_out(file, "whose front matter has no name or no description")
         elif name.lower() in BUILT_IN_SUBAGENTS:
@@ -155,6 +154,7 @@ class _Reader:
             left_out += [f"the tool {tool}" for tool in others]
             self._add(file, f"agents/{name}.md", text, left_out)
             self.result.subagents.append(name)
+            self.result.tools.update(permitted or ())
 
     def _add_skill(self, file: CommitFile, document: Document, name: str) -> None:
         if self._is_new(file, [name], self.result.skills):

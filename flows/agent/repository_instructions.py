@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flows.agent.command import TOOLS
 from flows.agent.extensions import Extensions, read_extensions
 from flows.repository.project_memory import ProjectMemory, project_memory
 
@@ -52,7 +51,7 @@ class RepositoryInstructions:
 
 def read_repository_instructions(git_dir: Path, commit: str) -> RepositoryInstructions:
     """Return what a commit says to coding agents."""
-    return RepositoryInstructions(project_memory(git_dir, commit), read_extensions(git_dir, commit, TOOLS))
+    return RepositoryInstructions(project_memory(git_dir, commit), read_extensions(git_dir, commit))
 
 
 def shortened(items: Sequence[str], separator: str = ", ") -> str:

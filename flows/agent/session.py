@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from flows.agent.command import TOOLS, Session, argv, binary, environment
+from flows.agent.command import Session, argv, binary, environment
 from flows.agent.config_folder import new_config_folder, read_conversation
 from flows.agent.event_types import Event
 from flows.agent.extensions import read_extensions, write_extensions
@@ -165,7 +165,8 @@ class Agent:
             observer() as observe,
             self.config_folder(workspace) as config_folder,
         ):
-            write_extensions(workspace, read_extensions(workspace.clean_git, plan.checkout.base_commit, TOOLS))
+            extensions = read_extensions(workspace.clean_git, plan.checkout.base_commit)
+            write_extensions(workspace, extensions)
             own = {**workspace.agent_variables, "CLAUDE_CONFIG_DIR": str(config_folder)}
             variables = {**network_variables(workspace, os.environ), **self.agent_environment(), **own}
 
@@ -182,6 +183,7 @@ class Agent:
                 workspace.config,
                 workspace.instructions,
                 is_isolated=not workspace.agent.missing_isolation,
+                subagent_tools=extensions.tools,
             )
             result = run_agent(
                 workspace.agent.argv(command),

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,11 @@ PROVIDER_VARIABLES: dict[Provider, dict[str, str]] = {
 }
 
 
-def command_line(session: Session = SESSION, **options: Any) -> list[str]:  # noqa: ANN401 (any field of the options)
+def command_line(
+    session: Session = SESSION,
+    subagent_tools: Collection[str] = (),
+    **options: Any,  # noqa: ANN401 (any field of the options)
+) -> list[str]:
     return argv(
         Path("/opt/claude"),
         ClaudeCodeOptions(**options),
@@ -67,6 +72,7 @@ def command_line(session: Session = SESSION, **options: Any) -> list[str]:  # no
         Path("/run/config"),
         Path("/run/instructions"),
         is_isolated=False,
+        subagent_tools=subagent_tools,
     )
 
 
@@ -155,6 +161,14 @@ def test_no_tool_that_waits_for_a_person_is_offered() -> None:
 )
 def test_an_agent_without_a_shell_gets_the_search_tools(deny: list[str], searches: bool) -> None:
     [tools] = [word for word in command_line(claude_settings={"permissions": {"deny": deny}}) if "--tools=" in word]
+    assert ({"Glob", "Grep"} <= set(tools.removeprefix("--tools=").split(","))) is searches
+
+
+@pytest.mark.parametrize(
+    ("named", "searches"), [(["Read"], False), (["Read", "Grep"], True), (["Glob"], True)], ids=["read", "grep", "glob"]
+)
+def test_a_run_whose_subagents_name_the_search_tools_gets_them(named: list[str], searches: bool) -> None:
+    [tools] = [word for word in command_line(subagent_tools=named) if "--tools=" in word]
     assert ({"Glob", "Grep"} <= set(tools.removeprefix("--tools=").split(","))) is searches
 
 

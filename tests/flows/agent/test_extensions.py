@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from flows.agent.command import TOOLS
 from flows.agent.config_folder import new_config_folder
 from flows.agent.extensions import ExtensionFile, Extensions, read_extensions, write_extensions
 from flows.repository.front_matter import parse
@@ -22,7 +21,7 @@ SUBAGENT = "---\nname: {}\ndescription: Reviews\n---\nReview it.\n"
 def extensions(tmp_path: Path) -> Read:
     def read(files: Files) -> Extensions:
         commit = commit_of(tmp_path, {f".claude/{path}": content for path, content in files.items()})
-        return read_extensions(tmp_path / ".git", commit, TOOLS)
+        return read_extensions(tmp_path / ".git", commit)
 
     return read
 
@@ -64,6 +63,7 @@ def test_a_subagent_keeps_its_name_description_and_the_tools_that_a_run_offers(e
         "agents/reviewer.md": '---\nname: "reviewer"\ndescription: "Reviews code"\ntools: "Read, Grep"\n---\nGo.\n'
     }
     assert result.subagents == ["reviewer"]
+    assert result.tools == {"Read", "Grep"}
     assert result.left_out == [".claude/agents/team/r.md, of which the tool mcp__x__y, the tool Bash(rm *)"]
 
 
