@@ -6,12 +6,13 @@ from prefect import get_run_logger
 
 from flows.errors import BaseRefNotFound, ChangeConflicts
 from flows.reporting.next_steps import fetch_command
-from flows.repository.clone import Checkout, choose_start_branch
+from flows.repository.clone import Checkout, choose_start_point
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.merge import apply_change
 from flows.repository.remote import Remote
+from flows.repository.start_point import StartPoint
 from flows.run.run import DeliverRun
 from flows.state.files import StateFile
 from flows.tasks.clone import LoggedProgress, remote
@@ -28,29 +29,31 @@ def apply_to_latest(run: DeliverRun, credentials: GitCredentials, change: Change
     """
     target, logger = remote(run, credentials), get_run_logger()
     start = _newest_branch(run, target, change.checkout)
-    target.fetch(run.workspace.clean_git, start, run.request.clone_depth, LoggedProgress(logger.info))
-    newest = run_git(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=run.workspace.clean_git).text
-    checkout = Checkout(run.request.branch_name, start, newest, "")
+    target.fetch(run.workspace.clean_git, [start.refspec], run.request.clone_depth, LoggedProgress(logger.info))
+    newest = run_git(["rev-parse", f"{start.local_ref}^{{commit}}"], git_dir=run.workspace.clean_git).text
+    checkout = Checkout(run.request.branch_name, start.name, newest)
     try:
         applied = apply_change(run.workspace.clean_git, change, checkout)
     except ChangeConflicts as error:
-        raise ChangeConflicts(f"{error}. Nothing was pushed. {_merge_by_hand(run, change, start)}") from None
+        raise ChangeConflicts(f"{error}. Nothing was pushed. {_merge_by_hand(run, change, start.name)}") from None
     if applied.commit:
-        logger.info("the change is applied to %s at %s", start, applied.applied_to[:12])
+        logger.info("the change is applied to %s at %s", start.name, applied.applied_to[:12])
     return applied
 
 
-def _newest_branch(run: DeliverRun, target: Remote, checkout: Checkout) -> str:
+def _newest_branch(run: DeliverRun, target: Remote, checkout: Checkout) -> StartPoint:
     """Return the branch to push, if the remote has it, otherwise the branch that the run started from.
 
-    If the run continued a branch that was deleted since, which is usual after a merge, return the default branch.
+    If the run started from a tag or a commit, which never get newer commits, return the default branch. Return it as
+    well if the run continued a branch that was deleted since, which is usual after a merge.
     """
     refs, start = target.refs(), checkout.base_branch
     plan = run.saved.plan
-    if plan is not None and plan.checkout.continues and start not in refs.branches:
+    was_deleted = plan is not None and plan.checkout.continues and start not in refs.branches
+    if was_deleted or not checkout.start.is_branch:
         start = ""
     try:
-        return choose_start_branch(refs, checkout.branch, start, allow_default_branch=run.request.allow_default_branch)
+        return choose_start_point(refs, checkout.branch, start, allow_default_branch=run.request.allow_default_branch)
     except BaseRefNotFound as error:
         raise BaseRefNotFound(
             f"the change cannot be applied to a newer commit: {error}; or deliver without apply_to_latest"

@@ -14,7 +14,7 @@ from flows.parameters.limits import Limits
 from flows.reporting.next_steps import advice
 from flows.repository.clone import Checkout, check_target
 from flows.repository.collect import Change, FileChange
-from flows.repository.remote import RemoteRefs
+from flows.repository.remote_refs import RemoteRefs
 from flows.state.agent_report import AgentReport
 
 CHECKOUT = Checkout("feature/it's", "main", "b" * 40, "")
