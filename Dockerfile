@@ -112,14 +112,19 @@ VOLUME /tmp
 
 # The tools come first: they are the largest part, and change less often than what a run needs.
 FROM base AS full
-# git-lfs is not active: a checkout would fetch its files with credentials that the agent does not have, and fail.
-RUN apt-get update \
+# Left out, because an agent hardly needs it: translations, the parts for jlink, what embeds Python or links sanitizers
+# statically, and the sources of the compilers. git-lfs is not active: a checkout would fetch its files with credentials
+# that the agent does not have, and fail.
+RUN printf 'path-exclude=%s\n' '/usr/share/locale/*' '/usr/lib/jvm/*/jmods/*' '/usr/bin/*lto-dump*' \
+      '/usr/lib/*/libpython*.a' '/usr/lib/gcc/*/lib*san.a' '/usr/share/go-*/src/cmd/*' '/usr/share/go-*/test/*' \
+      '/usr/share/go-*/api/*' '/usr/lib/go-*/pkg/tool/*/trace' >/etc/dpkg/dpkg.cfg.d/tools \
+ && apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
       build-essential pkgconf python3-dev python3-pip python3-venv python-is-python3 \
       golang-go maven openjdk-21-jdk-headless \
       curl file git-lfs jq less procps ripgrep unzip xz-utils zip \
  && git lfs uninstall --skip-repo --system \
- && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* /tmp/*
 COPY --from=tools /layer /
 COPY --from=claude /layer /
 COPY --from=venv /opt/venv /opt/venv

@@ -24,7 +24,7 @@ STOP_TIMEOUT_SECONDS: Final = 120  # Fargate's maximum, and the notice that a Sp
 _MAX_STOP_TIMEOUT_SECONDS: Final = 120
 _CPU_UNITS: Final = 2048
 _MEMORY_MIB: Final = 8192
-_STORAGE_GIB: Final = 30  # the image takes four of them
+_STORAGE_GIB: Final = 30  # the image takes about three of them
 _SCRATCH: Final = {"name": "scratch"}  # the image sets its mode to 1777
 
 
@@ -72,7 +72,7 @@ def _sizes() -> dict[str, Any]:
         },
         "ephemeral_storage": {
             "title": "Ephemeral storage",
-            "description": "Disk of the task in GiB, for the image, the repository and all that the agent writes.",
+            "description": "Disk of the task in GiB, for the image, the repository and what the agent writes.",
             "type": "integer",
             "default": _STORAGE_GIB,
             "minimum": STORAGE_GIB[0],

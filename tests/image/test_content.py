@@ -19,7 +19,7 @@ CREDENTIAL_FILES: Final = {"pip.conf", ".netrc", ".pypirc", ".git-credentials", 
 CREDENTIAL_NAME: Final = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY")
 MODULES: Final = ("flows", "blocks", "pip", "setuptools", "pytest", "moto", "mypy", "deployments", "tests")
 PROGRAMS: Final = ("git", "setpriv", "prlimit", "tini", "pip", "pip3", "gcc", "make", "node", "curl")
-MAX_MB: Final = {"full": (2_600, 700), "slim": (1_100, 450)}
+MAX_MB: Final = {"full": (2_300, 720), "slim": (1_100, 450)}
 """The largest size of each image in MB, and its largest size when zstd has compressed it."""
 
 
