@@ -1,14 +1,15 @@
 """All runs send the same system prompt and the same tools, so that a provider can read both from its cache."""
 
 import json
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployments.local.scripted_model import Script, Tool, Turn
+from deployments.local.stack import LocalStack
 from tests.support.runs import run_flow
-from tests.support.world import World
+from tests.support.world import World, new_world
 
 MAX_FIXED_CHARACTERS = 26_500
 """55% of what plain `claude -p` of version 2.1.332 sends first: 48,254 characters."""
@@ -27,15 +28,15 @@ def characters(*values: object) -> int:
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic"])
 def test_two_runs_that_share_nothing_send_the_same_prefix(
-    make_world: Callable[[dict[str, str]], World], provider: str
+    world: World, stack: LocalStack, tmp_path: Path, provider: str
 ) -> None:
     one = first_request(
-        make_world({"README.md": "# One\n", "CLAUDE.md": "Prefer short names.\n"}),
+        world,
         provider=provider,
         instructions="Say hello in hello.txt",
     )
     other = first_request(
-        make_world({"main.go": "package main\n", "AGENTS.md": "Use tabs.\n"}),
+        new_world(stack, tmp_path / "other", {"main.go": "package main\n", "AGENTS.md": "Use tabs.\n"}),
         provider=provider,
         instructions="Write hello.txt, and nothing else",
         branch_name="greeting",
