@@ -47,7 +47,9 @@ TOOLS: Final = {
     "python": Tool("python --version", r"Python 3\.13\.\d+"),
     "Python.h": Tool("echo '#include <Python.h>' >a.c && gcc $(python3-config --includes) -c a.c && ls a.o", r"a\.o"),
     "node": Tool("node --print '[1, 2].at(-1) + process.version'", r"2v24\.\d+\.\d+"),
-    "npm": Tool("mkdir p && (cd p && npm init --yes) && npm init --yes && npm install ./p && ls node_modules", "p"),
+    "npm": Tool(
+        "mkdir p && (cd p && npm init --yes) && npm init --yes && npm install --no-audit ./p && ls node_modules", "p"
+    ),
     "corepack": Tool("command -v pnpm yarn && corepack --version", r"\d+\.\d+\.\d+"),
     "javac": Tool(
         "echo 'class A {public static void main(String[] a) {System.out.println(System.getProperty(\"user.home\"));}}'"
