@@ -117,7 +117,8 @@ FROM base AS full
 # that the agent does not have, and fail.
 RUN printf 'path-exclude=%s\n' '/usr/share/locale/*' '/usr/lib/jvm/*/jmods/*' '/usr/bin/*lto-dump*' \
       '/usr/lib/*/libpython*.a' '/usr/lib/gcc/*/lib*san.a' '/usr/share/go-*/src/cmd/*' '/usr/share/go-*/test/*' \
-      '/usr/share/go-*/api/*' '/usr/lib/go-*/pkg/tool/*/trace' >/etc/dpkg/dpkg.cfg.d/tools \
+      '/usr/share/go-*/api/*' '/usr/lib/go-*/pkg/tool/*/trace' '/usr/lib/go-*/pkg/tool/*/pprof' \
+      >/etc/dpkg/dpkg.cfg.d/tools \
  && apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
       build-essential pkgconf python3-dev python3-pip python3-venv python-is-python3 \

@@ -43,8 +43,13 @@ def dockerfile(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def project(created_project: CreatedProject) -> Iterator[Cloud]:
-    """A project that `up` created. Deployments of own images are deleted at the end."""
-    yield created_project.cloud
+    """A project that `up` created. Own images and their deployment are deleted at the end."""
+    cloud = created_project.cloud
+    yield cloud
+    ecr = cloud.client("ecr")
+    images = ecr.describe_images(repositoryName=cloud.project)["imageDetails"]
+    if own := [{"imageTag": tag} for image in images for tag in image["imageTags"] if tag != "v1"]:
+        ecr.batch_delete_image(repositoryName=cloud.project, imageIds=own)
     from prefect.client.orchestration import get_client  # noqa: PLC0415
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
 
