@@ -1,9 +1,11 @@
 """Claude Code with a scripted model, a gateway and directories of a run, but without Prefect, AWS and a git remote."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -19,10 +21,9 @@ from flows.parameters.provider import DEFAULT_MODEL_IDS
 from flows.repository.clone import Checkout
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.records import Plan
+from tests.support.commits import git
 
 _KEY = "the-api-key"
-_PLAN = Plan("https://example.com/a/b", Checkout("new", "main", "0" * 40, ""), Instructions("inline", (), "", ""),
-             datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
 
 
 class AgentAlone:
@@ -34,12 +35,21 @@ class AgentAlone:
         options = ClaudeCodeOptions(provider="anthropic")
         provider = Anthropic(SecretStr(_KEY), DEFAULT_MODEL_IDS["anthropic"], model.url)
         self.agent = Agent(options, provider)
+        checkout = Checkout("new", "main", _empty_commit(directories.clean_git))
+        instructions = Instructions("inline", (), "", "")
+        self._plan = Plan("https://example.com/a/b", checkout, instructions, datetime(2026, 1, 1, tzinfo=UTC))
 
     def work(self, *turns: Turn) -> AgentRun:
         """Start Claude Code, as one execution of the step `claude` does."""
         self.model.script = Script(turns)
         return self.agent.work(
-            self.workspace, _PLAN, ChangePolicy(), "a-run", _observer, logging.getLogger("agent"), is_continued=False
+            self.workspace,
+            self._plan,
+            ChangePolicy(),
+            "a-run",
+            _observer,
+            logging.getLogger("agent"),
+            is_continued=False,
         )
 
 
@@ -48,6 +58,13 @@ def agent_alone() -> Iterator[AgentAlone]:
     """Yield an agent. At the end, its processes are killed and its directories are removed."""
     with ScriptedModel(_KEY, "AKID", "secret") as model, workspace() as directories:
         yield AgentAlone(directories, model)
+
+
+def _empty_commit(repository: Path) -> str:
+    """Create a bare repository with a commit that has no files; return the commit."""
+    repository.mkdir()
+    git(repository, "init", "--quiet", "--bare")
+    return git(repository, "commit-tree", git(repository, "hash-object", "-t", "tree", "-w", os.devnull), "-m", "x")
 
 
 @contextmanager

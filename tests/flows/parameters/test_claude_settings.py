@@ -186,5 +186,5 @@ def test_any_json_object_is_usable_or_raises_the_named_error(candidate: dict[str
         "bypassPermissions",
         "dontAsk",
     }
-    own = {"attribution", "disableSkillShellExecution", "permissions"}
+    own = json.loads(settings_file({}, Path("/skills")))
     assert json.loads(settings_file(checked, Path("/skills"))).keys() == {*own, *checked}

@@ -41,7 +41,7 @@ def test_a_new_field_of_the_model_appears_in_the_form_the_variables_and_the_page
     assert parameter_schema(with_large_files).properties["git_lfs"] == {
         "default": False,
         "description": "Fetch large files as well.",
-        "position": 18,
+        "position": len(ImplementParameters.model_fields),
         "title": "Git LFS",
         "type": "boolean",
     }
