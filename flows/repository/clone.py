@@ -9,6 +9,7 @@ from flows.errors import BaseRefNotFound, BranchConflict
 from flows.repository.git_commands import run_git
 from flows.repository.protection import check_protection
 from flows.repository.remote import Remote, RemoteRefs
+from flows.repository.repository_file import read_repository_file
 from flows.repository.work_tree import create_work_tree
 from flows.sandbox.workspace import Workspace
 
@@ -26,6 +27,10 @@ class Checkout:
     """What the repository says to coding agents, as text; empty if it says nothing."""
     agent_files: str = ""
     """What the run uses of the repository's files for coding agents, such as `CLAUDE.md, 2 rules`, for people."""
+    setup_command: str = ""
+    """The setup command in the repository's file of settings; empty if there is none."""
+    setup_source: str = ""
+    """Where `setup_command` comes from, for people."""
 
     @property
     def continues(self) -> bool:
@@ -82,15 +87,22 @@ def clone(
 
     Raises:
         ProtectedBranch, BranchConflict, BaseRefNotFound: See `choose_start_branch`.
+        InvalidRepositoryFile: See `read_repository_file`.
         RunError: git, or the remote, reported another error.
     """
-    start = choose_start_branch(remote.refs(), branch, base_branch, allow_default_branch=allow_default_branch)
+    refs = remote.refs()
+    start = choose_start_branch(refs, branch, base_branch, allow_default_branch=allow_default_branch)
     clean = _empty_repository(workspace, branch)
+    default = refs.default_branch if refs.default_is_known else ""
+    if default not in {"", start}:
+        # This comes first: a shallow fetch afterwards could cut off the history of the branch to start from.
+        remote.fetch(clean, default, min(depth, 1), progress)
     remote.fetch(clean, start, depth, progress)
+    file = read_repository_file(clean, default)
     base = run_git(["rev-parse", f"refs/remotes/origin/{start}^{{commit}}"], git_dir=clean).text
     _set_branch(clean, branch, base)
     create_work_tree(workspace, remote.url.url, branch, base)
-    return Checkout(branch, start, base)
+    return Checkout(branch, start, base, setup_command=file.setup, setup_source=file.source)
 
 
 def fetch_base(

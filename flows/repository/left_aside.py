@@ -15,12 +15,14 @@ from flows.repository.agent_commit import Commit, tree_of
 from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.clone import Checkout
 from flows.repository.collection import SECTION_END
+from flows.repository.setup_files import SetupFiles, agent_tree
 from flows.sandbox.workspace import Workspace
 
 REF_PREFIX: Final = "refs/heads/left-aside/"
 """The prefix of the refs, in the saved bundle, of work that is not part of the change."""
 
 _MAX_PLACES: Final = 50
+_NO_TREE: Final = "none"
 _END_SECTION: Final = r"printf '\000\000\000'"
 _COMMIT_ID: Final = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
 _DEFAULT_PLACE: Final = "a commit that no branch has"
@@ -117,6 +119,11 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
     )
 
 
+def commits_elsewhere(workspace: Workspace, checkout: Checkout) -> tuple[str, ...]:
+    """Return the commits in the agent's repository that `find_work` would look at, other than HEAD and the base."""
+    return tuple(_survey(workspace, checkout).places)
+
+
 def _survey(workspace: Workspace, checkout: Checkout) -> _Survey:
     git = shlex.join(work_tree_command(workspace))
     commands = (
@@ -134,9 +141,10 @@ def _survey(workspace: Workspace, checkout: Checkout) -> _Survey:
     head_ref, head, refs, log, stash, work_trees = (
         part.decode("utf-8", "surrogateescape").strip("\n") for part in output.split(SECTION_END)[: len(commands)]
     )
+    known = {head, checkout.base_commit, *SetupFiles.load(workspace).commits}
     places = dict[str, str]()
     for id_, place in (*_ref_places(refs), *_stash_places(stash), *_detached_places(log)):
-        if id_ not in {head, checkout.base_commit}:
+        if id_ not in known:
             places.setdefault(id_, place)
     return _Survey(head_ref, head, places, tuple(_other_work_trees(work_trees, workspace.work_tree)))
 
@@ -200,7 +208,7 @@ def _examine(
     for candidate in candidates:
         id_ = candidate.commit
         script += [
-            f"{git} rev-parse -q --verify {id_}^{{tree}} || echo none",
+            f"{git} rev-parse -q --verify {id_}^{{tree}} || echo {_NO_TREE}",
             is_ancestor(id_, base),
             is_ancestor(id_, head),
             is_ancestor(base, id_),
@@ -210,8 +218,10 @@ def _examine(
     for candidate, (tree, in_base, in_head, descends) in zip(candidates, _groups(rows, 4), strict=True):
         is_work_tree = bool(candidate.tree)
         candidate.tree = candidate.tree or tree
+        if candidate.tree != _NO_TREE:
+            candidate.tree = agent_tree(workspace, repository, base, candidate.tree).tree
         candidate.descends = descends == "yes"
-        candidate.is_known = candidate.tree == "none" or (not is_work_tree and "yes" in {in_base, in_head})
+        candidate.is_known = candidate.tree == _NO_TREE or (not is_work_tree and "yes" in {in_base, in_head})
     for candidate in candidates:
         candidate.is_known = candidate.is_known or candidate.tree == head_tree
     return base_tree, head_tree, head_is_old == "yes" and head != base
