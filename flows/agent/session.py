@@ -32,7 +32,7 @@ from flows.model.providers import ModelProvider
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.sandbox.network import network_variables
-from flows.sandbox.shell import shell_environment
+from flows.sandbox.shell import agent_shell_environment
 from flows.sandbox.workspace import Workspace
 from flows.state.records import Checkpoint, Plan
 
@@ -75,8 +75,7 @@ class Agent:
 
     def shell_environment(self, workspace: Workspace) -> dict[str, str]:
         """Return all variables of a shell command that runs as the agent's user, outside Claude Code."""
-        own = {**network_variables(workspace, os.environ), **self.agent_environment(), **workspace.agent_variables}
-        return shell_environment(own, os.environ)
+        return agent_shell_environment(workspace, self.variables, os.environ)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint: with its conversation, and with its count of what the run has spent."""

@@ -70,7 +70,7 @@ def _content(files: CommitFiles, file: CommitFile, source: str) -> str:
 
 def _mapping(text: str, source: str) -> dict[str, Any]:
     try:
-        value = load(text)
+        value = load(text, is_strict=True)
     except yaml.YAMLError as error:
         raise InvalidRepositoryFile(f"{source} is not valid YAML: {error}") from None
     if value is None or value == "":

@@ -1,5 +1,7 @@
 """Reads YAML that a stranger may have written."""
 
+from typing import Any
+
 import yaml
 
 
@@ -15,14 +17,26 @@ class _Loader(yaml.BaseLoader):
         return super().compose_node(parent, index)
 
 
-def load(source: str) -> object:
+class _StrictLoader(_Loader):
+    """The same loader, but it refuses a mapping that has a key twice. Of two values, YAML's readers use one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := next((key for key in keys if keys.count(key) > 1), ""):
+            raise yaml.YAMLError(f"it has the key {twice!r} twice")
+        return super().construct_mapping(node, deep)
+
+
+def load(source: str, *, is_strict: bool = False) -> object:
     """Return a YAML document as text, lists and mappings; raise `yaml.YAMLError` if it cannot be read.
 
-    The caller limits the length of the document.
+    Args:
+        source: The document. The caller limits its length.
+        is_strict: Whether a key that a mapping has twice is an error.
     """
     loader = None
     try:
-        loader = _Loader(source)
+        loader = (_StrictLoader if is_strict else _Loader)(source)
         return loader.get_single_data()
     except (ValueError, TypeError, RecursionError) as error:
         raise yaml.YAMLError(f"{type(error).__name__}: {error}") from None

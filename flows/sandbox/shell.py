@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pydantic import SecretStr
+
+from flows.sandbox.network import network_variables
 from flows.sandbox.processes import kill_group, track_process
 from flows.sandbox.workspace import Workspace
 
@@ -50,6 +53,20 @@ def shell_environment(base: Mapping[str, str], host: Mapping[str, str]) -> dict[
         "CI": "true",
         "GIT_TERMINAL_PROMPT": "0",
     }
+
+
+def agent_shell_environment(
+    workspace: Workspace, secrets: Mapping[str, SecretStr], host: Mapping[str, str]
+) -> dict[str, str]:
+    """Return all variables of a shell command that runs as the agent's user, outside Claude Code.
+
+    Args:
+        workspace: The run's directories.
+        secrets: The variables of `agent_environment`.
+        host: The environment of the flow's process.
+    """
+    own = {name: value.get_secret_value() for name, value in secrets.items()}
+    return shell_environment({**network_variables(workspace, host), **own, **workspace.agent_variables}, host)
 
 
 def run_script(
