@@ -137,7 +137,6 @@ class ImplementParameters(BaseModel):
         description="How many commits of history to fetch; 0 fetches all.",
     )
     allow_default_branch: AllowDefaultBranch = False
-    policy: Policy = ChangePolicy()
     verification: Annotated[
         Verification,
         Field(
@@ -145,6 +144,7 @@ class ImplementParameters(BaseModel):
             description="The repository's own commands. They run as the agent's user, without the run's credentials.",
         ),
     ] = Verification()
+    policy: Policy = ChangePolicy()
 
     @model_validator(mode="after")
     def _check_instructions_source(self) -> Self:

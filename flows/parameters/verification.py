@@ -23,7 +23,7 @@ def _check_command(command: str) -> str:
 
 
 class Verification(BaseModel):
-    """The repository's own commands. They run as the agent's user, without the run's credentials."""
+    """The commands with which a run prepares the repository."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

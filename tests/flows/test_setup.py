@@ -112,7 +112,7 @@ def test_the_agent_may_not_change_the_file(world: World, run: Callable[..., Run]
 
 def test_an_agent_that_is_started_again_finds_the_work_tree_as_it_was(world: World, run: Callable[..., Run]) -> None:
     world.script(
-        Turn("I end myself.", (Tool("Bash", {"command": "sleep 1; kill -9 $PPID"}),)),
+        Turn("I end myself.", (Tool("Bash", {"command": "[ -e ~/once ] || { touch ~/once; kill -9 $PPID; }"}),)),
         Turn("I look.", (Tool("Bash", {"command": "cp ~/runs copy.txt; cat made.txt >> copy.txt"}),)),
         Turn("Done."),
     )
