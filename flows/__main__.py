@@ -22,6 +22,7 @@ from flows.parameters import environment as variables
 from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.preflight import check_provider, checked_parameters
+from flows.runtime.setup_command import try_setup
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
 from flows.state.files import FOLDER
 from flows.text_safety import sanitize
@@ -29,7 +30,8 @@ from flows.text_safety import sanitize
 _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
 pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and the variables below, and run the command again. With
---check, the command only checks the variables.
+--check, the command only checks the variables. To try a repository's setup command without a model, run
+python -m flows setup.
 
   PROCESS_REQUIREMENTS       true starts the run; anything else prints this help
 {variables.table()}
@@ -55,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m flows", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(
+        "command", nargs="?", choices=["setup"], help="only clone the repository and run its setup command"
+    )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
     choice.add_argument(
@@ -63,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.check:
         return _check()
+    if options.command:
+        return try_setup()
     if not options.json and not _is_start_requested():
         parser.print_help()
         return COMPLETED

@@ -65,6 +65,10 @@ class InvalidLimits(RunError):
     """A limit or `clone_depth` is out of range."""
 
 
+class InvalidSetupCommand(RunError):
+    """`verification.setup_command` is a text that a shell cannot run."""
+
+
 class BlockNotFound(RunError):
     """The Prefect server has no block document with the given name."""
 
@@ -246,6 +250,14 @@ class GitFailed(RunError):
 
 class CommandFailed(RunError):
     """A command that this program ran as the agent's user failed; the message quotes its output."""
+
+
+class InvalidRepositoryFile(RunError):
+    """The file `.claude-code-headless.yaml` on the default branch cannot be used."""
+
+
+class SetupFailed(RunError):
+    """The setup command failed, took too long, or filled the disk. The agent was not started."""
 
 
 class ProtectedBranch(RunError):

@@ -1,7 +1,5 @@
 """Builds Claude Code's command line and environment. Only a few variables of the flow's process are inherited."""
 
-import os
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +11,7 @@ from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.providers import PROVIDERS
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import LONGEST_COMMAND_SECONDS, Limits
+from flows.sandbox.shell import shell_environment
 
 TOOLS: Final = ("Bash", "Edit", "NotebookEdit", "Read", "Skill", "Task", "WebFetch", "Write")
 """Claude Code's tools that the agent may use. None of them schedules work, sends messages or opens other work trees.
@@ -33,9 +32,6 @@ _SHORT_PROMPT: Final = {
     "ENABLE_TOOL_SEARCH": "false",
 }
 """Variables that leave out of the prompt what an unattended run has no use for. `settings_file` turns off the rest."""
-
-INHERITED_VARIABLES: Final = ("LANG", "TZ")
-"""Variables besides PATH that the agent inherits unchanged from the flow's process."""
 
 _STALL_SECONDS: Final = 900
 _REPLIES_PER_STALL: Final = 3
@@ -130,19 +126,10 @@ def environment(
         gateway_token: The token that the gateway requires.
         base: `Workspace.agent_variables`, Claude Code's configuration folder, and the variables for the network and of
             `agent_environment`.
-        host: The environment of the flow's process. Only PATH and `INHERITED_VARIABLES` are taken from it.
+        host: The environment of the flow's process. `shell_environment` takes a few variables from it.
     """
-    own_scripts = str(Path(sys.prefix) / "bin")
-    folders = host.get("PATH", os.defpath).split(os.pathsep)
     return {
-        **{name: host[name] for name in INHERITED_VARIABLES if name in host},
-        **base,
-        # Without this program's virtual environment, because its Python is not the repository's.
-        "PATH": os.pathsep.join(folder for folder in folders if folder and folder != own_scripts),
-        "LANG": host.get("LANG", "C.UTF-8"),
-        "SHELL": "/bin/bash",
-        "CI": "true",
-        "GIT_TERMINAL_PROMPT": "0",
+        **shell_environment(base, host),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         **_SHORT_PROMPT,

@@ -32,6 +32,7 @@ from flows.model.providers import ModelProvider
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.sandbox.network import network_variables
+from flows.sandbox.shell import agent_shell_environment
 from flows.sandbox.workspace import Workspace
 from flows.state.records import Checkpoint, Plan
 
@@ -71,6 +72,10 @@ class Agent:
     def agent_environment(self) -> dict[str, str]:
         """Return the variables of the block's `agent_environment`, for any command that runs as the agent's user."""
         return {name: value.get_secret_value() for name, value in self.variables.items()}
+
+    def shell_environment(self, workspace: Workspace) -> dict[str, str]:
+        """Return all variables of a shell command that runs as the agent's user, outside Claude Code."""
+        return agent_shell_environment(workspace, self.variables, os.environ)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint: with its conversation, and with its count of what the run has spent."""

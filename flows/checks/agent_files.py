@@ -7,7 +7,7 @@ from flows.errors import AgentFilesChanged
 
 _PATTERNS: Final = (
     ".claude/*", ".mcp.json", ".claude.json", ".cursor/*", ".codex/*", ".gemini/*", ".vscode/tasks.json",
-    ".vscode/mcp.json",
+    ".vscode/mcp.json", ".claude-code-headless.y*ml",
 )  # fmt: skip
 
 

@@ -39,6 +39,8 @@ class RunSummary:
     """The location of each of the run's saved files, by the name of the file."""
     policy: ChangePolicy = field(default_factory=ChangePolicy)
     limits: Limits = field(default_factory=Limits)
+    setup: str = ""
+    """Where the setup command of the run came from; empty if the run had none, or failed before."""
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
 

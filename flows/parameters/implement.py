@@ -36,6 +36,7 @@ from flows.parameters.shared import (
     Policy,
 )
 from flows.parameters.signature import RawParameters
+from flows.parameters.verification import Verification
 
 DEFAULT_COMMIT_MESSAGE: Final = "Implement requirements using Claude Code"
 DEFAULT_CLONE_DEPTH: Final = 50
@@ -144,6 +145,13 @@ class ImplementParameters(BaseModel):
         "credentials.",
     )
     allow_default_branch: AllowDefaultBranch = False
+    verification: Annotated[
+        Verification,
+        Field(
+            title="Commands of the repository",
+            description="The repository's own commands. They run as the agent's user, without the run's credentials.",
+        ),
+    ] = Verification()
     policy: Policy = ChangePolicy()
 
     @model_validator(mode="after")

@@ -66,6 +66,12 @@ class Limits(BaseModel):
         description="How many tokens the conversation may reach before Claude Code summarizes it: at least 100000, or "
         "0 for Claude Code's own limit. Each turn pays for the whole conversation again, at the price of the cache.",
     )
+    setup_timeout_seconds: int = Field(
+        default=1800,
+        ge=0,
+        title="Seconds for the setup",
+        description="How many seconds the setup command may run before the agent starts; 0 for no limit.",
+    )
     checkpoint_seconds: int = Field(
         default=60,
         ge=0,

@@ -26,6 +26,7 @@ from flows.repository.collection import (
     parse_stage,
 )
 from flows.repository.git_commands import check_git, isolated_environment
+from flows.repository.setup_files import REMOVED, agent_tree
 from flows.sandbox import commands
 from flows.sandbox.processes import CommandResult
 from flows.sandbox.workspace import Workspace
@@ -33,7 +34,6 @@ from flows.sandbox.workspace import Workspace
 _NO_COMMIT: Final = re.compile(r"error: '(.+?)/?' does not have a commit checked out")
 _MAX_NESTED: Final = 200
 _NO_MODE: Final = "000000"
-_REMOVED: Final = Entry("0", "0" * 40)
 _PLAIN_FILE: Final = "100644"
 _PROGRAM: Final = "100755"
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -53,6 +53,8 @@ class Commit:
     """Paths of git repositories inside the work tree. The commit has their files, but not their history."""
     left_out: tuple[str, ...] = ()
     """Paths of files whose changes are not in the commit, because the paths match a pattern of `leave_out`."""
+    setup_files: tuple[str, ...] = ()
+    """Paths of files that the setup command made and the agent changed. The commit has them."""
     submodules: Mapping[str, str] = field(default_factory=dict)
     """For the path of each new or updated submodule: a tree with the submodule's files. The commit has only a link."""
 
@@ -122,14 +124,17 @@ class _Committer:
         corrections = {
             **self._untouched(changes),
             **self._committed_modes(changes),
-            **dict.fromkeys(left_out, _REMOVED),
+            **dict.fromkeys(left_out, REMOVED),
             **(base_entries(self.workspace, self.base, left_out) if left_out else {}),
         }
         if corrections or edits:
             self._correct(corrections)
             script = [*edits, *self._commit_commands(work_tree)]
             tree = self._check(self._run(script, index)).text.split("\n")[-1]
-        return Commit(tree, tuple(self.nested), tuple(left_out), self.submodules)
+        own = agent_tree(self.workspace, self.repository, self.base, tree, beside_agent=self.beside_agent)
+        if own.tree != tree:
+            self._check(self._run(self._commit_commands(work_tree, own.tree), index))
+        return Commit(own.tree, tuple(self.nested), tuple(left_out), own.changed, self.submodules)
 
     def tree_of_directory(self, directory: Path) -> str:
         """Add a directory, with the files of repositories inside it, to a new index; return the id of its tree."""
@@ -258,11 +263,12 @@ class _Committer:
         rows = result.text.split("\0") if result.status == 0 else []
         return {row[2:] for row in rows if row.startswith("S ")}
 
-    def _commit_commands(self, work_tree: Path) -> tuple[str, ...]:
+    def _commit_commands(self, work_tree: Path, tree: str = "") -> tuple[str, ...]:
+        """Return commands that commit a tree, or the index, point the ref to the commit, and print the tree's id."""
         identity = ("-c", "user.name=agent", "-c", "user.email=agent@localhost")
         commit = self._git(work_tree, *identity, "commit-tree", "-p", self.base, "-m", self.ref.rpartition("/")[2])
         return (
-            f"tree=$({self._git(work_tree, 'write-tree')})",
+            f"tree={tree}" if tree else f"tree=$({self._git(work_tree, 'write-tree')})",
             f'commit=$({commit} "$tree")',
             f'{self._git(work_tree, "update-ref", self.ref)} "$commit"',
             'echo "$tree"',

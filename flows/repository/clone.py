@@ -12,6 +12,7 @@ from flows.repository.git_commands import run_git
 from flows.repository.protection import check_protection
 from flows.repository.remote import Remote
 from flows.repository.remote_refs import RemoteRefs
+from flows.repository.repository_file import read_repository_file
 from flows.repository.start_point import StartPoint, branches, find_start_point
 from flows.repository.submodule_checkout import fetch_submodules
 from flows.repository.work_tree import create_work_tree
@@ -33,6 +34,10 @@ class Checkout:
     """What the run uses of the repository's files for coding agents, such as `CLAUDE.md, 2 rules`, for people."""
     base_ref: str = ""
     """The ref of `base_branch` on the remote, or the id of a commit; empty for a branch."""
+    setup_command: str = ""
+    """The setup command in the repository's file of settings; empty if there is none."""
+    setup_source: str = ""
+    """Where `setup_command` comes from, for people."""
 
     @property
     def continues(self) -> bool:
@@ -91,6 +96,7 @@ def clone(
 
     Raises:
         ProtectedBranch, BranchConflict, BaseRefNotFound: See `choose_start_point`.
+        InvalidRepositoryFile: See `read_repository_file`.
         RunError: git, or the remote, reported another error.
     """
     refs = remote.refs()
@@ -102,8 +108,16 @@ def clone(
     except GitFailed as error:
         raise _missing_commit(start, remote) if start.is_commit else error from None
     base = _commit_at(clean, start)
+    file = read_repository_file(clean, refs.default_branch if refs.default_is_known else "")
     _set_branch(clean, branch, base)
-    checkout = Checkout(branch, start.name, base, base_ref="" if start.is_branch else start.ref)
+    checkout = Checkout(
+        branch,
+        start.name,
+        base,
+        base_ref="" if start.is_branch else start.ref,
+        setup_command=file.setup,
+        setup_source=file.source,
+    )
     _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
     return checkout
 

@@ -20,6 +20,7 @@ from flows.repository.collection import create_repository, exclude_environments
 from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.ignored_files import ExcludedFiles, find_excluded_files
 from flows.repository.left_aside import FoundWork, LeftAside, find_work
+from flows.repository.setup_files import SetupFiles
 from flows.sandbox.workspace import Workspace
 
 _RESULT_REF: Final = "refs/claude-code-headless/result"
@@ -110,28 +111,30 @@ def collect(
     finally:
         workspace.agent.end_processes()
     change = _commit(workspace, checkout, identity, work.chosen_tree)
-    notes = (*_notes(commit, excluded), *work.notes)
+    notes = (*_notes(workspace, commit, excluded), *work.notes)
     return replace(change, fault=fault, notes=notes, left_aside=(*work.left_aside, *excluded.ignored))
 
 
-def _notes(commit: Commit, excluded: ExcludedFiles) -> Iterator[str]:
-    if commit.nested:
-        yield (
-            f"{_names(commit.nested)}: a repository inside the repository; the change has its files but not its history"
-        )
+def _notes(workspace: Workspace, commit: Commit, excluded: ExcludedFiles) -> Iterator[str]:
+    nested = [path for path in commit.nested if path not in SetupFiles.load(workspace).nested]
+    if nested:
+        yield (f"{names(nested)}: a repository inside the repository; the change has its files but not its history")
     if commit.left_out:
-        yield f"{_names(commit.left_out)}: left out of the change, because a pattern in policy.leave_out matches"
+        yield f"{names(commit.left_out)}: left out of the change, because a pattern in policy.leave_out matches"
+    if commit.setup_files:
+        yield f"{names(commit.setup_files)}: made by the setup command and changed by the agent, so part of the change"
     if excluded.build_folders:
         yield (
-            f"{_names(excluded.build_folders)}: left out of the change, because tools fill such folders with files. "
+            f"{names(excluded.build_folders)}: left out of the change, because tools fill such folders with files. "
             "Add the folders to .gitignore"
         )
 
 
-def _names(paths: Sequence[str]) -> str:
-    names = [repr(path.encode("utf-8", "replace").decode()) for path in paths[:_NAMED_PATHS]]
+def names(paths: Sequence[str]) -> str:
+    """Return up to five paths, for a message, and how many more there are."""
+    shown = [repr(path.encode("utf-8", "replace").decode()) for path in paths[:_NAMED_PATHS]]
     more = [f"and {len(paths) - _NAMED_PATHS} more"] if len(paths) > _NAMED_PATHS else []
-    return ", ".join(names + more)
+    return ", ".join(shown + more)
 
 
 def _collect_despite_faults(workspace: Workspace, base: str) -> Commit:

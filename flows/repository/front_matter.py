@@ -8,22 +8,12 @@ from typing import Any, Final, cast
 
 import yaml
 
+from flows.repository.safe_yaml import load
+
 _MAX_CHARACTERS: Final = 32_768
 _BLOCK: Final = re.compile(r"---[ \t]*\n(.*?\n)??---[ \t]*(?:\n|\Z)", re.DOTALL)
 _PLAIN_VALUE: Final = re.compile(r"^([A-Za-z][\w-]*):[ \t]+([^\s\"'|>].*?)[ \t]*$", re.MULTILINE)
 """A line with a key and a value without quotation marks."""
-
-
-class _Loader(yaml.BaseLoader):
-    """PyYAML's loader that makes text, lists and mappings only. It ignores tags, and here it refuses aliases as well.
-
-    A few aliases of aliases can stand for a text of gigabytes.
-    """
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
 
 
 @dataclass(frozen=True)
@@ -57,12 +47,8 @@ def _load(source: str) -> dict[str, Any] | None:
     if len(source) > _MAX_CHARACTERS:
         return None
     try:
-        loader = _Loader(source)
-        try:
-            value = loader.get_single_data()
-        finally:
-            loader.dispose()
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        value = load(source)
+    except yaml.YAMLError:
         return None
     if value is None or value == "":
         return {}

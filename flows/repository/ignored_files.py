@@ -8,6 +8,7 @@ from typing import Final
 from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.collection import BUILD_FOLDERS, SECTION_END
 from flows.repository.left_aside import REF_PREFIX, LeftAside
+from flows.repository.setup_files import SetupFiles
 from flows.sandbox.workspace import Workspace
 
 _MAX_FILES: Final = 200
@@ -31,16 +32,23 @@ def find_excluded_files(workspace: Workspace, repository: Path, base: str) -> Ex
     """Find the new files that are not part of the change, and save those that .gitignore excludes.
 
     The files that .gitignore excludes are committed under a ref in `repository` if there are at most 200, of together
-    at most 20 MiB. Otherwise none of them is saved. All these files are new, because a fresh checkout has none.
+    at most 20 MiB. Otherwise none of them is saved. All these files are new, because a fresh checkout has none. Files
+    that the setup command made are not among them, unless they were changed since.
     """
     git = work_tree_command(workspace, repository)
     listing = [*git, "ls-files", "--others", "--ignored", "--directory", "-z"]
     by_repository = shlex.join([*listing, "--exclude-per-directory=.gitignore"])
     by_us = shlex.join([*listing, f"--exclude-from={repository / 'info' / 'exclude'}"])
+    setup = SetupFiles.load(workspace)
     output = run_as_agent(workspace, ["sh", "-c", f"{by_repository}\n{_END_SECTION}\n{by_us}"]).stdout
     first, _, second = output.partition(SECTION_END)
     ignored, build_folders = _paths(first), _paths(second)
-    entries_of_interest = sorted(path for path in ignored if not _is_cache(workspace.work_tree, path))
+    entries_of_interest = sorted(
+        path
+        for path in ignored
+        if not _is_cache(workspace.work_tree, path)
+        and (path.endswith("/") or not setup.has_made(workspace.work_tree / path))
+    )
     return ExcludedFiles(
         ignored=_save(workspace, repository, base, entries_of_interest) if entries_of_interest else (),
         build_folders=tuple(sorted(build_folders - ignored)),
@@ -66,7 +74,12 @@ def _save(workspace: Workspace, repository: Path, base: str, entries: list[str])
     listing = [*git, "ls-files", "--others", "--ignored", "--exclude-per-directory=.gitignore", "-z", "--"]
     literal = [f":(top,literal){entry.rstrip('/')}" for entry in entries[:_MAX_FILES]]
     files = sorted(_paths(run_as_agent(workspace, [*listing, *literal]).stdout))
-    files = [path for path in files if not _is_cache(workspace.work_tree, path)]
+    setup = SetupFiles.load(workspace)
+    files = [
+        path
+        for path in files
+        if not _is_cache(workspace.work_tree, path) and not setup.has_made(workspace.work_tree / path)
+    ]
     place = "files that the repository ignores"
     size = sum(_size(workspace.work_tree / path) for path in files[: _MAX_FILES + 1])
     if not files:

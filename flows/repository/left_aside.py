@@ -18,6 +18,7 @@ from flows.repository.checkout_refs import checkout_commits
 from flows.repository.clone import Checkout
 from flows.repository.collection import SECTION_END
 from flows.repository.git_commands import check_git, isolated_environment
+from flows.repository.setup_files import SetupFiles, agent_tree
 from flows.repository.submodule_checkout import submodule_trees
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
@@ -26,6 +27,7 @@ REF_PREFIX: Final = "refs/heads/left-aside/"
 """The prefix of the refs, in the saved bundle, of work that is not part of the change."""
 
 _MAX_PLACES: Final = 50
+_NO_TREE: Final = "none"
 _END_SECTION: Final = r"printf '\000\000\000'"
 _COMMIT_ID: Final = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
 _DEFAULT_PLACE: Final = "a commit that no branch has"
@@ -124,6 +126,11 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
     )
 
 
+def commits_elsewhere(workspace: Workspace, checkout: Checkout) -> tuple[str, ...]:
+    """Return the commits in the agent's repository that `find_work` would look at, other than HEAD and the base."""
+    return tuple(_survey(workspace, checkout).places)
+
+
 def _survey(workspace: Workspace, checkout: Checkout) -> _Survey:
     git = shlex.join(work_tree_command(workspace))
     commands = (
@@ -141,7 +148,7 @@ def _survey(workspace: Workspace, checkout: Checkout) -> _Survey:
     head_ref, head, refs, log, stash, work_trees = (
         part.decode("utf-8", "surrogateescape").strip("\n") for part in output.split(SECTION_END)[: len(commands)]
     )
-    known = checkout_commits(workspace) | {head, checkout.base_commit}
+    known = {*checkout_commits(workspace), head, checkout.base_commit, *SetupFiles.load(workspace).commits}
     places = dict[str, str]()
     for id_, place in (*_ref_places(refs), *_stash_places(stash), *_detached_places(log)):
         if id_ not in known:
@@ -206,7 +213,7 @@ def _examine(
     for candidate in candidates:
         id_ = candidate.commit
         script += [
-            f"{git} rev-parse -q --verify {id_}^{{tree}} || echo none",
+            f"{git} rev-parse -q --verify {id_}^{{tree}} || echo {_NO_TREE}",
             *(
                 f"{git} merge-base --is-ancestor {pair} 2>/dev/null && echo yes || echo no"
                 for pair in (f"{id_} {head}", f"{base} {id_}")
@@ -215,10 +222,13 @@ def _examine(
     base_tree, head_tree, *rows = run_as_agent(workspace, ["sh", "-c", "\n".join(script)]).text.split("\n")
     for candidate, (tree, in_head, descends) in zip(candidates, _groups(rows, 3), strict=True):
         candidate.tree = candidate.tree or tree
+        is_as_committed = candidate.tree == tree
+        if candidate.tree != _NO_TREE:
+            candidate.tree = agent_tree(workspace, repository, base, candidate.tree).tree
         candidate.descends = descends == "yes"
         is_old = candidate.commit not in new or in_head == "yes"
         # The files in another work tree may differ from the commit that is checked out there.
-        candidate.is_known = candidate.tree in {"none", head_tree} or (is_old and candidate.tree == tree)
+        candidate.is_known = candidate.tree in {_NO_TREE, head_tree} or (is_old and is_as_committed)
     return base_tree, head_tree, head not in new and head != base
 
 

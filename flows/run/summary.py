@@ -16,6 +16,7 @@ from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
 from flows.reporting.repetition import RepeatedFailures
 from flows.repository.collect import Change, collected_change, patch
+from flows.repository.setup import setup_command
 from flows.run.run import ImplementRun, Run
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
@@ -63,8 +64,10 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
     if run.saved.plan is None:
         return summary
     change = change or _collected_change(run, run.saved.plan)
+    setup = setup_command(run.request.verification.setup_command, run.saved.plan.checkout)
     return replace(
         summary,
+        setup=setup.source if setup and isinstance(run, ImplementRun) else "",
         checkout=replace(run.saved.plan.checkout, branch=run.request.branch_name),
         instructions=run.saved.plan.instructions,
         change=change,

@@ -49,7 +49,7 @@ def _newest(run: Run, credentials: GitCredentials) -> GitCredentials:
     """
     logger = get_run_logger()
     try:
-        newest = current_credentials(run)
+        newest = current_credentials(run.request)
     except RepositoryNotAllowed:
         raise
     except RunError as error:

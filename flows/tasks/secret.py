@@ -7,6 +7,7 @@ from prefect import get_run_logger
 from flows.aws.credentials import new_session
 from flows.errors import BlockNotFound, InvalidBlock, InvalidGitSecret
 from flows.parameters.agent_environment import AGENT_ENVIRONMENT
+from flows.parameters.implement import ImplementParameters
 from flows.redaction import SECRETS
 from flows.repository.credentials import UNBOUND, GitCredentials
 from flows.run.run import ImplementRun, Run
@@ -24,7 +25,7 @@ def read_credentials(run: Run) -> GitCredentials:
         RepositoryNotAllowed: The credentials may not be used for the run's repository.
         InvalidBlock: The Claude Code block would give the git token to the agent.
     """
-    credentials = current_credentials(run)
+    credentials = current_credentials(run.request)
     _check_agent_lacks(credentials.token.get_secret_value(), run)
     if not credentials.is_bound:
         get_run_logger().warning(UNBOUND)
@@ -42,15 +43,15 @@ def _check_agent_lacks(token: str, run: Run) -> None:
             )
 
 
-def current_credentials(run: Run) -> GitCredentials:
+def current_credentials(request: ImplementParameters) -> GitCredentials:
     """Return the git credentials that are in the secret or block now; raise the same errors as `read_credentials`."""
-    region = run.request.aws_region
-    if name := run.request.git_credentials_block:
+    region = request.aws_region
+    if name := request.git_credentials_block:
         credentials = load_git_credentials(name).resolve(region)
     else:
-        credentials = GitCredentials.from_secret(run.request.git_credentials_secret_id, new_session(region), region)
+        credentials = GitCredentials.from_secret(request.git_credentials_secret_id, new_session(region), region)
     SECRETS.learn("the git token", credentials.token.get_secret_value())
-    credentials.check_repository(run.request.repo_url)
+    credentials.check_repository(request.repo_url)
     return credentials
 
 

@@ -110,6 +110,17 @@ def test_turns_count_over_all_attempts(world: World, tmp_path: Path) -> None:
         assert the_run.requested_turns <= 9 + 7
 
 
+def test_another_machine_runs_the_setup_before_it_restores_the_work(world: World, tmp_path: Path) -> None:
+    setup = {"setup_command": "echo the setup runs; echo made > made.txt; echo changed >> README.md"}
+    with scene(world, tmp_path / "store", verification=setup) as the_run:
+        lose_in_turn(the_run, 7)
+        with the_run.machine() as second:
+            assert second.wait_for_exit() == 0, second.log()
+            assert "the setup runs" in second.log()
+        assert the_run.run.state == "Completed"
+        assert the_run.is_delivered()
+
+
 def test_costs_count_over_all_attempts(world: World, tmp_path: Path) -> None:
     with scene(world, tmp_path / "store", limits={"checkpoint_seconds": 1}) as the_run:
         with the_run.machine() as whole:

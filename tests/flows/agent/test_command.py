@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from flows.agent.command import INHERITED_VARIABLES, TOOLS, Session, argv, binary, environment
+from flows.agent.command import TOOLS, Session, argv, binary, environment
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import Limits
 from flows.parameters.provider import Provider
+from flows.sandbox.shell import INHERITED_VARIABLES
 
 SESSION = Session("5985dfbc-f6b7-43dc-be5d-80fab5decab3", resumes=False)
 BASE = {

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 import pytest
 from pydantic import SecretStr
 
-from flows.agent.command import INHERITED_VARIABLES, environment
+from flows.agent.command import environment
 from flows.errors import InvalidBlock
 from flows.parameters.agent_environment import checked_variables
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import Limits
 from flows.parameters.provider import DEFAULT_MODEL_IDS
 from flows.redaction import REDACTED, Secrets
+from flows.sandbox.shell import INHERITED_VARIABLES
 
 VALUE = "hush-hush"
 

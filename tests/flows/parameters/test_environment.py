@@ -10,14 +10,15 @@ from flows.parameters.environment import InvalidVariable, asks_to_start, paramet
 from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.limits import Limits
+from flows.parameters.verification import Verification
 
 REQUIRED = {"REPO_URL": "https://github.com/o/r.git", "INSTRUCTIONS": "x"}
 BY_NAME = {leaf.path: leaf.variable for leaf in leaves_of(ImplementParameters)}
 
 
-def test_every_variable_except_the_providers_is_the_parameters_name_in_capitals() -> None:
+def test_every_variable_except_two_is_the_parameters_name_in_capitals() -> None:
     exceptions = {path: variable for path, variable in BY_NAME.items() if variable != path.rpartition(".")[2].upper()}
-    assert exceptions == {"provider": "CLAUDE_PROVIDER"}
+    assert exceptions == {"provider": "CLAUDE_PROVIDER", "effort": "CLAUDE_EFFORT"}
     assert len(set(BY_NAME.values())) == len(BY_NAME)
 
 
@@ -95,6 +96,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         "repo_url": REQUIRED["REPO_URL"],
         "instructions": "x",
         "limits": Limits(),
+        "verification": Verification(),
         "policy": ChangePolicy(),
     }
 

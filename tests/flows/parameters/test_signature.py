@@ -19,6 +19,7 @@ from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.limits import Limits
 from flows.parameters.signature import RawParameters, flow_parameters
+from flows.parameters.verification import Verification
 
 PROJECT = Path(__file__).parents[3]
 PARAMETERS = {"repo_url": "https://github.com/o/r.git", "instructions": "x"}
@@ -46,7 +47,13 @@ def test_a_new_field_of_the_model_appears_in_the_form_the_variables_and_the_page
         "type": "boolean",
     }
     values = environment.read({"REPO_URL": "x", "GIT_LFS": "true"}, WithLargeFiles)
-    assert values == {"repo_url": "x", "git_lfs": True, "limits": Limits(), "policy": values["policy"]}
+    assert values == {
+        "repo_url": "x",
+        "git_lfs": True,
+        "limits": Limits(),
+        "verification": Verification(),
+        "policy": values["policy"],
+    }
     [help_row] = [row for row in environment.table(WithLargeFiles).splitlines() if "GIT_LFS" in row]
     assert " ".join(help_row.split()) == "GIT_LFS Fetch large files as well. (true or false; default false)"
     row = "| `git_lfs` | `GIT_LFS` | `false` | Fetch large files as well. |"

@@ -1,0 +1,94 @@
+"""Reads the repository's own settings for runs, from the file `.claude-code-headless.yaml` of its default branch.
+
+The file names commands that run before the agent starts. So it never comes from the branch that a run continues, which
+an earlier run or a stranger may have written. It is read from git's objects.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from flows.errors import InvalidRepositoryFile
+from flows.parameters.verification import MAX_BYTES
+from flows.repository.commit_files import CommitFile, CommitFiles
+from flows.repository.git_commands import run_git
+from flows.repository.safe_yaml import load
+
+NAME: Final = ".claude-code-headless.yaml"
+_MISSPELT: Final = ".claude-code-headless.yml"
+_SETUP: Final = "setup"
+_UNSUPPORTED: Final = ("cache", "services")
+"""Keys that later versions will support."""
+
+
+@dataclass(frozen=True)
+class RepositoryFile:
+    """The settings in the file. They are empty if the default branch has no such file."""
+
+    setup: str = ""
+    """The shell commands that prepare the work tree."""
+    source: str = ""
+    """The name of the file, its branch and its commit, for people; empty without a file."""
+
+
+def read_repository_file(git_dir: Path, default_branch: str) -> RepositoryFile:
+    """Return the settings in the file of the default branch, which was fetched into `git_dir`.
+
+    Args:
+        git_dir: The trusted repository.
+        default_branch: The name of the default branch; empty if the remote does not say which branch that is.
+
+    Raises:
+        InvalidRepositoryFile: The file has an unknown key, or cannot be read.
+    """
+    if not default_branch:
+        return RepositoryFile()
+    commit = run_git(["rev-parse", f"refs/remotes/origin/{default_branch}^{{commit}}"], git_dir=git_dir).text
+    listing = run_git(["ls-tree", "-z", "--full-tree", commit, "--", NAME, _MISSPELT], git_dir=git_dir).stdout
+    files = CommitFiles(git_dir, listing)
+    if files.find(_MISSPELT):
+        raise InvalidRepositoryFile(f"the branch {default_branch} has the file {_MISSPELT}: name it {NAME}")
+    file = files.find(NAME)
+    if file is None:
+        return RepositoryFile()
+    source = f"{NAME} on {default_branch} at {commit[:12]}"
+    return RepositoryFile(_setup(_mapping(_content(files, file, source), source), source), source)
+
+
+def _content(files: CommitFiles, file: CommitFile, source: str) -> str:
+    if not file.is_regular:
+        raise InvalidRepositoryFile(f"{source} is not a regular file: replace the link or folder by a file")
+    if files.sizes([file])[file.blob] > MAX_BYTES:
+        raise InvalidRepositoryFile(f"{source} has more than {MAX_BYTES:,} bytes: move its commands into a script")
+    try:
+        return files.contents([file])[file.blob].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidRepositoryFile(f"{source} is not UTF-8: save it as UTF-8") from None
+
+
+def _mapping(text: str, source: str) -> dict[str, Any]:
+    try:
+        value = load(text, is_strict=True)
+    except yaml.YAMLError as error:
+        raise InvalidRepositoryFile(f"{source} is not valid YAML: {error}") from None
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidRepositoryFile(f"{source} is not a mapping: write for example setup: npm ci")
+    for key in map(str, value):
+        if key in _UNSUPPORTED:
+            raise InvalidRepositoryFile(f"{source} has the key {key!r}, which is not supported yet: remove it")
+        if key != _SETUP:
+            raise InvalidRepositoryFile(
+                f"{source} has the unknown key {key[:100]!r}: remove it; the only key is {_SETUP!r}"
+            )
+    return value
+
+
+def _setup(values: dict[str, Any], source: str) -> str:
+    setup = values.get(_SETUP, "")
+    if not isinstance(setup, str) or "\0" in setup:
+        raise InvalidRepositoryFile(f"{_SETUP} in {source} is not a text: for several lines, begin with {_SETUP}: |")
+    return setup.strip()

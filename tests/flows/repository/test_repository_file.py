@@ -1,0 +1,79 @@
+"""The repository's own settings: what is read from the default branch, and what is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.errors import InvalidRepositoryFile
+from flows.repository.repository_file import NAME, RepositoryFile, read_repository_file
+from tests.support.commits import commit_of, git
+
+
+def read(folder: Path, files: dict[str, str | bytes | Path]) -> RepositoryFile:
+    folder.mkdir(exist_ok=True)
+    commit = commit_of(folder, {"README.md": "x", **files})
+    git(folder, "update-ref", "refs/remotes/origin/main", commit)
+    return read_repository_file(folder / ".git", "main")
+
+
+@pytest.mark.parametrize(
+    ("content", "setup"),
+    [
+        ("setup: npm ci\n", "npm ci"),
+        ("setup: |\n  npm ci\n  make deps\n", "npm ci\nmake deps"),
+        ("\ufeff# a comment\nsetup: 'echo ü'\n", "echo ü"),
+        ("setup:\n", ""),
+        ("setup: true\n", "true"),
+        ("", ""),
+        ("# nothing\n", ""),
+    ],
+    ids=["line", "lines", "bom", "empty", "word", "empty-file", "comment"],
+)
+def test_the_setup_is_read(tmp_path: Path, content: str, setup: str) -> None:
+    file = read(tmp_path, {NAME: content})
+    assert file.setup == setup
+    commit = git(tmp_path, "rev-parse", "--short=12", "HEAD")
+    assert file.source == f".claude-code-headless.yaml on main at {commit}"
+
+
+def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
+    assert read(tmp_path, {f"folder/{NAME}": "setup: exit 1\n"}) == RepositoryFile()
+    assert read_repository_file(tmp_path / "nowhere", "") == RepositoryFile()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("services: {}\n", "'services', which is not supported yet"),
+        ("setup: x\ncache: [a]\n", "'cache', which is not supported yet"),
+        ("Setup: x\n", "unknown key 'Setup'"),
+        ("setup: [a, b]\n", "setup in .* is not a text: for several lines, begin with setup: |"),
+        ("setup: {run: x}\n", "is not a text"),
+        ("- setup\n", "is not a mapping"),
+        ("npm ci\n", "is not a mapping"),
+        ("setup: 'x\n", "not valid YAML"),
+        ("setup: &a x\nother: *a\n", "aliases are not allowed"),
+        ("setup: a\nsetup: b\n", "the key 'setup' twice"),
+        ("setup: !!python/object/apply:os.system [x]\n", "is not a text"),
+        ("setup: a\n---\nsetup: b\n", "not valid YAML"),
+        (b"setup: \xff\n", "is not UTF-8"),
+        (b"setup: a\x00b\n", "not valid YAML"),
+        ("setup: " + "x" * 70_000, "more than 65,536 bytes"),
+        ("[" * 50_000, "not valid YAML"),
+        (Path("README.md"), "not a regular file"),
+    ],
+    ids=[
+        "services", "cache", "capital", "list", "mapping", "list-file", "text-file", "quote", "alias", "twice", "tag",
+        "documents", "encoding", "nul", "long", "deep", "link",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str | bytes | Path, message: str) -> None:
+    with pytest.raises(InvalidRepositoryFile, match=message.replace("|", r"\|")):
+        read(tmp_path, {NAME: content})
+
+
+def test_a_folder_and_a_misspelt_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRepositoryFile, match="not a regular file"):
+        read(tmp_path / "a", {f"{NAME}/x": "x"})
+    with pytest.raises(InvalidRepositoryFile, match=r"name it \.claude-code-headless\.yaml"):
+        read(tmp_path / "b", {".claude-code-headless.yml": "setup: x"})
