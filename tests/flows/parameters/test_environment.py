@@ -16,9 +16,9 @@ REQUIRED = {"REPO_URL": "https://github.com/o/r.git", "INSTRUCTIONS": "x"}
 BY_NAME = {leaf.path: leaf.variable for leaf in leaves_of(ImplementParameters)}
 
 
-def test_every_variable_except_two_is_the_parameters_name_in_capitals() -> None:
+def test_every_variable_except_the_providers_is_the_parameters_name_in_capitals() -> None:
     exceptions = {path: variable for path, variable in BY_NAME.items() if variable != path.rpartition(".")[2].upper()}
-    assert exceptions == {"provider": "CLAUDE_PROVIDER", "effort": "CLAUDE_EFFORT"}
+    assert exceptions == {"provider": "CLAUDE_PROVIDER"}
     assert len(set(BY_NAME.values())) == len(BY_NAME)
 
 
