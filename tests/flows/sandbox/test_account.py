@@ -30,8 +30,10 @@ print(open("/etc/passwd").read().count("claude-code-headless"), open("/etc/group
 
 
 @pytest.fixture
-def etc(tmp_path: Path) -> Path:
+def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "etc"
+    # Other tests may have agents with accounts of this machine at the same time.
+    monkeypatch.setattr("flows.sandbox.account._ETC", folder)
     folder.mkdir(mode=0o755)
     (folder / "passwd").write_bytes(PASSWD)
     (folder / "group").write_bytes(GROUP)
