@@ -71,8 +71,9 @@ class RunSummary:
             return Links("")
         if self.checkout is None or self.outcome is not Outcome.DELIVERED:
             return Links(forges.links(self.repo_url.url, PushedCommit("", "")).repository)
-        starts_elsewhere = self.checkout.start.is_branch and not self.checkout.continues
-        base = self.checkout.base_branch if starts_elsewhere else ""
+        applied = self.change.checkout if self.change and self.change.applied_to else self.checkout
+        starts_elsewhere = applied.start.is_branch and not applied.continues
+        base = applied.base_branch if starts_elsewhere else ""
         return forges.links(self.repo_url.url, PushedCommit(self.checkout.branch, self.commit, base))
 
     @property

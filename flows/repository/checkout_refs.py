@@ -76,7 +76,7 @@ def _fetched_refs(clean: Path) -> list[Ref]:
         # git reads each ref that is a file of its own.
         run_git(["pack-refs", "--all"], git_dir=clean)
     listing = run_git(["for-each-ref", f"--format={_FORMAT}", _REMOTE, "refs/tags/"], git_dir=clean).text
-    fields = (line.split(" ", 2) for line in listing.splitlines())
+    fields = (line.split(" ", 2) for line in listing.split("\n") if line)
     return [Ref(name, id_, peeled) for id_, peeled, name in fields]
 
 

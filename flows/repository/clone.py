@@ -65,7 +65,7 @@ def choose_start_point(refs: RemoteRefs, branch: str, base_branch: str, *, allow
             "the remote does not say which branch is its default branch: set base_branch to the branch to start from; "
             f"the remote has {branches(refs)}"
         )
-    return find_start_point(refs, base_branch or refs.default_branch)
+    return find_start_point(refs, base_branch) if base_branch else StartPoint.of_branch(refs.default_branch)
 
 
 def check_target(refs: RemoteRefs, branch: str, *, allow_default_branch: bool) -> None:

@@ -17,7 +17,7 @@ from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.checkout_refs import checkout_commits
 from flows.repository.clone import Checkout
 from flows.repository.collection import SECTION_END
-from flows.repository.git_commands import check_git, isolated_environment
+from flows.repository.git_commands import isolated_environment
 from flows.repository.setup_files import SetupFiles, agent_tree
 from flows.repository.submodule_checkout import submodule_trees
 from flows.sandbox import commands
@@ -107,7 +107,8 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
     if not candidates and not submodules and survey.head in {"", checkout.base_commit}:
         return FoundWork()
     base_tree, head_tree, head_is_other = _examine(workspace, repository, checkout, survey, candidates)
-    is_elsewhere = head_is_other and survey.head_ref != f"refs/heads/{checkout.branch}"
+    is_on_own_branch = survey.head_ref == f"refs/heads/{checkout.branch}"
+    is_elsewhere = head_is_other and not is_on_own_branch
     is_looking_around = is_elsewhere and commit.tree == head_tree
     is_unchanged = is_looking_around or commit.tree == base_tree
     work = [
@@ -117,9 +118,15 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
     ]
     work = list({candidate.tree: candidate for candidate in reversed(work)}.values())
     if is_unchanged and len(work) == 1 and work[0].descends:
-        [chosen] = _save(workspace, repository, checkout, work)
+        chosen, *rest = _save(workspace, repository, checkout, [*work, *submodules])
         note = f"the work tree was unchanged, so the change is the work in {work[0].place}"
-        return FoundWork(chosen_tree=work[0].tree, chosen_ref=chosen.ref, notes=(note,))
+        return FoundWork(tuple(rest), chosen_tree=work[0].tree, chosen_ref=chosen.ref, notes=(note,))
+    if not (is_unchanged or is_on_own_branch) and _builds_on_other_commit(workspace, repository, checkout, survey.head):
+        # As a change of the base, these files would undo all that the history of HEAD lacks.
+        place = survey.head_ref.removeprefix("refs/heads/") or f"commit {survey.head[:12]}"
+        own = _Candidate("", f"the work tree, on top of {place}", commit.tree)
+        left_aside = _save(workspace, repository, checkout, [own, *work, *submodules])
+        return FoundWork(tuple(left_aside), chosen_tree=base_tree)
     return FoundWork(
         left_aside=tuple(_save(workspace, repository, checkout, [*work, *submodules])),
         chosen_tree=base_tree if is_looking_around else "",
@@ -157,7 +164,7 @@ def _survey(workspace: Workspace, checkout: Checkout) -> _Survey:
 
 
 def _ref_places(refs: str) -> Iterator[tuple[str, str]]:
-    for line in refs.splitlines():
+    for line in refs.split("\n"):
         id_, _, ref = line.partition(" ")
         if ref.startswith("refs/heads/"):
             yield id_, f"the branch {ref.removeprefix('refs/heads/')}"
@@ -168,7 +175,7 @@ def _ref_places(refs: str) -> Iterator[tuple[str, str]]:
 
 
 def _stash_places(stash: str) -> Iterator[tuple[str, str]]:
-    for number, id_ in enumerate(stash.splitlines()):
+    for number, id_ in enumerate(stash.split()):
         yield id_, f"the stash entry {number}"
 
 
@@ -177,7 +184,7 @@ def _detached_places(log: str) -> Iterator[tuple[str, str]]:
 
     Commits that HEAD left by `git reset` or `git commit --amend` are not included, because the agent discarded them.
     """
-    lines = [line.partition(" ") for line in log.splitlines()]
+    lines = [line.partition(" ") for line in log.split("\n")]
     for (_, _, action), (id_before, _, _) in pairwise(lines):
         if action.startswith("checkout:"):
             yield id_before, _DEFAULT_PLACE
@@ -234,13 +241,34 @@ def _examine(
 
 def _new_commits(workspace: Workspace, repository: Path, commits: Iterable[str]) -> set[str]:
     """Return the commits that the agent made: those that no ref of the original checkout reaches."""
+    lines = _history(workspace, repository, commits)
+    return set(commits) - checkout_commits(workspace) if lines is None else {line for line in lines if line[0] != "-"}
+
+
+def _builds_on_other_commit(workspace: Workspace, repository: Path, checkout: Checkout, head: str) -> bool:
+    """Return whether `head` has commits of the original checkout in its history, but not the base."""
+    git = work_tree_command(workspace, repository)
+    line = ["sh", "-c", 'if "$@"; then echo yes; else echo no; fi', "sh"]
+    ancestry = [*line, *git, "merge-base", "--is-ancestor", checkout.base_commit, head]
+    if run_as_agent(workspace, ancestry).text.strip() == "yes":
+        return False
+    lines = _history(workspace, repository, [head])
+    return lines is None or not lines or any(line[0] == "-" for line in lines)
+
+
+def _history(workspace: Workspace, repository: Path, commits: Iterable[str]) -> list[str] | None:
+    """Return the commits in the history of `commits` that the original checkout lacks.
+
+    Among them are, after a `-`, those commits of the checkout that the others build on. Return None if git cannot tell,
+    because the agent fetched a history in part.
+    """
     with TemporaryFile() as rows:
         excluded = (f"^{id_}" for id_ in checkout_commits(workspace))
         rows.write("".join(f"{row}\n" for row in (*commits, *excluded)).encode())
         rows.seek(0)
-        git = [*work_tree_command(workspace, repository), "rev-list", "--ignore-missing", "--stdin"]
+        git = [*work_tree_command(workspace, repository), "rev-list", "--boundary", "--ignore-missing", "--stdin"]
         result = commands.run(workspace, git, environment=isolated_environment(workspace.agent_variables), stdin=rows)
-    return set(check_git(result).text.split())
+    return None if result.status else result.text.split()
 
 
 def _groups(rows: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:

@@ -66,6 +66,8 @@ def apply_change(git_dir: Path, change: Change, checkout: Checkout) -> Change:
     """
     newer = checkout.base_commit
     newer_tree = run_git(["rev-parse", f"{newer}^{{tree}}"], git_dir=git_dir).text
+    if newer == change.commit:
+        return replace(change, checkout=replace(checkout, base_commit=change.checkout.base_commit))
     delivered = _earlier_delivery(git_dir, change, newer)
     if delivered == newer and checkout.continues:
         parent = run_git(["rev-parse", f"{newer}^"], git_dir=git_dir).text

@@ -47,7 +47,7 @@ def parse_refs(listing: str) -> RemoteRefs:
 
     The line `refs/tags/v1^{}`, which follows the line of an annotated tag, has the object that the tag points to.
     """
-    lines = [line.partition("\t") for line in listing.splitlines()]
+    lines = [line.partition("\t") for line in listing.split("\n") if line]
     targets = {ref: value.removeprefix("ref: ") for value, _, ref in lines if value.startswith("ref: ")}
     commits = {ref: value for value, _, ref in lines if not value.startswith("ref: ")}
     branches = {_branch(ref): commit for ref, commit in commits.items() if _branch(ref)}

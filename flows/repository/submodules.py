@@ -61,7 +61,7 @@ def _fetch(url: RepoUrl, commit: str, remote: Remote) -> None:
     with TemporaryDirectory(dir=remote.trusted) as folder:
         git_dir = Path(folder) / "submodule.git"
         run_git(["init", "--quiet", "--bare", "--template=", str(git_dir)])
-        if url.origin == remote.url.origin:
+        if url.origin == remote.url.origin or remote.credentials.lists_repository(url):
             refspec = f"+{commit}:refs/heads/check"
             Remote(url, remote.credentials, Path(folder)).fetch(git_dir, [refspec], 1, RemoteProgress())
             return

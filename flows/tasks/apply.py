@@ -6,13 +6,13 @@ from prefect import get_run_logger
 
 from flows.errors import BaseRefNotFound, ChangeConflicts
 from flows.reporting.next_steps import fetch_command
-from flows.repository.clone import Checkout, choose_start_point
+from flows.repository.clone import Checkout, check_target
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.merge import apply_change
 from flows.repository.remote import Remote
-from flows.repository.start_point import StartPoint
+from flows.repository.start_point import StartPoint, branches
 from flows.run.run import DeliverRun
 from flows.state.files import StateFile
 from flows.tasks.clone import LoggedProgress, remote
@@ -52,12 +52,14 @@ def _newest_branch(run: DeliverRun, target: Remote, checkout: Checkout) -> Start
     was_deleted = plan is not None and plan.checkout.continues and start not in refs.branches
     if was_deleted or not checkout.start.is_branch:
         start = ""
-    try:
-        return choose_start_point(refs, checkout.branch, start, allow_default_branch=run.request.allow_default_branch)
-    except BaseRefNotFound as error:
-        raise BaseRefNotFound(
-            f"the change cannot be applied to a newer commit: {error}; or deliver without apply_to_latest"
-        ) from None
+    check_target(refs, checkout.branch, allow_default_branch=run.request.allow_default_branch)
+    for name in (checkout.branch, start or refs.default_branch):
+        if name in refs.branches:
+            return StartPoint.of_branch(name)
+    raise BaseRefNotFound(
+        f"the change cannot be applied to a newer commit: {start or 'the default branch'!r} is not a branch on the "
+        f"remote, which has {branches(refs)}; deliver without apply_to_latest"
+    )
 
 
 def _merge_by_hand(run: DeliverRun, change: Change, start: str) -> str:
