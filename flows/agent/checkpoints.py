@@ -59,11 +59,16 @@ class Checkpoints:
         self._thread.join()
 
     def write(self) -> None:
-        """Save a checkpoint unless the last one already holds the current work. Errors are only logged, as warnings."""
+        """Save a checkpoint unless the last one already holds the current work. Errors are only logged, as warnings.
+
+        The agent must have ended. What git started for the checkpoint as the agent's user is ended as well.
+        """
         try:
             self._write()
         except (RunError, OSError) as error:
             self.logger.warning("a checkpoint could not be saved: %s", error)
+        finally:
+            self.workspace.agent.end_processes()
 
     def _write_until_closed(self) -> None:
         while not self._is_closed.wait(self.interval_seconds or _LEASE_CHECK_SECONDS):

@@ -49,8 +49,11 @@ def read_conversation(workspace: Workspace, session_id: str) -> bytes:
     """
     folder = workspace.claude_folder / "projects"
     find = ["find", str(folder), "-name", f"{session_id}.jsonl", "-type", "f", "-size", f"-{MAX_BYTES}c"]
-    result = commands.run(workspace, [*find, "-exec", "cat", "{}", "+"], beside_agent=True)
+    command = [*find, "-exec", "cat", "{}", "+"]
+    result = commands.run(workspace, command, beside_agent=True, output_limit_bytes=MAX_BYTES)
     if result.status < 0:
         raise CommandFailed(f"the conversation could not be read: signal {-result.status} ended the command")
+    if result.is_cut:
+        return b""
     lines = result.stdout
     return lines[: lines.rfind(b"\n") + 1]  # Claude Code may still be writing the last line

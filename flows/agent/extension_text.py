@@ -17,7 +17,7 @@ _MAX_NAME: Final = 40
 _MAX_NAMES: Final = 10
 _DESCRIPTIVE: Final = ("description", "argument-hint")
 _HANDLED: Final = {"name", "tools", *_DESCRIPTIVE}
-_SHELL_MARKS: Final = re.compile(r"!+(?=`)|(?<=```)!+")
+_SHELL_MARKS: Final = re.compile(r"(?<!!)!++(?=`)|(?<=```)!++")
 """The exclamation marks of `` !`command` `` and of a block that begins with ```` ```! ````.
 
 When Claude Code loads such a text, it runs the command. Without the mark, the command stays as text.

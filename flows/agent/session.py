@@ -158,7 +158,7 @@ class Agent:
         from flows.model.gateway import gateway  # noqa: PLC0415 (only a run needs the web server)
 
         options = self._options_for_one_process()
-        settings = settings_file(options.claude_settings, workspace.claude_folder / "skills")
+        settings = settings_file(options.claude_settings, _skills(workspace))
         workspace.lend(workspace.config / "settings.json", settings)
         workspace.lend(workspace.config / "system-prompt.md", SYSTEM_PROMPT.encode())
         prompt_file = workspace.trusted / "prompt.md"
@@ -241,3 +241,8 @@ def _task(workspace: Workspace, plan: Plan, session: Session, *, is_continued: b
     instructions = plan.instructions
     text = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.other_paths)
     return f"{text}\n{LOST_CONVERSATION}" if is_continued else text
+
+
+def _skills(workspace: Workspace) -> Path:
+    # Not resolved as a whole: the folder of an earlier process may have links that the agent made.
+    return workspace.root.resolve() / workspace.claude_folder.name / "skills"

@@ -31,7 +31,7 @@ def settings_file(settings: dict[str, Any], skills: Path) -> bytes:
         skills: The folder of the skills.
     """
     permissions = settings.get("permissions", {})
-    allow = [*permissions.get("allow", ()), f"Read(/{skills.resolve()}/**)"]
+    allow = [*permissions.get("allow", ()), f"Read(/{skills}/**)"]
     return json.dumps({**_DEFAULTS, **settings, "permissions": {**permissions, "allow": allow}}, indent=1).encode()
 
 

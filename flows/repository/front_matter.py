@@ -12,7 +12,7 @@ from flows.repository.safe_yaml import load
 
 _MAX_CHARACTERS: Final = 32_768
 _BLOCK: Final = re.compile(r"---[ \t]*\n(.*?\n)??---[ \t]*(?:\n|\Z)", re.DOTALL)
-_PLAIN_VALUE: Final = re.compile(r"^([A-Za-z][\w-]*):[ \t]+([^\s\"'|>].*?)[ \t]*$", re.MULTILINE)
+_PLAIN_VALUE: Final = re.compile(r"^([A-Za-z][\w-]*):[ \t]++([^\s\"'|>].*)$", re.MULTILINE)
 """A line with a key and a value without quotation marks."""
 
 
@@ -38,8 +38,12 @@ def parse(text: str) -> Document:
     fields = _load(source)
     if fields is None:
         # People write `argument-hint: [file] [line]` or `description: Use it: always`, which Claude Code accepts.
-        fields = _load(_PLAIN_VALUE.sub(lambda line: f"{line[1]}: {json.dumps(line[2], ensure_ascii=False)}", source))
+        fields = _load(_PLAIN_VALUE.sub(_with_quotation_marks, source))
     return Document(fields or {}, body, is_readable=fields is not None)
+
+
+def _with_quotation_marks(line: re.Match[str]) -> str:
+    return f"{line[1]}: {json.dumps(line[2].rstrip(), ensure_ascii=False)}"
 
 
 def _load(source: str) -> dict[str, Any] | None:

@@ -103,7 +103,10 @@ def find_work(workspace: Workspace, repository: Path, checkout: Checkout, commit
     candidates = [_Candidate(id_, place) for id_, place in list(survey.places.items())[:_MAX_PLACES]]
     candidates += _work_trees(workspace, repository, survey)
     trees = submodule_trees(workspace, repository, commit.submodules)
-    submodules = [_Candidate("", f"the submodule {path}", tree) for path, tree in trees.items()]
+    by_setup = SetupFiles.load(workspace).submodules
+    submodules = [
+        _Candidate("", f"the submodule {path}", tree) for path, tree in trees.items() if by_setup.get(path) != tree
+    ]
     if not candidates and not submodules and survey.head in {"", checkout.base_commit}:
         return FoundWork()
     base_tree, head_tree, head_is_other = _examine(workspace, repository, checkout, survey, candidates)

@@ -15,6 +15,7 @@ from flows.repository.collection import SUBMODULE, Entry, create_repository, par
 from flows.repository.git_commands import check_git, isolated_environment
 from flows.repository.left_aside import commits_elsewhere
 from flows.repository.setup_files import SetupFiles
+from flows.repository.submodule_checkout import submodule_trees
 from flows.sandbox import commands
 from flows.sandbox.output import OutputLog
 from flows.sandbox.shell import ScriptResult, run_script
@@ -116,9 +117,10 @@ def _restore_and_record(workspace: Workspace, checkout: Checkout) -> tuple[str, 
         if changed:
             _put_back(workspace, repository, base, changed)
         commits = commits_elsewhere(workspace, checkout)
+        submodules = submodule_trees(workspace, repository, commit.submodules)
     finally:
         workspace.agent.end_processes()
-    SetupFiles(new, commit.nested, commits).save(workspace)
+    SetupFiles(new, commit.nested, commits, submodules).save(workspace)
     return changed
 
 

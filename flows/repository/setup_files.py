@@ -35,6 +35,8 @@ class SetupFiles:
     """Paths of git repositories inside the work tree."""
     commits: tuple[str, ...] = ()
     """Commits in the agent's repository that are not in the history of the base."""
+    submodules: Mapping[str, str] = field(default_factory=dict)
+    """By the path of each submodule whose files the setup changed: the id of the tree of its files."""
     ended_ns: int = 0
     """When the setup ended, by the clock of the file system. No user can set a file's time of change back."""
 
@@ -46,12 +48,18 @@ class SetupFiles:
             return cls()
         saved = json.loads(file.read_text())
         entries = {path: Entry(*entry) for path, entry in saved["entries"].items()}
-        return cls(entries, tuple(saved["nested"]), tuple(saved["commits"]), file.stat().st_mtime_ns)
+        nested, commits = tuple(saved["nested"]), tuple(saved["commits"])
+        return cls(entries, nested, commits, saved["submodules"], file.stat().st_mtime_ns)
 
     def save(self, workspace: Workspace) -> None:
         """Save this record, and the time."""
         entries = {path: (entry.mode, entry.blob) for path, entry in self.entries.items()}
-        record = {"entries": entries, "nested": self.nested, "commits": self.commits}
+        record = {
+            "entries": entries,
+            "nested": self.nested,
+            "commits": self.commits,
+            "submodules": dict(self.submodules),
+        }
         (workspace.trusted / _FILE).write_text(json.dumps(record))
 
     def has_made(self, path: Path) -> bool:

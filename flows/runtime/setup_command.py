@@ -59,11 +59,13 @@ def _clone_and_run(request: ImplementParameters) -> None:
     from flows.sandbox.shell import agent_shell_environment  # noqa: PLC0415
     from flows.sandbox.workspace import workspace  # noqa: PLC0415
     from flows.tasks.clone import LoggedProgress  # noqa: PLC0415
-    from flows.tasks.secret import current_credentials  # noqa: PLC0415
+    from flows.tasks.secret import check_agent_lacks, current_credentials  # noqa: PLC0415
 
     redact_secrets()
     block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
     credentials = current_credentials(request)
+    variables = block.agent_variables() if block else {}
+    check_agent_lacks(credentials, variables)
     with workspace() as directories:
         if directories.agent.missing_isolation:
             _note(f"the agent's user is not isolated: {directories.agent.missing_isolation}")
@@ -74,6 +76,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
             base_branch=request.base_branch,
             depth=request.clone_depth,
             allow_default_branch=request.allow_default_branch,
+            submodules=request.submodules,
             progress=LoggedProgress(lambda text, *arguments: _note(text % arguments)),
         )
         command = setup_command(request.verification.setup_command, checkout)
@@ -87,7 +90,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
             directories,
             checkout,
             command,
-            agent_shell_environment(directories, block.agent_variables() if block else {}, os.environ),
+            agent_shell_environment(directories, variables, os.environ),
             request.claude_code_options(block.options() if block else None).limits.setup_timeout_seconds,
             _print,
         )

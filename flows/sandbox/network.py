@@ -1,6 +1,5 @@
 """Gives the agent's processes this machine's way to the network: its proxies and its CA certificates."""
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -64,7 +63,6 @@ def _certificates(workspace: Workspace, host: Mapping[str, str]) -> dict[str, st
 def _readable_by_agent(workspace: Workspace, file: Path, copy_name: str) -> str:
     """Return a path at which the agent can read the file: its own path, or that of a copy."""
     file = file.absolute()
-    trial = subprocess.run(workspace.agent.argv(["test", "-r", str(file)]), check=False)
-    if file.is_dir() or trial.returncode == 0:
+    if file.is_dir() or workspace.agent.can(["test", "-r", str(file)]):
         return str(file)
     return str(workspace.lend(workspace.config / copy_name, file.read_bytes()))

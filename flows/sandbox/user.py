@@ -77,6 +77,11 @@ class AgentUser:
         privileges = ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL"]
         return [*memory, "prlimit", *_limits(), *user, *privileges, *command]
 
+    def can(self, command: Sequence[str]) -> bool:
+        """Return whether a command succeeds as the agent. It gets none of this process's variables but PATH."""
+        environment = {"PATH": os.environ.get("PATH", os.defpath)}
+        return subprocess.run(self.argv(command), check=False, capture_output=True, env=environment).returncode == 0
+
     def give(self, path: Path) -> None:
         """Make the agent the owner of `path` and of everything below it, without following symbolic links."""
         if self.uid is None:
@@ -181,8 +186,7 @@ def _reason_for_no_isolation() -> str:
         return f"the flow does not run as root: {consequence}"
     if missing := [name for name in ("choom", "prlimit", "setpriv") if not shutil.which(name)]:
         return f"this machine lacks {' and '.join(missing)} (util-linux): {consequence}"
-    trial = subprocess.run(AgentUser(FIRST_UID, "").argv(["true"]), check=False, capture_output=True)
-    if trial.returncode != 0:
+    if not AgentUser(FIRST_UID, "").can(["true"]):
         return f"this container may not change the user of a process (CAP_SETUID, CAP_SETGID): {consequence}"
     return ""
 

@@ -9,7 +9,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -87,7 +86,7 @@ class Workspace:
 
     def reachable_by_agent(self, program: Path) -> Path:
         """Return a path at which the agent can execute `program`: its own path, or a hard link or copy in `root`."""
-        if subprocess.run(self.agent.argv(["test", "-x", str(program)]), check=False).returncode == 0:
+        if self.agent.can(["test", "-x", str(program)]):
             return program
         link = self.root / "bin" / program.name
         link.parent.mkdir(mode=0o755, exist_ok=True)

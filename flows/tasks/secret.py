@@ -1,8 +1,10 @@
 """The step `secret`: reads the git token and e-mail address from AWS Secrets Manager or a block, into memory only."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
+from pydantic import SecretStr
 
 from flows.aws.credentials import new_session
 from flows.errors import BlockNotFound, InvalidBlock, InvalidGitSecret
@@ -26,17 +28,18 @@ def read_credentials(run: Run) -> GitCredentials:
         InvalidBlock: The Claude Code block would give the git token to the agent.
     """
     credentials = current_credentials(run.request)
-    _check_agent_lacks(credentials.token.get_secret_value(), run)
+    check_agent_lacks(credentials, run.agent.variables if isinstance(run, ImplementRun) else {})
     if not credentials.is_bound:
         get_run_logger().warning(UNBOUND)
         run.warnings.append(UNBOUND)
     return credentials
 
 
-def _check_agent_lacks(token: str, run: Run) -> None:
-    variables = run.agent.agent_environment() if isinstance(run, ImplementRun) else {}
+def check_agent_lacks(credentials: GitCredentials, variables: Mapping[str, SecretStr]) -> None:
+    """Raise `InvalidBlock` if one of the variables of the block's `agent_environment` contains the git token."""
+    token = credentials.token.get_secret_value()
     for name, value in variables.items():
-        if token in value:
+        if token in value.get_secret_value():
             raise InvalidBlock(
                 f"{AGENT_ENVIRONMENT}: the value of {name} contains the run's git token, which the agent must not get: "
                 "give it a token of its own that can do less"

@@ -2,6 +2,7 @@
 
 from prefect import get_run_logger
 
+from flows.errors import SetupFailed
 from flows.repository.clone import Checkout
 from flows.repository.collect import names
 from flows.repository.setup import SetupCommand, run_setup, setup_command
@@ -23,14 +24,20 @@ def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> None
     """
     logger = get_run_logger()
     logger.info("the setup command, from %s, runs", command.source)
-    changed = run_setup(
-        run.workspace,
-        checkout,
-        command,
-        run.agent.shell_environment(run.workspace),
-        run.agent.options.limits.setup_timeout_seconds,
-        lambda line: logger.info("%s", line),
-    )
+    try:
+        changed = run_setup(
+            run.workspace,
+            checkout,
+            command,
+            run.agent.shell_environment(run.workspace),
+            run.agent.options.limits.setup_timeout_seconds,
+            lambda line: logger.info("%s", line),
+        )
+    except SetupFailed as error:
+        if run.saved.checkpoint is None:
+            raise
+        text = str(error).replace("The agent was not started.", "The agent was not started again.")
+        raise SetupFailed(f"{text}\nThe work of an earlier attempt is saved: continue this run") from None
     if changed:
         text = f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's"
         logger.warning("%s", text)
