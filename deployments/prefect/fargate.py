@@ -33,7 +33,7 @@ def check_task_size(variables: Mapping[str, Any]) -> None:
         sizes = ", ".join(map(str, MEMORY_MIB[cpu]))
         raise InvalidParameter(f"with cpu={cpu}, Fargate has no memory={memory}: use one of {sizes}")
     smallest, largest = STORAGE_GIB
-    if storage is None:  # the pool was made before pools had this variable
+    if "ephemeral_storage" not in variables:  # the pool was made before pools had this variable
         return
     if type(storage) is not int or not smallest <= storage <= largest:
         raise InvalidParameter(f"ephemeral_storage={storage} is not a size of Fargate: use {smallest} to {largest} GiB")

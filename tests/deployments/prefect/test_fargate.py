@@ -23,6 +23,10 @@ def test_another_cpu_is_refused(cpu: object) -> None:
         check_task_size({"cpu": cpu, "memory": 8192, "ephemeral_storage": 30})
 
 
+def test_a_pool_without_a_variable_for_the_storage_is_accepted() -> None:
+    check_task_size({"cpu": 2048, "memory": 8192})
+
+
 @pytest.mark.parametrize("storage", [0, 20, 201, "30", 30.5, None, True])
 def test_another_storage_is_refused(storage: object) -> None:
     with pytest.raises(InvalidParameter, match="is not a size of Fargate: use 21 to 200 GiB"):

@@ -15,11 +15,12 @@ from deployments.local.loopback import Exchange, ReceivedRequest
 from flows.errors import BaseRefNotFound
 from flows.parameters.addresses import RepoUrl
 from flows.repository.agent_git import git_as_agent
-from flows.repository.clone import Checkout, clone, fetch_base
+from flows.repository.clone import Checkout, choose_start_point, clone, fetch_base
 from flows.repository.collect import Change, CommitIdentity, collect
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.remote import Remote
+from flows.repository.remote_refs import RemoteRefs, Tag
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace, workspace
 
@@ -154,6 +155,65 @@ def test_what_the_agent_adds_to_the_cloned_branches_is_its_work(
     change = changed_by(directories, checkout, script)
     assert {file.path for file in change.files} == files
     assert [work.place for work in change.left_aside] == ([] if files else ["the branch main"])
+
+
+COMMIT = "echo w > w.txt; git add .; git commit -qm w"
+
+
+@pytest.mark.parametrize(
+    ("script", "place"),
+    [
+        (f"git switch -q -c fix origin/main; {COMMIT}", "fix"),
+        ("git switch -q main; echo w > w.txt", "main"),
+        (f"git switch -q main; {COMMIT}", "main"),
+        ("git checkout -q --detach main~3; echo w > w.txt", "commit {commit}"),
+    ],
+    ids=["new-branch", "edited-main", "commit-on-main", "detached"],
+)
+def test_work_on_top_of_another_commit_is_left_aside_because_it_would_undo_the_base(
+    directories: Workspace, server: GitRemote, script: str, place: str
+) -> None:
+    checkout = cloned(directories, server, branch="feature/x")
+    change = changed_by(directories, checkout, script)
+    commit = server.git("r", "rev-parse", "main~3")[:12]
+    assert (change.commit, change.fault) == ("", "")
+    assert f"the work tree, on top of {place.format(commit=commit)}" in [work.place for work in change.left_aside]
+    assert change.is_left_aside
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"git checkout -q --orphan alone; {COMMIT}",
+        f"git checkout -q -b mine; {COMMIT}",
+        f"git checkout -q --detach; {COMMIT}",
+    ],
+    ids=["orphan", "branch", "detached"],
+)
+def test_work_with_the_base_or_without_any_history_is_the_change(
+    directories: Workspace, server: GitRemote, script: str
+) -> None:
+    checkout = cloned(directories, server, branch="feature/x")
+    change = changed_by(directories, checkout, script)
+    assert [file.path for file in change.files] == ["w.txt"]
+    assert not change.left_aside
+
+
+def test_a_history_that_the_agent_fetched_in_part_costs_no_work(directories: Workspace, server: GitRemote) -> None:
+    checkout = cloned(directories, server, branch="feature/x")
+    other = (
+        "git init -q ../other; cd ../other; for n in 1 2 3; do echo $n > n; git add .; git commit -qm $n; done; cd -"
+    )
+    fetch = "git fetch -q --depth=1 file://$PWD/../other HEAD; git branch compare FETCH_HEAD"
+    change = changed_by(directories, checkout, f"{other}; {fetch}; echo w > w.txt")
+    assert ([file.path for file in change.files], change.fault) == (["w.txt"], "")
+    assert [work.place for work in change.left_aside] == ["the branch compare"]
+
+
+def test_a_default_branch_with_the_name_of_a_tag_is_used() -> None:
+    refs = RemoteRefs({"1.x": "b" * 40}, "1.x", tags={"1.x": Tag("a" * 40)})
+    start = choose_start_point(refs, "new", "", allow_default_branch=False)
+    assert (start.name, start.is_branch) == ("1.x", True)
 
 
 def test_tags_of_the_fetched_commits_are_there(directories: Workspace, server: GitRemote) -> None:

@@ -72,6 +72,14 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @as_root
+def test_a_trial_command_gets_no_variable_of_this_process(monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-this-process")
+    with agent_user(mark) as user:
+        assert user.can(["sh", "-c", "! grep -qa of-this-process /proc/self/environ"])
+        assert not user.can(["false"])
+
+
+@as_root
 def test_users_at_the_same_time_never_share_a_uid() -> None:
     with ExitStack() as stack:
         users = [stack.enter_context(agent_user(f"run {n}")) for n in range(30)]
