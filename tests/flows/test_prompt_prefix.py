@@ -8,6 +8,7 @@ import pytest
 
 from deployments.local.scripted_model import Script, Tool, Turn
 from deployments.local.stack import LocalStack
+from flows.errors import TurnLimitReached
 from tests.support.runs import run_flow
 from tests.support.world import World, new_world
 
@@ -63,24 +64,25 @@ def test_the_first_request_is_small(world: World) -> None:
 
 
 def test_a_conversation_that_reaches_the_limit_is_summarized(world: World) -> None:
-    step = Turn("The first step.", (Tool("Bash", {"command": "true"}),), usage={"cache_read_input_tokens": 95_000})
+    model, call = world.stack.model, (Tool("Bash", {"command": "true"}),)
+    steps = [Turn("A step.", call, usage={"cache_read_input_tokens": tokens}) for tokens in (30_000, 95_000)]
     world.script()
-    model = world.stack.model
-    model.script_for_other_instructions = Script((step, Turn("Done.")))
-    model.script = Script((Turn("<summary>One step is done.</summary>"),), instructions_hold="Respond with TEXT ONLY")
+    model.script_for_other_instructions = Script((*steps,))
+    model.script = Script((Turn("<summary>Two steps are done.</summary>"),), instructions_hold="Respond with TEXT ONLY")
     try:
-        result = run_flow(
+        run = run_flow(
             world.stack.prefect_api_url,
             repo_url=world.repo_url,
             instructions="Take some steps",
-            limits={"context_tokens": 100_000, "max_turns": 9},
+            limits={"context_tokens": 100_000, "max_turns": 3},
         )
     finally:
         model.script_for_other_instructions = None
-    assert result.state.name == "NoChanges"
-    first, summarizing, last = [json.loads(request.body) for request in model.requests]
-    assert "Take some steps" not in json.dumps(last["messages"])
-    assert "One step is done." in json.dumps(last["messages"])
-    for body in (summarizing, last):
+    assert isinstance(run.error, TurnLimitReached), run.error
+    first, _, summarizing, later = [json.loads(request.body) for request in model.requests[:4]]
+    assert "Take some steps" in json.dumps(summarizing["messages"])
+    assert "Take some steps" not in json.dumps(later["messages"])
+    assert "Two steps are done." in json.dumps(later["messages"])
+    for body in (summarizing, later):
         assert json.dumps(body["system"]) == json.dumps(first["system"])
         assert "repeat the rules" in json.dumps(body["system"])
