@@ -1,9 +1,10 @@
 """The command of the container: `python -m flows` as a process, with the variables of `docker run`."""
 
 import json
+import logging
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import boto3
 import psutil
@@ -20,6 +21,15 @@ from tests.support.flows_command import last_line, start
 from tests.support.world import World
 
 Container = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(autouse=True)
+def unchanged_log_level() -> Iterator[None]:
+    """Undo what the command does to the log level of its process: other tests read the log of a run."""
+    logger = logging.getLogger("prefect")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def test_the_help_names_every_variable_and_exits_with_status_0() -> None:
