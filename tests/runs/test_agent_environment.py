@@ -94,7 +94,7 @@ def deliver_change(run: Run) -> BaseException | None:
 @pytest.mark.parametrize(
     "command",
     [
-        "echo //registry.example.com/:_authToken=$NPM_TOKEN > .npmrc",
+        "echo //npm.example.com/:_authToken=$NPM_TOKEN > .npmrc",
         "echo $NPM_TOKEN | base64 > a.txt",
         "touch $NPM_TOKEN.txt",
     ],
