@@ -162,7 +162,8 @@ def test_a_branch_that_moved_is_never_overwritten(world: World, run: Callable[..
     thread.join()
     assert isinstance(refused_run.error, errors.BranchConflict)
     assert "change.bundle" in str(refused_run.error)
-    assert f"deliver pushes it later (flow_run_id={refused_run.id})" in str(refused_run.error)
+    ways = f"(flow_run_id={refused_run.id}, another branch_name or apply_to_latest=true)"
+    assert f"deliver pushes it later {ways}" in str(refused_run.error)
     assert world.git("log", "-1", "--format=%an", "feature/z") == "o"
 
 
