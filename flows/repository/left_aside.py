@@ -249,7 +249,12 @@ def _new_commits(workspace: Workspace, repository: Path, commits: Iterable[str])
 
 
 def _builds_on_other_commit(workspace: Workspace, repository: Path, checkout: Checkout, head: str) -> bool:
-    """Return whether `head` has commits of the original checkout in its history, but not the base."""
+    """Return whether `head` has commits of the original checkout in its history, but not the base.
+
+    An empty `head`, which is a branch without a commit, has no history.
+    """
+    if not head:
+        return False
     git = work_tree_command(workspace, repository)
     line = ["sh", "-c", 'if "$@"; then echo yes; else echo no; fi', "sh"]
     ancestry = [*line, *git, "merge-base", "--is-ancestor", checkout.base_commit, head]

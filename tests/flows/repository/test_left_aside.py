@@ -134,6 +134,24 @@ def test_work_in_several_places_is_left_aside_and_saved(
         assert fetched_files(seed, saved, work.branch) & {"w.txt", "v.txt"}, work
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "git checkout -q --orphan fresh && echo w > w.txt",
+        f"git checkout -q --orphan fresh && {COMMIT}",
+        "git symbolic-ref HEAD refs/heads/none && echo w > w.txt",
+        "git checkout -q --orphan other && git commit -qm other && git branch -qD main; echo w > w.txt; "
+        "echo ref: refs/heads/none > .git/HEAD",
+        f"git checkout -q --orphan other && {COMMIT} && git rev-parse HEAD > .git/shallow && git replace -f HEAD HEAD",
+    ],
+    ids=["orphan", "orphan-with-commit", "no-such-branch", "commit-and-no-such-branch", "shallow"],
+)
+def test_files_on_a_branch_without_the_history_are_a_change_of_the_base(directories: Workspace, script: str) -> None:
+    change = collected_after(directories, script)
+    assert [file.path for file in change.files] == ["w.txt"]
+    assert not change.is_left_aside
+
+
 def test_work_elsewhere_is_saved_and_named_beside_a_change(directories: Workspace, seed: Path) -> None:
     change = collected_after(
         directories, f"git checkout -q -b mine && {COMMIT} && git checkout -q new && echo c > c.txt"
