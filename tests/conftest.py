@@ -4,7 +4,7 @@ from tests.support.environment import PREFECT_PORT, REAL_HOME, isolate, remove_h
 
 isolate()  # before the imports below, which import Prefect
 
-import time
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +29,10 @@ def _modification_times() -> dict[str, float]:
     return {name: (REAL_HOME / name).stat().st_mtime for name in _WATCHED if (REAL_HOME / name).exists()}
 
 
-# The duration of an example depends on the load of the machine.
-hypothesis.settings.register_profile("suite", deadline=None)
-hypothesis.settings.load_profile("suite")
+# The duration of an example depends on the load of the machine. Each run of the suite tries other examples.
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=30)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,20 +55,21 @@ def no_account_left() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Fail if a process of one of this test's agents outlived its run, also if it has a new parent process."""
-    began = time.time() - 1
+    before = set(psutil.pids())
     yield
-    leftovers = [process for process in psutil.process_iter() if _outlived_its_run(process, began)]
+    leftovers = [pid for pid in set(psutil.pids()) - before if _outlived_its_run(pid)]
     assert not leftovers
 
 
-def _outlived_its_run(process: psutil.Process, began: float) -> bool:
+def _outlived_its_run(pid: int) -> bool:
     """Whether the process has the mark of a run whose directory, which is removed last, no longer exists."""
     try:
+        process = psutil.Process(pid)
         run = Path(process.environ().get(MARK, ""))
         run_is_over = run.name.startswith("claude-code-headless-") and not run.exists()
         # In a container the same path names another directory.
-        same_root = not (root := Path(f"/proc/{process.pid}/root")).exists() or root.samefile("/")
-        return run_is_over and same_root and process.create_time() > began and process.status() != psutil.STATUS_ZOMBIE
+        same_root = not (root := Path(f"/proc/{pid}/root")).exists() or root.samefile("/")
+        return run_is_over and same_root and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return False
 

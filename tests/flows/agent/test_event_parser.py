@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.agent.event_parser import read_events, typed_events
@@ -97,7 +97,6 @@ def test_the_content_of_a_tool_result_is_available_as_text(content: object, text
     assert ToolResult("t", content, is_error=False, detail=None).text == text
 
 
-@settings(deadline=None, max_examples=300)
 @given(
     st.sampled_from(["system", "assistant", "user", "result", "x"]) | JSON_VALUES,
     st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES),
@@ -126,7 +125,6 @@ def test_any_object_becomes_at_least_one_event_with_correctly_typed_fields(
         assert not isinstance(event, Result) or all(isinstance(name, str) for name in event.denied_tools)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_line_can_be_parsed(line: bytes) -> None:
     assert all(isinstance(event, Event) for event in read_events(line))

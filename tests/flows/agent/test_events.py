@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.agent.events import LineFramer, parse
@@ -21,7 +21,6 @@ def split_lines(framer: LineFramer, chunks: Iterable[bytes]) -> list[bytes]:
     return [*(line for chunk in chunks for line in framer.feed(chunk)), framer.rest()]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.binary(max_size=20) | st.sampled_from([b"\n", b"\n\n", b"a\r\n", b"", b"\xc3", b"\xa9"]), max_size=20)
 )
@@ -29,7 +28,6 @@ def test_lines_do_not_depend_on_how_the_stream_is_chunked(chunks: list[bytes]) -
     assert split_lines(LineFramer(), chunks) == b"".join(chunks).split(b"\n")
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("ab\n", max_size=12).map(str.encode), max_size=20), st.integers(min_value=0, max_value=8))
 def test_only_lines_over_the_limit_become_empty(chunks: list[bytes], limit: int) -> None:
     lines = b"".join(chunks).split(b"\n")
@@ -72,7 +70,6 @@ def test_a_line_is_parsed_as_an_object_or_as_empty(line: bytes, event: dict[str,
     assert parse(line) == event
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_line_is_parsed_as_an_object(line: bytes) -> None:
     assert isinstance(parse(line), dict)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows import errors
@@ -251,7 +251,6 @@ RESULTS = st.fixed_dictionaries({}, optional=dict.fromkeys([*SUCCESS, "errors"],
 )
 
 
-@settings(deadline=None)
 @given(RESULTS, st.booleans())
 @example({**SUCCESS, "num_turns": "four"}, True)  # noqa: FBT003 (Hypothesis takes positions)
 @example({**SUCCESS, "total_cost_usd": []}, True)  # noqa: FBT003 (as above)

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows.errors import InvalidBranchName, InvalidRepoUrl, InvalidS3Uri
@@ -157,7 +157,6 @@ def test_the_message_about_a_url_with_a_password_does_not_repeat_the_password(ur
     assert "hunter2" not in str(caught.value)
 
 
-@settings(deadline=None)
 @given(
     st.one_of(
         ANY_TEXT, st.from_regex(r"https?://[-a-z0-9.:\[\]@%_]{1,20}/[^\n]{0,20}"), ANY_TEXT.map("https://h/".__add__)
@@ -230,7 +229,6 @@ def test_an_invalid_s3_uri_is_refused(text: str) -> None:
         S3Uri.parse(text)
 
 
-@settings(deadline=None)
 @given(st.one_of(ANY_TEXT, ANY_TEXT.map("s3://bucket/".__add__), st.from_regex(r"s3://[a-zA-Z0-9._/*-]{0,30}")))
 @example("s3://bucket/\ud800")
 def test_any_text_is_an_s3_uri_or_raises_the_named_error(text: str) -> None:
@@ -285,7 +283,6 @@ BRANCH_PARTS = st.sampled_from(
 NAMES = st.lists(BRANCH_PARTS, min_size=1, max_size=5).map("".join)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.one_of(NAMES, NAMES, st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)))
 def test_a_branch_name_that_git_accepts_is_refused_only_on_purpose(name: str) -> None:
     try:
@@ -297,7 +294,6 @@ def test_a_branch_name_that_git_accepts_is_refused_only_on_purpose(name: str) ->
         assert not is_refused_on_purpose(name)
 
 
-@settings(deadline=None)
 @given(ANY_TEXT)
 def test_any_text_is_a_branch_name_or_raises_the_named_error(name: str) -> None:
     try:

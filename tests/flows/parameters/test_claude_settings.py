@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows.agent.settings import permission_mode, settings_file
@@ -159,7 +159,6 @@ def test_a_json_object_is_read_as_it_is() -> None:
     }
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40) | JSON_VALUES.map(json.dumps) | SETTINGS.map(json.dumps))
 @example("{")
 def test_any_text_is_parsed_or_raises_the_named_error(text: str) -> None:
@@ -170,7 +169,6 @@ def test_any_text_is_parsed_or_raises_the_named_error(text: str) -> None:
     assert json.dumps(parsed) == json.dumps(json.loads(text))
 
 
-@settings(deadline=None)
 @given(SETTINGS)
 @example({"permissions": {"defaultMode": {}}})
 @example({"permissions": {"allow": [[]]}})

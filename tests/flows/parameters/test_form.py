@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect import Flow
 from prefect.types.entrypoint import EntrypointType
@@ -139,7 +139,6 @@ def test_the_form_accepts_every_value_that_a_run_accepts(name: str, value: str) 
 TYPED = st.text("ab/.@-~*: \u00a0é{[", max_size=12)
 
 
-@settings(deadline=None, max_examples=300)
 @given(TYPED)
 def test_no_pattern_is_stricter_than_the_check(text: str) -> None:
     for name, value, check in (

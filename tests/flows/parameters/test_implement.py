@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -106,7 +106,6 @@ def test_an_unknown_parameter_is_refused() -> None:
         ImplementParameters(**{**GOOD, "depth": 1})
 
 
-@settings(deadline=None)
 @given(st.datetimes(timezones=st.timezones()), st.uuids())
 def test_a_default_branch_name_is_valid_and_the_same_for_the_same_run(start: datetime, run: object) -> None:
     name = default_branch_name(start, str(run))

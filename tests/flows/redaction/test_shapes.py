@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.redaction import findings_in
@@ -23,6 +23,7 @@ def redacted(text: str) -> str:
 
 
 @pytest.mark.parametrize("shape", _FOUND_BY_BEGINNING, ids=lambda shape: f"{shape.kind} {shape.beginnings[0]!r}")
+@settings(max_examples=10)  # hypothesis takes long to make text from a pattern
 @given(st.data())
 def test_each_match_of_a_shape_is_found_by_its_beginning(shape: Shape, data: st.DataObject) -> None:
     # hypothesis cannot make text for assertions about what is around a match.

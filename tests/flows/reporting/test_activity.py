@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows.agent.event_parser import read_events, typed_events
@@ -197,7 +197,6 @@ def check_lines(*events: dict[str, Any]) -> None:
             assert line.text.encode()
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.lists(EVENTS, max_size=4))
 @example([{"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "mcp\n2026 | ERROR | forged"}]}}])
 @example([{"type": "system", "subtype": "init", "model": "\x1b[2J"}])

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -33,7 +33,6 @@ def top_level(markdown: str) -> list[str]:
     return [token.type for token in PARSER.parse(markdown) if token.level == 0]
 
 
-@settings(deadline=None, max_examples=400)
 @given(ANYTHING)
 @example("[a]: https://evil.example\n\n[a]")
 @example("<IMG SRC=x>")
@@ -47,14 +46,12 @@ def test_a_quotation_contains_its_text_and_has_no_tag_image_or_link(text: str) -
     assert document.encode()
 
 
-@settings(deadline=None, max_examples=400)
 @given(ANYTHING)
 def test_prose_is_only_text(text: str) -> None:
     parsed = tokens(f"a {prose(text)} z")
     assert {token.type for token in parsed} <= {"paragraph_open", "inline", "paragraph_close", "text", "text_special"}
 
 
-@settings(deadline=None, max_examples=400)
 @given(ANYTHING, ANYTHING)
 def test_no_text_adds_a_cell_to_a_table(one: str, other: str) -> None:
     parsed = tokens(table([[code(one), prose(other)], ["a", "b"]], ["x", "y"]))
@@ -62,7 +59,6 @@ def test_no_text_adds_a_cell_to_a_table(one: str, other: str) -> None:
     assert not ACTIVE & {token.type for token in parsed}
 
 
-@settings(deadline=None)
 @given(ANYTHING)
 def test_a_code_block_contains_its_whole_text(content: str) -> None:
     [block] = PARSER.parse(fenced(content, "diff"))

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -204,7 +204,6 @@ def test_the_largest_report_is_far_below_the_limit_of_the_api() -> None:
     assert len(text.encode()) < 700_000
 
 
-@settings(deadline=None)
 @given(summary=ANY_TEXT, path=ANY_TEXT, name=ANY_TEXT, model=ANY_TEXT, denied=ANY_TEXT, patch=ANY_TEXT, error=ANY_TEXT)
 def test_a_report_of_any_text_has_the_same_structure_and_can_be_encoded_as_utf_8(
     summary: str, path: str, name: str, model: str, denied: str, patch: str, error: str

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.agent.event_parser import typed_events
@@ -183,7 +183,6 @@ def test_no_agent_output_becomes_markup(tmp_path: Path) -> None:
     assert elements.text.count(HOSTILE) >= 8
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text(), st.dictionaries(st.text(), st.text()))
 def test_no_text_breaks_the_page(tmp_path_factory: pytest.TempPathFactory, text: str, fields: dict[str, str]) -> None:
     html = page_of(
