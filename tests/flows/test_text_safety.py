@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.errors import RunError
@@ -46,6 +46,7 @@ def check_safe(text: str) -> None:
     assert text.splitlines() == (text.split("\n") if text else []) or text.endswith("\n")
 
 
+@settings(max_examples=200)
 @given(ANYTHING)
 def test_printable_text_contains_no_unsafe_characters(text: str) -> None:
     safe = printable(text)
@@ -53,6 +54,7 @@ def test_printable_text_contains_no_unsafe_characters(text: str) -> None:
     assert printable(safe) == safe
 
 
+@settings(max_examples=200)
 @given(ANYTHING)
 def test_one_line_is_one_line(text: str) -> None:
     check_safe(one_line(text))
@@ -60,6 +62,7 @@ def test_one_line_is_one_line(text: str) -> None:
     assert "\t" not in one_line(text)
 
 
+@settings(max_examples=200)
 @given(ANYTHING)
 def test_visible_text_contains_no_invisible_characters(text: str) -> None:
     shown_text = visible(text)
@@ -68,6 +71,7 @@ def test_visible_text_contains_no_invisible_characters(text: str) -> None:
     assert not re.search("[\u034f\u115f\u1160\u3164\uffa0\ufe00-\ufe0d\U000e0100-\U000e01ef]", shown_text)
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]))
     | st.sampled_from(["a\n\tb", "\U0001f469\u200d\U0001f467", "\u0641\u0627\u200c\u0647\u0627"])
