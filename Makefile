@@ -21,7 +21,7 @@ RUN_FLAGS ?=
 PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
 comma := ,
 
-.PHONY: help demo test test-one test-runs test-aws coverage test-hostile test-durability test-image test-ecs test-postgres test-ui \
+.PHONY: help demo test test-one test-runs test-demo test-aws coverage test-hostile test-durability test-image test-ecs test-postgres test-ui \
   screenshots format check lint types imports bench bench-checkpoints bench-redaction locks parameters-page blocks image clean
 
 help: ## Show this list
@@ -44,8 +44,11 @@ test test-runs coverage: WORKERS = 3
 test: $(VENV)/ready ## Run the test suite, without what has a target of its own
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(AGAIN)
 
-test-runs: $(VENV)/ready ## Test whole runs on unusual input from people, models, providers and git hosts
+test-runs: $(VENV)/ready ## Test more whole runs: unusual input from people, models, providers and git hosts; reports; secrecy
 	@$(BIN)/python -m pytest tests/runs -n $(WORKERS) --dist loadgroup $(AGAIN)
+
+test-demo: $(VENV)/ready ## Test the demo
+	@$(BIN)/python -m pytest tests/demo $(AGAIN)
 
 test-aws: $(VENV)/ready ## Test the set-up commands against a stand-in of AWS
 	@$(BIN)/python -m pytest tests/deployments/aws $(AGAIN)
@@ -54,7 +57,7 @@ test-one: $(VENV)/ready ## One test file or test: T=tests/flows/test_deliver.py,
 	@$(if $(T),$(BIN)/python -m pytest -m '' $(T),echo 'say which: make test-one T=tests/flows/test_deliver.py'; exit 1)
 
 coverage: $(VENV)/ready ## Run test, test-runs and test-aws together, and measure the branch coverage of flows/
-	@$(BIN)/python -m pytest -o 'norecursedirs=hostile durability ui .*' -n $(WORKERS) --dist loadgroup --cov=flows --cov-branch --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -o 'norecursedirs=hostile durability ui demo .*' -n $(WORKERS) --dist loadgroup --cov=flows --cov-branch --cov-report=term:skip-covered
 
 image: ## Build the image with docker, podman or buildah; IMAGE_TARGET=slim has no tools; BUILD_FLAGS=… adds options
 	@test -n "$(BUILDER)" \

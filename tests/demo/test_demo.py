@@ -15,15 +15,25 @@ import pytest
 from flows.outcome.result import Outcome, RunResult
 from tests.support.terminals import terminal
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[2]
 
 
-def demo(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return run([sys.executable, "-m", "deployments.local.demo", *arguments])
+
+
+def make_demo(*variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run `make demo` with the programs of this Python environment, without creating another environment."""
+    options = ["--silent", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}"]
+    return run(["make", *options, "demo", *variables])
+
+
+def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
     prefixes = ("PREFECT_", "AWS_", "ANTHROPIC_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return subprocess.run(
-        [sys.executable, "-m", "deployments.local.demo", *arguments],
-        env={**environment, **variables},
+        command,
+        env=environment,
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -33,7 +43,7 @@ def demo(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]
 
 
 def test_it_shows_branch_diff_report_and_times_and_prints_the_outcome_as_json() -> None:
-    process = demo("--json", "--keep")
+    process = make_demo("JSON=1", "KEEP=1")
     output = process.stderr
     assert process.returncode == 0, output
     outcome = json.loads(process.stdout)

@@ -16,7 +16,7 @@ from deployments.local.stack import LocalStack
 from tests.support.commands import SetUpCommand, set_up_command
 from tests.support.world import World
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[2]
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # All tests of this module share one served deployment.
