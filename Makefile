@@ -21,7 +21,7 @@ RUN_FLAGS ?=
 PIP_CONFIG ?= $(firstword $(wildcard $(PIP_CONFIG_FILE) $(HOME)/.config/pip/pip.conf $(HOME)/.pip/pip.conf /etc/pip.conf))
 comma := ,
 
-.PHONY: help demo test test-one test-runs test-demo test-aws coverage test-hostile test-durability test-image test-ecs test-postgres test-ui \
+.PHONY: help demo test test-one test-runs test-demo test-aws coverage test-hostile test-durability test-image test-ecs test-projects test-postgres test-ui \
   screenshots format check lint types imports bench bench-checkpoints bench-redaction locks parameters-page blocks image clean
 
 help: ## Show this list
@@ -88,6 +88,12 @@ test-ecs: $(VENV)/ready ## Build the image, and run in it the task that a real E
 	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
 	@$(MAKE) --no-print-directory image
 	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/ecs $(AGAIN)
+
+test-projects: $(VENV)/ready ## Build the image, and set up three real projects in it; needs the package registries, npm and apt
+	@test -n "$(RUNNER)" \
+	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
+	@$(MAKE) --no-print-directory image
+	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/projects -rP $(AGAIN)
 
 test-ui: $(VENV)/ready ## Test Prefect's pages (form, run, report, transcript) in a real browser; needs chromium
 	@$(BIN)/python -m pytest tests/ui $(AGAIN)
