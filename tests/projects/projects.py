@@ -128,8 +128,8 @@ PROJECTS: Final = {
         fetch_viper,
         VIPER_SETUP,
         "wc -l <~/go/packages",
-        "export GO111MODULE=off GOPATH=$PWD:$HOME/go; go test -vet=off -v github.com/spf13/viper | grep -c -e '--- PASS' && "
-        "go test -vet=off github.com/spf13/viper",
+        "export GO111MODULE=off GOPATH=$PWD:$HOME/go;go test -vet=off -v github.com/spf13/viper | grep -c -e '--- PASS'"
+        " && go test -vet=off github.com/spf13/viper",
         r"(\d+)\nok",
     ),
 }
