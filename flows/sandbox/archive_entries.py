@@ -6,7 +6,7 @@ from tarfile import TarInfo
 from typing import Final
 
 _MAX_ENTRIES: Final = 1_000_000
-_SYSTEM: Final = ("/usr/", "/bin/", "/lib/", "/opt/", "/System/", "/Library/")
+_SYSTEM: Final = ("/usr/", "/bin/", "/lib/", "/opt/", "/nix/", "/home/linuxbrew/", "/System/", "/Library/")
 """Folders of the machine's own programs. The `python` in a virtual environment is a link to one of them."""
 
 

@@ -60,7 +60,7 @@ class SetupCache:
         try:
             size = self._download(self._description())
             archive.unpack(self.workspace, self.checkout.cache, self._file, max_bytes=archive.MAX_BYTES)
-        except (RunError, InvalidArchive, DamagedChunk, OSError) as error:
+        except (RunError, InvalidArchive, DamagedChunk, OSError, KeyError, TypeError, ValueError) as error:
             archive.remove(self.workspace, self.checkout.cache)
             raise NoCache(f"it cannot be restored: {error}") from None
         finally:

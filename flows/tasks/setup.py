@@ -21,7 +21,8 @@ def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> None
     """Run the setup command in the work tree, before the model gateway is open.
 
     Raises:
-        SetupFailed: The command failed. It is not tried again, because the work tree is no longer new.
+        SetupFailed: The command failed, also without cached files. It is not tried again by itself: an error of the
+            command seldom passes.
     """
     logger = get_run_logger()
     logger.info("the setup command, from %s, runs", command.source)

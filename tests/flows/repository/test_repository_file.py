@@ -117,6 +117,7 @@ def test_the_cached_paths_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_path_that_cannot_be_cached_is_refused_by_name(tmp_path: Path, path: str, message: str) -> None:
-    files = {"src/main.py": "x", "link": Path("src"), NAME: f'setup: x\ncache: [deps, "{path}"]\n'}
+    content = f'setup: x\ncache: [deps, "{path}"]\n'
+    files: dict[str, str | bytes | Path] = {"src/main.py": "x", "link": Path("src"), NAME: content}
     with pytest.raises(InvalidRepositoryFile, match=message):
         read(tmp_path, files)
