@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from git import RemoteProgress
@@ -26,10 +27,11 @@ from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
 from flows.repository.setup import SetupCommand, run_setup
 from flows.sandbox import archive
+from flows.sandbox.run_folder import run_folder
 from flows.sandbox.shell import shell_environment
 from flows.sandbox.workspace import workspace
 from flows.state.setup_cache import run_with_cache
-from flows.state.store import RunStore
+from flows.state.store import FileSystem, RunStore
 from tests.support.own_disk import own_disk
 
 IDENTITY = CommitIdentity("bot@example.com", datetime(2026, 11, 27, 12, tzinfo=UTC), "Implement\n")
@@ -79,7 +81,7 @@ class Repository:
         script: str = SCRIPT,
         branch: str = "new",
         base_branch: str = "",
-        files: LocalFileSystem | None = None,
+        files: FileSystem | None = None,
     ) -> list[str]:
         """Run the setup in a new workspace; return the lines that the setup printed."""
         printed: list[str] = []
@@ -192,6 +194,15 @@ def test_each_base_branch_has_its_own_cache(repository: Repository) -> None:
     assert repository.run() == ["warm"]
 
 
+def test_a_run_beside_another_has_another_path_and_another_cache(repository: Repository) -> None:
+    repository.run()
+    with run_folder():
+        assert repository.run() == ["cold"]
+        assert repository.cache.startswith("not used: none is saved yet; saved (")
+        assert repository.run() == ["warm"]
+    assert repository.run() == ["warm"]
+
+
 def test_a_run_that_starts_from_a_tag_uses_no_cache(repository: Repository) -> None:
     repository.git("tag", "v1", "main")
     assert repository.run(base_branch="v1") == ["cold"]
@@ -203,11 +214,6 @@ def test_a_path_that_the_base_commit_tracks_is_not_cached(repository: Repository
     repository.commit("stable", {"deps/tracked": "x"})
     assert repository.run(base_branch="stable") == ["cold"]
     assert "'deps' is in the commit that the work starts from" in repository.cache
-
-
-def _truncate(repository: Repository) -> None:
-    path = repository.saved()["archive-0"]
-    path.write_bytes(path.read_bytes()[:-10])
 
 
 def _flip(repository: Repository) -> None:
@@ -251,14 +257,8 @@ def _plant_settings(repository: Repository) -> None:
     _plant(repository, "home/.claude/settings.json")
 
 
-def _plant_source(repository: Repository) -> None:
-    _plant(repository, "work-tree/main.py")
-
-
 def test_a_damaged_or_planted_cache_is_not_used_and_replaced(repository: Repository) -> None:
-    damages = (
-        _truncate, _flip, _remove_chunk, _change_description, _plant_hook, _plant_settings, _plant_source,
-    )  # fmt: skip
+    damages = (_flip, _remove_chunk, _change_description, _plant_hook, _plant_settings)
     repository.run()
     for damage in damages:
         damage(repository)
@@ -267,17 +267,23 @@ def test_a_damaged_or_planted_cache_is_not_used_and_replaced(repository: Reposit
     assert repository.run() == ["warm"]
 
 
-class InterruptedStore(LocalFileSystem):
+class InterruptedStore:
     """A run store at which the process ends when it writes the description."""
 
-    def write_path(self, path: str, content: bytes) -> str:  # type: ignore[override]
+    def __init__(self, files: LocalFileSystem) -> None:
+        self.files = files
+
+    def read_path(self, path: str) -> Any:  # noqa: ANN401 (Prefect's methods return bytes or a coroutine)
+        return self.files.read_path(path)
+
+    def write_path(self, path: str, content: bytes) -> object:
         if path.endswith("description.json"):
             raise KeyboardInterrupt
-        return str(super().write_path(path, content))
+        return self.files.write_path(path, content)
 
 
 def test_a_run_that_is_killed_while_it_saves(repository: Repository) -> None:
-    files = InterruptedStore(basepath=str(repository.store))
+    files = InterruptedStore(LocalFileSystem(basepath=str(repository.store)))
     with pytest.raises(KeyboardInterrupt):
         repository.run(files=files)
     assert set(repository.saved()) == {"archive-0"}
