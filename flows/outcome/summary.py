@@ -40,7 +40,7 @@ class RunSummary:
     policy: ChangePolicy = field(default_factory=ChangePolicy)
     limits: Limits = field(default_factory=Limits)
     setup: str = ""
-    """Where the setup command of the run came from; empty if the run had none, or failed before."""
+    """Where the setup command of the run came from, and what became of its cache; empty if the run had none."""
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
 

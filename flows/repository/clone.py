@@ -38,6 +38,10 @@ class Checkout:
     """The setup command in the repository's file of settings; empty if there is none."""
     setup_source: str = ""
     """Where `setup_command` comes from, for people."""
+    cache: tuple[str, ...] = ()
+    """The paths of files that the setup makes, and that a later run's setup can use."""
+    cache_branch: str = ""
+    """The branch whose runs share these files; empty if the work starts from a tag or a commit."""
 
     @property
     def continues(self) -> bool:
@@ -117,6 +121,8 @@ def clone(
         base_ref="" if start.is_branch else start.ref,
         setup_command=file.setup,
         setup_source=file.source,
+        cache=file.cache,
+        cache_branch=_cache_branch(refs, start, branch, base_branch) if file.cache else "",
     )
     _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
     return checkout
@@ -178,6 +184,14 @@ def _other_branches(refs: RemoteRefs, start: StartPoint, base_branch: str) -> li
     """Return the branches that the agent may want to compare with, other than the one that the work starts from."""
     names = dict.fromkeys(name for name in (refs.default_branch, base_branch) if name in refs.branches)
     return [point for point in map(StartPoint.of_branch, names) if point != start]
+
+
+def _cache_branch(refs: RemoteRefs, start: StartPoint, branch: str, base_branch: str) -> str:
+    """Return the branch whose cached files the setup can use. That is never a branch which the run continues."""
+    if not start.is_branch:
+        return ""
+    default = refs.default_branch if refs.default_is_known else ""
+    return (base_branch if base_branch in refs.branches else default) if start.name == branch else start.name
 
 
 def _commit_at(clean: Path, start: StartPoint) -> str:

@@ -12,6 +12,7 @@ import yaml
 
 from flows.errors import InvalidRepositoryFile
 from flows.parameters.verification import MAX_BYTES
+from flows.repository.cache_paths import cache_paths, tracked_path
 from flows.repository.commit_files import CommitFile, CommitFiles
 from flows.repository.git_commands import run_git
 from flows.repository.safe_yaml import load
@@ -19,7 +20,9 @@ from flows.repository.safe_yaml import load
 NAME: Final = ".claude-code-headless.yaml"
 _MISSPELT: Final = ".claude-code-headless.yml"
 _SETUP: Final = "setup"
-_UNSUPPORTED: Final = ("cache", "services")
+_CACHE: Final = "cache"
+_KEYS: Final = (_SETUP, _CACHE)
+_UNSUPPORTED: Final = ("services",)
 """Keys that later versions will support."""
 
 
@@ -29,6 +32,8 @@ class RepositoryFile:
 
     setup: str = ""
     """The shell commands that prepare the work tree."""
+    cache: tuple[str, ...] = ()
+    """The paths, relative to the work tree or below `~/`, of files that the setup makes and a later run can use."""
     source: str = ""
     """The name of the file, its branch and its commit, for people; empty without a file."""
 
@@ -41,7 +46,7 @@ def read_repository_file(git_dir: Path, default_branch: str) -> RepositoryFile:
         default_branch: The name of the default branch; empty if the remote does not say which branch that is.
 
     Raises:
-        InvalidRepositoryFile: The file has an unknown key, or cannot be read.
+        InvalidRepositoryFile: The file has an unknown key or an unusable value, or cannot be read.
     """
     if not default_branch:
         return RepositoryFile()
@@ -54,7 +59,13 @@ def read_repository_file(git_dir: Path, default_branch: str) -> RepositoryFile:
     if file is None:
         return RepositoryFile()
     source = f"{NAME} on {default_branch} at {commit[:12]}"
-    return RepositoryFile(_setup(_mapping(_content(files, file, source), source), source), source)
+    values = _mapping(_content(files, file, source), source)
+    cache = cache_paths(values[_CACHE], source) if values.get(_CACHE) else ()
+    if cache and (path := tracked_path(CommitFiles.of(git_dir, commit), cache)):
+        raise InvalidRepositoryFile(
+            f"{_CACHE} in {source} has the path {path!r}, which is in the repository: name what the setup makes"
+        )
+    return RepositoryFile(_setup(values, source), cache, source)
 
 
 def _content(files: CommitFiles, file: CommitFile, source: str) -> str:
@@ -80,9 +91,9 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
     for key in map(str, value):
         if key in _UNSUPPORTED:
             raise InvalidRepositoryFile(f"{source} has the key {key!r}, which is not supported yet: remove it")
-        if key != _SETUP:
+        if key not in _KEYS:
             raise InvalidRepositoryFile(
-                f"{source} has the unknown key {key[:100]!r}: remove it; the only key is {_SETUP!r}"
+                f"{source} has the unknown key {key[:100]!r}: remove it; the keys are {' and '.join(_KEYS)}"
             )
     return value
 

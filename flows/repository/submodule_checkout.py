@@ -187,13 +187,14 @@ def submodule_config(submodules: Sequence[Submodule], parent: str) -> str:
     )
 
 
-def check_out_submodules(workspace: Workspace, submodules: Sequence[Submodule]) -> None:
-    """Write the submodules' files into the work tree, as the agent's user."""
+def check_out_submodules(workspace: Workspace) -> None:
+    """Write the files of the submodules that `prepare_submodules` prepared into the work tree, as the agent's user."""
     script = ["set -e"]
-    for number, submodule in enumerate(submodules):
-        folder = workspace.work_tree / submodule.path
+    submodules = _checked_out(workspace)
+    for number, (path, _) in enumerate(submodules):
+        folder = workspace.work_tree / path
         module = workspace.work_tree / ".git" / "modules" / str(number)
-        depth = len(PurePosixPath(submodule.path).parts)
+        depth = len(PurePosixPath(path).parts)
         # git stores no link where it stores a folder, but a file system that ignores case may show one.
         script += [f"test ! -L {shlex.quote(str(part))}" for part in reversed([folder, *folder.parents[: depth - 1]])]
         script.append(f"mkdir -p {shlex.quote(str(folder))}")

@@ -7,12 +7,13 @@ repository gets copies.
 """
 
 import os
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from flows.repository.agent_git import git_as_agent
+from flows.repository.agent_git import git_as_agent, run_as_agent, work_tree_command
 from flows.repository.checkout_refs import write_refs
 from flows.repository.collection import save_index
 from flows.repository.git_commands import run_git
@@ -90,7 +91,28 @@ def create_work_tree(
     checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
     git_as_agent(workspace, *checkout, beside_agent=True)
     save_index(workspace)
-    check_out_submodules(workspace, submodules)
+    check_out_submodules(workspace)
+
+
+def renew_work_tree(workspace: Workspace, branch: str, base: str) -> None:
+    """Put the files of the work tree, and the agent's other directories, back to what they were after the checkout.
+
+    The processes of the agent's user must have ended. The configuration of the repository in the work tree stays as it
+    is, and so do other branches and tags there.
+    """
+    folders = shlex.join(map(str, (workspace.work_tree, workspace.home, workspace.tmp)))
+    git = shlex.join(work_tree_command(workspace))
+    keep = shlex.quote(str(workspace.work_tree / ".git"))
+    script = (
+        f"chmod -R u+rwX {folders} 2>/dev/null\nset -e\n"
+        f"find {folders} -mindepth 1 -maxdepth 1 ! -path {keep} -exec rm -rf {{}} +\n"
+        f"rm -rf {keep}/index {keep}/*.lock\n"
+        f"{git} symbolic-ref HEAD {shlex.quote(f'refs/heads/{branch}')}\n"
+        f"{git} reset --quiet --hard {base}"
+    )
+    run_as_agent(workspace, ["sh", "-c", script])
+    check_out_submodules(workspace)
+    workspace.agent.end_processes()
 
 
 def _config(repo_url: str, upstreams: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """Defines the facts about a run that are known at its start. The run's progress is in its saved state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from prefect import runtime
@@ -31,6 +31,8 @@ class ImplementRun(Run):
     """An open run of `implement`, which has an agent."""
 
     agent: Agent
+    setup_cache: list[str] = field(default_factory=list)
+    """What became of the setup's cache, for the report. The step `setup` adds it."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -55,9 +56,10 @@ def _clone_and_run(request: ImplementParameters) -> None:
     from flows.repository.collect import names  # noqa: PLC0415
     from flows.repository.remote import Remote  # noqa: PLC0415
     from flows.repository.setup import run_setup, setup_command  # noqa: PLC0415
-    from flows.run.setup import load_claude_code, redact_secrets  # noqa: PLC0415
+    from flows.run.setup import load_claude_code, redact_secrets, run_store  # noqa: PLC0415
     from flows.sandbox.shell import agent_shell_environment  # noqa: PLC0415
     from flows.sandbox.workspace import workspace  # noqa: PLC0415
+    from flows.state.setup_cache import run_with_cache  # noqa: PLC0415
     from flows.tasks.clone import LoggedProgress  # noqa: PLC0415
     from flows.tasks.secret import check_agent_lacks, current_credentials  # noqa: PLC0415
 
@@ -86,13 +88,18 @@ def _clone_and_run(request: ImplementParameters) -> None:
             )
             return
         _note(f"the setup command, from {command.source}, runs on {checkout.base_branch}")
-        changed = run_setup(
+        limits = request.claude_code_options(block.options() if block else None).limits
+        setup = partial(
+            run_setup,
             directories,
             checkout,
             command,
             agent_shell_environment(directories, variables, os.environ),
-            request.claude_code_options(block.options() if block else None).limits.setup_timeout_seconds,
+            limits.setup_timeout_seconds,
             _print,
+        )
+        changed, _ = run_with_cache(
+            run_store("setup").files, directories, checkout, request.repo_url.url, command.script, setup, _note
         )
     if changed:
         _note(f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's")

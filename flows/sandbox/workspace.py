@@ -9,7 +9,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Final
 
 from flows.sandbox.account import Account, account
 from flows.sandbox.processes import kill_tracked_processes
+from flows.sandbox.run_folder import run_folder
 from flows.sandbox.user import MARK, AgentUser, agent_user, is_claimed
 
 _RESERVE_BYTES: Final = 32 * 2**20
@@ -117,22 +117,19 @@ class Workspace:
 @contextmanager
 def workspace() -> Iterator[Workspace]:
     """Yield a run's new directories. At the end, even after an error, kill the agent and remove the directories."""
-    root = Path(tempfile.mkdtemp(prefix="claude-code-headless-"))
-    try:
-        with (
-            agent_user(mark=str(root)) as user,
-            account(user.uid, Workspace(root, user).home, is_claimed) as own_account,
-            kill_tracked_processes(),
-        ):
-            directories = Workspace(root, user, own_account)
-            try:
-                _make_directories(directories)
-                yield directories
-            finally:
-                user.end_processes()
-                user.remove_leftover_files()
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with (
+        run_folder() as root,
+        agent_user(mark=str(root)) as user,
+        account(user.uid, Workspace(root, user).home, is_claimed) as own_account,
+        kill_tracked_processes(),
+    ):
+        directories = Workspace(root, user, own_account)
+        try:
+            _make_directories(directories)
+            yield directories
+        finally:
+            user.end_processes()
+            user.remove_leftover_files()
 
 
 def _make_directories(directories: Workspace) -> None:

@@ -6,6 +6,9 @@ from typing import Final
 FOLDER: Final = "claude-code-headless"
 """The folder of Prefect's result storage in which each run has a folder of its own."""
 
+CACHES: Final = "caches"
+"""The folder in `FOLDER` for files that the setup made, beside the folders of the runs."""
+
 
 class StateFile(StrEnum):
     """The names of the files that a run can save."""

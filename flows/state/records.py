@@ -49,11 +49,11 @@ class Plan:
     def unpack(cls, packed: bytes) -> Self:
         """Return the plan that `pack` turned into these bytes."""
         description, _ = _unpack(packed)
-        instructions = description["instructions"]
+        instructions, checkout = description["instructions"], description["checkout"]
         files = tuple(InstructionFile(**file) for file in instructions.pop("files"))
         return cls(
             repo_url=description["repo_url"],
-            checkout=Checkout(**description["checkout"]),
+            checkout=Checkout(**{**checkout, "cache": tuple(checkout.get("cache", ()))}),
             instructions=Instructions(files=files, **instructions),
             started_at=datetime.fromisoformat(description["started_at"]),
             chunks=tuple(description["chunks"]),

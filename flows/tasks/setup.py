@@ -7,6 +7,7 @@ from flows.repository.clone import Checkout
 from flows.repository.collect import names
 from flows.repository.setup import SetupCommand, run_setup, setup_command
 from flows.run.run import ImplementRun
+from flows.state.setup_cache import run_with_cache
 from flows.tasks.task import step
 
 
@@ -20,19 +21,13 @@ def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> None
     """Run the setup command in the work tree, before the model gateway is open.
 
     Raises:
-        SetupFailed: The command failed. It is not tried again, because the work tree is no longer new.
+        SetupFailed: The command failed, also without cached files. It is not tried again by itself: an error of the
+            command seldom passes.
     """
     logger = get_run_logger()
     logger.info("the setup command, from %s, runs", command.source)
     try:
-        changed = run_setup(
-            run.workspace,
-            checkout,
-            command,
-            run.agent.shell_environment(run.workspace),
-            run.agent.options.limits.setup_timeout_seconds,
-            lambda line: logger.info("%s", line),
-        )
+        changed = _run_with_cache(run, checkout, command)
     except SetupFailed as error:
         if run.saved.checkpoint is None:
             raise
@@ -42,3 +37,24 @@ def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> None
         text = f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's"
         logger.warning("%s", text)
         run.warnings.append(text)
+
+
+def _run_with_cache(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> tuple[str, ...]:
+    """Run the setup command, with the files that an earlier run cached if the repository's file names such files."""
+    logger = get_run_logger()
+
+    def setup() -> tuple[str, ...]:
+        return run_setup(
+            run.workspace,
+            checkout,
+            command,
+            run.agent.shell_environment(run.workspace),
+            run.agent.options.limits.setup_timeout_seconds,
+            lambda line: logger.info("%s", line),
+        )
+
+    files, url, log = run.saved.store.files, run.request.repo_url.url, lambda line: logger.info("%s", line)
+    changed, text = run_with_cache(files, run.workspace, checkout, url, command.script, setup, log)
+    if text:
+        run.setup_cache.append(f"cache {text}")
+    return changed

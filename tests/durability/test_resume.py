@@ -86,7 +86,7 @@ def test_a_resumed_run_sends_the_same_prefix_with_the_current_rules_and_paths(th
 
 def run_folders(request: ReceivedRequest) -> set[str]:
     """Return the names of the runs' directories in a request."""
-    return set(re.findall(r"claude-code-headless-[A-Za-z0-9_]+", request.body.decode()))
+    return set(re.findall(r"machine-[A-Za-z0-9_]+/claude-code-headless-[0-9]+", request.body.decode()))
 
 
 def user_texts(body: dict[str, Any]) -> list[str]:

@@ -15,6 +15,8 @@ from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
+from tests.flows.test_setup import commit_file
+from tests.support.own_disk import own_disk
 from tests.support.runs import Run
 from tests.support.world import World
 
@@ -130,3 +132,16 @@ def test_prefects_result_storage_and_the_run_store_use_the_same_paths(
     assert storage.bucket_name == bucket
     storage.get_directory(store.path(""), str(tmp_path))
     assert (tmp_path / "report.md").read_bytes() == b"# Done\n"
+
+
+def test_the_setups_cache_is_in_the_bucket(world: World, bucket: str, run: Callable[..., Run]) -> None:
+    settings = "cache: [deps]\nsetup: ls deps > seen.txt 2>/dev/null || true; mkdir -p deps; echo x > deps/made\n"
+    commit_file(world, "main", ".claude-code-headless.yaml", settings)
+    seen = []
+    with own_disk():
+        for _ in range(2):
+            world.shell("cat seen.txt > copy.txt; echo . >> copy.txt")
+            seen.append(world.content(run().delivered().branch, "copy.txt"))
+    assert seen == [".", "made\n."]
+    objects = world.stack.s3().list_objects_v2(Bucket=bucket, Prefix="claude-code-headless/caches/").get("Contents", [])
+    assert {item["Key"].rpartition("/")[2] for item in objects} == {"archive-0", "description.json"}

@@ -45,7 +45,10 @@ def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("services: {}\n", "'services', which is not supported yet"),
-        ("setup: x\ncache: [a]\n", "'cache', which is not supported yet"),
+        ("setup: x\ncache: a\n", "is not a list of paths: write for example"),
+        ("cache: {a: b}\n", "is not a list of paths"),
+        ("cache: [[a]]\n", "is not a list of paths"),
+        ("cache: [" + "a, " * 51 + "]\n", "more than 50 paths"),
         ("Setup: x\n", "unknown key 'Setup'"),
         ("setup: [a, b]\n", "setup in .* is not a text: for several lines, begin with setup: |"),
         ("setup: {run: x}\n", "is not a text"),
@@ -63,8 +66,9 @@ def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
         (Path("README.md"), "not a regular file"),
     ],
     ids=[
-        "services", "cache", "capital", "list", "mapping", "list-file", "text-file", "quote", "alias", "twice", "tag",
-        "documents", "encoding", "nul", "long", "deep", "link",
+        "services", "cache-text", "cache-mapping", "cache-lists", "cache-many", "capital", "list", "mapping",
+        "list-file", "text-file", "quote", "alias", "twice", "tag", "documents", "encoding", "nul", "long", "deep",
+        "link",
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str | bytes | Path, message: str) -> None:
@@ -77,3 +81,43 @@ def test_a_folder_and_a_misspelt_name_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "a", {f"{NAME}/x": "x"})
     with pytest.raises(InvalidRepositoryFile, match=r"name it \.claude-code-headless\.yaml"):
         read(tmp_path / "b", {".claude-code-headless.yml": "setup: x"})
+
+
+def test_the_cached_paths_are_read(tmp_path: Path) -> None:
+    paths = "[.venv, ./packages/a/node_modules/, ~/.cache/pip, ~/go/pkg/mod, ~/.m2, .venv]"
+    file = read(tmp_path, {NAME: f"setup: x\ncache: {paths}\n"})
+    assert file.cache == (".venv", "packages/a/node_modules", "~/.cache/pip", "~/go/pkg/mod", "~/.m2")
+    assert read(tmp_path, {NAME: "setup: x\ncache:\n"}).cache == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/etc", "below the work tree"),
+        ("../x", "below the work tree"),
+        ("a/../../x", "below the work tree"),
+        (".", "below the work tree"),
+        ("~", "below the work tree"),
+        ("~root/x", "begin with ~/"),
+        (".git/hooks", ".git cannot be cached"),
+        ("packages/.GIT", ".git cannot be cached"),
+        (".claude", ".claude cannot be cached"),
+        ("~/.claude/settings.json", ".claude cannot be cached"),
+        ("~/.ssh", "only these folders can be cached: ~/.bun"),
+        ("~/.bashrc", "only these folders"),
+        ("~/.local/share", "only these folders"),
+        ("~/gopher", "only these folders"),
+        ("src/*", "without wildcards"),
+        ("a\\tb", "without wildcards"),
+        ("x" * 201, "without wildcards"),
+        ("README.md", "'README.md', which is in the repository"),
+        ("src", "'src', which is in the repository"),
+        ("src/main.py/x", "which is in the repository"),
+        ("link/x", "which is in the repository"),
+    ],
+)
+def test_a_path_that_cannot_be_cached_is_refused_by_name(tmp_path: Path, path: str, message: str) -> None:
+    content = f'setup: x\ncache: [deps, "{path}"]\n'
+    files: dict[str, str | bytes | Path] = {"src/main.py": "x", "link": Path("src"), NAME: content}
+    with pytest.raises(InvalidRepositoryFile, match=message):
+        read(tmp_path, files)

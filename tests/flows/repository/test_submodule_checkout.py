@@ -19,6 +19,7 @@ from flows.repository.clone import Checkout, clone
 from flows.repository.collect import Change, CommitIdentity, bundle, collect
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
+from flows.repository.work_tree import renew_work_tree
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace, workspace
 
@@ -200,3 +201,23 @@ def test_a_commit_that_is_not_there_and_a_forbidden_repository_have_named_errors
     with workspace() as other, pytest.raises(RunError, match="the git token is not for"):
         cloned(other, server, "team/lost", (f"{server.url}/team/lost",))
     assert not [request for request in server.requests if "/team/lib.git/" in request.path]
+
+
+def test_a_work_tree_is_put_back_to_what_it_was_after_the_checkout(directories: Workspace, server: GitRemote) -> None:
+    checkout = cloned(directories, server)
+    listing = (
+        f"cd {directories.work_tree}; find . ~ $TMPDIR ! -path './.git/*' | sort; find . -name '*.txt' | xargs cat"
+    )
+    before = commands.run(directories, ["sh", "-c", listing]).text
+    script = (
+        f"cd {directories.work_tree}; echo 2 > a.txt; rm -r libs/lib; mkdir -p libs/lib; echo x > libs/lib/new.txt; "
+        "mkdir read-only; echo x > read-only/f; chmod 555 read-only; echo x > ~/.rc; echo x > $TMPDIR/f; "
+        "git update-index --skip-worktree a.txt; git checkout -qb elsewhere; touch .git/index.lock"
+    )
+    commands.run(directories, ["sh", "-c", script])
+    assert commands.run(directories, ["sh", "-c", listing]).text != before
+    renew_work_tree(directories, checkout.branch, checkout.base_commit)
+    assert commands.run(directories, ["sh", "-c", listing]).text == before
+    assert git_as_agent(directories, "status", "--porcelain").text == ""
+    assert git_as_agent(directories, "branch", "--show-current").text == "new"
+    assert collect(directories, checkout, IDENTITY).commit == ""

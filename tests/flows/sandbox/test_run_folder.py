@@ -1,0 +1,73 @@
+"""The folder of a run: the same path for the next run, another one beside a run that still works."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.sandbox.run_folder import run_folder
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_the_next_run_has_the_same_path_and_a_run_beside_it_another(disk: Path) -> None:
+    with run_folder() as first, run_folder() as second:
+        assert (first, second) == (disk / "claude-code-headless-1", disk / "claude-code-headless-2")
+    assert not first.exists()
+    assert not second.exists()
+    with run_folder() as third:
+        assert third == first
+
+
+def test_the_folder_of_a_killed_run_is_emptied_and_used_again(disk: Path) -> None:
+    script = (
+        "import os, signal\nfrom flows.sandbox.run_folder import run_folder\n"
+        "with run_folder() as folder:\n"
+        "    (folder / 'agent' / 'deep').mkdir(parents=True); (folder / 'link').symlink_to('/etc')\n"
+        "    (folder / 'agent').chmod(0o500)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(disk)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=False)
+    assert (disk / "claude-code-headless-1" / "agent").exists()
+    with run_folder() as folder:
+        assert folder == disk / "claude-code-headless-1"
+        assert list(folder.iterdir()) == []
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert Path("/etc/passwd").exists()
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("/etc")
+
+
+def _file(path: Path) -> None:
+    path.write_text("a file of a person")
+
+
+def _foreign(path: Path) -> None:
+    path.mkdir()
+    (path / "file").write_text("a file of a person")
+    os.chown(path, 12345, 12345)
+
+
+@pytest.mark.parametrize("make", [_link, _file, _foreign])
+def test_what_another_user_put_there_is_left_alone(disk: Path, make: Callable[[Path], None]) -> None:
+    if make is _foreign and os.geteuid() != 0:
+        pytest.skip("only root can give a folder to another user")
+    taken = disk / "claude-code-headless-1"
+    make(taken)
+    before = taken.lstat()
+    with run_folder() as folder:
+        assert folder == disk / "claude-code-headless-2"
+    assert taken.lstat() == before
+    assert (taken / "file").exists() == (make is _foreign)
