@@ -64,7 +64,7 @@ def _outlived_its_run(process: psutil.Process, began: float) -> bool:
     """Whether the process has the mark of a run whose directory, which is removed last, no longer exists."""
     try:
         run = Path(process.environ().get(MARK, ""))
-        run_is_over = run.name.startswith("claude-code-headless-") and not run.exists()
+        run_is_over = "/claude-code-headless-" in str(run) and not run.exists()
         # In a container the same path names another directory.
         same_root = not (root := Path(f"/proc/{process.pid}/root")).exists() or root.samefile("/")
         return run_is_over and same_root and process.create_time() > began and process.status() != psutil.STATUS_ZOMBIE

@@ -25,6 +25,7 @@ from flows.agent.prompt import (
     policy_rules,
     prompt,
     repository_instructions,
+    running_services,
 )
 from flows.agent.settings import settings_file
 from flows.errors import CommandFailed, TurnLimitReached
@@ -56,6 +57,8 @@ class Agent:
     """The id of the conversation with Claude Code; empty before the first conversation."""
     variables: Mapping[str, SecretStr] = field(default_factory=dict)
     """The variables of the block's `agent_environment`."""
+    services: str = ""
+    """The services that run beside the agent, with their addresses; empty without services."""
     conversation: bytes = b""
     """Claude Code's file of the conversation, read when the last process of Claude Code had ended."""
     _is_running: bool = False
@@ -162,7 +165,8 @@ class Agent:
         workspace.lend(workspace.config / "settings.json", settings)
         workspace.lend(workspace.config / "system-prompt.md", SYSTEM_PROMPT.encode())
         prompt_file = workspace.trusted / "prompt.md"
-        text = _prompt(workspace, plan, policy, session, is_continued=is_continued)
+        task = _task(workspace, plan, session, is_continued=is_continued)
+        text = _prompt(task, self.services, plan, policy)
         prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
         with (
@@ -225,13 +229,13 @@ def _is_without_conversation(result: AgentRun) -> bool:
     return not result.model_replied and not result.end_reason and not (result.result and result.result.turns)
 
 
-def _prompt(workspace: Workspace, plan: Plan, policy: ChangePolicy, session: Session, *, is_continued: bool) -> str:
+def _prompt(task: str, services: str, plan: Plan, policy: ChangePolicy) -> str:
     """Return the prompt of one process: the task, the repository's instructions and the rules for the change.
 
     A resumed session gets all of them again. They may have changed, and its conversation may have been summarized.
     """
     memory = repository_instructions(plan.checkout.project_memory)
-    parts = (_task(workspace, plan, session, is_continued=is_continued), memory, policy_rules(policy))
+    parts = (task, running_services(services), memory, policy_rules(policy))
     return "\n".join(part for part in parts if part)
 
 

@@ -16,6 +16,7 @@ from flows.repository.repository_file import read_repository_file
 from flows.repository.start_point import StartPoint, branches, find_start_point
 from flows.repository.submodule_checkout import fetch_submodules
 from flows.repository.work_tree import create_work_tree
+from flows.sandbox.services import Service
 from flows.sandbox.workspace import Workspace
 
 
@@ -38,6 +39,8 @@ class Checkout:
     """The setup command in the repository's file of settings; empty if there is none."""
     setup_source: str = ""
     """Where `setup_command` comes from, for people."""
+    services: tuple[Service, ...] = ()
+    """The services in the repository's file of settings."""
 
     @property
     def continues(self) -> bool:
@@ -117,6 +120,7 @@ def clone(
         base_ref="" if start.is_branch else start.ref,
         setup_command=file.setup,
         setup_source=file.source,
+        services=file.services,
     )
     _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
     return checkout

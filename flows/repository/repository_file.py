@@ -1,7 +1,7 @@
 """Reads the repository's own settings for runs, from the file `.claude-code-headless.yaml` of its default branch.
 
-The file names commands that run before the agent starts. So it never comes from the branch that a run continues, which
-an earlier run or a stranger may have written. It is read from git's objects.
+The file names commands that run before the agent starts, or beside it. So it never comes from the branch that a run
+continues, which an earlier run or a stranger may have written. It is read from git's objects.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,13 @@ from flows.parameters.verification import MAX_BYTES
 from flows.repository.commit_files import CommitFile, CommitFiles
 from flows.repository.git_commands import run_git
 from flows.repository.safe_yaml import load
+from flows.repository.service_settings import SERVICES, parse_services
+from flows.sandbox.services import Service
 
 NAME: Final = ".claude-code-headless.yaml"
 _MISSPELT: Final = ".claude-code-headless.yml"
 _SETUP: Final = "setup"
-_UNSUPPORTED: Final = ("cache", "services")
+_UNSUPPORTED: Final = ("cache",)
 """Keys that later versions will support."""
 
 
@@ -29,6 +31,8 @@ class RepositoryFile:
 
     setup: str = ""
     """The shell commands that prepare the work tree."""
+    services: tuple[Service, ...] = ()
+    """The services that run beside the agent, in the order in which they start."""
     source: str = ""
     """The name of the file, its branch and its commit, for people; empty without a file."""
 
@@ -54,7 +58,9 @@ def read_repository_file(git_dir: Path, default_branch: str) -> RepositoryFile:
     if file is None:
         return RepositoryFile()
     source = f"{NAME} on {default_branch} at {commit[:12]}"
-    return RepositoryFile(_setup(_mapping(_content(files, file, source), source), source), source)
+    values = _mapping(_content(files, file, source), source)
+    services = parse_services(values.get(SERVICES, ""), source)
+    return RepositoryFile(_setup(values, source), services, source)
 
 
 def _content(files: CommitFiles, file: CommitFile, source: str) -> str:
@@ -80,9 +86,9 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
     for key in map(str, value):
         if key in _UNSUPPORTED:
             raise InvalidRepositoryFile(f"{source} has the key {key!r}, which is not supported yet: remove it")
-        if key != _SETUP:
+        if key not in (_SETUP, SERVICES):
             raise InvalidRepositoryFile(
-                f"{source} has the unknown key {key[:100]!r}: remove it; the only key is {_SETUP!r}"
+                f"{source} has the unknown key {key[:100]!r}: remove it; the keys are {_SETUP} and {SERVICES}"
             )
     return value
 

@@ -67,6 +67,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
     setup = setup_command(run.request.verification.setup_command, run.saved.plan.checkout)
     return replace(
         summary,
+        services=run.agent.services if isinstance(run, ImplementRun) else "",
         setup=setup.source if setup and isinstance(run, ImplementRun) else "",
         checkout=replace(run.saved.plan.checkout, branch=run.request.branch_name),
         instructions=run.saved.plan.instructions,

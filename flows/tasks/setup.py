@@ -7,6 +7,7 @@ from flows.repository.clone import Checkout
 from flows.repository.collect import names
 from flows.repository.setup import SetupCommand, run_setup, setup_command
 from flows.run.run import ImplementRun
+from flows.tasks.services import with_saved_work
 from flows.tasks.task import step
 
 
@@ -34,10 +35,7 @@ def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> None
             lambda line: logger.info("%s", line),
         )
     except SetupFailed as error:
-        if run.saved.checkpoint is None:
-            raise
-        text = str(error).replace("The agent was not started.", "The agent was not started again.")
-        raise SetupFailed(f"{text}\nThe work of an earlier attempt is saved: continue this run") from None
+        raise SetupFailed(with_saved_work(run, str(error))) from None
     if changed:
         text = f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's"
         logger.warning("%s", text)

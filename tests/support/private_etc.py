@@ -10,7 +10,7 @@ _MOUNT: Final = """
 # Without the accounts of runs that are running now.
 cp -a /etc "$1/etc"
 sed -i /:claude-code-headless:/d "$1/etc/passwd"
-sed -i /^agent/d "$1/etc/group"
+sed -i -E '/^(agent|service)[-:]/d' "$1/etc/group"
 mount --bind "$1/etc" /etc
 {after}
 shift
