@@ -108,6 +108,8 @@ def _warnings(run: Run) -> Iterator[str]:
         return
     if reason := run.workspace.agent.missing_isolation:
         yield f"the agent was not isolated from the flow's process: {reason}"
+    if run.agent.warning:
+        yield run.agent.warning
     if repeated := _repeated_failure(run):
         yield f"the agent did not get past a failing call: {repeated}"
     if run.agent.session_id and not run.agent.meter.is_exact:

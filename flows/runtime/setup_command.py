@@ -66,7 +66,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
     block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
     credentials = current_credentials(request)
     variables = block.agent_variables() if block else {}
-    check_agent_lacks(credentials, variables)
+    check_agent_lacks(credentials, block.agent_secrets() if block else {})
     with workspace() as directories:
         if directories.agent.missing_isolation:
             _note(f"the agent's user is not isolated: {directories.agent.missing_isolation}")

@@ -69,7 +69,7 @@ class ServiceProcess:
         return self._has_ended.is_set()
 
     @property
-    def ending(self) -> str:
+    def failure(self) -> str:
         """How the process ended, with its last lines."""
         status = self._status or 0
         how = f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
@@ -110,7 +110,7 @@ class ServiceProcess:
         self._output.close()
         self._has_ended.set()
         if not self.is_stopping:
-            self._warn(f"the service {self.name} {self.ending}")
+            self._warn(f"the service {self.name} {self.failure}")
 
     def _take(self, data: bytes) -> None:
         self._output.write(data)

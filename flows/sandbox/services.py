@@ -76,7 +76,7 @@ class Services:
         """Raise `ServiceFailed` if a service has ended, or if one can be reached from other machines."""
         for name, process in self._processes.items():
             if process.has_ended:
-                raise _failed(name, process.ending)
+                raise _failed(name, process.failure)
         self._check_addresses(" or ".join(self._processes))
 
     @property
@@ -116,7 +116,7 @@ class Services:
         while True:
             result = self._try_health(service, min(_ATTEMPT_SECONDS, max(1, deadline - time.monotonic())))
             if process.has_ended:
-                raise _failed(service.name, process.ending)
+                raise _failed(service.name, process.failure)
             if _is_healthy(result):
                 return
             if time.monotonic() > deadline:
@@ -155,7 +155,7 @@ class Services:
                 f"listens on {', '.join(others)}, which other machines may reach: have it listen on 127.0.0.1, for "
                 "example with --bind 127.0.0.1",
             )
-        earlier = [socket for known in self._sockets.values() for socket in known]
+        earlier = {socket for sockets_of_one in self._sockets.values() for socket in sockets_of_one}
         return [socket for socket in sockets if socket not in earlier]
 
     def _description(self, name: str) -> str:
