@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Final
 from flows.sandbox.user import AgentUser, end_unclaimed
 
 _PROJECT: Final = Path(__file__).parents[2]
+_CLAIM_SECONDS: Final = 30
+_POLL_SECONDS: Final = 0.05
 _PROGRAM: Final = """
 import sys
 folder, uid, mark = sys.argv[1:]
@@ -49,5 +52,8 @@ def wait_and_end(uid: int | None, mark: str) -> None:
     sys.stdin.buffer.read()
     if uid is None:
         AgentUser(None, mark).end_processes()
-    else:
-        end_unclaimed(uid)
+        return
+    deadline = time.monotonic() + _CLAIM_SECONDS
+    # The kernel may close the pipe before it frees the uid, and another process may test at this moment if it is free.
+    while not end_unclaimed(uid) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)

@@ -54,23 +54,30 @@ class Services:
     environment: Mapping[str, str] = field(default_factory=dict)
     _processes: dict[str, ServiceProcess] = field(default_factory=dict)
     _sockets: dict[str, list[Socket]] = field(default_factory=dict)
+    _is_ready: bool = False
 
     def start(self, log: Callable[[str], None], warn: Callable[[str], None]) -> None:
         """Start the services one after the other, each when the one before it is healthy.
 
         Args:
             log: Called with each line of a service's output.
-            warn: Called with a text when a service ends by itself.
+            warn: Called with a text when a service ends by itself, after all of them have become healthy.
 
         Raises:
             ServiceFailed: A service ended, did not become healthy, or can be reached from other machines.
         """
         if self.user.uid is not None:
             end_processes_of_killed_runs()
+
+        def on_end(text: str) -> None:
+            if self._is_ready:
+                warn(text)
+
         for service in self.services:
-            self._start(service, log, warn)
+            self._start(service, log, on_end)
             log(f"{self._description(service.name)}: healthy")
         self.check()
+        self._is_ready = True
 
     def check(self) -> None:
         """Raise `ServiceFailed` if a service has ended, or if one can be reached from other machines."""

@@ -214,14 +214,18 @@ def end_processes_of_killed_runs() -> None:
         end_unclaimed(uid)
 
 
-def end_unclaimed(uid: int) -> None:
-    """Kill the processes of a uid for agents, and remove what they left, unless a run on this machine uses the uid."""
+def end_unclaimed(uid: int) -> bool:
+    """Kill the processes of a uid, remove what they left, and return True; False if a run on this machine uses the uid.
+
+    The uid must be one of those for agents.
+    """
     if is_foreign(uid) or not (claim := _claim(uid)):
-        return
+        return False
     with claim:  # no run may begin to use the uid meanwhile
         user = AgentUser(uid, "")
         user.end_processes()
         user.remove_leftover_files()
+    return True
 
 
 def _uid_of_a_run(process: psutil.Process) -> int | None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-import yaml
 
 from deployments.local.scripted_model import Tool, Turn
 from flows import errors
@@ -12,16 +11,8 @@ from flows.sandbox.services import Service
 from flows.sandbox.user import MARK
 from tests.support.flows_command import start
 from tests.support.runs import Run, run_flow
-from tests.support.service_settings import PYTHON, port_of, web_service
+from tests.support.service_settings import FILE, PYTHON, port_of, settings, web_service
 from tests.support.world import World
-
-FILE = ".claude-code-headless.yaml"
-
-
-def settings(*services: Service, setup: str = "") -> str:
-    """Return the text of the repository's file."""
-    values = {service.name: {"command": service.command, "health": service.health} for service in services}
-    return yaml.safe_dump({"services": values, **({"setup": setup} if setup else {})})
 
 
 def service_until_stopped() -> Service:

@@ -2,18 +2,17 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
-import yaml
 
 from tests.hostile.plants import CONFIG, HOOKS
 from tests.hostile.test_setup import ABOUT_CLAUDE
 from tests.support.attack import SHARED_FOLDERS, Attack, Markers, SecondServer
-from tests.support.service_settings import PYTHON, port_of, web_service
+from tests.support.service_settings import FILE, PYTHON, port_of, settings, web_service
 from tests.support.sightings import PATTERNS
 
-FILE = ".claude-code-headless.yaml"
 ATTACK = r"""
 exec 2>/dev/null; set +e
 "$M" service-control
@@ -48,10 +47,10 @@ def test_a_service_reaches_neither_the_agent_nor_the_flow(
     body = f"{names}{ATTACK.replace('PATTERNS', PATTERNS)}{plants}\n{ABOUT_CLAUDE}\n"
     serve = f"cd $SERVICE_FOLDER; id -u > uid.txt; exec {PYTHON} -m http.server --bind 127.0.0.1 {port_of(web)}\n"
     script.write_text(body + serve)
-    settings = yaml.safe_dump({"services": {"web": {"command": f"exec bash {script}", "health": web.health}}})
+    text = settings(replace(web, command=f"exec bash {script}"))
 
     def write(seed: Path) -> None:
-        (seed / FILE).write_text(settings)
+        (seed / FILE).write_text(text)
 
     address = f"http://127.0.0.1:{port_of(web)}"
     read = f"sleep 1; curl -s {address}/found.txt > copy.txt; curl -s {address}/uid.txt > uid.txt; id -u >> uid.txt"

@@ -1,8 +1,11 @@
 """A small real service for tests: Python's own web server, which serves the service's folder on loopback."""
 
+import yaml
+
 from deployments.local.prefect_server import free_port
 from flows.sandbox.services import Service
 
+FILE = ".claude-code-headless.yaml"
 PYTHON = "/usr/bin/python3"
 """A Python that every user may run, unlike the one that runs the tests."""
 
@@ -24,3 +27,9 @@ def web_service(name: str = "web", address: str = "127.0.0.1", before: str = "",
 def port_of(service: Service) -> int:
     """Return the port of a service that `web_service` made."""
     return int(service.health.rpartition(":")[2].partition("/")[0])
+
+
+def settings(*services: Service, setup: str = "") -> str:
+    """Return the text of the repository's file."""
+    values = {service.name: {"command": service.command, "health": service.health} for service in services}
+    return yaml.safe_dump({"services": values, **({"setup": setup} if setup else {})})

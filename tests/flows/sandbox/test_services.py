@@ -61,6 +61,7 @@ def failure(directories: Workspace, log: Log, *services: Service) -> str:
     with run_services(directories, services, os.environ) as running, pytest.raises(ServiceFailed) as raised:
         log.start(running)
     assert running.user.processes() == []
+    assert log.warnings == []
     return str(raised.value)
 
 
