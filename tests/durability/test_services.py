@@ -16,7 +16,7 @@ def test_another_machine_starts_the_services_again(
     world = make_world({"README.md": "# A repository\n", FILE: settings(service)})
     healthy = f"service web (127.0.0.1:{port_of(service)}): healthy"
     with scene(world, tmp_path / "store") as the_run:
-        with machine_at(the_run, Point("", during_turn(7))) as first:
+        with machine_at(the_run, Point("", during_turn(3))) as first:
             assert healthy in first.log()
             first.lose()
         with the_run.machine() as second:
