@@ -23,8 +23,8 @@ _NAME: Final = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*", re.IGNORECASE | re.ASCII
 _MAX_NAME: Final = 40
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OBSCURED: Final = re.compile(r"\*+")
-"""Matches what Prefect's UI shows in place of a secret value."""
+_OBSCURED: Final = "*" * 8
+"""What Prefect's UI shows in place of a secret value."""
 
 _STDIO, _HTTP, _SSE = "stdio", "http", "sse"
 _KEYS: Final = {
@@ -124,10 +124,6 @@ def _mapping(server: Mapping[str, Any], key: str, names: re.Pattern[str], place:
         if not names.fullmatch(name):
             raise InvalidBlock(f"{place} has {key} with a name that cannot be used: {name[:100]!r}")
         yield _string(value, f"{place}: the value of {name} is not a text: put it in quotes")
-        if _OBSCURED.fullmatch(value.strip()):
-            raise InvalidBlock(
-                f"{place}: the value of {name} consists of asterisks, which hide a secret: store it again"
-            )
 
 
 def _checked_url(server: Mapping[str, Any], place: str) -> str:
@@ -157,5 +153,9 @@ def _string(value: object, message: str) -> str:
 
 
 def _check_text(text: str, place: str) -> None:
+    if text == _OBSCURED:
+        raise InvalidBlock(
+            f"{place} has a value of eight asterisks, which hide a value in Prefect's UI: store it again"
+        )
     if "\0" in text or not is_encodable(text):
         raise InvalidBlock(f"{place} has a value that contains a NUL byte or is not valid text: store it again")

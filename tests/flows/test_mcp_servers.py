@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from prefect.types import SecretDict
 
@@ -56,6 +57,8 @@ def test_the_agent_uses_the_tools_of_the_blocks_servers_and_nothing_shows_their_
     everything = (caplog.text + output.out + output.err + repr(flow_run.state) + flow_run.artifact()).encode()
     assert seen_in(everything + b"\0".join(argv), [KEY]) == []
     assert holders(flow_run.saved_file("").rglob("*"), [KEY]) == []
+    document = f"{world.stack.prefect_api_url}/block_types/slug/claude-code/block_documents/name/{world.name}"
+    assert httpx.get(document).json()["data"]["mcp_servers"]["words"]["env"]["WORDS_KEY"] == "********"
     assert holders((world.stack.home / "prefect-server").rglob("*.db*"), [KEY]) == []
 
 
