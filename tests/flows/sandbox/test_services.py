@@ -1,6 +1,7 @@
 """Services: a user of their own, their folder, their health, their addresses, and none left when the run has ended."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -240,6 +241,7 @@ def test_a_killed_flow_leaves_no_service_behind(how: str) -> None:
     flow.communicate()
     assert names == {"python3", "sleep"}
     wait_for(lambda: not processes_with(mark))
+    shutil.rmtree(Path(mark).parent)
 
 
 @needs_root
@@ -261,6 +263,7 @@ def test_services_of_a_killed_run_are_ended_before_those_of_the_next_run_start(
     with run_services(directories, (service,), os.environ) as running:
         log.start(running)
         assert not processes_with(mark)
+    shutil.rmtree(Path(mark).parent)
 
 
 def processes_with(mark: str) -> list[psutil.Process]:
