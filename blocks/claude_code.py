@@ -1,6 +1,6 @@
 """A Prefect block that stores options of Claude Code and the credentials for its model provider."""
 
-from typing import Self
+from typing import Any, Self
 
 from prefect.blocks.core import Block
 from prefect.types import SecretDict
@@ -11,6 +11,7 @@ from flows.errors import BlockNotForRepository, InvalidBlock, InvalidGitSecret
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.agent_environment import AGENT_ENVIRONMENT, checked_variables
 from flows.parameters.claude_code import ClaudeCodeDefaults, ClaudeCodeOptions
+from flows.parameters.mcp_servers import MCP_SERVERS, checked_servers, secrets_of
 from flows.repository.binding import Binding
 
 _SOURCE = "the Claude Code block"
@@ -20,7 +21,8 @@ class ClaudeCode(Block, ClaudeCodeDefaults):
     """The model provider, model, settings and limits of Claude Code, for all runs that name this block.
 
     A parameter of a run overrides the block's value if the parameter differs from its default. A block with
-    `agent_environment` lists the repositories that it is for, and no run on another repository can use it.
+    `agent_environment` or `mcp_servers` lists the repositories that it is for, and no run on another repository can use
+    it.
 
     Example:
         ```python
@@ -54,30 +56,56 @@ class ClaudeCode(Block, ClaudeCodeDefaults):
         description='Secrets for the agent as environment variables: a JSON object such as {"NPM_TOKEN": "…"}. The '
         "agent can read them. They are redacted everywhere, and never pushed. They need a list of repositories.",
     )
+    mcp_servers: SecretDict | None = Field(
+        default=None,
+        title="MCP servers",
+        description="MCP servers whose tools the agent may use, in Claude Code's form: a JSON object such as "
+        '{"tickets": {"type": "http", "url": "https://…", "headers": {"Authorization": "Bearer …"}}}. The agent can '
+        "read them. Values of env and headers are redacted everywhere, and never pushed. They need a list of "
+        "repositories.",
+    )
     repositories: list[str] | None = Field(
         default=None,
         title="Repositories",
         description="Repositories that runs with this block may work on, such as https://github.com/your-org/*. If no "
-        "repositories are set, the block is for any repository, and must not have secrets for the agent.",
+        "repositories are set, the block is for any repository, and must have neither secrets for the agent nor MCP "
+        "servers.",
     )
 
     @model_validator(mode="after")
     def _check_secrets(self) -> Self:
         self._binding()
-        variables = self.agent_variables()
-        if self.api_key and any(self.api_key == value for value in variables.values()):
-            raise InvalidBlock(f"{_SOURCE} has its API key in {AGENT_ENVIRONMENT} too: the agent must not get this key")
-        if variables and self.repositories is None:
-            raise InvalidBlock(
-                f"{_SOURCE} has {AGENT_ENVIRONMENT}, but does not list the repositories that it is for: fill in "
-                "repositories, such as https://github.com/your-org/*"
-            )
+        for field, values in self._values_for_agent().items():
+            if self.api_key and any(self.api_key == value for value in values.values()):
+                raise InvalidBlock(f"{_SOURCE} has its API key in {field} too: the agent must not get this key")
+        for field, content in {AGENT_ENVIRONMENT: self.agent_variables(), MCP_SERVERS: self.servers()}.items():
+            if content and self.repositories is None:
+                raise InvalidBlock(
+                    f"{_SOURCE} has {field}, but does not list the repositories that it is for: fill in repositories, "
+                    "such as https://github.com/your-org/*"
+                )
         return self
 
     def agent_variables(self) -> dict[str, SecretStr]:
         """Return the variables in `agent_environment`; raise `InvalidBlock` if one is unusable."""
         values = self.agent_environment.get_secret_value() if self.agent_environment else {}
         return checked_variables(values)
+
+    def servers(self) -> dict[str, dict[str, Any]]:
+        """Return the servers in `mcp_servers`; raise `InvalidBlock` if one is unusable. They contain secrets."""
+        values = self.mcp_servers.get_secret_value() if self.mcp_servers else {}
+        return checked_servers(values)
+
+    def agent_secrets(self) -> dict[str, SecretStr]:
+        """Return all secrets that the agent gets from this block, by what they are called."""
+        return {
+            f"{name} of {field}": value
+            for field, values in self._values_for_agent().items()
+            for name, value in values.items()
+        }
+
+    def _values_for_agent(self) -> dict[str, dict[str, SecretStr]]:
+        return {AGENT_ENVIRONMENT: self.agent_variables(), MCP_SERVERS: secrets_of(self.servers())}
 
     def check_repository(self, url: RepoUrl) -> None:
         """Raise `BlockNotForRepository` if the block lists repositories, and this one is not among them."""

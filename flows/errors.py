@@ -260,6 +260,10 @@ class SetupFailed(RunError):
     """The setup command failed, took too long, or filled the disk. The agent was not started."""
 
 
+class ServiceFailed(RunError):
+    """A service of the repository ended, did not become healthy, or can be reached from other machines."""
+
+
 class ProtectedBranch(RunError):
     """The branch to push is, or may be, the repository's default branch."""
 

@@ -16,6 +16,7 @@ from flows.tasks.clone import clone
 from flows.tasks.instructions import fetch_instructions
 from flows.tasks.push import push
 from flows.tasks.secret import read_credentials
+from flows.tasks.services import services_for
 from flows.tasks.setup import set_up, setup_for
 
 
@@ -28,8 +29,10 @@ def implement(parameters: RawParameters[ImplementParameters]) -> State[RunResult
     with open_run(parameters) as run:
         credentials = read_credentials(run)
         checkout, instructions = in_parallel(clone.submit(run, credentials), fetch_instructions.submit(run))
-        if command := setup_for(run, checkout):
-            set_up(run, checkout, command)
-        change = run_claude(run, credentials, checkout, instructions)
+        with services_for(run, checkout) as services:
+            if command := setup_for(run, checkout):
+                set_up(run, checkout, command)
+            services.check()
+            change = run_claude(run, credentials, checkout, instructions)
         push(run, credentials, change)
     return completed(run, change)

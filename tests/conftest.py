@@ -66,7 +66,7 @@ def _outlived_its_run(pid: int) -> bool:
     try:
         process = psutil.Process(pid)
         run = Path(process.environ().get(MARK, ""))
-        run_is_over = run.name.startswith("claude-code-headless-") and not run.exists()
+        run_is_over = "/claude-code-headless-" in str(run) and not run.exists()
         # In a container the same path names another directory.
         same_root = not (root := Path(f"/proc/{pid}/root")).exists() or root.samefile("/")
         return run_is_over and same_root and process.status() != psutil.STATUS_ZOMBIE

@@ -17,6 +17,9 @@ TOOLS: Final = ("Bash", "Edit", "NotebookEdit", "Read", "Skill", "Task", "WebFet
 """Claude Code's tools that the agent may use. None of them schedules work, sends messages or opens other work trees.
 The agent searches with its shell."""
 
+MCP_CONFIG: Final = "mcp.json"
+"""The name of the file with the block's MCP servers."""
+
 SEARCH_TOOLS: Final = ("Glob", "Grep")
 """The tools with which an agent searches that has no shell. They make each prompt longer, so few runs have them."""
 
@@ -73,6 +76,7 @@ def argv(
     *,
     is_isolated: bool,
     subagent_tools: Collection[str] = (),
+    has_mcp_servers: bool = False,
 ) -> list[str]:
     """Return Claude Code's command line. Its options turn off the repository's own settings, hooks and MCP servers.
 
@@ -84,6 +88,7 @@ def argv(
         instructions: The directory of the instruction files.
         is_isolated: Whether the agent runs as a user of its own.
         subagent_tools: The tools that the repository's subagents name.
+        has_mcp_servers: Whether `config` has a file of MCP servers.
     """
     limits = options.limits
     return [
@@ -93,6 +98,7 @@ def argv(
         "--verbose",
         "--setting-sources=user",
         "--strict-mcp-config",
+        *([f"--mcp-config={config / MCP_CONFIG}"] if has_mcp_servers else []),
         f"--settings={config / 'settings.json'}",
         f"--append-system-prompt-file={config / 'system-prompt.md'}",
         # Paths and other facts of this machine are sent in a message instead, so that all runs share the system prompt.

@@ -6,7 +6,7 @@ events. A field of an unexpected type becomes text or is left empty. An unknown 
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from flows.agent.event_types import (
     ApiRetry,
@@ -21,6 +21,9 @@ from flows.agent.event_types import (
     Unknown,
 )
 from flows.agent.events import JsonObject, json_text, parse
+
+_FAILED_STATES: Final = ("failed", "needs-auth")
+"""Claude Code's words for an MCP server that cannot be used."""
 
 
 def read_events(line: bytes) -> Sequence[Event]:
@@ -41,7 +44,7 @@ def _program_event(value: JsonObject, timestamp: str) -> Event:
     match value.get("type"), value.get("subtype"):
         case "system", "init":
             model, version = _text(value.get("model")), _text(value.get("claude_code_version"))
-            return SessionStarted(model, version, timestamp=timestamp)
+            return SessionStarted(model, version, _failed_servers(value), timestamp=timestamp)
         case "system", "api_retry":
             reason = _text(value.get("error_status") or value.get("error"))
             return ApiRetry(reason, _text(value.get("attempt")), timestamp=timestamp)
@@ -51,6 +54,13 @@ def _program_event(value: JsonObject, timestamp: str) -> Event:
             return _result(value, timestamp)
         case kind, _:
             return Unknown(_text(kind), timestamp=timestamp)
+
+
+def _failed_servers(value: JsonObject) -> tuple[str, ...]:
+    servers = value.get("mcp_servers")
+    servers = servers if isinstance(servers, list) else []
+    states = ((_text(server.get("name")), server.get("status")) for server in servers if isinstance(server, dict))
+    return tuple(name for name, status in states if status in _FAILED_STATES)
 
 
 def _message_events(value: JsonObject, common: dict[str, Any]) -> Sequence[Event]:

@@ -30,6 +30,8 @@ class SessionStarted(Event):
 
     model: str
     version: str
+    failed_servers: tuple[str, ...] = ()
+    """The names of the MCP servers that cannot be used."""
 
     @property
     def description(self) -> str:

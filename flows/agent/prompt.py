@@ -85,6 +85,16 @@ requirements are implemented.
 """
 
 
+def running_services(services: str) -> str:
+    """Return the part of the prompt that names the services of the run; empty if there are none."""
+    if not services:
+        return ""
+    return (
+        f"These services run on this machine for your work: {services}. They were started for you, and you cannot "
+        "restart them or see their files.\n"
+    )
+
+
 def repository_instructions(text: str) -> str:
     """Return the repository's own instructions to coding agents as a part of the prompt; empty if there are none.
 

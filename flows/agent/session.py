@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
-from flows.agent.command import Session, argv, binary, environment
+from flows.agent.command import MCP_CONFIG, Session, argv, binary, environment
 from flows.agent.config_folder import new_config_folder, read_conversation
-from flows.agent.event_types import Event
+from flows.agent.event_types import Event, SessionStarted
 from flows.agent.extensions import read_extensions, write_extensions
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
@@ -25,12 +25,14 @@ from flows.agent.prompt import (
     policy_rules,
     prompt,
     repository_instructions,
+    running_services,
 )
 from flows.agent.settings import settings_file
 from flows.errors import CommandFailed, TurnLimitReached
 from flows.model.providers import ModelProvider
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.mcp_servers import mcp_config
 from flows.sandbox.network import network_variables
 from flows.sandbox.shell import agent_shell_environment
 from flows.sandbox.workspace import Workspace
@@ -56,6 +58,14 @@ class Agent:
     """The id of the conversation with Claude Code; empty before the first conversation."""
     variables: Mapping[str, SecretStr] = field(default_factory=dict)
     """The variables of the block's `agent_environment`."""
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
+    """All secrets that the agent gets from the block, by what they are called."""
+    mcp_servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The block's `mcp_servers`, in Claude Code's form."""
+    warning: str = ""
+    """What a reader of the report has to know of the agent's tools."""
+    services: str = ""
+    """The services that run beside the agent, with their addresses; empty without services."""
     conversation: bytes = b""
     """Claude Code's file of the conversation, read when the last process of Claude Code had ended."""
     _is_running: bool = False
@@ -158,11 +168,14 @@ class Agent:
         from flows.model.gateway import gateway  # noqa: PLC0415 (only a run needs the web server)
 
         options = self._options_for_one_process()
-        settings = settings_file(options.claude_settings, _skills(workspace))
+        settings = settings_file(options.claude_settings, _skills(workspace), self.mcp_servers)
         workspace.lend(workspace.config / "settings.json", settings)
         workspace.lend(workspace.config / "system-prompt.md", SYSTEM_PROMPT.encode())
+        if self.mcp_servers:
+            workspace.lend(workspace.config / MCP_CONFIG, mcp_config(self.mcp_servers))
         prompt_file = workspace.trusted / "prompt.md"
-        text = _prompt(workspace, plan, policy, session, is_continued=is_continued)
+        task = _task(workspace, plan, session, is_continued=is_continued)
+        text = _prompt(task, self.services, plan, policy)
         prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
         with (
@@ -177,6 +190,8 @@ class Agent:
 
             def on_event(event: Event) -> None:
                 observe(event)
+                if isinstance(event, SessionStarted):
+                    self._warn_of_failed_servers(event, logger)
                 # On Bedrock, Claude Code retries a refused request for three minutes.
                 if server.error:
                     raise server.error
@@ -189,6 +204,7 @@ class Agent:
                 workspace.instructions,
                 is_isolated=not workspace.agent.missing_isolation,
                 subagent_tools=extensions.tools,
+                has_mcp_servers=bool(self.mcp_servers),
             )
             result = run_agent(
                 workspace.agent.argv(command),
@@ -201,6 +217,12 @@ class Agent:
                 last_byte_at=lambda: server.last_byte_at,
             )
             return replace(result, provider_error=server.provider_error)
+
+    def _warn_of_failed_servers(self, event: SessionStarted, logger: Logger) -> None:
+        # The agent's processes can write into the stream of events, too.
+        if names := ", ".join(name for name in event.failed_servers if name in self.mcp_servers):
+            self.warning = f"the agent worked without the MCP servers that could not be used: {names}"
+            logger.warning("%s", self.warning)
 
     def _options_for_one_process(self) -> ClaudeCodeOptions:
         """Return the options with only the turns that remain: Claude Code counts the turns of one process only."""
@@ -225,13 +247,13 @@ def _is_without_conversation(result: AgentRun) -> bool:
     return not result.model_replied and not result.end_reason and not (result.result and result.result.turns)
 
 
-def _prompt(workspace: Workspace, plan: Plan, policy: ChangePolicy, session: Session, *, is_continued: bool) -> str:
+def _prompt(task: str, services: str, plan: Plan, policy: ChangePolicy) -> str:
     """Return the prompt of one process: the task, the repository's instructions and the rules for the change.
 
     A resumed session gets all of them again. They may have changed, and its conversation may have been summarized.
     """
     memory = repository_instructions(plan.checkout.project_memory)
-    parts = (_task(workspace, plan, session, is_continued=is_continued), memory, policy_rules(policy))
+    parts = (task, running_services(services), memory, policy_rules(policy))
     return "\n".join(part for part in parts if part)
 
 

@@ -1,6 +1,7 @@
 """Builds Claude Code's settings file and chooses its permission mode, from a run's validated `claude_settings`."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,17 +22,18 @@ _BYPASS: Final = "bypassPermissions"
 _EVERY_COMMAND: Final = frozenset({"Bash", "Bash(*)"})
 
 
-def settings_file(settings: dict[str, Any], skills: Path) -> bytes:
+def settings_file(settings: dict[str, Any], skills: Path, mcp_servers: Iterable[str] = ()) -> bytes:
     """Return the content of the file for `--settings`: the run's settings, over the defaults of an unattended run.
 
-    The file also permits reading the other files of skills.
+    The file also permits reading the other files of skills, and using the tools of MCP servers.
 
     Args:
         settings: The run's `claude_settings`.
         skills: The folder of the skills.
+        mcp_servers: The names of the MCP servers.
     """
     permissions = settings.get("permissions", {})
-    allow = [*permissions.get("allow", ()), f"Read(/{skills}/**)"]
+    allow = [*permissions.get("allow", ()), f"Read(/{skills}/**)", *(f"mcp__{name}__*" for name in mcp_servers)]
     return json.dumps({**_DEFAULTS, **settings, "permissions": {**permissions, "allow": allow}}, indent=1).encode()
 
 

@@ -41,6 +41,8 @@ class RunSummary:
     limits: Limits = field(default_factory=Limits)
     setup: str = ""
     """Where the setup command of the run came from, and what became of its cache; empty if the run had none."""
+    services: str = ""
+    """The names of the services of the run."""
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
 

@@ -70,6 +70,7 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
         yield "Started from", f"{code(checkout.base_branch)} at {code(checkout.base_commit[:12])}"
         yield "Files for agents", prose(checkout.agent_files)
         yield "Setup", prose(summary.setup)
+        yield "Services", prose(summary.services)
     if summary.change and summary.change.applied_to:
         newer = summary.change.checkout
         yield "Applied to", f"{code(newer.base_branch)} at {code(newer.base_commit[:12])}"

@@ -16,6 +16,7 @@ from flows.repository.repository_file import read_repository_file
 from flows.repository.start_point import StartPoint, branches, find_start_point
 from flows.repository.submodule_checkout import fetch_submodules
 from flows.repository.work_tree import create_work_tree
+from flows.sandbox.services import Service
 from flows.sandbox.workspace import Workspace
 
 
@@ -42,6 +43,8 @@ class Checkout:
     """The paths of files that the setup makes, and that a later run's setup can use."""
     cache_branch: str = ""
     """The branch whose runs share these files; empty if the work starts from a tag or a commit."""
+    services: tuple[Service, ...] = ()
+    """The services in the repository's file of settings."""
 
     @property
     def continues(self) -> bool:
@@ -123,6 +126,7 @@ def clone(
         setup_source=file.source,
         cache=file.cache,
         cache_branch=_cache_branch(refs, start, branch, base_branch) if file.cache else "",
+        services=file.services,
     )
     _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
     return checkout

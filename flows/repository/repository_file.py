@@ -1,7 +1,7 @@
 """Reads the repository's own settings for runs, from the file `.claude-code-headless.yaml` of its default branch.
 
-The file names commands that run before the agent starts. So it never comes from the branch that a run continues, which
-an earlier run or a stranger may have written. It is read from git's objects.
+The file names commands that run before the agent starts, or beside it. So it never comes from the branch that a run
+continues, which an earlier run or a stranger may have written. It is read from git's objects.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from flows.repository.cache_paths import cache_paths, tracked_path
 from flows.repository.commit_files import CommitFile, CommitFiles
 from flows.repository.git_commands import run_git
 from flows.repository.safe_yaml import load
+from flows.repository.service_settings import SERVICES, parse_services
+from flows.sandbox.services import Service
 
 NAME: Final = ".claude-code-headless.yaml"
 _MISSPELT: Final = ".claude-code-headless.yml"
 _SETUP: Final = "setup"
 _CACHE: Final = "cache"
-_KEYS: Final = (_SETUP, _CACHE)
-_UNSUPPORTED: Final = ("services",)
-"""Keys that later versions will support."""
+_KEYS: Final = (_SETUP, _CACHE, SERVICES)
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class RepositoryFile:
     """The shell commands that prepare the work tree."""
     cache: tuple[str, ...] = ()
     """The paths, relative to the work tree or below `~/`, of files that the setup makes and a later run can use."""
+    services: tuple[Service, ...] = ()
+    """The services that run beside the agent, in the order in which they start."""
     source: str = ""
     """The name of the file, its branch and its commit, for people; empty without a file."""
 
@@ -65,7 +67,8 @@ def read_repository_file(git_dir: Path, default_branch: str) -> RepositoryFile:
         raise InvalidRepositoryFile(
             f"{_CACHE} in {source} has the path {path!r}, which is in the repository: name what the setup makes"
         )
-    return RepositoryFile(_setup(values, source), cache, source)
+    services = parse_services(values.get(SERVICES, ""), source)
+    return RepositoryFile(_setup(values, source), cache, services, source)
 
 
 def _content(files: CommitFiles, file: CommitFile, source: str) -> str:
@@ -89,11 +92,9 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRepositoryFile(f"{source} is not a mapping: write for example setup: npm ci")
     for key in map(str, value):
-        if key in _UNSUPPORTED:
-            raise InvalidRepositoryFile(f"{source} has the key {key!r}, which is not supported yet: remove it")
         if key not in _KEYS:
             raise InvalidRepositoryFile(
-                f"{source} has the unknown key {key[:100]!r}: remove it; the keys are {' and '.join(_KEYS)}"
+                f"{source} has the unknown key {key[:100]!r}: remove it; the keys are {', '.join(_KEYS)}"
             )
     return value
 

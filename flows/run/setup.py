@@ -16,10 +16,10 @@ from flows.errors import BlockNotFound, InvalidBlock, NoSavedChange
 from flows.model.providers import PROVIDERS, RegisteredProvider
 from flows.outcome.timing import StepTimes, record_steps
 from flows.parameters.addresses import RepoUrl
-from flows.parameters.agent_environment import AGENT_ENVIRONMENT
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
+from flows.parameters.mcp_servers import MCP_SERVERS, mcp_config
 from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
@@ -40,7 +40,13 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
     request = parameters.checked(branch_name=default_branch())
     block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
     options = request.claude_code_options(block.options() if block else None)
-    agent = Agent(options, model_provider(options, block), variables=block.agent_variables() if block else {})
+    agent = Agent(options, model_provider(options, block))
+    if block:
+        agent.variables, agent.secrets, agent.mcp_servers = (
+            block.agent_variables(),
+            block.agent_secrets(),
+            block.servers(),
+        )
     if workspace.agent.missing_isolation:
         get_run_logger().warning("the agent is not isolated from this process: %s", workspace.agent.missing_isolation)
     if workspace.account.missing:
@@ -67,7 +73,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Deli
             f"the run {parameters.flow_run_id!r} has saved no change here: check the id, and check that this process "
             "uses the run store of that run"
         )
-    _learn_agent_environment(saved)
+    _learn_agent_secrets(saved)
     request = ImplementParameters(
         repo_url=saved.plan.repo_url,
         instructions="saved",
@@ -81,7 +87,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Deli
     return DeliverRun(request, workspace, saved, steps, [], parameters.apply_to_latest)
 
 
-def _learn_agent_environment(saved: SavedRun) -> None:
+def _learn_agent_secrets(saved: SavedRun) -> None:
     """Learn the secrets that the agent of a saved run had, so that a change that contains one is not pushed.
 
     Raises:
@@ -93,7 +99,7 @@ def _learn_agent_environment(saved: SavedRun) -> None:
 
 
 def load_claude_code(name: str, repo_url: RepoUrl | None = None) -> "ClaudeCode":
-    """Return the ClaudeCode block with this name. The secrets in its `agent_environment` are redacted from now on.
+    """Return the ClaudeCode block with this name. The secrets that it has for the agent are redacted from now on.
 
     Args:
         name: The name of the block.
@@ -117,25 +123,22 @@ def load_claude_code(name: str, repo_url: RepoUrl | None = None) -> "ClaudeCode"
         ) from None
     if repo_url:
         block.check_repository(repo_url)
-    for variable, value in block.agent_variables().items():
-        _learn_for_agent(variable, value.get_secret_value())
+    for secret, value in block.agent_secrets().items():
+        _check_for_agent(secret, value.get_secret_value())
+        SECRETS.learn(secret, value.get_secret_value(), is_for_agent=True)
+    _check_for_agent(MCP_SERVERS, mcp_config(block.servers()).decode())
     return block
 
 
-def _learn_for_agent(variable: str, value: str) -> None:
-    """Redact a value of `agent_environment` from now on.
-
-    Raises:
-        InvalidBlock: The value contains a credential of the flow's process.
-    """
+def _check_for_agent(name_of_value: str, value: str) -> None:
+    """Raise `InvalidBlock` if a value that the agent gets contains a credential of the flow's process."""
     for name in SECRETS.found_in(value):
         # A password may be an ordinary word that another service has as well.
         if not SECRETS.is_for_agent(name) and not name.startswith("the password in "):
             raise InvalidBlock(
-                f"{AGENT_ENVIRONMENT}: the value of {variable} contains {name} of the flow's process, which the agent "
-                "must not get: give it a credential of its own that can do less"
+                f"the Claude Code block: the value of {name_of_value} contains {name} of the flow's process, which the "
+                "agent must not get: give it a credential of its own that can do less"
             )
-    SECRETS.learn(f"{variable} of {AGENT_ENVIRONMENT}", value, is_for_agent=True)
 
 
 def model_provider(options: ClaudeCodeOptions, block: "ClaudeCode | None") -> RegisteredProvider:

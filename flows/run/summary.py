@@ -67,6 +67,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
     setup = setup_command(run.request.verification.setup_command, run.saved.plan.checkout)
     return replace(
         summary,
+        services=run.agent.services if isinstance(run, ImplementRun) else "",
         setup="; ".join((setup.source, *run.setup_cache)) if setup and isinstance(run, ImplementRun) else "",
         checkout=replace(run.saved.plan.checkout, branch=run.request.branch_name),
         instructions=run.saved.plan.instructions,
@@ -107,6 +108,8 @@ def _warnings(run: Run) -> Iterator[str]:
         return
     if reason := run.workspace.agent.missing_isolation:
         yield f"the agent was not isolated from the flow's process: {reason}"
+    if run.agent.warning:
+        yield run.agent.warning
     if repeated := _repeated_failure(run):
         yield f"the agent did not get past a failing call: {repeated}"
     if run.agent.session_id and not run.agent.meter.is_exact:

@@ -1,4 +1,4 @@
-"""Defines `python -m flows setup`, which clones a repository and runs its setup command, without an agent and a model.
+"""Defines `python -m flows setup`, which runs the services and the setup command of a repository without an agent.
 
 The variables are those of a run. No instructions are needed, and no Prefect server unless a variable names a block.
 """
@@ -25,7 +25,7 @@ _INSTRUCTIONS: Final = ("INSTRUCTIONS", "INSTRUCTIONS_S3_URI")
 
 
 def try_setup() -> int:
-    """Run the setup command of a repository, print its output and how it ended, and return an exit status."""
+    """Run the services and the setup of a repository, print the output, and return an exit status."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(SIGNALLED + number))
     try:
         request = _checked_request()
@@ -57,6 +57,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
     from flows.repository.remote import Remote  # noqa: PLC0415
     from flows.repository.setup import run_setup, setup_command  # noqa: PLC0415
     from flows.run.setup import load_claude_code, redact_secrets, run_store  # noqa: PLC0415
+    from flows.sandbox.services import run_services  # noqa: PLC0415
     from flows.sandbox.shell import agent_shell_environment  # noqa: PLC0415
     from flows.sandbox.workspace import workspace  # noqa: PLC0415
     from flows.state.setup_cache import run_with_cache  # noqa: PLC0415
@@ -67,7 +68,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
     block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
     credentials = current_credentials(request)
     variables = block.agent_variables() if block else {}
-    check_agent_lacks(credentials, variables)
+    check_agent_lacks(credentials, block.agent_secrets() if block else {})
     with workspace() as directories:
         if directories.agent.missing_isolation:
             _note(f"the agent's user is not isolated: {directories.agent.missing_isolation}")
@@ -86,21 +87,25 @@ def _clone_and_run(request: ImplementParameters) -> None:
             _note(
                 "there is no setup command: set SETUP_COMMAND, or add .claude-code-headless.yaml to the default branch"
             )
-            return
-        _note(f"the setup command, from {command.source}, runs on {checkout.base_branch}")
-        limits = request.claude_code_options(block.options() if block else None).limits
-        setup = partial(
-            run_setup,
-            directories,
-            checkout,
-            command,
-            agent_shell_environment(directories, variables, os.environ),
-            limits.setup_timeout_seconds,
-            _print,
-        )
-        changed, _ = run_with_cache(
-            run_store("setup").files, directories, checkout, request.repo_url.url, command.script, setup, _note
-        )
+        with run_services(directories, checkout.services, os.environ) as services:
+            services.start(lambda line: _print(f"service {line}"), _note)
+            if command is None:
+                return
+            _note(f"the setup command, from {command.source}, runs on {checkout.base_branch}")
+            limits = request.claude_code_options(block.options() if block else None).limits
+            setup = partial(
+                run_setup,
+                directories,
+                checkout,
+                command,
+                agent_shell_environment(directories, variables, os.environ),
+                limits.setup_timeout_seconds,
+                _print,
+            )
+            changed, _ = run_with_cache(
+                run_store("setup").files, directories, checkout, request.repo_url.url, command.script, setup, _note
+            )
+            services.check()
     if changed:
         _note(f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's")
     _note("the setup command ended with exit status 0")

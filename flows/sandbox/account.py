@@ -23,6 +23,9 @@ from typing import Final
 NAME: Final = "agent"
 """The name of the agent's account. If it is taken, by an account of this machine or another run, the uid is added."""
 
+_NAMES: Final = "agent|service"
+"""The names of the accounts of runs, as a pattern."""
+
 _COMMENT: Final = "claude-code-headless"
 """The comment (GECOS) field by which this module recognises its own lines."""
 
@@ -56,7 +59,7 @@ class Account:
 
 @contextmanager
 def account(
-    uid: int | None, home: Path, is_claimed: Callable[[int], bool], folder: Path | None = None
+    uid: int | None, home: Path, is_claimed: Callable[[int], bool], folder: Path | None = None, name: str = NAME
 ) -> Iterator[Account]:
     """Yield the account of the agent's user, and remove the account when the context ends.
 
@@ -67,6 +70,7 @@ def account(
         home: The agent's home directory.
         is_claimed: Returns whether a run on this machine uses a uid now.
         folder: The folder of the files `passwd` and `group`; None for the one that this machine reads.
+        name: The name to give the user, one of `_NAMES`.
     """
     if uid is None:
         yield Account(_own_name())
@@ -74,12 +78,12 @@ def account(
     folder = folder or _accounts_folder()
     try:
         with _lock(folder):
-            name = _add(folder, uid, home, is_claimed)
+            own_name = _add(folder, uid, name, home, is_claimed)
     except OSError as error:
-        yield Account(NAME, f"{type(error).__name__}: {error}")
+        yield Account(name, f"{type(error).__name__}: {error}")
         return
     try:
-        yield Account(name)
+        yield Account(own_name)
     finally:
         with suppress(OSError), _lock(folder):  # a later run removes the account
             _remove(folder, lambda own: own == uid)
@@ -139,14 +143,14 @@ def _check_folder(folder: Path) -> None:
         raise PermissionError(f"other users can write to {target}")
 
 
-def _add(folder: Path, uid: int, home: Path, is_claimed: Callable[[int], bool]) -> str:
+def _add(folder: Path, uid: int, wanted_name: str, home: Path, is_claimed: Callable[[int], bool]) -> str:
     """Add the account, and return its name."""
     if re.search(r"[:\n]", str(home)):
         raise OSError(f"passwd(5) cannot hold the path {str(home)!r}")
     _remove(folder, lambda own: own == uid or not is_claimed(own))
     files = [place / name for place in {folder, _ETC} for name in ("passwd", "group")]
     taken_names = {line.partition(b":")[0] for file in files for line in _lines(file)}
-    name = f"{NAME}-{uid}" if NAME.encode() in taken_names else NAME
+    name = f"{wanted_name}-{uid}" if wanted_name.encode() in taken_names else wanted_name
     user = f"{name}:*:{uid}:{uid}:{_COMMENT}:{home}:/bin/bash\n".encode()
     # A line in `passwd` is there longer than its line in `group`, so that no line of a killed process stays unnoticed.
     _write(folder / "passwd", [*_lines(folder / "passwd"), user])
@@ -169,7 +173,7 @@ def _remove(folder: Path, is_unwanted: Callable[[int], bool]) -> None:
 
 def _agent(line: bytes) -> tuple[str, int] | None:
     """Return the name and the uid in a line of passwd(5) that this module wrote; None for any other line."""
-    pattern = rf"({NAME}(?:-\d+)?):\*:(\d+):\2:{_COMMENT}:[^:]*:[^:]*\n"
+    pattern = rf"((?:{_NAMES})(?:-\d+)?):\*:(\d+):\2:{_COMMENT}:[^:]*:[^:]*\n"
     match = re.fullmatch(pattern.encode(), line)
     return (match[1].decode(), int(match[2])) if match else None
 

@@ -39,7 +39,7 @@ class OutputLog:
         """Take a part of the output. An empty part lets lines be logged that came a moment ago."""
         if data:
             self._tail = (self._tail + data)[-_TAIL_BYTES:]
-        if self._is_full:
+        if self.is_full:
             return
         if not self._pending:
             self._pending_since = time.monotonic()
@@ -64,14 +64,15 @@ class OutputLog:
         return "\n".join(lines[-_TAIL_LINES:])[-_TAIL_CHARACTERS:]
 
     @property
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Whether so many lines are logged that the rest is left out."""
         return self._lines > _MAX_LINES
 
     def _flush(self, end: int) -> None:
         batch, self._pending = self._pending[:end], self._pending[end:]
         self._pending_since = time.monotonic()
         for line in _lines(batch):
-            if self._is_full:
+            if self.is_full:
                 return
             self._lines += 1
             self._characters += len(line)

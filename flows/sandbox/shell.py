@@ -19,7 +19,7 @@ from flows.sandbox.workspace import Workspace
 INHERITED_VARIABLES: Final = ("LANG", "TZ")
 """Variables besides PATH that the agent inherits unchanged from the flow's process."""
 
-_SHELL: Final = "/bin/bash"
+SHELL: Final = "/bin/bash"
 _CHUNK_BYTES: Final = 2**18
 _TICK_SECONDS: Final = 0.2
 _DRAIN_SECONDS: Final = 5
@@ -49,7 +49,7 @@ def shell_environment(base: Mapping[str, str], host: Mapping[str, str]) -> dict[
         # Without this program's virtual environment, because its Python is not the repository's.
         "PATH": os.pathsep.join(folder for folder in folders if folder and folder != own_scripts),
         "LANG": host.get("LANG", "C.UTF-8"),
-        "SHELL": _SHELL,
+        "SHELL": SHELL,
         "CI": "true",
         "GIT_TERMINAL_PROMPT": "0",
     }
@@ -90,7 +90,7 @@ def run_script(
     """
     file = workspace.lend(workspace.config / "script.sh", f"{script}\n".encode())
     process = subprocess.Popen(
-        workspace.agent.argv([_SHELL, "-e", str(file)]),
+        workspace.agent.argv([SHELL, "-e", str(file)]),
         env=dict(environment),
         cwd=workspace.work_tree,
         stdin=subprocess.DEVNULL,
@@ -102,16 +102,16 @@ def run_script(
     with track_process(process), process.stdout as output:
         deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
         try:
-            has_ended = _read(process, output.fileno(), deadline, on_output)
+            has_ended = read_output(process, output.fileno(), deadline, on_output)
         finally:
             kill_group(process)
             workspace.agent.end_processes()
             status = process.wait()
-        _drain(output.fileno(), on_output)
+        drain_output(output.fileno(), on_output)
     return ScriptResult(status, not has_ended)
 
 
-def _read(
+def read_output(
     process: "subprocess.Popen[bytes]", descriptor: int, deadline: float, on_output: Callable[[bytes], None]
 ) -> bool:
     """Read the output until the process ends or the deadline passes; return whether the process ended."""
@@ -129,8 +129,8 @@ def _read(
     return True
 
 
-def _drain(descriptor: int, on_output: Callable[[bytes], None]) -> None:
-    """Read what the script wrote last. All its processes have ended, so the output ends too."""
+def drain_output(descriptor: int, on_output: Callable[[bytes], None]) -> None:
+    """Read what a process wrote last, for at most 5 s: a process that it left behind may hold the output open."""
     deadline = time.monotonic() + _DRAIN_SECONDS
     while time.monotonic() < deadline and select.select([descriptor], [], [], _TICK_SECONDS)[0]:
         if not (data := os.read(descriptor, _CHUNK_BYTES)):

@@ -29,7 +29,8 @@ UID_COUNT: Final = 10_000
 """How many uids are for agents. The first of them is `FIRST_UID`.
 
 The range avoids the uids of Debian's accounts, which are below 65,536, and subordinate uids, which start at 100,000. A
-run uses two uids: the agent's, and one that is `UID_COUNT` higher, for the process that kills the agent.
+run uses two uids: the agent's, and one that is `UID_COUNT` higher, for the process that kills the agent. If the run has
+services, they have two such uids as well.
 """
 
 _SHARED: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")  # noqa: S108 (cleaned, not used)
@@ -58,7 +59,10 @@ _LIMITS: Final = {"CORE": 0, "NOFILE": 65_536, "NPROC": 4_096, "FSIZE": 32 * 2**
 
 @dataclass(frozen=True)
 class AgentUser:
-    """The user that the agent runs as. `uid` is None if the agent is not isolated."""
+    """The user that the agent runs as, or another user of the same kind, which the run's services have.
+
+    `uid` is None if the user is not isolated: then it is the user of the flow's process.
+    """
 
     uid: int | None
     mark: str
@@ -197,6 +201,40 @@ def is_claimed(uid: int) -> bool:
     if claim:
         claim.close()
     return claim is None
+
+
+def end_processes_of_killed_runs() -> None:
+    """Kill the processes of runs on this machine that were killed themselves, so that no run uses their uids.
+
+    Only processes with the mark of a run are considered. Those of a container with its own network are left alone,
+    because the sockets that reserve uids there cannot be seen here.
+    """
+    uids = {uid for process in psutil.process_iter() if (uid := _uid_of_a_run(process)) is not None}
+    for uid in uids:
+        end_unclaimed(uid)
+
+
+def end_unclaimed(uid: int) -> bool:
+    """Kill the processes of a uid, remove what they left, and return True; False if a run on this machine uses the uid.
+
+    The uid must be one of those for agents.
+    """
+    if is_foreign(uid) or not (claim := _claim(uid)):
+        return False
+    with claim:  # no run may begin to use the uid meanwhile
+        user = AgentUser(uid, "")
+        user.end_processes()
+        user.remove_leftover_files()
+    return True
+
+
+def _uid_of_a_run(process: psutil.Process) -> int | None:
+    try:
+        uid = process.uids().real
+        is_near = Path(f"/proc/{process.pid}/ns/net").samefile("/proc/self/ns/net")
+        return uid if FIRST_UID <= uid < FIRST_UID + UID_COUNT and is_near and MARK in process.environ() else None
+    except (psutil.Error, OSError):
+        return None
 
 
 def _claim_uid() -> tuple[int, socket.socket]:

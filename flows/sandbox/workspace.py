@@ -4,6 +4,7 @@
 <run>/instructions/  owned by the flow's process, readable by the agent: the instruction files
 <run>/config/        owned by the flow's process, readable by the agent: Claude Code's settings and system prompt
 <run>/agent/         0700, owned by the agent: the agent's work tree, home and temporary files
+<run>/services/      0700, owned by the services' user: a folder for each service; only if the run has services
 <run>/claude/        0700, owned by the agent: Claude Code's configuration folder, new for each of its processes
 """
 
@@ -62,6 +63,11 @@ class Workspace:
     def claude_folder(self) -> Path:
         """Claude Code's configuration folder. Only the flow's process can create it, because `root` is its own."""
         return self.root / "claude"
+
+    @property
+    def services(self) -> Path:
+        """The folder of the services' user. Only the flow's process can create it."""
+        return self.root / "services"
 
     @property
     def work_tree(self) -> Path:

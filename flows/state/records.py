@@ -17,6 +17,7 @@ from flows.instructions.files import InstructionFile, Instructions
 from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
 from flows.repository.left_aside import LeftAside
+from flows.sandbox.services import Service
 from flows.state.agent_report import AgentReport
 
 _DESCRIPTION: Final = "description.json"
@@ -51,9 +52,11 @@ class Plan:
         description, _ = _unpack(packed)
         instructions, checkout = description["instructions"], description["checkout"]
         files = tuple(InstructionFile(**file) for file in instructions.pop("files"))
+        # Earlier versions saved no services.
+        services = tuple(Service(**service) for service in checkout.get("services", ()))
         return cls(
             repo_url=description["repo_url"],
-            checkout=Checkout(**{**checkout, "cache": tuple(checkout.get("cache", ()))}),
+            checkout=Checkout(**{**checkout, "cache": tuple(checkout.get("cache", ())), "services": services}),
             instructions=Instructions(files=files, **instructions),
             started_at=datetime.fromisoformat(description["started_at"]),
             chunks=tuple(description["chunks"]),

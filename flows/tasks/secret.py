@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from flows.aws.credentials import new_session
 from flows.errors import BlockNotFound, InvalidBlock, InvalidGitSecret
-from flows.parameters.agent_environment import AGENT_ENVIRONMENT
 from flows.parameters.implement import ImplementParameters
+from flows.parameters.mcp_servers import MCP_SERVERS, mcp_config
 from flows.redaction import SECRETS
 from flows.repository.credentials import UNBOUND, GitCredentials
 from flows.run.run import ImplementRun, Run
@@ -28,21 +28,23 @@ def read_credentials(run: Run) -> GitCredentials:
         InvalidBlock: The Claude Code block would give the git token to the agent.
     """
     credentials = current_credentials(run.request)
-    check_agent_lacks(credentials, run.agent.variables if isinstance(run, ImplementRun) else {})
+    if isinstance(run, ImplementRun):
+        servers = SecretStr(mcp_config(run.agent.mcp_servers).decode())
+        check_agent_lacks(credentials, {**run.agent.secrets, MCP_SERVERS: servers})
     if not credentials.is_bound:
         get_run_logger().warning(UNBOUND)
         run.warnings.append(UNBOUND)
     return credentials
 
 
-def check_agent_lacks(credentials: GitCredentials, variables: Mapping[str, SecretStr]) -> None:
-    """Raise `InvalidBlock` if one of the variables of the block's `agent_environment` contains the git token."""
+def check_agent_lacks(credentials: GitCredentials, secrets: Mapping[str, SecretStr]) -> None:
+    """Raise `InvalidBlock` if one of the secrets that the agent gets from its block contains the git token."""
     token = credentials.token.get_secret_value()
-    for name, value in variables.items():
+    for name, value in secrets.items():
         if token in value.get_secret_value():
             raise InvalidBlock(
-                f"{AGENT_ENVIRONMENT}: the value of {name} contains the run's git token, which the agent must not get: "
-                "give it a token of its own that can do less"
+                f"the Claude Code block: the value of {name} contains the run's git token, which the agent must not "
+                "get: give it a token of its own that can do less"
             )
 
 

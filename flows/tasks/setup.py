@@ -8,6 +8,7 @@ from flows.repository.collect import names
 from flows.repository.setup import SetupCommand, run_setup, setup_command
 from flows.run.run import ImplementRun
 from flows.state.setup_cache import run_with_cache
+from flows.tasks.services import with_saved_work
 from flows.tasks.task import step
 
 
@@ -29,10 +30,7 @@ def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> None
     try:
         changed = _run_with_cache(run, checkout, command)
     except SetupFailed as error:
-        if run.saved.checkpoint is None:
-            raise
-        text = str(error).replace("The agent was not started.", "The agent was not started again.")
-        raise SetupFailed(f"{text}\nThe work of an earlier attempt is saved: continue this run") from None
+        raise SetupFailed(with_saved_work(run, str(error))) from None
     if changed:
         text = f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's"
         logger.warning("%s", text)

@@ -239,6 +239,23 @@ def test_a_block_with_secrets_for_the_agent_lists_its_repositories() -> None:
     assert with_secrets({}).repositories is None
 
 
+SERVERS: dict[str, Any] = {"words": {"command": "words", "env": {"KEY": "hush-hush"}}}
+
+
+def test_mcp_servers_are_not_shown_and_need_a_list_of_repositories() -> None:
+    block = ClaudeCode(mcp_servers=SecretDict(SERVERS), repositories=[ORG])
+    assert "hush-hush" not in repr(block) + str(block)
+    assert block.servers() == {"words": {"type": "stdio", **SERVERS["words"]}}
+    assert block.agent_secrets() == {"KEY of the server words of mcp_servers": SecretStr("hush-hush")}
+    assert "mcp_servers.*" in ClaudeCode.model_json_schema()["secret_fields"]
+    with pytest.raises(errors.InvalidBlock, match="has mcp_servers, but does not list the repositories"):
+        ClaudeCode(mcp_servers=SecretDict({"words": {"command": "words"}}))
+    with pytest.raises(errors.InvalidBlock, match="has its API key in mcp_servers too"):
+        ClaudeCode(mcp_servers=SecretDict(SERVERS), repositories=[ORG], api_key=SecretStr("hush-hush"))
+    with pytest.raises(errors.InvalidBlock, match="mcp_servers: the server words has the unknown key"):
+        ClaudeCode(mcp_servers=SecretDict({"words": {"cmd": "x"}}), repositories=[ORG])
+
+
 @pytest.mark.parametrize(
     "entries", [[], [""], ["*"], ["https://*/your-org/x"], ["https://github.com"], ["github.com/your-org/*"],
                 ["https://git*.com/your-org/*"], ["https://github.com/**/x"], ["ssh://github.com/your-org/*"],

@@ -8,9 +8,10 @@ from typing import Final
 _PROJECT: Final = Path(__file__).parents[2]
 _MOUNT: Final = """
 # Without the accounts of runs that are running now.
-cp -a /etc "$1/etc"
+# A run may replace a file while the copy is made.
+cp -a /etc "$1/etc" || [ -s "$1/etc/passwd" ]
 sed -i /:claude-code-headless:/d "$1/etc/passwd"
-sed -i /^agent/d "$1/etc/group"
+sed -i -E '/^(agent|service)[-:]/d' "$1/etc/group"
 mount --bind "$1/etc" /etc
 {after}
 shift

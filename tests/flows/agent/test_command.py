@@ -100,6 +100,15 @@ def test_the_whole_command_line() -> None:
     ]
 
 
+def test_the_file_of_mcp_servers_is_named_only_if_there_are_any() -> None:
+    paths = (Path("/opt/claude"), ClaudeCodeOptions(), SESSION, Path("/run/config"), Path("/run/instructions"))
+    arguments = argv(*paths, is_isolated=False, has_mcp_servers=True)
+    assert [argument for argument in arguments if argument not in command_line()] == [
+        "--mcp-config=/run/config/mcp.json"
+    ]
+    assert "--strict-mcp-config" in arguments
+
+
 def test_a_session_that_exists_is_resumed_and_a_new_one_gets_its_id() -> None:
     new, old = command_line(Session("abc", resumes=False)), command_line(Session("abc", resumes=True))
     assert "--session-id=abc" in new

@@ -46,3 +46,13 @@ def test_a_conversation_that_cannot_be_resumed_is_replaced_by_a_new_one(alone: A
     assert result.result is not None, result.stderr
     assert alone.agent.session_id != "5985dfbc-f6b7-43dc-be5d-80fab5decab3"
     assert b"the conversation about it is lost" in alone.model.requests[-1].body
+
+
+def test_an_mcp_server_that_does_not_start_is_a_warning_and_the_work_goes_on(
+    alone: AgentAlone, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone.agent.mcp_servers = {"words": {"type": "stdio", "command": "false"}}
+    result = alone.work(Turn("Done."))
+    assert result.result is not None, result.stderr
+    assert alone.agent.warning == "the agent worked without the MCP servers that could not be used: words"
+    assert alone.agent.warning in caplog.text

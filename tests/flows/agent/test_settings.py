@@ -34,6 +34,12 @@ def test_other_permissions_stay_as_they_are() -> None:
     assert settings == {"permissions": {"deny": ["Read(//run/**)"], "defaultMode": "plan"}}
 
 
+def test_the_tools_of_mcp_servers_are_permitted_unless_the_settings_deny_them() -> None:
+    settings = {"permissions": {"deny": ["mcp__words__delete"]}}
+    permissions = json.loads(settings_file(settings, SKILLS, ("words", "tickets")))["permissions"]
+    assert permissions == {"allow": [READABLE, "mcp__words__*", "mcp__tickets__*"], "deny": ["mcp__words__delete"]}
+
+
 @pytest.mark.parametrize(
     ("claude_settings", "isolated", "mode"),
     [

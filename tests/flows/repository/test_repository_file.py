@@ -6,6 +6,7 @@ import pytest
 
 from flows.errors import InvalidRepositoryFile
 from flows.repository.repository_file import NAME, RepositoryFile, read_repository_file
+from flows.sandbox.services import Service
 from tests.support.commits import commit_of, git
 
 
@@ -36,6 +37,19 @@ def test_the_setup_is_read(tmp_path: Path, content: str, setup: str) -> None:
     assert file.source == f".claude-code-headless.yaml on main at {commit}"
 
 
+def test_the_services_are_read_in_their_order(tmp_path: Path) -> None:
+    text = "services:\n  redis: {command: redis-server, health: redis-cli ping, health_timeout_seconds: 5}\n"
+    text += "  db:\n    command: |\n      initdb\n      exec postgres\n    health: pg_isready\nsetup: x\n"
+    file = read(tmp_path, {NAME: text})
+    redis, database = (
+        Service("redis", "redis-server", "redis-cli ping", 5),
+        Service("db", "initdb\nexec postgres", "pg_isready"),
+    )
+    assert file.services == (redis, database)
+    assert database.health_timeout_seconds == 60
+    assert read(tmp_path / "empty", {NAME: "services:\n"}).services == ()
+
+
 def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
     assert read(tmp_path, {f"folder/{NAME}": "setup: exit 1\n"}) == RepositoryFile()
     assert read_repository_file(tmp_path / "nowhere", "") == RepositoryFile()
@@ -44,11 +58,22 @@ def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("services: {}\n", "'services', which is not supported yet"),
         ("setup: x\ncache: a\n", "is not a list of paths: write for example"),
         ("cache: {a: b}\n", "is not a list of paths"),
         ("cache: [[a]]\n", "is not a list of paths"),
         ("cache: [" + "a, " * 51 + "]\n", "more than 50 paths"),
+        ("services: [redis]\n", "services in .* is not a mapping: write for example services: {redis: "),
+        ("services: {redis: redis-server}\n", "the service redis in .* is not a mapping"),
+        ("services: {r: {command: x}}\n", "the service r in .* has no health: give it a shell command"),
+        ("services: {r: {command: '', health: x}}\n", "has no command"),
+        ("services: {r: {command: [x], health: x}}\n", "has no command"),
+        ("services: {r: {command: x, health: x, port: 1}}\n", "unknown key 'port': remove it; the keys are command, "),
+        ("services: {R_1: {command: x, health: x}}\n", "the name 'R_1': use at most 30 small letters"),
+        ("services: {../x: {command: x, health: x}}\n", "the name '../x'"),
+        ("services: {r: {command: x, health: x, health_timeout_seconds: 0}}\n", "number of seconds from 1 to 3600"),
+        ("services: {r: {command: x, health: x, health_timeout_seconds: 1m}}\n", "number of seconds"),
+        ("services: {r: {command: x, health: x}, r: {command: y, health: y}}\n", "the key 'r' twice"),
+        ("services:\n" + "".join(f"  s{n}: {{command: x, health: x}}\n" for n in range(11)), "has 11 services"),
         ("Setup: x\n", "unknown key 'Setup'"),
         ("setup: [a, b]\n", "setup in .* is not a text: for several lines, begin with setup: |"),
         ("setup: {run: x}\n", "is not a text"),
@@ -66,9 +91,10 @@ def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
         (Path("README.md"), "not a regular file"),
     ],
     ids=[
-        "services", "cache-text", "cache-mapping", "cache-lists", "cache-many", "capital", "list", "mapping",
-        "list-file", "text-file", "quote", "alias", "twice", "tag", "documents", "encoding", "nul", "long", "deep",
-        "link",
+        "cache-text", "cache-mapping", "cache-lists", "cache-many", "services-list", "service-text", "no-health",
+        "no-command", "command-list", "service-key", "service-name", "service-path", "seconds-zero", "seconds-text",
+        "service-twice", "many-services", "capital", "list", "mapping", "list-file", "text-file", "quote", "alias",
+        "twice", "tag", "documents", "encoding", "nul", "long", "deep", "link",
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str | bytes | Path, message: str) -> None:

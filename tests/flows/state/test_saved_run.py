@@ -11,6 +11,7 @@ from prefect.filesystems import LocalFileSystem
 from flows.instructions.files import InstructionFile, Instructions
 from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
+from flows.sandbox.services import Service
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
 from flows.state.records import Checkpoint, FinishedWork, Plan
@@ -20,7 +21,7 @@ from flows.state.store import VERSION, RunStore
 FILES = (InstructionFile("main.md", 4, "etag", "v1"), InstructionFile("a/ü.bin", 2))
 PLAN = Plan(
     "https://example.com/a/b",
-    Checkout("new", "main", "0" * 40, "Be brief."),
+    Checkout("new", "main", "0" * 40, "Be brief.", services=(Service("redis", "redis-server", "redis-cli ping", 5),)),
     Instructions("s3://b/*", FILES, "main.md", "Work"),
     datetime(2026, 11, 23, 12, tzinfo=UTC),
     ("0" * 64, "1" * 64),
