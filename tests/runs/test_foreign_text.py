@@ -11,7 +11,7 @@ import pytest
 
 from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
-from tests.flows.reporting.test_events import end_events
+from tests.runs.test_events import end_events
 from tests.support.prefect_workers import flush
 from tests.support.runs import Run
 from tests.support.world import World

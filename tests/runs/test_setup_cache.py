@@ -8,7 +8,7 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
 from deployments.local.stack import LocalStack
 from flows import errors
-from tests.flows.test_setup import FILE, commit_file
+from tests.runs.test_setup import FILE, commit_file
 from tests.support.flows_command import start
 from tests.support.own_disk import own_disk
 from tests.support.runs import Run, run_flow

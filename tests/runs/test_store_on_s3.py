@@ -15,7 +15,7 @@ from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
-from tests.flows.test_setup import commit_file
+from tests.runs.test_setup import commit_file
 from tests.support.own_disk import own_disk
 from tests.support.runs import Run
 from tests.support.world import World
