@@ -1,5 +1,6 @@
 """A git server with Git LFS, a repository whose files are partly in it, and the steps of a run on that repository."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +88,12 @@ def write_files(seed: Path, storage: LfsStorage, name: str, files: Mapping[str, 
     for path, content in files.items():
         (seed / path).parent.mkdir(parents=True, exist_ok=True)
         (seed / path).write_text(content if isinstance(content, str) else storage.add(name, content))
+
+
+def pointer_to(content: bytes) -> str:
+    """Return the text of the pointer to an object."""
+    oid = hashlib.sha256(content).hexdigest()
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n"
 
 
 def as_agent(workspace: Workspace, script: str) -> str:

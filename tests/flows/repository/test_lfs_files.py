@@ -13,7 +13,16 @@ from flows.repository.git_commands import run_git
 from flows.repository.lfs_objects import saved_objects
 from flows.repository.lfs_upload import upload_objects
 from flows.sandbox.workspace import Workspace, workspace
-from tests.support.lfs_repository import ATTRIBUTES, CONTENT, IDENTITY, NAME, LfsRepository, as_agent, lfs_repository
+from tests.support.lfs_repository import (
+    ATTRIBUTES,
+    CONTENT,
+    IDENTITY,
+    NAME,
+    LfsRepository,
+    as_agent,
+    lfs_repository,
+    pointer_to,
+)
 
 FILES: dict[str, str | bytes] = {
     ".gitattributes": ATTRIBUTES,
@@ -38,11 +47,6 @@ def repository(tmp_path: Path) -> Iterator[LfsRepository]:
 def directories() -> Iterator[Workspace]:
     with workspace() as created:
         yield created
-
-
-def pointer_to(content: bytes) -> str:
-    oid = hashlib.sha256(content).hexdigest()
-    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n"
 
 
 def file_in(directories: Workspace, change: Change, path: str) -> str:
