@@ -77,6 +77,7 @@ def create_filter(workspace: Workspace, oids: Iterable[str]) -> None:
     targets = {oid: object_path(workspace, oid) for oid in oids}
     for target in targets.values():
         target.parent.mkdir(parents=True, exist_ok=True)
+    store.chmod(0o700)
     workspace.agent.give(store)
     # Only after `give`, which would otherwise change the owner of the linked files as well.
     for oid, target in targets.items():

@@ -50,7 +50,7 @@ def commit_objects(
 ) -> str:
     """Commit the objects of new and changed files in a temporary repository, and return the ref of that commit.
 
-    Return an empty string if there is no such object.
+    Without new objects, the result is an empty string.
 
     Args:
         workspace: The run's directories. `clean.git` has the commits of `refs`.

@@ -8,7 +8,6 @@ requests to the addresses in its answers carry the headers in these answers, and
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,20 +18,16 @@ from urllib.parse import urljoin
 import httpx
 
 from flows.errors import GitAuthFailed, LfsFailed, LfsObjectMissing, LfsUnavailable, RunError
-from flows.model.upstream import ca_certificates
 from flows.repository.lfs_addresses import check_address, origin_of
+from flows.repository.lfs_http import BLOCK_BYTES, REASON_LENGTH, http_client, read_answer, reason_in, wait_in
 from flows.repository.lfs_pointers import Pointer
 from flows.repository.remote import Remote
 
 _MEDIA_TYPE: Final = "application/vnd.git-lfs+json"
-_TIMEOUT: Final = httpx.Timeout(60, connect=10)
 _BATCH: Final = 100
 """How many objects one request asks for. Servers refuse requests for many more."""
 
-_ANSWER_LIMIT_BYTES: Final = 4 * 2**20
-_BLOCK_BYTES: Final = 2**18
 _REDIRECTS: Final = 3
-_REASON_LENGTH: Final = 200
 _OWN_HEADERS: Final = frozenset({"host", "connection", "content-length", "transfer-encoding"})
 """Headers that the HTTP client sets itself."""
 
@@ -53,8 +48,8 @@ class Action:
 
 @contextmanager
 def lfs_server(remote: Remote) -> Iterator["LfsServer"]:
-    """Yield a client for the LFS server of a repository. It uses this machine's proxies and CA certificates."""
-    with httpx.Client(follow_redirects=False, timeout=_TIMEOUT, verify=ca_certificates()) as http:
+    """Yield a client for the LFS server of a repository."""
+    with http_client() as http:
         yield LfsServer(remote, http)
 
 
@@ -122,7 +117,7 @@ class LfsServer:
         headers = {"Accept": _MEDIA_TYPE, "Content-Type": _MEDIA_TYPE, "Accept-Encoding": "identity"}
         url = f"{self.remote.url.url.removesuffix('.git')}.git/info/lfs/objects/batch"
         with self._exchange("POST", url, headers=headers, content=body, auth=self.remote.login) as response:
-            content = _read(response)
+            content = read_answer(response)
             if response.status_code >= _ERROR:
                 raise self._refusal(response, content)
         try:
@@ -140,7 +135,7 @@ class LfsServer:
 
     def _refusal(self, response: httpx.Response, content: bytes) -> RunError:
         """Return the error for a refused request to the Batch API."""
-        url, status, reason = self.remote.url, response.status_code, _reason(content)
+        url, status, reason = self.remote.url, response.status_code, reason_in(content)
         if status in _DENIED:
             return GitAuthFailed(
                 f"the LFS server of {url} refused the token (status {status}{reason}): check that the token may read "
@@ -148,7 +143,7 @@ class LfsServer:
             )
         if status in _TEMPORARY or status >= _SERVER_ERROR:
             return LfsUnavailable(
-                f"the LFS server of {url} is not available (status {status}{_wait(response)}{reason})"
+                f"the LFS server of {url} is not available (status {status}{wait_in(response)}{reason})"
             )
         if status in _GONE:
             return LfsFailed(f"{url} has no Git LFS: turn it on for the repository at its host, or turn lfs off")
@@ -172,7 +167,7 @@ class LfsServer:
             ) from None
 
     def _object_error(self, path: str, pointer: Pointer, status: int, message: str) -> RunError:
-        reason = f"status {status}: {message[:_REASON_LENGTH]}"
+        reason = f"status {status}: {message[:REASON_LENGTH]}"
         if status in _GONE:
             return missing_object(path, pointer, reason)
         if status in _TEMPORARY or status >= _SERVER_ERROR:
@@ -231,10 +226,10 @@ class LfsServer:
         place = f"{origin_of(str(response.url))} at the {action} of {path!r}"
         # A signed address may have expired meanwhile. A repetition of the step asks for a new one.
         if status in _TEMPORARY | _DENIED or status >= _SERVER_ERROR:
-            raise LfsUnavailable(f"{place}: status {status}{_wait(response)}{_reason(_read(response))}")
+            raise LfsUnavailable(f"{place}: status {status}{wait_in(response)}{reason_in(read_answer(response))}")
         if status in _GONE and action == "download":
             raise LfsObjectMissing(f"{place}: status {status}. {_MISSING_ADVICE}")
-        raise LfsFailed(f"{place}: status {status}{_reason(_read(response))}")
+        raise LfsFailed(f"{place}: status {status}{reason_in(read_answer(response))}")
 
 
 _MISSING_ADVICE: Final = (
@@ -254,7 +249,7 @@ def _write(path: str, pointer: Pointer, response: httpx.Response, target: Path) 
     digest, size = hashlib.sha256(), 0
     partial = target.with_name(f"{target.name}.part")
     with partial.open("wb") as file:
-        for block in response.iter_bytes(_BLOCK_BYTES):
+        for block in response.iter_bytes(BLOCK_BYTES):
             size += len(block)
             if size > pointer.size:
                 break
@@ -268,27 +263,3 @@ def _write(path: str, pointer: Pointer, response: httpx.Response, target: Path) 
             "the file again"
         )
     partial.rename(target)
-
-
-def _read(response: httpx.Response) -> bytes:
-    """Return the body of a response, up to a limit."""
-    content = bytearray()
-    for block in response.iter_bytes(_BLOCK_BYTES):
-        content += block
-        if len(content) > _ANSWER_LIMIT_BYTES:
-            break
-    return bytes(content)
-
-
-def _reason(content: bytes) -> str:
-    """Return the message in an error of the server, for a message of this program; empty if there is none."""
-    try:
-        message = json.loads(content)["message"]
-    except (ValueError, TypeError, KeyError):
-        return ""
-    return f": {message[:_REASON_LENGTH]}" if isinstance(message, str) else ""
-
-
-def _wait(response: httpx.Response) -> str:
-    seconds = response.headers.get("retry-after", "")
-    return f", retry after {seconds} s" if re.fullmatch(r"[0-9]{1,6}", seconds) else ""

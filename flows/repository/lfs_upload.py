@@ -1,4 +1,4 @@
-"""Uploads the objects of a change's files to Git LFS, before the push: a pointer without its object helps nobody."""
+"""Uploads the objects of a change's files to Git LFS. This comes before the push of their pointers."""
 
 import hashlib
 from pathlib import Path

@@ -4,6 +4,7 @@
 <run>/instructions/  owned by the flow's process, readable by the agent: the instruction files
 <run>/config/        owned by the flow's process, readable by the agent: Claude Code's settings and system prompt
 <run>/agent/         0700, owned by the agent: the agent's work tree, home and temporary files
+<run>/lfs/           0700, owned by the agent: the objects of Git LFS, if the run fetches them
 <run>/claude/        0700, owned by the agent: Claude Code's configuration folder, new for each of its processes
 """
 

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from pydantic import SecretStr
 
-from deployments.local.git_remote import GitFault
+from deployments.local.git_remote import GitFault, GitRemote
+from deployments.local.lfs_storage import LfsStorage
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from flows.errors import GitAuthFailed, LfsFailed, LfsObjectMissing, LfsUnavailable, RunError
 from flows.parameters.addresses import RepoUrl
 from flows.repository.credentials import GitCredentials
 from flows.repository.lfs_pointers import Pointer
-from flows.repository.lfs_server import lfs_server
+from flows.repository.lfs_server import Action, lfs_server
 from flows.repository.remote import Remote
 from tests.support.lfs_repository import CONTENT, NAME, TOKEN, LfsRepository, lfs_repository
+from tests.support.tls import by_tls
 
 POINTER = Pointer(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 NEW = b"a new object"
@@ -253,3 +256,20 @@ def test_a_failed_upload_is_a_named_error(
     with pytest.raises(error, match=f"at the {verb} of 'new.bin': status {status}"):
         upload(repository, tmp_path)
     assert (NAME, NEW_POINTER.oid) not in repository.storage.objects
+
+
+def test_certificates_of_git_count_and_an_https_server_may_name_https_addresses_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with LfsStorage() as storage, by_tls(GitRemote(tmp_path, TOKEN), authority) as url:
+        remote = Remote(RepoUrl.parse(f"{url}/{NAME}.git"), GitCredentials(SecretStr(TOKEN), "a@b", "u"), tmp_path)
+        with lfs_server(remote) as server, pytest.raises(LfsUnavailable, match="ConnectError"):
+            list(server.actions("download", {"a.bin": POINTER}))
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "ca.pem"))
+        with lfs_server(remote) as server, pytest.raises(LfsFailed, match="has no Git LFS"):
+            list(server.actions("download", {"a.bin": POINTER}))
+        with lfs_server(remote) as server, pytest.raises(LfsFailed, match="not https"):
+            server.download("a.bin", POINTER, Action(f"{storage.url}/object", {}), tmp_path / POINTER.oid)
+        assert storage.requests == []
