@@ -26,33 +26,37 @@ path_of() {{
 }}
 version={version}
 store={store}
-mkdir -p "$store"
-file=$(mktemp "$store/incoming.XXXXXX")
+[ -d "$store/objects" ] || mkdir -p "$store/objects"
+file=$store/incoming.$$
 trap 'rm -f "$file"' EXIT
-cat > "$file"
-size=$(($(wc -c < "$file")))
-first= second= oid=
-if [ "$size" -lt 1024 ]; then
-  {{ IFS= read -r first && IFS= read -r second; }} < "$file" || :
-fi
-if [ "$1" = smudge ] && [ "$first" = "$version" ]; then
+dd bs=1 count=1024 of="$file" 2> /dev/null
+first= second= third= more=
+{{ IFS= read -r first && IFS= read -r second && IFS= read -r third && IFS= read -r more; }} < "$file" || :
+if [ "$1" = smudge ] && [ "$first" = "$version" ] && [ -z "$more" ]; then
+  oid=
   case $second in "oid sha256:"*) oid=${{second#oid sha256:}} ;; esac
   case $oid in *[!0-9a-f]*) oid= ;; esac
+  case $third in "size "*) ;; *) oid= ;; esac
   if [ ${{#oid}} -eq 64 ]; then
     path_of "$oid"
     if [ -f "$path" ]; then
-      cat "$path"
-      exit 0
+      rm -f "$file"
+      exec cat "$path"
     fi
   fi
-elif [ "$1" = clean ] && [ "$first" != "$version" ] && [ "$size" -gt 0 ]; then
-  oid=$(if command -v sha256sum > /dev/null; then sha256sum < "$file"; else shasum -a 256 < "$file"; fi)
-  oid=${{oid%% *}}
-  path_of "$oid"
-  mkdir -p "${{path%/*}}"
-  mv -f "$file" "$path"
-  printf '%s\\noid sha256:%s\\nsize %s\\n' "$version" "$oid" "$size"
-  exit 0
+fi
+cat >> "$file"
+if [ "$1" = clean ]; then
+  size=$(($(wc -c < "$file")))
+  if [ "$size" -ge 1024 ] || {{ [ "$size" -gt 0 ] && [ "$first" != "$version" ]; }}; then
+    oid=$(if command -v sha256sum > /dev/null; then sha256sum < "$file"; else shasum -a 256 < "$file"; fi)
+    oid=${{oid%% *}}
+    path_of "$oid"
+    mkdir -p "${{path%/*}}"
+    mv -f "$file" "$path"
+    printf '%s\\noid sha256:%s\\nsize %s\\n' "$version" "$oid" "$size"
+    exit 0
+  fi
 fi
 cat "$file"
 """
