@@ -45,6 +45,8 @@ class Inspection:
     def lfs_contents(self) -> Mapping[str, str]:
         """By path, the blobs with the content of those files that the change has as pointers, and the run saved."""
         saved = saved_objects(self.git_dir)
+        if not saved:
+            return {}
         return {path: saved[pointer.oid] for path, pointer in self.pointers.items() if pointer.oid in saved}
 
     def name_files(self, condition: Callable[[ChangedFile], bool]) -> str:

@@ -61,6 +61,8 @@ def commit_objects(
     """
     if not has_filter(workspace):
         return ""
+    # An earlier checkpoint may have had other objects.
+    run_git(["update-ref", "-d", OBJECTS_REF], git_dir=workspace.clean_git)
     changed = {pointer.oid for ref in refs for pointer in changed_pointers(workspace.clean_git, base, ref).values()}
     new = sorted(oid for oid in changed if not (fetched_objects(workspace) / oid).exists())
     if not new:

@@ -8,6 +8,7 @@ requests to the addresses in its answers carry the headers in these answers, and
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -251,12 +252,13 @@ def _write(path: str, pointer: Pointer, response: httpx.Response, target: Path) 
     with partial.open("wb") as file:
         for block in response.iter_bytes(BLOCK_BYTES):
             size += len(block)
-            if size > pointer.size:
+            is_removed = os.fstat(file.fileno()).st_nlink == 0  # because the run has ended
+            if is_removed or size > pointer.size:
                 break
             digest.update(block)
             file.write(block)
     if size != pointer.size or digest.hexdigest() != pointer.oid:
-        partial.unlink()
+        partial.unlink(missing_ok=True)
         raise LfsFailed(
             f"the content of {path!r} from {origin_of(str(response.url))} differs from its pointer (size "
             f"{pointer.size}, SHA-256 {pointer.oid[:12]}…): turn lfs off, and have the owner of the repository push "

@@ -68,3 +68,4 @@ def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None
     restore_objects(workspace)
     git_as_agent(workspace, "read-tree", "--reset", "-u", commit)
     git_as_agent(workspace, "reset", "--quiet", base)
+    git_as_agent(workspace, "update-ref", "-d", _REF)  # otherwise it would count as work that the agent left aside

@@ -189,6 +189,14 @@ def test_a_checkpoint_has_the_objects_for_another_machine(repository: LfsReposit
         assert {file.path for file in change.files} == {"a.bin", "new.bin"}
         assert change.left_aside == ()
         assert upload(repository, other, change) == 2
+        assert saved_objects(other.clean_git).keys() == {
+            hashlib.sha256(content).hexdigest() for content in (b"2", b"new")
+        }
+        as_agent(other, "rm new.bin; git checkout -q a.bin; echo w > w.txt")
+        change = collect(other, checkout, IDENTITY)
+        assert {file.path for file in change.files} == {"w.txt"}
+        assert change.left_aside == ()
+        assert saved_objects(other.clean_git) == {}
 
 
 def test_without_the_parameter_files_stay_pointers(repository: LfsRepository, directories: Workspace) -> None:
