@@ -102,7 +102,7 @@ def _log_lfs(run: Run, checkout: Checkout) -> None:
     if pointers := pointers_in(run.workspace.clean_git, checkout.base_commit):
         size = sum(pointer.size for pointer in set(pointers.values())) / 10**6
         action = "their content is fetched" if run.request.lfs else "they stay pointers; set lfs to fetch their content"
-        get_run_logger().info("%d files (%.1f MB) are stored with Git LFS: %s", len(pointers), size, action)
+        get_run_logger().info("files stored with Git LFS: %d, with %.1f MB; %s", len(pointers), size, action)
 
 
 def _with_instructions(run: Run, checkout: Checkout) -> Checkout:

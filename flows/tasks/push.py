@@ -82,7 +82,7 @@ def _push(target: Remote, run: Run, change: Change) -> None:
         return
     check_target(refs, branch, allow_default_branch=run.request.allow_default_branch)
     if run.request.lfs and (count := upload_objects(run.workspace.clean_git, change, target)):
-        get_run_logger().info("uploaded %d objects to Git LFS", count)
+        get_run_logger().info("objects uploaded to Git LFS: %d", count)
     try:
         target.push(run.workspace.clean_git, change.commit, branch)
     except PushRejected:

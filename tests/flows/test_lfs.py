@@ -52,8 +52,8 @@ def test_the_agent_works_with_content_and_the_branch_has_pointers(
     assert stored(storage, world, b"changed")
     assert stored(storage, world, CONTENT * 2)
     assert not token_seen(storage)
-    assert "1 files (0.0 MB) are stored with Git LFS: their content is fetched" in caplog.text
-    assert "uploaded 2 objects to Git LFS" in caplog.text
+    assert "files stored with Git LFS: 1, with 0.0 MB; their content is fetched" in caplog.text
+    assert "objects uploaded to Git LFS: 2" in caplog.text
 
 
 def test_without_the_parameter_the_log_names_it(
@@ -62,7 +62,9 @@ def test_without_the_parameter_the_log_names_it(
     world.shell("cp a.bin copy.txt")
     delivery = run().delivered()
     assert world.content(delivery.branch, "copy.txt") == pointer_to(CONTENT).strip()
-    assert "stored with Git LFS: they stay pointers; set lfs to fetch their content" in caplog.text
+    assert (
+        "files stored with Git LFS: 1, with 0.0 MB; they stay pointers; set lfs to fetch their content" in caplog.text
+    )
     assert storage.batches == []
 
 
