@@ -234,6 +234,24 @@ class SubmoduleNotAllowed(RunError):
     """A submodule has an address, a name or a path in .gitmodules from which a run does not fetch."""
 
 
+class LfsUnavailable(RunError):
+    """The server of Git LFS did not answer, or is overloaded."""
+
+    retryable = True
+
+
+class LfsObjectMissing(RunError):
+    """The server of Git LFS does not have the content of a file, and the run does not have it either."""
+
+
+class LfsTooLarge(RunError):
+    """The files of Git LFS are larger than a run fetches."""
+
+
+class LfsFailed(RunError):
+    """The server of Git LFS gave an answer that a run cannot use, or content that differs from its pointer."""
+
+
 class GitAuthFailed(RunError):
     """The remote refused the token."""
 

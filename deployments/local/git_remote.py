@@ -6,9 +6,12 @@ import subprocess
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
+
+if TYPE_CHECKING:
+    from deployments.local.lfs_storage import LfsStorage
 
 _ISOLATED: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "HOME": "/nonexistent"}
 _IDENTITY: Final = ("-c", "user.name=Seed", "-c", "user.email=seed@example.com")
@@ -50,6 +53,8 @@ class GitRemote(LoopbackServer):
         super().__init__()
         self.root, self.token = root, token
         self.faults: deque[GitFault] = deque()
+        self.lfs: LfsStorage | None = None
+        """The storage of the server's Git LFS; None for a server without Git LFS."""
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Check the token, then pass the request to `git http-backend`, unless a fault is set for the request."""
@@ -58,6 +63,8 @@ class GitRemote(LoopbackServer):
         elif self.faults and self.faults[0].path_holds in request.path:
             status = self.faults.popleft().status
             exchange.reply(status, b"a scripted fault") if status else exchange.drop()
+        elif self.lfs is not None and (name := self.lfs.repository_of(request.path)):
+            self.lfs.answer_api(name, request, exchange)
         else:
             status, headers, body = self._backend(request)
             exchange.reply(status, body, headers)

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from flows.parameters.change_policy import ChangePolicy
 from flows.repository import objects
 from flows.repository.collect import Change
+from flows.repository.lfs_objects import saved_objects
+from flows.repository.lfs_pointers import Pointer, changed_pointers
 from flows.repository.objects import ChangedFile
 
 _NAMED_FILES: Final = 5
@@ -33,6 +35,19 @@ class Inspection:
     def sizes(self) -> Mapping[str, int]:
         """The size in bytes of each new and each old blob of the changed files, by the blob's id."""
         return objects.sizes(self.git_dir, {blob for file in self.files for blob in file.blobs})
+
+    @cached_property
+    def pointers(self) -> Mapping[str, Pointer]:
+        """The pointers of Git LFS in the changed files, by path."""
+        return changed_pointers(self.git_dir, self.change.checkout.base_commit, self.change.commit)
+
+    @cached_property
+    def lfs_contents(self) -> Mapping[str, str]:
+        """By path, the blobs with the content of those files that the change has as pointers, and the run saved."""
+        saved = saved_objects(self.git_dir)
+        if not saved:
+            return {}
+        return {path: saved[pointer.oid] for path, pointer in self.pointers.items() if pointer.oid in saved}
 
     def name_files(self, condition: Callable[[ChangedFile], bool]) -> str:
         """Return, for a message, the names of up to five changed files that meet a condition; "" if no file does."""

@@ -10,7 +10,7 @@ import re
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -67,7 +67,14 @@ def check_leaks(inspection: Inspection) -> None:
     The message names the kind of secret, but never quotes the secret.
     """
     base = base_of(inspection)
-    for portion in objects.in_portions(inspection.files, inspection.sizes):
+    # What Git LFS stores leaves the run as well.
+    stored = [
+        replace(file, blob=inspection.lfs_contents[file.path], old_blob="")
+        for file in inspection.files
+        if file.path in inspection.lfs_contents
+    ]
+    sizes = {**inspection.sizes, **objects.sizes(inspection.git_dir, {file.blob for file in stored})}
+    for portion in objects.in_portions([*inspection.files, *stored], sizes):
         _raise_first(_suspects(inspection.git_dir, portion, inspection.policy.allow_secrets_in), base)
 
 

@@ -144,6 +144,12 @@ class ImplementParameters(BaseModel):
         "server as the repository, such as the same owner on GitHub, or be listed in the repositories of the git "
         "credentials.",
     )
+    lfs: bool = Field(
+        default=False,
+        title="Fetch files of Git LFS",
+        description="Fetch the content of files that are stored with Git LFS, from the git server's own LFS, and "
+        "upload the content of such files that the change adds or modifies. Without this, they stay pointers.",
+    )
     allow_default_branch: AllowDefaultBranch = False
     verification: Annotated[
         Verification,

@@ -98,6 +98,7 @@ def clone(
     allow_default_branch: bool,
     progress: RemoteProgress,
     submodules: bool = False,
+    lfs: bool = False,
 ) -> Checkout:
     """Fetch what the work starts from into `clean.git`, create the agent's work tree from it, and return the checkout.
 
@@ -128,7 +129,7 @@ def clone(
         cache_branch=_cache_branch(refs, start, branch, base_branch) if file.cache else "",
         services=file.services,
     )
-    _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
+    _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)
     return checkout
 
 
@@ -142,6 +143,7 @@ def fetch_base(
     progress: RemoteProgress,
     work_tree: bool,
     submodules: bool = False,
+    lfs: bool = False,
 ) -> None:
     """Fetch the base commit of an earlier attempt of the run into `clean.git`, even if the base branch has moved since.
 
@@ -154,6 +156,7 @@ def fetch_base(
         progress: Receives git's progress lines.
         work_tree: Whether to create a work tree for the agent as well.
         submodules: Whether the work tree has the files of the submodules.
+        lfs: Whether the work tree has the files of Git LFS, instead of their pointers.
     """
     clean = _empty_repository(workspace, checkout.branch)
     start, commit = checkout.start, checkout.base_commit
@@ -169,7 +172,7 @@ def fetch_base(
         run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=clean)
     _set_branch(clean, checkout.branch, commit)
     if work_tree:
-        _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None)
+        _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)
 
 
 def _fetch(
@@ -216,10 +219,20 @@ def _missing_commit(start: StartPoint, remote: Remote) -> BaseRefNotFound:
 
 
 def _create_work_tree(
-    workspace: Workspace, remote: Remote, checkout: Checkout, refs: RemoteRefs, submodule_depth: int | None
+    workspace: Workspace,
+    remote: Remote,
+    checkout: Checkout,
+    refs: RemoteRefs,
+    submodule_depth: int | None,
+    *,
+    lfs: bool,
 ) -> None:
     """Create the agent's work tree; without the files of the submodules if `submodule_depth` is None."""
     base = checkout.base_commit
+    if lfs:
+        from flows.repository.lfs_files import fetch_lfs_files  # noqa: PLC0415 (only some runs need an HTTP client here)
+
+        fetch_lfs_files(workspace, remote, base)
     submodules = [] if submodule_depth is None else fetch_submodules(workspace, remote, base, submodule_depth)
     create_work_tree(
         workspace,

@@ -20,6 +20,7 @@ from flows.repository.collection import create_repository, exclude_environments
 from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.ignored_files import ExcludedFiles, find_excluded_files
 from flows.repository.left_aside import FoundWork, LeftAside, find_work
+from flows.repository.lfs_objects import OBJECTS_REF, commit_objects, has_objects
 from flows.repository.setup_files import SetupFiles
 from flows.sandbox.workspace import Workspace
 
@@ -103,8 +104,11 @@ def collect(
             commit = commit_work_tree(workspace, repository, base, _RESULT_REF, leave_out=leave_out)
             work = find_work(workspace, repository, checkout, commit)
             excluded = find_excluded_files(workspace, repository, base)
-            refs = (work.chosen_ref, *(item.ref for item in (*work.left_aside, *excluded.ignored)))
-            fetch_objects(workspace, repository, _RESULT_REF, *filter(None, refs))
+            other = (work.chosen_ref, *(item.ref for item in (*work.left_aside, *excluded.ignored)))
+            refs = [_RESULT_REF, *filter(None, other)]
+            fetch_objects(workspace, repository, *refs)
+            if ref := commit_objects(workspace, repository, base, refs):
+                fetch_objects(workspace, repository, ref)
         except GitFailed as error:
             fault, work, excluded = str(error), FoundWork(), ExcludedFiles()
             commit = _collect_despite_faults(workspace, base)
@@ -221,11 +225,15 @@ def patch(git_dir: Path, change: Change) -> str:
 def bundle(git_dir: Path, change: Change) -> bytes:
     """Return a git bundle with the change and with the saved work that was left aside; empty if neither exists.
 
-    In any clone that has the base, `git fetch <file> <branch>` fetches the commit of a branch from the bundle.
+    In any clone that has the base, `git fetch <file> <branch>` fetches the commit of a branch from the bundle. The
+    bundle also has the objects of new and changed files of Git LFS.
     """
     refs = [f"refs/heads/{change.checkout.branch}"] if change.commit else []
     refs += [work.ref for work in change.left_aside if work.ref]
-    return create_bundle(git_dir, refs, change.checkout.base_commit) if refs else b""
+    if not refs:
+        return b""
+    refs += [OBJECTS_REF] if has_objects(git_dir) else []
+    return create_bundle(git_dir, refs, change.checkout.base_commit)
 
 
 def create_bundle(git_dir: Path, refs: Sequence[str], base: str) -> bytes:
@@ -246,7 +254,8 @@ def restore_change(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
             return Change("", checkout)  # the bundle has only work that was left aside
         safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
         arguments = ["fetch", "--no-write-fetch-head", "--quiet", "--update-head-ok", file.name, f"+{ref}:{ref}"]
-        run_git(arguments, config=safe, git_dir=git_dir)
+        objects = [f"+{OBJECTS_REF}:{OBJECTS_REF}"] if any(head.endswith(f" {OBJECTS_REF}") for head in heads) else []
+        run_git([*arguments, *objects], config=safe, git_dir=git_dir)
     return collected_change(git_dir, checkout)
 
 

@@ -19,6 +19,7 @@ from typing import Final
 
 from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.git_commands import run_git
+from flows.repository.lfs_filter import filter_config
 from flows.repository.submodule_checkout import module_objects
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
@@ -68,7 +69,8 @@ def save_index(workspace: Workspace) -> None:
     command = ["sh", "-c", _SAVE_INDEX, "sh", *work_tree_command(workspace)]
     output = run_as_agent(workspace, command, environment={"GIT_DIR": str(git_dir)}, beside_agent=True).stdout
     normalized, _, index = output.partition(SECTION_END)
-    _saved_index(workspace).write_bytes(index)
+    # The last row of the first part has a zero byte of its own, so that there may be one more.
+    _saved_index(workspace).write_bytes(index.lstrip(b"\0"))
     # git compares the content of each file whose timestamp is not older than the index: with a later timestamp it would
     # miss a change in the second of the checkout.
     written_at = (git_dir / "index").lstat().st_mtime_ns
@@ -92,7 +94,7 @@ def create_repository(workspace: Workspace, name: str) -> Path:
     for folder in ("objects/info", "refs", "info"):
         (repository / folder).mkdir(parents=True)
     (repository / "HEAD").write_text("ref: refs/heads/collection\n")
-    (repository / "config").write_text(_CONFIG)
+    (repository / "config").write_text(_CONFIG + filter_config(workspace))
     alternates = (_agent_objects(workspace), *module_objects(workspace))
     (repository / "objects" / "info" / "alternates").write_text("".join(f"{path}\n" for path in alternates))
     (repository / "info" / "exclude").write_text("".join(f"{folder}/\n" for folder in BUILD_FOLDERS))

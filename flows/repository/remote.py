@@ -116,6 +116,12 @@ class Remote:
     def __post_init__(self) -> None:
         self.credentials.check_repository(self.url)
 
+    @property
+    def login(self) -> tuple[str, str]:
+        """The user name and the token, which may be sent to the origin of `url` only."""
+        username = self.credentials.username or git_username(self.url.url)
+        return username, self.credentials.token.get_secret_value()
+
     def refs(self) -> RemoteRefs:
         """Return the remote's branches and tags, and the default branch if the remote reports one.
 
@@ -223,12 +229,11 @@ class Remote:
 
         from flows.model.upstream import ca_certificates  # noqa: PLC0415
 
-        username = self.credentials.username or git_username(self.url.url)
         suffix = "/info/refs?service=git-upload-pack"
         with suppress(httpx.HTTPError, httpx.InvalidURL, OSError):
             response = httpx.get(
                 self.url.url + suffix,
-                auth=(username, self.credentials.token.get_secret_value()),
+                auth=self.login,
                 timeout=_REDIRECT_SECONDS,
                 verify=ca_certificates(),
             )
@@ -240,10 +245,10 @@ class Remote:
     @contextmanager
     def _credential_helper(self) -> Iterator[tuple[str, int]]:
         """Yield a value for git's `credential.helper`, and the file descriptor that the helper reads the token from."""
-        username = self.credentials.username or git_username(self.url.url)
+        username, token = self.login
         read_end, write_end = os.pipe()
         try:
-            os.write(write_end, f"{self.credentials.token.get_secret_value()}\n".encode() * _QUESTIONS)
+            os.write(write_end, f"{token}\n".encode() * _QUESTIONS)
             os.close(write_end)
             with tempfile.NamedTemporaryFile("w", prefix="credential-helper-", dir=self.trusted) as script:
                 script.write(_helper_script(self.url.origin, username, read_end))

@@ -9,9 +9,11 @@ from flows.repository.agent_git import git_as_agent
 from flows.repository.collect import create_bundle, fetch_objects
 from flows.repository.collection import create_repository
 from flows.repository.git_commands import run_git
+from flows.repository.lfs_objects import OBJECTS_REF, commit_objects, has_objects, restore_objects
 from flows.sandbox.workspace import Workspace
 
 _REF = "refs/claude-code-headless/checkpoint"
+_ALL_REFS = "+refs/claude-code-headless/*:refs/claude-code-headless/*"
 _REPOSITORY = "checkpoint.git"
 _ALLOW_BUNDLE = ("-c", "protocol.file.allow=always")
 
@@ -42,12 +44,15 @@ def _take(workspace: Workspace, base: str, repository: Path) -> str:
     if commit.tree == run_git(["rev-parse", f"{base}^{{tree}}"], git_dir=workspace.clean_git).text:
         return base
     fetch_objects(workspace, repository, _REF)
+    if ref := commit_objects(workspace, repository, base, [_REF], beside_agent=True):
+        fetch_objects(workspace, repository, ref)
     return run_git(["rev-parse", _REF], git_dir=workspace.clean_git).text
 
 
 def bundle(workspace: Workspace, base: str) -> bytes:
     """Return the latest snapshot as a git bundle. Any repository that has the base can fetch from the bundle."""
-    return create_bundle(workspace.clean_git, [_REF], base)
+    refs = [_REF, *([OBJECTS_REF] if has_objects(workspace.clean_git) else [])]
+    return create_bundle(workspace.clean_git, refs, base)
 
 
 def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None:
@@ -57,8 +62,10 @@ def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None
         AgentRepoInvalid: The bundle does not contain the snapshot's commit.
     """
     file = workspace.lend(workspace.config / "checkpoint.bundle", bundle)
-    git_as_agent(workspace, *_ALLOW_BUNDLE, "fetch", "--quiet", "--no-write-fetch-head", str(file), f"+{_REF}:{_REF}")
+    git_as_agent(workspace, *_ALLOW_BUNDLE, "fetch", "--quiet", "--no-write-fetch-head", str(file), _ALL_REFS)
     if git_as_agent(workspace, "rev-parse", _REF).text != commit:
         raise AgentRepoInvalid(f"the checkpoint's bundle does not contain commit {commit}")
+    restore_objects(workspace)
     git_as_agent(workspace, "read-tree", "--reset", "-u", commit)
     git_as_agent(workspace, "reset", "--quiet", base)
+    git_as_agent(workspace, "update-ref", "-d", _REF)  # otherwise it would count as work that the agent left aside

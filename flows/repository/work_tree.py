@@ -17,6 +17,7 @@ from flows.repository.agent_git import git_as_agent, run_as_agent, work_tree_com
 from flows.repository.checkout_refs import write_refs
 from flows.repository.collection import save_index
 from flows.repository.git_commands import run_git
+from flows.repository.lfs_filter import filter_config
 from flows.repository.submodule_checkout import (
     Submodule,
     check_out_submodules,
@@ -73,6 +74,7 @@ def create_work_tree(
     upstreams = {name: name for name in write_refs(workspace, branch, base, default_branch)}
     with (repository / "config").open("a", encoding="utf-8") as config:
         config.write(_config(repo_url, {**upstreams, branch: upstream}) + submodule_config(submodules, ""))
+        config.write(filter_config(workspace))
     repositories = [(workspace.clean_git / "objects", repository / "objects")]
     repositories += prepare_submodules(workspace, submodules)
     folders = [
@@ -87,7 +89,7 @@ def create_work_tree(
     # Only after `give`, which would otherwise change the owner of the hard-linked files of clean.git as well.
     for source, target in folders:
         _add_objects(source, target, are_linked=workspace.agent.uid is not None)
-    # With the configuration above git starts no program, so no process can be left behind.
+    # With the configuration above git starts no program but the filter of Git LFS, so no process can be left behind.
     checkout = ["-c", "checkout.workers=0", "reset", "--quiet", "--hard"]
     git_as_agent(workspace, *checkout, beside_agent=True)
     save_index(workspace)

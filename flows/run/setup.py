@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -73,7 +74,8 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Deli
             f"the run {parameters.flow_run_id!r} has saved no change here: check the id, and check that this process "
             "uses the run store of that run"
         )
-    _learn_agent_secrets(saved)
+    saved_request = json.loads(saved.store.read(StateFile.REQUEST) or b"{}")
+    _learn_agent_secrets(saved_request)
     request = ImplementParameters(
         repo_url=saved.plan.repo_url,
         instructions="saved",
@@ -83,17 +85,20 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Deli
         aws_region=parameters.aws_region,
         allow_default_branch=parameters.allow_default_branch,
         policy=parameters.policy,
+        lfs=saved_request.get("lfs", False),
     )
     return DeliverRun(request, workspace, saved, steps, [], parameters.apply_to_latest)
 
 
-def _learn_agent_secrets(saved: SavedRun) -> None:
+def _learn_agent_secrets(request: Mapping[str, Any]) -> None:
     """Learn the secrets that the agent of a saved run had, so that a change that contains one is not pushed.
+
+    Args:
+        request: The parameters of the saved run.
 
     Raises:
         BlockNotFound: The run had a Claude Code block, and it no longer exists.
     """
-    request = json.loads(saved.store.read(StateFile.REQUEST) or b"{}")
     if name := request.get("claude_code_block"):
         load_claude_code(name)
 

@@ -80,6 +80,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
             depth=request.clone_depth,
             allow_default_branch=request.allow_default_branch,
             submodules=request.submodules,
+            lfs=request.lfs,
             progress=LoggedProgress(lambda text, *arguments: _note(text % arguments)),
         )
         command = setup_command(request.verification.setup_command, checkout)

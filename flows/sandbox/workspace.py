@@ -5,6 +5,7 @@
 <run>/config/        owned by the flow's process, readable by the agent: Claude Code's settings and system prompt
 <run>/agent/         0700, owned by the agent: the agent's work tree, home and temporary files
 <run>/services/      0700, owned by the services' user: a folder for each service; only if the run has services
+<run>/lfs/           0700, owned by the agent: the objects of Git LFS, if the run fetches them
 <run>/claude/        0700, owned by the agent: Claude Code's configuration folder, new for each of its processes
 """
 

@@ -16,6 +16,7 @@ from flows.errors import GitAuthFailed, RepoNotFound, RunError
 from flows.repository.clone import Checkout, fetch_base
 from flows.repository.clone import clone as clone_repository
 from flows.repository.credentials import GitCredentials
+from flows.repository.lfs_pointers import pointers_in
 from flows.repository.remote import Remote
 from flows.repository.token_expiry import token_expiry
 from flows.run.run import ImplementRun, Run
@@ -85,13 +86,23 @@ def _clone(run: Run, credentials: GitCredentials) -> Checkout:
         base_branch=request.base_branch,
         depth=request.clone_depth,
         submodules=request.submodules,
+        lfs=request.lfs,
         allow_default_branch=request.allow_default_branch,
         progress=LoggedProgress(logger.info),
     )
     start = checkout.branch if checkout.continues else checkout.base_branch
     text = "%s: the work starts from %s at %s, and goes to the branch %s"
     logger.info(text, request.repo_url, start, checkout.base_commit[:12], checkout.branch)
+    _log_lfs(run, checkout)
     return _with_instructions(run, checkout)
+
+
+def _log_lfs(run: Run, checkout: Checkout) -> None:
+    """Log what the agent gets of the files of Git LFS, if there are any."""
+    if pointers := pointers_in(run.workspace.clean_git, checkout.base_commit):
+        size = sum(pointer.size for pointer in set(pointers.values())) / 10**6
+        action = "their content is fetched" if run.request.lfs else "they stay pointers; set lfs to fetch their content"
+        get_run_logger().info("files stored with Git LFS: %d, with %.1f MB; %s", len(pointers), size, action)
 
 
 def _with_instructions(run: Run, checkout: Checkout) -> Checkout:
@@ -113,6 +124,7 @@ def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> C
         base_branch=run.request.base_branch,
         depth=run.request.clone_depth,
         submodules=run.request.submodules,
+        lfs=run.request.lfs,
         progress=LoggedProgress(logger.info),
         work_tree=run.saved.finished is None,
     )

@@ -8,6 +8,7 @@ from flows.reporting.next_steps import has_moved
 from flows.repository.clone import check_target
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
+from flows.repository.lfs_upload import upload_objects
 from flows.repository.remote import Remote
 from flows.repository.submodules import check_submodule_links
 from flows.run.lease import check_lease
@@ -80,6 +81,8 @@ def _push(target: Remote, run: Run, change: Change) -> None:
     if tip == change.commit:
         return
     check_target(refs, branch, allow_default_branch=run.request.allow_default_branch)
+    if run.request.lfs and (count := upload_objects(run.workspace.clean_git, change, target)):
+        get_run_logger().info("objects uploaded to Git LFS: %d", count)
     try:
         target.push(run.workspace.clean_git, change.commit, branch)
     except PushRejected:

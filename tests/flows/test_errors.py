@@ -12,6 +12,7 @@ RETRYABLE = {
     errors.AgentCrashed,
     errors.AgentStalled,
     errors.InstructionsUnavailable,
+    errors.LfsUnavailable,
     errors.ModelUnavailable,
     errors.RemoteUnavailable,
     errors.SecretUnavailable,

@@ -284,5 +284,6 @@ def test_files_that_nobody_touched_are_no_change(tmp_path: Path, attributes: str
         fetch = ["fetch", "--quiet", str(seed), "+main:refs/heads/main", "+main:refs/heads/new"]
         run_git(fetch, config=["protocol.file.allow=always"], git_dir=directories.clean_git)
         create_work_tree(directories, "https://example.com/r.git", "new", base(directories))
-        assert collected_after(directories, "true").commit == ""
-        assert [file.path for file in collected_after(directories, "echo w > w.dat").files] == ["w.dat"]
+        unchanged, changed = (collected_after(directories, script) for script in ("true", "echo w > w.dat"))
+        assert (unchanged.commit, unchanged.fault, changed.fault) == ("", "", "")
+        assert [file.path for file in changed.files] == ["w.dat"]

@@ -1,6 +1,7 @@
 """Snapshots of the work tree: taken beside the agent, restored elsewhere, and identical if nothing is new."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from flows.parameters.addresses import RepoUrl
 from flows.repository import snapshot
 from flows.repository.agent_git import git_as_agent
 from flows.repository.clone import Checkout, clone
+from flows.repository.collect import CommitIdentity, collect
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
 from flows.sandbox import commands
@@ -69,6 +71,19 @@ def test_a_snapshot_is_restored_as_uncommitted_changes(server: GitRemote) -> Non
         assert status.splitlines() == [" M a.txt", " D b.txt", "?? d/n.txt"]
         assert git_as_agent(other, "rev-parse", "HEAD").text == base
         assert snapshot.take(other, base) == commit
+
+
+def test_a_restored_snapshot_is_no_work_left_aside(server: GitRemote) -> None:
+    with workspace() as directories:
+        checkout = checked_out(directories, server)
+        as_agent(directories, "echo 2 >> a.txt")
+        commit = snapshot.take(directories, checkout.base_commit)
+        snapshot.restore(directories, snapshot.bundle(directories, checkout.base_commit), commit, checkout.base_commit)
+        as_agent(directories, "echo w > w.txt")
+        identity = CommitIdentity("bot@example.com", datetime(2026, 11, 27, tzinfo=UTC), "Implement\n")
+        change = collect(directories, checkout, identity)
+        assert {file.path for file in change.files} == {"a.txt", "w.txt"}
+        assert change.left_aside == ()
 
 
 def test_a_snapshot_is_the_base_if_nothing_changed_and_the_same_commit_if_nothing_is_new(server: GitRemote) -> None:

@@ -1,0 +1,62 @@
+"""The HTTP client for Git LFS, and what it reads from the answers of a server."""
+
+import json
+import logging
+import os
+import re
+import ssl
+from typing import Final
+
+import httpx
+
+from flows.model.upstream import ca_certificates
+
+BLOCK_BYTES: Final = 2**18
+REASON_LENGTH: Final = 200
+"""How many characters of a server's message an error quotes."""
+
+_TIMEOUT: Final = httpx.Timeout(60, connect=10)
+_ANSWER_LIMIT_BYTES: Final = 4 * 2**20
+
+
+def http_client() -> httpx.Client:
+    """Return a client that uses this machine's proxies and CA certificates, and follows no redirects."""
+    for name in ("httpx", "httpcore"):
+        # At lower levels these loggers write addresses, and a signed address is a credential.
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return httpx.Client(follow_redirects=False, timeout=_TIMEOUT, verify=_certificates())
+
+
+def _certificates() -> ssl.SSLContext:
+    """Return a TLS context that trusts this machine's CA certificates, and those that only git reads."""
+    file, folder = (os.environ.get(name) or None for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH"))
+    if not file and not folder:
+        return ca_certificates()
+    context = httpx.create_ssl_context()
+    context.load_verify_locations(file, folder)
+    return context
+
+
+def read_answer(response: httpx.Response) -> bytes:
+    """Return the body of a response, up to a limit."""
+    content = bytearray()
+    for block in response.iter_bytes(BLOCK_BYTES):
+        content += block
+        if len(content) > _ANSWER_LIMIT_BYTES:
+            break
+    return bytes(content)
+
+
+def reason_in(content: bytes) -> str:
+    """Return the message in a server's answer, for an error; empty if the answer has none."""
+    try:
+        message = json.loads(content)["message"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
+    return f": {message[:REASON_LENGTH]}" if isinstance(message, str) else ""
+
+
+def wait_in(response: httpx.Response) -> str:
+    """Return the time after which a server wants to be asked again, for an error; empty if it names none."""
+    seconds = response.headers.get("retry-after", "")
+    return f", retry after {seconds} s" if re.fullmatch(r"[0-9]{1,6}", seconds) else ""
