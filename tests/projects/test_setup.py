@@ -43,7 +43,7 @@ def test_a_project_is_set_up_faster_with_its_cache_and_the_agent_can_run_its_tes
         assert status == 0, output
         assert re.search(rf"cache.* {cache}", output), output
     commands = f"{{ {project.dependencies}; {project.test}; }} 2>&1 | tail -c 20000 >result.txt"
-    turn = Turn("I test.", (Tool("Bash", {"command": commands, "timeout": 600_000}),))
+    turn = Turn("I test.", (Tool("Bash", {"command": commands}),))
     world.script(turn, Turn("Done."))
     with engine.container(environment={**variables(world), "BRANCH_NAME": "tested"}) as container:
         status, output = container.wait_for_exit()
