@@ -14,6 +14,7 @@ from flows.errors import (
     BranchConflict,
     BudgetExceeded,
     DiskFull,
+    LfsFileWithoutPointer,
     NeedsInput,
     TurnLimitReached,
 )
@@ -76,6 +77,7 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
             yield f"- To push the work {purpose}without running the agent again: {command}"
     # With unchanged parameters, the change policy would refuse the change again.
     is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
+    is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer)
     if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
         yield f"- {_continuation(summary)}"
     yield f"- {_repetition(summary)}"
@@ -83,6 +85,8 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
 
 def _deliveries(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the ways to deliver the change: the purpose of each, and its parameters in addition to the run's id."""
+    if isinstance(summary.error, LfsFileWithoutPointer):
+        return  # no parameter allows such a change
     if not isinstance(summary.error, BranchConflict):
         yield "", {"policy": allowed} if allowed else {}
         return
@@ -139,7 +143,10 @@ def _setting(summary: RunSummary) -> str:
 def _repetition(summary: RunSummary) -> str:
     if not summary.deployment:
         return "To start over, start the run again the way you first started it."
-    command = code(f"python -m deployments runs repeat {summary.flow_run_id}")
+    command = f"python -m deployments runs repeat {summary.flow_run_id}"
+    if isinstance(summary.error, LfsFileWithoutPointer):
+        return f"To start over with Git LFS: {code(f'{command} --set lfs=true')}."
+    command = code(command)
     return f"To start over with the same parameters: {command}, or *Copy to new run* in the menu of this run's page."
 
 

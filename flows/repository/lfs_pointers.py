@@ -19,6 +19,10 @@ from flows.repository.objects import SUBMODULE, SYMLINK
 MAX_POINTER_BYTES: Final = 1023
 POINTER_START: Final = b"version https://git-lfs.github.com/spec/v1\n"
 _POINTER: Final = re.compile(re.escape(POINTER_START) + rb"oid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]{0,17})\n?")
+_ANY_POINTER: Final = re.compile(
+    re.escape(POINTER_START)
+    + rb"(?:ext-[0-9]-[\w.-]+ sha256:[0-9a-f]{64}\n)*oid sha256:[0-9a-f]{64}\nsize (?:0|[1-9][0-9]{0,17})\n?"
+)
 _FILTER: Final = "lfs"
 
 
@@ -35,6 +39,11 @@ class Pointer:
         """Return the pointer that a file contains; None if the file has other content."""
         match = _POINTER.fullmatch(content)
         return cls(match[1].decode(), int(match[2])) if match else None
+
+
+def is_pointer(content: bytes) -> bool:
+    """Whether a file's content is a pointer, also one with extensions. A pointer with further lines is none."""
+    return _ANY_POINTER.fullmatch(content) is not None
 
 
 def pointers_in(git_dir: Path, commit: str) -> dict[str, Pointer]:

@@ -3,7 +3,7 @@
 from prefect import get_run_logger
 
 from flows.checks.table import check_change
-from flows.errors import BranchConflict, PushRejected, RepositoryNotAllowed, RunError, Superseded
+from flows.errors import BranchConflict, LfsFileWithoutPointer, PushRejected, RepositoryNotAllowed, RunError, Superseded
 from flows.reporting.next_steps import has_moved
 from flows.repository.clone import check_target
 from flows.repository.collect import Change
@@ -67,6 +67,8 @@ def _recovery_advice(run: Run, change: Change, error: RunError) -> str:
         return "the run store could not save the change either: the change will be lost with this machine"
     saved_branch = run.saved.plan.checkout.branch if run.saved.plan else change.checkout.branch
     fetch = f"git fetch <that file> {saved_branch} fetches the change into any clone"
+    if isinstance(error, LfsFileWithoutPointer):
+        return f"the change is saved as {path}: {fetch}"
     parameters = f"flow_run_id={flow_run_id}"
     if isinstance(error, BranchConflict):
         parameters += ", another branch_name" + (" or apply_to_latest=true" if has_moved(error) else "")

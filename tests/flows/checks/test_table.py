@@ -287,6 +287,8 @@ def lfs(repository: Repository) -> Repository:
     "command",
     [
         "printf 'raw bytes' > a.bin",
+        "echo more >> a.bin",
+        "sed -i '/^size/d' a.bin",
         "head -c 5000 /dev/zero > new.bin",
         "mkdir -p sub/media; echo raw > sub/media/x",
         "mv 0.txt renamed.bin",

@@ -73,6 +73,15 @@ def test_a_change_that_a_policy_refused_is_delivered_with_the_policy_that_allows
     assert copy in text, "git cannot read an S3 URI"
 
 
+def test_a_change_that_no_parameter_allows_is_not_delivered_but_made_again() -> None:
+    text = advice_for(errors.LfsFileWithoutPointer("'a.bin': has content"), saved_files=SAVED)
+    assert f"aws s3 cp {BUNDLE} change.bundle" in text
+    assert f"`{REPEAT} --set lfs=true`" in text
+    assert "deliver/" not in text
+    assert "*Retry*" not in text
+    assert CONTINUE not in text
+
+
 def test_after_a_full_disk_the_run_is_continued_on_a_larger_one() -> None:
     text = advice_for(errors.DiskFull(errors.DISK_FULL), saved_files=SAVED)
     assert f"`{CONTINUE} --job-variable ephemeral_storage=100`" in text
