@@ -27,6 +27,8 @@ _OBSCURED: Final = "*" * 8
 """What Prefect's UI shows in place of a secret value."""
 
 _STDIO, _HTTP, _SSE = "stdio", "http", "sse"
+_WRAPPER: Final = "mcpServers"
+"""The key that has the servers as its value in Claude Code's files."""
 _KEYS: Final = {
     _STDIO: ("type", "command", "args", "env"),
     _HTTP: ("type", "url", "headers"),
@@ -72,7 +74,7 @@ def secrets_of(servers: Mapping[str, Mapping[str, Any]]) -> dict[str, SecretStr]
 
 def mcp_config(servers: Mapping[str, Mapping[str, Any]]) -> bytes:
     """Return the content of the file for Claude Code's option `--mcp-config`."""
-    return json.dumps({"mcpServers": servers}, indent=1).encode()
+    return json.dumps({_WRAPPER: servers}, indent=1).encode()
 
 
 def _checked_server(name: str, value: object) -> dict[str, Any]:
@@ -86,6 +88,9 @@ def _checked_server(name: str, value: object) -> dict[str, Any]:
         raise InvalidBlock(
             f'{place} is not an object such as {{"command": "npx", "args": ["-y", "…"]}}: store it again'
         )
+    if not {"type", "command", "url"} & value.keys():
+        advice = f"store the servers themselves, without {name} around them" if name == _WRAPPER else "store it again"
+        raise InvalidBlock(f"{place} has neither command nor url: {advice}")
     kind = value.get("type", _STDIO if "command" in value else _HTTP)
     if kind not in _KEYS:
         raise InvalidBlock(f"{place} has another type than stdio, http and sse: choose one of these")

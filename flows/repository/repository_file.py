@@ -24,6 +24,11 @@ _MISSPELT: Final = ".claude-code-headless.yml"
 _SETUP: Final = "setup"
 _CACHE: Final = "cache"
 _KEYS: Final = (_SETUP, _CACHE, SERVICES)
+_NAME_IN_ERRORS: Final = "<unicode string>"
+"""PyYAML's name, in its errors, for a document that is not a file."""
+_QUOTING: Final = (
+    "A command that contains a colon and a space must be on a line of its own, below a line that ends with |"
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,9 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
     try:
         value = load(text, is_strict=True)
     except yaml.YAMLError as error:
-        raise InvalidRepositoryFile(f"{source} is not valid YAML: {error}") from None
+        problem = str(error).replace(_NAME_IN_ERRORS, NAME)
+        advice = f". {_QUOTING}" if "mapping values are not allowed" in problem else ""
+        raise InvalidRepositoryFile(f"{source} is not valid YAML: {problem}{advice}") from None
     if value is None or value == "":
         return {}
     if not isinstance(value, dict):
@@ -94,7 +101,7 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
     for key in map(str, value):
         if key not in _KEYS:
             raise InvalidRepositoryFile(
-                f"{source} has the unknown key {key[:100]!r}: remove it; the keys are {', '.join(_KEYS)}"
+                f"{source} has the unknown key {key[:100]!r}: correct or remove it; the keys are {', '.join(_KEYS)}"
             )
     return value
 

@@ -43,7 +43,7 @@ def _service(name: str, settings: object, source: str) -> Service:
     for key in map(str, settings):
         if key not in _KEYS:
             raise InvalidRepositoryFile(
-                f"{place} has the unknown key {key[:100]!r}: remove it; the keys are {', '.join(_KEYS)}"
+                f"{place} has the unknown key {key[:100]!r}: correct or remove it; the keys are {', '.join(_KEYS)}"
             )
     return Service(name, _text(settings, _COMMAND, place), _text(settings, _HEALTH, place), _seconds(settings, place))
 

@@ -89,6 +89,14 @@ def fetch_submodules(workspace: Workspace, remote: Remote, base: str, depth: int
     return sorted(fetched, key=lambda submodule: submodule.path.count("/"))
 
 
+def submodule_paths(git_dir: Path, commit: str) -> list[str]:
+    """Return the paths of a commit's submodules; none if the commit has no file .gitmodules."""
+    if not run_git(["ls-tree", "-z", commit, "--", ".gitmodules"], git_dir=git_dir).text:
+        return []
+    rows = run_git(["ls-tree", "-r", "-z", commit], git_dir=git_dir).text.split("\0")
+    return [row.partition("\t")[2] for row in rows if row.startswith(f"{SUBMODULE} ")]
+
+
 def _links(git_dir: Path, commit: str) -> Iterator[tuple[str, str, str, str]]:
     """Yield path, name, address and commit of each link to a submodule in a commit."""
     rows = (row.partition("\t") for row in run_git(["ls-tree", "-r", "-z", commit], git_dir=git_dir).text.split("\0"))

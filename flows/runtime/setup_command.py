@@ -8,7 +8,7 @@ import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from flows.credential_values import strip_environment
@@ -20,6 +20,9 @@ from flows.parameters.preflight import checked_parameters
 from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.text_safety import sanitize
+
+if TYPE_CHECKING:
+    from flows.repository.clone import Checkout
 
 _INSTRUCTIONS: Final = ("INSTRUCTIONS", "INSTRUCTIONS_S3_URI")
 
@@ -55,6 +58,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
     from flows.repository.clone import clone  # noqa: PLC0415
     from flows.repository.collect import names  # noqa: PLC0415
     from flows.repository.remote import Remote  # noqa: PLC0415
+    from flows.repository.repository_file import NAME  # noqa: PLC0415
     from flows.repository.setup import run_setup, setup_command  # noqa: PLC0415
     from flows.run.setup import load_claude_code, redact_secrets, run_store  # noqa: PLC0415
     from flows.sandbox.services import run_services  # noqa: PLC0415
@@ -85,9 +89,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
         )
         command = setup_command(request.verification.setup_command, checkout)
         if command is None:
-            _note(
-                "there is no setup command: set SETUP_COMMAND, or add .claude-code-headless.yaml to the default branch"
-            )
+            _note(f"there is no setup command: set SETUP_COMMAND, or {_where_setup_goes(checkout, NAME)}")
         with run_services(directories, checkout.services, os.environ) as services:
             services.start(lambda line: _print(f"service {line}"), _note)
             if command is None:
@@ -110,6 +112,13 @@ def _clone_and_run(request: ImplementParameters) -> None:
     if changed:
         _note(f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's")
     _note("the setup command ended with exit status 0")
+
+
+def _where_setup_goes(checkout: "Checkout", file: str) -> str:
+    if not checkout.setup_source:
+        return f"add {file} to the default branch"
+    unused = "; without a setup, its cache has no effect" if checkout.cache else ""
+    return f"add the key setup to {checkout.setup_source}{unused}"
 
 
 def _print(line: str) -> None:

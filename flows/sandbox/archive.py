@@ -66,6 +66,11 @@ def pack(workspace: Workspace, paths: Sequence[str], file: Path, *, max_bytes: i
     return file.stat().st_size
 
 
+def missing(workspace: Workspace, paths: Sequence[str]) -> list[str]:
+    """Return those of the paths that do not exist."""
+    return [path for path, name in zip(paths, _names(paths), strict=True) if not _exists(workspace, name)]
+
+
 def unpack(workspace: Workspace, paths: Sequence[str], file: Path, *, max_bytes: int = MAX_BYTES) -> None:
     """Unpack an archive of these paths. If an error is raised, part of the files may be there: see `remove`.
 

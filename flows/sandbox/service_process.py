@@ -73,14 +73,14 @@ class ServiceProcess:
         """How the process ended, with its last lines."""
         status = self._status or 0
         how = f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
-        advice = "" if status else ", although it has to stay in the foreground"
-        return f"{how}{advice}. {self.last_lines}"
+        reason = "" if status else ", although it has to stay in the foreground"
+        return f"{how}{reason}. {self.last_lines}"
 
     @property
     def last_lines(self) -> str:
         """The last lines of the output, with an introduction."""
         lines = self._output.last_lines
-        return f"Its last lines:\n{lines}" if lines else "It printed nothing."
+        return f"Its last lines:\n{lines}" if lines else "The service printed nothing."
 
     def _run(self) -> None:
         try:

@@ -82,11 +82,13 @@ class SetupCache:
                 raise NoCache("not saved, because the setup made none of its paths")
             self._check_secrets()
             self._upload(size)
+            missing = archive.missing(self.workspace, self.checkout.cache)
         except (RunError, InvalidArchive, OSError) as error:
             raise NoCache(f"not saved: {error}") from None
         finally:
             self._file.unlink(missing_ok=True)
-        return f"saved ({_amount(size, started)})"
+        without = f" without {', '.join(missing)}, which the setup did not make" if missing else ""
+        return f"saved ({_amount(size, started)}){without}"
 
     @property
     def _file(self) -> Path:

@@ -18,6 +18,7 @@ from flows.repository.clone import clone as clone_repository
 from flows.repository.credentials import GitCredentials
 from flows.repository.lfs_pointers import pointers_in
 from flows.repository.remote import Remote
+from flows.repository.submodule_checkout import submodule_paths
 from flows.repository.token_expiry import token_expiry
 from flows.run.run import ImplementRun, Run
 from flows.tasks.task import step
@@ -93,8 +94,15 @@ def _clone(run: Run, credentials: GitCredentials) -> Checkout:
     start = checkout.branch if checkout.continues else checkout.base_branch
     text = "%s: the work starts from %s at %s, and goes to the branch %s"
     logger.info(text, request.repo_url, start, checkout.base_commit[:12], checkout.branch)
+    _log_submodules(run, checkout)
     _log_lfs(run, checkout)
     return _with_instructions(run, checkout)
+
+
+def _log_submodules(run: Run, checkout: Checkout) -> None:
+    """Log how many submodules have no files in the work tree, if the run does not fetch submodules."""
+    if not run.request.submodules and (paths := submodule_paths(run.workspace.clean_git, checkout.base_commit)):
+        get_run_logger().info("submodules: %d; their folders stay empty; set submodules to fetch them", len(paths))
 
 
 def _log_lfs(run: Run, checkout: Checkout) -> None:

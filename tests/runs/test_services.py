@@ -100,4 +100,4 @@ def test_the_trial_says_why_a_service_failed(make_world: Callable[[dict[str, str
     world = make_world({"README.md": "x\n", FILE: settings(Service("db", "exit 3", "false"))})
     process = start({"REPO_URL": world.repo_url}, options=("setup",))
     assert process.returncode == 1
-    assert "ServiceFailed: the service db ended with exit status 3. It printed nothing." in process.stderr
+    assert "ServiceFailed: the service db ended with exit status 3. The service printed nothing." in process.stderr

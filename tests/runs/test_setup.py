@@ -137,4 +137,10 @@ def test_the_command_says_what_is_missing(world: World) -> None:
     process = start({"REPO_URL": world.repo_url}, options=("setup",))
     assert process.returncode == 0
     assert "there is no setup command" in process.stderr
+    assert "or add .claude-code-headless.yaml to the default branch" in process.stderr
+    commit_file(world, "main", FILE, "cache: [.venv]\n")
+    process = start({"REPO_URL": world.repo_url}, options=("setup",))
+    assert process.returncode == 0
+    assert "or add the key setup to .claude-code-headless.yaml on main" in process.stderr
+    assert "without a setup, its cache has no effect" in process.stderr
     assert start({}, options=("setup",)).stderr.startswith("InvalidVariable: REPO_URL is not set")

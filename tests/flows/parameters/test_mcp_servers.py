@@ -45,7 +45,9 @@ def test_values_of_env_headers_and_queries_are_secrets_unless_they_are_short() -
     [
         ("hush-hush", "the server s is not an object such as"),
         (["hush-hush"], "is not an object"),
-        ({}, "has no url"),
+        ({}, "the server s has neither command nor url: store it again"),
+        ({"cmd": "hush-hush"}, "has neither command nor url"),
+        ({"type": "http"}, "has no url"),
         ({"command": " "}, "has no command: give it the name of a program"),
         ({"command": ["hush-hush"]}, "has no command"),
         ({"type": "ws", "url": "wss://hush-hush.example"}, "another type than stdio, http and sse"),

@@ -67,14 +67,15 @@ def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
         ("services: {r: {command: x}}\n", "the service r in .* has no health: give it a shell command"),
         ("services: {r: {command: '', health: x}}\n", "has no command"),
         ("services: {r: {command: [x], health: x}}\n", "has no command"),
-        ("services: {r: {command: x, health: x, port: 1}}\n", "unknown key 'port': remove it; the keys are command, "),
+        ("services: {r: {command: x, health: x, port: 1}}\n", "unknown key 'port': correct or remove it; the keys are"),
         ("services: {R_1: {command: x, health: x}}\n", "the name 'R_1': use at most 30 small letters"),
         ("services: {../x: {command: x, health: x}}\n", "the name '../x'"),
         ("services: {r: {command: x, health: x, health_timeout_seconds: 0}}\n", "number of seconds from 1 to 3600"),
         ("services: {r: {command: x, health: x, health_timeout_seconds: 1m}}\n", "number of seconds"),
         ("services: {r: {command: x, health: x}, r: {command: y, health: y}}\n", "the key 'r' twice"),
         ("services:\n" + "".join(f"  s{n}: {{command: x, health: x}}\n" for n in range(11)), "has 11 services"),
-        ("Setup: x\n", "unknown key 'Setup'"),
+        ("Setup: x\n", "unknown key 'Setup': correct or remove it; the keys are setup, "),
+        ("setup: echo a: b\n", r"headless.yaml\", line 1.*\n.*\n.*\. A command that contains a colon"),
         ("setup: [a, b]\n", "setup in .* is not a text: for several lines, begin with setup: |"),
         ("setup: {run: x}\n", "is not a text"),
         ("- setup\n", "is not a mapping"),
@@ -93,8 +94,8 @@ def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
     ids=[
         "cache-text", "cache-mapping", "cache-lists", "cache-many", "services-list", "service-text", "no-health",
         "no-command", "command-list", "service-key", "service-name", "service-path", "seconds-zero", "seconds-text",
-        "service-twice", "many-services", "capital", "list", "mapping", "list-file", "text-file", "quote", "alias",
-        "twice", "tag", "documents", "encoding", "nul", "long", "deep", "link",
+        "service-twice", "many-services", "capital", "colon", "list", "mapping", "list-file", "text-file", "quote",
+        "alias", "twice", "tag", "documents", "encoding", "nul", "long", "deep", "link",
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str | bytes | Path, message: str) -> None:

@@ -19,6 +19,7 @@ from flows.repository.clone import Checkout, clone
 from flows.repository.collect import Change, CommitIdentity, bundle, collect
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
+from flows.repository.submodule_checkout import submodule_paths
 from flows.repository.work_tree import renew_work_tree
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace, workspace
@@ -105,6 +106,11 @@ def test_submodules_have_their_files_and_belong_to_the_agent(directories: Worksp
     states = (directories.work_tree.parent / "status").read_text().splitlines()
     assert [(state[0], state.split()[1]) for state in states] == [(" ", "libs/lib"), (" ", "libs/lib/deep/inner")]
     assert (directories.work_tree.parent / "log").read_text().split() == ["links", "First", "commit"]
+
+
+def test_the_submodules_of_a_commit_are_found_without_a_fetch(server: GitRemote) -> None:
+    assert submodule_paths(server.root / "team" / "r.git", "main") == ["libs/lib"]
+    assert submodule_paths(server.root / "other" / "lib.git", "main") == []
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,12 @@ def test_a_setup_that_makes_none_of_the_files(repository: SetupRuns) -> None:
     assert repository.saved() == {}
 
 
+def test_a_path_that_the_setup_did_not_make_is_named(repository: SetupRuns) -> None:
+    repository.run("mkdir deps; echo built > deps/built")
+    assert repository.cache.endswith(" without ~/.cache/tool, which the setup did not make")
+    assert "saved (" in repository.cache
+
+
 def test_a_run_store_that_does_not_answer(repository: SetupRuns) -> None:
     repository.store.write_text("a file in the place of the folder")
     assert repository.run() == ["cold"]
