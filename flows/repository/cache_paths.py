@@ -7,6 +7,7 @@ from typing import Any, Final
 from flows.errors import InvalidRepositoryFile
 from flows.repository.commit_files import CommitFiles
 from flows.sandbox.archive import LEFT_OUT
+from flows.text_safety import ASCII_CONTROLS
 
 HOME_FOLDERS: Final = (
     ".bun", ".bundle", ".cache", ".cargo", ".composer", ".deno", ".gem", ".gradle", ".ivy2", ".local/share/mise",
@@ -18,7 +19,7 @@ HOME_FOLDERS: Final = (
 _KEY: Final = "cache"
 _MAX_PATHS: Final = 50
 _MAX_CHARACTERS: Final = 200
-_UNUSABLE: Final = re.compile(r"[*?\[\]\\\x00-\x1f\x7f]|^\s|\s$")
+_UNUSABLE: Final = re.compile(rf"[*?\[\]\\{ASCII_CONTROLS}]|^\s|\s$")
 
 
 def cache_paths(value: Any, source: str) -> tuple[str, ...]:  # noqa: ANN401 (whatever the file has)
