@@ -113,9 +113,43 @@ def test_services_start_in_their_order_and_can_use_those_before_them(directories
     assert [line.partition(" ")[0] for line in log.lines if line.endswith(": healthy")] == ["first", "second"]
 
 
+@needs_root
+def test_a_service_that_changes_the_folder_of_another_gets_no_file_of_the_flow(
+    directories: Workspace, log: Log, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").touch()
+    swap = f"rm -r ../second && ln -s {tmp_path} ../second"
+    with run_services(directories, (web_service("first", before=swap), web_service("second")), os.environ) as running:
+        assert {path.owner() for path in directories.services.iterdir()} == {directories.services.owner()}
+        with pytest.raises(ServiceFailed, match="the service second"):
+            log.start(running)
+    assert (tmp_path.stat().st_uid, (tmp_path / "secret").stat().st_uid) == (0, 0)
+
+
+def test_a_service_without_its_folder_is_a_named_error(directories: Workspace, log: Log) -> None:
+    first = web_service("first", before="rm -r ../second")
+    text = failure(directories, log, first, web_service("second"))
+    assert text.startswith("the service second cannot be started (")
+
+
+def test_services_that_start_again_have_empty_folders(directories: Workspace, log: Log) -> None:
+    services = (web_service("first"), web_service("second", before="echo x >> ../second/starts.txt; cp -r . ../extra"))
+    with run_services(directories, services, os.environ) as running:
+        log.start(running)
+        address = f"http://127.0.0.1:{port_of(services[1])}"
+        before, summary = running.user.processes(), running.summary
+        running.restart()
+        assert not any(process.is_running() for process in before)
+        assert as_agent(directories, f"curl -s {address}/starts.txt") == "x"
+        assert (running.summary, log.warnings) == (summary, [])
+        running.check()
+    assert running.user.processes() == []
+
+
 def test_without_services_nothing_is_started(directories: Workspace) -> None:
     with run_services(directories, (), os.environ) as running:
         running.check()
+        running.restart()
         assert running.summary == ""
         assert not directories.services.exists()
 
