@@ -212,7 +212,7 @@ def run_services(workspace: Workspace, services: tuple[Service, ...], host: Mapp
         return
     folder = workspace.services
     with (
-        agent_user(mark=str(folder)) as user,
+        agent_user(mark=f"{workspace.agent.mark}/services") as user,
         account(user.uid, folder, is_claimed, name=ACCOUNT) as own_account,
         guard(user),
     ):

@@ -243,7 +243,9 @@ def _claim_uid() -> tuple[int, socket.socket]:
         uid = FIRST_UID + offset
         # All processes of an agent's uid are killed, so the uid must not be that of a person.
         if not is_foreign(uid) and (claim := _claim(uid)):
-            return uid, claim
+            if not AgentUser(uid, "").processes():  # A killed run may have left some.
+                return uid, claim
+            claim.close()
     raise RuntimeError(f"all {UID_COUNT} uids for agents on this host are in use")
 
 

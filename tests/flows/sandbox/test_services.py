@@ -253,7 +253,7 @@ from flows.sandbox.workspace import workspace
 web = Service("web", sys.argv[1], sys.argv[2])
 with workspace() as directories, run_services(directories, (web,), os.environ) as s:
     s.start(lambda line: None, print)
-    print(s.user.uid, s.user.mark, flush=True)
+    print(s.user.uid, s.user.mark, directories.root, flush=True)
     time.sleep(300)
 """
 
@@ -269,13 +269,13 @@ def test_a_killed_flow_leaves_no_service_behind(how: str) -> None:
         start_new_session=True,
     )
     assert flow.stdout is not None
-    mark = flow.stdout.readline().split()[1]
+    _, mark, folder = flow.stdout.readline().split()
     names = {process.name() for process in processes_with(mark)}
     os.killpg(flow.pid, signal.SIGKILL) if how == "group" else flow.kill()
     flow.communicate()
     assert names == {"python3", "sleep"}
     wait_for(lambda: not processes_with(mark))
-    shutil.rmtree(Path(mark).parent)
+    shutil.rmtree(folder)
 
 
 @needs_root
@@ -292,12 +292,12 @@ def test_services_of_a_killed_run_are_ended_before_those_of_the_next_run_start(
         text=True,
         check=False,
     )
-    mark = flow.stdout.split()[1]
+    _, mark, folder = flow.stdout.split()
     assert processes_with(mark), "the guard is gone, so something is left"
     with run_services(directories, (service,), os.environ) as running:
         log.start(running)
         assert not processes_with(mark)
-    shutil.rmtree(Path(mark).parent)
+    shutil.rmtree(folder)
 
 
 def processes_with(mark: str) -> list[psutil.Process]:

@@ -254,6 +254,19 @@ def test_the_processes_of_another_runs_agent_survive(isolated: AgentUser) -> Non
         other.end_processes()
 
 
+@as_root
+def test_a_uid_that_has_processes_of_a_killed_run_is_not_taken(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.sample", lambda *_: [7, 8])
+    left = AgentUser(FIRST_UID + 7, mark)
+    with start(left, "exec sleep 60"):
+        wait_for(left.processes)
+        with agent_user("next") as user:
+            assert user.uid == FIRST_UID + 8
+        left.end_processes()
+    with agent_user("next") as user:
+        assert user.uid == FIRST_UID + 7
+
+
 def test_without_isolation_commands_and_owners_of_files_are_unchanged(unisolated: AgentUser, tmp_path: Path) -> None:
     assert unisolated.argv(["sh", "-c", "true"]) == ["sh", "-c", "true"]
     before = tmp_path.stat()
