@@ -191,7 +191,7 @@ def check_out_submodules(workspace: Workspace) -> None:
     """Write the files of the submodules that `prepare_submodules` prepared into the work tree, as the agent's user."""
     script = ["set -e"]
     submodules = _checked_out(workspace)
-    for number, (path, _) in enumerate(submodules):
+    for number, (path, commit) in enumerate(submodules):
         folder = workspace.work_tree / path
         module = workspace.work_tree / ".git" / "modules" / str(number)
         depth = len(PurePosixPath(path).parts)
@@ -200,6 +200,8 @@ def check_out_submodules(workspace: Workspace) -> None:
         script.append(f"mkdir -p {shlex.quote(str(folder))}")
         link = f"gitdir: {os.path.relpath(module, folder)}"
         script.append(f"printf '%s\\n' {shlex.quote(link)} > {shlex.quote(str(folder / '.git'))}")
+        # A setup that failed may have left another commit, or a lock.
+        script.append(f"cd {shlex.quote(str(module))} && rm -f HEAD index *.lock && echo {commit} > HEAD && cd /")
         script.append(shlex.join([*work_tree_command(workspace, module, folder), "reset", "--quiet", "--hard"]))
     if submodules:
         run_as_agent(workspace, ["sh", "-c", "\n".join(script)], beside_agent=True)
