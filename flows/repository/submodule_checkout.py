@@ -32,6 +32,9 @@ _REF: Final = "refs/heads/submodule"
 _FIELDS: Final = r"^submodule\..*\.(path|url)$"
 _UNSAFE_TEXT: Final = re.compile(f"[{ASCII_CONTROLS}\\\\]|^-")
 _UNSAFE_PARTS: Final = frozenset({"", ".", "..", ".git", "git~1"})
+_WITHOUT_LFS: Final = ("-c", "filter.lfs.clean=", "-c", "filter.lfs.required=false")
+"""Options of git. A submodule has no filter in its own repository, so with the filter it would seem to be changed."""
+
 _CONFIG: Final = """\
 [core]
 \trepositoryformatversion = 0
@@ -236,7 +239,7 @@ def _modified_submodules(workspace: Workspace, repository: Path) -> dict[str, st
         return {}
     script = []
     for number, (path, commit) in enumerate(submodules):
-        git = shlex.join(work_tree_command(workspace, repository, workspace.work_tree / path))
+        git = shlex.join([*work_tree_command(workspace, repository, workspace.work_tree / path), *_WITHOUT_LFS])
         script += [
             f"export GIT_INDEX_FILE={shlex.quote(str(repository / f'submodule-{number}.index'))}",
             f"if {git} read-tree {commit} 2>/dev/null; then",
