@@ -43,6 +43,12 @@ def start_services(run: ImplementRun, services: Services) -> None:
     run.agent.services = services.summary
 
 
+def restart_services(run: ImplementRun, services: Services) -> None:
+    """Start the services again, with empty folders; their addresses may be other ones."""
+    services.restart()
+    run.agent.services = services.summary
+
+
 def check_services(run: ImplementRun, services: Services) -> None:
     """Raise `ServiceFailed` if a service has ended, or can be reached from other machines."""
     try:

@@ -1,5 +1,7 @@
 """Defines the step `setup`: it prepares the work tree with the repository's own commands, before the agent starts."""
 
+from functools import partial
+
 from prefect import get_run_logger
 
 from flows.errors import ServiceFailed, SetupFailed
@@ -9,7 +11,7 @@ from flows.repository.setup import SetupCommand, run_setup, setup_command
 from flows.run.run import ImplementRun
 from flows.sandbox.services import Services
 from flows.state.setup_cache import run_with_cache
-from flows.tasks.services import with_saved_work
+from flows.tasks.services import restart_services, with_saved_work
 from flows.tasks.task import step
 
 
@@ -55,8 +57,9 @@ def _run_with_cache(
             lambda line: logger.info("%s", line),
         )
 
+    restart = partial(restart_services, run, services)
     files, url, log = run.saved.store.files, run.request.repo_url.url, lambda line: logger.info("%s", line)
-    changed, text = run_with_cache(files, run.workspace, checkout, url, command.script, setup, log, services.restart)
+    changed, text = run_with_cache(files, run.workspace, checkout, url, command.script, setup, log, restart)
     if text:
         run.setup_cache.append(f"cache {text}")
     return changed
