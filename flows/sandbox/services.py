@@ -65,10 +65,10 @@ class Services:
         Later, only the services' user may write there: a service could put a link in the place of a folder that the
         flow's process is about to give away.
         """
+        self.folder.mkdir(mode=0o700)
         for name in (TEMPORARY, *(service.name for service in self.services)):
-            (self.folder / name).mkdir(mode=0o700, parents=True)
+            (self.folder / name).mkdir(mode=0o700)
         self.user.give(self.folder)
-        self.folder.chmod(0o700)
 
     def start(self, log: Callable[[str], None], warn: Callable[[str], None]) -> None:
         """Start the services one after the other, each when the one before it is healthy.
