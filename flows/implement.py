@@ -16,7 +16,7 @@ from flows.tasks.clone import clone
 from flows.tasks.instructions import fetch_instructions
 from flows.tasks.push import push
 from flows.tasks.secret import read_credentials
-from flows.tasks.services import services_for
+from flows.tasks.services import check_services, services_for
 from flows.tasks.setup import set_up, setup_for
 
 
@@ -31,8 +31,8 @@ def implement(parameters: RawParameters[ImplementParameters]) -> State[RunResult
         checkout, instructions = in_parallel(clone.submit(run, credentials), fetch_instructions.submit(run))
         with services_for(run, checkout) as services:
             if command := setup_for(run, checkout):
-                set_up(run, checkout, command)
-            services.check()
+                set_up(run, checkout, command, services)
+            check_services(run, services)
             change = run_claude(run, credentials, checkout, instructions)
         push(run, credentials, change)
     return completed(run, change)

@@ -92,7 +92,7 @@ def _checked_server(name: str, value: object) -> dict[str, Any]:
         advice = f"store the servers themselves, without {name} around them" if name == _WRAPPER else "store it again"
         raise InvalidBlock(f"{place} has neither command nor url: {advice}")
     kind = value.get("type", _STDIO if "command" in value else _HTTP)
-    if kind not in _KEYS:
+    if not isinstance(kind, str) or kind not in _KEYS:
         raise InvalidBlock(f"{place} has another type than stdio, http and sse: choose one of these")
     for key in map(str, value):
         if key not in _KEYS[kind]:
@@ -118,7 +118,10 @@ def _texts(server: Mapping[str, Any], place: str) -> Iterator[str]:
         yield from _mapping(server, "env", _VARIABLE, place)
     else:
         yield _checked_url(server, place)
-        yield from _mapping(server, "headers", _HEADER, place)
+        for value in _mapping(server, "headers", _HEADER, place):
+            if re.search(r"[\r\n]", value):
+                raise InvalidBlock(f"{place} has a header whose value has a line break: store it again without")
+            yield value
 
 
 def _mapping(server: Mapping[str, Any], key: str, names: re.Pattern[str], place: str) -> Iterator[str]:
@@ -136,6 +139,7 @@ def _checked_url(server: Mapping[str, Any], place: str) -> str:
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_usable = is_usable and not re.search(r"\s", url)
     except ValueError:
         is_usable = False
     if not is_usable:

@@ -91,6 +91,7 @@ def create_repository(workspace: Workspace, name: str) -> Path:
     """
     repository = workspace.root / name
     shutil.rmtree(repository, ignore_errors=True)
+    repository.mkdir(mode=0o700)  # The agent may be at work, and must not change anything before it owns everything.
     for folder in ("objects/info", "refs", "info"):
         (repository / folder).mkdir(parents=True)
     (repository / "HEAD").write_text("ref: refs/heads/collection\n")

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import ssl
+from collections.abc import Iterator
 from typing import Final
 
 import httpx
@@ -37,10 +38,18 @@ def _certificates() -> ssl.SSLContext:
     return context
 
 
+def body_of(response: httpx.Response) -> Iterator[bytes]:
+    """Yield the body of a response as it was sent.
+
+    Requests ask for no compression. An answer of a few bytes that is compressed twice can fill the memory.
+    """
+    return response.iter_raw(BLOCK_BYTES)
+
+
 def read_answer(response: httpx.Response) -> bytes:
     """Return the body of a response, up to a limit."""
     content = bytearray()
-    for block in response.iter_bytes(BLOCK_BYTES):
+    for block in body_of(response):
         content += block
         if len(content) > _ANSWER_LIMIT_BYTES:
             break

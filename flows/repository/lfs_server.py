@@ -20,7 +20,7 @@ import httpx
 
 from flows.errors import GitAuthFailed, LfsFailed, LfsObjectMissing, LfsUnavailable, RunError
 from flows.repository.lfs_addresses import check_address, origin_of
-from flows.repository.lfs_http import BLOCK_BYTES, REASON_LENGTH, http_client, read_answer, reason_in, wait_in
+from flows.repository.lfs_http import REASON_LENGTH, body_of, http_client, read_answer, reason_in, wait_in
 from flows.repository.lfs_pointers import Pointer
 from flows.repository.remote import Remote
 
@@ -93,7 +93,7 @@ class LfsServer:
                     self._check(path, response, "download")
                     _write(path, pointer, response, target)
                     return
-                redirected = urljoin(url, response.headers["location"])
+                redirected = _redirected(url, response)
             # A server with object storage behind it redirects to a signed address. Its own headers are not for that.
             headers = headers if origin_of(redirected) == origin_of(url) else {}
             url = redirected
@@ -150,7 +150,7 @@ class LfsServer:
             return LfsFailed(f"{url} has no Git LFS: turn it on for the repository at its host, or turn lfs off")
         if response.has_redirect_location:
             return LfsFailed(
-                f"the LFS server of {url} redirects to {origin_of(urljoin(url.url, response.headers['location']))}, "
+                f"the LFS server of {url} redirects to {origin_of(_redirected(url.url, response))}, "
                 "and the token is not sent there: set repo_url to the new address, or turn lfs off"
             )
         return LfsFailed(f"the LFS server of {url} refused a request (status {status}{reason}): turn lfs off")
@@ -162,7 +162,7 @@ class LfsServer:
             if error := answer.get("error"):
                 raise self._object_error(path, pointer, int(error["code"]), str(error.get("message", "")))
             return {name: self._action(row) for name, row in (answer.get("actions") or {}).items()}
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             raise LfsFailed(
                 f"the LFS server of {self.remote.url} gave an unreadable answer about {path!r}: turn lfs off"
             ) from None
@@ -209,7 +209,7 @@ class LfsServer:
         try:
             with self.http.stream(method, url, headers=dict(headers), content=content, auth=auth) as response:
                 yield response
-        except (httpx.LocalProtocolError, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeEncodeError):
+        except (httpx.LocalProtocolError, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
             raise LfsFailed(
                 f"the LFS server of {self.remote.url} names an address or a header that cannot be sent: turn lfs off"
             ) from None
@@ -246,11 +246,18 @@ def missing_object(path: str, pointer: Pointer, reason: str = "") -> LfsObjectMi
     )
 
 
+def _redirected(url: str, response: httpx.Response) -> str:
+    try:
+        return urljoin(url, response.headers["location"])
+    except ValueError:
+        raise LfsFailed(f"{origin_of(url)} redirects to an address that is not a URL: turn lfs off") from None
+
+
 def _write(path: str, pointer: Pointer, response: httpx.Response, target: Path) -> None:
     digest, size = hashlib.sha256(), 0
     partial = target.with_name(f"{target.name}.part")
     with partial.open("wb") as file:
-        for block in response.iter_bytes(BLOCK_BYTES):
+        for block in body_of(response):
             size += len(block)
             is_removed = os.fstat(file.fileno()).st_nlink == 0  # because the run has ended
             if is_removed or size > pointer.size:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows.errors import LfsFailed
 from flows.repository import objects
-from flows.repository.collect import Change
+from flows.repository.collect import Change, names
 from flows.repository.lfs_objects import saved_objects
 from flows.repository.lfs_pointers import changed_pointers, lfs_paths, uses_lfs
 from flows.repository.lfs_server import lfs_server, missing_object
@@ -21,15 +21,23 @@ def upload_objects(git_dir: Path, change: Change, remote: Remote) -> int:
         remote: The repository that the change is pushed to.
 
     Raises:
+        LfsFailed: The change was applied to a commit without Git LFS, and has a pointer.
         LfsObjectMissing: A file of the change is a pointer to an object that neither the server nor the run has.
         RunError: The LFS server reported another error.
     """
     pointers = changed_pointers(git_dir, change.checkout.base_commit, change.commit)
-    if not pointers or not uses_lfs(git_dir, change.commit):
+    if not pointers:
         return 0
-    paths = lfs_paths(git_dir, change.commit, pointers)
+    paths = lfs_paths(git_dir, change.commit, pointers) if uses_lfs(git_dir, change.commit) else set[str]()
+    blobs = saved_objects(git_dir)
+    unread = [path for path, pointer in pointers.items() if pointer.oid in blobs and path not in paths]
+    if change.applied_to and unread:
+        raise LfsFailed(
+            f"{names(unread)}: the change has a pointer of Git LFS, but the newest commit does not store the file with "
+            "Git LFS: deliver without apply_to_latest, or restore .gitattributes on the branch"
+        )
     by_oid = {pointer.oid: (path, pointer) for path, pointer in pointers.items() if path in paths}
-    wanted, blobs, count = dict(by_oid.values()), saved_objects(git_dir), 0
+    wanted, count = dict(by_oid.values()), 0
     if not wanted:
         return 0
     with lfs_server(remote) as server:

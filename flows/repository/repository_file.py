@@ -4,6 +4,7 @@ The file names commands that run before the agent starts, or beside it. So it ne
 continues, which an earlier run or a stranger may have written. It is read from git's objects.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from flows.repository.git_commands import run_git
 from flows.repository.safe_yaml import load
 from flows.repository.service_settings import SERVICES, parse_services
 from flows.sandbox.services import Service
+from flows.text_safety import is_encodable
 
 NAME: Final = ".claude-code-headless.yaml"
 _MISSPELT: Final = ".claude-code-headless.yml"
@@ -96,6 +98,8 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
         raise InvalidRepositoryFile(f"{source} is not valid YAML: {problem}{advice}") from None
     if value is None or value == "":
         return {}
+    if not is_encodable(json.dumps(value, ensure_ascii=False)):
+        raise InvalidRepositoryFile(f"{source} has an escape sequence for half of a character: correct or remove it")
     if not isinstance(value, dict):
         raise InvalidRepositoryFile(f"{source} is not a mapping: write for example setup: npm ci")
     for key in map(str, value):

@@ -32,6 +32,9 @@ _REF: Final = "refs/heads/submodule"
 _FIELDS: Final = r"^submodule\..*\.(path|url)$"
 _UNSAFE_TEXT: Final = re.compile(f"[{ASCII_CONTROLS}\\\\]|^-")
 _UNSAFE_PARTS: Final = frozenset({"", ".", "..", ".git", "git~1"})
+_WITHOUT_LFS: Final = ("-c", "filter.lfs.clean=", "-c", "filter.lfs.required=false")
+"""Options of git. A submodule has no filter in its own repository, so with the filter it would seem to be changed."""
+
 _CONFIG: Final = """\
 [core]
 \trepositoryformatversion = 0
@@ -199,7 +202,7 @@ def check_out_submodules(workspace: Workspace) -> None:
     """Write the files of the submodules that `prepare_submodules` prepared into the work tree, as the agent's user."""
     script = ["set -e"]
     submodules = _checked_out(workspace)
-    for number, (path, _) in enumerate(submodules):
+    for number, (path, commit) in enumerate(submodules):
         folder = workspace.work_tree / path
         module = workspace.work_tree / ".git" / "modules" / str(number)
         depth = len(PurePosixPath(path).parts)
@@ -208,6 +211,8 @@ def check_out_submodules(workspace: Workspace) -> None:
         script.append(f"mkdir -p {shlex.quote(str(folder))}")
         link = f"gitdir: {os.path.relpath(module, folder)}"
         script.append(f"printf '%s\\n' {shlex.quote(link)} > {shlex.quote(str(folder / '.git'))}")
+        # A setup that failed may have left another commit, or a lock.
+        script.append(f"cd {shlex.quote(str(module))} && rm -f HEAD index *.lock && echo {commit} > HEAD && cd /")
         script.append(shlex.join([*work_tree_command(workspace, module, folder), "reset", "--quiet", "--hard"]))
     if submodules:
         run_as_agent(workspace, ["sh", "-c", "\n".join(script)], beside_agent=True)
@@ -242,7 +247,7 @@ def _modified_submodules(workspace: Workspace, repository: Path) -> dict[str, st
         return {}
     script = []
     for number, (path, commit) in enumerate(submodules):
-        git = shlex.join(work_tree_command(workspace, repository, workspace.work_tree / path))
+        git = shlex.join([*work_tree_command(workspace, repository, workspace.work_tree / path), *_WITHOUT_LFS])
         script += [
             f"export GIT_INDEX_FILE={shlex.quote(str(repository / f'submodule-{number}.index'))}",
             f"if {git} read-tree {commit} 2>/dev/null; then",

@@ -106,7 +106,14 @@ def _clone_and_run(request: ImplementParameters) -> None:
                 _print,
             )
             changed, _ = run_with_cache(
-                run_store("setup").files, directories, checkout, request.repo_url.url, command.script, setup, _note
+                run_store("setup").files,
+                directories,
+                checkout,
+                request.repo_url.url,
+                command.script,
+                setup,
+                _note,
+                services.restart,
             )
             services.check()
     if changed:

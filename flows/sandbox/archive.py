@@ -32,6 +32,10 @@ _STDERR_CHARACTERS: Final = 500
 _PADDING_BYTES: Final = 2**15
 """How many zero bytes tar may write after the last entry."""
 
+_MAGIC: Final = 257
+_PREFIX: Final = 345
+"""Where a header says which format it has, and where it has the prefix of a name."""
+
 
 def pack(workspace: Workspace, paths: Sequence[str], file: Path, *, max_bytes: int = MAX_BYTES) -> int:
     """Pack the paths into a new archive, and return the archive's size in bytes; 0 if none of the paths exists.
@@ -196,6 +200,8 @@ def _check_entries(workspace: Workspace, names: Sequence[str], file: Path) -> No
         with file.open("rb") as source, tarfile.open(fileobj=source, mode="r:") as archive:
             while entry := archive.next():
                 check(entry)
+                if archive.pax_headers or _is_ambiguous(source, entry):
+                    raise InvalidArchive(f"the entry {entry.name!r} has a form that programs read in different ways")
                 archive.members.clear()  # type: ignore[attr-defined]  # there may be a million, and the check remembers what it needs
             source.seek(archive.offset)
             padding = source.read(_PADDING_BYTES + 1)
@@ -203,3 +209,10 @@ def _check_entries(workspace: Workspace, names: Sequence[str], file: Path) -> No
         raise InvalidArchive(f"the archive is damaged: {error}") from None
     if len(padding) > _PADDING_BYTES or any(padding):
         raise InvalidArchive("the archive is damaged: there is more after its last entry")
+
+
+def _is_ambiguous(source: IO[bytes], entry: tarfile.TarInfo) -> bool:
+    """Whether the header has a prefix of the name that GNU tar ignores, because the header is not that of POSIX."""
+    source.seek(entry.offset_data - tarfile.BLOCKSIZE)
+    header = source.read(tarfile.BLOCKSIZE)
+    return not header.startswith(tarfile.POSIX_MAGIC[:6], _MAGIC) and any(header[_PREFIX:])

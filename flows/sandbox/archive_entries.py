@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Collection, Iterable
-from tarfile import TarInfo
+from tarfile import AREGTYPE, REGTYPE, TarInfo
 from typing import Final
 
 _MAX_ENTRIES: Final = 1_000_000
@@ -49,7 +49,10 @@ class EntryCheck:
         self._check_kind(entry, name)
 
     def _check_kind(self, entry: TarInfo, name: str) -> None:
-        if entry.isreg():
+        is_file = entry.type in {REGTYPE, AREGTYPE}
+        if entry.size and not is_file:
+            raise InvalidArchive(f"the entry {name!r} has content and is no file")
+        if is_file:
             self._files.add(name)
         elif entry.issym():
             self._check_link(name, entry.linkname)
@@ -62,7 +65,7 @@ class EntryCheck:
             raise InvalidArchive(f"{name!r} is neither a file, nor a folder or a link")
 
     def _check_hard_link(self, name: str, target: str) -> None:
-        kind = next((names for names in (self._files, self._links) if target in names), None)
+        kind = next((names for names in (self._links, self._files) if target in names), None)
         if kind is None:
             raise InvalidArchive(f"{name!r} is a hard link to {target!r}, which is not in the archive")
         kind.add(name)

@@ -24,6 +24,7 @@ def run_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
+        _make_writable(folder)
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
@@ -63,8 +64,20 @@ def _lock(folder: Path) -> int | None:
 
 
 def _empty(folder: Path) -> None:
+    _make_writable(folder)
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+def _make_writable(folder: Path) -> None:
+    """Make the folders below a folder writable: Go's module cache is read-only. Root can remove them as they are."""
+    if os.geteuid() == 0:
+        return
+    for path, names, _ in os.walk(folder):
+        for child in (Path(path, name) for name in names):
+            with suppress(OSError):
+                if not child.is_symlink():
+                    child.chmod(0o700)

@@ -25,6 +25,7 @@ from flows.sandbox.workspace import Workspace
 
 ACCOUNT: Final = "service"
 FOLDER_VARIABLE: Final = "SERVICE_FOLDER"
+TEMPORARY: Final = ".tmp"
 HEALTH_TIMEOUT_SECONDS: Final = 60
 _ATTEMPT_SECONDS: Final = 10
 _FIRST_ATTEMPT_SECONDS: Final = 2
@@ -55,6 +56,19 @@ class Services:
     _processes: dict[str, ServiceProcess] = field(default_factory=dict)
     _sockets: dict[str, list[Socket]] = field(default_factory=dict)
     _is_ready: bool = False
+    _log: Callable[[str], None] = print
+    _warn: Callable[[str], None] = print
+
+    def create_folder(self) -> None:
+        """Create the folder with everything in it, before a service runs.
+
+        Later, only the services' user may write there: a service could put a link in the place of a folder that the
+        flow's process is about to give away.
+        """
+        self.folder.mkdir(mode=0o700)
+        for name in (TEMPORARY, *(service.name for service in self.services)):
+            (self.folder / name).mkdir(mode=0o700)
+        self.user.give(self.folder)
 
     def start(self, log: Callable[[str], None], warn: Callable[[str], None]) -> None:
         """Start the services one after the other, each when the one before it is healthy.
@@ -66,6 +80,7 @@ class Services:
         Raises:
             ServiceFailed: A service ended, did not become healthy, or can be reached from other machines.
         """
+        self._log, self._warn = log, warn
         if self.user.uid is not None:
             end_processes_of_killed_runs()
 
@@ -74,10 +89,25 @@ class Services:
                 warn(text)
 
         for service in self.services:
-            self._start(service, log, on_end)
+            try:
+                self._start(service, log, on_end)
+            except OSError as error:
+                raise _failed(service.name, f"cannot be started ({error}): correct its command") from None
             log(f"{self._description(service.name)}: healthy")
         self.check()
         self._is_ready = True
+
+    def restart(self) -> None:
+        """End the services, and start them again with empty folders; do nothing without services."""
+        if not self.services:
+            return
+        self._is_ready = False
+        self.stop()
+        self._processes.clear()
+        self._sockets.clear()
+        shutil.rmtree(self.folder)
+        self.create_folder()
+        self.start(self._log, self._warn)
 
     def check(self) -> None:
         """Raise `ServiceFailed` if a service has ended, or if one can be reached from other machines."""
@@ -102,8 +132,6 @@ class Services:
 
     def _start(self, service: Service, log: Callable[[str], None], warn: Callable[[str], None]) -> None:
         folder = self.folder / service.name
-        folder.mkdir(mode=0o700)
-        self.user.give(folder)
         if _is_healthy(self._try_health(service, _FIRST_ATTEMPT_SECONDS)):
             raise _failed(
                 service.name,
@@ -184,16 +212,14 @@ def run_services(workspace: Workspace, services: tuple[Service, ...], host: Mapp
         return
     folder = workspace.services
     with (
-        agent_user(mark=str(folder)) as user,
+        agent_user(mark=f"{workspace.agent.mark}/services") as user,
         account(user.uid, folder, is_claimed, name=ACCOUNT) as own_account,
         guard(user),
     ):
-        temporary = folder / ".tmp"
-        temporary.mkdir(mode=0o700, parents=True)
-        user.give(folder)
-        folder.chmod(0o700)
-        own = {"HOME": str(folder), "TMPDIR": str(temporary), MARK: user.mark, **own_account.variables(folder)}
+        directories = {"HOME": str(folder), "TMPDIR": str(folder / TEMPORARY)}
+        own = {**directories, MARK: user.mark, **own_account.variables(folder)}
         running = Services(services, user, folder, shell_environment(own, host))
+        running.create_folder()
         try:
             yield running
         finally:

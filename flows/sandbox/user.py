@@ -90,10 +90,11 @@ class AgentUser:
         """Make the agent the owner of `path` and of everything below it, without following symbolic links."""
         if self.uid is None:
             return
-        for folder, folders, files in os.walk(path):
+        # The agent owns parts of the tree before the end. So no path is followed, only descriptors of folders.
+        for _, folders, files, descriptor in os.fwalk(path):
             for name in (*folders, *files):
-                os.chown(os.path.join(folder, name), self.uid, self.uid, follow_symlinks=False)  # noqa: PTH118 (walks)
-        # The directory itself comes last: until then the agent cannot enter it, and cannot add a link to the tree.
+                os.chown(name, self.uid, self.uid, dir_fd=descriptor, follow_symlinks=False)
+        # The directory itself comes last: with the mode 0700, the agent cannot enter it until then.
         os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
     def lend(self, path: Path) -> None:
@@ -243,7 +244,9 @@ def _claim_uid() -> tuple[int, socket.socket]:
         uid = FIRST_UID + offset
         # All processes of an agent's uid are killed, so the uid must not be that of a person.
         if not is_foreign(uid) and (claim := _claim(uid)):
-            return uid, claim
+            if not AgentUser(uid, "").processes():  # A killed run may have left some.
+                return uid, claim
+            claim.close()
     raise RuntimeError(f"all {UID_COUNT} uids for agents on this host are in use")
 
 

@@ -126,17 +126,28 @@ def workspace() -> Iterator[Workspace]:
     """Yield a run's new directories. At the end, even after an error, kill the agent and remove the directories."""
     with (
         run_folder() as root,
-        agent_user(mark=str(root)) as user,
+        agent_user(mark=mark_of(root)) as user,
         account(user.uid, Workspace(root, user).home, is_claimed) as own_account,
         kill_tracked_processes(),
     ):
         directories = Workspace(root, user, own_account)
         try:
+            if user.uid is None:
+                user.end_processes()  # A killed run may have left some that work in this folder.
             _make_directories(directories)
             yield directories
         finally:
             user.end_processes()
             user.remove_leftover_files()
+
+
+def mark_of(root: Path) -> str:
+    """Return the mark of the processes of a run: that of an earlier run only if it was killed and had this folder.
+
+    Where a service of systemd has a /tmp of its own, another run on this machine may have a folder with the same path.
+    """
+    status = root.stat()
+    return f"{root}:{status.st_dev}:{status.st_ino}"
 
 
 def _make_directories(directories: Workspace) -> None:

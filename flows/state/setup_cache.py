@@ -146,10 +146,12 @@ def run_with_cache(
     script: str,
     setup: Callable[[], tuple[str, ...]],
     log: _Log,
+    restart_services: Callable[[], None],
 ) -> tuple[tuple[str, ...], str]:
     """Restore the cached files, run the setup on top of them, and save its files if none were restored.
 
-    If the setup fails with the cached files, it runs once more in a work tree without them.
+    If the setup fails with the cached files, it runs once more in a work tree without them, and with new services: it
+    may have loaded data into the old ones.
 
     Args:
         files: The file system of the run store.
@@ -159,6 +161,7 @@ def run_with_cache(
         script: The setup command.
         setup: Runs the setup command, and returns the paths that it put back.
         log: Called with each line for people.
+        restart_services: Starts the services again, without what the setup put into them.
 
     Returns:
         What `setup` returned, and what became of the cache, for people; empty if no files are cached.
@@ -179,6 +182,7 @@ def run_with_cache(
             raise
         log(f"the setup failed with the restored cache, so it runs again without it: {str(error).splitlines()[0]}")
         renew_work_tree(workspace, checkout.branch, checkout.base_commit)
+        restart_services()
         changed, is_restored, what = setup(), False, "not used: the setup failed with it"
     return changed, what if is_restored else f"{what}; {_attempt(cache.save, log, '')}"
 

@@ -43,6 +43,20 @@ def start_services(run: ImplementRun, services: Services) -> None:
     run.agent.services = services.summary
 
 
+def restart_services(run: ImplementRun, services: Services) -> None:
+    """Start the services again, with empty folders; their addresses may be other ones."""
+    services.restart()
+    run.agent.services = services.summary
+
+
+def check_services(run: ImplementRun, services: Services) -> None:
+    """Raise `ServiceFailed` if a service has ended, or can be reached from other machines."""
+    try:
+        services.check()
+    except ServiceFailed as error:
+        raise ServiceFailed(with_saved_work(run, str(error))) from None
+
+
 def with_saved_work(run: ImplementRun, text: str) -> str:
     """Return an error's text for people; if an earlier attempt has saved work, the text says so."""
     if run.saved.checkpoint is None:

@@ -1,14 +1,17 @@
 """Defines the step `setup`: it prepares the work tree with the repository's own commands, before the agent starts."""
 
+from functools import partial
+
 from prefect import get_run_logger
 
-from flows.errors import SetupFailed
+from flows.errors import ServiceFailed, SetupFailed
 from flows.repository.clone import Checkout
 from flows.repository.collect import names
 from flows.repository.setup import SetupCommand, run_setup, setup_command
 from flows.run.run import ImplementRun
+from flows.sandbox.services import Services
 from flows.state.setup_cache import run_with_cache
-from flows.tasks.services import with_saved_work
+from flows.tasks.services import restart_services, with_saved_work
 from flows.tasks.task import step
 
 
@@ -18,26 +21,29 @@ def setup_for(run: ImplementRun, checkout: Checkout) -> SetupCommand | None:
 
 
 @step("setup")
-def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> None:
+def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand, services: Services) -> None:
     """Run the setup command in the work tree, before the model gateway is open.
 
     Raises:
         SetupFailed: The command failed, also without cached files. It is not tried again by itself: an error of the
             command seldom passes.
+        ServiceFailed: A service cannot be started again, for the setup without cached files.
     """
     logger = get_run_logger()
     logger.info("the setup command, from %s, runs", command.source)
     try:
-        changed = _run_with_cache(run, checkout, command)
-    except SetupFailed as error:
-        raise SetupFailed(with_saved_work(run, str(error))) from None
+        changed = _run_with_cache(run, checkout, command, services)
+    except (SetupFailed, ServiceFailed) as error:
+        raise type(error)(with_saved_work(run, str(error))) from None
     if changed:
         text = f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's"
         logger.warning("%s", text)
         run.warnings.append(text)
 
 
-def _run_with_cache(run: ImplementRun, checkout: Checkout, command: SetupCommand) -> tuple[str, ...]:
+def _run_with_cache(
+    run: ImplementRun, checkout: Checkout, command: SetupCommand, services: Services
+) -> tuple[str, ...]:
     """Run the setup command, with the files that an earlier run cached if the repository's file names such files."""
     logger = get_run_logger()
 
@@ -51,8 +57,9 @@ def _run_with_cache(run: ImplementRun, checkout: Checkout, command: SetupCommand
             lambda line: logger.info("%s", line),
         )
 
+    restart = partial(restart_services, run, services)
     files, url, log = run.saved.store.files, run.request.repo_url.url, lambda line: logger.info("%s", line)
-    changed, text = run_with_cache(files, run.workspace, checkout, url, command.script, setup, log)
+    changed, text = run_with_cache(files, run.workspace, checkout, url, command.script, setup, log, restart)
     if text:
         run.setup_cache.append(f"cache {text}")
     return changed

@@ -10,6 +10,7 @@ from flows import errors
 from flows.sandbox.services import Service
 from flows.sandbox.user import MARK
 from tests.support.flows_command import start
+from tests.support.own_disk import own_disk
 from tests.support.runs import Run, run_flow
 from tests.support.service_settings import FILE, PYTHON, port_of, settings, web_service
 from tests.support.world import World
@@ -85,6 +86,30 @@ def test_a_service_that_is_not_healthy_ends_the_run_before_anything_is_spent(
     assert stopped.run_count("services") == 1
     assert "| setup |" not in stopped.artifact()
     assert len(services_alive()) == before
+
+
+def test_a_setup_that_fails_with_its_cache_runs_again_with_new_services(
+    make_world: Callable[[dict[str, str]], World],
+) -> None:
+    service = web_service()
+    used = f"http://127.0.0.1:{port_of(service)}/used.txt"
+    serve = service.command.replace("-m http.server", "serve.py")
+    program = (
+        "import http.server, sys\n"
+        "class Handler(http.server.SimpleHTTPRequestHandler):\n"
+        "    def do_PUT(self): open('used.txt', 'w').close(); self.send_response(204); self.end_headers()\n"
+        "http.server.test(Handler, bind=sys.argv[2], port=int(sys.argv[3]))\n"
+    )
+    service = Service("web", f"cat > serve.py <<'end'\n{program}end\n{serve}", service.health)
+    # As the setup of a database, it does not accept what it did before.
+    setup = f"if curl -sf {used}; then exit 3; fi; curl -sf -X PUT {used}; mkdir deps; touch deps/built"
+    file = f"{settings(service, setup=setup)}cache: [deps]\n"
+    world = make_world({"README.md": "x\n", FILE: file})
+    with own_disk() as disk:
+        for expected in ("cache: saved (", "the setup failed with the restored cache, so it runs again without it"):
+            process = start({"REPO_URL": world.repo_url, "TMPDIR": str(disk)}, options=("setup",))
+            assert process.returncode == 0, process.stderr + process.stdout
+            assert expected in process.stderr
 
 
 def test_the_trial_of_a_setup_starts_the_services(make_world: Callable[[dict[str, str]], World]) -> None:

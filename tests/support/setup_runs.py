@@ -44,6 +44,7 @@ class SetupRuns:
         self.lines: list[str] = []
         self.cache = ""
         self.change: tuple[str, ...] = ()
+        self.restarts = 0
 
     def git(self, *arguments: str) -> str:
         return self.server.git("r", *arguments)
@@ -93,9 +94,14 @@ class SetupRuns:
                 return run_setup(directories, checkout, command, environment, 60, printed.append)
 
             files = files or LocalFileSystem(basepath=str(self.store))
-            _, self.cache = run_with_cache(files, directories, checkout, url.url, script, setup, self.lines.append)
+            _, self.cache = run_with_cache(
+                files, directories, checkout, url.url, script, setup, self.lines.append, self._restart_services
+            )
             self.change = tuple(file.path for file in collect(directories, checkout, IDENTITY).files)
         return printed
+
+    def _restart_services(self) -> None:
+        self.restarts += 1
 
     def saved(self) -> dict[str, Path]:
         """Return the files of the cache in the run store, by name."""

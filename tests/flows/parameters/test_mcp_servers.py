@@ -51,6 +51,7 @@ def test_values_of_env_headers_and_queries_are_secrets_unless_they_are_short() -
         ({"command": " "}, "has no command: give it the name of a program"),
         ({"command": ["hush-hush"]}, "has no command"),
         ({"type": "ws", "url": "wss://hush-hush.example"}, "another type than stdio, http and sse"),
+        ({"type": ["hush-hush"], "url": "https://x.example"}, "another type than stdio, http and sse"),
         (
             {"type": "http", "command": "hush-hush"},
             "unknown key 'command': a server of the type http may have type, url, ",
@@ -68,6 +69,8 @@ def test_values_of_env_headers_and_queries_are_secrets_unless_they_are_short() -
         ({"command": "x", "env": {"A": "\ud800hush-hush"}}, "not valid text"),
         ({"command": "x", "env": {"A": "********"}}, "a value of eight asterisks"),
         ({"url": "https://x.example", "headers": {"A:": "hush-hush"}}, "headers with a name that cannot be used"),
+        ({"url": "https://x.example", "headers": {"A": "hush-hush\n"}}, "a header whose value has a line break"),
+        ({"url": "https://x.example/hush-hush\n"}, "not an http or https address"),
         ({"url": "ftp://hush-hush.example"}, "not an http or https address"),
         ({"url": "https://[hush-hush"}, "not an http or https address"),
         ({"url": "https://bot:hush-hush@x.example"}, "a user name or password: put them into headers"),

@@ -15,6 +15,7 @@ from flows.parameters.addresses import RepoUrl
 from flows.repository.agent_git import git_as_agent
 from flows.repository.clone import Checkout, clone
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, patch
+from flows.repository.collection import create_repository
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.remote import Remote
@@ -70,6 +71,20 @@ def as_agent(directories: Workspace, script: str) -> None:
 
 def files(change: Change) -> dict[str, tuple[int | None, int | None]]:
     return {file.path: (file.added, file.removed) for file in change.files}
+
+
+def test_the_agent_cannot_enter_a_temporary_repository_before_it_owns_all_of_it(
+    run: tuple[Workspace, Checkout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directories, chown, modes = run[0], os.chown, set[int]()
+
+    def record(path: str, *owner: int, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
+        modes.add((directories.root / "t.git").stat().st_mode & 0o777)
+        chown(path, *owner, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(os, "chown", record)
+    create_repository(directories, "t.git")
+    assert modes == ({0o700} if directories.agent.uid is not None else set())
 
 
 def test_the_work_tree_belongs_to_the_agent_and_names_the_public_remote(

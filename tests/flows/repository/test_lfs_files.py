@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -12,6 +14,7 @@ from flows.repository.collect import Change, bundle, collect, restore_change
 from flows.repository.git_commands import run_git
 from flows.repository.lfs_objects import saved_objects
 from flows.repository.lfs_upload import upload_objects
+from flows.repository.merge import apply_change
 from flows.sandbox.workspace import Workspace, workspace
 from tests.support.lfs_repository import (
     ATTRIBUTES,
@@ -169,6 +172,24 @@ def test_the_saved_change_has_the_objects_for_another_machine(
         assert restored.commit == change.commit
         assert upload(repository, other, restored) == 1
     assert repository.storage.objects[NAME, hashlib.sha256(b"other").hexdigest()] == b"other"
+
+
+def test_a_change_on_a_commit_that_has_turned_lfs_off_is_not_delivered(
+    repository: LfsRepository, directories: Workspace
+) -> None:
+    change = repository.change(directories, "printf other > other.bin")
+    git_dir, base = directories.clean_git, change.checkout.base_commit
+    rows = run_git(["ls-tree", base], git_dir=git_dir).text.splitlines(keepends=True)
+    with TemporaryFile() as listing:
+        listing.write("".join(row for row in rows if ".gitattributes" not in row).encode())
+        listing.seek(0)
+        tree = run_git(["mktree"], git_dir=git_dir, stdin=listing).text
+    identity = ["user.name=a", "user.email=a@b"]
+    newer = run_git(["commit-tree", tree, "-p", base, "-m", "m"], git_dir=git_dir, config=identity).text
+    applied = apply_change(git_dir, change, replace(change.checkout, base_commit=newer, base_branch="main"))
+    with pytest.raises(LfsFailed, match=r"'other\.bin': .*the newest commit does not store the file"):
+        upload(repository, directories, applied)
+    assert upload(repository, directories, change) == 1
 
 
 def test_a_checkpoint_has_the_objects_for_another_machine(repository: LfsRepository, directories: Workspace) -> None:

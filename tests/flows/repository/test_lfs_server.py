@@ -1,8 +1,10 @@
 """The LFS server's answers: which are used, which are refused, and who gets the token."""
 
 import base64
+import gzip
 import hashlib
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,7 @@ ANSWERS: dict[str, tuple[Callable[[dict[str, Any]], object], type[RunError], str
     "busy": (lambda answer: answer["objects"][0].update(error={"code": 503, "message": "m"}), LfsUnavailable, "503"),
     "invalid": (lambda answer: answer["objects"][0].update(error={"code": 422, "message": "m"}), LfsFailed, "422: m"),
     "no-code": (lambda answer: answer["objects"][0].update(error={"message": "m"}), LfsFailed, "unreadable"),
+    "infinite": (lambda answer: answer["objects"][0].update(error={"code": 1e999}), LfsFailed, "unreadable"),
     "error-text": (lambda answer: answer["objects"][0].update(error="broken"), LfsFailed, "unreadable"),
     "no-row": (lambda answer: answer["objects"].clear(), LfsFailed, "no answer about 'a.bin'"),
     "no-objects": (lambda answer: answer.pop("objects"), LfsFailed, "no answer in the form"),
@@ -92,6 +95,8 @@ ANSWERS: dict[str, tuple[Callable[[dict[str, Any]], object], type[RunError], str
     "no-href": (lambda answer: action(answer).pop("href"), LfsFailed, "unreadable"),
     "actions-list": (lambda answer: answer["objects"][0].update(actions=[1]), LfsFailed, "unreadable"),
     "not-a-url": (lambda answer: action(answer).update(href="http://[::1/x"), LfsFailed, "not a URL"),
+    "not-a-name": (lambda answer: action(answer).update(href="http://a..b/x"), LfsFailed, "cannot be sent"),
+    "long-name": (lambda answer: action(answer).update(href=f"http://{'a' * 64}.b/"), LfsFailed, "cannot be sent"),
     "file": (lambda answer: action(answer).update(href="file:///etc/passwd"), LfsFailed, "not https"),
     "user": (lambda answer: action(answer).update(href="https://u:p@127.0.0.1/x"), LfsFailed, "user name"),
     "metadata": (lambda answer: action(answer).update(href="http://169.254.169.254/x"), LfsFailed, "169.254.169.254"),
@@ -199,6 +204,26 @@ def test_a_redirect_to_an_address_that_is_not_allowed_is_refused(
     repository.storage.respond = replying(302, b"", {"location": location})
     with pytest.raises(LfsFailed, match="the LFS server names"):
         download(repository, tmp_path)
+
+
+def test_a_redirect_to_what_is_no_address_is_a_named_error(repository: LfsRepository, tmp_path: Path) -> None:
+    repository.storage.respond = replying(302, b"", {"location": "https://a]b/x"})
+    with pytest.raises(LfsFailed, match="redirects to an address that is not a URL"):
+        download(repository, tmp_path)
+
+
+def test_an_answer_that_is_compressed_does_not_fill_the_memory(repository: LfsRepository, tmp_path: Path) -> None:
+    body = gzip.compress(gzip.compress(bytes(100 * 2**20)))
+    tracemalloc.start()
+    try:
+        for status, error in ((200, LfsFailed), (500, LfsUnavailable)):
+            repository.storage.respond = replying(status, body, {"content-encoding": "gzip, gzip"})
+            tracemalloc.reset_peak()
+            with pytest.raises(error):
+                download(repository, tmp_path)
+            assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_redirects_end(repository: LfsRepository, tmp_path: Path) -> None:

@@ -77,6 +77,9 @@ def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
         ("Setup: x\n", "unknown key 'Setup': correct or remove it; the keys are setup, "),
         ("setup: echo a: b\n", r"headless.yaml\", line 1.*\n.*\n.*\. A command that contains a colon"),
         ("setup: [a, b]\n", "setup in .* is not a text: for several lines, begin with setup: |"),
+        (r'setup: "x\uD800"', "an escape sequence for half of a character"),
+        (r'services: {r: {command: "x\uD800", health: x}}', "an escape sequence for half of a character"),
+        (r'cache: ["x\uD800"]', "an escape sequence for half of a character"),
         ("setup: {run: x}\n", "is not a text"),
         ("- setup\n", "is not a mapping"),
         ("npm ci\n", "is not a mapping"),
@@ -94,8 +97,9 @@ def test_a_repository_without_the_file_has_no_settings(tmp_path: Path) -> None:
     ids=[
         "cache-text", "cache-mapping", "cache-lists", "cache-many", "services-list", "service-text", "no-health",
         "no-command", "command-list", "service-key", "service-name", "service-path", "seconds-zero", "seconds-text",
-        "service-twice", "many-services", "capital", "colon", "list", "mapping", "list-file", "text-file", "quote",
-        "alias", "twice", "tag", "documents", "encoding", "nul", "long", "deep", "link",
+        "service-twice", "many-services", "capital", "colon", "list", "half", "service-half", "cache-half", "mapping",
+        "list-file", "text-file", "quote", "alias", "twice", "tag", "documents", "encoding", "nul", "long", "deep",
+        "link",
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str | bytes | Path, message: str) -> None:

@@ -216,7 +216,9 @@ def test_a_work_tree_is_put_back_to_what_it_was_after_the_checkout(directories: 
     )
     before = commands.run(directories, ["sh", "-c", listing]).text
     script = (
-        f"cd {directories.work_tree}; echo 2 > a.txt; rm -r libs/lib; mkdir -p libs/lib; echo x > libs/lib/new.txt; "
+        f"cd {directories.work_tree}; git -C libs/lib checkout -q -b other; echo y > libs/lib/l.txt; "
+        "git -C libs/lib -c user.name=x -c user.email=x@x commit -qam y; touch .git/modules/0/index.lock; "
+        "echo 2 > a.txt; rm -r libs/lib; mkdir -p libs/lib; echo x > libs/lib/new.txt; "
         "mkdir read-only; echo x > read-only/f; chmod 555 read-only; echo x > ~/.rc; echo x > $TMPDIR/f; "
         "git update-index --skip-worktree a.txt; git checkout -qb elsewhere; touch .git/index.lock"
     )

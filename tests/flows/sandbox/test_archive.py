@@ -154,6 +154,13 @@ ATTACKS: dict[str, list[tarfile.TarInfo]] = {
     "link-after-folder": [entry("work-tree/deps/l/x"), entry("work-tree/deps/l", tarfile.SYMTYPE, "../src")],
     "over-a-link": [entry("work-tree/deps/l", tarfile.SYMTYPE, "../src/a"), entry("work-tree/deps/l")],
     "hard-link": [entry("work-tree/deps/l", tarfile.LNKTYPE, "work-tree/src/main.py")],
+    "hard-link-to-a-link": [
+        entry("work-tree/deps/a"),
+        entry("work-tree/deps/a", tarfile.SYMTYPE, "../src"),
+        entry("work-tree/deps/b", tarfile.LNKTYPE, "work-tree/deps/a"),
+        entry("work-tree/deps/b/x"),
+    ],
+    "sparse": [entry("work-tree/deps/s", tarfile.GNUTYPE_SPARSE)],
     "device": [entry("work-tree/deps/d", tarfile.CHRTYPE)],
     "fifo": [entry("work-tree/deps/f", tarfile.FIFOTYPE)],
 }
@@ -167,6 +174,34 @@ def test_archives_that_are_not_unpacked(target: Workspace, file: Path, name: str
     with pytest.raises(InvalidArchive):
         unpack(target, PATHS, file)
     assert shell(target, "ls -A . ~").split() == [".:", f"{target.home}:"]
+
+
+def _with_prefix(info: tarfile.TarInfo) -> bytes:
+    """Return an entry with a prefix that Python's tarfile puts before its name, and GNU tar does not."""
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[345:359] = b"work-tree/deps"
+    header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
+    return bytes(header)
+
+
+def _with_global_size(info: tarfile.TarInfo) -> bytes:
+    """Return an entry that GNU tar finds, and Python's tarfile takes for the content of another one, or in reverse."""
+    outer = entry("work-tree/deps/outer")
+    outer.size = 512
+    size = tarfile.TarInfo.create_pax_global_header({"size": "0"})
+    return size + outer.tobuf(tarfile.USTAR_FORMAT) + info.tobuf(tarfile.USTAR_FORMAT)
+
+
+@pytest.mark.parametrize("hide", [_with_prefix, _with_global_size])
+def test_entries_that_gnu_tar_reads_in_another_way_are_not_unpacked(
+    target: Workspace, file: Path, hide: Callable[[tarfile.TarInfo], bytes]
+) -> None:
+    hidden = hide(entry("home/.npmrc"))
+    file.write_bytes(hidden + bytes(-len(hidden) % 10240))
+    assert "home/.npmrc" in subprocess.run(["tar", "-tf", file], capture_output=True, text=True, check=True).stdout
+    with pytest.raises(InvalidArchive):
+        unpack(target, PATHS, file)
+    assert shell(target, "ls -A ~") == ""
 
 
 def _with_hidden_entry(content: bytes) -> bytes:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.sandbox import run_folder as run_folder_module
 from flows.sandbox.run_folder import run_folder
+from tests.support.service_settings import PYTHON
 
 
 @pytest.fixture
@@ -44,6 +46,41 @@ def test_the_folder_of_a_killed_run_is_emptied_and_used_again(disk: Path) -> Non
         assert list(folder.iterdir()) == []
         assert folder.stat().st_mode & 0o777 == 0o700
     assert Path("/etc/passwd").exists()
+
+
+def test_folders_that_cannot_be_written_are_removed_without_root(disk: Path) -> None:
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    disk.chmod(0o777)
+    for parent in disk.parents[:2]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    outside = disk / "outside"
+    outside.mkdir(mode=0o555)
+    before = outside.stat().st_mode
+    script = (
+        "import os, sys\nexec(sys.stdin.read())\n"
+        "for is_killed in (False, True, False):\n"
+        "    if is_killed and os.fork():\n"
+        "        os.wait()\n"
+        "        continue\n"
+        "    with run_folder() as folder:\n"
+        "        print(folder.name, os.listdir(folder), flush=True)\n"
+        "        (folder / 'go' / 'mod').mkdir(parents=True); (folder / 'go' / 'mod' / 'file').touch()\n"
+        "        (folder / 'go' / 'link').symlink_to(folder.parent / 'outside')\n"
+        "        (folder / 'go' / 'mod').chmod(0o555); (folder / 'go').chmod(0o000)\n"
+        "        if is_killed:\n"
+        "            os._exit(9)\n"
+    )
+    result = subprocess.run(
+        [*user, PYTHON, "-c", script],
+        input=Path(run_folder_module.__file__).read_text(),
+        env={"TMPDIR": str(disk), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.splitlines() == ["claude-code-headless-1 []"] * 3
+    assert [path.name for path in disk.iterdir()] == ["outside"]
+    assert outside.stat().st_mode == before
 
 
 def _link(path: Path) -> None:

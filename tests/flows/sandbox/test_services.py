@@ -113,9 +113,43 @@ def test_services_start_in_their_order_and_can_use_those_before_them(directories
     assert [line.partition(" ")[0] for line in log.lines if line.endswith(": healthy")] == ["first", "second"]
 
 
+@needs_root
+def test_a_service_that_changes_the_folder_of_another_gets_no_file_of_the_flow(
+    directories: Workspace, log: Log, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").touch()
+    swap = f"rm -r ../second && ln -s {tmp_path} ../second"
+    with run_services(directories, (web_service("first", before=swap), web_service("second")), os.environ) as running:
+        assert {path.owner() for path in directories.services.iterdir()} == {directories.services.owner()}
+        with pytest.raises(ServiceFailed, match="the service second"):
+            log.start(running)
+    assert (tmp_path.stat().st_uid, (tmp_path / "secret").stat().st_uid) == (0, 0)
+
+
+def test_a_service_without_its_folder_is_a_named_error(directories: Workspace, log: Log) -> None:
+    first = web_service("first", before="rm -r ../second")
+    text = failure(directories, log, first, web_service("second"))
+    assert text.startswith("the service second cannot be started (")
+
+
+def test_services_that_start_again_have_empty_folders(directories: Workspace, log: Log) -> None:
+    services = (web_service("first"), web_service("second", before="echo x >> ../second/starts.txt; cp -r . ../extra"))
+    with run_services(directories, services, os.environ) as running:
+        log.start(running)
+        address = f"http://127.0.0.1:{port_of(services[1])}"
+        before, summary = running.user.processes(), running.summary
+        running.restart()
+        assert not any(process.is_running() for process in before)
+        assert as_agent(directories, f"curl -s {address}/starts.txt") == "x"
+        assert (running.summary, log.warnings) == (summary, [])
+        running.check()
+    assert running.user.processes() == []
+
+
 def test_without_services_nothing_is_started(directories: Workspace) -> None:
     with run_services(directories, (), os.environ) as running:
         running.check()
+        running.restart()
         assert running.summary == ""
         assert not directories.services.exists()
 
@@ -219,7 +253,7 @@ from flows.sandbox.workspace import workspace
 web = Service("web", sys.argv[1], sys.argv[2])
 with workspace() as directories, run_services(directories, (web,), os.environ) as s:
     s.start(lambda line: None, print)
-    print(s.user.uid, s.user.mark, flush=True)
+    print(s.user.uid, s.user.mark, directories.root, flush=True)
     time.sleep(300)
 """
 
@@ -235,13 +269,13 @@ def test_a_killed_flow_leaves_no_service_behind(how: str) -> None:
         start_new_session=True,
     )
     assert flow.stdout is not None
-    mark = flow.stdout.readline().split()[1]
+    _, mark, folder = flow.stdout.readline().split()
     names = {process.name() for process in processes_with(mark)}
     os.killpg(flow.pid, signal.SIGKILL) if how == "group" else flow.kill()
     flow.communicate()
     assert names == {"python3", "sleep"}
     wait_for(lambda: not processes_with(mark))
-    shutil.rmtree(Path(mark).parent)
+    shutil.rmtree(folder)
 
 
 @needs_root
@@ -258,12 +292,12 @@ def test_services_of_a_killed_run_are_ended_before_those_of_the_next_run_start(
         text=True,
         check=False,
     )
-    mark = flow.stdout.split()[1]
+    _, mark, folder = flow.stdout.split()
     assert processes_with(mark), "the guard is gone, so something is left"
     with run_services(directories, (service,), os.environ) as running:
         log.start(running)
         assert not processes_with(mark)
-    shutil.rmtree(Path(mark).parent)
+    shutil.rmtree(folder)
 
 
 def processes_with(mark: str) -> list[psutil.Process]:

@@ -162,16 +162,16 @@ def test_the_directory_itself_is_given_last(
     isolated: AgentUser, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (open_folder / "place" / "a").mkdir(parents=True)
-    chowned: list[Path] = []
+    chowned: list[str] = []
     chown = os.chown
 
-    def record(path: Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> None:
-        chowned.append(Path(path))
-        chown(path, uid, gid, follow_symlinks=follow_symlinks)
+    def record(path: str | Path, *owner: int, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
+        chowned.append(Path(path).name)
+        chown(path, *owner, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
 
     monkeypatch.setattr("os.chown", record)
     isolated.give(open_folder / "place")
-    assert chowned == [open_folder / "place" / "a", open_folder / "place"]
+    assert chowned == ["a", "place"]
 
 
 @as_root
@@ -252,6 +252,42 @@ def test_the_processes_of_another_runs_agent_survive(isolated: AgentUser) -> Non
         isolated.end_processes()
         assert len(other.processes()) == 1
         other.end_processes()
+
+
+@as_root
+def test_no_link_that_the_agent_makes_meanwhile_gives_it_a_file(
+    isolated: AgentUser, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, outside, chown = open_folder / "tree" / "inner", open_folder / "outside", os.chown
+    for folder in (inner, outside):
+        folder.mkdir(parents=True)
+        for name in "abc":
+            (folder / name).touch()
+
+    def swap_and_chown(path: str, *owner: int, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
+        if Path(path).name in "abc" and not inner.is_symlink():
+            inner.rename(open_folder / "tree" / "moved")
+            inner.symlink_to(outside)
+        chown(path, *owner, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(os, "chown", swap_and_chown)
+    isolated.give(open_folder / "tree")
+    assert inner.is_symlink()
+    assert {path.stat().st_uid for path in outside.iterdir()} == {0}
+    assert {path.stat().st_uid for path in (open_folder / "tree" / "moved").iterdir()} == {isolated.uid}
+
+
+@as_root
+def test_a_uid_that_has_processes_of_a_killed_run_is_not_taken(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.sample", lambda *_: [7, 8])
+    left = AgentUser(FIRST_UID + 7, mark)
+    with start(left, "exec sleep 60"):
+        wait_for(left.processes)
+        with agent_user("next") as user:
+            assert user.uid == FIRST_UID + 8
+        left.end_processes()
+    with agent_user("next") as user:
+        assert user.uid == FIRST_UID + 7
 
 
 def test_without_isolation_commands_and_owners_of_files_are_unchanged(unisolated: AgentUser, tmp_path: Path) -> None:

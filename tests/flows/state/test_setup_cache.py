@@ -225,6 +225,7 @@ def test_a_setup_that_fails_with_the_cache_runs_once_more_without_it(repository:
     assert "print()" in cold
     warm = repository.run(script)
     assert warm == ["failed", *cold]
+    assert repository.restarts == 1
     assert "the setup failed with the restored cache" in "\n".join(repository.lines)
     assert "; saved (" in repository.cache
     assert repository.change == ()
