@@ -77,8 +77,8 @@ test-image: $(VENV)/ready ## Build both images, and run the whole job with docke
 	@IMAGE='$(IMAGE)' SLIM_IMAGE='$(IMAGE)-slim' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' PIP_CONFIG='$(PIP_CONFIG)' \
 	  $(BIN)/python -m pytest -m image tests/image $(AGAIN)
 
-test-durability: $(VENV)/ready ## Test that a run survives the loss of its machine, and resumes on another one
-	@$(BIN)/python -m pytest tests/durability -n $(WORKERS) $(AGAIN)
+test-durability: $(VENV)/ready ## Test that a run survives the loss of its machine; KILLS=30 adds kills at random times
+	@$(if $(KILLS),RANDOM_KILLS='$(KILLS)') $(BIN)/python -m pytest tests/durability -n $(WORKERS) $(AGAIN)
 
 test-hostile: $(VENV)/ready ## Test the isolation of the agent against hostile repositories and agents; needs root on Linux
 	@$(BIN)/python -m pytest tests/hostile -n $(WORKERS) $(AGAIN)
