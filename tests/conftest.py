@@ -5,6 +5,7 @@ from tests.support.environment import PREFECT_PORT, REAL_HOME, isolate, remove_h
 isolate()  # before the imports below, which import Prefect
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from deployments.local.stack import LocalStack, local_stack
 from flows.sandbox.user import MARK
-from flows.sandbox.workspace import workspace
+from flows.sandbox.workspace import mark_of, workspace
 from tests.support.prefect_workers import flush
 from tests.support.world import World, new_world
 
@@ -46,7 +47,7 @@ def untouched_home() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_account_left() -> Iterator[None]:
+def no_account_left(untouched_home: None) -> Iterator[None]:  # noqa: ARG001 (it ends first, while the directories exist)
     """Remove the accounts of runs that tests killed, as the next run on a machine does."""
     yield
     with workspace():
@@ -54,26 +55,27 @@ def no_account_left() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
+def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail if a process of one of this test's agents outlived its run, also if it has a new parent process."""
+    own_folders = (Path(tempfile.gettempdir()), tmp_path_factory.getbasetemp())  # not those of other workers
     before = set(psutil.pids())
     yield
     leftovers = set(psutil.pids()) - before
-    deadline = time.monotonic() + 5  # a run of another worker may be ending at this moment
-    while leftovers := {pid for pid in leftovers if _outlived_its_run(pid)}:
+    deadline = time.monotonic() + 5  # a run may be ending at this moment
+    while leftovers := {pid for pid in leftovers if _outlived_its_run(pid, own_folders)}:
         assert time.monotonic() < deadline, leftovers
         time.sleep(0.2)
 
 
-def _outlived_its_run(pid: int) -> bool:
-    """Whether the process has the mark of a run whose directory, which is removed last, no longer exists."""
+def _outlived_its_run(pid: int, folders: tuple[Path, ...]) -> bool:
+    """Whether the process has the mark of a run in one of the folders that has ended, and so removed its directory."""
     try:
         process = psutil.Process(pid)
-        run = Path(process.environ().get(MARK, ""))
-        run_is_over = "/claude-code-headless-" in str(run) and not run.exists()
-        # In a container the same path names another directory.
-        same_root = not (root := Path(f"/proc/{pid}/root")).exists() or root.samefile("/")
-        return run_is_over and same_root and process.status() != psutil.STATUS_ZOMBIE
+        path, *identity = process.environ().get(MARK, "").rsplit(":", 2)
+        run = Path(path)
+        if not any(map(run.is_relative_to, folders)) or process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return not run.exists() or mark_of(run).rsplit(":", 2)[1:] != identity
     except (psutil.Error, OSError):
         return False
 
