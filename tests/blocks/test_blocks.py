@@ -253,7 +253,7 @@ def test_mcp_servers_are_not_shown_and_need_a_list_of_repositories() -> None:
         ClaudeCode(mcp_servers=SecretDict({"words": {"command": "words"}}))
     with pytest.raises(errors.InvalidBlock, match="has its API key in mcp_servers too"):
         ClaudeCode(mcp_servers=SecretDict(SERVERS), repositories=[ORG], api_key=SecretStr("hush-hush"))
-    with pytest.raises(errors.InvalidBlock, match="mcp_servers: the server words has the unknown key"):
+    with pytest.raises(errors.InvalidBlock, match="mcp_servers: the server words has neither command nor url"):
         ClaudeCode(mcp_servers=SecretDict({"words": {"cmd": "x"}}), repositories=[ORG])
 
 
