@@ -1,5 +1,6 @@
 """Services in whole runs: who can use them and when, how they fail, and what is left of them."""
 
+import tempfile
 from collections.abc import Callable
 
 import psutil
@@ -35,7 +36,9 @@ def services_alive() -> list[psutil.Process]:
 
 def has_service_mark(process: psutil.Process) -> bool:
     try:
-        return process.environ().get(MARK, "").endswith("/services") and process.status() != psutil.STATUS_ZOMBIE
+        mark = process.environ().get(MARK, "")
+        is_own = mark.startswith(f"{tempfile.gettempdir()}/")  # other workers have services of their own
+        return is_own and mark.endswith("/services") and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
