@@ -68,7 +68,7 @@ class SetupCache:
         return f"restored ({_amount(size, started)})"
 
     def save(self) -> str:
-        """Save the files, in the place of those of an earlier run. Return what was saved, for people.
+        """Save the files, and replace those that an earlier run saved. Return a text for people: how much was saved.
 
         Raises:
             NoCache: The files cannot be saved.
