@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -18,9 +18,12 @@ _MAX_NUMBER: Final = 200
 
 
 @contextmanager
-def run_folder() -> Iterator[Path]:
-    """Yield an empty folder that only this run uses, and remove it when the context ends."""
-    folder, lock = _claim()
+def run_folder(before_reuse: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
+    """Yield an empty folder that only this run uses, and remove it when the context ends.
+
+    `before_reuse` is called with a folder that a killed run may have left, before its content is removed.
+    """
+    folder, lock = _claim(before_reuse)
     try:
         yield folder
     finally:
@@ -29,19 +32,19 @@ def run_folder() -> Iterator[Path]:
         os.close(lock)
 
 
-def _claim() -> tuple[Path, int]:
+def _claim(before_reuse: Callable[[Path], object]) -> tuple[Path, int]:
     """Return a folder, and the file descriptor that locks it."""
     for number in range(1, _MAX_NUMBER + 1):
         folder = Path(tempfile.gettempdir()) / f"{PREFIX}{number}"
         with suppress(OSError):
             folder.mkdir(mode=0o700)
-        if (lock := _lock(folder)) is not None:
+        if (lock := _lock(folder, before_reuse)) is not None:
             return folder, lock
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     return folder, os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def _lock(folder: Path) -> int | None:
+def _lock(folder: Path, before_reuse: Callable[[Path], object]) -> int | None:
     """Lock and empty a folder, and return the file descriptor; None if the folder cannot be used.
 
     The folder may be that of a run which was killed, or belong to another user.
@@ -54,6 +57,7 @@ def _lock(folder: Path) -> int | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         status = os.fstat(lock)
         if status.st_uid == os.geteuid() and os.path.samestat(status, folder.lstat()):
+            before_reuse(folder)
             _empty(folder)
             folder.chmod(0o700)
             return lock

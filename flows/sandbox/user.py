@@ -215,6 +215,13 @@ def end_processes_of_killed_runs() -> None:
         end_unclaimed(uid)
 
 
+def end_agents_of_killed_run(folder: Path) -> None:
+    """Kill the processes of the agents' uids that own an entry of a run's folder, and remove what else they left."""
+    for uid in {entry.lstat().st_uid for entry in folder.iterdir()}:
+        if FIRST_UID <= uid < FIRST_UID + UID_COUNT:
+            end_unclaimed(uid)
+
+
 def end_unclaimed(uid: int) -> bool:
     """Kill the processes of a uid, remove what they left, and return True; False if a run on this machine uses the uid.
 

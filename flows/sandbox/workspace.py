@@ -20,7 +20,7 @@ from typing import Final
 from flows.sandbox.account import Account, account
 from flows.sandbox.processes import kill_tracked_processes
 from flows.sandbox.run_folder import run_folder
-from flows.sandbox.user import MARK, AgentUser, agent_user, is_claimed
+from flows.sandbox.user import MARK, AgentUser, agent_user, end_agents_of_killed_run, is_claimed
 
 _RESERVE_BYTES: Final = 32 * 2**20
 _FULL_BYTES: Final = 2**20
@@ -125,7 +125,7 @@ class Workspace:
 def workspace() -> Iterator[Workspace]:
     """Yield a run's new directories. At the end, even after an error, kill the agent and remove the directories."""
     with (
-        run_folder() as root,
+        run_folder(end_agents_of_killed_run) as root,
         agent_user(mark=mark_of(root)) as user,
         account(user.uid, Workspace(root, user).home, is_claimed) as own_account,
         kill_tracked_processes(),

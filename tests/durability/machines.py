@@ -161,7 +161,8 @@ def machine(
         prefix: A program, with its arguments, that runs Python.
         disk_mb: The size of the machine's disk in MB; 0 sets no limit.
     """
-    disk = Path(tempfile.mkdtemp(prefix="machine-"))
+    # Claude Code puts its socket into /tmp, outside of this disk, if the path of its temporary directory is long.
+    disk = Path(tempfile.mkdtemp(prefix="machine-", dir="/tmp"))
     if disk_mb:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m", "tmpfs", str(disk)], check=True)
     disk.chmod(0o755)

@@ -1,6 +1,7 @@
 """The folder of a run: the same path for the next run, another one beside a run that still works."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import pytest
 
 from flows.sandbox import run_folder as run_folder_module
 from flows.sandbox.run_folder import run_folder
+from flows.sandbox.user import FIRST_UID, UID_COUNT, end_agents_of_killed_run
 from tests.support.service_settings import PYTHON
 
 
@@ -46,6 +48,20 @@ def test_the_folder_of_a_killed_run_is_emptied_and_used_again(disk: Path) -> Non
         assert list(folder.iterdir()) == []
         assert folder.stat().st_mode & 0o777 == 0o700
     assert Path("/etc/passwd").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has an agent with a user of its own")
+def test_the_agents_of_a_killed_run_are_ended_before_its_folder_is_used_again(disk: Path) -> None:
+    uid = FIRST_UID + UID_COUNT - 1
+    agents_folder = disk / "claude-code-headless-1" / "agent"
+    agents_folder.mkdir(parents=True)
+    os.chown(agents_folder, uid, uid)
+    shared = Path("/var/tmp", f"left-by-{uid}")  # noqa: S108
+    shared.touch()
+    os.chown(shared, uid, uid)
+    with subprocess.Popen(["sleep", "60"], user=uid) as process, run_folder(end_agents_of_killed_run):
+        assert process.wait(timeout=10) == -signal.SIGKILL
+    assert not shared.exists()
 
 
 def test_folders_that_cannot_be_written_are_removed_without_root(disk: Path) -> None:
