@@ -1,0 +1,87 @@
+"""Defines the result of a verification: one verdict for each command, and the status of the change."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """How a verify command ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    NOT_FOUND = "not found"
+    """The shell did not find the command (exit status 127)."""
+    OUT_OF_MEMORY = "out of memory"
+    OUT_OF_DISK = "out of disk"
+    FAILED_BEFORE = "failed before"
+    """The command fails on the base commit as well, and fails no more tests with the change than without it."""
+
+
+class Status(StrEnum):
+    """What a verification says about a change."""
+
+    NOT_ASKED = "not verified"
+    """The run had no verify commands."""
+    VERIFIED = "verified"
+    CHECKS_CHANGED = "verified, checks changed"
+    """All commands passed, and the change touches what defines them."""
+    FAILED_BEFORE = "not verified, failed before"
+    """No command failed because of the change, but at least one failed on the base commit already."""
+    FAILED = "verification failed"
+
+
+@dataclass(frozen=True)
+class TestCounts:
+    """The numbers of tests in the JUnit files that a command wrote."""
+
+    __test__ = False  # pytest must not collect this class
+
+    tests: int
+    failed: int
+    """How many tests failed, or ended with an error."""
+    skipped: int
+    failed_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How one verify command ended."""
+
+    command: str
+    verdict: Verdict
+    exit_status: int | None
+    """The exit status; a negative signal number if a signal ended the command; None if it timed out."""
+    seconds: float
+    output: str = ""
+    """The end of the output, redacted and cleaned of control characters."""
+    tests: TestCounts | None = None
+    """None if the command wrote no JUnit file."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of the verify commands for one tree."""
+
+    tree: str
+    """The id of the tree that the commands ran on."""
+    results: tuple[CommandResult, ...] = ()
+    setup_fault: str = ""
+    """Why the tree could not be prepared, so that no command ran; empty if it was prepared."""
+    baseline: tuple[CommandResult, ...] = ()
+    """The results on the base commit; empty if they were not needed or not available."""
+    baseline_fault: str = ""
+    """Why there is no baseline, although a command failed; empty otherwise."""
+    changed_checks: tuple[str, ...] = ()
+    """What the change touches of that which defines the checks, one line each, for people."""
+    failures: tuple[CommandResult, ...] = field(default=())
+    """The results that make the verification fail."""
+
+    @property
+    def status(self) -> Status:
+        """What the results say about the change."""
+        if self.setup_fault or self.failures:
+            return Status.FAILED
+        if any(result.verdict is Verdict.FAILED_BEFORE for result in self.results):
+            return Status.FAILED_BEFORE
+        return Status.CHECKS_CHANGED if self.changed_checks else Status.VERIFIED
