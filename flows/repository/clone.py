@@ -38,13 +38,17 @@ class Checkout:
     setup_command: str = ""
     """The setup command in the repository's file of settings; empty if there is none."""
     setup_source: str = ""
-    """Where `setup_command` comes from, for people."""
+    """The repository's file of settings, its branch and its commit, for people; empty without such a file."""
     cache: tuple[str, ...] = ()
     """The paths of files that the setup makes, and that a later run's setup can use."""
     cache_branch: str = ""
     """The branch whose runs share these files; empty if the work starts from a tag or a commit."""
     services: tuple[Service, ...] = ()
     """The services in the repository's file of settings."""
+    verify_commands: str = ""
+    """The commands that check a change, in the repository's file of settings; empty if there are none."""
+    junit: tuple[str, ...] = ()
+    """Patterns of the paths of the JUnit files that these commands write."""
 
     @property
     def continues(self) -> bool:
@@ -128,6 +132,8 @@ def clone(
         cache=file.cache,
         cache_branch=_cache_branch(refs, start, branch, base_branch) if file.cache else "",
         services=file.services,
+        verify_commands=file.verify,
+        junit=file.junit,
     )
     _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)
     return checkout

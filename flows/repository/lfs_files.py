@@ -41,7 +41,7 @@ def fetch_lfs_files(workspace: Workspace, remote: Remote, base: str) -> None:
     if missing:
         with lfs_server(remote) as server:
             _download(server, missing, folder)
-    create_filter(workspace, by_oid)
+    create_filter(workspace, {oid: folder / oid for oid in by_oid})
 
 
 def _check_space(workspace: Workspace, pointers: Iterable[Pointer]) -> None:

@@ -8,7 +8,7 @@ the script only as the agent's user. It needs no program of Git LFS.
 import os
 import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -70,24 +70,27 @@ _CONFIG: Final = """\
 """
 
 
-def create_filter(workspace: Workspace, oids: Iterable[str]) -> None:
-    """Create the folder of the objects, with hard links to those that were downloaded, and the script of the filter.
+def create_filter(workspace: Workspace, objects: Mapping[str, Path]) -> None:
+    """Create the folder of the objects, with hard links to objects of the trusted side, and the script of the filter.
 
     The agent can remove a link, but it cannot write to a linked file, which belongs to the flow's process.
+
+    Args:
+        workspace: The run's directories.
+        objects: The files of the objects, by their SHA-256.
     """
     store = object_store(workspace)
     shutil.rmtree(store, ignore_errors=True)  # An earlier try may have left it.
     (store / "objects").mkdir(parents=True)
-    targets = {oid: object_path(workspace, oid) for oid in oids}
-    for target in targets.values():
+    targets = {object_path(workspace, oid): file for oid, file in objects.items()}
+    for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
     store.chmod(0o700)
     workspace.agent.give(store)
     # Only after `give`, which would otherwise change the owner of the linked files as well.
-    for oid, target in targets.items():
-        fetched = fetched_objects(workspace) / oid
-        fetched.chmod(_READ_ONLY)
-        os.link(fetched, target)
+    for target, file in targets.items():
+        file.chmod(_READ_ONLY)
+        os.link(file, target)
     version = POINTER_START.decode().strip()
     script = _SCRIPT.format(store=shlex.quote(str(store)), version=shlex.quote(version))
     workspace.lend(_script(workspace), script.encode())

@@ -4,6 +4,8 @@ So they cross to the trusted side as git objects, are in the bundles of the chan
 machine that reads such a bundle.
 """
 
+import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -11,7 +13,7 @@ from typing import Final
 
 from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.git_commands import check_git, isolated_environment, run_git
-from flows.repository.lfs_filter import fetched_objects, has_filter, object_path, object_store
+from flows.repository.lfs_filter import create_filter, fetched_objects, has_filter, object_path, object_store
 from flows.repository.lfs_pointers import changed_pointers
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
@@ -19,6 +21,7 @@ from flows.sandbox.workspace import Workspace
 OBJECTS_REF: Final = "refs/claude-code-headless/lfs-objects"
 """The ref of a commit without a parent, whose files are the objects, each named by its SHA-256."""
 
+_OID: Final = re.compile("[0-9a-f]{64}")
 _COMMIT: Final = """
 set -e
 while IFS= read -r path; do
@@ -87,6 +90,26 @@ def restore_objects(workspace: Workspace) -> None:
     if has_filter(workspace):
         command = ["sh", "-c", _RESTORE, "sh", *work_tree_command(workspace)]
         run_as_agent(workspace, command, environment={"REF": OBJECTS_REF, "STORE": str(object_store(workspace))})
+
+
+def renew_objects(workspace: Workspace) -> None:
+    """Create the folder of the objects again, without what the agent wrote there outside its change.
+
+    It gets the objects that the run downloaded, and those of the change, which are in `clean.git`.
+    """
+    if not has_filter(workspace):
+        return
+    objects = {file.name: file for file in fetched_objects(workspace).iterdir() if _OID.fullmatch(file.name)}
+    folder = workspace.trusted / "lfs-change"
+    folder.mkdir(exist_ok=True)
+    for oid, blob in saved_objects(workspace.clean_git).items():
+        content = run_git(["cat-file", "blob", blob], git_dir=workspace.clean_git).stdout
+        # The agent chose the name, which must not be that of another object.
+        if hashlib.sha256(content).hexdigest() == oid:
+            file = objects[oid] = folder / oid
+            file.unlink(missing_ok=True)
+            file.write_bytes(content)
+    create_filter(workspace, objects)
 
 
 def saved_objects(git_dir: Path) -> dict[str, str]:

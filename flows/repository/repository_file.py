@@ -1,7 +1,7 @@
 """Reads the repository's own settings for runs, from the file `.claude-code-headless.yaml` of its default branch.
 
-The file names commands that run before the agent starts, or beside it. So it never comes from the branch that a run
-continues, which an earlier run or a stranger may have written. It is read from git's objects.
+The file names commands that run before the agent starts, beside it, or on its change. So it never comes from the branch
+that a run continues, which an earlier run or a stranger may have written. It is read from git's objects.
 """
 
 import json
@@ -18,6 +18,7 @@ from flows.repository.commit_files import CommitFile, CommitFiles
 from flows.repository.git_commands import run_git
 from flows.repository.safe_yaml import load
 from flows.repository.service_settings import SERVICES, parse_services
+from flows.repository.verify_settings import JUNIT, VERIFY, parse_junit, parse_verify
 from flows.sandbox.services import Service
 from flows.text_safety import is_encodable
 
@@ -25,7 +26,7 @@ NAME: Final = ".claude-code-headless.yaml"
 _MISSPELT: Final = ".claude-code-headless.yml"
 _SETUP: Final = "setup"
 _CACHE: Final = "cache"
-_KEYS: Final = (_SETUP, _CACHE, SERVICES)
+_KEYS: Final = (_SETUP, _CACHE, SERVICES, VERIFY, JUNIT)
 _NAME_IN_ERRORS: Final = "<unicode string>"
 """PyYAML's name, in its errors, for a document that is not a file."""
 _QUOTING: Final = (
@@ -43,6 +44,10 @@ class RepositoryFile:
     """The paths, relative to the work tree or below `~/`, of files that the setup makes and a later run can use."""
     services: tuple[Service, ...] = ()
     """The services that run beside the agent, in the order in which they start."""
+    verify: str = ""
+    """The commands that check a change, one on each line."""
+    junit: tuple[str, ...] = ()
+    """Patterns of the paths, below the work tree, of the JUnit files that these commands write."""
     source: str = ""
     """The name of the file, its branch and its commit, for people; empty without a file."""
 
@@ -74,8 +79,14 @@ def read_repository_file(git_dir: Path, default_branch: str) -> RepositoryFile:
         raise InvalidRepositoryFile(
             f"{_CACHE} in {source} has the path {path!r}, which is in the repository: name what the setup makes"
         )
-    services = parse_services(values.get(SERVICES, ""), source)
-    return RepositoryFile(_setup(values, source), cache, services, source)
+    return RepositoryFile(
+        setup=_setup(values, source),
+        cache=cache,
+        services=parse_services(values.get(SERVICES, ""), source),
+        verify=parse_verify(values.get(VERIFY, ""), source),
+        junit=parse_junit(values.get(JUNIT), source),
+        source=source,
+    )
 
 
 def _content(files: CommitFiles, file: CommitFile, source: str) -> str:

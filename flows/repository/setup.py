@@ -55,6 +55,7 @@ def run_setup(
     environment: Mapping[str, str],
     timeout_seconds: float,
     log: Callable[[str], None],
+    consequence: str = "The agent was not started.",
 ) -> tuple[str, ...]:
     """Run the setup command, and return the paths of the repository's files that it changed. They are put back.
 
@@ -65,6 +66,7 @@ def run_setup(
         environment: All environment variables of the command.
         timeout_seconds: How long the command may run; 0 for no limit.
         log: Called with each line of the output.
+        consequence: What a failure means for the run, as a sentence.
 
     Raises:
         SetupFailed: The command failed, took too long, filled the disk, or destroyed the repository in the work tree.
@@ -73,12 +75,12 @@ def run_setup(
     result = run_script(workspace, command.script, environment, timeout_seconds=timeout_seconds, on_output=output.write)
     output.close()
     if reason := _failure(workspace, result, timeout_seconds, output.last_lines):
-        raise _error(command, reason, output)
+        raise _error(command, reason, consequence, output)
     try:
         return _restore_and_record(workspace, checkout)
     except GitFailed as error:
         reason = f"left a work tree that git cannot read ({error}): correct it so that it leaves the folder .git alone"
-        raise _error(command, reason, output) from None
+        raise _error(command, reason, consequence, output) from None
 
 
 def _failure(workspace: Workspace, result: ScriptResult, timeout_seconds: float, last_lines: str) -> str:
@@ -96,11 +98,11 @@ def _failure(workspace: Workspace, result: ScriptResult, timeout_seconds: float,
     return f"ended with exit status {result.status}: correct it, or what it needs" if result.status else ""
 
 
-def _error(command: SetupCommand, reason: str, output: OutputLog) -> SetupFailed:
+def _error(command: SetupCommand, reason: str, consequence: str, output: OutputLog) -> SetupFailed:
     lines = output.last_lines
     shown = f"Its last lines:\n{lines}" if lines else "It printed nothing."
     return SetupFailed(
-        f"the setup command, from {command.source}, {reason}. The agent was not started. To try the command, run "
+        f"the setup command, from {command.source}, {reason}. {consequence} To try the command, run "
         f"python -m flows setup. {shown}"
     )
 

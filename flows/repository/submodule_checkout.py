@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import urljoin
@@ -184,7 +184,7 @@ def prepare_submodules(workspace: Workspace, submodules: Sequence[Submodule]) ->
         if (shallow := submodule.git_dir / "shallow").exists():
             (module / "shallow").write_bytes(shallow.read_bytes())
         folders.append((submodule.git_dir / "objects", module / "objects"))
-    rows = [(submodule.path, submodule.commit) for submodule in submodules]
+    rows = [{**asdict(submodule), "git_dir": str(submodule.git_dir)} for submodule in submodules]
     _saved(workspace).write_text(json.dumps(rows))
     return folders
 
@@ -220,8 +220,7 @@ def check_out_submodules(workspace: Workspace) -> None:
 
 def module_objects(workspace: Workspace) -> list[Path]:
     """Return the directories of the objects of the submodules' repositories in the work tree."""
-    modules = workspace.work_tree / ".git" / "modules"
-    return [modules / str(number) / "objects" for number in range(len(_checked_out(workspace)))]
+    return [module / "objects" for _, module in submodule_repositories(workspace)]
 
 
 def submodule_trees(workspace: Workspace, repository: Path, linked: Mapping[str, str]) -> dict[str, str]:
@@ -263,9 +262,21 @@ def _modified_submodules(workspace: Workspace, repository: Path) -> dict[str, st
     }
 
 
-def _checked_out(workspace: Workspace) -> list[tuple[str, str]]:
+def saved_submodules(workspace: Workspace) -> list[Submodule]:
+    """Return the submodules that `prepare_submodules` prepared."""
     saved = _saved(workspace)
-    return [(path, commit) for path, commit in json.loads(saved.read_text())] if saved.exists() else []
+    rows = json.loads(saved.read_text()) if saved.exists() else []
+    return [Submodule(**{**row, "git_dir": Path(row["git_dir"])}) for row in rows]
+
+
+def submodule_repositories(workspace: Workspace) -> list[tuple[str, Path]]:
+    """Return the path of each submodule, and the submodule's repository in the work tree's `.git`."""
+    modules = workspace.work_tree / ".git" / "modules"
+    return [(path, modules / str(number)) for number, (path, _) in enumerate(_checked_out(workspace))]
+
+
+def _checked_out(workspace: Workspace) -> list[tuple[str, str]]:
+    return [(submodule.path, submodule.commit) for submodule in saved_submodules(workspace)]
 
 
 def _saved(workspace: Workspace) -> Path:

@@ -6,6 +6,7 @@ So nothing is copied, however large the repository is. An agent that is not isol
 repository gets copies.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -67,10 +68,11 @@ def create_work_tree(
         upstream: The branch of the remote that git compares `branch` with; empty for none.
         submodules: The submodules whose files the work tree shall have.
     """
+    arguments = {"repo_url": repo_url, "branch": branch, "default_branch": default_branch, "upstream": upstream}
+    _arguments_file(workspace).write_text(json.dumps(arguments))
     repository = workspace.work_tree / ".git"
     shutil.rmtree(repository, ignore_errors=True)  # An earlier try may have left a repository.
-    arguments = ["init", "--quiet", "--template=", f"--initial-branch={branch}", str(workspace.work_tree)]
-    run_git(arguments)
+    run_git(["init", "--quiet", "--template=", f"--initial-branch={branch}", str(workspace.work_tree)])
     upstreams = {name: name for name in write_refs(workspace, branch, base, default_branch)}
     with (repository / "config").open("a", encoding="utf-8") as config:
         config.write(_config(repo_url, {**upstreams, branch: upstream}) + submodule_config(submodules, ""))
@@ -96,6 +98,16 @@ def create_work_tree(
     check_out_submodules(workspace)
 
 
+def saved_arguments(workspace: Workspace) -> dict[str, str]:
+    """Return the arguments with which the work tree was created, as `create_work_tree` takes them, but not its base.
+
+    Raises:
+        FileNotFoundError: This process has created no work tree.
+    """
+    arguments: dict[str, str] = json.loads(_arguments_file(workspace).read_text())
+    return arguments
+
+
 def renew_work_tree(workspace: Workspace, branch: str, base: str) -> None:
     """Put the files of the work tree, and the agent's other directories, back to what they were after the checkout.
 
@@ -115,6 +127,10 @@ def renew_work_tree(workspace: Workspace, branch: str, base: str) -> None:
     run_as_agent(workspace, ["sh", "-c", script])
     check_out_submodules(workspace)
     workspace.agent.end_processes()
+
+
+def _arguments_file(workspace: Workspace) -> Path:
+    return workspace.trusted / "checkout.arguments"
 
 
 def _config(repo_url: str, upstreams: Mapping[str, str]) -> str:

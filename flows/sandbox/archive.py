@@ -60,7 +60,7 @@ def pack(workspace: Workspace, paths: Sequence[str], file: Path, *, max_bytes: i
     try:
         with file.open("wb") as target:
             file.chmod(0o600)
-            _run_tar(workspace, names, target, max_bytes)
+            run_tar(workspace, names, target, max_bytes=max_bytes, left_out=LEFT_OUT)
         _check_entries(workspace, names, file)
     except BaseException as error:
         file.unlink(missing_ok=True)
@@ -141,9 +141,23 @@ def _shown(workspace: Workspace, path: Path) -> str:
     return str(path.relative_to(_top(workspace)))
 
 
-def _run_tar(workspace: Workspace, names: Iterable[str], target: IO[bytes], max_bytes: int) -> None:
-    """Write the output of tar, which runs as the agent's user, to a file of this process."""
-    excludes = [f"--exclude={name}" for name in LEFT_OUT]
+def run_tar(
+    workspace: Workspace, names: Iterable[str], target: IO[bytes], *, max_bytes: int, left_out: Sequence[str] = ()
+) -> None:
+    """Write the output of tar, which runs as the agent's user, to a file of this process.
+
+    Args:
+        workspace: The run's directories.
+        names: What to pack, relative to the directory that holds the work tree and the home directory.
+        target: The file.
+        max_bytes: The largest archive, in bytes.
+        left_out: Names of files and folders that are not packed.
+
+    Raises:
+        InvalidArchive: The files take more bytes, or tar cannot read one of them.
+        DiskFull: The disk is full.
+    """
+    excludes = [f"--exclude={name}" for name in left_out]
     line = ["tar", "-c", "-f", "-", "-C", str(_top(workspace)), *excludes, "--null", "-T", "-"]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **workspace.agent_variables}
     with TemporaryFile() as rows, TemporaryFile() as errors:

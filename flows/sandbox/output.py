@@ -57,11 +57,15 @@ class OutputLog:
     @property
     def last_lines(self) -> str:
         """The last lines of the output, redacted."""
+        return self.end(_TAIL_LINES, _TAIL_CHARACTERS)
+
+    def end(self, max_lines: int, max_characters: int) -> str:
+        """Return the last lines of the output, redacted: at most so many lines and characters."""
         tail = self._tail
         if len(tail) == _TAIL_BYTES:
             tail = tail.partition(b"\n")[2] or tail
         lines = [line[:_LINE_CHARACTERS] for line in _lines(tail)]
-        return "\n".join(lines[-_TAIL_LINES:])[-_TAIL_CHARACTERS:]
+        return "\n".join(lines[-max_lines:])[-max_characters:]
 
     @property
     def is_full(self) -> bool:

@@ -27,9 +27,14 @@ def run_folder(before_reuse: Callable[[Path], object] = lambda _: None) -> Itera
     try:
         yield folder
     finally:
-        _make_writable(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         os.close(lock)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, as far as that is possible, although folders in it may be read-only."""
+    _make_writable(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _claim(before_reuse: Callable[[Path], object]) -> tuple[Path, int]:

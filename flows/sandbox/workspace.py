@@ -159,6 +159,11 @@ def _make_directories(directories: Workspace) -> None:
     for path in (directories.instructions, directories.config):
         path.mkdir(mode=0o700)
         directories.agent.lend(path)
+    make_agent_directories(directories)
+
+
+def make_agent_directories(directories: Workspace) -> None:
+    """Create the agent's work tree, home and directory for temporary files, which must not exist."""
     for path in (directories.work_tree, directories.home, directories.tmp):
         path.mkdir(mode=0o700, parents=True)
     directories.agent.give(directories.root / "agent")

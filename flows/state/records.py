@@ -52,11 +52,12 @@ class Plan:
         description, _ = _unpack(packed)
         instructions, checkout = description["instructions"], description["checkout"]
         files = tuple(InstructionFile(**file) for file in instructions.pop("files"))
-        # Earlier versions saved no services.
+        # Earlier versions saved less.
         services = tuple(Service(**service) for service in checkout.get("services", ()))
+        paths = {name: tuple(checkout.get(name, ())) for name in ("cache", "junit")}
         return cls(
             repo_url=description["repo_url"],
-            checkout=Checkout(**{**checkout, "cache": tuple(checkout.get("cache", ())), "services": services}),
+            checkout=Checkout(**{**checkout, **paths, "services": services}),
             instructions=Instructions(files=files, **instructions),
             started_at=datetime.fromisoformat(description["started_at"]),
             chunks=tuple(description["chunks"]),

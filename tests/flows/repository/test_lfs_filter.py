@@ -35,7 +35,7 @@ STORED = {
 @pytest.fixture(scope="module")
 def directories() -> Iterator[Workspace]:
     with workspace() as created:
-        create_filter(created, [])
+        create_filter(created, {})
         yield created
 
 

@@ -107,6 +107,39 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str | b
         read(tmp_path, {NAME: content})
 
 
+def test_the_verify_commands_and_their_junit_files_are_read(tmp_path: Path) -> None:
+    text = (
+        "verify: |\n  # the tests\n  pytest --junitxml=r/a.xml\n\n  ruff check\n"
+        "junit: [./r/*.xml, '**/TEST-*.xml', r/*.xml]\n"
+    )
+    file = read(tmp_path, {NAME: text})
+    assert file.verify == "# the tests\npytest --junitxml=r/a.xml\n\nruff check"
+    assert file.junit == ("r/*.xml", "**/TEST-*.xml")
+    nothing = read(tmp_path / "empty", {NAME: "verify:\njunit:\n"})
+    assert (nothing.verify, nothing.junit) == ("", ())
+    assert read(tmp_path / "word", {NAME: "verify: true\n"}).verify == "true"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("verify: [a, b]\n", "verify in .* is not a text: for several commands, begin with verify: |"),
+        ("verify: {a: b}\n", "verify in .* is not a text"),
+        ("junit: a.xml\n", "junit in .* is not a list of paths: write for example"),
+        ("junit: [[a]]\n", "junit in .* is not a list"),
+        ("junit: [/tmp/a.xml]\n", "the path '/tmp/a.xml': name files below the work tree"),
+        ("junit: [a/../../b.xml]\n", "name files below the work tree"),
+        ("junit: [~/a.xml]\n", "name files below the work tree"),
+        ("junit: [.git/a.xml]\n", "name files below the work tree"),
+        ("junit: [" + "a, " * 51 + "]\n", "more than 50 paths"),
+    ],
+    ids=["list", "mapping", "text", "lists", "absolute", "up", "home", "git", "many"],
+)
+def test_verify_commands_that_cannot_be_used_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(InvalidRepositoryFile, match=message.replace("|", r"\|")):
+        read(tmp_path, {NAME: content})
+
+
 def test_a_folder_and_a_misspelt_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRepositoryFile, match="not a regular file"):
         read(tmp_path / "a", {f"{NAME}/x": "x"})

@@ -21,7 +21,15 @@ from flows.state.store import VERSION, RunStore
 FILES = (InstructionFile("main.md", 4, "etag", "v1"), InstructionFile("a/ü.bin", 2))
 PLAN = Plan(
     "https://example.com/a/b",
-    Checkout("new", "main", "0" * 40, "Be brief.", services=(Service("redis", "redis-server", "redis-cli ping", 5),)),
+    Checkout(
+        "new",
+        "main",
+        "0" * 40,
+        "Be brief.",
+        services=(Service("redis", "redis-server", "redis-cli ping", 5),),
+        verify_commands="make test",
+        junit=("reports/*.xml",),
+    ),
     Instructions("s3://b/*", FILES, "main.md", "Work"),
     datetime(2026, 11, 23, 12, tzinfo=UTC),
     ("0" * 64, "1" * 64),

@@ -1,0 +1,49 @@
+"""Checks `verify` and `junit` of the repository's file: the commands that check a change, and the files of results."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from flows.errors import InvalidRepositoryFile
+from flows.text_safety import ASCII_CONTROLS
+
+VERIFY: Final = "verify"
+JUNIT: Final = "junit"
+_MAX_PATTERNS: Final = 50
+_MAX_CHARACTERS: Final = 200
+_UNUSABLE: Final = re.compile(rf"[\\{ASCII_CONTROLS}]|^\s|\s$")
+
+
+def parse_verify(value: Any, source: str) -> str:  # noqa: ANN401 (whatever the file has)
+    """Return the text in the value of `verify`; raise `InvalidRepositoryFile` if the value is something else."""
+    if not isinstance(value, str) or "\0" in value:
+        raise InvalidRepositoryFile(
+            f"{VERIFY} in {source} is not a text: for several commands, begin with {VERIFY}: | and put each command on "
+            "a line of its own"
+        )
+    return value.strip()
+
+
+def parse_junit(value: Any, source: str) -> tuple[str, ...]:  # noqa: ANN401 (whatever the file has)
+    """Return the patterns in the value of `junit`.
+
+    Raises:
+        InvalidRepositoryFile: The value is not a list of usable patterns.
+    """
+    if value in (None, ""):
+        return ()
+    if not isinstance(value, list) or not all(isinstance(pattern, str) and pattern for pattern in value):
+        raise InvalidRepositoryFile(
+            f"{JUNIT} in {source} is not a list of paths: write for example {JUNIT}: [reports/*.xml]"
+        )
+    if len(value) > _MAX_PATTERNS:
+        raise InvalidRepositoryFile(f"{JUNIT} in {source} has more than {_MAX_PATTERNS} paths: use wildcards")
+    for pattern in value:
+        path = PurePosixPath(pattern)
+        is_outside = path.is_absolute() or ".." in path.parts or path.parts[:1] in {(), ("~",)}
+        if is_outside or len(pattern) > _MAX_CHARACTERS or _UNUSABLE.search(pattern) or ".git" in path.parts:
+            raise InvalidRepositoryFile(
+                f"{JUNIT} in {source} has the path {pattern[:_MAX_CHARACTERS]!r}: name files below the work tree; "
+                "* stands for a name and ** for any folders"
+            )
+    return tuple(dict.fromkeys(str(PurePosixPath(pattern)) for pattern in value))

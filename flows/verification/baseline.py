@@ -1,0 +1,108 @@
+"""Compares the results of a change with those of the base commit: what failed before is no fault of the change.
+
+A command that failed before must fail no more than before. By their JUnit files, each of its failed tests failed before
+as well. Without such files, each line at the end of its output was there before as well. Durations, addresses, dates,
+positions in files and paths of temporary files do not count there, and a number of failures may be smaller.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from flows.verification.results import CommandResult, Verdict
+
+_IGNORED: Final = (
+    (re.compile(r"\b0x[0-9a-fA-F]+\b"), "<address>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)?"), "<time>"),
+    (re.compile(r"\b\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), "<time>"),
+    (re.compile(r"(?:/private)?/(?:var/)?tmp/[\w./+@-]*|/var/folders/[\w./+@-]*|\S*/agent/tmp/[\w./+@-]*"), "<path>"),
+    (re.compile(r"\b\d+(?:[.,]\d+)*\s?(?:ns|[uµ]s|ms|secs?|seconds?|s|mins?|minutes?|m)\b"), "<duration>"),
+    (re.compile(r"(?<=:)\d+(?::\d+)?\b|(?<=\bline )\d+"), "<position>"),
+    (re.compile(r"\b(?:pid|PID|seed|Seed)[ =:]+\d+"), "<number>"),
+    (re.compile(r"([=\-_*#.~])\1{3,}"), "<rule>"),
+)  # fmt: skip
+"""What differs from one run of a command to the next, and the text that stands for it."""
+
+_HARMLESS: Final = re.compile(
+    r"[,;]?\s*\b\d+\s+(?:tests?\s+)?(?:passed|passing|pass|ok|skipped|warnings?|deselected|xfailed|xpassed|total)\b",
+    re.IGNORECASE,
+)
+"""A number that may be any other."""
+
+_FAULTS: Final = re.compile(
+    r"\b(\d+)(?=\s+(?:tests?\s+)?(?:failed|failures?|failing|fail|errors?|errored|broken|problems?)\b)"
+    r"|(?<=failures=)(\d+)|(?<=errors=)(\d+)|(?<=failed=)(\d+)|(?<=failures: )(\d+)|(?<=errors: )(\d+)",
+    re.IGNORECASE,
+)
+"""A number of failures, which may be smaller."""
+
+
+def compare(
+    results: Sequence[CommandResult], baseline: Sequence[CommandResult]
+) -> tuple[tuple[CommandResult, ...], tuple[CommandResult, ...]]:
+    """Return the results, and those of them that are failures of the change.
+
+    Args:
+        results: The results on the change.
+        baseline: The results of the same commands on the base commit; empty if there are none.
+
+    Returns:
+        The results, where `FAILED_BEFORE` is the verdict of a command that failed before and fails no more now; and
+        those that make the verification fail.
+    """
+    before = {result.command: result for result in baseline}
+    judged = tuple(_judged(result, before.get(result.command)) for result in results)
+    harmless = {Verdict.PASSED, Verdict.FAILED_BEFORE}
+    return judged, tuple(result for result in judged if result.verdict not in harmless)
+
+
+def _judged(result: CommandResult, before: CommandResult | None) -> CommandResult:
+    if result.verdict is Verdict.PASSED or before is None or result.verdict is not before.verdict:
+        return result
+    return replace(result, verdict=Verdict.FAILED_BEFORE) if _fails_no_more(result, before) else result
+
+
+def _fails_no_more(result: CommandResult, before: CommandResult) -> bool:
+    new, old = result.tests, before.tests
+    # Without a failed test, something else made the command fail, of which its output may tell.
+    if new and old and new.failed and old.failed and new.failed_names:
+        return new.failed <= old.failed and set(new.failed_names) <= set(old.failed_names)
+    return result.exit_status == before.exit_status and _has_no_new_line(result.output, before.output)
+
+
+def _has_no_new_line(output: str, before: str) -> bool:
+    """Whether each line was there before, and the output ends with the same line as before.
+
+    The last line shows that the command came as far as before: one that breaks off early may print nothing new.
+    """
+    new, old = _normalized(output), _normalized(before)
+    if not new or not old:
+        return not new and not old
+    return _counts_no_more(new[-1], old[-1]) and all(
+        line in old or any(_counts_no_more(line, other) for other in old) for line in new
+    )
+
+
+def _normalized(output: str) -> list[str]:
+    """Return the lines, without what differs from one run to the next, and without lines that have nothing else."""
+    lines = []
+    for line in output.splitlines():
+        for pattern, text in _IGNORED:
+            line = pattern.sub(text, line)  # noqa: PLW2901
+        if text := " ".join(_HARMLESS.sub("", line).split()):
+            lines.append(text)
+    return lines
+
+
+def _counts_no_more(line: str, other: str) -> bool:
+    """Whether two lines differ at most in numbers of failures, which are not larger in the first line."""
+    if line == other:
+        return True
+    if _FAULTS.sub("<count>", line) != _FAULTS.sub("<count>", other):
+        return False
+    return all(new <= old for new, old in zip(_faults(line), _faults(other), strict=True))
+
+
+def _faults(line: str) -> list[int]:
+    return [int(match[0]) for match in _FAULTS.finditer(line)]

@@ -1,0 +1,49 @@
+"""Reads the verify commands of a run: one shell command on each line."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from flows.repository.clone import Checkout
+
+PARAMETER: Final = "verification.verify_commands"
+
+
+@dataclass(frozen=True)
+class VerifyCommands:
+    """The commands that check a change."""
+
+    commands: tuple[str, ...]
+    junit: tuple[str, ...]
+    """Patterns of the paths, below the work tree, of the JUnit files that the commands write."""
+    source: str
+    """Where the commands come from, for people."""
+
+
+def verify_commands(parameter: str, checkout: Checkout) -> VerifyCommands | None:
+    """Return a run's verify commands: its parameter, or what the repository's file says; None if both have none.
+
+    A parameter that has only comments, such as `#`, asks for no commands, whatever the file says.
+    """
+    text, source = (parameter, PARAMETER) if parameter else (checkout.verify_commands, checkout.setup_source)
+    commands = parse_commands(text)
+    return VerifyCommands(commands, checkout.junit, source) if commands else None
+
+
+def parse_commands(text: str) -> tuple[str, ...]:
+    """Return the commands in a text: one on each line, without empty lines and lines that start with `#`.
+
+    A backslash at the end of a line joins the next line to it, as in a shell.
+    """
+    commands, pending = list[str](), ""
+    for line in text.splitlines():
+        if not pending and line.lstrip().startswith("#"):
+            continue
+        pending += line
+        # Two backslashes are one backslash for the shell, and join nothing.
+        if (len(pending) - len(pending.rstrip("\\"))) % 2:
+            pending = pending[:-1]
+            continue
+        commands.append(pending.strip())
+        pending = ""
+    commands.append(pending.strip())
+    return tuple(command for command in commands if command)
