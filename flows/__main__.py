@@ -16,7 +16,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
 
-from flows.errors import RunError
+from flows.errors import RunError, VerificationFailed
 from flows.outcome.result import COMPLETED, INVALID, Failure, Outcome, RunResult
 from flows.parameters import environment as variables
 from flows.parameters.fields import leaves_of
@@ -140,7 +140,9 @@ def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, Run
             signal_number = interrupt.args[0] if interrupt.args else signal.SIGINT
             return _with_exit_status(RunResult(Outcome.INTERRUPTED, str(run_id)), signal_number)
         except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
-            return _with_exit_status(RunResult(Outcome.of_error(error), str(run_id), error=_failure(error)))
+            known = error.result if isinstance(error, VerificationFailed) else None
+            result = known if isinstance(known, RunResult) else RunResult(Outcome.of_error(error), str(run_id))
+            return _with_exit_status(replace(result, error=_failure(error)))
         finally:
             if str(run_id):
                 send_events()
@@ -216,7 +218,8 @@ def _print(result: RunResult, *, as_json: bool) -> None:
             file=sys.stderr,
         )
     elif not as_json and result.commit:
-        print(f"completed: branch {result.branch} commit {result.commit}")
+        verified = f", {result.verification.status}" if result.verification else ""
+        print(f"completed: branch {result.branch} commit {result.commit}{verified}")
     elif not as_json:
         print(f"completed: the agent changed nothing, so branch {result.branch} was not pushed")
 

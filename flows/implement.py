@@ -18,6 +18,7 @@ from flows.tasks.push import push
 from flows.tasks.secret import read_credentials
 from flows.tasks.services import check_services, services_for
 from flows.tasks.setup import set_up, setup_for
+from flows.tasks.verify import check_verified, may_push, verify
 
 
 @flow(flow_run_name=flow_run_name, on_completion=[emit_run_event], on_failure=[emit_run_event])
@@ -34,5 +35,8 @@ def implement(parameters: RawParameters[ImplementParameters]) -> State[RunResult
                 set_up(run, checkout, command, services)
             check_services(run, services)
             change = run_claude(run, credentials, checkout, instructions)
-        push(run, credentials, change)
+            change = verify(run, credentials, checkout, services, change)
+        if may_push(run, change):
+            push(run, credentials, change)
+        check_verified(run, change)
     return completed(run, change)

@@ -78,6 +78,8 @@ class Turn:
     """Fields at the end of the reply, such as `stop_reason`, that replace the default fields."""
     ping_seconds: float = 0
     """How many seconds pass before the first text of the stream. A ping is sent each second, as by the real API."""
+    needs: tuple[str, ...] = ()
+    """Texts that the request must contain. If one is missing, the model ends its work instead."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,10 @@ class ScriptedModel(LoopbackServer):
         if fault and fault.status >= _FIRST_ERROR:
             _refuse(exchange, fault.status, fault.message, fault.kind, is_bedrock=bool(bedrock))
             return
-        turn = _with_directories(script.turns[min(_completed_turns(body), len(script.turns) - 1)], body)
+        turn = script.turns[min(_completed_turns(body), len(script.turns) - 1)]
+        if missing := [text for text in turn.needs if text not in json.dumps(body, ensure_ascii=False)]:
+            turn = Turn(f"I do not know what to do without: {', '.join(missing)}")
+        turn = _with_directories(turn, body)
         try:
             counted = self.count_tokens(body, model) if self.count_tokens else None
         except ValueError as error:

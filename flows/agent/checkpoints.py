@@ -31,6 +31,7 @@ class Checkpoints:
         agent: The agent whose conversation and spending are saved.
         interval_seconds: Seconds between checkpoints; 0 turns checkpoints off. Unchanged work is not saved again.
         logger: Receives a warning for each checkpoint that fails.
+        round: The number of the repair that the checkpoints belong to; 0 before the first repair.
     """
 
     workspace: Workspace
@@ -39,6 +40,7 @@ class Checkpoints:
     agent: Agent
     interval_seconds: float
     logger: Logger
+    round: int = 0
 
     _last: Checkpoint | None = None
     """The newest checkpoint. If this object saved it, this copy of its conversation is the one before redaction."""
@@ -88,13 +90,14 @@ class Checkpoints:
     def _write(self) -> None:
         base, last = self.plan.checkout.base_commit, self._last
         commit, session = self._tree_and_conversation(base)
-        if last and (last.commit, last.session) == (commit, session):
+        if last and (last.commit, last.session, last.round) == (commit, session, self.round):
             return
         bundle = b"" if commit == base else snapshot.bundle(self.workspace, base)
         if max(len(bundle), len(session)) > MAX_BYTES:
             raise StoreUnavailable(f"the work so far exceeds {MAX_BYTES >> 20} MiB, the limit of a checkpoint")
         number = last.number + 1 if last else 0
-        checkpoint = Checkpoint(number, commit, self.agent.meter.spending, self.agent.session_id, bundle, session)
+        spending, session_id = self.agent.meter.spending, self.agent.session_id
+        checkpoint = Checkpoint(number, commit, spending, session_id, bundle, session, self.round)
         self.saved.save_checkpoint(replace(checkpoint, session=SECRETS.redact_bytes(session)))
         self._last = checkpoint
 

@@ -73,6 +73,8 @@ class Agent:
     """Claude Code's file of the conversation, read when the last process of Claude Code had ended."""
     worked_seconds: float = 0
     """How long the agent has worked, over all its processes."""
+    round: int = 0
+    """The number of the repair that the agent has begun; 0 before the first repair."""
     _is_running: bool = False
 
     @cached_property

@@ -5,6 +5,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from flows.errors import BudgetExceeded
+from flows.outcome.verification import VerificationResult
+from flows.verification.results import Status
 
 COMPLETED: Final = 0
 FAILED: Final = 1
@@ -17,6 +19,8 @@ class Outcome(StrEnum):
     """How a run ended. The outcome determines the flow run's state name, tag and event, and the exit status."""
 
     DELIVERED = "delivered"
+    NOT_VERIFIED = "not-verified"
+    """The commit is on the remote, but not all of the verify commands passed."""
     NO_CHANGES = "no-changes"
     BUDGET_EXCEEDED = "budget-exceeded"
     FAILED = "failed"
@@ -33,9 +37,21 @@ class Outcome(StrEnum):
         return cls.BUDGET_EXCEEDED if isinstance(error, BudgetExceeded) else cls.FAILED
 
     @classmethod
-    def of_commit(cls, commit: str) -> "Outcome":
-        """Return the outcome of a run that completed. An empty `commit` means that there was nothing to change."""
-        return cls.DELIVERED if commit else cls.NO_CHANGES
+    def of_commit(cls, commit: str, status: Status | None = None) -> "Outcome":
+        """Return the outcome of a run that completed.
+
+        Args:
+            commit: The commit that was delivered; empty if there was nothing to change.
+            status: What its verification says; None if that is not known.
+        """
+        if not commit:
+            return cls.NO_CHANGES
+        return cls.NOT_VERIFIED if status in _NOT_VERIFIED else cls.DELIVERED
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the run completed and its commit is on the remote."""
+        return self in {Outcome.DELIVERED, Outcome.NOT_VERIFIED}
 
     @property
     def state_name(self) -> str:
@@ -58,9 +74,15 @@ class Outcome(StrEnum):
         return _EXIT_STATUSES.get(self, FAILED)
 
 
-_STATE_NAMES: Final = {Outcome.DELIVERED: "Completed", Outcome.NO_CHANGES: "NoChanges"}
+_NOT_VERIFIED: Final = {Status.FAILED_BEFORE, Status.FAILED, Status.NOT_RUN}
+_STATE_NAMES: Final = {
+    Outcome.DELIVERED: "Completed",
+    Outcome.NOT_VERIFIED: "NotVerified",
+    Outcome.NO_CHANGES: "NoChanges",
+}
 _EXIT_STATUSES: Final = {
     Outcome.DELIVERED: COMPLETED,
+    Outcome.NOT_VERIFIED: COMPLETED,
     Outcome.NO_CHANGES: COMPLETED,
     Outcome.INVALID: INVALID,
     Outcome.INTERRUPTED: SIGNALLED,
@@ -95,6 +117,8 @@ class RunResult:
     """How many US dollars the prompt cache saved; negative if writing to it cost more than that."""
     summary: str = ""
     """The agent's last message, redacted."""
+    verification: VerificationResult | None = None
+    """What the verify commands say about the change; None without a change."""
     saved_in: str = ""
     """The folder of the run store that holds the run's report, transcript and change."""
     error: Failure | None = None

@@ -4,18 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from flows.errors import VerificationFailed
 from flows.forges import table as forges
 from flows.forges.base import Links, PushedCommit
 from flows.instructions.files import Instructions
 from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.timing import StepTime
+from flows.outcome.verification import VerificationResult
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.limits import Limits
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.state.agent_report import AgentReport
+from flows.state.verifications import Round
 from flows.text_safety import sanitize
+from flows.verification.results import Status, Verification
 
 _NAMES_MAX: Final = 5
 
@@ -43,13 +47,34 @@ class RunSummary:
     """Where the setup command of the run came from, and what became of its cache; empty if the run had none."""
     services: str = ""
     """The names of the services of the run."""
+    status: Status | None = None
+    """What is known about the change; None if there is no change, or if the work on it has not ended."""
+    verification: Verification | None = None
+    """The verification of the change; None if there is none."""
+    rounds: tuple[Round, ...] = ()
+    """All verifications of the run."""
+    max_repairs: int = 0
+    pushes_failures: bool = False
+    """Whether a change is pushed even if its verification failed."""
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
 
     @property
     def outcome(self) -> Outcome:
         """How the run ended."""
-        return Outcome.of_error(self.error) if self.error else Outcome.of_commit(self.commit)
+        return Outcome.of_error(self.error) if self.error else Outcome.of_commit(self.commit, self.status)
+
+    @property
+    def is_pushed(self) -> bool:
+        """Whether the commit is on the remote."""
+        # Such a run fails only after the push.
+        fails_after_push = self.pushes_failures and isinstance(self.error, VerificationFailed)
+        return self.outcome.is_delivered or fails_after_push
+
+    @property
+    def repairs(self) -> int:
+        """How often the agent repaired the change."""
+        return self.rounds[-1].number if self.rounds else 0
 
     @property
     def is_interrupted(self) -> bool:
@@ -71,7 +96,7 @@ class RunSummary:
         """The web addresses of the repository and, only if the commit was pushed, of the branch and the commit."""
         if self.repo_url is None:
             return Links("")
-        if self.checkout is None or self.outcome is not Outcome.DELIVERED:
+        if self.checkout is None or not self.is_pushed:
             return Links(forges.links(self.repo_url.url, PushedCommit("", "")).repository)
         applied = self.change.checkout if self.change and self.change.applied_to else self.checkout
         starts_elsewhere = applied.start.is_branch and not applied.continues
@@ -94,6 +119,7 @@ class RunSummary:
             cache_read_tokens=self.agent.cache.read_tokens if self.agent else None,
             cache_saved_usd=self.agent.cache.saved_usd if self.agent else None,
             summary=sanitize(self.agent.summary) if self.agent else "",
+            verification=(VerificationResult.of(self.status, self.verification, self.repairs) if self.status else None),
             error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
         )
 
@@ -114,8 +140,9 @@ def title(summary: RunSummary) -> str:
 
 def headline(summary: RunSummary) -> str:
     """Return the run's outcome on one line. Unless an error ended the run, the line also names the branch."""
-    if summary.outcome is Outcome.DELIVERED:
-        return f"{title(summary)} to {summary.branch} as {summary.commit[:12]}{_applied(summary)}{_denied(summary)}"
+    if summary.outcome.is_delivered:
+        place = f"{summary.branch} as {summary.commit[:12]}{_applied(summary)}"
+        return f"{title(summary)} to {place}{_verified(summary)}{_denied(summary)}"
     if summary.error:
         return title(summary)
     if summary.change and summary.change.already_on:
@@ -138,6 +165,11 @@ def _applied(summary: RunSummary) -> str:
         if change and change.applied_to
         else ""
     )
+
+
+def _verified(summary: RunSummary) -> str:
+    """Return a clause that says what the verification found, or "" if nothing was to be verified."""
+    return "" if summary.status in {None, Status.NOT_ASKED} else f", {summary.status}"
 
 
 def _denied(summary: RunSummary) -> str:

@@ -45,7 +45,7 @@ class Verification(BaseModel):
         title="Verify commands",
         description="Shell commands, one on each line, that check the change before it is pushed, such as npm test. "
         "All of them must succeed. Leave them empty to use verify in the file .claude-code-headless.yaml on the "
-        "default branch, if it is there. A colon alone means that nothing is checked.",
+        "default branch, if it is there. A # alone means that nothing is checked.",
     )
     max_repairs: int = Field(
         default=2,

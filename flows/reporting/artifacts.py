@@ -24,7 +24,7 @@ from flows.text_safety import one_line, sanitize
 if TYPE_CHECKING:
     import logging
 
-_TAG: Final = re.compile(r"(repo|branch|model|outcome):")
+_TAG: Final = re.compile(r"(repo|branch|model|outcome|verified):")
 """Matches the tags that this program sets; each attempt of a run replaces them."""
 
 

@@ -1,8 +1,8 @@
 """Emits an event on the Prefect server when a run ends, for automations and other listeners.
 
-The event's name contains the run's `Outcome`: claude-code.run.delivered, .no-changes, .budget-exceeded, .failed or
-.interrupted. The resource is `claude-code.run.<flow run id>`. The flow run, its deployment and the repository are
-related resources. The payload says what happened, in which repository and branch, and at what cost.
+The event's name contains the run's `Outcome`: claude-code.run.delivered, .not-verified, .no-changes, .budget-exceeded,
+.failed or .interrupted. The resource is `claude-code.run.<flow run id>`. The flow run, its deployment and the
+repository are related resources. The payload says what happened, in which repository and branch, and at what cost.
 """
 
 import json
@@ -14,6 +14,7 @@ from prefect.logging import get_logger
 from prefect.results import get_default_result_storage
 from prefect.utilities.urls import url_for
 
+from flows.errors import VerificationFailed
 from flows.outcome.result import Outcome, RunResult
 from flows.state.files import StateFile
 from flows.state.store import FileSystem, RunStore
@@ -74,6 +75,8 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
     result = _result(state)
     if isinstance(result, RunResult):
         return result.outcome, payload | _result_fields(result) | _delivery_fields(flow_run)
+    if isinstance(result, VerificationFailed) and isinstance(result.result, RunResult):
+        payload |= _result_fields(result.result)
     payload |= {"error": type(result).__name__, "message": str(result), **_usage(flow_run)}
     return Outcome.of_error(result), payload
 
@@ -94,6 +97,7 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
         "applied_to": result.applied_to,
         "files": len(result.files),
         "summary": result.summary[:_SUMMARY_CHARACTERS],
+        "verification": result.verification.status if result.verification else "",
         "cost_usd": round(result.cost_usd or 0.0, 4),
         "turns": result.turns or 0,
         "cache_read_tokens": result.cache_read_tokens or 0,

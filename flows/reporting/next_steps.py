@@ -17,9 +17,12 @@ from flows.errors import (
     LfsFileWithoutPointer,
     NeedsInput,
     TurnLimitReached,
+    VerificationFailed,
 )
+from flows.outcome.result import Outcome
 from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.verification import MOST_REPAIRS
 from flows.reporting.markdown import code, fenced
 from flows.state.files import StateFile
 
@@ -33,6 +36,9 @@ _LIMITS: Final = {
     AgentStalled: "stall_timeout_seconds",
 }
 """Maps each of these errors to the limit that the run has reached."""
+
+_RAISE_LIMIT: Final = re.compile(r"\. A repair was ended: .*\braise limits\.(\w+)")
+"""Matches, in the message of `VerificationFailed`, the limit that ended a repair."""
 
 _NAME_CONFLICT: Final = "git allows no branch"
 """Part of the message of a `BranchConflict` that is about the branch's name, not about its commits."""
@@ -50,6 +56,8 @@ def advice(summary: RunSummary) -> Iterator[str]:
     elif summary.change and summary.change.already_on:
         yield f"{code(summary.change.already_on)} has this change already, so nothing was pushed. Review it there."
     elif summary.commit:
+        if summary.outcome is Outcome.NOT_VERIFIED:
+            yield f"The branch is pushed, but it is {summary.status}. Look at the section Verification first."
         yield (
             "Review the branch as you would review a stranger's. To continue the work on it, start a run with the same "
             "branch and new instructions:"
@@ -68,8 +76,10 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
     if isinstance(summary.error, NeedsInput):
         yield from _answer(summary)
         return
+    if summary.is_pushed:
+        yield f"- The branch {code(_branch(summary))} is pushed, but fails its verification. Do not merge it as it is."
     allowed = {name: True for name in _POLICY.findall(str(summary.error)) if name in ChangePolicy.model_fields}
-    if bundle := summary.saved_files.get(StateFile.BUNDLE):
+    if (bundle := summary.saved_files.get(StateFile.BUNDLE)) and not summary.is_pushed:
         command = code(fetch_command(bundle, _branch(summary)))
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
         for purpose, changed in _deliveries(summary, allowed):
@@ -132,11 +142,15 @@ def _setting(summary: RunSummary) -> str:
     """Return the setting without which the run would fail again, as NAME=VALUE; empty if no setting must change."""
     if isinstance(summary.error, AgentDenied):
         return "".join(_PERMISSION.findall(str(summary.error))[-1:])
+    if isinstance(summary.error, VerificationFailed) and not _RAISE_LIMIT.search(str(summary.error)):
+        return f"verification.max_repairs={min(summary.repairs + 2, MOST_REPAIRS)}"
     name = next((limit for error, limit in _LIMITS.items() if isinstance(summary.error, error)), "")
+    if isinstance(summary.error, VerificationFailed) and (match := _RAISE_LIMIT.search(str(summary.error))):
+        name = match[1]
     if not name:
         return ""
     limit = getattr(summary.limits, name)
-    consumed = summary.agent.cost_usd if summary.agent and isinstance(summary.error, BudgetExceeded) else limit
+    consumed = summary.agent.cost_usd if summary.agent and name == _LIMITS[BudgetExceeded] else limit
     return f"limits.{name}={math.ceil(max(consumed, limit) + limit)}"
 
 

@@ -12,10 +12,12 @@ from flows.outcome.summary import RunSummary, title
 from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, cut, fenced, link, link_to, prose, quoted, table
 from flows.reporting.next_steps import advice, fetch_command
+from flows.reporting.verification import verification_section
 from flows.repository.collect import Change, FileChange
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
 from flows.text_safety import one_line
+from flows.verification.results import Status
 
 _DIFF_MAX_CHARACTERS: Final = 40_000
 _SUMMARY_MAX_CHARACTERS: Final = 20_000
@@ -51,6 +53,7 @@ def _parts(summary: RunSummary) -> Iterator[str]:
     if summary.change:
         yield _files(summary.change.files)
         yield _left_aside(summary, summary.change)
+    yield verification_section(summary)
     yield _instructions(summary)
     if summary.steps:
         steps = [[step.name, step.state, f"{step.seconds:.1f}", str(step.attempts)] for step in summary.steps]
@@ -71,6 +74,7 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
         yield "Files for agents", prose(checkout.agent_files)
         yield "Setup", prose(summary.setup)
         yield "Services", prose(summary.services)
+    yield "Verification", _verification(summary)
     if summary.change and summary.change.applied_to:
         newer = summary.change.checkout
         yield "Applied to", f"{code(newer.base_branch)} at {code(newer.base_commit[:12])}"
@@ -83,6 +87,15 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
     for warning in summary.warnings:
         yield "Warning", prose(warning[:_MESSAGE_MAX_CHARACTERS])
     yield "Flow run", code(summary.flow_run_id)
+
+
+def _verification(summary: RunSummary) -> str:
+    """Return what is known about the change; empty if it is not finished."""
+    if summary.status is None:
+        return ""
+    repairs = f" after {summary.repairs} repair{'s' if summary.repairs > 1 else ''}" if summary.repairs else ""
+    asked = " (there are no verify commands)" if summary.status is Status.NOT_ASKED else ""
+    return f"{summary.status}{repairs}{asked}"
 
 
 def _usage(summary: RunSummary) -> Iterator[tuple[str, str]]:

@@ -69,3 +69,9 @@ def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None
     git_as_agent(workspace, "read-tree", "--reset", "-u", commit)
     git_as_agent(workspace, "reset", "--quiet", base)
     git_as_agent(workspace, "update-ref", "-d", _REF)  # otherwise it would count as work that the agent left aside
+
+
+def restore_commit(workspace: Workspace, commit: str, base: str) -> None:
+    """Restore the files of a commit of `clean.git` in a new work tree, as uncommitted changes on top of the base."""
+    run_git(["update-ref", _REF, commit], git_dir=workspace.clean_git)
+    restore(workspace, bundle(workspace, base), commit, base)

@@ -18,6 +18,7 @@ from flows.errors import RunError, named_error
 from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary, headline
 from flows.outcome.timing import StepTimes, record_steps
+from flows.outcome.verification import tag
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.signature import RawParameters
@@ -28,7 +29,7 @@ from flows.run.lease import check_lease, hold_lease
 from flows.run.preload import preload
 from flows.run.run import DeliverRun, ImplementRun, Run
 from flows.run.setup import redact_secrets, run_store, set_up, set_up_delivery
-from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page
+from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page, short_summary
 from flows.sandbox.workspace import workspace
 from flows.text_safety import one_line
 
@@ -73,16 +74,18 @@ def report_delivery(run: DeliverRun, change: Change) -> None:
     """Publish the report of a delivery that succeeded."""
     with _at_most_a_warning():
         summary = run_summary(run, change=change)
-        tags = [summary.outcome.tag, f"repo:{run.request.repo_url.name}", f"branch:{run.request.branch_name}"]
+        tags = [
+            summary.outcome.tag,
+            *_verified_tags(summary),
+            f"repo:{run.request.repo_url.name}",
+            f"branch:{run.request.branch_name}",
+        ]
         publish(summary, None, tags)
 
 
 def completed(run: Run, change: Change) -> State[RunResult]:
     """Return the Prefect state of a run that ended without an error."""
-    report = run.saved.finished.report if run.saved.finished else None
-    summary = RunSummary(
-        str(runtime.flow_run.id), repo_url=run.request.repo_url, checkout=change.checkout, change=change, agent=report
-    )
+    summary = short_summary(run, change)
     return Completed(name=summary.outcome.state_name, message=one_line(headline(summary)), data=summary.result)
 
 
@@ -141,7 +144,8 @@ def _naming_cost(run: ImplementRun) -> Iterator[None]:
     except RunError as error:
         cost = _cost(run)
         if cost and _COST not in str(error):
-            error.args = (f"{error} ({_COST}{cost})",)
+            sentence, newline, output = str(error).partition("\n")
+            error.args = (f"{sentence} ({_COST}{cost}){newline}{output}",)
         raise
 
 
@@ -172,7 +176,7 @@ def _report(run: ImplementRun, error: BaseException | None) -> None:
             check_lease(run.saved.store)
         save_transcript_page(run)
         summary = run_summary(run, error)
-        publish(summary, run.saved.store, [summary.outcome.tag, *_tags(run)])
+        publish(summary, run.saved.store, [summary.outcome.tag, *_verified_tags(summary), *_tags(run)])
 
 
 def _start_thread(name: str, function: Callable[[], None]) -> threading.Thread:
@@ -195,14 +199,18 @@ def _at_most_a_warning() -> Iterator[None]:
 def _tagging(run: ImplementRun) -> Iterator[None]:
     """Start a thread that tags the run and looks up its deployment's name, while the context does the run's work."""
 
-    def tag() -> None:
+    def tag_run() -> None:
         with suppress(Exception):  # the report does both again, and warns if it fails
             set_tags(_tags(run))
             deployment_name()  # Prefect caches the name
 
-    thread = _start_thread("tags", tag)
+    thread = _start_thread("tags", tag_run)
     yield
     thread.join(_JOIN_SECONDS)
+
+
+def _verified_tags(summary: RunSummary) -> list[str]:
+    return [tag(summary.status)] if summary.status else []
 
 
 def _tags(run: ImplementRun) -> list[str]:

@@ -33,6 +33,8 @@ class ImplementRun(Run):
     agent: Agent
     setup_cache: list[str] = field(default_factory=list)
     """What became of the setup's cache, for the report. The step `setup` adds it."""
+    repair_faults: list[str] = field(default_factory=list)
+    """Why a repair was ended before its end, for the report."""
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> Deli
         allow_default_branch=parameters.allow_default_branch,
         policy=parameters.policy,
         lfs=saved_request.get("lfs", False),
+        verification=saved_request.get("verification") or {},
     )
     return DeliverRun(request, workspace, saved, steps, [], parameters.apply_to_latest)
 

@@ -17,6 +17,7 @@ from flows.parameters.addresses import RepoUrl
 from flows.reporting.repetition import RepeatedFailures
 from flows.repository.collect import Change, collected_change, patch
 from flows.repository.setup import setup_command
+from flows.run.rounds import status_of, verification_of
 from flows.run.run import ImplementRun, Run
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
@@ -65,7 +66,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
         return summary
     change = change or _collected_change(run, run.saved.plan)
     setup = setup_command(run.request.verification.setup_command, run.saved.plan.checkout)
-    return replace(
+    summary = replace(
         summary,
         services=run.agent.services if isinstance(run, ImplementRun) else "",
         setup="; ".join((setup.source, *run.setup_cache)) if setup and isinstance(run, ImplementRun) else "",
@@ -74,6 +75,34 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
         change=change,
         patch=patch(run.workspace.clean_git, change) if change else "",
     )
+    return _with_verification(run, summary)
+
+
+def short_summary(run: Run, change: Change, error: BaseException | None = None) -> RunSummary:
+    """Return the summary for the final state of a run that has finished its work."""
+    summary = RunSummary(
+        str(runtime.flow_run.id),
+        repo_url=run.request.repo_url,
+        checkout=change.checkout,
+        change=change,
+        agent=run.saved.finished.report if run.saved.finished else None,
+        error=error,
+    )
+    return _with_verification(run, summary)
+
+
+def _with_verification(run: Run, summary: RunSummary) -> RunSummary:
+    """Return the summary with what is known about its change. An agent that has not finished has no such change."""
+    parameters = run.request.verification
+    summary = replace(
+        summary,
+        rounds=run.saved.verifications.rounds,
+        max_repairs=parameters.max_repairs,
+        pushes_failures=parameters.on_verification_failure == "push",
+    )
+    if summary.change is None or run.saved.finished is None:
+        return summary
+    return replace(summary, status=status_of(run, summary.change), verification=verification_of(run, summary.change))
 
 
 def _collected_change(run: Run, plan: Plan) -> Change | None:

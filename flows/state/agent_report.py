@@ -1,9 +1,12 @@
 """Defines the report of an agent that has finished its work."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from flows.model.cache_use import CacheUse
+
+_AFTER_REPAIR: Final = "After a failed verification:"
 
 
 @dataclass(frozen=True)
@@ -23,3 +26,32 @@ class AgentReport:
     """The files of the work tree that the agent was denied access to, without those that the change contains."""
     cache: CacheUse = field(default_factory=CacheUse)
     """What the provider's prompt cache did for the run, over all attempts."""
+
+    def after(self, earlier: "AgentReport | None") -> "AgentReport":
+        """Return the report of a repair together with that of the work before it. The cost is the whole run's already.
+
+        The message before the repair says what the change is, so it stays.
+        """
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            summary=f"{earlier.summary}\n\n{_AFTER_REPAIR}\n\n{self.summary}",
+            turns=earlier.turns + self.turns,
+            duration_seconds=earlier.duration_seconds + self.duration_seconds,
+            model_usage=_sum(earlier.model_usage, self.model_usage),
+            permission_denials=earlier.permission_denials + self.permission_denials,
+            denied_paths=tuple(dict.fromkeys(earlier.denied_paths + self.denied_paths)),
+        )
+
+
+def _sum(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sums of the numbers in two of Claude Code's `modelUsage`. Any other value is that of the second."""
+    sums = {**first, **second}
+    for key in first.keys() & second.keys():
+        match first[key], second[key]:
+            case dict() as one, dict() as other:
+                sums[key] = _sum(one, other)
+            case int() | float() as one, int() | float() as other:
+                sums[key] = one + other
+    return sums

@@ -109,6 +109,13 @@ class SavedRun:
         except StoreUnavailable as error:
             logger.error("the finished work could not be saved, but will be pushed: %s", error)  # noqa: TRY400 (a traceback would not help)
 
+    def save_bundle(self, bundle: bytes, logger: Logger) -> None:
+        """Save a change as the one that can be delivered. If the store does not answer, only log an error."""
+        try:
+            self.store.save(StateFile.BUNDLE, bundle)
+        except StoreUnavailable as error:
+            logger.error("the change could not be saved again: %s", error)  # noqa: TRY400 (a traceback would not help)
+
     def save_round(self, new: Round, logger: Logger) -> None:
         """Save a verification. If the store does not answer, only log an error: this attempt can still go on."""
         self.verifications = self.verifications.with_round(new)

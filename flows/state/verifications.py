@@ -16,6 +16,8 @@ class Round:
     """How many repairs the work had before."""
     commands: tuple[str, ...]
     """The verify commands of this round. A later attempt of the run may have others."""
+    commit: str
+    """The commit that was verified."""
     verification: Verification
     seconds: float = 0
     """How long the verification took."""
@@ -37,15 +39,22 @@ class Verifications:
         """Return the round with this number if it had these commands."""
         return next((each for each in self.rounds if (each.number, each.commands) == (number, commands)), None)
 
-    def of_tree(self, tree: str, commands: tuple[str, ...] = ()) -> Verification | None:
-        """Return the newest verification of a tree; None if there is none with these commands, if any are given."""
-        rounds = (each for each in reversed(self.rounds) if not commands or each.commands == commands)
+    def of_tree(self, tree: str, commands: tuple[str, ...]) -> Verification | None:
+        """Return the newest verification of a tree by these commands; None if there is none."""
+        rounds = (each for each in reversed(self.rounds) if each.commands == commands)
         return next((each.verification for each in rounds if each.verification.tree == tree), None)
 
+    def of_commit(self, commit: str) -> Verification | None:
+        """Return the newest verification of a commit; None if there is none."""
+        return next((each.verification for each in reversed(self.rounds) if each.commit == commit), None)
+
     def baseline(self, commands: tuple[str, ...]) -> tuple[CommandResult, ...] | None:
-        """Return the results of these commands on the base commit; None if they have not run there."""
-        rounds = (each.verification.baseline for each in reversed(self.rounds) if each.commands == commands)
-        return next((baseline for baseline in rounds if baseline), None)
+        """Return the results of these commands on the base commit.
+
+        The results are empty if the base commit could not be set up, and None if the commands have not run there.
+        """
+        done = (each.verification for each in reversed(self.rounds) if each.commands == commands)
+        return next((each.baseline for each in done if each.baseline or each.baseline_fault), None)
 
     def is_repairable(self, number: int, commands: tuple[str, ...]) -> bool:
         """Whether this round failed, and its work is another one than that of the round before.

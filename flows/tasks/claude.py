@@ -9,6 +9,7 @@ from prefect import get_run_logger
 from flows.agent.checkpoints import Checkpoints
 from flows.agent.no_change import check_no_change, denial_advice, paths_in_work_tree
 from flows.agent.outcome import AgentRun, judge
+from flows.agent.repair import Repair
 from flows.agent.transcript import read_chunks
 from flows.checks.leaks import Base, check_credentials
 from flows.errors import (
@@ -29,11 +30,12 @@ from flows.redaction import SECRETS
 from flows.reporting.progress import show_progress
 from flows.repository import snapshot
 from flows.repository.clone import Checkout
-from flows.repository.collect import Change, CommitIdentity, bundle, collect, restore_change
+from flows.repository.collect import Change, CommitIdentity, bundle, collect, collected_change, restore_change
 from flows.repository.commit_message import with_run_trailer
 from flows.repository.credentials import GitCredentials
 from flows.run.lease import check_lease
 from flows.run.preload import preload_for_end
+from flows.run.rounds import verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.run.start import start_work
 from flows.state.agent_report import AgentReport
@@ -61,9 +63,29 @@ def run_claude(
         return _import_change(run, plan, finished)
     if run.saved.checkpoint and not run.agent.session_id:
         _restore_checkpoint(run, plan)
-    # The commit is the same for each attempt of the run.
+    return _run_agent(run, plan, _identity(run, credentials, plan), is_continued=run.saved.checkpoint is not None)
+
+
+def repair(run: ImplementRun, credentials: GitCredentials, change: Change) -> Change:
+    """Let the agent repair the finished change in the same session, and return the repaired change.
+
+    If the agent changes nothing, the change stays the same.
+    """
+    plan, agent, failed = run.saved.plan, run.agent, run.saved.verifications.rounds[-1]
+    assert plan is not None  # noqa: S101 (it is saved before an agent starts)
+    request = Repair(failed.number + 1, failed.verification, failed.seconds)
+    is_continued = agent.round == request.number
+    if not agent.session_id:
+        _restore_finished(run, plan, change, request.number)
+        agent.worked_seconds, is_continued = failed.worked_seconds, True
+    agent.round = request.number
+    return _run_agent(run, plan, _identity(run, credentials, plan), request, is_continued=is_continued)
+
+
+def _identity(run: ImplementRun, credentials: GitCredentials, plan: Plan) -> CommitIdentity:
+    """Return what makes the commit the same for each attempt of the run."""
     message = with_run_trailer(run.request.commit_message, run.saved.store.flow_run_id)
-    return _run_agent(run, plan, CommitIdentity(credentials.email, plan.started_at, message))
+    return CommitIdentity(credentials.email, plan.started_at, message)
 
 
 def load_saved_change(run: Run) -> Change:
@@ -103,18 +125,39 @@ def _restore_checkpoint(run: ImplementRun, plan: Plan) -> None:
     get_run_logger().info("the work of an earlier attempt resumes (spending so far: %s)", run.agent.meter)
 
 
-def _run_agent(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Change:
+def _restore_finished(run: ImplementRun, plan: Plan, change: Change, number: int) -> None:
+    """Restore the work of a repair that an earlier attempt began, or else the finished work that it shall repair."""
+    checkpoint = run.saved.checkpoint
+    if checkpoint and checkpoint.round == number:
+        _restore_checkpoint(run, plan)
+        return
+    snapshot.restore_commit(run.workspace, change.commit, plan.checkout.base_commit)
+    if checkpoint:
+        run.agent.resume(checkpoint)
+    if run.saved.finished and run.saved.finished.report:
+        run.agent.meter.spent_usd = max(run.agent.meter.spent_usd, run.saved.finished.report.cost_usd)
+
+
+def _run_agent(
+    run: ImplementRun, plan: Plan, identity: CommitIdentity, request: Repair | None = None, *, is_continued: bool
+) -> Change:
     workspace, agent, logger = run.workspace, run.agent, get_run_logger()
     observer = partial(show_progress, workspace, agent.meter, agent.options.limits)
     interval = agent.options.limits.checkpoint_seconds
-    checkpoints = Checkpoints(workspace, run.saved, plan, agent, interval, logger)
+    checkpoints = Checkpoints(workspace, run.saved, plan, agent, interval, logger, request.number if request else 0)
     preload_for_end()
     try:
         with checkpoints:
-            is_continued = run.saved.checkpoint is not None
-            flow_run_id = run.saved.store.flow_run_id
-            policy = run.request.policy
-            result = agent.work(workspace, plan, policy, flow_run_id, observer, logger, is_continued=is_continued)
+            result = agent.work(
+                workspace,
+                plan,
+                run.request.policy,
+                run.saved.store.flow_run_id,
+                observer,
+                logger,
+                is_continued=is_continued,
+                repair=request,
+            )
     except BaseException:
         # A signal, a cancellation, a limit or a full disk. The work is paid for, and another machine may resume it.
         _save_interrupted(run, checkpoints, identity)
@@ -123,25 +166,34 @@ def _run_agent(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Chang
     disk_is_full = workspace.disk_is_full
     workspace.release_reserve()
     try:
-        return _collect_and_judge(run, plan, identity, result, disk_is_full=disk_is_full)
+        change = _collect_and_judge(run, plan, identity, result, checkpoints.round, disk_is_full=disk_is_full)
     except RunError as error:
         checkpoints.write()  # for a later attempt of this run, on this machine or another
         raise _explain(error, run.saved.bundle_path, disk_is_full=disk_is_full) from None
+    if change.commit and verify_commands(run, plan.checkout):
+        checkpoints.round += 1
+        checkpoints.write()  # for a repair in a later attempt
+    return change
 
 
 def _collect_and_judge(
-    run: ImplementRun, plan: Plan, identity: CommitIdentity, result: AgentRun, *, disk_is_full: bool
+    run: ImplementRun, plan: Plan, identity: CommitIdentity, result: AgentRun, number: int, *, disk_is_full: bool
 ) -> Change:
     change = collect(run.workspace, plan.checkout, identity, run.request.policy.leave_out)
+    if number and not change.commit and not change.fault:
+        get_run_logger().warning("the repair undid the whole change, so the change before the repair counts")
+        change = replace(collected_change(run.workspace.clean_git, plan.checkout), left_aside=change.left_aside)
     bundle_bytes = bundle(run.workspace.clean_git, change)
     _save_result(run, bundle_bytes)
     report = _judge(run, result, change)
+    if number and run.saved.finished:
+        report = report.after(run.saved.finished.report)
     if disk_is_full:
         raise DiskFull(f"{DISK_FULL}; part of the agent's report may be missing")
     for note in change.notes:
         get_run_logger().warning(note)
-    run.warnings.extend(change.notes)
-    finished = FinishedWork(change.commit, report, bundle_bytes, change.notes, change.left_aside)
+    run.warnings.extend(note for note in change.notes if note not in run.warnings)
+    finished = FinishedWork(change.commit, report, bundle_bytes, change.notes, change.left_aside, number)
     run.saved.save_finished(finished, get_run_logger())
     return change
 

@@ -20,6 +20,7 @@ from flows.repository.lfs_pointers import pointers_in
 from flows.repository.remote import Remote
 from flows.repository.submodule_checkout import submodule_paths
 from flows.repository.token_expiry import token_expiry
+from flows.run.rounds import needs_work_tree
 from flows.run.run import ImplementRun, Run
 from flows.tasks.task import step
 
@@ -37,7 +38,7 @@ def clone(run: Run, credentials: GitCredentials) -> Checkout:
             would be started.
     """
     plan = run.saved.plan
-    if run.saved.finished:
+    if not needs_work_tree(run):
         return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
     with _token_check(run, credentials):
         return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
@@ -123,7 +124,7 @@ def _with_instructions(run: Run, checkout: Checkout) -> Checkout:
 
 
 def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> Checkout:
-    """Fetch the checkout's commit again, and return the checkout. Create a work tree unless the agent has finished."""
+    """Fetch the checkout's commit again, and return the checkout. Create a work tree if one is needed."""
     logger = get_run_logger()
     fetch_base(
         run.workspace,
@@ -134,7 +135,7 @@ def _fetch_again(run: Run, credentials: GitCredentials, checkout: Checkout) -> C
         submodules=run.request.submodules,
         lfs=run.request.lfs,
         progress=LoggedProgress(logger.info),
-        work_tree=run.saved.finished is None,
+        work_tree=needs_work_tree(run),
     )
     logger.info(
         "%s: the work resumes from %s at %s", run.request.repo_url, checkout.base_branch, checkout.base_commit[:12]

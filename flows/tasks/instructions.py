@@ -6,6 +6,7 @@ from flows.aws.credentials import new_session
 from flows.aws.session import client_config
 from flows.instructions.files import Instructions, from_text, restore
 from flows.instructions.s3 import PARALLEL, from_s3
+from flows.run.rounds import needs_work_tree
 from flows.run.run import Run
 from flows.state.chunks import DamagedChunk, read_chunks
 from flows.state.files import StateFile
@@ -17,7 +18,7 @@ from flows.tasks.task import step
 def fetch_instructions(run: Run) -> Instructions:
     """Return the instructions: those that an earlier attempt saved, or those that S3 or the parameter contains now."""
     if plan := run.saved.plan:
-        if not run.saved.finished and not _restore(run, plan):
+        if needs_work_tree(run) and not _restore(run, plan):
             _fetch(run)
         return plan.instructions
     return _fetch(run)

@@ -8,6 +8,7 @@ from prefect import get_run_logger
 
 from flows.errors import ServiceFailed
 from flows.repository.clone import Checkout
+from flows.run.rounds import needs_work_tree
 from flows.run.run import ImplementRun
 from flows.sandbox.services import Services, run_services
 from flows.tasks.task import step
@@ -15,8 +16,8 @@ from flows.tasks.task import step
 
 @contextmanager
 def services_for(run: ImplementRun, checkout: Checkout) -> Iterator[Services]:
-    """Yield the running services of this attempt, and end them; no services if the agent has finished."""
-    services = () if run.saved.finished else checkout.services
+    """Yield the running services of this attempt, and end them; no services if no work tree is needed."""
+    services = checkout.services if needs_work_tree(run) else ()
     with run_services(run.workspace, services, os.environ) as running:
         if services:
             start_services(run, running)

@@ -8,16 +8,18 @@ from flows.errors import ServiceFailed, SetupFailed
 from flows.repository.clone import Checkout
 from flows.repository.collect import names
 from flows.repository.setup import SetupCommand, run_setup, setup_command
+from flows.run.rounds import needs_work_tree, verify_commands
 from flows.run.run import ImplementRun
 from flows.sandbox.services import Services
 from flows.state.setup_cache import run_with_cache
 from flows.tasks.services import restart_services, with_saved_work
 from flows.tasks.task import step
+from flows.verification.prepared import save_prepared
 
 
 def setup_for(run: ImplementRun, checkout: Checkout) -> SetupCommand | None:
-    """Return the setup command that this attempt has to run; None if the run has none, or its agent has finished."""
-    return None if run.saved.finished else setup_command(run.request.verification.setup_command, checkout)
+    """Return the setup command that this attempt has to run; None if the run has none, or needs no work tree."""
+    return setup_command(run.request.verification.setup_command, checkout) if needs_work_tree(run) else None
 
 
 @step("setup")
@@ -39,6 +41,9 @@ def set_up(run: ImplementRun, checkout: Checkout, command: SetupCommand, service
         text = f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's"
         logger.warning("%s", text)
         run.warnings.append(text)
+    if verify_commands(run, checkout) and (fault := save_prepared(run.workspace)):
+        logger.warning("%s", fault)
+        run.warnings.append(fault)
 
 
 def _run_with_cache(

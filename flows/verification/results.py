@@ -23,6 +23,8 @@ class Status(StrEnum):
 
     NOT_ASKED = "not verified"
     """The run had no verify commands."""
+    NOT_RUN = "not verified, commands did not run"
+    """The verify commands have not run on this tree."""
     VERIFIED = "verified"
     CHECKS_CHANGED = "verified, checks changed"
     """All commands passed, and the change touches what defines them."""

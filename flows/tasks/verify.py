@@ -1,0 +1,124 @@
+"""Defines the steps `verify`, which run the repository's own checks on the change, and lets the agent repair it."""
+
+import time
+
+from prefect import get_run_logger
+
+from flows.errors import AgentTimeout, BudgetExceeded, RunError, TurnLimitReached, VerificationFailed
+from flows.outcome.verification import failure_message
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change
+from flows.repository.credentials import GitCredentials
+from flows.repository.git_commands import run_git
+from flows.repository.setup import setup_command
+from flows.run.rounds import Next, next_step, status_of, verification_of, verify_commands
+from flows.run.run import ImplementRun
+from flows.run.summary import short_summary
+from flows.sandbox.services import Services
+from flows.state.verifications import Round
+from flows.tasks.claude import repair
+from flows.tasks.services import check_services
+from flows.tasks.task import step
+from flows.verification.results import Status
+from flows.verification.verify import Timeouts, verify_commit
+
+_LIMITS = (AgentTimeout, BudgetExceeded, TurnLimitReached)
+
+
+def verify(
+    run: ImplementRun, credentials: GitCredentials, checkout: Checkout, services: Services, change: Change
+) -> Change:
+    """Verify the change, and let the agent repair it while that may help. Return the last change.
+
+    Each verification and each repair is a step of its own. Without verify commands, there is none.
+    """
+    while (upcoming := next_step(run, checkout)) is not Next.NOTHING:
+        repairs = run.saved.finished.round if run.saved.finished else 0
+        if upcoming is Next.VERIFICATION:
+            verification_step = step(f"verify {repairs + 1}" if repairs else "verify")(_verify)
+            verification_step(run, checkout, services, change)
+            continue
+        try:
+            change = step(f"claude repair {repairs + 1}")(repair)(run, credentials, change)
+        except _LIMITS as error:
+            _give_up(run, change, error)
+            break
+    return change
+
+
+def may_push(run: ImplementRun, change: Change) -> bool:
+    """Whether the change is pushed: if its verification has not failed, or if the run's parameter allows it anyway."""
+    return status_of(run, change) is not Status.FAILED or _pushes_failures(run)
+
+
+def check_verified(run: ImplementRun, change: Change) -> None:
+    """Raise `VerificationFailed` if the verification of the change has failed."""
+    verification = verification_of(run, change)
+    if verification is None or verification.status is not Status.FAILED:
+        return
+    number = run.saved.finished.round if run.saved.finished else 0
+    fault = "; ".join(run.repair_faults)
+    error = VerificationFailed(failure_message(verification, number, fault, _place(run, change)))
+    error.result = short_summary(run, change, error).result
+    raise error
+
+
+def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: Change) -> None:
+    """Run the verify commands in a fresh checkout of the change, and save the results."""
+    asked, finished, logger = verify_commands(run, checkout), run.saved.finished, get_run_logger()
+    assert asked is not None  # noqa: S101 (else the step does not run)
+    assert finished is not None  # noqa: S101
+    check_services(run, services)
+    started, saved = time.monotonic(), run.saved.verifications
+    tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
+    verification = saved.of_tree(tree, asked.commands)
+    if verification is None:
+        limits = run.agent.options.limits
+        logger.info("verify commands, from %s, run in a fresh checkout of the change", asked.source)
+        verification = verify_commit(
+            run.workspace,
+            checkout,
+            change.commit,
+            asked,
+            setup_command(run.request.verification.setup_command, checkout),
+            run.agent.shell_environment(run.workspace),
+            Timeouts(limits.setup_timeout_seconds, limits.command_timeout_seconds),
+            lambda line: logger.info("%s", line),
+            baseline=saved.baseline(asked.commands),
+        )
+    report = finished.report
+    worked_seconds = run.agent.worked_seconds or (report.duration_seconds if report else 0)
+    seconds = time.monotonic() - started
+    new = Round(finished.round, asked.commands, change.commit, verification, seconds, worked_seconds)
+    run.saved.save_round(new, logger)
+    log = logger.warning if verification.status is Status.FAILED else logger.info
+    log("the result of the verification: %s", verification.status)
+
+
+def _give_up(run: ImplementRun, change: Change, error: RunError) -> None:
+    """Let the finished change count again: a limit ended its repair, whose work so far a checkpoint holds."""
+    get_run_logger().warning("the repair was ended: %s", error)
+    run.repair_faults.append(str(error))
+    branch = f"refs/heads/{change.checkout.branch}"
+    run_git(["update-ref", branch, change.commit], git_dir=run.workspace.clean_git)
+    if run.saved.finished:
+        run.saved.save_bundle(run.saved.finished.bundle, get_run_logger())
+
+
+def _pushes_failures(run: ImplementRun) -> bool:
+    return run.request.verification.on_verification_failure == "push"
+
+
+def _place(run: ImplementRun, change: Change) -> str:
+    """Return where a change that failed its verification is, and what a person can do with it."""
+    if _pushes_failures(run):
+        return (
+            f"verification.on_verification_failure is push, so it is pushed to {change.checkout.branch} as "
+            f"{change.commit[:12]}"
+        )
+    if not (path := run.saved.bundle_path):
+        return "It is not pushed, and the run store could not save it: it will be lost with this machine"
+    return (
+        f"It is not pushed, but saved as {path}: the flow deliver pushes it nevertheless "
+        f"(flow_run_id={run.saved.store.flow_run_id})"
+    )

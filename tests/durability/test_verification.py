@@ -1,0 +1,51 @@
+"""A run that loses its machine between a verification and the repair goes on elsewhere, and repeats nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from deployments.local.scripted_model import Script, Tool, Turn
+from tests.durability.points import wait
+from tests.durability.scene import BRANCH, scene
+from tests.support.world import World
+
+CHECK = """\
+echo "it runs with $(cat made.txt)"
+if [ -e hello.txt ] && ! grep -qx hello hello.txt; then echo 'FAILED check_says_hello'; exit 1; fi
+"""
+VERIFICATION = {"setup_command": "echo setup > made.txt", "verify_commands": "sh check.sh"}
+
+
+def script(repair_seconds: float) -> Script:
+    """Return a model that says the wrong word, and repairs it if it knows what failed and what it did."""
+    bad, good = "echo bye > hello.txt", "cat made.txt hello.txt >> found.txt; echo hello > hello.txt"
+    repair = Turn(
+        "I repair.",
+        (Tool("Bash", {"command": good}),),
+        repair_seconds,
+        needs=("FAILED check_says_hello", "I was wrong."),
+    )
+    return Script((Turn("I work.", (Tool("Bash", {"command": bad}),)), Turn("I was wrong."), repair, Turn("Done.")))
+
+
+def test_another_machine_repairs_the_change(make_world: Callable[[dict[str, str]], World], tmp_path: Path) -> None:
+    world = make_world({"README.md": "# A repository\n", "check.sh": CHECK})
+    with scene(world, tmp_path / "store", verification=VERIFICATION) as the_run:
+        world.stack.model.script = script(repair_seconds=120)
+        with the_run.machine() as first:
+            wait(first, lambda: the_run.requested_turns == 3)
+            assert "it runs with setup" in first.log()
+            first.lose()
+        world.stack.model.script = script(repair_seconds=0)
+        world.stack.model.requests.clear()
+        with the_run.machine() as second:
+            assert second.wait_for_exit() == 0, second.log()
+            log = second.log()
+        assert the_run.run.state == "Completed", log
+        assert the_run.requested_turns == 2, "the first round is not paid again"
+        assert "Task run 'verify'" not in log, "the first verification does not run again"
+        assert log.count("it runs with setup") == 1
+        assert world.content(BRANCH, "hello.txt") == "hello"
+        assert world.content(BRANCH, "found.txt") == "setup\nbye", "the work tree and the setup's files were restored"
+        assert len(the_run.commits()) == 1
+        assert the_run.saved_run().verifications.rounds[-1].number == 1
+        assert the_run.left_behind() == []

@@ -1,0 +1,174 @@
+"""Verification in whole runs: its verdicts, repairs by the same session, and what becomes of a change that fails."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deployments.local.scripted_model import Tool, Turn
+from flows import errors
+from flows.deliver import deliver
+from flows.outcome.result import RunResult
+from tests.support.runs import Run, run_flow
+from tests.support.world import World
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+COMMAND = "sh check.sh"
+CHECK = """\
+if ! [ -e hello.txt ]; then echo nothing to check; exit 0; fi
+if ! grep -qx hello hello.txt; then echo 'FAILED check_says_hello'; echo "the end: $(cat hello.txt)"; exit 1; fi
+"""
+
+
+@pytest.fixture
+def checked_world(make_world: Callable[[dict[str, str]], World]) -> World:
+    return make_world({"README.md": "# A repository\n", "check.sh": CHECK})
+
+
+def shell(command: str, *needs: str) -> Turn:
+    return Turn("I work.", (Tool("Bash", {"command": command}),), needs=needs)
+
+
+def verified(world: World, commands: str = COMMAND, **parameters: object) -> Run:
+    verification = {"verify_commands": commands, **parameters}
+    return run_flow(
+        world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Say hello.", verification=verification
+    )
+
+
+def deliver_run(world: World, flow_run_id: str) -> Run:
+    call: Callable[..., State[Any]] = deliver
+    state = call(flow_run_id=flow_run_id, return_state=True)
+    result = state.result(raise_on_failure=False)
+    assert isinstance(result, RunResult), result
+    return Run(state, None, result, world.stack.prefect_api_url)
+
+
+def test_a_failing_change_is_repaired_in_the_same_session(checked_world: World) -> None:
+    world = checked_world
+    repair = shell("echo hello > hello.txt", "FAILED check_says_hello", "the end: bye", "They run again when you")
+    world.script(shell("echo bye > hello.txt"), Turn("Said bye."), repair, Turn("Said hello."))
+    flow_run = verified(world)
+    delivery = flow_run.delivered()
+    assert world.content(delivery.branch, "hello.txt") == "hello"
+    assert delivery.verification is not None
+    assert (delivery.verification.status, delivery.verification.repairs) == ("verified", 1)
+    assert "verified" in str(flow_run.state.message)
+    assert world.git("rev-list", "--count", delivery.branch).strip() == "2"
+    assert [flow_run.run_count(name) for name in ("claude", "verify", "claude repair 1", "verify 2")] == [1, 1, 1, 1]
+    report = flow_run.artifact()
+    assert "Said bye." in report
+    assert "Said hello." in report
+
+
+def test_a_change_that_cannot_be_repaired_is_saved_and_delivered_by_a_person(checked_world: World) -> None:
+    world = checked_world
+    world.script(
+        shell("echo bye > hello.txt"),
+        Turn("Said bye."),
+        shell("echo later > hello.txt"),
+        Turn("Said later."),
+        shell("echo never > hello.txt"),
+        Turn("Said never."),
+        shell("echo hello > hello.txt"),
+        Turn("Too late."),
+    )
+    flow_run = verified(world)
+    error = flow_run.error
+    assert type(error) is errors.VerificationFailed
+    assert "after 2 repairs: 'sh check.sh' failed (exit status 1)" in str(error)
+    assert str(error).endswith("The last lines of the output:\nFAILED check_says_hello\nthe end: never")
+    assert flow_run.id in str(error)
+    assert world.branches() == {"main"}
+    delivered = deliver_run(world, flow_run.id)
+    assert delivered.state.name == "NotVerified"
+    assert world.content(delivered.delivered().branch, "hello.txt") == "never"
+    assert "verification failed" in delivered.artifact()
+    delivery = delivered.delivered()
+    assert delivery.verification is not None
+    assert delivery.verification.status == "verification failed"
+
+
+def test_a_change_that_fails_can_be_pushed_and_the_run_still_fails(checked_world: World) -> None:
+    world = checked_world
+    world.script(shell("echo bye > hello.txt"), Turn("Said bye."))
+    flow_run = verified(world, max_repairs=0, on_verification_failure="push")
+    assert type(flow_run.error) is errors.VerificationFailed
+    [branch] = world.branches() - {"main"}
+    assert world.content(branch, "hello.txt") == "bye"
+    assert f"pushed to {branch}" in str(flow_run.error)
+    assert flow_run.state.name == "Failed"
+    assert len(world.stack.model.requests) == 2
+
+
+def test_a_command_that_failed_before_is_delivered_as_not_verified(
+    make_world: Callable[[dict[str, str]], World],
+) -> None:
+    world = make_world({"README.md": "# A repository\n", "check.sh": "echo 'FAILED old_check in 0.3s'; exit 1\n"})
+    flow_run = verified(world)
+    delivery = flow_run.delivered()
+    assert flow_run.state.name == delivery.outcome.state_name == "NotVerified"
+    assert delivery.verification is not None
+    assert delivery.verification.status == "not verified, failed before"
+    assert world.content(delivery.branch, "hello.txt") == "hello"
+    assert len(world.stack.model.requests) == 2
+    report = flow_run.artifact()
+    assert "Without the change" in report
+    assert "sh check.sh: failed" in report
+
+
+JUNIT_CHECK = """\
+b=''; if [ -e hello.txt ] && ! grep -qx hello hello.txt; then b='<failure/>'; fi
+echo "<testsuite><testcase name='says_a'><failure/></testcase><testcase name='says_b'>$b</testcase></testsuite>" > r.xml
+exit 1
+"""
+
+
+def test_a_test_that_failed_before_does_not_excuse_another_one(make_world: Callable[[dict[str, str]], World]) -> None:
+    settings = "verify: sh check.sh\njunit: [r.xml]\n"
+    world = make_world({"README.md": "# A\n", "check.sh": JUNIT_CHECK, ".claude-code-headless.yaml": settings})
+    repair = shell("echo hello > hello.txt", "Failed tests: says_a, says_b", "Failed before your change already: these")
+    world.script(shell("echo bye > hello.txt"), Turn("Said bye."), repair, Turn("Said hello."))
+    flow_run = verified(world, commands="")
+    delivery = flow_run.delivered()
+    assert world.content(delivery.branch, "hello.txt") == "hello"
+    assert delivery.verification is not None
+    assert (delivery.verification.status, delivery.verification.repairs) == ("not verified, failed before", 1)
+    [command] = delivery.verification.commands
+    assert (command.verdict, command.tests, command.tests_failed) == ("failed before", 2, 1)
+    assert set(delivery.files) == {"hello.txt"}
+    assert "| repair 1 | `sh check.sh` | – failed before, exit status 1 |" in flow_run.artifact()  # noqa: RUF001
+
+
+PACKAGE = '{"scripts": {"test": "sh tests/test_hello.sh"}}\n'
+
+
+def test_checks_that_the_agent_changed_are_listed(make_world: Callable[[dict[str, str]], World]) -> None:
+    run_script = 'sh -c "$(sed -n \'s/.*"test": "\\(.*\\)".*/\\1/p\' package.json)"\n'
+    tests = {"tests/test_hello.sh": "exit 1\n", "tests/test_b.py": "def test_b():\n    assert True\n"}
+    world = make_world({"package.json": PACKAGE, "check.sh": run_script, **tests})
+    world.shell("""echo '{"scripts": {"test": "true"}}' > package.json; rm tests/test_b.py""")
+    flow_run = verified(world)
+    delivery = flow_run.delivered()
+    assert flow_run.state.name == "Completed"
+    assert delivery.verification is not None
+    assert delivery.verification.status == "verified, checks changed"
+    changed = "\n".join(delivery.verification.changed_checks)
+    assert "package.json" in changed
+    assert "tests/test_b.py" in changed
+    report = flow_run.artifact()
+    assert "`tests/test_b.py" in report.partition("## Verification")[2]
+    assert "verified, checks changed" in str(flow_run.state.message)
+
+
+def test_a_setup_that_the_change_breaks_is_a_failed_verification(make_world: Callable[[dict[str, str]], World]) -> None:
+    setup = "grep -q good requirements.txt || { echo 'no such package'; exit 3; }\n"
+    world = make_world({"requirements.txt": "good\n", "setup.sh": setup, "check.sh": "true\n"})
+    world.shell("echo bad > requirements.txt")
+    flow_run = verified(world, setup_command="sh setup.sh", max_repairs=0)
+    assert type(flow_run.error) is errors.VerificationFailed
+    assert "its setup failed" in str(flow_run.error)
+    assert "no such package" in str(flow_run.error)
+    assert world.branches() == {"main"}
