@@ -26,6 +26,7 @@ from flows.runtime.setup_command import try_setup
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
 from flows.state.files import FOLDER
 from flows.text_safety import sanitize
+from flows.verification.results import Status
 
 _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
@@ -218,7 +219,8 @@ def _print(result: RunResult, *, as_json: bool) -> None:
             file=sys.stderr,
         )
     elif not as_json and result.commit:
-        verified = f", {result.verification.status}" if result.verification else ""
+        is_asked = result.verification and result.verification.status is not Status.NOT_ASKED
+        verified = f", {result.verification.status}" if result.verification and is_asked else ""
         print(f"completed: branch {result.branch} commit {result.commit}{verified}")
     elif not as_json:
         print(f"completed: the agent changed nothing, so branch {result.branch} was not pushed")

@@ -19,10 +19,11 @@ which lasts for five minutes."""
 
 _OUTPUT_CHARACTERS: Final = 8_000
 _ALL_OUTPUT_CHARACTERS: Final = 30_000
-_COMMAND_CHARACTERS: Final = 2_000
-_MAX_FAILURES: Final = 20
+_COMMAND_CHARACTERS: Final = 500
+_MAX_FAILURES: Final = 10
 _MAX_TESTS: Final = 50
 _NAME_CHARACTERS: Final = 300
+_NAMES_CHARACTERS: Final = 2_000
 
 _TAG: Final = "check-results"
 _REQUEST: Final = """\
@@ -94,8 +95,14 @@ def _failure(failure: CommandResult, before: CommandResult | None, characters: i
 
 
 def _names(names: tuple[str, ...]) -> str:
-    shown = [name[:_NAME_CHARACTERS] for name in names[:_MAX_TESTS]]
-    return ", ".join([*shown, *([f"and {len(names) - _MAX_TESTS} more"] if len(names) > _MAX_TESTS else [])])
+    shown, characters = list[str](), 0
+    for name in names[:_MAX_TESTS]:
+        characters += len(name[:_NAME_CHARACTERS])
+        if characters > _NAMES_CHARACTERS:
+            break
+        shown.append(name[:_NAME_CHARACTERS])
+    more = len(names) - len(shown)
+    return ", ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 def _tags() -> Iterator[str]:

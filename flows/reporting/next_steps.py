@@ -40,6 +40,8 @@ _LIMITS: Final = {
 _RAISE_LIMIT: Final = re.compile(r"\. A repair was ended: .*\braise limits\.(\w+)")
 """Matches, in the message of `VerificationFailed`, the limit that ended a repair."""
 
+_NEW_RUN: Final = "To continue the work on it, start a run with the same branch and new instructions"
+
 _NAME_CONFLICT: Final = "git allows no branch"
 """Part of the message of a `BranchConflict` that is about the branch's name, not about its commits."""
 
@@ -58,13 +60,8 @@ def advice(summary: RunSummary) -> Iterator[str]:
     elif summary.commit:
         if summary.outcome is Outcome.NOT_VERIFIED:
             yield f"The branch is pushed, but it is {summary.status}. Look at the section Verification first."
-        yield (
-            "Review the branch as you would review a stranger's. To continue the work on it, start a run with the same "
-            "branch and new instructions:"
-        )
-        url = summary.repo_url.url if summary.repo_url else ""
-        parameters = {"repo_url": url, "branch_name": _branch(summary), "instructions": "…"}
-        yield fenced(_start_command("implement", summary, parameters), "sh")
+        yield f"Review the branch as you would review a stranger's. {_NEW_RUN}:"
+        yield _new_run(summary)
     else:
         yield (
             "The agent changed no files. If you expected a change, describe in the instructions what must be different "
@@ -72,14 +69,24 @@ def advice(summary: RunSummary) -> Iterator[str]:
         )
 
 
+def _new_run(summary: RunSummary) -> str:
+    """Return the command that starts a run on the same branch."""
+    url = summary.repo_url.url if summary.repo_url else ""
+    parameters = {"repo_url": url, "branch_name": _branch(summary), "instructions": "…"}
+    return fenced(_start_command("implement", summary, parameters), "sh")
+
+
 def _recovery(summary: RunSummary) -> Iterator[str]:
     if isinstance(summary.error, NeedsInput):
         yield from _answer(summary)
         return
     if summary.is_pushed:
-        yield f"- The branch {code(_branch(summary))} is pushed, but fails its verification. Do not merge it as it is."
+        # The same run could not push another commit to the branch.
+        yield f"The branch {code(_branch(summary))} is pushed, but fails its verification. {_NEW_RUN}:"
+        yield _new_run(summary)
+        return
     allowed = {name: True for name in _POLICY.findall(str(summary.error)) if name in ChangePolicy.model_fields}
-    if (bundle := summary.saved_files.get(StateFile.BUNDLE)) and not summary.is_pushed:
+    if bundle := summary.saved_files.get(StateFile.BUNDLE):
         command = code(fetch_command(bundle, _branch(summary)))
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
         for purpose, changed in _deliveries(summary, allowed):
@@ -87,10 +94,17 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
             yield f"- To push the work {purpose}without running the agent again: {command}"
     # With unchanged parameters, the change policy would refuse the change again.
     is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
-    is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer)
+    is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer) or _is_unrepairable(summary)
     if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
         yield f"- {_continuation(summary)}"
     yield f"- {_repetition(summary)}"
+
+
+def _is_unrepairable(summary: RunSummary) -> bool:
+    """Whether the run would not repair the change again: the last repair changed nothing, or no more are allowed."""
+    trees = [each.verification.tree for each in summary.rounds[-2:]]
+    is_same = len(trees) > 1 and trees[0] == trees[1]
+    return isinstance(summary.error, VerificationFailed) and (is_same or summary.repairs >= MOST_REPAIRS)
 
 
 def _deliveries(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[tuple[str, dict[str, object]]]:

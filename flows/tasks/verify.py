@@ -1,4 +1,4 @@
-"""Defines the steps `verify`, which run the repository's own checks on the change, and lets the agent repair it."""
+"""Defines the steps `verify`, which run the repository's own checks on the change, and the repairs between them."""
 
 import time
 
@@ -19,7 +19,8 @@ from flows.state.verifications import Round
 from flows.tasks.claude import repair
 from flows.tasks.services import check_services
 from flows.tasks.task import step
-from flows.verification.results import Status
+from flows.verification.commands import VerifyCommands
+from flows.verification.results import Status, Verification
 from flows.verification.verify import Timeouts, verify_commit
 
 _LIMITS = (AgentTimeout, BudgetExceeded, TurnLimitReached)
@@ -73,19 +74,12 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
     verification = saved.of_tree(tree, asked.commands)
     if verification is None:
-        limits = run.agent.options.limits
         logger.info("verify commands, from %s, run in a fresh checkout of the change", asked.source)
-        verification = verify_commit(
-            run.workspace,
-            checkout,
-            change.commit,
-            asked,
-            setup_command(run.request.verification.setup_command, checkout),
-            run.agent.shell_environment(run.workspace),
-            Timeouts(limits.setup_timeout_seconds, limits.command_timeout_seconds),
-            lambda line: logger.info("%s", line),
-            baseline=saved.baseline(asked.commands),
-        )
+        try:
+            verification = _run_commands(run, checkout, change, asked)
+        except RunError as error:
+            path = run.saved.bundle_path
+            raise (type(error)(f"{error}; the change is saved as {path}") if path else error) from None
     report = finished.report
     worked_seconds = run.agent.worked_seconds or (report.duration_seconds if report else 0)
     seconds = time.monotonic() - started
@@ -93,6 +87,21 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     run.saved.save_round(new, logger)
     log = logger.warning if verification.status is Status.FAILED else logger.info
     log("the result of the verification: %s", verification.status)
+
+
+def _run_commands(run: ImplementRun, checkout: Checkout, change: Change, asked: VerifyCommands) -> Verification:
+    limits, logger = run.agent.options.limits, get_run_logger()
+    return verify_commit(
+        run.workspace,
+        checkout,
+        change.commit,
+        asked,
+        setup_command(run.request.verification.setup_command, checkout),
+        run.agent.shell_environment(run.workspace),
+        Timeouts(limits.setup_timeout_seconds, limits.command_timeout_seconds),
+        lambda line: logger.info("%s", line),
+        baseline=run.saved.verifications.baseline(asked.commands),
+    )
 
 
 def _give_up(run: ImplementRun, change: Change, error: RunError) -> None:

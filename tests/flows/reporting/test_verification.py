@@ -1,0 +1,102 @@
+"""The section of a report about the verification, and the advice after one that failed."""
+
+import dataclasses
+
+import pytest
+
+from flows import errors
+from flows.outcome.summary import RunSummary, headline
+from flows.reporting.next_steps import advice
+from flows.reporting.report import render_report
+from flows.reporting.verification import verification_section
+from flows.state.verifications import Round
+from flows.verification.results import CommandResult, Status, TestCounts, Verdict, Verification
+from tests.flows.reporting.test_report import DELIVERED, STOPPED
+
+FAILURE = CommandResult("npm test", Verdict.FAILED, 1, 2.5, "first\nlast", TestCounts(9, 2, 1, ("a", "b")))
+BEFORE = dataclasses.replace(FAILURE, tests=TestCounts(9, 1, 0, ("a",)))
+PASSED = CommandResult("npm run lint", Verdict.PASSED, 0, 0.25)
+FAILED = Verification(
+    "1" * 40, (FAILURE, PASSED), baseline=(BEFORE, PASSED), changed_checks=("test/a.js: removed",), failures=(FAILURE,)
+)
+GOOD = Verification("2" * 40, (PASSED,))
+CONTINUE = "runs continue 01a209bf-c200-70d0-8c32-6634ec7187d3 --set "
+
+
+def summary_of(base: RunSummary, *rounds: Verification, status: Status | None = None) -> RunSummary:
+    numbered = tuple(Round(number, (), "c" * 40, each) for number, each in enumerate(rounds))
+    last = rounds[-1] if rounds else None
+    return dataclasses.replace(
+        base, rounds=numbered, verification=last, status=status or (last.status if last else None)
+    )
+
+
+def failed(message: str = "it failed", **fields: object) -> RunSummary:
+    summary = summary_of(STOPPED, FAILED)
+    return dataclasses.replace(summary, error=errors.VerificationFailed(message), **fields)  # type: ignore[arg-type]
+
+
+def test_each_round_and_command_is_a_row() -> None:
+    text = verification_section(summary_of(DELIVERED, FAILED, Verification("3" * 40, setup_fault="broken"), GOOD))
+    assert "| first | `npm test` | ✗ failed, exit status 1 | 2.5 | 9, 2 failed, 1 skipped |" in text
+    assert "| first | `npm run lint` | ✓ passed | 0.2 |  |" in text
+    assert "| repair 1 |  | ✗ setup failed |  |  |" in text
+    assert "| repair 2 | `npm run lint` | ✓ passed |" in text
+    assert "first\nlast" not in text
+
+
+def test_a_failure_has_its_output_its_baseline_and_the_changed_checks() -> None:
+    text = verification_section(summary_of(DELIVERED, FAILED))
+    assert "- `npm test: failed (a)`" in text
+    assert "- `test/a.js: removed`" in text
+    assert "The end of the output of `npm test`:\n\n````\nfirst\nlast\n````" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "rounds", "row", "clause"),
+    [
+        (Status.NOT_ASKED, (), "not verified (there are no verify commands)", ""),
+        (Status.VERIFIED, (FAILED, GOOD), "verified after 1 repair", ", verified"),
+        (Status.NOT_RUN, (GOOD,), "not verified, commands did not run", ", not verified, commands did not run"),
+    ],
+    ids=["not asked", "repaired", "not run"],
+)
+def test_the_result_is_a_row_of_the_report_and_a_clause_of_the_state(
+    status: Status, rounds: tuple[Verification, ...], row: str, clause: str
+) -> None:
+    summary = summary_of(DELIVERED, *rounds, status=status)
+    assert f"| Verification | {row} |" in render_report(summary)
+    assert headline(summary) == f"Pushed 1 file to feature/x as 0123456789ab{clause}"
+    assert ("## Verification" in render_report(summary)) is bool(rounds)
+
+
+def test_a_change_that_was_not_verified_says_so_in_the_next_steps() -> None:
+    before = dataclasses.replace(FAILURE, verdict=Verdict.FAILED_BEFORE)
+    text = render_report(summary_of(DELIVERED, dataclasses.replace(FAILED, results=(before,), failures=())))
+    assert "The branch is pushed, but it is not verified, failed before." in text
+
+
+def test_after_a_failure_there_are_more_repairs_and_the_delivery() -> None:
+    text = "\n".join(advice(failed()))
+    assert f"{CONTINUE}verification.max_repairs=2" in text
+    assert "prefect deployment run deliver/ecs" in text
+    ended = "x. A repair was ended: the agent used all 200 turns: raise limits.max_turns or reduce the task. y"
+    assert f"{CONTINUE}limits.max_turns=400" in "\n".join(advice(failed(ended)))
+
+
+def test_a_repair_that_changed_nothing_is_not_advised_again() -> None:
+    summary = dataclasses.replace(failed(), rounds=summary_of(STOPPED, FAILED, FAILED).rounds)
+    text = "\n".join(advice(summary))
+    assert "runs continue" not in text
+    assert "prefect deployment run deliver/ecs" in text
+
+
+def test_a_change_that_was_pushed_nevertheless_is_linked_and_not_delivered_again() -> None:
+    summary = failed(pushes_failures=True)
+    text = render_report(summary)
+    assert "The branch `feature/x` is pushed, but fails its verification" in text
+    assert "deliver/ecs" not in text
+    assert "runs continue" not in text
+    assert "prefect deployment run implement/ecs" in text
+    assert summary.links.branch in text
+    assert summary.links.branch

@@ -1,0 +1,23 @@
+"""The report of a repair, together with that of the work before it."""
+
+from flows.state.agent_report import AgentReport
+
+FIRST = AgentReport("I did it.", 3, 0.5, 60, "s", {"m": {"inputTokens": 5, "name": "x"}}, ("Bash",), ("a", "b"))
+REPAIR = AgentReport("I repaired it.", 2, 0.75, 20, "s", {"m": {"inputTokens": 2, "name": "x"}}, ("Write",), ("b",))
+
+
+def test_figures_of_one_process_are_added_and_the_cost_of_the_run_is_not() -> None:
+    both = REPAIR.after(FIRST)
+    assert (both.turns, both.duration_seconds, both.cost_usd) == (5, 80, 0.75)
+    assert both.model_usage == {"m": {"inputTokens": 7, "name": "x"}}
+    assert (both.permission_denials, both.denied_paths) == (("Bash", "Write"), ("a", "b"))
+
+
+def test_both_messages_are_in_the_summary_in_their_order() -> None:
+    summary = REPAIR.after(FIRST).summary
+    assert summary.startswith("I did it.\n")
+    assert summary.endswith("\nI repaired it.")
+
+
+def test_without_earlier_work_a_report_stays_as_it_is() -> None:
+    assert REPAIR.after(None) == REPAIR
