@@ -69,6 +69,10 @@ class InvalidSetupCommand(RunError):
     """`verification.setup_command` is a text that a shell cannot run."""
 
 
+class InvalidVerifyCommands(RunError):
+    """`verification.verify_commands` is a text that a shell cannot run."""
+
+
 class BlockNotFound(RunError):
     """The Prefect server has no block document with the given name."""
 
@@ -308,6 +312,13 @@ class AgentRepoInvalid(RunError):
 
 class WorkLeftAside(RunError):
     """The work tree is unchanged, but the agent left work in other places, such as branches or the stash."""
+
+
+class VerificationFailed(RunError):
+    """The change does not pass the repository's own checks."""
+
+    result: object = None
+    """The result of the run, with what the verification found."""
 
 
 # The content of the change.

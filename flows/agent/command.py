@@ -122,7 +122,13 @@ def _tools(options: ClaudeCodeOptions, subagent_tools: Collection[str]) -> tuple
 
 
 def environment(
-    options: ClaudeCodeOptions, gateway_url: str, gateway_token: str, base: Mapping[str, str], host: Mapping[str, str]
+    options: ClaudeCodeOptions,
+    gateway_url: str,
+    gateway_token: str,
+    base: Mapping[str, str],
+    host: Mapping[str, str],
+    *,
+    caches_for_an_hour: bool = False,
 ) -> dict[str, str]:
     """Return all environment variables of the agent's process. None holds a credential of the flow's process.
 
@@ -133,6 +139,7 @@ def environment(
         base: `Workspace.agent_variables`, Claude Code's configuration folder, and the variables for the network and of
             `agent_environment`.
         host: The environment of the flow's process. `shell_environment` takes a few variables from it.
+        caches_for_an_hour: Whether the provider's prompt cache is used for an hour instead of five minutes.
     """
     return {
         **shell_environment(base, host),
@@ -144,9 +151,15 @@ def environment(
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": options.model_id,
         **_patience(options),
         **_caps(options.limits),
-        **({"DISABLE_PROMPT_CACHING": "1"} if options.disable_prompt_cache else {}),
+        **_prompt_cache(options, caches_for_an_hour=caches_for_an_hour),
         **PROVIDERS[options.provider].agent_environment(gateway_url, gateway_token),
     }
+
+
+def _prompt_cache(options: ClaudeCodeOptions, *, caches_for_an_hour: bool) -> dict[str, str]:
+    if options.disable_prompt_cache:
+        return {"DISABLE_PROMPT_CACHING": "1"}
+    return {"ENABLE_PROMPT_CACHING_1H": "1"} if caches_for_an_hour else {}
 
 
 def _caps(limits: Limits) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,8 +28,10 @@ from flows.agent.prompt import (
     repository_instructions,
     running_services,
 )
+from flows.agent.remaining import options_for_one_process
+from flows.agent.repair import Repair
 from flows.agent.settings import settings_file
-from flows.errors import CommandFailed, TurnLimitReached
+from flows.errors import CommandFailed
 from flows.model.providers import ModelProvider
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import ClaudeCodeOptions
@@ -68,6 +71,8 @@ class Agent:
     """The services that run beside the agent, with their addresses; empty without services."""
     conversation: bytes = b""
     """Claude Code's file of the conversation, read when the last process of Claude Code had ended."""
+    worked_seconds: float = 0
+    """How long the agent has worked, over all its processes."""
     _is_running: bool = False
 
     @cached_property
@@ -102,6 +107,7 @@ class Agent:
         logger: Logger,
         *,
         is_continued: bool,
+        repair: Repair | None = None,
     ) -> AgentRun:
         """Run Claude Code and return how it ended. If the conversation so far cannot be resumed, start a new one.
 
@@ -114,9 +120,11 @@ class Agent:
                 each event.
             logger: The run's log.
             is_continued: Whether the work tree holds work of an earlier attempt.
+            repair: Why the finished work needs a repair; None for the work before the first repair.
 
         Raises:
             TurnLimitReached: Earlier attempts of the run have used all permitted turns.
+            AgentTimeout: Nothing is left for a repair of the time in which the agent may work.
         """
         if not self.meter.price.is_known:
             logger.warning(
@@ -126,12 +134,13 @@ class Agent:
             )
         self.session_id = self.session_id or _session_id(flow_run_id)
         session = Session(self.session_id, resumes=bool(self.conversation))
-        result = self._run(workspace, plan, policy, session, observer, logger, is_continued=is_continued)
+        run = partial(self._run, workspace, plan, policy, repair, observer=observer, logger=logger)
+        result = run(session=session, is_continued=is_continued)
         if session.resumes and _is_without_conversation(result):
             logger.warning("the conversation cannot be resumed, and a new one starts: %s", result.stderr.strip())
             self.session_id, self.conversation = _session_id(self.session_id), b""
             session = Session(self.session_id, resumes=False)
-            result = self._run(workspace, plan, policy, session, observer, logger, is_continued=True)
+            result = run(session=session, is_continued=True)
         logger.info("the model cost %s", "; ".join(filter(None, (str(self.meter), str(self.meter.cache)))))
         meter = self.meter
         return replace(result, over_budget=meter.has_refused, cost_usd=meter.spent_usd, cache=meter.cache)
@@ -159,22 +168,24 @@ class Agent:
         workspace: Workspace,
         plan: Plan,
         policy: ChangePolicy,
+        repair: Repair | None,
+        *,
         session: Session,
         observer: Observer,
         logger: Logger,
-        *,
         is_continued: bool,
     ) -> AgentRun:
         from flows.model.gateway import gateway  # noqa: PLC0415 (only a run needs the web server)
 
-        options = self._options_for_one_process()
+        worked_seconds = self.worked_seconds if repair else 0
+        options = options_for_one_process(self.options, self.meter.replies, worked_seconds)
         settings = settings_file(options.claude_settings, _skills(workspace), self.mcp_servers)
         workspace.lend(workspace.config / "settings.json", settings)
         workspace.lend(workspace.config / "system-prompt.md", SYSTEM_PROMPT.encode())
         if self.mcp_servers:
             workspace.lend(workspace.config / MCP_CONFIG, mcp_config(self.mcp_servers))
         prompt_file = workspace.trusted / "prompt.md"
-        task = _task(workspace, plan, session, is_continued=is_continued)
+        task = _task(workspace, plan, session, repair, is_continued=is_continued)
         text = _prompt(task, self.services, plan, policy)
         prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
@@ -182,6 +193,7 @@ class Agent:
             gateway(self.provider, self.meter, logger.warning) as server,
             observer() as observe,
             self.config_folder(workspace) as config_folder,
+            self._timed(),
         ):
             extensions = read_extensions(workspace.clean_git, plan.checkout.base_commit)
             write_extensions(workspace, extensions)
@@ -208,7 +220,14 @@ class Agent:
             )
             result = run_agent(
                 workspace.agent.argv(command),
-                environment=environment(options, server.url, server.token, variables, os.environ),
+                environment=environment(
+                    options,
+                    server.url,
+                    server.token,
+                    variables,
+                    os.environ,
+                    caches_for_an_hour=repair is not None and repair.needs_long_cache,
+                ),
                 cwd=workspace.work_tree,
                 prompt=prompt_file,
                 transcript=workspace.transcript,
@@ -224,17 +243,13 @@ class Agent:
             self.warning = f"the agent worked without the MCP servers that could not be used: {names}"
             logger.warning("%s", self.warning)
 
-    def _options_for_one_process(self) -> ClaudeCodeOptions:
-        """Return the options with only the turns that remain: Claude Code counts the turns of one process only."""
-        limits, used_turns = self.options.limits, self.meter.replies
-        if not limits.max_turns or not used_turns:
-            return self.options
-        if used_turns >= limits.max_turns:
-            raise TurnLimitReached(
-                f"the agent used all {limits.max_turns} turns: raise limits.max_turns or reduce the task"
-            )
-        remaining = limits.model_copy(update={"max_turns": limits.max_turns - used_turns})
-        return self.options.model_copy(update={"limits": remaining})
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.worked_seconds += time.monotonic() - started
 
 
 def _session_id(previous: str) -> str:
@@ -257,12 +272,15 @@ def _prompt(task: str, services: str, plan: Plan, policy: ChangePolicy) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _task(workspace: Workspace, plan: Plan, session: Session, *, is_continued: bool) -> str:
+def _task(workspace: Workspace, plan: Plan, session: Session, repair: Repair | None, *, is_continued: bool) -> str:
+    """Return the part of the prompt that says what to do. A repair of a session that goes on needs only its request."""
     if session.resumes:
-        return continuation(workspace.work_tree, workspace.instructions)
-    instructions = plan.instructions
-    text = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.other_paths)
-    return f"{text}\n{LOST_CONVERSATION}" if is_continued else text
+        task = "" if repair and not is_continued else continuation(workspace.work_tree, workspace.instructions)
+    else:
+        instructions = plan.instructions
+        task = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.other_paths)
+        task += f"\n{LOST_CONVERSATION}" if is_continued or repair else ""
+    return "\n".join(filter(None, (task, repair.request if repair else "")))
 
 
 def _skills(workspace: Workspace) -> Path:

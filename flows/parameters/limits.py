@@ -50,8 +50,8 @@ class Limits(BaseModel):
         ge=0,
         le=LONGEST_COMMAND_SECONDS,
         title="Seconds for a shell command",
-        description="How many seconds a single shell command of the agent may run; 0 for no limit. The agent must ask "
-        "for more than two minutes, and is told that it can.",
+        description="How many seconds a single shell command of the agent, or a verify command, may run; 0 for no "
+        "limit. The agent must ask for more than two minutes, and is told that it can.",
     )
     max_output_tokens: int = Field(
         default=0,

@@ -24,6 +24,8 @@ class StateFile(StrEnum):
     CHECKPOINT_1 = "checkpoint-1"
     CHANGE = "change"
     """The finished change, and the agent's report on its work."""
+    VERIFICATION = "verification"
+    """The results of the verify commands, for each finished change."""
     BUNDLE = "change.bundle"
     """The change as a git bundle, for `git fetch`. A failed run may save this file, too."""
     TRANSCRIPT = "transcript.jsonl.gz"

@@ -77,10 +77,12 @@ class Checkpoint:
     bundle: bytes = b""
     session: bytes = b""
     """Claude Code's own record of the conversation, redacted."""
+    round: int = 0
+    """The number of the repair that this is the work of, from its first moment; 0 before the first repair."""
 
     def pack(self) -> bytes:
         """Return the checkpoint as bytes, from which `unpack` can restore it."""
-        description = {name: getattr(self, name) for name in ("number", "commit", "spending", "session_id")}
+        description = {name: getattr(self, name) for name in ("number", "commit", "spending", "session_id", "round")}
         return _pack(description, {"bundle": self.bundle, "session": self.session})
 
     @classmethod
@@ -92,7 +94,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class FinishedWork:
-    """The agent's finished work. A run that has saved this record never starts an agent again."""
+    """The agent's finished work. A run that has saved this record starts an agent again only to repair the change."""
 
     commit: str
     """The id of the commit that is the change; empty if there was nothing to change."""
@@ -103,6 +105,8 @@ class FinishedWork:
     """What a reviewer of the change has to know."""
     left_aside: tuple[LeftAside, ...] = ()
     """Work that the bundle contains, but that is not part of the change."""
+    round: int = 0
+    """How many repairs the change has had."""
 
     def pack(self) -> bytes:
         """Return the finished work as bytes, from which `unpack` can restore it."""
@@ -111,6 +115,7 @@ class FinishedWork:
             "report": asdict(self.report) if self.report else None,
             "notes": self.notes,
             "left_aside": [asdict(work) for work in self.left_aside],
+            "round": self.round,
         }
         return _pack(description, {"bundle": self.bundle})
 
@@ -131,6 +136,7 @@ class FinishedWork:
             left_aside=tuple(
                 LeftAside(**{**work, "paths": tuple(work["paths"])}) for work in description["left_aside"]
             ),
+            round=description.get("round", 0),  # earlier versions did not save it
         )
 
 

@@ -14,6 +14,7 @@ from flows.errors import StoreUnavailable
 from flows.state.files import StateFile
 from flows.state.records import Checkpoint, FinishedWork, Plan
 from flows.state.store import RunStore
+from flows.state.verifications import Round, Verifications
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -37,6 +38,7 @@ class SavedRun:
         self.plan: Plan | None = None
         self.checkpoint: Checkpoint | None = None
         self.finished: FinishedWork | None = None
+        self.verifications = Verifications()
         self._earlier_names: set[str] = set()
         self._is_obsolete = False
         """Whether the files of earlier attempts belong to a plan that this program cannot read."""
@@ -56,6 +58,7 @@ class SavedRun:
         checkpoints = [checkpoint for name in _CHECKPOINTS if (checkpoint := _read(self.store, name, Checkpoint))]
         self.checkpoint = max(checkpoints, key=lambda checkpoint: checkpoint.number, default=None)
         self.finished = _read(self.store, StateFile.CHANGE, FinishedWork)
+        self.verifications = _read(self.store, StateFile.VERIFICATION, Verifications) or Verifications()
         self._earlier_names = {StateFile.PLAN}
         if self.finished and self.finished.commit:
             self._earlier_names.add(StateFile.BUNDLE)
@@ -86,7 +89,7 @@ class SavedRun:
     def save_plan(self, plan: Plan) -> None:
         """Save the plan after its instructions were saved. First empty the files of an earlier, unreadable plan."""
         if self._is_obsolete:
-            for name in (*_CHECKPOINTS, StateFile.CHANGE):
+            for name in (*_CHECKPOINTS, StateFile.CHANGE, StateFile.VERIFICATION):
                 self.store.save(name, b"")
         self.store.save_sealed(StateFile.PLAN, plan.pack())
         self.plan = plan
@@ -105,6 +108,14 @@ class SavedRun:
             self.store.save_sealed(StateFile.CHANGE, finished.pack())
         except StoreUnavailable as error:
             logger.error("the finished work could not be saved, but will be pushed: %s", error)  # noqa: TRY400 (a traceback would not help)
+
+    def save_round(self, new: Round, logger: Logger) -> None:
+        """Save a verification. If the store does not answer, only log an error: this attempt can still go on."""
+        self.verifications = self.verifications.with_round(new)
+        try:
+            self.store.save_sealed(StateFile.VERIFICATION, self.verifications.pack())
+        except StoreUnavailable as error:
+            logger.error("the verification could not be saved: %s", error)  # noqa: TRY400 (a traceback would not help)
 
     def save_result(
         self,

@@ -1,0 +1,89 @@
+"""Defines the record of a run's verifications: one round for each finished work, so that none is run twice."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from flows.verification.results import CommandResult, Status, TestCounts, Verdict, Verification
+
+
+@dataclass(frozen=True)
+class Round:
+    """The verification of one finished work."""
+
+    number: int
+    """How many repairs the work had before."""
+    commands: tuple[str, ...]
+    """The verify commands of this round. A later attempt of the run may have others."""
+    verification: Verification
+    seconds: float = 0
+    """How long the verification took."""
+    worked_seconds: float = 0
+    """How long the agent had worked by then, over all its processes."""
+
+
+@dataclass(frozen=True)
+class Verifications:
+    """All rounds of a run, in their order."""
+
+    rounds: tuple[Round, ...] = ()
+
+    def with_round(self, new: Round) -> Self:
+        """Return a copy with one more round. It replaces an earlier one with its number, and those after that."""
+        return replace(self, rounds=(*(each for each in self.rounds if each.number < new.number), new))
+
+    def of(self, number: int, commands: tuple[str, ...]) -> Round | None:
+        """Return the round with this number if it had these commands."""
+        return next((each for each in self.rounds if (each.number, each.commands) == (number, commands)), None)
+
+    def of_tree(self, tree: str, commands: tuple[str, ...] = ()) -> Verification | None:
+        """Return the newest verification of a tree; None if there is none with these commands, if any are given."""
+        rounds = (each for each in reversed(self.rounds) if not commands or each.commands == commands)
+        return next((each.verification for each in rounds if each.verification.tree == tree), None)
+
+    def baseline(self, commands: tuple[str, ...]) -> tuple[CommandResult, ...] | None:
+        """Return the results of these commands on the base commit; None if they have not run there."""
+        rounds = (each.verification.baseline for each in reversed(self.rounds) if each.commands == commands)
+        return next((baseline for baseline in rounds if baseline), None)
+
+    def is_repairable(self, number: int, commands: tuple[str, ...]) -> bool:
+        """Whether this round failed, and its work is another one than that of the round before.
+
+        A repair that changed nothing would be repeated in vain.
+        """
+        last, previous = self.of(number, commands), self.of(number - 1, commands)
+        if last is None or last.verification.status is not Status.FAILED:
+            return False
+        return previous is None or previous.verification.tree != last.verification.tree
+
+    def pack(self) -> bytes:
+        """Return the record as bytes, from which `unpack` can restore it."""
+        return json.dumps([asdict(each) for each in self.rounds]).encode()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """Return the record that `pack` turned into these bytes."""
+        return cls(tuple(_round(description) for description in json.loads(packed)))
+
+
+def _round(description: Mapping[str, Any]) -> Round:
+    verification = description["verification"]
+    lists = {name: _results(verification[name]) for name in ("results", "baseline", "failures")}
+    changed = tuple(verification["changed_checks"])
+    return Round(
+        **{
+            **description,
+            "commands": tuple(description["commands"]),
+            "verification": Verification(**{**verification, **lists, "changed_checks": changed}),
+        }
+    )
+
+
+def _results(descriptions: list[dict[str, Any]]) -> tuple[CommandResult, ...]:
+    return tuple(_result(**description) for description in descriptions)
+
+
+def _result(verdict: str, tests: dict[str, Any] | None, **fields: Any) -> CommandResult:  # noqa: ANN401 (of each field's type)
+    counts = TestCounts(**{**tests, "failed_names": tuple(tests["failed_names"])}) if tests else None
+    return CommandResult(verdict=Verdict(verdict), tests=counts, **fields)
