@@ -32,7 +32,7 @@ _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
 pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and the variables below, and run the command again. With
 --check, the command only checks the variables. To try a repository's setup command without a model, run
-python -m flows setup.
+python -m flows setup; to try its verify commands as well, run python -m flows verify.
 
   PROCESS_REQUIREMENTS       true starts the run; anything else prints this help
 {variables.table()}
@@ -59,7 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
         "python -m flows", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "command", nargs="?", choices=["setup"], help="only clone the repository and run its setup command"
+        "command",
+        nargs="?",
+        choices=["setup", "verify"],
+        help="only clone the repository and run its setup command; with verify, also its verify commands",
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
@@ -70,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check:
         return _check()
     if options.command:
-        return try_setup()
+        return try_setup(verifies=options.command == "verify")
     if not options.json and not _is_start_requested():
         parser.print_help()
         return COMPLETED

@@ -1,6 +1,7 @@
 """Defines `python -m flows setup`, which runs the services and the setup command of a repository without an agent.
 
-The variables are those of a run. No instructions are needed, and no Prefect server unless a variable names a block.
+`python -m flows verify` runs the verify commands on the base commit as well. The variables are those of a run. No
+instructions are needed, and no Prefect server unless a variable names a block.
 """
 
 import os
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 _INSTRUCTIONS: Final = ("INSTRUCTIONS", "INSTRUCTIONS_S3_URI")
 
 
-def try_setup() -> int:
-    """Run the services and the setup of a repository, print the output, and return an exit status."""
+def try_setup(*, verifies: bool = False) -> int:
+    """Run the services and the setup of a repository, print the output, and return an exit status.
+
+    Args:
+        verifies: Whether to run the verify commands as well.
+    """
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(SIGNALLED + number))
     try:
         request = _checked_request()
@@ -36,12 +41,11 @@ def try_setup() -> int:
         return _failed(error, INVALID)
     try:
         with SECRETS.run_scope():
-            _clone_and_run(request)
+            return _clone_and_run(request, verifies=verifies)
     except KeyboardInterrupt:
         return SIGNALLED + signal.SIGINT
     except Exception as error:  # noqa: BLE001 (the one place where a failure becomes an exit status)
         return _failed(named_error(error), FAILED)
-    return COMPLETED
 
 
 def _checked_request() -> ImplementParameters:
@@ -53,7 +57,7 @@ def _checked_request() -> ImplementParameters:
     return RawParameters(ImplementParameters, parameters).checked(branch_name=branch)
 
 
-def _clone_and_run(request: ImplementParameters) -> None:
+def _clone_and_run(request: ImplementParameters, *, verifies: bool) -> int:
     # Only this command needs these, and some of them import Prefect, which takes a second.
     from flows.repository.clone import clone  # noqa: PLC0415
     from flows.repository.collect import names  # noqa: PLC0415
@@ -61,12 +65,14 @@ def _clone_and_run(request: ImplementParameters) -> None:
     from flows.repository.repository_file import NAME  # noqa: PLC0415
     from flows.repository.setup import run_setup, setup_command  # noqa: PLC0415
     from flows.run.setup import load_claude_code, redact_secrets, run_store  # noqa: PLC0415
+    from flows.runtime.verify_command import verify_base  # noqa: PLC0415
     from flows.sandbox.services import run_services  # noqa: PLC0415
     from flows.sandbox.shell import agent_shell_environment  # noqa: PLC0415
     from flows.sandbox.workspace import workspace  # noqa: PLC0415
     from flows.state.setup_cache import run_with_cache  # noqa: PLC0415
     from flows.tasks.clone import LoggedProgress  # noqa: PLC0415
     from flows.tasks.secret import check_agent_lacks, current_credentials  # noqa: PLC0415
+    from flows.verification.commands import verify_commands  # noqa: PLC0415
 
     redact_secrets()
     block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
@@ -88,44 +94,47 @@ def _clone_and_run(request: ImplementParameters) -> None:
             progress=LoggedProgress(lambda text, *arguments: _note(text % arguments)),
         )
         command = setup_command(request.verification.setup_command, checkout)
+        checks = verify_commands(request.verification.verify_commands, checkout) if verifies else None
+        if verifies and checks is None:
+            _note(f"there are no verify commands: set VERIFY_COMMANDS, or {_where_to_add('verify', checkout, NAME)}")
+            return INVALID
         if command is None:
             _note(f"there is no setup command: set SETUP_COMMAND, or {_where_setup_goes(checkout, NAME)}")
+        environment = agent_shell_environment(directories, variables, os.environ)
+        limits = request.claude_code_options(block.options() if block else None).limits
         with run_services(directories, checkout.services, os.environ) as services:
             services.start(lambda line: _print(f"service {line}"), _note)
-            if command is None:
-                return
-            _note(f"the setup command, from {command.source}, runs on {checkout.base_branch}")
-            limits = request.claude_code_options(block.options() if block else None).limits
-            setup = partial(
-                run_setup,
-                directories,
-                checkout,
-                command,
-                agent_shell_environment(directories, variables, os.environ),
-                limits.setup_timeout_seconds,
-                _print,
-            )
-            changed, _ = run_with_cache(
-                run_store("setup").files,
-                directories,
-                checkout,
-                request.repo_url.url,
-                command.script,
-                setup,
-                _note,
-                services.restart,
-            )
+            if command:
+                _note(f"the setup command, from {command.source}, runs on {checkout.base_branch}")
+                setup = partial(
+                    run_setup, directories, checkout, command, environment, limits.setup_timeout_seconds, _print
+                )
+                files, url = run_store("setup").files, request.repo_url.url
+                changed, _ = run_with_cache(
+                    files, directories, checkout, url, command.script, setup, _note, services.restart
+                )
+                if changed:
+                    text = "changed by the setup command, and put back, because the files are the repository's"
+                    _note(f"{names(changed)}: {text}")
             services.check()
-    if changed:
-        _note(f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's")
-    _note("the setup command ended with exit status 0")
+            if command:
+                _note("the setup command ended with exit status 0")
+            return (
+                verify_base(directories, checkout, checks, command, environment, limits, _print)
+                if checks
+                else COMPLETED
+            )
 
 
 def _where_setup_goes(checkout: "Checkout", file: str) -> str:
+    unused = "; without a setup, its cache has no effect" if checkout.cache else ""
+    return f"{_where_to_add('setup', checkout, file)}{unused}"
+
+
+def _where_to_add(key: str, checkout: "Checkout", file: str) -> str:
     if not checkout.setup_source:
         return f"add {file} to the default branch"
-    unused = "; without a setup, its cache has no effect" if checkout.cache else ""
-    return f"add the key setup to {checkout.setup_source}{unused}"
+    return f"add the key {key} to {checkout.setup_source}"
 
 
 def _print(line: str) -> None:

@@ -102,13 +102,16 @@ def _read(workspace: Workspace, paths: Sequence[str]) -> Iterator[tuple[str, byt
     """Yield the path and the content of each file. tar reads them, because it follows no link."""
     if not paths:
         return
-    line = ["tar", "-c", "-f", "-", "-C", str(workspace.work_tree), "--no-recursion", "--null", "-T", "-"]
+    limit = MAX_BYTES + _OVERHEAD_BYTES
+    tar = ["tar", "-c", "-f", "-", "-C", str(workspace.work_tree), "--no-recursion", "--null", "-T", "-"]
+    # head ends tar at the limit, however large a file says that it is.
+    line = ["sh", "-c", '"$@" | head -c "$LIMIT"', "sh", *tar]
     with TemporaryFile() as rows:
         rows.write("".join(f"./{path}\0" for path in paths).encode("utf-8", "surrogateescape"))
         rows.seek(0)
-        result = commands.run(workspace, line, stdin=rows, output_limit_bytes=MAX_BYTES + _OVERHEAD_BYTES)
+        result = commands.run(workspace, line, stdin=rows, environment={"LIMIT": str(limit)})
     commands.check(result, "read the JUnit files")
-    if result.is_cut:
+    if len(result.stdout) >= limit:
         raise _RefusedError(f"they have more than {MAX_BYTES // 2**20} MiB")
     with tarfile.open(fileobj=BytesIO(result.stdout), mode="r:") as archive:
         size = 0

@@ -133,6 +133,36 @@ def test_the_command_runs_the_setup_alone(world: World, command: str, status: in
     assert world.stack.model.requests == []
 
 
+def test_the_command_verifies_the_base(world: World) -> None:
+    commit_file(
+        world, "main", FILE, "setup: echo made > made.log\nverify: |\n  cat made.log README.md\njunit: ['*.xml']\n"
+    )
+    process = start({"REPO_URL": world.repo_url}, options=("verify",))
+    assert process.returncode == 0, process.stderr
+    lines = process.stdout.splitlines()
+    assert "made" in lines
+    assert lines[-1].startswith("passed: cat made.log README.md (")
+    report = "echo '<testsuite><testcase name=\"a\"><failure/></testcase></testsuite>' > r.xml; exit 1"
+    variables = {"REPO_URL": world.repo_url, "VERIFY_COMMANDS": f"{report}\ntrue\nnone-such"}
+    process = start(variables, options=("verify",))
+    assert process.returncode == 1, process.stderr
+    first, second, third = process.stdout.splitlines()[-3:]
+    assert (first.startswith("failed: echo"), "; tests: 1, failed: 1, skipped: 0)" in first) == (True, True)
+    assert (second.startswith("passed: true"), third.startswith("not found: none-such")) == (True, True)
+    assert world.stack.model.requests == []
+
+
+def test_the_command_needs_verify_commands_and_a_setup_that_works(world: World) -> None:
+    process = start({"REPO_URL": world.repo_url}, options=("verify",))
+    assert process.returncode == 2
+    assert "there are no verify commands: set VERIFY_COMMANDS, or add " in process.stderr
+    variables = {"REPO_URL": world.repo_url, "SETUP_COMMAND": "exit 4", "VERIFY_COMMANDS": "echo verified"}
+    process = start(variables, options=("verify",))
+    assert process.returncode == 1
+    assert "SetupFailed: the setup command" in process.stderr
+    assert "verified" not in process.stdout
+
+
 def test_the_command_says_what_is_missing(world: World) -> None:
     process = start({"REPO_URL": world.repo_url}, options=("setup",))
     assert process.returncode == 0

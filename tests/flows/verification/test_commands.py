@@ -1,0 +1,37 @@
+"""Verify commands as text: one on each line."""
+
+import pytest
+
+from flows.repository.clone import Checkout
+from flows.verification.commands import VerifyCommands, parse_commands, verify_commands
+
+CHECKOUT = Checkout(
+    "new", "main", "0" * 40, setup_source="the file", verify_commands="make a\nmake b", junit=("r.xml",)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ("", ()),
+        ("\n  \n# a comment\n   # another\n", ()),
+        ("pytest -q", ("pytest -q",)),
+        ("  npm test  \n\nnpm run lint\r\n", ("npm test", "npm run lint")),
+        ("pytest \\\n  -q \\\n  tests\nruff check", ("pytest   -q   tests", "ruff check")),
+        ("echo '# no comment'", ("echo '# no comment'",)),
+        ("echo a \\\n# b", ("echo a # b",)),
+        ("echo a\\\\\necho b", ("echo a\\\\", "echo b")),
+        ("echo a \\", ("echo a",)),
+        ("\\\n", ()),
+    ],
+)
+def test_each_line_is_a_command(text: str, commands: tuple[str, ...]) -> None:
+    assert parse_commands(text) == commands
+
+
+def test_the_parameter_counts_instead_of_the_file() -> None:
+    assert verify_commands("", CHECKOUT) == VerifyCommands(("make a", "make b"), ("r.xml",), "the file")
+    own = verify_commands("make c", CHECKOUT)
+    assert own == VerifyCommands(("make c",), ("r.xml",), "verification.verify_commands")
+    assert verify_commands("#", CHECKOUT) is None
+    assert verify_commands("", Checkout("new", "main", "0" * 40)) is None
