@@ -103,6 +103,29 @@ def test_a_change_that_fails_can_be_pushed_and_the_run_still_fails(checked_world
     assert len(world.stack.model.requests) == 2
 
 
+def test_a_repair_that_undoes_the_change_is_not_repeated(checked_world: World) -> None:
+    world = checked_world
+    world.script(shell("echo bye > hello.txt"), Turn("Said bye."), shell("rm hello.txt"), Turn("I cannot do it."))
+    flow_run = verified(world, on_verification_failure="push")
+    assert "after 1 repair: " in str(flow_run.error)
+    assert len(world.stack.model.requests) == 4
+    [branch] = world.branches() - {"main"}
+    assert world.content(branch, "hello.txt") == "bye"
+
+
+def test_a_limit_that_ends_a_repair_leaves_the_change_before_it(checked_world: World) -> None:
+    world = checked_world
+    world.script(shell("echo bye > hello.txt"), Turn("Said bye."), shell("echo half > hello.txt"), Turn("Said half."))
+    verification = {"verify_commands": COMMAND}
+    parameters = {"repo_url": world.repo_url, "instructions": "Say hello.", "limits": {"max_turns": 3}}
+    flow_run = run_flow(world.stack.prefect_api_url, verification=verification, **parameters)
+    assert type(flow_run.error) is errors.VerificationFailed
+    assert "A repair was ended: the agent used all 3 turns: raise limits.max_turns" in str(flow_run.error)
+    delivered = deliver_run(world, flow_run.id)
+    assert world.content(delivered.delivered().branch, "hello.txt") == "bye"
+    assert "+bye" in flow_run.artifact()
+
+
 def test_a_command_that_failed_before_is_delivered_as_not_verified(
     make_world: Callable[[dict[str, str]], World],
 ) -> None:

@@ -218,6 +218,16 @@ def test_the_prompt_cache_is_disabled_on_request_only() -> None:
     assert agent_environment("bedrock", {}, disable_prompt_cache=True)["DISABLE_PROMPT_CACHING"] == "1"
 
 
+def test_the_prompt_cache_lasts_for_an_hour_on_request_only() -> None:
+    assert "ENABLE_PROMPT_CACHING_1H" not in agent_environment("bedrock", {})
+    options = ClaudeCodeOptions()
+    variables = environment(options, GATEWAY, TOKEN, BASE, {}, caches_for_an_hour=True)
+    assert variables["ENABLE_PROMPT_CACHING_1H"] == "1"
+    disabled = options.model_copy(update={"disable_prompt_cache": True})
+    variables = environment(disabled, GATEWAY, TOKEN, BASE, {}, caches_for_an_hour=True)
+    assert variables.keys() & {"ENABLE_PROMPT_CACHING_1H", "DISABLE_PROMPT_CACHING"} == {"DISABLE_PROMPT_CACHING"}
+
+
 def test_this_programs_virtual_environment_is_not_on_the_agents_path() -> None:
     own_scripts = str(Path(sys.prefix) / "bin")
     path = os.pathsep.join(["/usr/local/bin", own_scripts, "", "/usr/bin"])

@@ -17,6 +17,7 @@ from flows.repository.clone import Checkout, clone
 from flows.repository.collect import CommitIdentity, collect
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote import Remote
+from flows.repository.work_tree import renew_work_tree
 from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace, workspace
 
@@ -71,6 +72,20 @@ def test_a_snapshot_is_restored_as_uncommitted_changes(server: GitRemote) -> Non
         assert status.splitlines() == [" M a.txt", " D b.txt", "?? d/n.txt"]
         assert git_as_agent(other, "rev-parse", "HEAD").text == base
         assert snapshot.take(other, base) == commit
+
+
+def test_the_files_of_a_commit_are_restored_in_the_same_way(server: GitRemote) -> None:
+    identity = CommitIdentity("bot@example.com", datetime(2026, 11, 28, tzinfo=UTC), "Work\n")
+    with workspace() as directories:
+        checkout = checked_out(directories, server)
+        as_agent(directories, "echo 2 >> a.txt; rm b.txt; echo n > n.txt")
+        change = collect(directories, checkout, identity)
+        renew_work_tree(directories, checkout.branch, checkout.base_commit)
+        snapshot.restore_commit(directories, change.commit, checkout.base_commit)
+        assert (directories.work_tree / "a.txt").read_text() == "a\n2\n"
+        status = git_as_agent(directories, "status", "--porcelain").text
+        assert status.splitlines() == [" M a.txt", " D b.txt", "?? n.txt"]
+        assert collect(directories, checkout, identity).commit == change.commit
 
 
 def test_a_restored_snapshot_is_no_work_left_aside(server: GitRemote) -> None:
