@@ -144,8 +144,8 @@ def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, Run
             signal_number = interrupt.args[0] if interrupt.args else signal.SIGINT
             return _with_exit_status(RunResult(Outcome.INTERRUPTED, str(run_id)), signal_number)
         except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
-            known = error.result if isinstance(error, VerificationFailed) else None
-            result = known if isinstance(known, RunResult) else RunResult(Outcome.of_error(error), str(run_id))
+            failed = error.result if isinstance(error, VerificationFailed) else None
+            result = failed if isinstance(failed, RunResult) else RunResult(Outcome.of_error(error), str(run_id))
             return _with_exit_status(replace(result, error=_failure(error)))
         finally:
             if str(run_id):
@@ -222,8 +222,8 @@ def _print(result: RunResult, *, as_json: bool) -> None:
             file=sys.stderr,
         )
     elif not as_json and result.commit:
-        is_asked = result.verification and result.verification.status is not Status.NOT_ASKED
-        verified = f", {result.verification.status}" if result.verification and is_asked else ""
+        status = result.verification.status if result.verification else Status.NOT_ASKED
+        verified = "" if status is Status.NOT_ASKED else f", {status}"
         print(f"completed: branch {result.branch} commit {result.commit}{verified}")
     elif not as_json:
         print(f"completed: the agent changed nothing, so branch {result.branch} was not pushed")

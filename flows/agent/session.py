@@ -275,7 +275,7 @@ def _prompt(task: str, services: str, plan: Plan, policy: ChangePolicy) -> str:
 
 
 def _task(workspace: Workspace, plan: Plan, session: Session, repair: Repair | None, *, is_continued: bool) -> str:
-    """Return the part of the prompt that says what to do. A repair of a session that goes on needs only its request."""
+    """Return the part of the prompt that says what to do; in a session without interruption, only what to repair."""
     if session.resumes:
         task = "" if repair and not is_continued else continuation(workspace.work_tree, workspace.instructions)
     else:

@@ -48,9 +48,9 @@ class RunSummary:
     services: str = ""
     """The names of the services of the run."""
     status: Status | None = None
-    """What is known about the change; None if there is no change, or if the work on it has not ended."""
+    """The status of the change; None without a change, or if the work on it has not ended."""
     verification: Verification | None = None
-    """The verification of the change; None if there is none."""
+    """The verification of the change; None if its commit was not verified."""
     rounds: tuple[Round, ...] = ()
     """All verifications of the run."""
     max_repairs: int = 0

@@ -54,7 +54,7 @@ class VerificationResult:
 
     @classmethod
     def of(cls, status: Status, verification: Verification | None, repairs: int) -> "VerificationResult":
-        """Return the result with this status; `verification` is None if there is none of the change."""
+        """Return the result with this status; `verification` is None if the change was not verified."""
         if verification is None:
             return cls(status)
         commands = tuple(map(VerifiedCommand.of, verification.results))

@@ -94,8 +94,8 @@ def _verification(summary: RunSummary) -> str:
     if summary.status is None:
         return ""
     repairs = f" after {summary.repairs} repair{'s' if summary.repairs > 1 else ''}" if summary.repairs else ""
-    asked = " (there are no verify commands)" if summary.status is Status.NOT_ASKED else ""
-    return f"{summary.status}{repairs}{asked}"
+    reason = " (there are no verify commands)" if summary.status is Status.NOT_ASKED else ""
+    return f"{summary.status}{repairs}{reason}"
 
 
 def _usage(summary: RunSummary) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,8 @@ from enum import Enum, auto
 
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
-from flows.run.run import ImplementRun, Run
-from flows.verification import commands
+from flows.run.run import DeliverRun, ImplementRun, Run
+from flows.verification import commands as verification_commands
 from flows.verification.commands import VerifyCommands
 from flows.verification.results import Status, Verification
 
@@ -21,19 +21,19 @@ class Next(Enum):
 
 def verify_commands(run: Run, checkout: Checkout) -> VerifyCommands | None:
     """Return the verify commands of a run; None if it has none."""
-    return commands.verify_commands(run.request.verification.verify_commands, checkout)
+    return verification_commands.verify_commands(run.request.verification.verify_commands, checkout)
 
 
 def next_step(run: Run, checkout: Checkout) -> Next:
     """Return what is next for the finished work of a run. What an earlier attempt has done is not done again."""
-    finished, asked = run.saved.finished, verify_commands(run, checkout)
-    if not isinstance(run, ImplementRun) or finished is None or not finished.commit or asked is None:
+    finished, commands = run.saved.finished, verify_commands(run, checkout)
+    if not isinstance(run, ImplementRun) or finished is None or not finished.commit or commands is None:
         return Next.NOTHING
     saved, number = run.saved.verifications, finished.round
-    if saved.of(number, asked.commands) is None:
+    if saved.of(number, commands.commands) is None:
         return Next.VERIFICATION
     may_repair = number < run.request.verification.max_repairs
-    return Next.REPAIR if may_repair and saved.is_repairable(number, asked.commands) else Next.NOTHING
+    return Next.REPAIR if may_repair and saved.is_repairable(number, commands.commands) else Next.NOTHING
 
 
 def needs_work_tree(run: Run) -> bool:
@@ -43,16 +43,21 @@ def needs_work_tree(run: Run) -> bool:
 
 
 def verification_of(run: Run, change: Change) -> Verification | None:
-    """Return the saved verification of the change; None if there is none, or if the change was applied elsewhere."""
-    return run.saved.verifications.of_commit(change.commit)
+    """Return the saved verification of the change; None if its commit was not verified."""
+    return run.saved.verifications.of_commit(change.commit) if _is_requested(run) else None
 
 
 def status_of(run: Run, change: Change) -> Status | None:
-    """Return what is known about the change; None if there is no change."""
+    """Return the status of the change; None without a change."""
     if not change.commit:
         return None
     if verification := verification_of(run, change):
         return verification.status
-    plan = run.saved.plan
-    is_asked = run.saved.verifications.rounds or (plan and verify_commands(run, plan.checkout))
-    return Status.NOT_RUN if is_asked else Status.NOT_ASKED
+    return Status.NOT_RUN if _is_requested(run) else Status.NOT_ASKED
+
+
+def _is_requested(run: Run) -> bool:
+    """Whether the change is to be verified. In a delivery, what counts is what the run did that made the change."""
+    if isinstance(run, DeliverRun) and run.saved.verifications.rounds:
+        return True
+    return run.saved.plan is not None and verify_commands(run, run.saved.plan.checkout) is not None

@@ -117,7 +117,7 @@ class SavedRun:
             logger.error("the change could not be saved again: %s", error)  # noqa: TRY400 (a traceback would not help)
 
     def save_round(self, new: Round, logger: Logger) -> None:
-        """Save a verification. If the store does not answer, only log an error: this attempt can still go on."""
+        """Save a verification. If the store does not answer, only log an error: this attempt continues."""
         self.verifications = self.verifications.with_round(new)
         try:
             self.store.save_sealed(StateFile.VERIFICATION, self.verifications.pack())

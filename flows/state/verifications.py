@@ -22,7 +22,7 @@ class Round:
     seconds: float = 0
     """How long the verification took."""
     worked_seconds: float = 0
-    """How long the agent had worked by then, over all its processes."""
+    """How long the agent had worked before this verification, over all its processes."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Verifications:
         return next((each for each in self.rounds if (each.number, each.commands) == (number, commands)), None)
 
     def of_tree(self, tree: str, commands: tuple[str, ...]) -> Verification | None:
-        """Return the newest verification of a tree by these commands; None if there is none."""
+        """Return the newest verification of a tree by these commands; None if they did not run on it."""
         rounds = (each for each in reversed(self.rounds) if each.commands == commands)
         return next((each.verification for each in rounds if each.verification.tree == tree), None)
 
     def of_commit(self, commit: str) -> Verification | None:
-        """Return the newest verification of a commit; None if there is none."""
+        """Return the newest verification of a commit; None if it was not verified."""
         return next((each.verification for each in reversed(self.rounds) if each.commit == commit), None)
 
     def baseline(self, commands: tuple[str, ...]) -> tuple[CommandResult, ...] | None:
@@ -53,8 +53,8 @@ class Verifications:
 
         The results are empty if the base commit could not be set up, and None if the commands have not run there.
         """
-        done = (each.verification for each in reversed(self.rounds) if each.commands == commands)
-        return next((each.baseline for each in done if each.baseline or each.baseline_fault), None)
+        verifications = (each.verification for each in reversed(self.rounds) if each.commands == commands)
+        return next((each.baseline for each in verifications if each.baseline or each.baseline_fault), None)
 
     def is_repairable(self, number: int, commands: tuple[str, ...]) -> bool:
         """Whether this round failed, and its work is another one than that of the round before.

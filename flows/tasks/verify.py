@@ -31,7 +31,7 @@ def verify(
 ) -> Change:
     """Verify the change, and let the agent repair it while that may help. Return the last change.
 
-    Each verification and each repair is a step of its own. Without verify commands, there is none.
+    Each verification and each repair is a step of its own. A run without verify commands has no such steps.
     """
     while (upcoming := next_step(run, checkout)) is not Next.NOTHING:
         repairs = run.saved.finished.round if run.saved.finished else 0
@@ -66,41 +66,41 @@ def check_verified(run: ImplementRun, change: Change) -> None:
 
 def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: Change) -> None:
     """Run the verify commands in a fresh checkout of the change, and save the results."""
-    asked, finished, logger = verify_commands(run, checkout), run.saved.finished, get_run_logger()
-    assert asked is not None  # noqa: S101 (else the step does not run)
+    commands, finished, logger = verify_commands(run, checkout), run.saved.finished, get_run_logger()
+    assert commands is not None  # noqa: S101 (else the step does not run)
     assert finished is not None  # noqa: S101
     check_services(run, services)
     started, saved = time.monotonic(), run.saved.verifications
     tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
-    verification = saved.of_tree(tree, asked.commands)
+    verification = saved.of_tree(tree, commands.commands)
     if verification is None:
-        logger.info("verify commands, from %s, run in a fresh checkout of the change", asked.source)
+        logger.info("verify commands, from %s, run in a fresh checkout of the change", commands.source)
         try:
-            verification = _run_commands(run, checkout, change, asked)
+            verification = _run_commands(run, checkout, change, commands)
         except RunError as error:
             path = run.saved.bundle_path
             raise (type(error)(f"{error}; the change is saved as {path}") if path else error) from None
     report = finished.report
     worked_seconds = run.agent.worked_seconds or (report.duration_seconds if report else 0)
     seconds = time.monotonic() - started
-    new = Round(finished.round, asked.commands, change.commit, verification, seconds, worked_seconds)
+    new = Round(finished.round, commands.commands, change.commit, verification, seconds, worked_seconds)
     run.saved.save_round(new, logger)
     log = logger.warning if verification.status is Status.FAILED else logger.info
     log("the result of the verification: %s", verification.status)
 
 
-def _run_commands(run: ImplementRun, checkout: Checkout, change: Change, asked: VerifyCommands) -> Verification:
+def _run_commands(run: ImplementRun, checkout: Checkout, change: Change, commands: VerifyCommands) -> Verification:
     limits, logger = run.agent.options.limits, get_run_logger()
     return verify_commit(
         run.workspace,
         checkout,
         change.commit,
-        asked,
+        commands,
         setup_command(run.request.verification.setup_command, checkout),
         run.agent.shell_environment(run.workspace),
         Timeouts(limits.setup_timeout_seconds, limits.command_timeout_seconds),
         lambda line: logger.info("%s", line),
-        baseline=run.saved.verifications.baseline(asked.commands),
+        baseline=run.saved.verifications.baseline(commands.commands),
     )
 
 

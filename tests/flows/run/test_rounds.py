@@ -1,0 +1,108 @@
+"""What a run does next with finished work, and what counts as known about its change."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prefect.filesystems import LocalFileSystem
+from pydantic import SecretStr
+
+from flows.agent.session import Agent
+from flows.instructions.files import Instructions
+from flows.model.providers.anthropic import Anthropic
+from flows.outcome.timing import StepTimes
+from flows.parameters.claude_code import ClaudeCodeOptions
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.verification import Verification as Parameters
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change
+from flows.run.rounds import Next, needs_work_tree, next_step, status_of
+from flows.run.run import DeliverRun, ImplementRun, Run
+from flows.sandbox.user import AgentUser
+from flows.sandbox.workspace import Workspace
+from flows.state.records import FinishedWork, Plan
+from flows.state.saved_run import SavedRun
+from flows.state.store import RunStore
+from flows.state.verifications import Round, Verifications
+from flows.verification.results import CommandResult, Status, Verdict, Verification
+
+COMMIT = "c" * 40
+CHECKOUT = Checkout("new", "main", "0" * 40, verify_commands="npm test", setup_source="the file")
+PLAN = Plan("https://example.com/a/b", CHECKOUT, Instructions("inline", (), "", ""), datetime(2026, 11, 28, tzinfo=UTC))
+FAILURE = CommandResult("npm test", Verdict.FAILED, 1, 2.5)
+FAILED = Verification("1" * 40, (FAILURE,), failures=(FAILURE,))
+GOOD = Verification("1" * 40, (replace(FAILURE, verdict=Verdict.PASSED),))
+
+
+def run_with(
+    folder: Path,
+    *rounds: Verification,
+    commit: str = COMMIT,
+    parameters: Parameters = Parameters(),  # noqa: B008 (it is frozen)
+    is_delivery: bool = False,
+) -> Run:
+    """Return a run whose newest finished work has had one repair for each round but the first."""
+    saved = SavedRun(RunStore(LocalFileSystem(basepath=str(folder)), "the-run", ()))
+    saved.plan = PLAN
+    saved.finished = FinishedWork(commit, None, round=max(0, len(rounds) - 1))
+    saved.verifications = Verifications(
+        tuple(Round(number, ("npm test",), COMMIT, each) for number, each in enumerate(rounds))
+    )
+    request = ImplementParameters(
+        repo_url="https://example.com/a/b", instructions="x", branch_name="new", verification=parameters
+    )
+    workspace, steps = Workspace(folder, AgentUser(None, "")), StepTimes()
+    if is_delivery:
+        return DeliverRun(request, workspace, saved, steps, [], apply_to_latest=False)
+    agent = Agent(ClaudeCodeOptions(), Anthropic(SecretStr("key"), "model", "https://x.invalid"))
+    return ImplementRun(request, workspace, saved, steps, [], agent)
+
+
+OTHER = replace(FAILED, tree="2" * 40)
+CASES = {
+    "not verified yet": ((), Parameters(), Next.VERIFICATION),
+    "verified": ((GOOD,), Parameters(), Next.NOTHING),
+    "failed": ((FAILED,), Parameters(), Next.REPAIR),
+    "no repair is allowed": ((FAILED,), Parameters(max_repairs=0), Next.NOTHING),
+    "a repair failed": ((FAILED, OTHER), Parameters(), Next.REPAIR),
+    "a repair changed nothing": ((FAILED, FAILED), Parameters(), Next.NOTHING),
+    "all repairs failed": ((FAILED, OTHER, FAILED), Parameters(), Next.NOTHING),
+    "more repairs are allowed now": ((FAILED, OTHER, FAILED), Parameters(max_repairs=3), Next.REPAIR),
+    "other commands now": ((GOOD,), Parameters(verify_commands="make test"), Next.VERIFICATION),
+    "no commands now": ((FAILED,), Parameters(verify_commands="#"), Next.NOTHING),
+}
+
+
+@pytest.mark.parametrize(("rounds", "parameters", "expected"), CASES.values(), ids=CASES)
+def test_what_an_earlier_attempt_did_is_not_done_again(
+    tmp_path: Path, rounds: tuple[Verification, ...], parameters: Parameters, expected: Next
+) -> None:
+    run = run_with(tmp_path, *rounds, parameters=parameters)
+    assert next_step(run, CHECKOUT) is expected
+    assert needs_work_tree(run) is (expected is not Next.NOTHING)
+
+
+def test_without_a_change_and_in_a_delivery_there_is_nothing_to_do(tmp_path: Path) -> None:
+    assert next_step(run_with(tmp_path, commit=""), CHECKOUT) is Next.NOTHING
+    assert not needs_work_tree(run_with(tmp_path, is_delivery=True))
+
+
+def test_an_agent_that_has_not_finished_needs_a_work_tree(tmp_path: Path) -> None:
+    run = run_with(tmp_path)
+    run.saved.finished = None
+    assert needs_work_tree(run)
+
+
+@pytest.mark.parametrize("is_delivery", [False, True])
+def test_the_status_is_that_of_the_commit(tmp_path: Path, is_delivery: bool) -> None:
+    run, unverified = run_with(tmp_path, FAILED, is_delivery=is_delivery), run_with(tmp_path, is_delivery=is_delivery)
+    assert status_of(run, Change(COMMIT, CHECKOUT)) is Status.FAILED
+    assert status_of(run, Change("d" * 40, CHECKOUT)) is Status.NOT_RUN
+    assert status_of(run, Change("", CHECKOUT)) is None
+    assert status_of(unverified, Change(COMMIT, CHECKOUT)) is Status.NOT_RUN
+
+
+def test_a_run_that_asks_for_nothing_ignores_what_was_found_before(tmp_path: Path) -> None:
+    run = run_with(tmp_path, FAILED, parameters=Parameters(verify_commands="#"))
+    assert status_of(run, Change(COMMIT, CHECKOUT)) is Status.NOT_ASKED
