@@ -1,7 +1,7 @@
-"""Compares the results of a change with those of the base commit: what failed before is no fault of the change.
+"""Compares the results of a change with those of the base commit, on which a command may fail as well.
 
-A command that failed before must fail no more than before. By their JUnit files, each of its failed tests failed before
-as well. Without such files, each line at the end of its output was there before as well. Durations, addresses, dates,
+Such a command must not fail more than there. By the JUnit files, each failed test failed there, too.
+Without such files, each line at the end of the output was there, too. Durations, addresses, dates,
 positions in files and paths of temporary files do not count there, and a number of failures may be smaller.
 """
 
@@ -13,12 +13,12 @@ from typing import Final
 from flows.verification.results import CommandResult, Verdict
 
 _IGNORED: Final = (
+    (re.compile(r"(\.\w{1,6}):\d+(?::\d+)?\b|(\bline )\d+"), r"\1\2<position>"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b"), "<address>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)?"), "<time>"),
     (re.compile(r"\b\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), "<time>"),
     (re.compile(r"(?:/private)?/(?:var/)?tmp/[\w./+@-]*|/var/folders/[\w./+@-]*|\S*/agent/tmp/[\w./+@-]*"), "<path>"),
-    (re.compile(r"\b\d+(?:[.,]\d+)*\s?(?:ns|[uµ]s|ms|secs?|seconds?|s|mins?|minutes?|m)\b"), "<duration>"),
-    (re.compile(r"(?<=:)\d+(?::\d+)?\b|(?<=\bline )\d+"), "<position>"),
+    (re.compile(r"\b\d+(?:[.,]\d+)*(?:\s?(?:ns|[uµ]s|ms|s|secs?|seconds?|mins?|minutes?)|m)\b"), "<duration>"),
     (re.compile(r"\b(?:pid|PID|seed|Seed)[ =:]+\d+"), "<number>"),
     (re.compile(r"([=\-_*#.~])\1{3,}"), "<rule>"),
 )  # fmt: skip
@@ -41,7 +41,7 @@ _FAULTS: Final = re.compile(
 def compare(
     results: Sequence[CommandResult], baseline: Sequence[CommandResult]
 ) -> tuple[tuple[CommandResult, ...], tuple[CommandResult, ...]]:
-    """Return the results, and those of them that are failures of the change.
+    """Compare the results on the change with those on the base commit.
 
     Args:
         results: The results on the change.
@@ -72,9 +72,9 @@ def _fails_no_more(result: CommandResult, before: CommandResult) -> bool:
 
 
 def _has_no_new_line(output: str, before: str) -> bool:
-    """Whether each line was there before, and the output ends with the same line as before.
+    """Whether the base commit's output has each line, and ends with the same line.
 
-    The last line shows that the command came as far as before: one that breaks off early may print nothing new.
+    A command that breaks off early may print no new line, but it ends with another one.
     """
     new, old = _normalized(output), _normalized(before)
     if not new or not old:

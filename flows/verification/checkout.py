@@ -25,7 +25,7 @@ from flows.verification.prepared import prepared_exists, restore_prepared
 
 _ASIDE: Final = "set-aside"
 _REPLACED: Final = "replaced"
-"""The folder, in `_ASIDE`, for what is to be removed. It exists once everything is set aside."""
+"""The folder, in `_ASIDE`, for the directories of the fresh checkout. It exists once everything else is in `_ASIDE`."""
 
 _STAYING: Final = frozenset({"trusted", "instructions", "config", "services", "bin"})
 """The directories of a run that the agent cannot write to."""
@@ -129,7 +129,7 @@ def _put_back(workspace: Workspace) -> None:
 
 
 def _folders(workspace: Workspace) -> tuple[tuple[Path, Path], ...]:
-    """Return each directory from which something is set aside, and the directory where it is meanwhile."""
+    """Return pairs of directories: one whose entries are set aside, and one that has these entries meanwhile."""
     aside = workspace.trusted / _ASIDE
     return (workspace.root, aside / "root"), (workspace.trusted, aside / "trusted")
 

@@ -104,7 +104,7 @@ def _read(workspace: Workspace, paths: Sequence[str]) -> Iterator[tuple[str, byt
         return
     limit = MAX_BYTES + _OVERHEAD_BYTES
     tar = ["tar", "-c", "-f", "-", "-C", str(workspace.work_tree), "--no-recursion", "--null", "-T", "-"]
-    # head ends tar at the limit, however large a file says that it is.
+    # A sparse file may be larger than any disk: head ends tar at the limit.
     line = ["sh", "-c", '"$@" | head -c "$LIMIT"', "sh", *tar]
     with TemporaryFile() as rows:
         rows.write("".join(f"./{path}\0" for path in paths).encode("utf-8", "surrogateescape"))

@@ -39,10 +39,10 @@ def verify_commit(
     *,
     baseline: tuple[CommandResult, ...] | None = None,
 ) -> Verification:
-    """Run the commands on a commit, and return what they say about its tree.
+    """Run the commands on a commit, and return the verification of its tree.
 
     Args:
-        workspace: The run's directories. `clean.git` has the commit. No process of the agent's user may be needed.
+        workspace: The run's directories. `clean.git` has the commit. All processes of the agent's user are ended.
         checkout: What is checked out in the agent's work tree. Its base commit is the base of the commit.
         commit: The commit to verify; the base commit itself if nothing is to be compared.
         commands: The verify commands.
@@ -77,7 +77,7 @@ def verify_commit(
 def _baseline(
     checks: Callable[[str], tuple[CommandResult, ...]], base: str, log: Callable[[str], None]
 ) -> tuple[tuple[CommandResult, ...], str]:
-    """Return the results on the base commit, and why there are none."""
+    """Return the results on the base commit, or none and the reason."""
     log(f"verify: a command failed, so the commands run on the base commit {base[:12]} as well")
     try:
         return checks(base), ""

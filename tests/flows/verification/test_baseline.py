@@ -1,4 +1,4 @@
-"""The comparison with the base commit: what failed before, and no more than before, is no failure of the change."""
+"""The comparison with the base commit: a command that fails no more than there does not fail because of the change."""
 
 import pytest
 
@@ -73,11 +73,13 @@ def test_failed_tests_are_compared_by_name(new: tuple[str, ...], before: tuple[s
         ("--- FAIL: TestB (0.02s)\nFAIL\tx/y\t0.031s\n", "--- FAIL: TestA (0.11s)\nFAIL\tx/y\t1.2s\n", "failed"),
         ("2026-11-28T03:00:01Z error x\n", "2026-11-28 02:00:59.123 error x\n", "failed before"),
         ("version 12 is broken\n", "version 11 is broken\n", "failed"),
+        ("errors:4\n", "errors:3\n", "failed"),
+        ("src/a.ts:4:12 - error\n", "src/a.ts:9:1 - error\n", "failed before"),
     ],
     ids=[
         "same", "shorter", "longer", "other-test", "more", "other-value", "silent", "breaks-off", "both-silent",
         "other-words", "durations", "fewer-errors", "more-errors", "fewer-unittest", "more-unittest", "go", "other-go",
-        "times", "other-number",
+        "times", "other-number", "colon", "position",
     ],
 )  # fmt: skip
 def test_without_junit_files_the_ends_of_the_output_are_compared(new: str, before: str, expected: str) -> None:

@@ -144,6 +144,14 @@ def test_a_forged_program_has_no_effect(run: VerifiedRun, forgery: str) -> None:
     assert not any("3 passed" in result.output for result in results)
 
 
+def test_files_in_shared_directories_are_gone(run: VerifiedRun) -> None:
+    if run.workspace.agent.uid is None:
+        pytest.skip("needs root")
+    commit = run.change("echo forged > /dev/shm/forged-by-agent; echo forged > /tmp/forged-by-agent; echo 2 > a.txt")
+    (result,) = run.verify("! ls /dev/shm/forged-by-agent /tmp/forged-by-agent", commit, baseline=()).results
+    assert result.verdict is Verdict.PASSED, result
+
+
 def test_a_python_environment_of_the_setup_works_in_the_fresh_checkout(run: VerifiedRun) -> None:
     python = Path(sys.base_prefix) / "bin" / "python3"
     if not run.workspace.agent.can(["test", "-x", str(python)]):
