@@ -4,14 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deployments.local.scripted_model import Script, Tool, Turn
-from tests.durability.points import wait
+from tests.durability.points import log_matches, wait
 from tests.durability.scene import BRANCH, scene
 from tests.support.world import World
 
 CHECK = """\
 echo "it runs with $(cat made.txt)"
+if [ "$LANG" = C ]; then sleep 300; fi
 if [ -e hello.txt ] && ! grep -qx hello hello.txt; then echo 'FAILED check_says_hello'; exit 1; fi
 """
+DONE = Turn("Done.")
 VERIFICATION = {"setup_command": "echo setup > made.txt", "verify_commands": "sh check.sh"}
 
 
@@ -24,7 +26,7 @@ def script(repair_seconds: float) -> Script:
         repair_seconds,
         needs=("FAILED check_says_hello", "I was wrong."),
     )
-    return Script((Turn("I work.", (Tool("Bash", {"command": bad}),)), Turn("I was wrong."), repair, Turn("Done.")))
+    return Script((Turn("I work.", (Tool("Bash", {"command": bad}),)), Turn("I was wrong."), repair, DONE))
 
 
 def test_another_machine_repairs_the_change(make_world: Callable[[dict[str, str]], World], tmp_path: Path) -> None:
@@ -48,4 +50,27 @@ def test_another_machine_repairs_the_change(make_world: Callable[[dict[str, str]
         assert world.content(BRANCH, "found.txt") == "setup\nbye", "the work tree and the setup's files were restored"
         assert len(the_run.commits()) == 1
         assert the_run.saved_run().verifications.rounds[-1].number == 1
+        assert the_run.left_behind() == []
+
+
+def test_another_machine_repeats_a_verification_that_was_not_finished(
+    make_world: Callable[[dict[str, str]], World], tmp_path: Path
+) -> None:
+    world = make_world({"README.md": "# A repository\n", "check.sh": CHECK})
+    with scene(world, tmp_path / "store", verification=VERIFICATION) as the_run:
+        world.stack.model.script = Script(
+            (Turn("I work.", (Tool("Bash", {"command": "echo hello > hello.txt"}),)), DONE)
+        )
+        with the_run.machine(variables={"LANG": "C"}) as first:
+            wait(first, log_matches("it runs with setup", first))
+            first.lose()
+        world.stack.model.requests.clear()
+        with the_run.machine(variables={"LANG": "C.UTF-8"}) as second:
+            assert second.wait_for_exit() == 0, second.log()
+            log = second.log()
+        assert the_run.run.state == "Completed", log
+        assert the_run.requested_turns == 0, "the agent is not started again"
+        assert log.count("it runs with setup") == 1
+        assert world.content(BRANCH, "hello.txt") == "hello"
+        assert len(the_run.commits()) == 1
         assert the_run.left_behind() == []

@@ -1,5 +1,6 @@
 """Verification in whole runs: its verdicts, repairs by the same session, and what becomes of a change that fails."""
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.deliver import deliver
 from flows.outcome.result import RunResult
+from tests.support.flows_command import start
 from tests.support.runs import Run, run_flow
 from tests.support.world import World
 
@@ -101,6 +103,21 @@ def test_a_change_that_fails_can_be_pushed_and_the_run_still_fails(checked_world
     assert f"pushed to {branch}" in str(flow_run.error)
     assert flow_run.state.name == "Failed"
     assert len(world.stack.model.requests) == 2
+
+
+def test_the_command_prints_what_was_found_and_fails(checked_world: World) -> None:
+    world = checked_world
+    world.shell("echo bye > hello.txt")
+    variables = {"REPO_URL": world.repo_url, "INSTRUCTIONS": "Say hello.", "BRANCH_NAME": "hello"}
+    verification = {"VERIFY_COMMANDS": f"# the check\n{COMMAND}", "MAX_REPAIRS": "0", "ON_VERIFICATION_FAILURE": "push"}
+    process = start({**variables, **verification, "PROCESS_REQUIREMENTS": "true"}, options=("--json",))
+    assert process.returncode == 1, process.stderr
+    result = json.loads(process.stdout)
+    assert (result["outcome"], result["error"]["name"]) == ("failed", "VerificationFailed")
+    assert (result["branch"], result["commit"]) == ("hello", world.git("rev-parse", "hello").strip())
+    assert result["verification"]["status"] == "verification failed"
+    [command] = result["verification"]["commands"]
+    assert (command["command"], command["verdict"], command["exit_status"]) == (COMMAND, "failed", 1)
 
 
 def test_a_repair_that_undoes_the_change_is_not_repeated(checked_world: World) -> None:
