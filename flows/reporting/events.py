@@ -76,7 +76,8 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
     if isinstance(result, RunResult):
         return result.outcome, payload | _result_fields(result) | _delivery_fields(flow_run)
     if isinstance(result, VerificationFailed) and isinstance(result.result, RunResult):
-        payload |= _result_fields(result.result)
+        fields = _result_fields(result.result)
+        payload |= fields if fields["commit"] else {"verification": fields["verification"]}
     payload |= {"error": type(result).__name__, "message": str(result), **_usage(flow_run)}
     return Outcome.of_error(result), payload
 

@@ -59,7 +59,7 @@ def run_claude(
     """Return the change: the one that an earlier attempt finished, or the one that Claude Code makes now."""
     plan = start_work(run, checkout, instructions)
     if finished := run.saved.finished:
-        get_run_logger().info("an earlier attempt finished and saved the agent's work, so no agent is started")
+        get_run_logger().info("an earlier attempt finished and saved the agent's work, so it is not done again")
         return _import_change(run, plan, finished)
     if run.saved.checkpoint and not run.agent.session_id:
         _restore_checkpoint(run, plan)

@@ -1,6 +1,7 @@
 """Defines the steps `verify`, which run the repository's own checks on the change, and the repairs between them."""
 
 import time
+from dataclasses import replace
 
 from prefect import get_run_logger
 
@@ -60,7 +61,8 @@ def check_verified(run: ImplementRun, change: Change) -> None:
     number = run.saved.finished.round if run.saved.finished else 0
     fault = "; ".join(run.repair_faults)
     error = VerificationFailed(failure_message(verification, number, fault, _place(run, change)))
-    error.result = short_summary(run, change, error).result
+    result = short_summary(run, change, error).result
+    error.result = result if _pushes_failures(run) else replace(result, branch="", commit="", files=())
     raise error
 
 

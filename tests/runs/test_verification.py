@@ -80,6 +80,8 @@ def test_a_change_that_cannot_be_repaired_is_saved_and_delivered_by_a_person(che
     flow_run = verified(world)
     error = flow_run.error
     assert type(error) is errors.VerificationFailed
+    assert isinstance(error.result, RunResult)
+    assert (error.result.branch, error.result.commit) == ("", ""), "nothing was pushed"
     assert "after 2 repairs: 'sh check.sh' failed (exit status 1)" in str(error)
     assert str(error).endswith("The last lines of the output:\nFAILED check_says_hello\nthe end: never")
     assert flow_run.id in str(error)
