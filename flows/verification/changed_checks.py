@@ -17,7 +17,7 @@ from flows.repository.commit_files import CommitFiles
 from flows.repository.objects import ABSENT, ChangedFile, changed_files, contents, sizes
 from flows.text_safety import one_line, sanitize
 from flows.verification.check_settings import changed_settings, scripts_of
-from flows.verification.languages import is_test_file, skips_in, tests_in
+from flows.verification.languages import is_code, is_test_file, skips_in, tests_in
 from flows.verification.named_files import named_files
 
 _DEFINING: Final = (
@@ -37,7 +37,7 @@ _DEFINING: Final = (
 """Names of files, in small letters, that decide what a check does, and have little else in them."""
 
 _CI: Final = tuple(pattern for pattern in ci_files.PATTERNS if pattern != "codeowners")
-_MAX_BYTES: Final = 2**20
+_MAX_BYTES: Final = 2**19
 _MAX_LINES: Final = 200
 _RUNNERS: Final = ("npm", "yarn", "pnpm", "bun")
 
@@ -75,7 +75,10 @@ def changed_checks(git_dir: Path, base: str, commit: str, commands: Sequence[str
         own = _definition(file, text_of, named)
         if own is None and is_test_file(file.old_path):
             own = _removed(file)
-            test_changes.append(_test_change(file, text_of))
+            if set(file.blobs) <= text_of.keys():
+                test_changes.append(_test_change(file, text_of))
+            elif is_code(file.path):
+                own = own or [f"{file.path}: changed, and too large to compare"]
         lines += own or ()
     lines += _removed_tests(test_changes)
     # A path is the agent's text.

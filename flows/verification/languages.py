@@ -2,7 +2,7 @@
 
 A pattern reads text, not a program: a test in a comment counts, and a test that a loop generates does not. There are
 patterns for pytest and unittest; Jest, Vitest, Mocha and node:test; Go's testing; JUnit for Java and Kotlin; Rust's
-tests; RSpec and minitest; PHPUnit; xUnit, NUnit and MSTest.
+tests; RSpec and minitest; PHPUnit; xUnit, NUnit and MSTest. Repetitions are bounded, because the text is the agent's.
 """
 
 import re
@@ -30,10 +30,12 @@ class _Language:
 
 _JS: Final = _Language(
     (
-        re.compile(r"(?<![\w$.])[xf]?(?:it|test|specify)(?:\.\w+)*\s*\(\s*(?:'([^'\n]*)'|\"([^\"\n]*)\"|`([^`]*)`)"),
         re.compile(
-            r"(?<![\w$.])[xf]?(?:it|test)(?:\.\w+)*\.each\s*(?:\([^)]*\)|`[^`]*`)\s*"
-            r"\(\s*(?:'([^'\n]*)'|\"([^\"\n]*)\"|`([^`]*)`)"
+            r"(?<![\w$.])[xf]?(?:it|test|specify)(?:\.\w+)*\s*\(\s*(?:'([^'\n]{0,500})'|\"([^\"\n]{0,500})\"|`([^`]{0,500})`)"
+        ),
+        re.compile(
+            r"(?<![\w$.])[xf]?(?:it|test)(?:\.\w+)*\.each\s*(?:\([^)]{0,2000}\)|`[^`]{0,2000}`)\s*"
+            r"\(\s*(?:'([^'\n]{0,500})'|\"([^\"\n]{0,500})\"|`([^`]{0,500})`)"
         ),
     ),
     re.compile(
@@ -45,7 +47,7 @@ _JS: Final = _Language(
 _JVM: Final = _Language(
     (
         re.compile(
-            r"@(?:Test|ParameterizedTest|RepeatedTest|TestFactory|TestTemplate)\b[^;{}]*?\b(?:void|fun)\s+"
+            r"@(?:Test|ParameterizedTest|RepeatedTest|TestFactory|TestTemplate)\b[^;{}]{0,200}?\b(?:void|fun)\s+"
             r"(?:(\w+)|`([^`]+)`)\s*\("
         ),
     ),
@@ -69,18 +71,20 @@ _LANGUAGES: Final = {
     ),
     "java": _JVM,
     "rs": _Language(
-        (re.compile(r"#\[(?:\w+::)?test\b[^\]]*\][^{;]*?\bfn\s+(\w+)"),), re.compile(r"#\[ignore\b|#\[cfg\((?!test\))")
+        (re.compile(r"#\[(?:\w+::)?test\b[^\]]{0,200}\][^{;]{0,200}?\bfn\s+(\w+)"),),
+        re.compile(r"#\[ignore\b|#\[cfg\((?!test\))")
     ),
     "rb": _Language(
-        (re.compile(r"\bx?(?:it|specify)\s*\(?\s*(?:'([^'\n]*)'|\"([^\"\n]*)\")"), re.compile(r"\bdef\s+(test_\w+)")),
+        (re.compile(r"\bx?(?:it|specify)\s*\(?\s*(?:'([^'\n]{0,500})'|\"([^\"\n]{0,500})\")"),
+         re.compile(r"\bdef\s+(test_\w+)")),
         re.compile(r"\b(?:x(?:it|describe|context)|pending|skip)\b"),
     ),
     "php": _Language(
-        (re.compile(r"\bfunction\s+(test\w+)"), re.compile(r"#\[Test\][^{;]*?\bfunction\s+(\w+)")),
+        (re.compile(r"\bfunction\s+(test\w+)"), re.compile(r"#\[Test\][^{;]{0,200}?\bfunction\s+(\w+)")),
         re.compile(r"markTest(?:Skipped|Incomplete)|#\[(?:Requires|DoesNotPerform)\w*"),
     ),
     "cs": _Language(
-        (re.compile(r"\[(?:Fact|Theory|Test|TestCase|TestMethod)\b[^{;]*?\b(?:void|Task)\s+(\w+)\s*\("),),
+        (re.compile(r"\[(?:Fact|Theory|Test|TestCase|TestMethod)\b[^{;]{0,200}?\b(?:void|Task)\s+(\w+)\s*\("),),
         re.compile(r"\bSkip\s*=|\[Ignore\b|\bAssert\.(?:Ignore|Inconclusive)\("),
     ),
 }  # fmt: skip
@@ -95,6 +99,11 @@ def is_test_file(path: str) -> bool:
     """Whether the path is that of a test file, or of a file that tests use."""
     parts = PurePosixPath(path.lower()).parts
     return bool(_FOLDERS & set(parts[:-1])) or any(fnmatchcase(parts[-1], pattern) for pattern in _NAMES)
+
+
+def is_code(path: str) -> bool:
+    """Whether the file is in a language whose tests are recognised."""
+    return _language(path) is not None
 
 
 def tests_in(path: str, text: str) -> Counter[str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.verification import languages
 from flows.verification.changed_checks import changed_checks
 from tests.support.commits import commit_of, git
 
@@ -148,6 +149,11 @@ def test_other_changes_are_not(tmp_path: Path, files: dict[str, str | None]) -> 
     assert changed(tmp_path, files) == ()
 
 
+def test_a_test_file_that_is_too_large_to_compare_is_named(tmp_path: Path) -> None:
+    files: dict[str, str | None] = {"tests/test_a.py": PY + "#" * 2**19, "tests/data/input.json": "x" * 2**20}
+    assert changed(tmp_path, files) == ("tests/test_a.py: changed, and too large to compare",)
+
+
 def test_a_test_that_is_moved_to_a_file_that_skips_is_named(tmp_path: Path) -> None:
     moved = "import pytest\npytestmark = pytest.mark.skip\n\ndef test_c():\n    pass\n"
     files: dict[str, str | None] = {"tests/test_a.py": PY.replace("test_c", "c"), "tests/test_b.py": moved}
@@ -170,3 +176,25 @@ def test_the_lines_are_safe_to_show_and_limited(tmp_path: Path) -> None:
 def test_nothing_is_changed_between_a_commit_and_itself(tmp_path: Path) -> None:
     commit = commit_of(tmp_path, BASE)
     assert changed_checks(tmp_path / ".git", commit, commit, COMMANDS) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("ATest.java", "@Test "),
+        ("a.test.ts", "it.each( "),
+        ("b.test.ts", "it.each`"),
+        ("c.test.ts", "it('"),
+        ("it.rs", "#[test] "),
+        ("it.rs", "#[test"),
+        ("ATests.cs", "[Fact] "),
+        ("ATest.php", "#[Test] "),
+        ("a_spec.rb", 'it "'),
+        ("test_a.py", "async "),
+        ("a_test.go", "func ("),
+    ],
+)
+def test_no_text_makes_the_search_endless(name: str, unit: str) -> None:
+    text = unit * (2**19 // len(unit))
+    assert languages.tests_in(f"tests/{name}", text).total() >= 0
+    assert languages.skips_in(f"tests/{name}", text) >= 0
