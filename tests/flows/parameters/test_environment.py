@@ -112,6 +112,8 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ({"ALLOW_SUBMODULES": "yes"}, "ALLOW_SUBMODULES cannot be used: it must be true or false"),
         ({"CLAUDE_SETTINGS": "{"}, "CLAUDE_SETTINGS cannot be used: claude_settings is not JSON"),
         ({"MAX_TURNS": "-1"}, "MAX_TURNS cannot be used: Input should be greater than or equal to 0"),
+        ({"MAX_REPAIRS": "11"}, "MAX_REPAIRS cannot be used: Input should be less than or equal to 10"),
+        ({"ON_VERIFICATION_FAILURE": "x"}, "ON_VERIFICATION_FAILURE cannot be used: Input should be 'keep' or 'push'"),
         ({"MAX_BUDGET_USD": "much"}, "MAX_BUDGET_USD cannot be used: Input should be a valid number"),
     ],
 )
