@@ -13,7 +13,6 @@ _LAST_CHARACTERS: Final = 2_000
 _TAGS: Final = {
     Status.VERIFIED: "yes",
     Status.CHECKS_CHANGED: "checks-changed",
-    Status.NOT_ASKED: "not-asked",
     Status.NOT_RUN: "not-run",
     Status.FAILED_BEFORE: "failed-before",
     Status.FAILED: "failed",
@@ -62,8 +61,8 @@ class VerificationResult:
 
 
 def tag(status: Status) -> str:
-    """Return the tag that a flow run gets on the Prefect server."""
-    return f"verified:{_TAGS[status]}"
+    """Return the tag that a flow run gets on the Prefect server; empty if nothing was to be verified."""
+    return f"verified:{_TAGS[status]}" if status in _TAGS else ""
 
 
 def failure_message(verification: Verification, repairs: int, repair_fault: str, saved: str) -> str:

@@ -210,7 +210,7 @@ def _tagging(run: ImplementRun) -> Iterator[None]:
 
 
 def _verified_tags(summary: RunSummary) -> list[str]:
-    return [tag(summary.status)] if summary.status else []
+    return list(filter(None, [tag(summary.status)])) if summary.status else []
 
 
 def _tags(run: ImplementRun) -> list[str]:

@@ -45,7 +45,8 @@ def test_not_verified_has_names_of_its_own() -> None:
 def test_each_status_has_a_tag_of_its_own() -> None:
     tags = {tag(status) for status in Status}
     assert len(tags) == len(Status)
-    assert tags >= {"verified:yes", "verified:failed", "verified:not-asked"}
+    assert tags >= {"verified:yes", "verified:failed", "verified:not-run"}
+    assert tag(Status.NOT_ASKED) == ""
 
 
 def test_the_result_is_json_and_survives_with_its_error() -> None:
