@@ -6,6 +6,7 @@ The variables are those of a run. No instructions are needed, and no Prefect ser
 import os
 import signal
 import sys
+import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -105,6 +106,7 @@ def _clone_and_run(request: ImplementParameters) -> None:
                 limits.setup_timeout_seconds,
                 _print,
             )
+            start = time.monotonic()
             changed, _ = run_with_cache(
                 run_store("setup").files,
                 directories,
@@ -115,10 +117,11 @@ def _clone_and_run(request: ImplementParameters) -> None:
                 _note,
                 services.restart,
             )
+            seconds = time.monotonic() - start
             services.check()
     if changed:
         _note(f"{names(changed)}: changed by the setup command, and put back, because the files are the repository's")
-    _note("the setup command ended with exit status 0")
+    _note(f"the setup command ended with exit status 0; the setup took {seconds:.1f} s")
 
 
 def _where_setup_goes(checkout: "Checkout", file: str) -> str:
