@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,10 +10,10 @@ from pathlib import Path
 import pytest
 
 
-def copy_of_new_database(cache: pytest.Cache, folder: Path) -> str:
-    """Copy a database that holds Prefect's tables and nothing else into a folder, and return its connection URL.
+def new_database(cache: pytest.Cache) -> Path:
+    """Return a database that holds Prefect's tables and nothing else.
 
-    The database is made once for each version of Prefect, and stays in pytest's cache.
+    It is made once for each version of Prefect, and stays in pytest's cache.
     """
     original = cache.mkdir("prefect-database") / f"{version('prefect')}.db"
     with original.with_suffix(".lock").open("w") as lock:
@@ -24,15 +23,11 @@ def copy_of_new_database(cache: pytest.Cache, folder: Path) -> str:
             new.unlink(missing_ok=True)
             _make_tables(new)
             new.rename(original)
-    return _url(Path(shutil.copy(original, folder / "prefect.db")))
+    return original
 
 
 def _make_tables(database: Path) -> None:
-    environment = {**os.environ, "PREFECT_API_DATABASE_CONNECTION_URL": _url(database)}
+    environment = {**os.environ, "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}"}
     del environment["PREFECT_API_URL"]  # this command is for a server, and refuses to work beside one
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
     subprocess.run(command, env=environment, check=True, capture_output=True)
-
-
-def _url(database: Path) -> str:
-    return f"sqlite+aiosqlite:///{database}"
