@@ -39,8 +39,8 @@ $(VENV)/ready: requirements-dev.lock
 demo: $(VENV)/ready ## Run the whole job on a local stack; REPO=<path or URL> uses your repository, MODEL=real a real model
 	@$(BIN)/python -m deployments.local.demo $(if $(REPO),--repo '$(REPO)') $(if $(MODEL),--model '$(MODEL)') $(if $(KEEP),--keep) $(if $(JSON),--json)
 
-# Three workers, because the tests wait for processes a third of the time.
-test test-runs coverage: WORKERS = 3
+# Three workers, because these tests wait for processes a third of the time.
+test test-runs coverage test-durability test-hostile: WORKERS = 3
 test: $(VENV)/ready ## Run the test suite, without what has a target of its own
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(AGAIN)
 
@@ -51,7 +51,7 @@ test-demo: $(VENV)/ready ## Test the demo
 	@$(BIN)/python -m pytest tests/demo $(AGAIN)
 
 test-aws: $(VENV)/ready ## Test the set-up commands against a stand-in of AWS
-	@$(BIN)/python -m pytest tests/deployments/aws $(AGAIN)
+	@$(BIN)/python -m pytest tests/deployments/aws -n $(WORKERS) --dist loadfile $(AGAIN)
 
 test-one: $(VENV)/ready ## One test file or test: T=tests/flows/test_deliver.py, or T='path -k words'
 	@$(if $(T),$(BIN)/python -m pytest -m '' $(T),echo 'say which: make test-one T=tests/flows/test_deliver.py'; exit 1)

@@ -67,13 +67,17 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Del
     """
     with SECRETS.run_scope(), _named_errors(), workspace() as directories:
         redact_secrets()
-        yield set_up_delivery(parameters.checked(), directories)
+        steps = record_steps()
+        with _reporting(partial(_report_refusal, parameters, steps, has_store=False), on_success=False):
+            run = set_up_delivery(parameters.checked(), directories, steps)
+        with _reporting(partial(report_delivery, run, None), on_success=False):
+            yield run
 
 
-def report_delivery(run: DeliverRun, change: Change) -> None:
-    """Publish the report of a delivery that succeeded."""
+def report_delivery(run: DeliverRun, change: Change | None, error: BaseException | None = None) -> None:
+    """Publish the report of a delivery: of its change if it succeeded, or of the error that ended it."""
     with _at_most_a_warning():
-        summary = run_summary(run, change=change)
+        summary = run_summary(run, error, change)
         tags = [
             summary.outcome.tag,
             *_verified_tags(summary),
@@ -159,12 +163,12 @@ def _cost(run: ImplementRun) -> str:
 
 
 def _report_refusal(
-    parameters: RawParameters[ImplementParameters], steps: StepTimes, error: BaseException | None
+    parameters: RawParameters[Any], steps: StepTimes, error: BaseException | None, *, has_store: bool = True
 ) -> None:
     with _at_most_a_warning():
         store = None
         with suppress(Exception):  # the store may be the reason for the refusal; the report is published anyway
-            store = run_store(str(runtime.flow_run.id))
+            store = run_store(str(runtime.flow_run.id)) if has_store else None
         summary = refusal_summary(parameters.raw, steps, error)
         publish(summary, store, [summary.outcome.tag])
 

@@ -15,7 +15,7 @@ from flows.aws.credentials import AwsBlock, usable_block
 from flows.credential_values import check_environment, strip_environment
 from flows.errors import BlockNotFound, InvalidBlock, NoSavedChange
 from flows.model.providers import PROVIDERS, RegisteredProvider
-from flows.outcome.timing import StepTimes, record_steps
+from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.deliver import DeliverParameters
@@ -62,10 +62,9 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
     return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
 
 
-def set_up_delivery(parameters: DeliverParameters, workspace: Workspace) -> DeliverRun:
+def set_up_delivery(parameters: DeliverParameters, workspace: Workspace, steps: StepTimes) -> DeliverRun:
     """Return a run that delivers the change of another run; raise `NoSavedChange` if that run has saved no change."""
     check_environment(os.environ)
-    steps = record_steps()
     saved = SavedRun(run_store(parameters.flow_run_id))
     saved.load(get_run_logger())
     saved.load_change()

@@ -7,6 +7,7 @@ instructions are needed, and no Prefect server unless a variable names a block.
 import os
 import signal
 import sys
+import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -110,15 +111,17 @@ def _clone_and_run(request: ImplementParameters, *, verifies: bool) -> int:
                     run_setup, directories, checkout, command, environment, limits.setup_timeout_seconds, _print
                 )
                 files, url = run_store("setup").files, request.repo_url.url
+                start = time.monotonic()
                 changed, _ = run_with_cache(
                     files, directories, checkout, url, command.script, setup, _note, services.restart
                 )
+                seconds = time.monotonic() - start
                 if changed:
                     text = "changed by the setup command, and put back, because the files are the repository's"
                     _note(f"{names(changed)}: {text}")
             services.check()
             if command:
-                _note("the setup command ended with exit status 0")
+                _note(f"the setup command ended with exit status 0; the setup took {seconds:.1f} s")
             return (
                 verify_base(directories, checkout, checks, command, environment, limits, _print)
                 if checks

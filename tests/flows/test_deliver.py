@@ -29,6 +29,13 @@ def deliver_change(run: Run, **parameters: Any) -> Any:  # noqa: ANN401 (the com
     return result.commit if isinstance(result, RunResult) else result
 
 
+def newest_report(run: Run, key: str) -> dict[str, Any]:
+    """Return the newest report with this key, as the Prefect server has it."""
+    query = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+    artifact: dict[str, Any] = httpx.post(f"{run.api_url}/artifacts/filter", json=query).json()[0]
+    return artifact
+
+
 @pytest.fixture
 def stopped_run(world: World, run: Callable[..., Run]) -> Run:
     """A run that saved a change that its policy did not allow to be pushed."""
@@ -51,8 +58,7 @@ def test_a_saved_change_is_pushed_when_it_is_allowed(world: World, stopped_run: 
 
 def test_a_delivery_has_the_same_report_as_the_run_that_made_the_change(world: World, stopped_run: Run) -> None:
     commit = deliver_change(stopped_run, branch_name="other", policy={"allow_ci_changes": True})
-    query = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
-    newest = httpx.post(f"{stopped_run.api_url}/artifacts/filter", json=query).json()[0]
+    newest = newest_report(stopped_run, f"implement-{world.name}-report")
     report = newest["data"]
     assert report.startswith("# Pushed 1 file\n")
     assert newest["flow_run_id"] != stopped_run.id
@@ -110,11 +116,17 @@ def test_a_delivery_obeys_the_policy_and_the_protection_of_the_default_branch(wo
     error = deliver_change(stopped_run, branch_name="main", policy={"allow_ci_changes": True})
     assert isinstance(error, errors.ProtectedBranch)
     assert world.branches() == {"main"}
+    report = newest_report(stopped_run, f"implement-{world.name}-report")
+    assert report["flow_run_id"] != stopped_run.id
+    assert report["data"].startswith("# Failed: ProtectedBranch\n")
+    assert "the default branch: choose another branch" in report["data"]
 
 
 def test_a_run_without_a_saved_change_raises_a_named_error(world: World, run: Callable[..., Run]) -> None:
     refused_run = run(repo_url=f"{world.repo_url}-missing")
     assert isinstance(deliver_change(refused_run), errors.NoSavedChange)
+    report = newest_report(refused_run, "implement-repository-report")
+    assert report["data"].startswith("# Failed: NoSavedChange\n")
 
 
 @pytest.mark.parametrize("head", ["refs/heads/the-branch", "refs/heads/not-there"])
@@ -155,20 +167,18 @@ def test_a_change_is_not_delivered_with_a_token_for_other_repositories(world: Wo
 
 def test_the_report_of_a_delivery_warns_of_a_token_that_is_not_bound(world: World, stopped_run: Run) -> None:
     deliver_change(stopped_run, branch_name="unbound", policy={"allow_ci_changes": True})
-    assert "| Warning | the git token is not bound to a host" in newest_report(world, stopped_run)
+    assert (
+        "| Warning | the git token is not bound to a host"
+        in newest_report(stopped_run, f"implement-{world.name}-report")["data"]
+    )
     secret = {"token": GIT_TOKEN, "email": "a@example.com", "hosts": [world.stack.git.url.removeprefix("http://")]}
     world.stack.put_secret(json.dumps(secret), world.name)
     deliver_change(
         stopped_run, branch_name="bound", policy={"allow_ci_changes": True}, git_credentials_secret_id=world.name
     )
-    report = newest_report(world, stopped_run)
+    report = newest_report(stopped_run, f"implement-{world.name}-report")["data"]
     assert "`bound`" in report
     assert "not bound" not in report
-
-
-def newest_report(world: World, stopped_run: Run) -> str:
-    query = {"artifacts": {"key": {"any_": [f"implement-{world.name}-report"]}}, "sort": "CREATED_DESC"}
-    return str(httpx.post(f"{stopped_run.api_url}/artifacts/filter", json=query).json()[0]["data"])
 
 
 def test_after_a_conflict_the_advised_delivery_works(world: World, run: Callable[..., Run]) -> None:

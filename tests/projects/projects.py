@@ -39,8 +39,6 @@ QS_TEST_PACKAGES: Final = {
 }
 
 # Debian's packages of Go sources, because they need no module proxy. The agent is not root, so apt gets folders in the
-# home, and dpkg only unpacks.
-# Debian's packages of Go sources, because they need no module proxy. The agent is not root, so apt gets folders in the
 # home, and dpkg only unpacks. The repository is a Go workspace in the old form, with its sources below src/.
 VIPER_SETUP: Final = """\
 setup: |

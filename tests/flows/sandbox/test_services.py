@@ -227,7 +227,7 @@ def test_a_service_that_ends_later_is_a_warning_and_fails_the_next_check(directo
     with run_services(directories, (service,), os.environ) as running:
         log.start(running)
         [shell] = [p for p in running.user.processes() if p.name() == "bash"]
-        for process in [*shell.children(), shell]:
+        for process in [shell, *shell.children()]:  # bash runs the trap when its child has ended
             process.terminate()
         wait_for(lambda: log.warnings)
         with pytest.raises(ServiceFailed, match="the service web ended with exit status 9"):
