@@ -13,6 +13,7 @@ from flows.tasks.claude import load_saved_change
 from flows.tasks.clone import clone
 from flows.tasks.push import push
 from flows.tasks.secret import read_credentials
+from flows.tasks.verify_again import verify_again
 
 
 @flow(flow_run_name="deliver {flow_run_id}", on_completion=[emit_run_event], on_failure=[emit_run_event])
@@ -25,6 +26,8 @@ def deliver(parameters: RawParameters[DeliverParameters]) -> State[RunResult]:
         change = load_saved_change(run)
         if run.apply_to_latest:
             change = apply_to_latest(run, credentials, change)
+        if run.verifies:
+            verify_again(run, credentials, change)
         push(run, credentials, change)
         report_delivery(run, change)
     return completed(run, change)

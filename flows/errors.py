@@ -70,7 +70,7 @@ class InvalidSetupCommand(RunError):
 
 
 class InvalidVerifyCommands(RunError):
-    """`verification.verify_commands` is a text that a shell cannot run."""
+    """The verify commands are a text that a shell cannot run, or a delivery has none to verify its change with."""
 
 
 class BlockNotFound(RunError):

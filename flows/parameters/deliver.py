@@ -48,6 +48,12 @@ class DeliverParameters(BaseModel):
         "branch, apply it to the newest commit of the branch that the run started from. Without this, the change stays "
         "on the commit that the run started from. If files conflict, the error names them, and nothing is pushed.",
     )
+    verify: bool = Field(
+        default=False,
+        title="Verify again",
+        description="Run the verify commands of the run again before the push, in a fresh checkout of the change with "
+        "the services and the setup. If the verification fails, nothing is pushed.",
+    )
     git_credentials_secret_id: GitCredentialsSecretId = DEFAULT_SECRET_ID
     git_credentials_block: GitCredentialsBlock = ""
     aws_region: Annotated[AwsRegion, Field(description="AWS region of the git credentials secret.")] = DEFAULT_REGION

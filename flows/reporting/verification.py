@@ -42,7 +42,7 @@ def _parts(summary: RunSummary) -> Iterator[str]:
 
 
 def _rows(each: Round) -> Iterator[list[str]]:
-    name = f"repair {each.number}" if each.number else "first"
+    name = "delivery" if each.is_delivery else f"repair {each.number}" if each.number else "first"
     if each.verification.setup_fault:
         yield [name, "", "✗ setup failed", "", ""]
     for result in each.verification.results:

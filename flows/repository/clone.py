@@ -135,7 +135,7 @@ def clone(
         verify_commands=file.verify,
         junit=file.junit,
     )
-    _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)
+    check_out(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)
     return checkout
 
 
@@ -178,7 +178,7 @@ def fetch_base(
         run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=clean)
     _set_branch(clean, checkout.branch, commit)
     if work_tree:
-        _create_work_tree(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)
+        check_out(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)
 
 
 def _fetch(
@@ -224,7 +224,7 @@ def _missing_commit(start: StartPoint, remote: Remote) -> BaseRefNotFound:
     )
 
 
-def _create_work_tree(
+def check_out(
     workspace: Workspace,
     remote: Remote,
     checkout: Checkout,
@@ -233,7 +233,16 @@ def _create_work_tree(
     *,
     lfs: bool,
 ) -> None:
-    """Create the agent's work tree; without the files of the submodules if `submodule_depth` is None."""
+    """Create the agent's work tree from the commits in `clean.git`.
+
+    Args:
+        workspace: The run's directories.
+        remote: The remote repository, which has the files of Git LFS.
+        checkout: What to check out.
+        refs: The refs of the remote.
+        submodule_depth: How many commits of the submodules to fetch; 0 fetches all, and None fetches no submodules.
+        lfs: Whether the work tree has the files of Git LFS, instead of their pointers.
+    """
     base = checkout.base_commit
     if lfs:
         from flows.repository.lfs_files import fetch_lfs_files  # noqa: PLC0415 (only some runs need an HTTP client here)

@@ -77,7 +77,7 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Del
 def report_delivery(run: DeliverRun, change: Change | None, error: BaseException | None = None) -> None:
     """Publish the report of a delivery: of its change if it succeeded, or of the error that ended it."""
     with _at_most_a_warning():
-        summary = run_summary(run, error, change)
+        summary = run_summary(run, error, change or next(iter(run.applied), None))
         tags = [
             summary.outcome.tag,
             *_verified_tags(summary),

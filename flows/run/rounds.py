@@ -38,6 +38,8 @@ def next_step(run: Run, checkout: Checkout) -> Next:
 
 def needs_work_tree(run: Run) -> bool:
     """Whether this attempt has to prepare a work tree: for the agent, for a verification or for a repair."""
+    if isinstance(run, DeliverRun):
+        return run.verifies
     plan = run.saved.plan
     return plan is None or run.saved.finished is None or next_step(run, plan.checkout) is not Next.NOTHING
 

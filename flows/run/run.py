@@ -1,13 +1,16 @@
 """Defines the facts about a run that are known at its start. The run's progress is in its saved state."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from prefect import runtime
+from pydantic import SecretStr
 
 from flows.agent.session import Agent
 from flows.outcome.timing import StepTimes
 from flows.parameters.implement import ImplementParameters, default_branch_name
+from flows.repository.collect import Change
 from flows.sandbox.workspace import Workspace
 from flows.state.saved_run import SavedRun
 from flows.text_safety import one_line
@@ -43,6 +46,14 @@ class DeliverRun(Run):
 
     apply_to_latest: bool
     """Whether the change is applied to the newest commit, instead of the commit that the work started from."""
+    verifies: bool = False
+    """Whether the change is verified again before the push."""
+    variables: Mapping[str, SecretStr] = field(default_factory=dict)
+    """The variables of the block's `agent_environment`, for the commands of the verification."""
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
+    """All secrets that these commands get from the block, by what they are called."""
+    applied: list[Change] = field(default_factory=list)
+    """The change on the newest commit, for the report. The step `apply` adds it."""
 
 
 def scheduled_start() -> datetime:

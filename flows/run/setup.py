@@ -3,7 +3,8 @@
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
 from prefect import get_run_logger, runtime
@@ -13,7 +14,7 @@ from prefect.settings import get_current_settings
 from flows.agent.session import Agent
 from flows.aws.credentials import AwsBlock, usable_block
 from flows.credential_values import check_environment, strip_environment
-from flows.errors import BlockNotFound, InvalidBlock, NoSavedChange
+from flows.errors import BlockNotFound, InvalidBlock, InvalidVerifyCommands, NoSavedChange
 from flows.model.providers import PROVIDERS, RegisteredProvider
 from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
@@ -24,6 +25,7 @@ from flows.parameters.mcp_servers import MCP_SERVERS, mcp_config
 from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
+from flows.run.rounds import verify_commands
 from flows.run.run import DeliverRun, ImplementRun, default_branch
 from flows.sandbox.network import proxies_with_credentials
 from flows.sandbox.workspace import Workspace
@@ -33,6 +35,10 @@ from flows.state.store import FileSystem, RunStore
 
 if TYPE_CHECKING:
     from blocks.claude_code import ClaudeCode
+
+
+_OF_THE_CHECKOUT: Final = ("limits", "submodules", "clone_depth")
+"""The parameters of a saved run that a verification of its change needs."""
 
 
 def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace, steps: StepTimes) -> ImplementRun:
@@ -48,8 +54,7 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
             block.agent_secrets(),
             block.servers(),
         )
-    if workspace.agent.missing_isolation:
-        get_run_logger().warning("the agent is not isolated from this process: %s", workspace.agent.missing_isolation)
+    _warn_of_missing_isolation(workspace)
     if workspace.account.missing:
         get_run_logger().warning(
             "the agent's user has no name in this machine's accounts: %s", workspace.account.missing
@@ -60,6 +65,11 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
         )
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
     return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
+
+
+def _warn_of_missing_isolation(workspace: Workspace) -> None:
+    if workspace.agent.missing_isolation:
+        get_run_logger().warning("the agent is not isolated from this process: %s", workspace.agent.missing_isolation)
 
 
 def set_up_delivery(parameters: DeliverParameters, workspace: Workspace, steps: StepTimes) -> DeliverRun:
@@ -74,7 +84,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace, steps: 
             "uses the run store of that run"
         )
     saved_request = json.loads(saved.store.read(StateFile.REQUEST) or b"{}")
-    _learn_agent_secrets(saved_request)
+    block = _saved_block(saved_request, RepoUrl.parse(saved.plan.repo_url) if parameters.verify else None)
     request = ImplementParameters(
         repo_url=saved.plan.repo_url,
         instructions="saved",
@@ -86,21 +96,46 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace, steps: 
         policy=parameters.policy,
         lfs=saved_request.get("lfs", False),
         verification=saved_request.get("verification") or {},
+        **{name: saved_request[name] for name in _OF_THE_CHECKOUT if parameters.verify and name in saved_request},
     )
-    return DeliverRun(request, workspace, saved, steps, [], parameters.apply_to_latest)
+    run = DeliverRun(request, workspace, saved, steps, [], parameters.apply_to_latest)
+    return _verifying(run, block) if parameters.verify else run
 
 
-def _learn_agent_secrets(request: Mapping[str, Any]) -> None:
-    """Learn the secrets that the agent of a saved run had, so that a change that contains one is not pushed.
+def _verifying(run: DeliverRun, block: "ClaudeCode | None") -> DeliverRun:
+    """Return a copy of a delivery that verifies the change with the commands, limits and variables of the saved run.
+
+    Raises:
+        InvalidVerifyCommands: The saved run has no verify commands.
+    """
+    if run.saved.plan is None or verify_commands(run, run.saved.plan.checkout) is None:
+        raise InvalidVerifyCommands(
+            f"the run {run.saved.store.flow_run_id} has no verify commands, neither as a parameter nor in its "
+            "repository's file, so its change cannot be verified again: deliver it without verify"
+        )
+    _warn_of_missing_isolation(run.workspace)
+    limits = run.request.claude_code_options(block.options() if block else None).limits
+    return replace(
+        run,
+        request=run.request.model_copy(update={"limits": limits}),
+        verifies=True,
+        variables=block.agent_variables() if block else {},
+        secrets=block.agent_secrets() if block else {},
+    )
+
+
+def _saved_block(request: Mapping[str, Any], repo_url: RepoUrl | None) -> "ClaudeCode | None":
+    """Return the Claude Code block of a saved run. A change that contains one of its secrets is not pushed.
 
     Args:
         request: The parameters of the saved run.
+        repo_url: The repository that the block is used for; None to use the block for no repository.
 
     Raises:
-        BlockNotFound: The run had a Claude Code block, and it no longer exists.
+        BlockNotFound: The run had a block, and it no longer exists.
     """
-    if name := request.get("claude_code_block"):
-        load_claude_code(name)
+    name = request.get("claude_code_block")
+    return load_claude_code(name, repo_url) if name else None
 
 
 def load_claude_code(name: str, repo_url: RepoUrl | None = None) -> "ClaudeCode":

@@ -98,7 +98,7 @@ def _with_verification(run: Run, summary: RunSummary) -> RunSummary:
         summary,
         rounds=run.saved.verifications.rounds,
         max_repairs=parameters.max_repairs,
-        pushes_failures=parameters.on_verification_failure == "push",
+        pushes_failures=isinstance(run, ImplementRun) and parameters.on_verification_failure == "push",
     )
     if summary.change is None or run.saved.finished is None:
         return summary

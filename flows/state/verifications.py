@@ -23,6 +23,8 @@ class Round:
     """How long the verification took."""
     worked_seconds: float = 0
     """How long the agent had worked before this verification, over all its processes."""
+    is_delivery: bool = False
+    """Whether a delivery verified the work again."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Verifications:
     def with_round(self, new: Round) -> Self:
         """Return a copy with one more round. It replaces an earlier one with its number, and those after that."""
         return replace(self, rounds=(*(each for each in self.rounds if each.number < new.number), new))
+
+    def with_delivery(self, new: Round) -> Self:
+        """Return a copy with the round of a delivery, beside those of the run that made the change."""
+        return replace(self, rounds=(*self.rounds, new))
 
     def of(self, number: int, commands: tuple[str, ...]) -> Round | None:
         """Return the round with this number if it had these commands."""

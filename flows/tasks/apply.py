@@ -38,6 +38,7 @@ def apply_to_latest(run: DeliverRun, credentials: GitCredentials, change: Change
         raise ChangeConflicts(f"{error}. Nothing was pushed. {_merge_by_hand(run, change, start.name)}") from None
     if applied.commit:
         logger.info("the change is applied to %s at %s", start.name, applied.applied_to[:12])
+        run.applied[:] = [applied]
     return applied
 
 

@@ -58,7 +58,8 @@ def _token_check(run: Run, credentials: GitCredentials) -> Iterator[None]:
         try:
             right.result()
         except (GitAuthFailed, RepoNotFound) as error:
-            raise type(error)(f"a push would fail, so no agent was started: {error}") from None
+            consequence = "no agent was started" if isinstance(run, ImplementRun) else "the change was not verified"
+            raise type(error)(f"a push would fail, so {consequence}: {error}") from None
         except RunError as error:  # it may pass before the push
             get_run_logger().warning("the right to push could not be checked: %s", error)
         _check_expiry(run, expiry.result())

@@ -12,7 +12,7 @@ from flows.parameters.implement import ImplementParameters
 from flows.parameters.mcp_servers import MCP_SERVERS, mcp_config
 from flows.redaction import SECRETS
 from flows.repository.credentials import UNBOUND, GitCredentials
-from flows.run.run import ImplementRun, Run
+from flows.run.run import DeliverRun, ImplementRun, Run
 from flows.tasks.task import step
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def read_credentials(run: Run) -> GitCredentials:
     if isinstance(run, ImplementRun):
         servers = SecretStr(mcp_config(run.agent.mcp_servers).decode())
         check_agent_lacks(credentials, {**run.agent.secrets, MCP_SERVERS: servers})
+    if isinstance(run, DeliverRun):
+        check_agent_lacks(credentials, run.secrets)
     if not credentials.is_bound:
         get_run_logger().warning(UNBOUND)
         run.warnings.append(UNBOUND)

@@ -9,13 +9,13 @@ from prefect import get_run_logger
 from flows.errors import ServiceFailed
 from flows.repository.clone import Checkout
 from flows.run.rounds import needs_work_tree
-from flows.run.run import ImplementRun
+from flows.run.run import ImplementRun, Run
 from flows.sandbox.services import Services, run_services
 from flows.tasks.task import step
 
 
 @contextmanager
-def services_for(run: ImplementRun, checkout: Checkout) -> Iterator[Services]:
+def services_for(run: Run, checkout: Checkout) -> Iterator[Services]:
     """Yield the running services of this attempt, and end them; no services if no work tree is needed."""
     services = checkout.services if needs_work_tree(run) else ()
     with run_services(run.workspace, services, os.environ) as running:
@@ -25,7 +25,7 @@ def services_for(run: ImplementRun, checkout: Checkout) -> Iterator[Services]:
 
 
 @step("services")
-def start_services(run: ImplementRun, services: Services) -> None:
+def start_services(run: Run, services: Services) -> None:
     """Start the services, and wait until they are healthy.
 
     Raises:
@@ -41,7 +41,8 @@ def start_services(run: ImplementRun, services: Services) -> None:
         services.start(lambda line: logger.info("service %s", line), warn)
     except ServiceFailed as error:
         raise ServiceFailed(with_saved_work(run, str(error))) from None
-    run.agent.services = services.summary
+    if isinstance(run, ImplementRun):
+        run.agent.services = services.summary
 
 
 def restart_services(run: ImplementRun, services: Services) -> None:
@@ -50,7 +51,7 @@ def restart_services(run: ImplementRun, services: Services) -> None:
     run.agent.services = services.summary
 
 
-def check_services(run: ImplementRun, services: Services) -> None:
+def check_services(run: Run, services: Services) -> None:
     """Raise `ServiceFailed` if a service has ended, or can be reached from other machines."""
     try:
         services.check()
@@ -58,8 +59,10 @@ def check_services(run: ImplementRun, services: Services) -> None:
         raise ServiceFailed(with_saved_work(run, str(error))) from None
 
 
-def with_saved_work(run: ImplementRun, text: str) -> str:
+def with_saved_work(run: Run, text: str) -> str:
     """Return an error's text for people; if an earlier attempt has saved work, the text says so."""
+    if not isinstance(run, ImplementRun):
+        return text.replace("The agent was not started.", "Nothing was pushed, and the change stays saved.")
     if run.saved.checkpoint is None:
         return text
     text = text.replace("The agent was not started.", "The agent was not started again.")

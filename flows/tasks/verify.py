@@ -1,19 +1,21 @@
 """Defines the steps `verify`, which run the repository's own checks on the change, and the repairs between them."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from prefect import get_run_logger
 
 from flows.errors import AgentTimeout, BudgetExceeded, RunError, TurnLimitReached, VerificationFailed
 from flows.outcome.verification import failure_message
+from flows.parameters.limits import Limits
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.setup import setup_command
 from flows.run.rounds import Next, next_step, status_of, verification_of, verify_commands
-from flows.run.run import ImplementRun
+from flows.run.run import ImplementRun, Run
 from flows.run.summary import short_summary
 from flows.sandbox.services import Services
 from flows.state.verifications import Round
@@ -21,7 +23,7 @@ from flows.tasks.claude import repair
 from flows.tasks.services import check_services
 from flows.tasks.task import step
 from flows.verification.commands import VerifyCommands
-from flows.verification.results import Status, Verification
+from flows.verification.results import CommandResult, Status, Verification
 from flows.verification.verify import Timeouts, verify_commit
 
 _LIMITS = (AgentTimeout, BudgetExceeded, TurnLimitReached)
@@ -61,9 +63,14 @@ def check_verified(run: ImplementRun, change: Change) -> None:
     number = run.saved.finished.round if run.saved.finished else 0
     fault = "; ".join(run.repair_faults)
     error = VerificationFailed(failure_message(verification, number, fault, _place(run, change)))
+    raise with_result(run, change, error, is_pushed=_pushes_failures(run))
+
+
+def with_result(run: Run, change: Change, error: VerificationFailed, *, is_pushed: bool) -> VerificationFailed:
+    """Return the error with the result of the run, which names a branch only if the change is pushed."""
     result = short_summary(run, change, error).result
-    error.result = result if _pushes_failures(run) else replace(result, branch="", commit="", files=())
-    raise error
+    error.result = result if is_pushed else replace(result, branch="", commit="", files=())
+    return error
 
 
 def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: Change) -> None:
@@ -76,9 +83,10 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
     verification = saved.of_tree(tree, commands.commands)
     if verification is None:
-        logger.info("verify commands, from %s, run in a fresh checkout of the change", commands.source)
+        environment, limits = run.agent.shell_environment(run.workspace), run.agent.options.limits
+        baseline = saved.baseline(commands.commands)
         try:
-            verification = _run_commands(run, checkout, change, commands)
+            verification = run_commands(run, checkout, change.commit, commands, environment, limits, baseline)
         except RunError as error:
             path = run.saved.bundle_path
             raise (type(error)(f"{error}; the change is saved as {path}") if path else error) from None
@@ -87,23 +95,38 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     seconds = time.monotonic() - started
     new = Round(finished.round, commands.commands, change.commit, verification, seconds, worked_seconds)
     run.saved.save_round(new, logger)
-    log = logger.warning if verification.status is Status.FAILED else logger.info
-    log("the result of the verification: %s", verification.status)
+    log_status(verification)
 
 
-def _run_commands(run: ImplementRun, checkout: Checkout, change: Change, commands: VerifyCommands) -> Verification:
-    limits, logger = run.agent.options.limits, get_run_logger()
+def run_commands(
+    run: Run,
+    checkout: Checkout,
+    commit: str,
+    commands: VerifyCommands,
+    environment: Mapping[str, str],
+    limits: Limits,
+    baseline: tuple[CommandResult, ...] | None = None,
+) -> Verification:
+    """Run the verify commands of a run on a commit. `baseline` has the results on the base commit if they are known."""
+    logger = get_run_logger()
+    logger.info("verify commands, from %s, run in a fresh checkout of the change", commands.source)
     return verify_commit(
         run.workspace,
         checkout,
-        change.commit,
+        commit,
         commands,
         setup_command(run.request.verification.setup_command, checkout),
-        run.agent.shell_environment(run.workspace),
+        environment,
         Timeouts(limits.setup_timeout_seconds, limits.command_timeout_seconds),
         lambda line: logger.info("%s", line),
-        baseline=run.saved.verifications.baseline(commands.commands),
+        baseline=baseline,
     )
+
+
+def log_status(verification: Verification) -> None:
+    """Log what a verification found."""
+    log = get_run_logger().warning if verification.status is Status.FAILED else get_run_logger().info
+    log("the result of the verification: %s", verification.status)
 
 
 def _give_up(run: ImplementRun, change: Change, error: RunError) -> None:

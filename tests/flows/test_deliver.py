@@ -122,6 +122,14 @@ def test_a_delivery_obeys_the_policy_and_the_protection_of_the_default_branch(wo
     assert "the default branch: choose another branch" in report["data"]
 
 
+def test_a_run_without_verify_commands_cannot_be_verified_again(world: World, stopped_run: Run) -> None:
+    world.stack.git.requests.clear()
+    error = deliver_change(stopped_run, verify=True, policy={"allow_ci_changes": True})
+    assert isinstance(error, errors.InvalidVerifyCommands)
+    assert f"the run {stopped_run.id} has no verify commands" in str(error)
+    assert world.stack.git.requests == []
+
+
 def test_a_run_without_a_saved_change_raises_a_named_error(world: World, run: Callable[..., Run]) -> None:
     refused_run = run(repo_url=f"{world.repo_url}-missing")
     assert isinstance(deliver_change(refused_run), errors.NoSavedChange)
