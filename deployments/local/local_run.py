@@ -1,11 +1,14 @@
 """Finds the results of a run where a user would look for them: in Prefect's API and in the git repository."""
 
+import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from prefect.filesystems import LocalFileSystem
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.syntax import Syntax
@@ -14,7 +17,11 @@ from rich.table import Table
 from deployments.local.served import DemoFailed
 from deployments.local.stack import LocalStack
 from flows.outcome.result import Failure, Outcome, RunResult
+from flows.outcome.verification import VerificationResult
 from flows.state.files import FOLDER
+from flows.state.saved_run import SavedRun
+from flows.state.store import RunStore
+from flows.verification.results import Status
 
 _EVENT_SECONDS: Final = 20
 
@@ -75,11 +82,25 @@ class LocalRun:
             cache_read_tokens=payload["cache_read_tokens"],
             cache_saved_usd=payload["cache_saved_usd"],
             summary=str(payload.get("summary", "")),
-            saved_in=str(self.stack.home / "prefect-client" / "storage" / FOLDER / self.flow_run_id),
+            verification=self._verification(str(payload.get("verification", ""))),
+            saved_in=str(self._storage / FOLDER / self.flow_run_id),
             error=Failure(payload["error"], payload["message"]) if "error" in payload else None,
         )
         steps = {name: task_run["total_run_time"] for name, task_run in self.steps()}
         return {**result.as_json(), "seconds": self.flow_run["total_run_time"], "steps": steps}
+
+    @property
+    def _storage(self) -> Path:
+        return self.stack.home / "prefect-client" / "storage"
+
+    def _verification(self, status: str) -> VerificationResult | None:
+        """Return the result of the run's last verification. The run's saved state has more of it than its event."""
+        if not status:
+            return None
+        saved = SavedRun(RunStore(LocalFileSystem(basepath=str(self._storage)), self.flow_run_id, ()))
+        saved.load(logging.getLogger(__name__))
+        last = next(reversed(saved.verifications.rounds), None)
+        return VerificationResult.of(Status(status), last.verification if last else None, last.number if last else 0)
 
     def _event(self) -> dict[str, Any]:
         """Wait for the run's event and return it. The event reaches the Prefect server shortly after the run ends."""

@@ -49,16 +49,20 @@ class TestApi(unittest.TestCase):
 
     def test_create_refuses_an_empty_title(self):
         self.assertEqual(api.create_todo(self.store, " ")[0], 400)
-
-    def test_delete(self):
-        api.create_todo(self.store, "tea")
-        self.assertEqual(api.delete_todo(self.store, 1)[0], 200)
-        self.assertEqual(api.delete_todo(self.store, 7), (404, {"error": "no todo 7"}))
-
+{more}
 
 if __name__ == "__main__":
     unittest.main()
 """
+
+_MISSING_TEST: Final = """
+    def test_delete(self):
+        api.create_todo(self.store, "tea")
+        self.assertEqual(api.delete_todo(self.store, 1)[0], 200)
+        self.assertEqual(api.delete_todo(self.store, 7), (404, {"error": "no todo 7"}))
+"""
+
+_CHECKS: Final = "python3 -B -m unittest 2>&1 && python3 checks/every_function_has_a_test.py"
 
 _OVERVIEW: Final = r"""
 {
@@ -87,7 +91,10 @@ credentials for Amazon Bedrock, in the environment.
 
 
 def todo_api() -> Script:
-    """Return the script that carries out the sample instructions in the sample repository."""
+    """Return the script that carries out the sample instructions in the sample repository.
+
+    It forgets a test, so that the verification fails, and writes the test as soon as it is told what failed.
+    """
     return Script(
         instructions_hold="the operations of `api-spec.yaml`",
         turns=(
@@ -101,10 +108,10 @@ def todo_api() -> Script:
                 ),
             ),
             Turn(
-                "Now I will write the operations, and a test for each.",
+                "Now I will write the operations and their tests.",
                 (
                     Tool("Write", {"file_path": "{cwd}/todo/api.py", "content": _API}),
-                    Tool("Write", {"file_path": "{cwd}/tests/test_api.py", "content": _TESTS}),
+                    Tool("Write", {"file_path": "{cwd}/tests/test_api.py", "content": _TESTS.replace("{more}", "")}),
                 ),
             ),
             Turn(
@@ -113,8 +120,27 @@ def todo_api() -> Script:
             ),
             Turn(
                 "`todo/api.py` has the three operations of `api-spec.yaml`; their results match `examples/`. "
-                "`tests/test_api.py` tests each, and all tests pass. `todo/store.py` is unchanged."
+                "All tests pass. `todo/store.py` is unchanged."
             ),
+            Turn(
+                "The check is right: I forgot the test of `delete_todo`.",
+                (Tool("Read", {"file_path": "{cwd}/tests/test_api.py"}),),
+                needs=("no test calls delete_todo",),
+            ),
+            Turn(
+                "Now I will add it, and run both checks.",
+                (
+                    Tool(
+                        "Write",
+                        {
+                            "file_path": "{cwd}/tests/test_api.py",
+                            "content": _TESTS.replace("{more}", _MISSING_TEST),
+                        },
+                    ),
+                    Tool("Bash", {"command": _CHECKS, "description": "Check"}),
+                ),
+            ),
+            Turn("`tests/test_api.py` now tests all three operations, and both checks pass."),
         ),
     )
 

@@ -16,6 +16,7 @@ from flows.outcome.result import Outcome, RunResult
 from tests.support.terminals import terminal
 
 PROJECT = Path(__file__).parents[2]
+STEPS = ("secret", "clone", "instructions", "claude", "verify", "claude repair 1", "verify 2", "push")
 
 
 def demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -53,13 +54,18 @@ def test_it_shows_branch_diff_report_and_times_and_prints_the_outcome_as_json() 
     assert outcome["error"] is None
     assert outcome["files"] == ["tests/test_api.py", "todo/api.py"]
     assert len(outcome["commit"]) == 40
-    assert set(outcome["steps"]) == {"secret", "clone", "instructions", "claude", "push"}
+    verification = outcome["verification"]
+    assert (verification["status"], verification["repairs"]) == ("verified", 1)
+    assert [command["verdict"] for command in verification["commands"]] == ["passed", "passed"]
+    assert set(outcome["steps"]) == set(STEPS)
     assert outcome["branch"] in output
     assert re.fullmatch(r"feature/claude-implementation-\S+", outcome["branch"])
     assert "runs python3 -B -m unittest" in output
     assert "+def create_todo(store: Store, title: str)" in output
     assert "main.md" in output
-    for step in ("secret", "clone", "instructions", "claude", "push", "whole run"):
+    assert "no test calls delete_todo" in output, "the first verification failed"
+    assert "+    def test_delete(self):" in output
+    for step in (*STEPS, "whole run"):
         assert re.search(rf"{step}\s+│ Completed", output), step
         assert step == "whole run" or len(re.findall(rf"^✓ {step} +\d+\.\d s", output, re.MULTILINE)) == 1, step
     assert "there is no terminal to press Enter in" in output
