@@ -53,6 +53,52 @@ def test_another_machine_repairs_the_change(make_world: Callable[[dict[str, str]
         assert the_run.left_behind() == []
 
 
+def test_another_machine_goes_on_in_the_middle_of_a_repair(
+    make_world: Callable[[dict[str, str]], World], tmp_path: Path
+) -> None:
+    def turns(slow_seconds: float) -> Script:
+        first = "cat hello.txt >> found.txt; printf 'the %s is done' half"
+        return Script(
+            (
+                Turn("I work.", (Tool("Bash", {"command": "echo bye > hello.txt"}),)),
+                Turn("I was wrong."),
+                Turn("First.", (Tool("Bash", {"command": first}),), needs=("FAILED check_says_hello",)),
+                Turn("Then.", (Tool("Bash", {"command": "echo hello > hello.txt"}),), slow_seconds),
+                DONE,
+            )
+        )
+
+    world = make_world({"README.md": "# A repository\n", "check.sh": CHECK})
+    with scene(world, tmp_path / "store", verification=VERIFICATION) as the_run:
+
+        def half_is_saved() -> bool:
+            checkpoint = the_run.saved_run().checkpoint
+            return checkpoint is not None and checkpoint.round == 1 and b"the half is done" in checkpoint.session
+
+        world.stack.model.script = turns(slow_seconds=120)
+        with the_run.machine() as first:
+            wait(first, half_is_saved)
+            first.lose()
+        world.stack.model.script = turns(slow_seconds=0)
+        world.stack.model.requests.clear()
+        with the_run.machine() as second:
+            assert second.wait_for_exit() == 0, second.log()
+            log = second.log()
+        assert the_run.run.state == "Completed", log
+        assert the_run.requested_turns == 2, "neither the work nor the first half of the repair is paid again"
+        assert "Task run 'verify'" not in log, "the first verification does not run again"
+        assert "Task run 'claude repair 2'" not in log
+        assert world.content(BRANCH, "found.txt") == "bye", "the half is not done again"
+        assert world.content(BRANCH, "hello.txt") == "hello"
+        assert len(the_run.commits()) == 1
+        rounds = the_run.saved_run().verifications.rounds
+        assert [(each.number, str(each.verification.status)) for each in rounds] == [
+            (0, "verification failed"),
+            (1, "verified"),
+        ]
+        assert the_run.left_behind() == []
+
+
 def test_another_machine_repeats_a_verification_that_was_not_finished(
     make_world: Callable[[dict[str, str]], World], tmp_path: Path
 ) -> None:

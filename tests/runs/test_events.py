@@ -66,6 +66,21 @@ def test_a_failure_after_money_was_spent(world: World, run: Callable[..., Run]) 
     assert event["payload"]["turns"] == 2
 
 
+@pytest.mark.parametrize("choice", ["keep", "push"])
+def test_a_verification_that_failed(world: World, run: Callable[..., Run], choice: str) -> None:
+    verification = {"verify_commands": "! test -e hello.txt", "max_repairs": 0, "on_verification_failure": choice}
+    failed = run(branch_name="new", verification=verification)
+    assert type(failed.error) is errors.VerificationFailed
+    [event] = end_events(failed)
+    payload = event["payload"]
+    assert event["event"] == "claude-code.run.failed"
+    assert (payload["error"], payload["verification"]) == ("VerificationFailed", "verification failed")
+    assert payload["commit"] == (world.git("rev-parse", "new") if choice == "push" else "")
+    assert (payload["repository"], payload["branch"], payload["turns"]) == (world.repo_url, "new", 2)
+    assert payload["message"] == str(failed.error)
+    assert payload["cost_usd"] > 0
+
+
 def test_a_failure_before_the_agent_starts(world: World, run: Callable[..., Run]) -> None:
     [event] = end_events(run(repo_url=world.repo_url, branch_name="not a branch"))
     assert event["event"] == "claude-code.run.failed"
