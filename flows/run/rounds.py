@@ -59,7 +59,7 @@ def status_of(run: Run, change: Change) -> Status | None:
 
 
 def _is_requested(run: Run) -> bool:
-    """Whether the change is to be verified. In a delivery, what counts is what the run did that made the change."""
+    """Whether the change is to be verified. The change of a delivery is, if the run that made it has verified it."""
     if isinstance(run, DeliverRun) and run.saved.verifications.rounds:
         return True
     return run.saved.plan is not None and verify_commands(run, run.saved.plan.checkout) is not None

@@ -44,7 +44,7 @@ def mark_start(workspace: Workspace) -> None:
 
 
 def read_junit(workspace: Workspace, patterns: Sequence[str], log: Callable[[str], None]) -> TestCounts | None:
-    """Return the numbers in the JUnit files that were written since `mark_start`; None if there is no usable one.
+    """Return the numbers in the JUnit files written since `mark_start`; None if no such file can be used.
 
     Args:
         workspace: The run's directories. No process of the agent's user may be alive.
@@ -139,7 +139,7 @@ class _Tests:
         return TestCounts(self.tests, self.failed, self.skipped, tuple(self.names)[:_MAX_NAMES])
 
     def add(self, content: bytes) -> None:
-        """Count the test cases of one file; raise an error, and count none, if it is no usable JUnit file."""
+        """Count the test cases of one JUnit file. If the file cannot be used, raise an error and count none."""
         cases = list(_cases(content))
         for name, outcomes in cases:
             self.tests += 1

@@ -73,9 +73,9 @@ class Verification:
     baseline: tuple[CommandResult, ...] = ()
     """The results on the base commit; empty if they were not needed or not available."""
     baseline_fault: str = ""
-    """Why there is no baseline, although a command failed; empty otherwise."""
+    """The reason why a failed command has no baseline; empty if there is none."""
     changed_checks: tuple[str, ...] = ()
-    """What the change touches of that which defines the checks, one line each, for people."""
+    """Lines for people: the parts of the change that may weaken a check."""
     failures: tuple[CommandResult, ...] = field(default=())
     """The results that make the verification fail."""
 

@@ -9,7 +9,7 @@ from flows.outcome.summary import RunSummary, headline
 from flows.reporting.next_steps import advice
 from flows.reporting.report import render_report
 from flows.reporting.verification import verification_section
-from flows.state.verifications import Round
+from flows.state.verifications import Round, Verifications
 from flows.verification.results import CommandResult, Status, TestCounts, Verdict, Verification
 from tests.flows.reporting.test_report import DELIVERED, STOPPED
 
@@ -43,6 +43,15 @@ def test_each_round_and_command_is_a_row() -> None:
     assert "| repair 1 |  | ✗ setup failed |  |  |" in text
     assert "| repair 2 | `npm run lint` | ✓ passed |" in text
     assert "first\nlast" not in text
+
+
+def test_the_verification_of_a_delivery_is_a_row_of_its_own() -> None:
+    again = Round(0, (), "c" * 40, GOOD, is_delivery=True)
+    summary = summary_of(DELIVERED, FAILED)
+    rounds = Verifications(summary.rounds).with_delivery(again).rounds
+    text = verification_section(dataclasses.replace(summary, rounds=rounds, verification=GOOD))
+    assert "| first | `npm test` | ✗ failed, exit status 1 |" in text
+    assert "| delivery | `npm run lint` | ✓ passed |" in text
 
 
 def test_a_failure_has_its_output_its_baseline_and_the_changed_checks() -> None:

@@ -85,7 +85,10 @@ def test_what_an_earlier_attempt_did_is_not_done_again(
 
 def test_without_a_change_and_in_a_delivery_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert next_step(run_with(tmp_path, commit=""), CHECKOUT) is Next.NOTHING
-    assert not needs_work_tree(run_with(tmp_path, is_delivery=True))
+    delivery = run_with(tmp_path, is_delivery=True)
+    assert not needs_work_tree(delivery)
+    assert isinstance(delivery, DeliverRun)
+    assert needs_work_tree(replace(delivery, verifies=True))
 
 
 def test_an_agent_that_has_not_finished_needs_a_work_tree(tmp_path: Path) -> None:
