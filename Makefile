@@ -89,7 +89,7 @@ test-ecs: $(VENV)/ready ## Build the image, and run in it the task that a real E
 	@$(MAKE) --no-print-directory image
 	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/ecs $(AGAIN)
 
-test-projects: $(VENV)/ready ## Build the image, and set up three real projects in it; needs the package registries, npm and apt
+test-projects: $(VENV)/ready ## Build the image, and set up and verify three real projects in it; needs the package registries, npm and apt
 	@test -n "$(RUNNER)" \
 	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
 	@$(MAKE) --no-print-directory image

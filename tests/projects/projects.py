@@ -9,16 +9,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+# Of this release, one test needs an extra, and one fails with the newest Werkzeug.
 FLASK_SETUP: Final = """\
 setup: |
   test -x .venv/bin/python || python3 -m venv .venv
   .venv/bin/pip install --quiet --editable . 'pytest<9'
 cache: [.venv, ~/.cache/pip]
+verify: >-
+  .venv/bin/python -m pytest -q --junitxml=report.xml
+  --deselect tests/test_helpers.py::TestStreaming::test_async_view
+  --deselect tests/test_reqctx.py::test_bad_environ_raises_bad_request
+junit: [report.xml]
+"""
+
+FLASK_TEST: Final = """\
+from flask.greeting import GREETING
+
+
+def test_the_greeting():
+    assert GREETING == "hello"
 """
 
 QS_SETUP: Final = """\
 setup: npm install --no-audit --no-fund --ignore-scripts
 cache: [node_modules, ~/.npm]
+verify: npm test
+"""
+
+QS_TEST: Final = """\
+require('tape')('the greeting', function (t) {
+    t.equal(require('../lib/greeting'), 'hello');
+    t.end();
+});
 """
 
 QS_TEST_PACKAGES: Final = {
@@ -56,6 +78,21 @@ setup: |
   fi
   GOPATH=$PWD:$HOME/go GO111MODULE=off go test -vet=off -run NONE github.com/spf13/viper
 cache: [~/go, ~/.cache/go-build]
+verify: |
+  export GO111MODULE=off GOPATH=$PWD:$HOME/go; go test -vet=off -v github.com/spf13/viper | grep -c -e '--- PASS' \\
+    && go test -vet=off github.com/spf13/viper
+"""
+
+VIPER_TEST: Final = """\
+package viper
+
+import "testing"
+
+func TestGreeting(t *testing.T) {
+	if greeting != "hello" {
+		t.Fatalf("the greeting is %q", greeting)
+	}
+}
 """
 
 
@@ -73,6 +110,10 @@ class Project:
     """A shell command that runs the project's tests."""
     passed: str
     """A pattern for what the tests print when they have passed. Its group is the number of tests."""
+    source: tuple[str, str]
+    """A file that is added to the project, and its text with a defect: the word `bye` instead of `hello`."""
+    failing_test: tuple[str, str]
+    """A test that finds the defect: its file and its text."""
 
 
 def fetch_flask(folder: Path) -> None:
@@ -120,8 +161,18 @@ PROJECTS: Final = {
         ".venv/bin/pip list --format=freeze --exclude-editable | grep -vc '^pip='",
         ".venv/bin/python -m pytest -q",
         r"(\d+) passed",
+        ("src/flask/greeting.py", 'GREETING = "bye"\n'),
+        ("tests/test_greeting.py", FLASK_TEST),
     ),
-    "node": Project(fetch_qs, QS_SETUP, "ls node_modules | wc -l", "npm test", r"# pass\s+(\d+)"),
+    "node": Project(
+        fetch_qs,
+        QS_SETUP,
+        "ls node_modules | wc -l",
+        "npm test",
+        r"# pass\s+(\d+)",
+        ("lib/greeting.js", "module.exports = 'bye';\n"),
+        ("test/greeting.js", QS_TEST),
+    ),
     "go": Project(
         fetch_viper,
         VIPER_SETUP,
@@ -129,5 +180,7 @@ PROJECTS: Final = {
         "export GO111MODULE=off GOPATH=$PWD:$HOME/go;go test -vet=off -v github.com/spf13/viper | grep -c -e '--- PASS'"
         " && go test -vet=off github.com/spf13/viper",
         r"(\d+)\nok",
+        ("src/github.com/spf13/viper/greeting.go", 'package viper\n\nconst greeting = "bye"\n'),
+        ("src/github.com/spf13/viper/greeting_test.go", VIPER_TEST),
     ),
 }

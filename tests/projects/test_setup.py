@@ -1,14 +1,19 @@
-"""Real projects in the full image: their setup, the cache of it, and an agent that runs their tests."""
+"""Real projects in the full image: their setup, the cache of it, and a change that their tests verify."""
 
+import logging
 import re
 import sys
 import uuid
 from pathlib import Path
 
 import pytest
+from prefect.filesystems import LocalFileSystem
 
 from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import LocalStack
+from flows.state.saved_run import SavedRun
+from flows.state.store import RunStore
+from flows.verification.results import Verification
 from tests.image.test_image import variables
 from tests.projects.projects import PROJECTS, Project
 from tests.support.container_engine import Engine
@@ -23,12 +28,22 @@ def project_world(stack: LocalStack, folder: Path, project: Project) -> World:
     seed.mkdir()
     project.fetch(seed)
     (seed / ".claude-code-headless.yaml").write_text(project.settings)
+    for path, text in (project.source, project.failing_test):
+        (seed / path).write_text(text)
     name = f"repo-{uuid.uuid4().hex[:8]}"
     return World(stack, name, stack.git.create(name, seed))
 
 
+def verifications(store: Path) -> list[Verification]:
+    """Return the verifications of the run in this store."""
+    [folder] = [path.parent for path in store.glob("claude-code-headless/*/verification*")]
+    saved = SavedRun(RunStore(LocalFileSystem(basepath=str(store)), folder.name, ()))
+    saved.load(logging.getLogger(__name__))
+    return [each.verification for each in saved.verifications.rounds]
+
+
 @pytest.mark.parametrize("name", PROJECTS)
-def test_a_project_is_set_up_faster_with_its_cache_and_the_agent_can_run_its_tests(
+def test_a_project_is_set_up_faster_with_its_cache_and_a_change_to_it_is_verified(
     stack: LocalStack, tmp_path: Path, engine: Engine, name: str
 ) -> None:
     project = PROJECTS[name]
@@ -42,7 +57,14 @@ def test_a_project_is_set_up_faster_with_its_cache_and_the_agent_can_run_its_tes
         took = re.search(r"the setup took ([\d.]+) s", output)
         assert took, output
         seconds.append(float(took[1]))
-    commands = f"({project.dependencies}) >dependencies.txt; ({project.test}) 2>&1 | tail -c 20000 >result.txt"
+    with engine.container("python", "-m", "flows", "verify", environment=variables(world)) as container:
+        status, output = container.wait_for_exit()
+    assert status == 1, "the added test fails before the change"
+    assert re.search("^failed: ", output, re.MULTILINE), output
+    repair = f"sed -i s/bye/hello/ {project.source[0]}"
+    commands = (
+        f"{repair}; ({project.dependencies}) >dependencies.txt; ({project.test}) 2>&1 | tail -c 20000 >result.txt"
+    )
     turn = Turn("I test.", (Tool("Bash", {"command": commands}),))
     world.script(turn, Turn("Done."))
     with engine.container(environment={**variables(world), "BRANCH_NAME": "tested"}) as container:
@@ -58,3 +80,11 @@ def test_a_project_is_set_up_faster_with_its_cache_and_the_agent_can_run_its_tes
     )
     assert dependencies >= 10
     assert int(tests[1]) >= 50
+    [verification] = verifications(tmp_path / "store")
+    assert str(verification.status) == "verified", verification
+    [command] = verification.results
+    verified = re.search(project.passed, command.output)
+    assert verified, command.output
+    assert verified[1] == tests[1], "the fresh checkout has the same tests as the agent's work tree"
+    if command.tests:
+        assert (command.tests.tests - command.tests.skipped, command.tests.failed) == (int(tests[1]), 0)
