@@ -59,6 +59,7 @@ def test_a_delivery_verifies_the_change_with_services_and_setup_on_the_commit_th
         verification={"max_repairs": 0, "on_verification_failure": "keep"},
     )
     assert type(failed.error) is errors.VerificationFailed
+    assert str(failed.error).endswith("newer.txt is missing"), "the check has reached the service"
     requests = len(world.stack.model.requests)
 
     caplog.set_level("INFO")
