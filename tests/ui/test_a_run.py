@@ -91,9 +91,11 @@ def test_a_run_is_started_with_two_fields_and_watched_and_its_report_is_read(
     pages.picture("progress")
 
     pages.open(f"/runs/flow-run/{run_id}")
-    pages.expect_texts("Completed", seconds=90)
-    pages.expect_texts("outcome:delivered", "repo:todo", "pushed ")
+    pages.expect_texts("outcome:delivered", seconds=150)
+    pages.expect_texts("Completed", "verified:yes", "repo:todo")
     pages.picture("completed")
+    pages.tab("Task Runs")
+    pages.expect_texts("claude repair 1", "verify 2", "push")
     pages.tab("Artifacts")
     pages.picture("artifacts")
     pages.page.get_by_text("implement-todo-report", exact=True).first.click()
