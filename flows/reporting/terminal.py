@@ -15,6 +15,7 @@ from rich.text import Text
 from flows.outcome import timing
 from flows.text_safety import one_line
 
+_NAME_WIDTH: Final = len("claude repair 1")
 _PREFECT: Final = "prefect"
 """The name of the row above the first step. It shows the start of Prefect's server, which takes a while."""
 
@@ -29,7 +30,7 @@ class Rows:
 
     def __init__(self, console: Console) -> None:
         now = TextColumn("{task.fields[now]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True))
-        name = TextColumn("{task.description}", markup=False, table_column=Column(min_width=12))
+        name = TextColumn("{task.description}", markup=False, table_column=Column(min_width=_NAME_WIDTH))
         self._progress = bars.Progress(
             _Mark(finished_text="[green]✓"), name, _Seconds(), now, console=console, expand=True
         )
@@ -107,7 +108,7 @@ class Lines:
         self._line("!", "", one_line(text))
 
     def _line(self, mark: str, step: str, text: str) -> None:
-        self._console.print(Text(f"{mark} {step:<12}  {text}"), soft_wrap=True)
+        self._console.print(Text(f"{mark} {step:<{_NAME_WIDTH}}  {text}"), soft_wrap=True)
 
 
 Progress = Rows | Lines
