@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from flows.repository.git_commands import run_git
-from flows.repository.objects import SYMLINK, contents, sizes
+from flows.repository.objects import EXECUTABLE, SYMLINK, contents, sizes
 
 _REGULAR: Final = "100"
 """How the mode of a regular file begins."""
-
-_EXECUTABLE: Final = "100755"
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class CommitFile:
     @property
     def is_executable(self) -> bool:
         """Whether this is a regular file that can be executed."""
-        return self.mode == _EXECUTABLE
+        return self.mode == EXECUTABLE
 
 
 @dataclass(frozen=True)
