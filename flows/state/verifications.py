@@ -93,6 +93,12 @@ def _results(descriptions: list[dict[str, Any]]) -> tuple[CommandResult, ...]:
     return tuple(_result(**description) for description in descriptions)
 
 
-def _result(verdict: str, tests: dict[str, Any] | None, **fields: Any) -> CommandResult:  # noqa: ANN401 (of each field's type)
+def _result(
+    verdict: str,
+    tests: dict[str, Any] | None,
+    lines: list[str] | None,
+    **fields: Any,  # noqa: ANN401 (of each field's type)
+) -> CommandResult:
     counts = TestCounts(**{**tests, "failed_names": tuple(tests["failed_names"])}) if tests else None
-    return CommandResult(verdict=Verdict(verdict), tests=counts, **fields)
+    hashes = None if lines is None else tuple(lines)
+    return CommandResult(verdict=Verdict(verdict), tests=counts, lines=hashes, **fields)
