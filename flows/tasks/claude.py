@@ -35,7 +35,7 @@ from flows.repository.commit_message import with_run_trailer
 from flows.repository.credentials import GitCredentials
 from flows.run.lease import check_lease
 from flows.run.preload import preload_for_end
-from flows.run.rounds import verify_commands
+from flows.run.rounds import last_round, verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.run.start import start_work
 from flows.state.agent_report import AgentReport
@@ -71,8 +71,9 @@ def repair(run: ImplementRun, credentials: GitCredentials, change: Change) -> Ch
 
     If the agent changes nothing, the change stays the same.
     """
-    plan, agent, failed = run.saved.plan, run.agent, run.saved.verifications.rounds[-1]
+    plan, agent, failed = run.saved.plan, run.agent, last_round(run)
     assert plan is not None  # noqa: S101 (it is saved before an agent starts)
+    assert failed is not None  # noqa: S101 (else there is nothing to repair)
     request = Repair(failed.number + 1, failed.verification, failed.seconds)
     is_continued = agent.round == request.number
     if not agent.session_id:

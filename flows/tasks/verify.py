@@ -13,7 +13,7 @@ from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.setup import setup_command
 from flows.run.lease import check_lease
-from flows.run.rounds import Next, next_step, status_of, verification_of, verify_commands
+from flows.run.rounds import Next, next_step, status_of, verification_key, verification_of, verify_commands
 from flows.run.run import ImplementRun
 from flows.run.summary import short_summary
 from flows.sandbox.services import Services
@@ -75,7 +75,8 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     check_services(run, services)
     started, saved = time.monotonic(), run.saved.verifications
     tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
-    verification = saved.of_tree(tree, commands.commands)
+    key = verification_key(run, checkout, commands)
+    verification = saved.of_tree(tree, key)
     if verification is None:
         logger.info("verify commands, from %s, run in a fresh checkout of the change", commands.source)
         try:
@@ -87,7 +88,7 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     report = finished.report
     worked_seconds = run.agent.worked_seconds or (report.duration_seconds if report else 0)
     seconds = time.monotonic() - started
-    new = Round(finished.round, commands.commands, change.commit, verification, seconds, worked_seconds)
+    new = Round(finished.round, key, change.commit, verification, seconds, worked_seconds)
     run.saved.save_round(new, logger)
     log = logger.warning if verification.status is Status.FAILED else logger.info
     log("the result of the verification: %s", verification.status)
@@ -104,7 +105,7 @@ def _run_commands(run: ImplementRun, checkout: Checkout, change: Change, command
         run.agent.shell_environment(run.workspace),
         Timeouts(limits.setup_timeout_seconds, limits.command_timeout_seconds),
         lambda line: logger.info("%s", line),
-        baseline=run.saved.verifications.baseline(commands.commands),
+        baseline=run.saved.verifications.baseline(verification_key(run, checkout, commands)),
     )
 
 
