@@ -65,6 +65,10 @@ class CommitFiles:
         """Yield the files with this name in all folders, except the top folder."""
         return self._entries_with(f"/{name}\0".encode())
 
+    def all(self) -> Iterator[CommitFile]:
+        """Yield all files of the listing."""
+        return self._entries_with(b"\t")
+
     def sizes(self, files: Iterable[CommitFile]) -> dict[str, int]:
         """Return the size in bytes of each file, by the id of its blob."""
         blobs = [file.blob for file in files]

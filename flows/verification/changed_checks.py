@@ -46,6 +46,7 @@ _PATHS: Final = (
 """Patterns of paths, in small letters, of files that decide what a check does."""
 
 _MAX_BYTES: Final = 2**19
+_MAX_ALL_BYTES: Final = 2**26
 _MAX_LINES: Final = 200
 
 
@@ -168,9 +169,10 @@ def _named(git_dir: Path, base: str, commands: Sequence[str], files: Sequence[Ch
 
 
 def _texts(git_dir: Path, files: Sequence[ChangedFile]) -> dict[str, str]:
-    """Return, by its id, the text of each old and new blob that is not too large to be a test or a setting."""
-    blobs = {blob for file in files for blob in file.blobs}
-    small = [blob for blob, size in sizes(git_dir, blobs).items() if size <= _MAX_BYTES]
+    """Return, by its id, the text of each old and new blob that is not too large to be a test or a setting.
+
+    Of very many files, those are left out that do not fit into memory.
+    """
     interesting = {
         blob
         for file in files
@@ -178,5 +180,9 @@ def _texts(git_dir: Path, files: Sequence[ChangedFile]) -> dict[str, str]:
         or changed_settings(file.old_path, "", "") is not None
         for blob in file.blobs
     }
-    wanted = [blob for blob in small if blob in interesting]
+    wanted, size_of_all = list[str](), 0
+    for blob, size in sizes(git_dir, interesting).items():
+        if size <= _MAX_BYTES and size_of_all + size <= _MAX_ALL_BYTES:
+            size_of_all += size
+            wanted.append(blob)
     return {blob: content.decode("utf-8", "replace") for blob, content in contents(git_dir, wanted).items()}

@@ -19,6 +19,7 @@ _RUNNERS: Final = {
     "rake": ("Rakefile",),
     "pre-commit": (".pre-commit-config.yaml",),
 }
+_RUNNER_FILES: Final = frozenset(name for names in _RUNNERS.values() for name in names)
 _SHELL_SUFFIXES: Final = frozenset({".sh", ".bash", ".zsh", ".bats", ".ps1", ".cmd"})
 _MAX_LEVELS: Final = 3
 _MAX_FILES: Final = 50
@@ -42,18 +43,17 @@ def package_scripts(files: CommitFiles, commands: Sequence[str]) -> list[str]:
 
 def script_texts(files: CommitFiles, commands: Sequence[str]) -> Iterator[str]:
     """Yield the texts of a commit's scripts that the commands run, and of those that these scripts run in turn."""
+    scripts = {file.path: file for file in files.all() if _has_script(file)}
     words = {word for command in commands for word in words_in(command)}
-    paths = words | {file for word in words for file in _RUNNERS.get(word, ())}
-    seen = set[str]()
+    words |= {path for word in words for path in _RUNNERS.get(word, ())}
     for _ in range(_MAX_LEVELS):
-        texts = list(_texts(files, paths - seen))[:_MAX_FILES]
+        named = [scripts.pop(word) for word in sorted(words) if word in scripts][:_MAX_FILES]
+        texts = list(_texts(files, named))
         yield from texts
-        seen |= paths
-        paths = {word for text in texts for word in words_in(text) if "/" in word or "." in word}
+        words = {word for text in texts for word in words_in(text)}
 
 
-def _texts(files: CommitFiles, paths: set[str]) -> Iterator[str]:
-    named = [file for path in sorted(paths) if (file := files.find(path)) and _has_script(file)]
+def _texts(files: CommitFiles, named: Sequence[CommitFile]) -> Iterator[str]:
     sizes = files.sizes(named)
     small = [file for file in named if sizes[file.blob] <= _MAX_BYTES]
     contents = files.contents(small)
@@ -61,5 +61,4 @@ def _texts(files: CommitFiles, paths: set[str]) -> Iterator[str]:
 
 
 def _has_script(file: CommitFile) -> bool:
-    names = {name for files in _RUNNERS.values() for name in files}
-    return file.is_regular and (file.path in names or is_script(file.path, is_executable=file.is_executable))
+    return file.is_regular and (file.path in _RUNNER_FILES or is_script(file.path, is_executable=file.is_executable))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.verification import changed_checks as changed_checks_module
 from flows.verification import languages
 from flows.verification.changed_checks import changed_checks
 from tests.support.commits import commit_of, git
@@ -193,6 +194,21 @@ def test_other_changes_are_not(tmp_path: Path, files: dict[str, str | None]) -> 
 def test_a_test_file_that_is_too_large_to_compare_is_named(tmp_path: Path) -> None:
     files: dict[str, str | None] = {"tests/test_a.py": PY + "#" * 2**19, "tests/data/input.json": "x" * 2**20}
     assert changed(tmp_path, files) == ("tests/test_a.py: changed, and too large to compare",)
+
+
+def test_very_many_test_files_are_named_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changed_checks_module, "_MAX_ALL_BYTES", 3 * len(PY))
+    files: dict[str, str | None] = {f"tests/test_{n}.py": f"{PY}# {n}\n" for n in range(4)}
+    lines = changed(tmp_path, files)
+    assert len(lines) == 2
+    assert all(line.endswith("changed, and too large to compare") for line in lines)
+
+
+def test_make_names_the_scripts_that_it_runs(tmp_path: Path) -> None:
+    files: dict[str, str | None] = {"scripts/inner.sh": "true\n", "scripts/other.sh": "false\n"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BASE, "Makefile", "test:\n\tbash scripts/check.sh\n")
+        assert changed(tmp_path, files, ("make test",)) == ("scripts/inner.sh",)
 
 
 def test_a_test_that_is_moved_to_a_file_that_skips_is_named(tmp_path: Path) -> None:
