@@ -1,14 +1,14 @@
 """Removes the System V shared memory, semaphores and message queues of a user, which outlive processes (sysvipc(7))."""
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _TABLES: Final = Path("/proc/sysvipc")
 _IPC_RMID: Final = 0
-_CALLS: Final = {
+_CALLS: Final[Mapping[str, tuple[str, Callable[[ctypes.CDLL, int], object]]]] = {
     "shm": ("shmid", lambda libc, number: libc.shmctl(number, _IPC_RMID, None)),
     "sem": ("semid", lambda libc, number: libc.semctl(number, 0, _IPC_RMID)),
     "msg": ("msqid", lambda libc, number: libc.msgctl(number, _IPC_RMID, None)),

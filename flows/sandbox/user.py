@@ -24,6 +24,7 @@ import psutil
 
 from flows.sandbox.account import is_foreign
 from flows.sandbox.ipc import remove_ipc
+from flows.sandbox.removal import remove_tree
 
 FIRST_UID: Final = 70_000
 UID_COUNT: Final = 10_000
@@ -130,7 +131,8 @@ class AgentUser:
         for folder in {*_SHARED, tempfile.gettempdir()}:
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in [entry for entry in entries if self._owns_entry(entry)]:
-                    shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)  # noqa: PTH108
+                    with suppress(OSError):
+                        remove_tree(Path(entry.path))
 
     def _owns_entry(self, entry: os.DirEntry[str]) -> bool:
         try:
