@@ -28,7 +28,10 @@ def _parts(summary: RunSummary) -> Iterator[str]:
         yield "The commands did not run on the change in this report, only on the work before it."
     rows = [row for each in summary.rounds for row in _rows(each)]
     if rows:
-        yield table(rows[:_MAX_ROWS], ["round", "command", "result", "seconds", "tests"])
+        # The last round counts.
+        if len(rows) > _MAX_ROWS:
+            yield f"The first {len(rows) - _MAX_ROWS} results are left out."
+        yield table(rows[-_MAX_ROWS:], ["round", "command", "result", "seconds", "tests"])
     if last.setup_fault:
         yield "The setup failed, so that no command ran:"
         yield fenced(last.setup_fault[-_OUTPUT_CHARACTERS:])

@@ -254,6 +254,7 @@ def restore_change(git_dir: Path, checkout: Checkout, bundle: bytes) -> Change:
             return Change("", checkout)  # the bundle has only work that was left aside
         safe = ["protocol.file.allow=always", "transfer.fsckObjects=true"]
         arguments = ["fetch", "--no-write-fetch-head", "--quiet", "--update-head-ok", file.name, f"+{ref}:{ref}"]
+        run_git(["update-ref", "-d", OBJECTS_REF], git_dir=git_dir)  # those of a later change, if there is one
         objects = [f"+{OBJECTS_REF}:{OBJECTS_REF}"] if any(head.endswith(f" {OBJECTS_REF}") for head in heads) else []
         run_git([*arguments, *objects], config=safe, git_dir=git_dir)
     return collected_change(git_dir, checkout)

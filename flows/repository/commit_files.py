@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from flows.repository.git_commands import run_git
-from flows.repository.objects import SYMLINK, contents, sizes
+from flows.repository.objects import EXECUTABLE, SYMLINK, contents, sizes
 
 _REGULAR: Final = "100"
 """How the mode of a regular file begins."""
-
-_EXECUTABLE: Final = "100755"
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class CommitFile:
     @property
     def is_executable(self) -> bool:
         """Whether this is a regular file that can be executed."""
-        return self.mode == _EXECUTABLE
+        return self.mode == EXECUTABLE
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,10 @@ class CommitFiles:
     def named(self, name: str) -> Iterator[CommitFile]:
         """Yield the files with this name in all folders, except the top folder."""
         return self._entries_with(f"/{name}\0".encode())
+
+    def all(self) -> Iterator[CommitFile]:
+        """Yield all files of the listing."""
+        return self._entries_with(b"\t")
 
     def sizes(self, files: Iterable[CommitFile]) -> dict[str, int]:
         """Return the size in bytes of each file, by the id of its blob."""

@@ -11,6 +11,7 @@ from flows.repository.git_commands import run_git
 SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
 ABSENT: Final = "000000"
+EXECUTABLE: Final = "100755"
 _FIELDS: Final = 3
 """How many fields `git cat-file` prints about an object (name, type, size). It prints fewer for a missing object."""
 

@@ -54,6 +54,7 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
             run = set_up(parameters, directories, steps)
         with _reporting(partial(_report, run)), _naming_cost(run), hold_lease(run.saved.store), _tagging(run):
             run.saved.load(get_run_logger())
+            run.saved.verifications = run.saved.verifications.without_faults_of_the_machine()
             preload()
             yield run
 

@@ -1,10 +1,13 @@
 """Decides what a run has still to do after its agent has finished: to verify the change, to repair it, or nothing."""
 
+import hashlib
 from enum import Enum, auto
 
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
+from flows.repository.setup import setup_command
 from flows.run.run import DeliverRun, ImplementRun, Run
+from flows.state.verifications import Round
 from flows.verification import commands as verification_commands
 from flows.verification.commands import VerifyCommands
 from flows.verification.results import Status, Verification
@@ -30,10 +33,33 @@ def next_step(run: Run, checkout: Checkout) -> Next:
     if not isinstance(run, ImplementRun) or finished is None or not finished.commit or commands is None:
         return Next.NOTHING
     saved, number = run.saved.verifications, finished.round
-    if saved.of(number, commands.commands) is None:
+    key = verification_key(run, checkout, commands)
+    if saved.of(number, key) is None:
         return Next.VERIFICATION
     may_repair = number < run.request.verification.max_repairs
-    return Next.REPAIR if may_repair and saved.is_repairable(number, commands.commands) else Next.NOTHING
+    return Next.REPAIR if may_repair and saved.is_repairable(number, key) else Next.NOTHING
+
+
+def verification_key(run: ImplementRun, checkout: Checkout, commands: VerifyCommands) -> tuple[str, ...]:
+    """Return what decides the result of a verification of one tree: the commands, the setup and the time limits.
+
+    A later attempt of the run may have others. What an earlier one found then does not count.
+    """
+    setup, limits = setup_command(run.request.verification.setup_command, checkout), run.agent.options.limits
+    conditions = (setup.script if setup else "", limits.setup_timeout_seconds, limits.command_timeout_seconds)
+    return (*commands.commands, hashlib.sha256(repr((conditions, commands.junit)).encode()).hexdigest())
+
+
+def last_round(run: ImplementRun) -> Round | None:
+    """Return the verification of the finished work; None if it was not verified.
+
+    The record may have later rounds: of work that the run store did not save.
+    """
+    finished, plan = run.saved.finished, run.saved.plan
+    commands = verify_commands(run, plan.checkout) if plan else None
+    if finished is None or plan is None or commands is None:
+        return None
+    return run.saved.verifications.of(finished.round, verification_key(run, plan.checkout, commands))
 
 
 def needs_work_tree(run: Run) -> bool:

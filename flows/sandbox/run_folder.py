@@ -6,12 +6,14 @@ folders are numbered; a run takes the first one that no other run uses. A lock o
 
 import fcntl
 import os
-import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from flows.sandbox.removal import remove_tree
 
 PREFIX: Final = "claude-code-headless-"
 _MAX_NUMBER: Final = 200
@@ -34,7 +36,8 @@ def run_folder(before_reuse: Callable[[Path], object] = lambda _: None) -> Itera
 def remove_folder(folder: Path) -> None:
     """Remove a folder, as far as that is possible, although folders in it may be read-only."""
     _make_writable(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        remove_tree(folder)
 
 
 def _claim(before_reuse: Callable[[Path], object]) -> tuple[Path, int]:
@@ -76,7 +79,7 @@ def _empty(folder: Path) -> None:
     _make_writable(folder)
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
+            remove_tree(entry)
         else:
             entry.unlink()
 
@@ -85,8 +88,4 @@ def _make_writable(folder: Path) -> None:
     """Make the folders below a folder writable: Go's module cache is read-only. Root can remove them as they are."""
     if os.geteuid() == 0:
         return
-    for path, names, _ in os.walk(folder):
-        for child in (Path(path, name) for name in names):
-            with suppress(OSError):
-                if not child.is_symlink():
-                    child.chmod(0o700)
+    subprocess.run(["chmod", "-R", "u+rwX", str(folder)], check=False, capture_output=True)

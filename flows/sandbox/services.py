@@ -17,6 +17,7 @@ from flows.errors import ServiceFailed
 from flows.sandbox.account import account
 from flows.sandbox.guard import guard
 from flows.sandbox.processes import CommandResult, run_process
+from flows.sandbox.removal import remove_tree
 from flows.sandbox.service_process import ServiceProcess
 from flows.sandbox.shell import SHELL, shell_environment
 from flows.sandbox.sockets import Socket, listening_sockets
@@ -105,7 +106,7 @@ class Services:
         self.stop()
         self._processes.clear()
         self._sockets.clear()
-        shutil.rmtree(self.folder)
+        remove_tree(self.folder)
         self.create_folder()
         self.start(self._log, self._warn)
 

@@ -20,6 +20,9 @@ INHERITED_VARIABLES: Final = ("LANG", "TZ")
 """Variables besides PATH that the agent inherits unchanged from the flow's process."""
 
 SHELL: Final = "/bin/bash"
+_START: Final = 'cd "$0" && unset OLDPWD && exec "$@"'
+"""Enters the work tree as the agent's user. If an earlier command removed it, the next one fails."""
+
 _CHUNK_BYTES: Final = 2**18
 _TICK_SECONDS: Final = 0.2
 _DRAIN_SECONDS: Final = 5
@@ -90,9 +93,9 @@ def run_script(
     """
     file = workspace.lend(workspace.config / "script.sh", f"{script}\n".encode())
     process = subprocess.Popen(
-        workspace.agent.argv([SHELL, "-e", str(file)]),
+        workspace.agent.argv(["sh", "-c", _START, str(workspace.work_tree), SHELL, "-e", str(file)]),
         env=dict(environment),
-        cwd=workspace.work_tree,
+        cwd=os.sep,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

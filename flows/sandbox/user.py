@@ -23,6 +23,8 @@ from typing import Final
 import psutil
 
 from flows.sandbox.account import is_foreign
+from flows.sandbox.ipc import remove_ipc
+from flows.sandbox.removal import remove_tree
 
 FIRST_UID: Final = 70_000
 UID_COUNT: Final = 10_000
@@ -119,16 +121,18 @@ class AgentUser:
             self._kill_all()
 
     def remove_leftover_files(self) -> None:
-        """Remove the agent's files from the directories that every user may write to.
+        """Remove the agent's files from the directories that every user may write to, and its System V objects.
 
         Call this after `end_processes`, because a process that is still alive could create more files.
         """
         if self.uid is None:
             return
+        remove_ipc(self.uid)
         for folder in {*_SHARED, tempfile.gettempdir()}:
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in [entry for entry in entries if self._owns_entry(entry)]:
-                    shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)  # noqa: PTH108
+                    with suppress(OSError):
+                        remove_tree(Path(entry.path))
 
     def _owns_entry(self, entry: os.DirEntry[str]) -> bool:
         try:

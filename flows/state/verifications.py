@@ -14,8 +14,9 @@ class Round:
 
     number: int
     """How many repairs the work had before."""
-    commands: tuple[str, ...]
-    """The verify commands of this round. A later attempt of the run may have others."""
+    key: tuple[str, ...]
+    """What decided the result besides the work: the verify commands, and a hash of the setup and the limits. A later
+    attempt of the run may have others."""
     commit: str
     """The commit that was verified."""
     verification: Verification
@@ -41,33 +42,39 @@ class Verifications:
         """Return a copy with the round of a delivery, beside those of the run that made the change."""
         return replace(self, rounds=(*self.rounds, new))
 
-    def of(self, number: int, commands: tuple[str, ...]) -> Round | None:
-        """Return the round with this number if it had these commands."""
-        return next((each for each in self.rounds if (each.number, each.commands) == (number, commands)), None)
+    def without_faults_of_the_machine(self) -> Self:
+        """Return a copy without the newest round if the machine was too small for it. This attempt may have another."""
+        faults = {Verdict.OUT_OF_MEMORY, Verdict.OUT_OF_DISK}
+        lacked = self.rounds and any(failure.verdict in faults for failure in self.rounds[-1].verification.failures)
+        return replace(self, rounds=self.rounds[:-1]) if lacked else self
 
-    def of_tree(self, tree: str, commands: tuple[str, ...]) -> Verification | None:
-        """Return the newest verification of a tree by these commands; None if they did not run on it."""
-        rounds = (each for each in reversed(self.rounds) if each.commands == commands)
+    def of(self, number: int, key: tuple[str, ...]) -> Round | None:
+        """Return the round with this number if it had this key."""
+        return next((each for each in self.rounds if (each.number, each.key) == (number, key)), None)
+
+    def of_tree(self, tree: str, key: tuple[str, ...]) -> Verification | None:
+        """Return the newest verification of a tree with this key; None if there is none."""
+        rounds = (each for each in reversed(self.rounds) if each.key == key)
         return next((each.verification for each in rounds if each.verification.tree == tree), None)
 
     def of_commit(self, commit: str) -> Verification | None:
         """Return the newest verification of a commit; None if it was not verified."""
         return next((each.verification for each in reversed(self.rounds) if each.commit == commit), None)
 
-    def baseline(self, commands: tuple[str, ...]) -> tuple[CommandResult, ...] | None:
-        """Return the results of these commands on the base commit.
+    def baseline(self, key: tuple[str, ...]) -> tuple[CommandResult, ...] | None:
+        """Return the results on the base commit of the verifications with this key.
 
         The results are empty if the base commit could not be set up, and None if the commands have not run there.
         """
-        verifications = (each.verification for each in reversed(self.rounds) if each.commands == commands)
+        verifications = (each.verification for each in reversed(self.rounds) if each.key == key)
         return next((each.baseline for each in verifications if each.baseline or each.baseline_fault), None)
 
-    def is_repairable(self, number: int, commands: tuple[str, ...]) -> bool:
+    def is_repairable(self, number: int, key: tuple[str, ...]) -> bool:
         """Whether this round failed, and its work is another one than that of the round before.
 
         A repair that changed nothing would be repeated in vain.
         """
-        last, previous = self.of(number, commands), self.of(number - 1, commands)
+        last, previous = self.of(number, key), self.of(number - 1, key)
         if last is None or last.verification.status is not Status.FAILED:
             return False
         return previous is None or previous.verification.tree != last.verification.tree
@@ -89,7 +96,7 @@ def _round(description: Mapping[str, Any]) -> Round:
     return Round(
         **{
             **description,
-            "commands": tuple(description["commands"]),
+            "key": tuple(description["key"]),
             "verification": Verification(**{**verification, **lists, "changed_checks": changed}),
         }
     )
@@ -99,6 +106,12 @@ def _results(descriptions: list[dict[str, Any]]) -> tuple[CommandResult, ...]:
     return tuple(_result(**description) for description in descriptions)
 
 
-def _result(verdict: str, tests: dict[str, Any] | None, **fields: Any) -> CommandResult:  # noqa: ANN401 (of each field's type)
+def _result(
+    verdict: str,
+    tests: dict[str, Any] | None,
+    lines: list[str] | None,
+    **fields: Any,  # noqa: ANN401 (of each field's type)
+) -> CommandResult:
     counts = TestCounts(**{**tests, "failed_names": tuple(tests["failed_names"])}) if tests else None
-    return CommandResult(verdict=Verdict(verdict), tests=counts, **fields)
+    hashes = None if lines is None else tuple(lines)
+    return CommandResult(verdict=Verdict(verdict), tests=counts, lines=hashes, **fields)

@@ -30,12 +30,12 @@ from flows.redaction import SECRETS
 from flows.reporting.progress import show_progress
 from flows.repository import snapshot
 from flows.repository.clone import Checkout
-from flows.repository.collect import Change, CommitIdentity, bundle, collect, collected_change, restore_change
+from flows.repository.collect import Change, CommitIdentity, bundle, collect, restore_change
 from flows.repository.commit_message import with_run_trailer
 from flows.repository.credentials import GitCredentials
 from flows.run.lease import check_lease
 from flows.run.preload import preload_for_end
-from flows.run.rounds import verify_commands
+from flows.run.rounds import last_round, verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.run.start import start_work
 from flows.state.agent_report import AgentReport
@@ -71,8 +71,9 @@ def repair(run: ImplementRun, credentials: GitCredentials, change: Change) -> Ch
 
     If the agent changes nothing, the change stays the same.
     """
-    plan, agent, failed = run.saved.plan, run.agent, run.saved.verifications.rounds[-1]
+    plan, agent, failed = run.saved.plan, run.agent, last_round(run)
     assert plan is not None  # noqa: S101 (it is saved before an agent starts)
+    assert failed is not None  # noqa: S101 (else there is nothing to repair)
     request = Repair(failed.number + 1, failed.verification, failed.seconds)
     is_continued = agent.round == request.number
     if not agent.session_id:
@@ -180,9 +181,10 @@ def _collect_and_judge(
     run: ImplementRun, plan: Plan, identity: CommitIdentity, result: AgentRun, number: int, *, disk_is_full: bool
 ) -> Change:
     change = collect(run.workspace, plan.checkout, identity, run.request.policy.leave_out)
-    if number and not change.commit and not change.fault:
+    if number and not change.commit and not change.fault and (finished := run.saved.finished):
         get_run_logger().warning("the repair undid the whole change, so the change before the repair counts")
-        change = replace(collected_change(run.workspace.clean_git, plan.checkout), left_aside=change.left_aside)
+        earlier = restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
+        change = replace(earlier, left_aside=change.left_aside)
     bundle_bytes = bundle(run.workspace.clean_git, change)
     _save_result(run, bundle_bytes)
     report = _judge(run, result, change)

@@ -10,11 +10,12 @@ from flows.errors import AgentTimeout, BudgetExceeded, RunError, TurnLimitReache
 from flows.outcome.verification import failure_message
 from flows.parameters.limits import Limits
 from flows.repository.clone import Checkout
-from flows.repository.collect import Change
+from flows.repository.collect import Change, restore_change
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.setup import setup_command
-from flows.run.rounds import Next, next_step, status_of, verification_of, verify_commands
+from flows.run.lease import check_lease
+from flows.run.rounds import Next, next_step, status_of, verification_key, verification_of, verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.run.summary import short_summary
 from flows.sandbox.services import Services
@@ -81,19 +82,21 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     check_services(run, services)
     started, saved = time.monotonic(), run.saved.verifications
     tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
-    verification = saved.of_tree(tree, commands.commands)
+    key = verification_key(run, checkout, commands)
+    verification = saved.of_tree(tree, key)
     if verification is None:
         environment, limits = run.agent.shell_environment(run.workspace), run.agent.options.limits
-        baseline = saved.baseline(commands.commands)
+        baseline = saved.baseline(key)
         try:
             verification = run_commands(run, checkout, change.commit, commands, environment, limits, baseline)
         except RunError as error:
             path = run.saved.bundle_path
             raise (type(error)(f"{error}; the change is saved as {path}") if path else error) from None
+    check_lease(run.saved.store)  # a later attempt may have more rounds, and only one attempt may start a repair
     report = finished.report
     worked_seconds = run.agent.worked_seconds or (report.duration_seconds if report else 0)
     seconds = time.monotonic() - started
-    new = Round(finished.round, commands.commands, change.commit, verification, seconds, worked_seconds)
+    new = Round(finished.round, key, change.commit, verification, seconds, worked_seconds)
     run.saved.save_round(new, logger)
     log_status(verification)
 
@@ -133,10 +136,9 @@ def _give_up(run: ImplementRun, change: Change, error: RunError) -> None:
     """Let the finished change count again: a limit ended its repair, whose work so far a checkpoint holds."""
     get_run_logger().warning("the repair was ended: %s", error)
     run.repair_faults.append(str(error))
-    branch = f"refs/heads/{change.checkout.branch}"
-    run_git(["update-ref", branch, change.commit], git_dir=run.workspace.clean_git)
-    if run.saved.finished:
-        run.saved.save_bundle(run.saved.finished.bundle, get_run_logger())
+    if finished := run.saved.finished:
+        restore_change(run.workspace.clean_git, change.checkout, finished.bundle)
+        run.saved.save_bundle(finished.bundle, get_run_logger())
 
 
 def _pushes_failures(run: ImplementRun) -> bool:

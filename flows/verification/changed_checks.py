@@ -14,11 +14,13 @@ from typing import Final
 
 from flows.repository import ci_files
 from flows.repository.commit_files import CommitFiles
-from flows.repository.objects import ABSENT, ChangedFile, changed_files, contents, sizes
+from flows.repository.objects import ABSENT, EXECUTABLE, ChangedFile, changed_files, contents, sizes
+from flows.repository.repository_file import NAME
 from flows.text_safety import one_line, sanitize
-from flows.verification.check_settings import changed_settings, scripts_of
-from flows.verification.languages import is_code, is_test_file, skips_in, tests_in
+from flows.verification.check_settings import changed_settings
+from flows.verification.languages import has_inline_tests, is_code, is_test_file, skips_in, stops_in, tests_in
 from flows.verification.named_files import named_files
+from flows.verification.scripts import is_script, package_scripts, script_texts
 
 _DEFINING: Final = (
     "makefile", "gnumakefile", "*.mk", "justfile", ".justfile", "taskfile.y*ml", "rakefile", "tox.ini", "noxfile.py",
@@ -32,14 +34,20 @@ _DEFINING: Final = (
     ".clippy.toml", "deny.toml", "nextest.toml", "checkstyle*.xml", "spotbugs*.xml", "pmd*.xml", "detekt*.yml",
     "junit-platform.properties", "testng.xml", "phpunit.xml*", "phpstan.neon*", "psalm.xml*", ".php-cs-fixer*",
     ".rspec", ".rubocop*.yml", "*.runsettings", "ctesttestfile.cmake", "dune-project", ".swiftlint.yml",
-    "analysis_options.yaml", "codecov.y*ml", ".codecov.y*ml", "sonar-project.properties",
+    "analysis_options.yaml", "codecov.y*ml", ".codecov.y*ml", "sonar-project.properties", NAME, "bunfig.toml",
+    ".yarnrc*", ".pnpmfile.*", "deno.jsonc", "sitecustomize.py", "usercustomize.py", "*.pth",
 )  # fmt: skip
 """Names of files, in small letters, that decide what a check does, and have little else in them."""
 
-_CI: Final = tuple(pattern for pattern in ci_files.PATTERNS if pattern != "codeowners")
+_PATHS: Final = (
+    *(pattern for pattern in ci_files.PATTERNS if pattern != "codeowners"),
+    ".cargo/config*", ".mvn/*", ".husky/*",
+)  # fmt: skip
+"""Patterns of paths, in small letters, of files that decide what a check does."""
+
 _MAX_BYTES: Final = 2**19
+_MAX_ALL_BYTES: Final = 2**26
 _MAX_LINES: Final = 200
-_RUNNERS: Final = ("npm", "yarn", "pnpm", "bun")
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class _TestChange:
     added: Counter[str]
     """Tests that may have been moved to this file: none if it skips tests."""
     new_skips: int
+    stops_others: bool = False
+    """Whether the file can newly end or skip the tests of other files."""
 
 
 def changed_checks(git_dir: Path, base: str, commit: str, commands: Sequence[str]) -> tuple[str, ...]:
@@ -66,9 +76,7 @@ def changed_checks(git_dir: Path, base: str, commit: str, commands: Sequence[str
     if not files:
         return ()
     text_of = _texts(git_dir, files)
-    named = named_files(
-        [*commands, *_scripts(git_dir, base, commands)], {p for f in files for p in (f.path, f.old_path)}
-    )
+    named = _named(git_dir, base, commands, files)
     lines = list[str]()
     test_changes = list[_TestChange]()
     for file in files:
@@ -79,6 +87,8 @@ def changed_checks(git_dir: Path, base: str, commit: str, commands: Sequence[str
                 test_changes.append(_test_change(file, text_of))
             elif is_code(file.path):
                 own = own or [f"{file.path}: changed, and too large to compare"]
+        elif own is None and has_inline_tests(file.old_path) and set(file.blobs) <= text_of.keys():
+            test_changes.append(_test_change(file, text_of, is_named=False))
         lines += own or ()
     lines += _removed_tests(test_changes)
     # A path is the agent's text.
@@ -97,11 +107,11 @@ def _definition(file: ChangedFile, text_of: Mapping[str, str], named: set[str]) 
     if settings is not None:
         return [f"{file.old_path}: removed"] if file.is_deleted else [f"{file.path}: {line}" for line in settings]
     # The tests in a file that a command names are looked at one by one.
-    is_named = bool(paths & named) and not is_test_file(file.path)
+    is_named = bool(paths & named) and not (is_test_file(file.path) and is_code(file.path))
     names = {PurePosixPath(path).name.lower() for path in paths}
     defines = any(fnmatchcase(name, pattern) for name in names for pattern in _DEFINING)
-    runs_in_ci = any(fnmatchcase(f"/{path.lower()}", f"*/{pattern}") for path in paths for pattern in _CI)
-    return [_line(file)] if is_named or defines or runs_in_ci else None
+    defines |= any(fnmatchcase(f"/{path.lower()}", f"*/{pattern}") for path in paths for pattern in _PATHS)
+    return [_line(file)] if is_named or defines else None
 
 
 def _line(file: ChangedFile) -> str:
@@ -119,14 +129,18 @@ def _removed(file: ChangedFile) -> list[str]:
     return [] if is_test_file(file.path) else [f"{file.old_path}: moved to {file.path}"]
 
 
-def _test_change(file: ChangedFile, text_of: Mapping[str, str]) -> _TestChange:
+def _test_change(file: ChangedFile, text_of: Mapping[str, str], *, is_named: bool = True) -> _TestChange:
+    """Return what a change does to the tests of one file. `is_named` says that a deleted file has a line of its own."""
     old, new = text_of.get(file.old_blob, ""), text_of.get(file.blob, "")
     before, after = tests_in(file.old_path, old), tests_in(file.path, new)
     new_skips = max(0, skips_in(file.path, new) - skips_in(file.old_path, old))
-    if file.is_deleted or file.old_mode == ABSENT:
-        # A new test file is no change of the checks, and of one that is gone, the whole file is named.
-        return _TestChange(file.path, Counter(), Counter() if new_skips else after, 0)
-    return _TestChange(file.path, before - after, Counter() if new_skips else after - before, new_skips)
+    stops_others = is_test_file(file.path) and stops_in(file.path, new) > stops_in(file.old_path, old)
+    added = Counter[str]() if new_skips or stops_others else after - before
+    if file.is_deleted and is_named:
+        return _TestChange(file.path, Counter(), Counter(), 0)
+    # A new test file is no change of the checks, unless other files' tests depend on it.
+    is_new = file.old_mode == ABSENT
+    return _TestChange(file.path, before - after, added, 0 if is_new else new_skips, stops_others)
 
 
 def _removed_tests(changes: Sequence[_TestChange]) -> list[str]:
@@ -139,31 +153,36 @@ def _removed_tests(changes: Sequence[_TestChange]) -> list[str]:
         count = (change.removed - moved).total() + change.new_skips
         if count:
             lines.append(f"{change.path}: {count} {'test' if count == 1 else 'tests'} skipped or removed")
+        elif change.stops_others:
+            lines.append(f"{change.path}: can end or skip other tests")
     return lines
 
 
-def _scripts(git_dir: Path, base: str, commands: Sequence[str]) -> list[str]:
-    """Return the scripts of the base's package.json that the commands run: those files they name count as well."""
-    words = {word for command in commands for word in command.split()}
-    if not words & set(_RUNNERS):
-        return []
-    files = CommitFiles.of(git_dir, base)
-    package = files.find("package.json")
-    if package is None or not package.is_regular:
-        return []
-    scripts = scripts_of(files.contents([package])[package.blob].decode("utf-8", "replace"))
-    return [script for name, script in scripts.items() if name in words or (name == "test" and "t" in words)]
+def _named(git_dir: Path, base: str, commands: Sequence[str], files: Sequence[ChangedFile]) -> set[str]:
+    """Return the changed paths that the commands name, and the changed scripts that the base's scripts name."""
+    at_base = CommitFiles.of(git_dir, base)
+    paths = {path for file in files for path in (file.path, file.old_path)}
+    modes = [(path, mode) for file in files for path, mode in ((file.path, file.mode), (file.old_path, file.old_mode))]
+    scripts = {path for path, mode in modes if is_script(path, is_executable=mode == EXECUTABLE)}
+    named = named_files([*commands, *package_scripts(at_base, commands)], paths)
+    return named | (named_files(script_texts(at_base, commands), scripts) if scripts else set())
 
 
 def _texts(git_dir: Path, files: Sequence[ChangedFile]) -> dict[str, str]:
-    """Return, by its id, the text of each old and new blob that is not too large to be a test or a setting."""
-    blobs = {blob for file in files for blob in file.blobs}
-    small = [blob for blob, size in sizes(git_dir, blobs).items() if size <= _MAX_BYTES]
+    """Return, by its id, the text of each old and new blob that is not too large to be a test or a setting.
+
+    Of very many files, those are left out that do not fit into memory.
+    """
     interesting = {
         blob
         for file in files
-        if is_test_file(file.path) or is_test_file(file.old_path) or changed_settings(file.old_path, "", "") is not None
+        if any(is_test_file(path) or has_inline_tests(path) for path in (file.path, file.old_path))
+        or changed_settings(file.old_path, "", "") is not None
         for blob in file.blobs
     }
-    wanted = [blob for blob in small if blob in interesting]
+    wanted, size_of_all = list[str](), 0
+    for blob, size in sizes(git_dir, interesting).items():
+        if size <= _MAX_BYTES and size_of_all + size <= _MAX_ALL_BYTES:
+            size_of_all += size
+            wanted.append(blob)
     return {blob: content.decode("utf-8", "replace") for blob, content in contents(git_dir, wanted).items()}

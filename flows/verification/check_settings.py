@@ -17,13 +17,15 @@ _TOML_TABLES: Final = (
     ("tool", "pyright"), ("tool", "pylint"), ("tool", "flake8"), ("tool", "black"), ("tool", "isort"),
     ("tool", "bandit"), ("tool", "importlinter"), ("tool", "hatch", "envs"), ("tool", "pdm", "scripts"),
     ("tool", "poe"), ("tool", "taskipy"), ("tool", "pixi", "tasks"), ("tool", "rye", "scripts"), ("tool", "nbqa"),
-    ("lints",), ("workspace", "lints"), ("test",), ("profile", "test"),
+    ("lints",), ("workspace", "lints"), ("test",), ("profile", "test"), ("package", "autotests"), ("lib", "test"),
+    ("lib", "doctest"), ("lib", "harness"), ("scripts",),
 )  # fmt: skip
 _INI_SECTIONS: Final = re.compile(
     r"(?:tool:)?pytest|tox\b|testenv|flake8|pycodestyle|pylint|mypy|coverage|isort|aliases|test"
 )
 _TEST_LINE: Final = re.compile(
-    r"test|check|skip|surefire|failsafe|verif|lint|coverage|jacoco|exclude|ignore", re.IGNORECASE
+    r"test|check|skip|surefire|failsafe|verif|lint|coverage|jacoco|exclude|ignore|script-?shell|node-?options",
+    re.IGNORECASE,
 )
 
 
@@ -137,11 +139,17 @@ _FILES: Final[Mapping[str, Callable[[str, str], list[str]]]] = {
     "pyproject.toml": _toml,
     "cargo.toml": _toml,
     "setup.cfg": _ini,
+    "pipfile": _toml,
     "composer.json": _json_key("scripts"),
     "deno.json": _json_key("tasks", "test", "lint"),
     "pom.xml": _lines,
     "build.sbt": _lines,
     "mix.exs": _lines,
     "setup.py": _lines,
+    "cmakelists.txt": _lines,
+    "meson.build": _lines,
+    "gradle.properties": _lines,
+    "pnpm-workspace.yaml": _lines,
+    ".npmrc": _lines,
 }
 """By the name of a file: the function that compares its old and its new text."""

@@ -1,11 +1,14 @@
 """Reads the verify commands of a run: one shell command on each line."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from flows.repository.clone import Checkout
 
 PARAMETER: Final = "verification.verify_commands"
+_LINE_BREAK: Final = re.compile(r"\r\n|\r|\n")
+"""What ends a line for a shell or an editor. Python's `splitlines` also splits at characters inside of commands."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def parse_commands(text: str) -> tuple[str, ...]:
     A backslash at the end of a line joins the next line to it, as in a shell.
     """
     commands, pending = list[str](), ""
-    for line in text.splitlines():
+    for line in _LINE_BREAK.split(text):
         if not pending and line.lstrip().startswith("#"):
             continue
         pending += line

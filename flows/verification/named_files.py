@@ -10,6 +10,11 @@ _MODULE: Final = re.compile(r"-m\s+([\w.]+)")
 _OTHER_FOLDER: Final = re.compile(r"(?:^|[;&|(\s])(?:cd|pushd)\s|\s(?:-C|--directory|--prefix)[\s=]")
 
 
+def words_in(text: str) -> set[str]:
+    """Return the words of commands that may be paths."""
+    return {str(PurePosixPath(word)) for word in _WORD.findall(text)}
+
+
 def named_files(commands: Iterable[str], paths: Iterable[str]) -> set[str]:
     """Return those of the paths that a command names: as a word, or as a Python module after -m.
 
@@ -17,7 +22,7 @@ def named_files(commands: Iterable[str], paths: Iterable[str]) -> set[str]:
     """
     words, ends = set[str](), set[str]()
     for command in commands:
-        own = {str(PurePosixPath(word)) for word in _WORD.findall(command)}
+        own = words_in(command)
         for module in _MODULE.findall(command):
             path = module.replace(".", "/")
             own |= {f"{path}.py", f"{path}/__main__.py"}

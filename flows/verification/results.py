@@ -59,6 +59,8 @@ class CommandResult:
     """The end of the output, redacted and cleaned of control characters."""
     tests: TestCounts | None = None
     """None if the command wrote no JUnit file."""
+    lines: tuple[str, ...] | None = ()
+    """A hash of each different line of the whole output, for comparisons; None if there are too many lines."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from flows.sandbox.output import OutputLog
 from flows.sandbox.shell import ScriptResult, run_script
 from flows.sandbox.workspace import Workspace
 from flows.text_safety import one_line
+from flows.verification.baseline import Lines
 from flows.verification.commands import VerifyCommands
 from flows.verification.junit import mark_start, read_junit
 from flows.verification.memory import killed_processes
@@ -53,10 +54,15 @@ def _run(
     log: Callable[[str], None],
 ) -> CommandResult:
     log(f"verify: {one_line(command)}")
-    output, killed_before = OutputLog(log), killed_processes()
+    output, lines, killed_before = OutputLog(log), Lines(), killed_processes()
+
+    def on_output(data: bytes) -> None:
+        output.write(data)
+        lines.write(data)
+
     mark_start(workspace)
     started = time.monotonic()
-    result = run_script(workspace, command, environment, timeout_seconds=timeout_seconds, on_output=output.write)
+    result = run_script(workspace, command, environment, timeout_seconds=timeout_seconds, on_output=on_output)
     seconds = time.monotonic() - started
     output.close()
     end = output.end(_OUTPUT_LINES, OUTPUT_CHARACTERS)
@@ -66,7 +72,8 @@ def _run(
     status = None if result.is_timed_out else result.status
     tests = read_junit(workspace, junit, log)
     log(f"verify: {one_line(command)}: {verdict} ({_how(status)}, {seconds:.1f} s)")
-    return CommandResult(command, verdict, status, seconds, end, tests)
+    hashes = () if verdict is Verdict.PASSED else lines.hashes
+    return CommandResult(command, verdict, status, seconds, end, tests, hashes)
 
 
 def _verdict(result: ScriptResult, *, has_full_disk: bool, lacked_memory: bool) -> Verdict:

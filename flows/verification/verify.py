@@ -1,7 +1,7 @@
 """Verifies one commit: runs the verify commands in a fresh checkout, and on the base commit if one of them fails."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from flows.errors import RunError, SetupFailed
@@ -71,7 +71,13 @@ def verify_commit(
         elif not baseline:
             fault = "the base commit could not be set up"
         results, failures = compare(results, baseline)
+    results, failures = _without_lines(results), _without_lines(failures)
     return Verification(tree, results, "", baseline or (), fault, changed, failures)
+
+
+def _without_lines(results: tuple[CommandResult, ...]) -> tuple[CommandResult, ...]:
+    """Return the results without what only the comparison needs. Later comparisons need that of the baseline alone."""
+    return tuple(replace(result, lines=()) for result in results)
 
 
 def _baseline(

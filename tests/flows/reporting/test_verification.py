@@ -54,6 +54,14 @@ def test_the_verification_of_a_delivery_is_a_row_of_its_own() -> None:
     assert "| delivery | `npm run lint` | ✓ passed |" in text
 
 
+def test_many_commands_leave_room_for_the_last_round() -> None:
+    many = Verification("1" * 40, tuple(dataclasses.replace(PASSED, command=f"check {number}") for number in range(60)))
+    text = verification_section(summary_of(DELIVERED, many, many))
+    assert "The first 20 results are left out." in text
+    assert "| repair 1 | `check 59` |" in text
+    assert "| first | `check 19` |" not in text
+
+
 def test_a_failure_has_its_output_its_baseline_and_the_changed_checks() -> None:
     text = verification_section(summary_of(DELIVERED, FAILED))
     assert "- `npm test: failed (a)`" in text

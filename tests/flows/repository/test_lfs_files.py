@@ -174,6 +174,32 @@ def test_the_saved_change_has_the_objects_for_another_machine(
     assert repository.storage.objects[NAME, hashlib.sha256(b"other").hexdigest()] == b"other"
 
 
+@pytest.mark.parametrize("later", ["printf two > a.bin", "git checkout -q a.bin", "git rm -qf a.bin"])
+def test_an_earlier_change_that_counts_again_has_its_objects(
+    repository: LfsRepository, directories: Workspace, later: str
+) -> None:
+    change = repository.change(directories, "printf one > a.bin")
+    saved = bundle(directories.clean_git, change)
+    as_agent(directories, later)
+    collect(directories, change.checkout, IDENTITY)
+    again = restore_change(directories.clean_git, change.checkout, saved)
+    assert again.commit == change.commit
+    assert bundle(directories.clean_git, again) != b""
+    assert list(saved_objects(directories.clean_git)) == [hashlib.sha256(b"one").hexdigest()]
+    assert upload(repository, directories, again) == 1
+
+
+def test_an_earlier_change_without_objects_does_not_get_those_of_a_later_one(
+    repository: LfsRepository, directories: Workspace
+) -> None:
+    change = repository.change(directories, "echo new > plain.txt")
+    saved = bundle(directories.clean_git, change)
+    as_agent(directories, "printf two > a.bin")
+    collect(directories, change.checkout, IDENTITY)
+    restore_change(directories.clean_git, change.checkout, saved)
+    assert saved_objects(directories.clean_git) == {}
+
+
 def test_a_change_on_a_commit_that_has_turned_lfs_off_is_not_delivered(
     repository: LfsRepository, directories: Workspace
 ) -> None:

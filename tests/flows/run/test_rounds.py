@@ -14,10 +14,19 @@ from flows.model.providers.anthropic import Anthropic
 from flows.outcome.timing import StepTimes
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.implement import ImplementParameters
+from flows.parameters.limits import Limits
 from flows.parameters.verification import Verification as Parameters
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
-from flows.run.rounds import Next, needs_work_tree, next_step, status_of
+from flows.run.rounds import (
+    Next,
+    last_round,
+    needs_work_tree,
+    next_step,
+    status_of,
+    verification_key,
+    verify_commands,
+)
 from flows.run.run import DeliverRun, ImplementRun, Run
 from flows.sandbox.user import AgentUser
 from flows.sandbox.workspace import Workspace
@@ -41,21 +50,25 @@ def run_with(
     commit: str = COMMIT,
     parameters: Parameters = Parameters(),  # noqa: B008 (it is frozen)
     is_delivery: bool = False,
+    options: ClaudeCodeOptions = ClaudeCodeOptions(),  # noqa: B008 (it is frozen)
 ) -> Run:
     """Return a run whose newest finished work has had one repair for each round but the first."""
     saved = SavedRun(RunStore(LocalFileSystem(basepath=str(folder)), "the-run", ()))
     saved.plan = PLAN
     saved.finished = FinishedWork(commit, None, round=max(0, len(rounds) - 1))
-    saved.verifications = Verifications(
-        tuple(Round(number, ("npm test",), COMMIT, each) for number, each in enumerate(rounds))
-    )
     request = ImplementParameters(
         repo_url="https://example.com/a/b", instructions="x", branch_name="new", verification=parameters
     )
     workspace, steps = Workspace(folder, AgentUser(None, "")), StepTimes()
+    agent = Agent(options, Anthropic(SecretStr("key"), "model", "https://x.invalid"))
+    earlier = request.model_copy(update={"verification": Parameters()})
+    before = ImplementRun(earlier, workspace, saved, steps, [], Agent(ClaudeCodeOptions(), agent.provider))
+    commands = verify_commands(before, CHECKOUT)
+    assert commands is not None
+    key = verification_key(before, CHECKOUT, commands)
+    saved.verifications = Verifications(tuple(Round(number, key, COMMIT, each) for number, each in enumerate(rounds)))
     if is_delivery:
         return DeliverRun(request, workspace, saved, steps, [], apply_to_latest=False)
-    agent = Agent(ClaudeCodeOptions(), Anthropic(SecretStr("key"), "model", "https://x.invalid"))
     return ImplementRun(request, workspace, saved, steps, [], agent)
 
 
@@ -70,6 +83,7 @@ CASES = {
     "all repairs failed": ((FAILED, OTHER, FAILED), Parameters(), Next.NOTHING),
     "more repairs are allowed now": ((FAILED, OTHER, FAILED), Parameters(max_repairs=3), Next.REPAIR),
     "other commands now": ((GOOD,), Parameters(verify_commands="make test"), Next.VERIFICATION),
+    "another setup now": ((FAILED,), Parameters(setup_command="npm ci"), Next.VERIFICATION),
     "no commands now": ((FAILED,), Parameters(verify_commands="#"), Next.NOTHING),
 }
 
@@ -81,6 +95,22 @@ def test_what_an_earlier_attempt_did_is_not_done_again(
     run = run_with(tmp_path, *rounds, parameters=parameters)
     assert next_step(run, CHECKOUT) is expected
     assert needs_work_tree(run) is (expected is not Next.NOTHING)
+
+
+def test_a_longer_time_limit_runs_the_commands_again(tmp_path: Path) -> None:
+    options = ClaudeCodeOptions(limits=Limits(command_timeout_seconds=1200))
+    run = run_with(tmp_path, FAILED, parameters=Parameters(max_repairs=0), options=options)
+    assert next_step(run, CHECKOUT) is Next.VERIFICATION
+
+
+def test_a_repair_is_about_the_finished_work(tmp_path: Path) -> None:
+    run = run_with(tmp_path, FAILED, OTHER)
+    assert run.saved.finished is not None
+    run.saved.finished = replace(run.saved.finished, round=0)
+    assert isinstance(run, ImplementRun)
+    last = last_round(run)
+    assert last is not None
+    assert (last.number, last.verification) == (0, FAILED)
 
 
 def test_without_a_change_and_in_a_delivery_there_is_nothing_to_do(tmp_path: Path) -> None:

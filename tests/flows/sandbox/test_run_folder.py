@@ -50,6 +50,17 @@ def test_the_folder_of_a_killed_run_is_emptied_and_used_again(disk: Path) -> Non
     assert Path("/etc/passwd").exists()
 
 
+def test_folders_of_a_thousand_levels_are_removed(disk: Path) -> None:
+    deep = Path(*["d"] * 1200)
+    left = disk / "claude-code-headless-1"
+    subprocess.run(["mkdir", "-p", left / deep], check=True)
+    with run_folder() as folder:
+        assert folder == left
+        assert list(folder.iterdir()) == []
+        subprocess.run(["mkdir", "-p", folder / deep], check=True)
+    assert not folder.exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has an agent with a user of its own")
 def test_the_agents_of_a_killed_run_are_ended_before_its_folder_is_used_again(disk: Path) -> None:
     uid = FIRST_UID + UID_COUNT - 1

@@ -62,3 +62,12 @@ def test_only_a_failed_round_whose_work_is_new_is_repaired() -> None:
     record = Verifications((round_of(0, FAILED), round_of(1, other), round_of(2, other), round_of(3, GOOD)))
     assert [record.is_repairable(number, COMMANDS) for number in range(5)] == [True, True, False, False, False]
     assert not record.is_repairable(0, ("make test",))
+
+
+@pytest.mark.parametrize("verdict", [Verdict.OUT_OF_MEMORY, Verdict.OUT_OF_DISK])
+def test_a_machine_that_was_too_small_does_not_count_for_the_next_attempt(verdict: Verdict) -> None:
+    lacked = replace(FAILED, failures=(replace(FAILURE, verdict=verdict),))
+    record = Verifications((round_of(0, FAILED), round_of(1, lacked)))
+    assert record.without_faults_of_the_machine().rounds == (round_of(0, FAILED),)
+    assert Verifications((round_of(0, FAILED),)).without_faults_of_the_machine().rounds == (round_of(0, FAILED),)
+    assert Verifications().without_faults_of_the_machine() == Verifications()

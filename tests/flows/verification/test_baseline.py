@@ -1,8 +1,10 @@
 """The comparison with the base commit: a command that fails no more than there does not fail because of the change."""
 
+from dataclasses import replace
+
 import pytest
 
-from flows.verification.baseline import compare
+from flows.verification.baseline import Lines, compare
 from flows.verification.results import CommandResult, TestCounts, Verdict
 
 PYTEST = """\
@@ -108,6 +110,62 @@ def test_only_the_same_kind_of_failure_counts(new: CommandResult, before: Comman
     assert verdict(new, before) == expected
 
 
+def with_tests(
+    failed: tuple[str, ...], tests: int, skipped: int = 0, status: int = 1, output: str = "x"
+) -> CommandResult:
+    return CommandResult("x", Verdict.FAILED, status, 1.0, output, TestCounts(tests, len(failed), skipped, failed))
+
+
+@pytest.mark.parametrize(
+    ("new", "before", "expected"),
+    [
+        (with_tests(("a",), 3, output="crash"), with_tests(("a",), 10), "failed"),
+        (with_tests(("a",), 10, 7, output="skipped"), with_tests(("a",), 10), "failed"),
+        (with_tests(("a",), 9), with_tests(("a",), 10), "failed before"),
+        (with_tests(("a",), 12, output="y"), with_tests(("a",), 10), "failed before"),
+        (with_tests(("a",), 10, status=139), with_tests(("a",), 10), "failed"),
+        (with_tests(("a",), 10, status=3), with_tests(("a", "b"), 10, status=1), "failed"),
+        (with_tests(("a",), 10, status=-9), with_tests(("a", "b"), 10, status=1), "failed"),
+        (with_tests(("a",), 10, status=1), with_tests(("a", "b"), 10, status=2), "failed before"),
+    ],
+    ids=["crash", "skips", "removed-test", "new-tests", "signal", "other-end", "killed", "count-as-status"],
+)
+def test_the_same_failed_tests_are_not_enough(new: CommandResult, before: CommandResult, expected: str) -> None:
+    assert verdict(new, before) == expected
+
+
+def test_a_command_that_is_there_twice_is_compared_with_its_own_result() -> None:
+    first, second = result("x", Verdict.PASSED, 0), result("y")
+    judged, failures = compare((result("y"), result("y")), (first, second))
+    assert [each.verdict for each in judged] == [Verdict.FAILED, Verdict.FAILED_BEFORE]
+    assert failures == judged[:1]
+
+
+def hashes(*lines: str, lot: int = 1) -> tuple[str, ...] | None:
+    made = Lines()
+    for _ in range(lot):
+        made.write("".join(f"{line}\n" for line in lines).encode())
+    return made.hashes
+
+
+def test_the_whole_output_counts_and_not_only_its_end() -> None:
+    old = replace(result("end"), lines=hashes("a.ts:1:2 error", "3 errors in 1.2 s", "end"))
+    same = replace(result("end"), lines=hashes("a.ts:7:9 error", "2 errors in 7.1 s", "end"))
+    more = replace(result("end"), lines=hashes("b.ts:1:2 error", "a.ts:1:2 error", "end"))
+    long = replace(result("end"), lines=hashes("x" * 1000, lot=5000))
+    assert verdict(same, old) == "failed before"
+    assert verdict(more, old) == "failed"
+    assert long.lines is None
+    assert verdict(long, long) == "failed"
+
+
 def test_without_a_baseline_every_failure_counts() -> None:
     results = (result("x"), result("x", Verdict.PASSED, 0))
     assert compare(results, ()) == (results, results[:1])
+
+
+@pytest.mark.parametrize("unit", ["x", "1.", "0x", " ", "a/", "1 ", "/var/", "=", "1\n", "12:34 ", "a.ts:1"])
+def test_no_output_makes_the_comparison_endless(unit: str) -> None:
+    for length in (2**19, 2_000):
+        line = unit * (length // len(unit))
+        assert hashes(line, lot=2**19 // len(line)) is not None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.verification import changed_checks as changed_checks_module
 from flows.verification import languages
 from flows.verification.changed_checks import changed_checks
 from tests.support.commits import commit_of, git
@@ -45,13 +46,20 @@ BASE = {
     "a_test.go": GO,
     "src/test/java/ATest.java": JAVA,
     "tests/it.rs": RUST,
-    "scripts/check.sh": "pytest\n",
+    "scripts/check.sh": "pytest\nscripts/inner.sh\n",
+    "scripts/inner.sh": "./scripts/deep.sh\n",
+    "scripts/deep.sh": "true # deep\n",
+    "scripts/other.sh": "true\n",
+    "tests/run.sh": "pytest\n",
+    "src/lib.rs": f"fn f() {{}}\n\n#[cfg(test)]\nmod tests {{\n{RUST}}}\n",
+    ".npmrc": "registry=https://example.com\n",
+    "Cargo.toml": "[package]\nname = 'x'\n",
     "tools/run.js": "run()\n",
     "checks/style.py": "style()\n",
     "src/main.py": "def f(): return 1\n",
     "README.md": "x\n",
 }
-COMMANDS = ("sh scripts/check.sh --all", "npm test", "python -m checks.style", "pytest tests/test_a.py")
+COMMANDS = ("sh scripts/check.sh --all", "tests/run.sh", "npm test", "python -m checks.style", "pytest tests/test_a.py")
 
 
 def changed(folder: Path, files: dict[str, str | None], commands: tuple[str, ...] = COMMANDS) -> tuple[str, ...]:
@@ -116,6 +124,36 @@ def changed(folder: Path, files: dict[str, str | None], commands: tuple[str, ...
         ({"tools/run.js": "\n"}, ["tools/run.js"]),
         ({"checks/style.py": "\n"}, ["checks/style.py"]),
         ({"Makefile": None, "tests/test_a.py": None}, ["Makefile: removed", "tests/test_a.py: removed"]),
+        ({"scripts/inner.sh": "true\n"}, ["scripts/inner.sh"]),
+        ({"scripts/deep.sh": "true\n"}, ["scripts/deep.sh"]),
+        ({"tests/run.sh": "true\n"}, ["tests/run.sh"]),
+        ({".claude-code-headless.yaml": "verify: 'true'\n"}, [".claude-code-headless.yaml: added"]),
+        ({".npmrc": "script-shell=/bin/true\n"}, [".npmrc: lines about tests or checks changed"]),
+        ({".cargo/config.toml": "[build]\n"}, [".cargo/config.toml: added"]),
+        ({".mvn/maven.config": "-DskipTests\n"}, [".mvn/maven.config: added"]),
+        ({"Cargo.toml": "[package]\nname = 'x'\nautotests = false\n"}, ["Cargo.toml: [package.autotests] changed"]),
+        ({"src/a.test.ts": JS.replace("  it('", "  // it('")}, ["src/a.test.ts: 1 test skipped or removed"]),
+        ({"src/a.test.ts": f"/*\n{JS}*/\n"}, ["src/a.test.ts: 3 tests skipped or removed"]),
+        ({"src/a.test.ts": f"if (false) {{\n{JS}}}\n"}, ["src/a.test.ts: 1 test skipped or removed"]),
+        ({"tests/test_a.py": f"'''\n{PY}'''\n"}, ["tests/test_a.py: 3 tests skipped or removed"]),
+        ({"tests/test_a.py": f"{PY}\ndel test_a\n"}, ["tests/test_a.py: 1 test skipped or removed"]),
+        ({"tests/it.rs": "/*\n" + RUST.replace("\n#", "\n*/\n#")}, ["tests/it.rs: 1 test skipped or removed"]),
+        (
+            {"src/test/java/ATest.java": JAVA.replace("  @Test", "  // @Test")},
+            ["src/test/java/ATest.java: 1 test skipped or removed"],
+        ),
+        (
+            {"src/lib.rs": BASE["src/lib.rs"].replace("#[test]\n", "#[test]\n#[ignore]\n")},
+            ["src/lib.rs: 1 test skipped or removed"],
+        ),
+        ({"src/lib.rs": "fn f() {}\n"}, ["src/lib.rs: 2 tests skipped or removed"]),
+        ({"src/lib.rs": None}, ["src/lib.rs: 2 tests skipped or removed"]),
+        (
+            {"main_test.go": "func TestMain(m *testing.M) {\n\tos.Exit(0)\n}\n"},
+            ["main_test.go: can end or skip other tests"],
+        ),
+        ({"tests/test_b.py": "import os\nos._exit(0)\n"}, ["tests/test_b.py: can end or skip other tests"]),
+        ({"src/b.test.ts": "it.only('x', () => {});\n"}, ["src/b.test.ts: can end or skip other tests"]),
     ],
     ids=lambda value: "+".join(value)[:60] if isinstance(value, list) else "",
 )  # fmt: skip
@@ -139,10 +177,14 @@ def test_a_change_of_the_checks_is_named(tmp_path: Path, files: dict[str, str | 
         {"pom.xml": BASE["pom.xml"].replace("<version>1", "<version>2")},
         {"setup.cfg": BASE["setup.cfg"].replace("name = x", "name = y")},
         {"README.md": "check.sh\n", "docs/scripts.md": "y"},
+        {"scripts/other.sh": "false\n"},
+        {"src/lib.rs": BASE["src/lib.rs"].replace("fn f() {}", '#[cfg(feature = "a")]\nfn f() {}\nfn g() {}')},
+        {".npmrc": "registry=https://example.org\n", "Cargo.toml": "[package]\nname = 'y'\n"},
     ],
     ids=[
         "code", "new-file", "new-file-with-skip", "new-test", "expectation", "moved-test", "new-js-test", "dependency",
         "other-script", "toml-dependency", "version", "metadata", "documents",
+        "unused-script", "rust-code", "registry",
     ],
 )  # fmt: skip
 def test_other_changes_are_not(tmp_path: Path, files: dict[str, str | None]) -> None:
@@ -152,6 +194,21 @@ def test_other_changes_are_not(tmp_path: Path, files: dict[str, str | None]) -> 
 def test_a_test_file_that_is_too_large_to_compare_is_named(tmp_path: Path) -> None:
     files: dict[str, str | None] = {"tests/test_a.py": PY + "#" * 2**19, "tests/data/input.json": "x" * 2**20}
     assert changed(tmp_path, files) == ("tests/test_a.py: changed, and too large to compare",)
+
+
+def test_very_many_test_files_are_named_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changed_checks_module, "_MAX_ALL_BYTES", 3 * len(PY))
+    files: dict[str, str | None] = {f"tests/test_{n}.py": f"{PY}# {n}\n" for n in range(4)}
+    lines = changed(tmp_path, files)
+    assert len(lines) == 2
+    assert all(line.endswith("changed, and too large to compare") for line in lines)
+
+
+def test_make_names_the_scripts_that_it_runs(tmp_path: Path) -> None:
+    files: dict[str, str | None] = {"scripts/inner.sh": "true\n", "scripts/other.sh": "false\n"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BASE, "Makefile", "test:\n\tbash scripts/check.sh\n")
+        assert changed(tmp_path, files, ("make test",)) == ("scripts/inner.sh",)
 
 
 def test_a_test_that_is_moved_to_a_file_that_skips_is_named(tmp_path: Path) -> None:
@@ -182,6 +239,11 @@ def test_nothing_is_changed_between_a_commit_and_itself(tmp_path: Path) -> None:
     ("name", "unit"),
     [
         ("ATest.java", "@Test "),
+        ("ATest.java", "/* "),
+        ("ATest.java", " "),
+        ("test_a.py", '"""'),
+        ("test_a.py", "''\\'"),
+        ("a_spec.rb", "=begin\n"),
         ("a.test.ts", "it.each( "),
         ("b.test.ts", "it.each`"),
         ("c.test.ts", "it('"),
@@ -198,3 +260,4 @@ def test_no_text_makes_the_search_endless(name: str, unit: str) -> None:
     text = unit * (2**19 // len(unit))
     assert languages.tests_in(f"tests/{name}", text).total() >= 0
     assert languages.skips_in(f"tests/{name}", text) >= 0
+    assert languages.stops_in(f"tests/{name}", text) >= 0

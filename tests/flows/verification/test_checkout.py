@@ -117,6 +117,17 @@ def test_an_interruption_while_directories_are_moved_is_mended(
     pytest.fail("the checkout moves more than expected")
 
 
+def test_folders_of_a_thousand_levels_are_removed(run: VerifiedRun) -> None:
+    shared = "/tmp/" if run.workspace.agent.uid is not None else ""  # noqa: S108 (the agent's own files)
+    deep = f"for folder in ~ \"$TMPDIR\" {shared}; do mkdir -p $folder/deep/$(printf 'd/%.0s' $(seq 1200)); done"
+    commit = run.change(f"{deep}; echo 2 > a.txt")
+    assert output(run.verify(f'ls ~ "$TMPDIR" {shared} | grep -x deep || true; {deep}', commit)) == ""
+    assert (run.workspace.home / "deep").is_dir()
+    if shared:
+        run.workspace.agent.remove_leftover_files()
+        assert not Path(shared, "deep").exists()
+
+
 def test_the_agents_directories_cannot_be_reached(run: VerifiedRun) -> None:
     if run.workspace.agent.uid is None:
         pytest.skip("needs root")

@@ -23,7 +23,10 @@ CHECKOUT = Checkout(
         ("echo a\\\\\necho b", ("echo a\\\\", "echo b")),
         ("echo a \\", ("echo a",)),
         ("\\\n", ()),
+        ("printf '\u2028\x0c\x85' | check", ("printf '\u2028\x0c\x85' | check",)),
+        ("pytest \\\r\n  -q\rruff", ("pytest   -q", "ruff")),
     ],
+    ids=range(12),
 )
 def test_each_line_is_a_command(text: str, commands: tuple[str, ...]) -> None:
     assert parse_commands(text) == commands

@@ -96,6 +96,19 @@ def test_a_command_that_behaves_badly_ends_and_the_next_one_runs(
     assert len(run.log) < 520
 
 
+@pytest.mark.parametrize(
+    "command", ['rm -rf "$PWD"', "mv ../work-tree ../other", "rm -rf ../../agent/*"], ids=["removed", "moved", "all"]
+)
+def test_a_command_that_removes_the_work_tree_fails_only_the_next_one(run: VerifiedRun, command: str) -> None:
+    made = results(run, f"{command}\necho next", junit=("*.xml",))
+    assert [(result.verdict, result.exit_status == 0) for result in made] == [
+        (Verdict.PASSED, True),
+        (Verdict.FAILED, False),
+    ]
+    assert "work-tree" in made[1].output
+    assert run.change("echo 2 > a.txt") != run.checkout.base_commit
+
+
 def test_the_repository_and_its_hooks_are_new_for_each_checkout(run: VerifiedRun) -> None:
     plant = (
         "mkdir -p .git/hooks; printf '#!/bin/sh\\ntouch ~/planted' > .git/hooks/post-checkout; chmod +x .git/hooks/*; "
