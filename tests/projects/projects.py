@@ -17,8 +17,8 @@ cache: [.venv, ~/.cache/pip]
 """
 
 QS_SETUP: Final = """\
-setup: npm install --no-audit --no-fund --ignore-scripts
-cache: [node_modules, ~/.npm]
+setup: test -d node_modules || npm install --no-audit --no-fund --ignore-scripts
+cache: [node_modules]
 """
 
 QS_TEST_PACKAGES: Final = {
