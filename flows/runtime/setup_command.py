@@ -106,9 +106,10 @@ def _clone_and_run(request: ImplementParameters) -> None:
                 limits.setup_timeout_seconds,
                 _print,
             )
+            files = run_store("setup").files
             start = time.monotonic()
             changed, _ = run_with_cache(
-                run_store("setup").files,
+                files,
                 directories,
                 checkout,
                 request.repo_url.url,
