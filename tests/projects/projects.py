@@ -31,8 +31,8 @@ def test_the_greeting():
 """
 
 QS_SETUP: Final = """\
-setup: npm install --no-audit --no-fund --ignore-scripts
-cache: [node_modules, ~/.npm]
+setup: test -d node_modules || npm install --no-audit --no-fund --ignore-scripts
+cache: [node_modules]
 verify: npm test
 """
 
