@@ -5,9 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-# AGAIN=1 runs only the tests that failed last time.
+# Each process of a run would compile the code again.
+unexport PYTHONDONTWRITEBYTECODE
+# AGAIN=1 runs only the tests of the target that failed last time.
 AGAIN ?=
 override AGAIN := $(if $(AGAIN),--last-failed --last-failed-no-failures none)
+# Each target remembers its own failures, because CI runs targets beside each other.
+PYTEST = $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ $(AGAIN)
 
 # The image: the tool that builds it, the tool that runs it in its test, and the options that both need on this host.
 IMAGE ?= claude-code-headless
@@ -42,16 +46,16 @@ demo: $(VENV)/ready ## Run the whole job on a local stack; REPO=<path or URL> us
 # Three workers, because these tests wait for processes a third of the time.
 test test-runs coverage test-durability test-hostile: WORKERS = 3
 test: $(VENV)/ready ## Run the test suite, without what has a target of its own
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(AGAIN)
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup
 
 test-runs: $(VENV)/ready ## Test more whole runs: unusual input from people, models, providers and git hosts; reports; secrecy
-	@$(BIN)/python -m pytest tests/runs -n $(WORKERS) --dist loadgroup $(AGAIN)
+	@$(PYTEST) tests/runs -n $(WORKERS) --dist loadgroup
 
 test-demo: $(VENV)/ready ## Test the demo
-	@$(BIN)/python -m pytest tests/demo $(AGAIN)
+	@$(PYTEST) tests/demo
 
 test-aws: $(VENV)/ready ## Test the set-up commands against a stand-in of AWS
-	@$(BIN)/python -m pytest tests/deployments/aws -n $(WORKERS) --dist loadfile $(AGAIN)
+	@$(PYTEST) tests/deployments/aws -n $(WORKERS) --dist loadfile
 
 test-one: $(VENV)/ready ## One test file or test: T=tests/flows/test_deliver.py, or T='path -k words'
 	@$(if $(T),$(BIN)/python -m pytest -m '' $(T),echo 'say which: make test-one T=tests/flows/test_deliver.py'; exit 1)
@@ -75,35 +79,35 @@ test-image: $(VENV)/ready ## Build both images, and run the whole job with docke
 	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory image IMAGE_TARGET=slim IMAGE='$(IMAGE)-slim'
 	@IMAGE='$(IMAGE)' SLIM_IMAGE='$(IMAGE)-slim' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' PIP_CONFIG='$(PIP_CONFIG)' \
-	  $(BIN)/python -m pytest -m image tests/image $(AGAIN)
+	  $(PYTEST) -m image tests/image
 
 test-durability: $(VENV)/ready ## Test that a run survives the loss of its machine; KILLS=30 adds kills at random times
-	@$(if $(KILLS),RANDOM_KILLS='$(KILLS)') $(BIN)/python -m pytest tests/durability -n $(WORKERS) $(AGAIN)
+	@$(if $(KILLS),RANDOM_KILLS='$(KILLS)') $(PYTEST) tests/durability -n $(WORKERS)
 
 test-hostile: $(VENV)/ready ## Test the isolation of the agent against hostile repositories and agents; needs root on Linux
-	@$(BIN)/python -m pytest tests/hostile -n $(WORKERS) $(AGAIN)
+	@$(PYTEST) tests/hostile -n $(WORKERS)
 
 test-ecs: $(VENV)/ready ## Build the image, and run in it the task that a real ECS worker submits to moto; RUN_FLAGS=… adds options
 	@test -n "$(RUNNER)" \
 	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
 	@$(MAKE) --no-print-directory image
-	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/ecs $(AGAIN)
+	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(PYTEST) -m image tests/ecs
 
 test-projects: $(VENV)/ready ## Build the image, and set up and verify three real projects in it; needs the package registries, npm and apt
 	@test -n "$(RUNNER)" \
 	  || { echo "docker (running) or podman is needed to run the image: apt install podman"; exit 1; }
 	@$(MAKE) --no-print-directory image
-	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(BIN)/python -m pytest -m image tests/projects -rP $(AGAIN)
+	@IMAGE='$(IMAGE)' RUNNER='$(RUNNER)' RUN_FLAGS='$(RUN_FLAGS)' $(PYTEST) -m image tests/projects -rP
 
 test-ui: $(VENV)/ready ## Test Prefect's pages (form, run, report, transcript) in a real browser; needs chromium
-	@$(BIN)/python -m pytest tests/ui $(AGAIN)
+	@$(PYTEST) tests/ui
 
 screenshots: $(VENV)/ready ## Run test-ui, and copy its screenshots to docs/images
 	@SCREENSHOTS="$$(mktemp -d)" && export SCREENSHOTS && $(BIN)/python -m pytest tests/ui \
 	  && mv "$$SCREENSHOTS"/form.png "$$SCREENSHOTS"/report.png docs/images && echo "the others are in $$SCREENSHOTS"
 
 test-postgres: $(VENV)/ready ## Test a run through a Prefect server with PostgreSQL and authentication
-	@$(BIN)/python -m pytest -m postgres tests/postgres $(AGAIN)
+	@$(PYTEST) -m postgres tests/postgres
 
 format: $(VENV)/ready ## Format the code, and apply ruff's safe fixes
 	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .

@@ -90,8 +90,7 @@ def prefect_settings() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def stack(prefect_settings: dict[str, str], pytestconfig: pytest.Config) -> Iterator[LocalStack]:
     """The local stack, started once for each worker."""
-    assert pytestconfig.cache is not None
-    database = new_database(pytestconfig.cache)
+    database = new_database(pytestconfig.rootpath)
     with local_stack(PREFECT_PORT, prefect_settings, database) as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.environment().items():
             if name != "PREFECT_HOME":

@@ -7,15 +7,14 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-import pytest
 
-
-def new_database(cache: pytest.Cache) -> Path:
+def new_database(root: Path) -> Path:
     """Return a database that holds Prefect's tables and nothing else.
 
-    It is made once for each version of Prefect, and stays in pytest's cache.
+    It is made once for each version of Prefect, and stays beside pytest's caches in `root`, the project's folder.
     """
-    original = cache.mkdir("prefect-database") / f"{version('prefect')}.db"
+    original = root / ".pytest_cache" / "prefect-database" / f"{version('prefect')}.db"
+    original.parent.mkdir(parents=True, exist_ok=True)
     with original.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not original.exists():
