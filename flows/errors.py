@@ -422,7 +422,11 @@ class AgentDenied(RunError):
 
 
 class NeedsInput(RunError):
-    """The agent changed nothing, and ended with a question; the message quotes it."""
+    """The agent needs answers to go on; the message quotes its questions. Its work so far is saved."""
+
+
+class Blocked(RunError):
+    """Something that the agent cannot change prevents the work; the message quotes it. The work so far is saved."""
 
 
 class AgentFailed(RunError):

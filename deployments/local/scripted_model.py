@@ -23,6 +23,7 @@ from botocore.credentials import Credentials
 
 from deployments.local.aws_event_stream import event_frame, exception_frame
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
+from flows.agent.final_answer import ANSWER_TOOL
 from flows.parameters.provider import DEFAULT_MODEL_IDS, default_model_id
 
 _INTERRUPTED: Final = re.compile(r"\[Tool call interrupted|Exit code 137")
@@ -45,6 +46,7 @@ _DIRECTORIES: Final = {
 The last match counts, because the run may have continued on another machine.
 """
 
+_TITLE_CHARACTERS: Final = 70
 _FIRST_ERROR: Final = 400
 _AWS_ERRORS: Final = {
     400: "ValidationException", 403: "AccessDeniedException", 404: "ResourceNotFoundException",
@@ -61,7 +63,7 @@ class Tool:
     """A tool call by the model. In its inputs, `{cwd}` and `{instructions}` are replaced by the run's directories."""
 
     name: str
-    input: dict[str, str]
+    input: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Turn:
     """Fields at the end of the reply, such as `stop_reason`, that replace the default fields."""
     ping_seconds: float = 0
     """How many seconds pass before the first text of the stream. A ping is sent each second, as by the real API."""
+    answer: Mapping[str, Any] | None = field(default_factory=dict)
+    """Fields of the final answer that replace the default ones, if this is the last reply; None for no answer."""
     needs: tuple[str, ...] = ()
     """Texts that the request must contain. If one is missing, the model ends its work instead."""
 
@@ -163,6 +167,7 @@ class ScriptedModel(LoopbackServer):
         if fault and not is_streamed:
             _refuse(exchange, 500, fault.message, fault.kind, is_bedrock=bool(bedrock))
             return
+        turn = _with_answer(turn, body)
         message = _message(turn, model, counted.usage if counted else MappingProxyType({}))
         if counted:
             counted.begin_reply(message["usage"]["output_tokens"])
@@ -215,13 +220,26 @@ def _with_directories(turn: Turn, body: dict[str, Any]) -> Turn:
     matches = {name: pattern.findall(conversation) for name, pattern in _DIRECTORIES.items()}
     directories = {name: paths[-1] for name, paths in matches.items() if paths}
 
-    def fill_in(text: str) -> str:
+    def fill_in(value: Any) -> Any:  # noqa: ANN401 (JSON)
+        if not isinstance(value, str):
+            return value
         for name, directory in directories.items():
-            text = text.replace(f"{{{name}}}", directory)
-        return text
+            value = value.replace(f"{{{name}}}", directory)
+        return value
 
-    tools = tuple(Tool(tool.name, {key: fill_in(value) for key, value in tool.input.items()}) for tool in turn.tools)
+    inputs = [{key: fill_in(value) for key, value in tool.input.items()} for tool in turn.tools]
+    tools = tuple(replace(tool, input=values) for tool, values in zip(turn.tools, inputs, strict=True))
     return replace(turn, text=fill_in(turn.text), tools=tools)
+
+
+def _with_answer(turn: Turn, body: dict[str, Any]) -> Turn:
+    """Return the last reply with a call of the tool for the final answer, if the request offers that tool."""
+    offers = any(tool.get("name") == ANSWER_TOOL for tool in body.get("tools", ()))
+    if turn.tools or turn.stop or turn.answer is None or not offers:
+        return turn
+    title = turn.text.partition("\n")[0][:_TITLE_CHARACTERS]
+    answer = {"status": "done", "title": title, "summary": turn.text, **turn.answer}
+    return replace(turn, tools=(Tool(ANSWER_TOOL, answer),))
 
 
 def _message(turn: Turn, model: str, usage: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:

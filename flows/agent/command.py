@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from flows.agent.final_answer import SCHEMA
 from flows.agent.settings import permission_mode
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.model.providers import PROVIDERS
@@ -101,6 +102,7 @@ def argv(
         *([f"--mcp-config={config / MCP_CONFIG}"] if has_mcp_servers else []),
         f"--settings={config / 'settings.json'}",
         f"--append-system-prompt-file={config / 'system-prompt.md'}",
+        f"--json-schema={SCHEMA}",
         # Paths and other facts of this machine are sent in a message instead, so that all runs share the system prompt.
         "--exclude-dynamic-system-prompt-sections",
         f"--permission-mode={permission_mode(options.claude_settings, is_isolated=is_isolated)}",

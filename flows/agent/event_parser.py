@@ -94,6 +94,7 @@ def _block_event(block: JsonObject, detail: object, common: Mapping[str, Any]) -
 
 def _result(value: JsonObject, timestamp: str) -> Result:
     errors, denials, usage = value.get("errors"), value.get("permission_denials"), value.get("modelUsage")
+    output = value.get("structured_output")
     return Result(
         subtype=_text(value.get("subtype")),
         is_error=bool(value.get("is_error")),
@@ -106,6 +107,7 @@ def _result(value: JsonObject, timestamp: str) -> Result:
         api_error_status=int(_number(value.get("api_error_status"))),
         model_usage=usage if isinstance(usage, dict) else {},
         permission_denials=tuple(d for d in denials if isinstance(d, dict)) if isinstance(denials, list) else (),
+        structured_output=output if isinstance(output, dict) else {},
         timestamp=timestamp,
     )
 

@@ -119,6 +119,8 @@ class Result(Event):
     model_usage: Mapping[str, Any] = field(default_factory=dict)
     """The tokens and the cost by model, in the format of Claude Code's `modelUsage`."""
     permission_denials: tuple[JsonObject, ...] = ()
+    structured_output: JsonObject = field(default_factory=dict)
+    """The model's final answer in the form of `--json-schema`; empty if the model gave none."""
 
     @property
     def denied_tools(self) -> tuple[str, ...]:

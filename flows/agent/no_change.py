@@ -4,9 +4,9 @@ import os
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from flows.agent.last_words import mentions_denial, question
+from flows.agent.last_words import mentions_denial
 from flows.agent.settings import permission_mode
-from flows.errors import AgentDenied, NeedsInput
+from flows.errors import AgentDenied
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.state.agent_report import AgentReport
 
@@ -25,25 +25,19 @@ def paths_in_work_tree(paths: tuple[str, ...], work_tree: Path) -> tuple[str, ..
 
 
 def check_no_change(report: AgentReport, options: ClaudeCodeOptions, *, is_isolated: bool) -> None:
-    """Raise an error if an agent changed nothing because a tool call was denied, or because it had a question.
+    """Raise an error if an agent changed nothing because a tool call was denied.
 
     A denied call that names no file in the work tree counts only if the agent's last message says that something could
     not be done.
 
     Raises:
         AgentDenied: The agent was not permitted to do its work.
-        NeedsInput: The agent ended with a question.
     """
     if report.permission_denials and (report.denied_paths or mentions_denial(report.summary)):
         denied = _names(sorted(set(report.permission_denials)))
         files = f" for {_names(report.denied_paths)}" if report.denied_paths else ""
         advice = denial_advice(options.claude_settings, is_isolated=is_isolated)
         raise AgentDenied(f"the agent changed nothing, and was denied {denied}{files}: {advice}")
-    if last_question := question(report.summary):
-        raise NeedsInput(
-            "the agent changed nothing and ended with a question, which nobody can answer during a run. Answer it in "
-            f"the instructions, and start a new run. The question: {last_question}"
-        )
 
 
 def denial_advice(settings: dict[str, Any], *, is_isolated: bool) -> str:

@@ -3,10 +3,11 @@
 Failures have been seen with an exit status of 0 and with `subtype: success`, so neither of these is trusted alone.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flows.agent.event_types import Result
+from flows.agent.final_answer import final_answer
 from flows.agent.model_errors import model_error
 from flows.errors import (
     AgentCrashed,
@@ -47,6 +48,10 @@ class AgentRun:
     """What the run has spent on the model, in US dollars, as the gateway counted it over all attempts of the run."""
     cache: CacheUse = field(default_factory=CacheUse)
     """What the provider's prompt cache did for the run, over all attempts of the run."""
+    last_text: str = ""
+    """The last text of the model."""
+    is_finished: bool = False
+    """Whether the model ended its work. What failed after that was only its final answer."""
     provider_error: ProviderError | None = None
     """Why the last message to the model failed, in the provider's words; None if the reply ended well."""
 
@@ -54,6 +59,8 @@ class AgentRun:
 def judge(run: AgentRun, options: ClaudeCodeOptions) -> AgentReport:
     """Return the agent's report if the agent succeeded. If it failed, raise the `RunError` that names the cause."""
     limits, result = options.limits, run.result
+    if run.is_finished and (result is None or result.is_error):
+        return report(replace(result or Result(), text=run.last_text), run.cost_usd, run.cache)
     if run.end_reason == "timeout":
         raise AgentTimeout(
             f"the agent did not finish within {limits.agent_timeout_seconds} s and was ended: "
@@ -91,9 +98,10 @@ def report(result: Result, cost_usd: float, cache: CacheUse) -> AgentReport:
             the other attempts of the run, and is not based on Bedrock's prices.
         cache: What the provider's prompt cache did for the run.
     """
+    answer = final_answer(result)
     return AgentReport(
-        summary=sanitize(result.text),
-        turns=result.turns,
+        summary=answer.summary,
+        turns=result.turns - bool(result.structured_output),  # Claude Code counts the answer as a turn
         cost_usd=cost_usd,
         duration_seconds=result.duration_seconds,
         session_id=result.session_id,
@@ -101,6 +109,10 @@ def report(result: Result, cost_usd: float, cache: CacheUse) -> AgentReport:
         permission_denials=result.denied_tools,
         denied_paths=result.denied_paths,
         cache=cache,
+        status=answer.status,
+        title=answer.title,
+        questions=answer.questions,
+        not_done=answer.not_done,
     )
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from flows.agent.event_parser import read_events
-from flows.agent.event_types import Event, Result, ToolResult, ToolUse
+from flows.agent.event_types import Event, Result, Text, ToolResult, ToolUse
 from flows.agent.events import LineFramer
+from flows.agent.final_answer import ANSWER_TOOL, REMINDER
 from flows.agent.outcome import AgentRun
 from flows.parameters.limits import Limits
 
@@ -50,6 +51,10 @@ class _Listener:
     result_at: float | None = None
     open_commands: set[str] = field(default_factory=set)
     """The ids of the tool calls whose shell commands have not ended."""
+    last_text: str = ""
+    """The last text of the work. After the work, an error of the API would be the last one."""
+    is_finished: bool = False
+    """Whether the model has ended its work, so that at most its final answer is missing."""
 
     def receive(self, line: bytes) -> None:
         self.last_line_at = time.monotonic()
@@ -60,6 +65,8 @@ class _Listener:
                 self.result_at = None
             self.model_replied = self.model_replied or event.role == "assistant"
             self._follow_commands(event)
+            if not event.is_nested:
+                self._follow_work(event)
             self.on_event(event)
 
     def _follow_commands(self, event: Event) -> None:
@@ -69,6 +76,17 @@ class _Listener:
             self.open_commands.discard(event.tool_use_id)
         elif isinstance(event, Result):
             self.open_commands.clear()
+
+    def _follow_work(self, event: Event) -> None:
+        match event:
+            case Text(role="assistant") if event.text.strip() and not self.is_finished:
+                self.last_text = event.text
+            case Text(role="user") if event.text.startswith(REMINDER):
+                self.is_finished = True
+            case ToolUse():
+                self.is_finished = event.name == ANSWER_TOOL
+            case _:
+                pass
 
     def longest_silence(self, limits: Limits) -> int:
         """Return how many seconds of silence are allowed now; 0 for any number.
@@ -123,7 +141,15 @@ def run_agent(
             status = process.poll()
         finally:
             _end(process)
-    return AgentRun(listener.result, status, _tail(stderr_path), end_reason, listener.model_replied)
+    return AgentRun(
+        listener.result,
+        status,
+        _tail(stderr_path),
+        end_reason,
+        listener.model_replied,
+        last_text=listener.last_text,
+        is_finished=listener.is_finished,
+    )
 
 
 def _listen(

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from flows.errors import BudgetExceeded
+from flows.errors import Blocked, BudgetExceeded, NeedsInput
 from flows.outcome.verification import VerificationResult
 from flows.verification.results import Status
 
@@ -22,6 +22,10 @@ class Outcome(StrEnum):
     NOT_VERIFIED = "not-verified"
     """The commit is on the remote, but not all of the verify commands passed."""
     NO_CHANGES = "no-changes"
+    NEEDS_INPUT = "needs-input"
+    """The agent has questions. Its work so far is saved, and is not pushed."""
+    BLOCKED = "blocked"
+    """Something prevents the agent's work. Its work so far is saved, and is not pushed."""
     BUDGET_EXCEEDED = "budget-exceeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
@@ -34,7 +38,7 @@ class Outcome(StrEnum):
         """Return the outcome of a run that raised this error."""
         if isinstance(error, BaseException) and not isinstance(error, Exception):
             return cls.INTERRUPTED
-        return cls.BUDGET_EXCEEDED if isinstance(error, BudgetExceeded) else cls.FAILED
+        return next((outcome for kind, outcome in _OF_ERRORS.items() if isinstance(error, kind)), cls.FAILED)
 
     @classmethod
     def of_commit(cls, commit: str, status: Status | None = None) -> "Outcome":
@@ -74,6 +78,11 @@ class Outcome(StrEnum):
         return _EXIT_STATUSES.get(self, FAILED)
 
 
+_OF_ERRORS: Final[dict[type[Exception], Outcome]] = {
+    BudgetExceeded: Outcome.BUDGET_EXCEEDED,
+    NeedsInput: Outcome.NEEDS_INPUT,
+    Blocked: Outcome.BLOCKED,
+}
 _NOT_VERIFIED: Final = {Status.FAILED_BEFORE, Status.FAILED, Status.NOT_RUN}
 _STATE_NAMES: Final = {
     Outcome.DELIVERED: "Completed",
@@ -115,8 +124,14 @@ class RunResult:
     """How many of the input tokens came from the provider's prompt cache."""
     cache_saved_usd: float | None = None
     """How many US dollars the prompt cache saved; negative if writing to it cost more than that."""
+    title: str = ""
+    """What the change does, on one line, in the agent's words."""
     summary: str = ""
     """The agent's last message, redacted."""
+    questions: tuple[str, ...] = ()
+    """What the agent asks; an answer continues the run."""
+    not_done: tuple[str, ...] = ()
+    """The requirements that the agent left undone, in its words."""
     verification: VerificationResult | None = None
     """What the verify commands say about the change; None without a change."""
     saved_in: str = ""

@@ -22,6 +22,7 @@ from flows.text_safety import sanitize
 from flows.verification.results import Status, Verification
 
 _NAMES_MAX: Final = 5
+_NOT_DONE_CHARACTERS: Final = 500
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,10 @@ class RunSummary:
             turns=self.agent.turns if self.agent else None,
             cache_read_tokens=self.agent.cache.read_tokens if self.agent else None,
             cache_saved_usd=self.agent.cache.saved_usd if self.agent else None,
+            title=sanitize(self.agent.title) if self.agent else "",
             summary=sanitize(self.agent.summary) if self.agent else "",
+            questions=tuple(map(sanitize, self.agent.questions)) if self.agent else (),
+            not_done=tuple(map(sanitize, self.agent.not_done)) if self.agent else (),
             verification=(VerificationResult.of(self.status, self.verification, self.repairs) if self.status else None),
             error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
         )
@@ -142,7 +146,7 @@ def headline(summary: RunSummary) -> str:
     """Return the run's outcome on one line. Unless an error ended the run, the line also names the branch."""
     if summary.outcome.is_delivered:
         place = f"{summary.branch} as {summary.commit[:12]}{_applied(summary)}"
-        return f"{title(summary)} to {place}{_verified(summary)}{_denied(summary)}"
+        return f"{title(summary)} to {place}{_verified(summary)}{_denied(summary)}{_not_done(summary)}"
     if summary.error:
         return title(summary)
     if summary.change and summary.change.already_on:
@@ -176,6 +180,12 @@ def _denied(summary: RunSummary) -> str:
     """Return a clause that names the files that the agent was not permitted to write or read, or "" if none."""
     paths = summary.agent.denied_paths if summary.agent else ()
     return f", but the agent was denied access to {_names(paths)}" if paths else ""
+
+
+def _not_done(summary: RunSummary) -> str:
+    """Return a clause that quotes what the agent left undone, or "" if nothing."""
+    requirements = summary.agent.not_done if summary.agent else ()
+    return f"; the agent left undone: {_names(requirements)[:_NOT_DONE_CHARACTERS]}" if requirements else ""
 
 
 def _names(paths: Sequence[str]) -> str:

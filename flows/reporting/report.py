@@ -50,6 +50,8 @@ def _parts(summary: RunSummary) -> Iterator[str]:
         text, note = cut(summary.agent.summary, _SUMMARY_MAX_CHARACTERS, "see the transcript")
         yield f"## What Claude says\n\n{quoted(text) if text.strip() else 'Nothing.'}"
         yield note
+        yield _list("What Claude asks", summary.agent.questions)
+        yield _list("What Claude left undone", summary.agent.not_done)
     if summary.change:
         yield _files(summary.change.files)
         yield _left_aside(summary, summary.change)
@@ -119,6 +121,10 @@ def _tokens(agent: AgentReport) -> str:
     counts = {label: [usage.get(key) for usage in usages] for key, label in labels.items()}
     sums = {label: sum(n for n in values if isinstance(n, int)) for label, values in counts.items()}
     return ", ".join(f"{count:,} {label}" for label, count in sums.items() if count)
+
+
+def _list(heading: str, items: Sequence[str]) -> str:
+    return f"## {heading}\n\n" + "\n\n".join(map(quoted, items)) if items else ""
 
 
 def _linked(text: str, url: str) -> str:

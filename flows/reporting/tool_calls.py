@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from flows.agent.event_types import ToolResult, ToolUse
+from flows.agent.final_answer import ANSWER_TOOL
 from flows.redaction import redact
 from flows.text_safety import one_line
 
@@ -61,6 +62,8 @@ def describe_call(call: ToolUse) -> str:
     """Return a description of the call: a verb and its object, such as `reads README.md`."""
     if call.name == "TodoWrite":
         return f"plans: {_plan(call.input.get('todos'))}"
+    if call.name == ANSWER_TOOL:
+        return f"ends its work: {shorten(call.input.get('status'))}: {shorten(call.input.get('title'))}"
     verb, fields = _VERBS.get(call.name, (f"uses {shorten(call.name)}", ()))
     return f"{verb} {shorten(next(filter(None, map(call.input.get, fields)), ''))}".rstrip()
 

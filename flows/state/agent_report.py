@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Final
 
 from flows.model.cache_use import CacheUse
@@ -9,9 +10,23 @@ from flows.model.cache_use import CacheUse
 _AFTER_REPAIR: Final = "After a failed verification:"
 
 
+class WorkStatus(StrEnum):
+    """What the agent says about its work."""
+
+    DONE = "done"
+    PARTLY = "partly"
+    """Some of the requirements are not implemented."""
+    BLOCKED = "blocked"
+    """Something that the agent cannot change prevents the work."""
+    NEEDS_INPUT = "needs_input"
+    """The agent has questions without whose answers it cannot go on."""
+    UNKNOWN = ""
+    """The agent did not say."""
+
+
 @dataclass(frozen=True)
 class AgentReport:
-    """The agent's last message, and figures about its work. The cost covers all attempts of the run."""
+    """The agent's final answer, and figures about its work. The cost covers all attempts of the run."""
 
     summary: str
     turns: int
@@ -26,6 +41,13 @@ class AgentReport:
     """The files of the work tree that the agent was denied access to, without those that the change contains."""
     cache: CacheUse = field(default_factory=CacheUse)
     """What the provider's prompt cache did for the run, over all attempts."""
+    status: WorkStatus = WorkStatus.UNKNOWN
+    title: str = ""
+    """What the change does, on one line; empty if the agent did not say."""
+    questions: tuple[str, ...] = ()
+    """What the agent asks the operator."""
+    not_done: tuple[str, ...] = ()
+    """The requirements that the agent left undone."""
 
     def after(self, earlier: "AgentReport | None") -> "AgentReport":
         """Return the report of a repair together with that of the work before it. The cost is the whole run's already.
@@ -36,6 +58,7 @@ class AgentReport:
             return self
         return replace(
             self,
+            title=earlier.title or self.title,
             summary=f"{earlier.summary}\n\n{_AFTER_REPAIR}\n\n{self.summary}",
             turns=earlier.turns + self.turns,
             duration_seconds=earlier.duration_seconds + self.duration_seconds,

@@ -18,7 +18,7 @@ from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
 from flows.repository.left_aside import LeftAside
 from flows.sandbox.services import Service
-from flows.state.agent_report import AgentReport
+from flows.state.agent_report import AgentReport, WorkStatus
 
 _DESCRIPTION: Final = "description.json"
 
@@ -125,8 +125,9 @@ class FinishedWork:
         description, files = _unpack(packed)
         report = description["report"]
         if report:
-            for name in {"permission_denials", "denied_paths"} & report.keys():
+            for name in {"permission_denials", "denied_paths", "questions", "not_done"} & report.keys():
                 report[name] = tuple(report[name])
+            report["status"] = WorkStatus(report.get("status", ""))
             report["cache"] = CacheUse(**report.get("cache", {}))  # earlier versions did not save it
         return cls(
             commit=description["commit"],

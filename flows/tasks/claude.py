@@ -7,6 +7,7 @@ from typing import Final
 from prefect import get_run_logger
 
 from flows.agent.checkpoints import Checkpoints
+from flows.agent.final_answer import check_status, with_last_question
 from flows.agent.no_change import check_no_change, denial_advice, paths_in_work_tree
 from flows.agent.outcome import AgentRun, judge
 from flows.agent.repair import Repair
@@ -60,10 +61,21 @@ def run_claude(
     plan = start_work(run, checkout, instructions)
     if finished := run.saved.finished:
         get_run_logger().info("an earlier attempt finished and saved the agent's work, so it is not done again")
-        return _import_change(run, plan, finished)
+        change = _import_change(run, plan, finished)
+        _check_answer(run)
+        return change
     if run.saved.checkpoint and not run.agent.session_id:
         _restore_checkpoint(run, plan)
-    return _run_agent(run, plan, _identity(run, credentials, plan), is_continued=run.saved.checkpoint is not None)
+    change = _run_agent(run, plan, _identity(run, credentials, plan), is_continued=run.saved.checkpoint is not None)
+    _check_answer(run)
+    return change
+
+
+def _check_answer(run: ImplementRun) -> None:
+    """Raise an error if the agent has asked for input, or is blocked."""
+    report = run.saved.finished.report if run.saved.finished else None
+    if report:
+        check_status(report, run.saved.bundle_path)
 
 
 def repair(run: ImplementRun, credentials: GitCredentials, change: Change) -> Change:
@@ -239,6 +251,7 @@ def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
     is_isolated = not run.workspace.agent.missing_isolation
     if not change.commit:
         check_no_change(report, run.agent.options, is_isolated=is_isolated)
+        report = with_last_question(report)
     elif report.denied_paths:
         advice = denial_advice(run.agent.options.claude_settings, is_isolated=is_isolated)
         run.warnings.append(f"the agent was denied access to {', '.join(report.denied_paths)}: {advice}")

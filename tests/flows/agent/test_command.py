@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flows.agent.command import TOOLS, Session, argv, binary, environment
+from flows.agent.final_answer import SCHEMA
 from flows.model.gateway_token import GATEWAY_TOKEN_HEADER
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import Limits
@@ -88,6 +89,7 @@ def test_the_whole_command_line() -> None:
         "--strict-mcp-config",
         "--settings=/run/config/settings.json",
         "--append-system-prompt-file=/run/config/system-prompt.md",
+        f"--json-schema={SCHEMA}",
         "--exclude-dynamic-system-prompt-sections",
         "--permission-mode=acceptEdits",
         "--tools=Bash,Edit,NotebookEdit,Read,Skill,Task,WebFetch,Write",
