@@ -59,15 +59,24 @@ def list_(block: _Block = "") -> None:
 
 
 @runs.command("continue")
-def continue_(flow_run_id: _FlowRunId, settings: _Settings = None, job_variable: _JobVariables = None) -> None:
+def continue_(
+    flow_run_id: _FlowRunId,
+    feedback: Annotated[
+        str, typer.Option("--feedback", help="What the agent is told, such as the answer to its question.")
+    ] = "",
+    settings: _Settings = None,
+    job_variable: _JobVariables = None,
+) -> None:
     """Continue a failed, crashed or cancelled run in its Claude Code session. Finished work is not paid for again.
+
+    With --feedback, the agent continues its work with these words, also if it had ended it.
 
     The deployment's worker, or `deployments.local.serve`, executes the run again, as after *Retry* in Prefect's UI.
     Use --set to change parameters, such as a limit or the change policy, and --job-variable for a larger disk on ECS.
     """
     with refusals(), prefect_api.prefect_api() as prefect:
         flow_run = find_run(prefect, flow_run_id)
-        continue_run(prefect, flow_run, settings or [], job_variables(job_variable))
+        continue_run(prefect, flow_run, feedback, settings or [], job_variables(job_variable))
         console().print(f"continuing {flow_run.name}: {url_for('flow-run', flow_run.id)}", soft_wrap=True, markup=False)
         _warn_if_nothing_serves(prefect, flow_run)
 

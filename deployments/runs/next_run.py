@@ -17,6 +17,8 @@ from deployments.prefect.job import merge_variables
 from deployments.prefect.pool import ECS_POOL
 from deployments.prefect.run_parameters import apply_settings, pairs
 from deployments.runs.flow_runs import is_finished
+from flows.agent.feedback import MAX_BYTES
+from flows.run.feedback import add_feedback
 
 if TYPE_CHECKING:
     from prefect.client.schemas import OrchestrationResult
@@ -55,15 +57,20 @@ def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
 
 
 def continue_run(
-    prefect: SyncPrefectClient, flow_run: FlowRun, settings: Sequence[str], job_variables: Mapping[str, Any]
+    prefect: SyncPrefectClient,
+    flow_run: FlowRun,
+    feedback: str,
+    settings: Sequence[str],
+    job_variables: Mapping[str, Any],
 ) -> None:
     """Schedule a run to continue from its saved state, as *Retry* in Prefect's UI does.
 
-    Before that, the settings of the form NAME=VALUE change the run's parameters, and the job variables its machine.
+    Before that, the feedback to the agent is saved. The settings of the form NAME=VALUE change the run's parameters,
+    and the job variables its machine.
 
     Raises:
-        InvalidParameter: The run is completed; a setting is invalid or has no effect on a continued run; a job variable
-            is invalid; or the server does not accept the new state.
+        InvalidParameter: The run is completed; the feedback is too long; a setting is invalid or has no effect on a
+            continued run; a job variable is invalid; or the server does not accept the new state.
     """
     if flow_run.state and flow_run.state.is_completed():
         raise InvalidParameter(
@@ -74,7 +81,11 @@ def continue_run(
         raise InvalidParameter(
             f"a continued run keeps its {', '.join(fixed)}: use `runs repeat` to change it, which starts a new run"
         )
+    if (size := len(feedback.encode())) > MAX_BYTES:
+        raise InvalidParameter(f"the feedback has {size:,} bytes, and at most {MAX_BYTES:,} are passed on: shorten it")
     _check_job_variables(prefect, flow_run, job_variables)
+    if feedback.strip():
+        add_feedback(prefect, flow_run.id, feedback)
     if settings:
         prefect.update_flow_run(flow_run.id, parameters=apply_settings(flow_run.parameters, settings))
     if job_variables:

@@ -100,7 +100,8 @@ def _result(value: JsonObject, timestamp: str) -> Result:
         is_error=bool(value.get("is_error")),
         text=_text(value.get("result")),
         errors=tuple(map(_text, errors if isinstance(errors, list) else [errors] if errors else [])),
-        turns=int(_number(value.get("num_turns"))),
+        # Claude Code counts the call for the final answer as a turn, although no request follows.
+        turns=int(_number(value.get("num_turns"))) - bool(output),
         duration_seconds=_number(value.get("duration_ms")) / 1000,
         session_id=_text(value.get("session_id")),
         terminal_reason=_text(value.get("terminal_reason")),

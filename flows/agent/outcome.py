@@ -101,7 +101,7 @@ def report(result: Result, cost_usd: float, cache: CacheUse) -> AgentReport:
     answer = final_answer(result)
     return AgentReport(
         summary=answer.summary,
-        turns=result.turns - bool(result.structured_output),  # Claude Code counts the answer as a turn
+        turns=result.turns,
         cost_usd=cost_usd,
         duration_seconds=result.duration_seconds,
         session_id=result.session_id,

@@ -50,7 +50,7 @@ def test_two_runs_that_share_nothing_send_the_same_prefix(
     assert "Use tabs." in json.dumps(other["messages"])
     assert "7 MB" in json.dumps(other["messages"])
     assert {tool["name"] for tool in one["tools"]} == {
-        "Agent", "Bash", "Edit", "NotebookEdit", "Read", "Skill", "WebFetch", "Write"
+        "Agent", "Bash", "Edit", "NotebookEdit", "Read", "Skill", "StructuredOutput", "WebFetch", "Write"
     }  # fmt: skip
 
 
