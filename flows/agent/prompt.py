@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from flows.parameters.change_policy import ChangePolicy
-from flows.text_safety import printable
+from flows.text_safety import one_line, printable
 
 _MAX_LISTED_FILES: Final = 200
 _EMBEDDED_MAX_CHARACTERS: Final = 200_000
@@ -129,7 +129,7 @@ def verification_rules(commands: Sequence[str]) -> str:
         return ""
     lines, characters = list[str](), 0
     for command in commands:
-        line = printable(command)
+        line = one_line(command)
         characters += len(line)
         if characters > _COMMANDS_CHARACTERS:
             lines.append(f"- and {len(commands) - len(lines)} more")

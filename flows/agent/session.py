@@ -79,8 +79,7 @@ class Agent:
     verify_commands: tuple[str, ...] = ()
     """The commands that check the change after the agent's work."""
     _is_running: bool = False
-    _started: float | None = None
-    """The time at which the current process started; None while there is none."""
+    _started: float | None = None  # the current process
 
     @cached_property
     def meter(self) -> "Meter":

@@ -237,8 +237,8 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
 def _restore_change_before_repair(run: ImplementRun, plan: Plan) -> None:
     """Let the finished change count again, which a repair has replaced that came to nothing."""
     if finished := run.saved.finished:
-        restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
         run.saved.save_bundle(finished.bundle, get_run_logger())
+        restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
 
 
 def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
