@@ -5,7 +5,6 @@ from enum import Enum, auto
 
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
-from flows.repository.git_commands import run_git
 from flows.repository.setup import setup_command
 from flows.run.run import DeliverRun, ImplementRun, Run
 from flows.state.verifications import Round
@@ -93,11 +92,8 @@ def verification_of(run: Run, change: Change) -> Verification | None:
     """
     if not _is_requested(run):
         return None
-    verification = run.saved.verifications.of_commit(change.commit)
-    if verification is None and change.commit and change.applied_to:
-        tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
-        return run.saved.verifications.of_tree(tree)
-    return verification
+    saved = run.saved.verifications
+    return saved.of_commit(change.commit) or (saved.of_tree(change.applied_tree) if change.applied_tree else None)
 
 
 def status_of(run: Run, change: Change) -> Status | None:

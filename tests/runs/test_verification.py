@@ -134,6 +134,28 @@ def test_a_repair_that_undoes_the_change_is_not_repeated(checked_world: World) -
     assert world.content(branch, "hello.txt") == "bye"
 
 
+@pytest.mark.parametrize(
+    ("output", "verdict", "count"),
+    [("wrong", "failed", 1), ("No space left on device", "out of disk", 2)],
+    ids=["change", "machine"],
+)
+def test_a_repair_that_changes_nothing_is_not_repeated(
+    make_world: Callable[[dict[str, str]], World],
+    caplog: pytest.LogCaptureFixture,
+    output: str,
+    verdict: str,
+    count: int,
+) -> None:
+    caplog.set_level("INFO")
+    check = f"if [ -e hello.txt ]; then echo {output}; exit 1; fi\n"
+    world = make_world({"README.md": "# A repository\n", "check.sh": check})
+    world.script(shell("echo bye > hello.txt"), Turn("Said bye."), Turn("I change nothing."))
+    flow_run = verified(world)
+    assert "after 1 repair: " in str(flow_run.error)
+    assert len(world.stack.model.requests) == 3
+    assert sum(f"verify: sh check.sh: {verdict} " in line for line in caplog.messages) == count
+
+
 def test_a_limit_that_ends_a_repair_leaves_the_change_before_it(checked_world: World) -> None:
     world = checked_world
     world.script(shell("echo bye > hello.txt"), Turn("Said bye."), shell("echo half > hello.txt"), Turn("Said half."))

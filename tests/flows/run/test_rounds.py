@@ -164,6 +164,8 @@ def test_the_status_is_that_of_the_commit(tmp_path: Path, is_delivery: bool) -> 
     run, unverified = run_with(tmp_path, FAILED, is_delivery=is_delivery), run_with(tmp_path, is_delivery=is_delivery)
     assert status_of(run, Change(COMMIT, CHECKOUT)) is Status.FAILED
     assert status_of(run, Change("d" * 40, CHECKOUT)) is Status.NOT_RUN
+    assert status_of(run, Change("d" * 40, CHECKOUT, applied_tree=FAILED.tree)) is Status.FAILED
+    assert status_of(run, Change("d" * 40, CHECKOUT, applied_tree="2" * 40)) is Status.NOT_RUN
     assert status_of(run, Change("", CHECKOUT)) is None
     assert status_of(unverified, Change(COMMIT, CHECKOUT)) is Status.NOT_RUN
 
