@@ -22,7 +22,7 @@ _IGNORED: Final = (
     (re.compile(r"\bduration_ms:? \d+(?:\.\d+)?"), "<duration>"),
     (re.compile(r"\b\d+(?:[.,]\d+){0,3}(?:\s?(?:ns|[uµ]s|ms|s|secs?|seconds?|mins?|minutes?)|m)\b"), "<duration>"),
     (re.compile(r"\b(?:pid|PID|seed|Seed)[ =:]+\d+"), "<number>"),
-    (re.compile(r"\[ ?\d{1,3}%\]"), ""),
+    (re.compile(r"\[ ?\d{1,3}%\]|^\[gw\d+\]"), ""),
     (re.compile(r"^not ok \d+\b"), "not ok"),
     (re.compile(r"^\d+/\d+ Test #\d+:"), "Test:"),
     (re.compile(r"([=\-_*#.~])\1{3,}"), "<rule>"),
@@ -66,7 +66,7 @@ _PASSES: Final = re.compile(
     r"|PASS \S+(?: \(<duration>\))?"
     r"|--- PASS: .*"
     r"|\[ (?:OK|PASSED) \] .*"
-    r"|[^\s:]+::.* PASSED"
+    r"|[^\s:]+::.* PASSED|PASSED [^\s:]+::.*"
     r"|(?:test|test_\S*) .*\.\.\. ok"
     r"|Test: .* Passed(?: <duration>)?"
     r"|.*Failures: 0, Errors: 0\b.*"
@@ -106,7 +106,7 @@ def normalized(output: str) -> list[str]:
     for whole in output.split("\n"):
         line, rest = " ".join(whole[:_LINE_CHARACTERS].split()), whole[_LINE_CHARACTERS:]
         for pattern, text in _IGNORED:
-            line = pattern.sub(text, line).strip()
+            line = " ".join(pattern.sub(text, line).split())
         if not rest and _is_passing(line):
             lines.append(PASSING)
             continue

@@ -28,6 +28,8 @@ BEFORE_AND_PASSING = {
                PYTEST[0].format(4, 2) + "tests/test_sub.py ..   [ 99%]\n" + PYTEST[1].format(1, 4, 2)),
     "pytest -v": ("a.py::b FAILED [50%]\n1 failed in 1s",
                   "a.py::b FAILED [33%]\na.py::test_fails_not[no way] PASSED [ 66%]\n1 failed, 1 passed in 2s"),
+    "pytest -n": ("[gw0] [ 50%] FAILED a.py::b\n1 failed in 1s",
+                  "[gw1] [ 33%] FAILED a.py::b\n[gw0] [ 66%] PASSED a.py::test_fails\n1 failed, 1 passed in 2s"),
     "pytest -q": ("F..  [100%]\n1 failed, 2 passed in 1s", "F...  [100%]\n1 failed, 3 passed in 1s"),
     "tap": (TAP.format("", 1, 1), TAP.format("ok 1 - no error is raised\n", 2, 2)),
     "tap at the end": ("1..1\nnot ok 1 - old", "1..2\nnot ok 1 - old\nok 2 - new"),
