@@ -89,8 +89,9 @@ def _causes(verification: Verification) -> str:
 
 
 def _cause(failure: CommandResult) -> str:
-    status = f" (exit status {failure.exit_status})" if failure.exit_status else ""
-    return f"{failure.command[:_COMMAND_CHARACTERS]!r} {failure.verdict}{status}"
+    time = f" after {failure.seconds:.0f} s" if failure.verdict is Verdict.TIMED_OUT else ""
+    reason = f" ({failure.reason})" if failure.reason else ""
+    return f"{failure.command[:_COMMAND_CHARACTERS]!r} {failure.verdict}{time}{reason}"
 
 
 def _last_lines(verification: Verification) -> str:

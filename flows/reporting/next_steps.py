@@ -22,9 +22,11 @@ from flows.errors import (
 from flows.outcome.result import Outcome
 from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.limits import LONGEST_COMMAND_SECONDS
 from flows.parameters.verification import MOST_REPAIRS
 from flows.reporting.markdown import code, fenced
 from flows.state.files import StateFile
+from flows.verification.results import Verdict
 
 _POLICY: Final = re.compile(r"\bpolicy\.(allow_(?!secrets)\w+)")
 """Matches, in an error's message, the parameter of the change policy that would allow the refused change."""
@@ -40,12 +42,16 @@ _LIMITS: Final = {
 _RAISE_LIMIT: Final = re.compile(r"\. A repair was ended: .*\braise limits\.(\w+)")
 """Matches, in the message of `VerificationFailed`, the limit that ended a repair."""
 
+_REPAIR_ENDED: Final = ". A repair was ended: "
+"""Part of the message of a `VerificationFailed` whose last repair did not come to its end."""
+
 _NEW_RUN: Final = "To continue the work on it, start a run with the same branch and new instructions"
 
 _NAME_CONFLICT: Final = "git allows no branch"
 """Part of the message of a `BranchConflict` that is about the branch's name, not about its commits."""
 
 _LARGER_DISK: Final = "--job-variable ephemeral_storage=100"
+_MORE_MEMORY: Final = "--job-variable cpu=4096 --job-variable memory=16384"
 
 _PERMISSION: Final = re.compile(r'\bset (claude_settings\.permissions\.defaultMode="bypassPermissions")')
 """Matches, in an error's message, the setting that would allow the denied calls."""
@@ -104,7 +110,8 @@ def _is_unrepairable(summary: RunSummary) -> bool:
     """Whether the run would not repair the change again: the last repair changed nothing, or no more are allowed."""
     trees = [each.verification.tree for each in summary.rounds[-2:]]
     is_same = len(trees) > 1 and trees[0] == trees[1]
-    return isinstance(summary.error, VerificationFailed) and (is_same or summary.repairs >= MOST_REPAIRS)
+    is_last = (is_same or summary.repairs >= MOST_REPAIRS) and not _may_pass_again(summary)
+    return isinstance(summary.error, VerificationFailed) and is_last
 
 
 def _deliveries(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -112,6 +119,8 @@ def _deliveries(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[tu
     if isinstance(summary.error, LfsFileWithoutPointer):
         return  # no parameter allows such a change
     if not isinstance(summary.error, BranchConflict):
+        if isinstance(summary.error, VerificationFailed):
+            yield "if the commands succeed when they run again, ", {"verify": True}
         yield "", {"policy": allowed} if allowed else {}
         return
     branch = _branch(summary)
@@ -136,6 +145,8 @@ def _answer(summary: RunSummary) -> Iterator[str]:
 
 def _continuation(summary: RunSummary) -> str:
     command = f"python -m deployments runs continue {summary.flow_run_id}"
+    if _may_pass_again(summary):
+        return _commands_again(summary, command)
     if setting := _setting(summary):
         return (
             f"To continue the same session: {code(f'{command} --set {shlex.quote(setting)}')}. *Retry* on this run's "
@@ -152,11 +163,38 @@ def _continuation(summary: RunSummary) -> str:
     )
 
 
+def _may_pass_again(summary: RunSummary) -> bool:
+    """Whether the run verifies the same change again if it is continued."""
+    may_pass = summary.verification is not None and summary.verification.may_pass_again
+    return may_pass and isinstance(summary.error, VerificationFailed) and not _ended_in_repair(summary.error)
+
+
+def _ended_in_repair(error: VerificationFailed) -> bool:
+    return _REPAIR_ENDED in str(error)
+
+
+def _commands_again(summary: RunSummary, command: str) -> str:
+    verdicts = {failure.verdict for failure in summary.verification.failures} if summary.verification else set()
+    if Verdict.TIMED_OUT in verdicts:
+        seconds = min(2 * summary.limits.command_timeout_seconds, LONGEST_COMMAND_SECONDS)
+        setting = f"limits.command_timeout_seconds={seconds}"
+        return (
+            f"To run the commands again with more time: {code(f'{command} --set {setting}')}. *Retry* on this run's "
+            "page runs them again with the same limit."
+        )
+    text = f"To run the commands again on the same change: *Retry* on this run's page, or {code(command)}."
+    if Verdict.OUT_OF_MEMORY in verdicts:
+        return f"{text} On ECS, {code(f'{command} {_MORE_MEMORY}')} gives them more memory."
+    if Verdict.OUT_OF_DISK in verdicts:
+        return f"{text} On ECS, {code(f'{command} {_LARGER_DISK}')} gives them a larger disk."
+    return text
+
+
 def _setting(summary: RunSummary) -> str:
     """Return the setting without which the run would fail again, as NAME=VALUE; empty if no setting must change."""
     if isinstance(summary.error, AgentDenied):
         return "".join(_PERMISSION.findall(str(summary.error))[-1:])
-    if isinstance(summary.error, VerificationFailed) and not _RAISE_LIMIT.search(str(summary.error)):
+    if isinstance(summary.error, VerificationFailed) and not _ended_in_repair(summary.error):
         return f"verification.max_repairs={min(summary.repairs + 2, MOST_REPAIRS)}"
     name = next((limit for error, limit in _LIMITS.items() if isinstance(summary.error, error)), "")
     if isinstance(summary.error, VerificationFailed) and (match := _RAISE_LIMIT.search(str(summary.error))):

@@ -75,6 +75,11 @@ def _baseline(verification: Verification) -> Iterator[str]:
         yield _list(
             [f"{result.command[:_COMMAND_CHARACTERS]}: {result.verdict}{_failed_names(result)}" for result in failed]
         )
+        if {failure.command for failure in verification.failures} & {each.command for each in failed if not each.tests}:
+            yield (
+                "A command that fails here and there may fail for a new reason, because its output is another one. "
+                "With junit in the repository's file, its tests are compared by name."
+            )
 
 
 def _failed_names(result: CommandResult) -> str:

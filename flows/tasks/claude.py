@@ -77,8 +77,10 @@ def repair(run: ImplementRun, credentials: GitCredentials, change: Change) -> Ch
     request = Repair(failed.number + 1, failed.verification, failed.seconds)
     is_continued = agent.round == request.number
     if not agent.session_id:
+        checkpoint = run.saved.checkpoint
+        worked_before_loss = checkpoint.worked_seconds if checkpoint and checkpoint.round == request.number else 0
         _restore_finished(run, plan, change, request.number)
-        agent.worked_seconds, is_continued = failed.worked_seconds, True
+        agent.worked_seconds, is_continued = max(failed.worked_seconds, worked_before_loss), True
     agent.round = request.number
     return _run_agent(run, plan, _identity(run, credentials, plan), request, is_continued=is_continued)
 
@@ -143,6 +145,8 @@ def _run_agent(
     run: ImplementRun, plan: Plan, identity: CommitIdentity, request: Repair | None = None, *, is_continued: bool
 ) -> Change:
     workspace, agent, logger = run.workspace, run.agent, get_run_logger()
+    commands = verify_commands(run, plan.checkout)
+    agent.verify_commands = commands.commands if commands else ()
     observer = partial(show_progress, workspace, agent.meter, agent.options.limits)
     interval = agent.options.limits.checkpoint_seconds
     checkpoints = Checkpoints(workspace, run.saved, plan, agent, interval, logger, request.number if request else 0)
@@ -170,8 +174,9 @@ def _run_agent(
         change = _collect_and_judge(run, plan, identity, result, checkpoints.round, disk_is_full=disk_is_full)
     except RunError as error:
         checkpoints.write()  # for a later attempt of this run, on this machine or another
+        _restore_change_before_repair(run, plan)
         raise _explain(error, run.saved.bundle_path, disk_is_full=disk_is_full) from None
-    if change.commit and verify_commands(run, plan.checkout):
+    if change.commit and commands:
         checkpoints.round += 1
         checkpoints.write()  # for a repair in a later attempt
     return change
@@ -215,6 +220,9 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
     run.workspace.agent.end_processes()
     run.workspace.release_reserve()
     checkpoints.write()
+    if finished := run.saved.finished:  # The change before an interrupted repair counts; the checkpoint has the rest.
+        _save_result(run, finished.bundle, without_retries=True)
+        return
     try:
         change = collect(run.workspace, checkpoints.plan.checkout, identity, run.request.policy.leave_out)
         _save_result(run, bundle(run.workspace.clean_git, change), without_retries=True)
@@ -224,6 +232,13 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
         get_run_logger().warning(
             "the change is not saved, so only the last checkpoint holds the work so far: %s", error
         )
+
+
+def _restore_change_before_repair(run: ImplementRun, plan: Plan) -> None:
+    """Let the finished change count again, which a repair has replaced that came to nothing."""
+    if finished := run.saved.finished:
+        run.saved.save_bundle(finished.bundle, get_run_logger())
+        restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
 
 
 def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:

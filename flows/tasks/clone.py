@@ -20,7 +20,7 @@ from flows.repository.lfs_pointers import pointers_in
 from flows.repository.remote import Remote
 from flows.repository.submodule_checkout import submodule_paths
 from flows.repository.token_expiry import token_expiry
-from flows.run.rounds import needs_work_tree
+from flows.run.rounds import needs_work_tree, verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.tasks.task import step
 
@@ -36,12 +36,15 @@ def clone(run: Run, credentials: GitCredentials) -> Checkout:
     Raises:
         GitAuthFailed, RepoNotFound: The token cannot read the repository. Or the token cannot push, although an agent
             would be started.
+        InvalidVerifyCommands: The verify commands cannot be used.
     """
     plan = run.saved.plan
     if not needs_work_tree(run):
         return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
     with _token_check(run, credentials):
-        return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
+        checkout = _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
+    verify_commands(run, checkout)  # commands that cannot be used end the run before an agent is paid for
+    return checkout
 
 
 @contextmanager

@@ -6,11 +6,30 @@ from dataclasses import replace
 
 from prefect import get_run_logger
 
-from flows.errors import AgentTimeout, BudgetExceeded, RunError, TurnLimitReached, VerificationFailed
+from flows.errors import (
+    AgentCrashed,
+    AgentDenied,
+    AgentFailed,
+    AgentRepoInvalid,
+    AgentStalled,
+    AgentTimeout,
+    BudgetExceeded,
+    ModelAccessDenied,
+    ModelNotFound,
+    ModelQuotaExceeded,
+    ModelRefused,
+    ModelUnavailable,
+    NeedsInput,
+    PromptTooLong,
+    RunError,
+    TurnLimitReached,
+    VerificationFailed,
+    WorkLeftAside,
+)
 from flows.outcome.verification import failure_message
 from flows.parameters.limits import Limits
 from flows.repository.clone import Checkout
-from flows.repository.collect import Change, restore_change
+from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.setup import setup_command
@@ -27,7 +46,25 @@ from flows.verification.commands import VerifyCommands
 from flows.verification.results import CommandResult, Status, Verification
 from flows.verification.verify import Timeouts, verify_commit
 
-_LIMITS = (AgentTimeout, BudgetExceeded, TurnLimitReached)
+_ENDS_OF_REPAIRS = (
+    AgentCrashed,
+    AgentDenied,
+    AgentFailed,
+    AgentRepoInvalid,
+    AgentStalled,
+    AgentTimeout,
+    BudgetExceeded,
+    ModelAccessDenied,
+    ModelNotFound,
+    ModelQuotaExceeded,
+    ModelRefused,
+    ModelUnavailable,
+    NeedsInput,
+    PromptTooLong,
+    TurnLimitReached,
+    WorkLeftAside,
+)
+"""The errors of an agent after which its repair is given up. Its change before that is finished, and counts."""
 
 
 def verify(
@@ -45,8 +82,9 @@ def verify(
             continue
         try:
             change = step(f"claude repair {repairs + 1}")(repair)(run, credentials, change)
-        except _LIMITS as error:
-            _give_up(run, change, error)
+        except _ENDS_OF_REPAIRS as error:
+            get_run_logger().warning("the repair was ended, so the change before it counts: %s", error)
+            run.repair_faults.append(str(error))
             break
     return change
 
@@ -84,7 +122,7 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
     key = verification_key(run, checkout, commands)
     verification = saved.of_tree(tree, key)
-    if verification is None:
+    if verification is None or verification.may_pass_again:
         environment, limits = run.agent.shell_environment(run.workspace), run.agent.options.limits
         baseline = saved.baseline(key)
         try:
@@ -130,15 +168,6 @@ def log_status(verification: Verification) -> None:
     """Log what a verification found."""
     log = get_run_logger().warning if verification.status is Status.FAILED else get_run_logger().info
     log("the result of the verification: %s", verification.status)
-
-
-def _give_up(run: ImplementRun, change: Change, error: RunError) -> None:
-    """Let the finished change count again: a limit ended its repair, whose work so far a checkpoint holds."""
-    get_run_logger().warning("the repair was ended: %s", error)
-    run.repair_faults.append(str(error))
-    if finished := run.saved.finished:
-        restore_change(run.workspace.clean_git, change.checkout, finished.bundle)
-        run.saved.save_bundle(finished.bundle, get_run_logger())
 
 
 def _pushes_failures(run: ImplementRun) -> bool:

@@ -4,9 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from flows.errors import InvalidVerifyCommands
 from flows.repository.clone import Checkout
 
 PARAMETER: Final = "verification.verify_commands"
+MAX_COMMANDS: Final = 100
+"""Each command has its own result, which the record, the report and the prompt of a repair hold."""
 _LINE_BREAK: Final = re.compile(r"\r\n|\r|\n")
 """What ends a line for a shell or an editor. Python's `splitlines` also splits at characters inside of commands."""
 
@@ -26,9 +29,17 @@ def verify_commands(parameter: str, checkout: Checkout) -> VerifyCommands | None
     """Return a run's verify commands: its parameter, or what the repository's file says; None if both have none.
 
     A parameter that has only comments, such as `#`, asks for no commands, whatever the file says.
+
+    Raises:
+        InvalidVerifyCommands: There are too many commands.
     """
     text, source = (parameter, PARAMETER) if parameter else (checkout.verify_commands, checkout.setup_source)
     commands = parse_commands(text)
+    if len(commands) > MAX_COMMANDS:
+        raise InvalidVerifyCommands(
+            f"there are {len(commands):,} verify commands, from {source}, and at most {MAX_COMMANDS} may be there: put "
+            "them into a script of the repository, and run the script"
+        )
     return VerifyCommands(commands, checkout.junit, source) if commands else None
 
 

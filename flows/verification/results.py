@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 class Verdict(StrEnum):
@@ -16,6 +17,10 @@ class Verdict(StrEnum):
     OUT_OF_DISK = "out of disk"
     FAILED_BEFORE = "failed before"
     """The command fails on the base commit as well, and fails no more tests with the change than without it."""
+
+
+ENVIRONMENTAL: Final = frozenset({Verdict.TIMED_OUT, Verdict.OUT_OF_MEMORY, Verdict.OUT_OF_DISK})
+"""The verdicts that the machine or a limit may have caused, and not the change."""
 
 
 class Status(StrEnum):
@@ -62,6 +67,16 @@ class CommandResult:
     lines: tuple[str, ...] | None = ()
     """A hash of each different line of the whole output, for comparisons; None if there are too many lines."""
 
+    @property
+    def reason(self) -> str:
+        """What made the command fail, apart from its output; empty if it passed or if that is not known."""
+        if self.verdict is Verdict.TIMED_OUT:
+            return "limits.command_timeout_seconds"
+        if self.exit_status == 0 and self.verdict is not Verdict.PASSED and self.tests:
+            count = self.tests.failed
+            return f"exit status 0, but its JUnit files have {count} failed test{'s' if count > 1 else ''}"
+        return f"exit status {self.exit_status}" if self.exit_status else ""
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -80,6 +95,14 @@ class Verification:
     """Lines for people: the parts of the change that may weaken a check."""
     failures: tuple[CommandResult, ...] = field(default=())
     """The results that make the verification fail."""
+
+    @property
+    def may_pass_again(self) -> bool:
+        """Whether the same commands may have another result on the same tree, as the machine made them fail.
+
+        The setup often fails because of the network.
+        """
+        return bool(self.setup_fault) or any(failure.verdict in ENVIRONMENTAL for failure in self.failures)
 
     @property
     def status(self) -> Status:

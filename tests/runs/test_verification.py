@@ -1,7 +1,8 @@
 """Verification in whole runs: its verdicts, repairs by the same session, and what becomes of a change that fails."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,8 +51,9 @@ def deliver_run(world: World, flow_run_id: str) -> Run:
 
 def test_a_failing_change_is_repaired_in_the_same_session(checked_world: World) -> None:
     world = checked_world
-    repair = shell("echo hello > hello.txt", "FAILED check_says_hello", "the end: bye", "They run again when you")
-    world.script(shell("echo bye > hello.txt"), Turn("Said bye."), repair, Turn("Said hello."))
+    repair = shell("echo hello > hello.txt", "FAILED check_says_hello", "the end: bye", "The commands run again")
+    work = shell("echo bye > hello.txt", f"- {COMMAND}")
+    world.script(work, Turn("Said bye."), repair, Turn("Said hello."))
     flow_run = verified(world)
     delivery = flow_run.delivered()
     assert world.content(delivery.branch, "hello.txt") == "hello"
@@ -132,6 +134,28 @@ def test_a_repair_that_undoes_the_change_is_not_repeated(checked_world: World) -
     assert world.content(branch, "hello.txt") == "bye"
 
 
+@pytest.mark.parametrize(
+    ("output", "verdict", "count"),
+    [("wrong", "failed", 1), ("No space left on device", "out of disk", 2)],
+    ids=["change", "machine"],
+)
+def test_a_repair_that_changes_nothing_is_not_repeated(
+    make_world: Callable[[dict[str, str]], World],
+    caplog: pytest.LogCaptureFixture,
+    output: str,
+    verdict: str,
+    count: int,
+) -> None:
+    caplog.set_level("INFO")
+    check = f"if [ -e hello.txt ]; then echo {output}; exit 1; fi\n"
+    world = make_world({"README.md": "# A repository\n", "check.sh": check})
+    world.script(shell("echo bye > hello.txt"), Turn("Said bye."), Turn("I change nothing."))
+    flow_run = verified(world)
+    assert "after 1 repair: " in str(flow_run.error)
+    assert len(world.stack.model.requests) == 3
+    assert sum(f"verify: sh check.sh: {verdict} " in line for line in caplog.messages) == count
+
+
 def test_a_limit_that_ends_a_repair_leaves_the_change_before_it(checked_world: World) -> None:
     world = checked_world
     world.script(shell("echo bye > hello.txt"), Turn("Said bye."), shell("echo half > hello.txt"), Turn("Said half."))
@@ -145,10 +169,51 @@ def test_a_limit_that_ends_a_repair_leaves_the_change_before_it(checked_world: W
     assert "+bye" in flow_run.artifact()
 
 
+def check_that_the_change_before_the_repair_counts(world: World, flow_run: Run, reason: str) -> None:
+    assert type(flow_run.error) is errors.VerificationFailed
+    assert "A repair was ended: " in str(flow_run.error)
+    assert reason in str(flow_run.error)
+    assert "+bye" in flow_run.artifact()
+    delivery = deliver_run(world, flow_run.id).delivered()
+    assert world.content(delivery.branch, "hello.txt") == "bye"
+    assert delivery.verification is not None
+    assert delivery.verification.status == "verification failed"
+
+
+def test_a_repair_that_ruins_the_repository_leaves_the_change_before_it(checked_world: World) -> None:
+    ruin = shell("echo half > hello.txt; rm -rf .git")
+    checked_world.script(shell("echo bye > hello.txt"), Turn("Said bye."), ruin, Turn("I broke it."))
+    check_that_the_change_before_the_repair_counts(checked_world, verified(checked_world), "the agent left a work tree")
+
+
+class Uncounted:
+    """A request with the usual counts of tokens."""
+
+    usage: Mapping[str, Any] = MappingProxyType({})
+
+    def begin_reply(self, output_tokens: int) -> None:
+        pass
+
+
+def test_a_repair_that_the_model_refuses_leaves_the_change_before_it(
+    checked_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count(body: dict[str, Any], _: str) -> Uncounted:
+        if "<check-results>" in json.dumps(body) and "half" in json.dumps(body):
+            raise ValueError("no repair is finished here")
+        return Uncounted()
+
+    world = checked_world
+    monkeypatch.setattr(world.stack.model, "count_tokens", count)
+    world.script(shell("echo bye > hello.txt"), Turn("Said bye."), shell("echo half > hello.txt"), Turn("Said half."))
+    check_that_the_change_before_the_repair_counts(world, verified(world), "no repair is finished here")
+
+
 def test_a_command_that_failed_before_is_delivered_as_not_verified(
     make_world: Callable[[dict[str, str]], World],
 ) -> None:
-    world = make_world({"README.md": "# A repository\n", "check.sh": "echo 'FAILED old_check in 0.3s'; exit 1\n"})
+    tests = "n=2; if [ -e hello.txt ]; then n=3; echo 'test_hello ... ok'; fi; echo \"Ran $n tests in 0.$n s\"\n"
+    world = make_world({"README.md": "# A repository\n", "check.sh": f"echo 'FAILED old_check'; {tests}exit 1\n"})
     flow_run = verified(world)
     delivery = flow_run.delivered()
     assert flow_run.state.name == delivery.outcome.state_name == "NotVerified"

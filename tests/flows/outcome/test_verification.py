@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,14 @@ def test_the_message_says_why_a_repair_was_ended_or_that_the_setup_failed() -> N
         "the change does not pass its verification: its setup failed. It is saved\n"
         "The last lines of the output:\nno such package"
     )
+
+
+def test_the_message_names_the_limit_and_the_failed_tests_of_a_script_that_hides_them() -> None:
+    slow = CommandResult("sleep 9", Verdict.TIMED_OUT, None, 4.02)
+    hidden = replace(FAILED.failures[0], exit_status=0)
+    text = failure_message(Verification("1" * 40, failures=(slow, hidden)), 0, "", "Saved")
+    assert "'sleep 9' timed out after 4 s (limits.command_timeout_seconds), " in text
+    assert "'npm test' failed (exit status 0, but its JUnit files have 1 failed test)" in text
 
 
 def test_of_many_failures_the_first_are_named() -> None:

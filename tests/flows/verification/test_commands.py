@@ -1,7 +1,10 @@
 """Verify commands as text: one on each line."""
 
+from dataclasses import replace
+
 import pytest
 
+from flows.errors import InvalidVerifyCommands
 from flows.repository.clone import Checkout
 from flows.verification.commands import VerifyCommands, parse_commands, verify_commands
 
@@ -30,6 +33,15 @@ CHECKOUT = Checkout(
 )
 def test_each_line_is_a_command(text: str, commands: tuple[str, ...]) -> None:
     assert parse_commands(text) == commands
+
+
+def test_at_most_a_hundred_commands_may_be_there() -> None:
+    commands = verify_commands("true\n" * 100, CHECKOUT)
+    assert commands is not None
+    assert len(commands.commands) == 100
+    file = replace(CHECKOUT, verify_commands="true\n" * 101)
+    with pytest.raises(InvalidVerifyCommands, match="there are 101 verify commands, from the file, and at most 100"):
+        verify_commands("", file)
 
 
 def test_the_parameter_counts_instead_of_the_file() -> None:
