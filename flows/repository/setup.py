@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from flows.errors import DISK_FULL, GitFailed, SetupFailed, disk_full_error
+from flows.parameters.verification import has_commands
 from flows.repository.agent_commit import commit_work_tree, make_readable
 from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.clone import Checkout
@@ -42,10 +43,12 @@ class SetupCommand:
 
 
 def setup_command(parameter: str, checkout: Checkout) -> SetupCommand | None:
-    """Return the setup command of a run: its parameter, or what the repository's file says; None if both are empty."""
-    if parameter:
-        return SetupCommand(parameter, PARAMETER)
-    return SetupCommand(checkout.setup_command, checkout.setup_source) if checkout.setup_command else None
+    """Return the setup command of a run: its parameter, or else what the repository's file says.
+
+    None means that there is nothing to run. A parameter without commands, such as `#`, asks for that.
+    """
+    script, source = (parameter, PARAMETER) if parameter else (checkout.setup_command, checkout.setup_source)
+    return SetupCommand(script, source) if has_commands(script) else None
 
 
 def run_setup(

@@ -93,7 +93,7 @@ def test_the_file_of_a_branch_that_is_continued_is_not_used(world: World, run: C
     assert world.git("rev-list", "--count", "work").strip() == "3"
 
 
-@pytest.mark.parametrize("content", ["services: x\n", "Setup: x\n", "setup: [x]\n"])
+@pytest.mark.parametrize("content", ["services: x\n", "Setup: x\n", "setup: [x]\n", "verify: >\n a\n b\n"])
 def test_a_file_that_cannot_be_used_ends_the_run_before_anything_is_spent(
     world: World, run: Callable[..., Run], content: str
 ) -> None:
