@@ -70,10 +70,10 @@ def _run(
     verdict = _verdict(result, has_full_disk=workspace.disk_is_full or bool(disk_full_error(end)),
                        lacked_memory=lacked_memory)  # fmt: skip
     status = None if result.is_timed_out else result.status
-    tests = read_junit(workspace, junit, log)
+    tests, unmatched = read_junit(workspace, junit, log)
     log(f"verify: {one_line(command)}: {verdict} ({_how(status)}, {seconds:.1f} s)")
     hashes = () if verdict is Verdict.PASSED else lines.hashes
-    return CommandResult(command, verdict, status, seconds, end, tests, hashes)
+    return CommandResult(command, verdict, status, seconds, end, tests, hashes, unmatched)
 
 
 def _verdict(result: ScriptResult, *, has_full_disk: bool, lacked_memory: bool) -> Verdict:
