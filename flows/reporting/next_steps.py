@@ -115,12 +115,32 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
         for purpose, changed in _deliveries(summary, allowed):
             command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **changed}))
             yield f"- To push the work {purpose}without running the agent again: {command}"
+        if not summary.deployment:
+            yield from _without_deployment(summary, allowed)
     # With unchanged parameters, the change policy would refuse the change again.
     is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
     is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer) or _is_unrepairable(summary)
     if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
         yield f"- {_continuation(summary)}"
     yield f"- {_repetition(summary)}"
+
+
+def _without_deployment(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[str]:
+    """Yield how to go on after a run that Prefect cannot start again, such as one of `python -m flows`."""
+    for _, changed in list(_deliveries(summary, allowed))[:1]:
+        values = {"flow_run_id": summary.flow_run_id, **changed}
+        parameters = ", ".join(f"{name}={_literal(value)}" for name, value in values.items())
+        command = shlex.join(["python", "-c", f"from flows.deliver import deliver; deliver({parameters})"])
+        yield f"- If no process serves `deliver/local`, push the work where this run was started: {code(command)}"
+        yield (
+            "- This run has no deployment, so its session cannot be continued. To go on with its work, push it, and "
+            "start a run with the same branch and new instructions."
+        )
+
+
+def _literal(value: object) -> str:
+    """Return a value as Python writes it, in double quotes, so that the text is easy to read in a shell's quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value).replace("'", '"')
 
 
 def _is_unrepairable(summary: RunSummary) -> bool:

@@ -84,9 +84,9 @@ def clone_and_run(request: ImplementParameters, *, verifies: bool, log: _Log, no
             if checks is None:
                 return result
             verification = verify_base(directories, checkout, checks, command, environment, limits, log)
-        found = VerificationResult.of(verification.status, verification, 0, (), checks.source)
+        verification_result = VerificationResult.of(verification.status, verification, 0, (), checks.source)
         has_failed = verification.status is Status.FAILED
-        return replace(result, outcome="failed" if has_failed else "completed", verification=found)
+        return replace(result, outcome="failed" if has_failed else "completed", verification=verification_result)
 
 
 def _run_setup(
