@@ -92,6 +92,8 @@ def _baseline(verification: Verification) -> Iterator[str]:
         fault = prose(verification.baseline_fault[-_OUTPUT_CHARACTERS:])
         yield f"It is not known what failed before the change: {fault}"
     failed = [result for result in verification.baseline if result.verdict is not Verdict.PASSED]
+    if verification.baseline and not failed:
+        yield "Without the change, on the commit that the work started from, all commands pass."
     if failed:
         yield "Without the change, on the commit that the work started from, these commands fail as well:"
         yield _list(

@@ -124,6 +124,12 @@ def test_the_rounds_have_their_costs_and_the_commands_their_source() -> None:
     assert "| Verify commands | from the file on main |" in text
 
 
+def test_a_baseline_without_a_failure_is_said() -> None:
+    text = verification_section(summary_of(DELIVERED, dataclasses.replace(FAILED, baseline=(PASSED, PASSED))))
+    assert "on the commit that the work started from, all commands pass." in text
+    assert "Without the change" not in verification_section(summary_of(DELIVERED, GOOD))
+
+
 def test_a_pattern_that_no_file_matches_is_named() -> None:
     def text(*unmatched: tuple[str, ...]) -> str:
         results = tuple(dataclasses.replace(PASSED, unmatched_junit=each) for each in unmatched)
