@@ -34,8 +34,6 @@ def test_a_delivery(world: World, run: Callable[..., Run], caplog: pytest.LogCap
     [event] = end_events(delivery)
     payload = event["payload"]
     assert event["event"] == "claude-code.run.delivered"
-    assert (payload["verify_source"], payload["repairs"]) == ("verification.verify_commands", 0)
-    assert payload["changed_checks"] == []
     assert payload["commit"] == world.git("rev-parse", "new")
     assert (payload["repository"], payload["branch"], payload["files"]) == (world.repo_url, "new", 1)
     assert payload["turns"] == 2
@@ -77,6 +75,8 @@ def test_a_verification_that_failed(world: World, run: Callable[..., Run], choic
     payload = event["payload"]
     assert event["event"] == "claude-code.run.failed"
     assert (payload["error"], payload["verification"]) == ("VerificationFailed", "verification failed")
+    assert (payload["verify_source"], payload["repairs"]) == ("verification.verify_commands", 0)
+    assert payload["changed_checks"] == []
     assert payload["commit"] == (world.git("rev-parse", "new") if choice == "push" else "")
     assert (payload["repository"], payload["branch"], payload["turns"]) == (world.repo_url, "new", 2)
     assert payload["message"] == str(failed.error)
