@@ -151,7 +151,8 @@ def _naming_cost(run: ImplementRun) -> Iterator[None]:
         cost = _cost(run)
         if cost and _COST not in str(error):
             sentence, newline, output = str(error).partition("\n")
-            error.args = (f"{sentence} ({_COST}{cost}){newline}{output}",)
+            text = f"{sentence.removesuffix('.')} ({_COST}{cost})." if newline else f"{sentence} ({_COST}{cost})"
+            error.args = (f"{text}{newline}{output}",)
         raise
 
 

@@ -24,6 +24,8 @@ class Round:
     """How long the verification took."""
     worked_seconds: float = 0
     """How long the agent had worked before this verification, over all its processes."""
+    spent_usd: float = 0
+    """What the model had cost before this verification, in US dollars, over the whole run."""
     is_delivery: bool = False
     """Whether a delivery verified the work again."""
 
@@ -108,8 +110,10 @@ def _result(
     verdict: str,
     tests: dict[str, Any] | None,
     lines: list[str] | None,
+    unmatched_junit: list[str],
     **fields: Any,  # noqa: ANN401 (of each field's type)
 ) -> CommandResult:
     counts = TestCounts(**{**tests, "failed_names": tuple(tests["failed_names"])}) if tests else None
     hashes = None if lines is None else tuple(lines)
-    return CommandResult(verdict=Verdict(verdict), tests=counts, lines=hashes, **fields)
+    unmatched = tuple(unmatched_junit)
+    return CommandResult(verdict=Verdict(verdict), tests=counts, lines=hashes, unmatched_junit=unmatched, **fields)

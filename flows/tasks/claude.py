@@ -26,6 +26,7 @@ from flows.errors import (
     WorkLeftAside,
 )
 from flows.instructions.files import Instructions
+from flows.outcome.verification import causes
 from flows.redaction import SECRETS
 from flows.reporting.progress import show_progress
 from flows.repository import snapshot
@@ -42,6 +43,7 @@ from flows.state.agent_report import AgentReport
 from flows.state.records import FinishedWork, Plan
 from flows.tasks.task import step
 
+SAVED_AS: Final = "; the work so far is saved as "
 _MAY_BE_FULL_DISK: Final = (
     AgentCrashed,
     AgentFailed,
@@ -75,6 +77,8 @@ def repair(run: ImplementRun, credentials: GitCredentials, change: Change) -> Ch
     assert plan is not None  # noqa: S101 (it is saved before an agent starts)
     assert failed is not None  # noqa: S101 (else there is nothing to repair)
     request = Repair(failed.number + 1, failed.verification, failed.seconds)
+    most = run.request.verification.max_repairs
+    get_run_logger().info("repair %d of %d: %s", request.number, most, causes(failed.verification))
     is_continued = agent.round == request.number
     if not agent.session_id:
         checkpoint = run.saved.checkpoint
@@ -198,8 +202,9 @@ def _collect_and_judge(
     if disk_is_full:
         raise DiskFull(f"{DISK_FULL}; part of the agent's report may be missing")
     for note in change.notes:
-        get_run_logger().warning(note)
-    run.warnings.extend(note for note in change.notes if note not in run.warnings)
+        if note not in run.warnings:  # an earlier round has said it
+            get_run_logger().warning(note)
+            run.warnings.append(note)
     finished = FinishedWork(change.commit, report, bundle_bytes, change.notes, change.left_aside, number)
     run.saved.save_finished(finished, get_run_logger())
     return change
@@ -289,4 +294,4 @@ def _explain(error: RunError, path: str, *, disk_is_full: bool) -> RunError:
     """Return the error with the path of the saved work added. If a full disk may be the cause, return a `DiskFull`."""
     if disk_is_full and isinstance(error, _MAY_BE_FULL_DISK):
         error = DiskFull(f"{DISK_FULL} ({error})")
-    return type(error)(f"{error}; the work so far is saved as {path}") if path and path not in str(error) else error
+    return type(error)(f"{error}{SAVED_AS}{path}") if path and path not in str(error) else error

@@ -38,6 +38,10 @@ class Status(StrEnum):
     FAILED = "verification failed"
 
 
+UNMATCHED: Final = "No verify command wrote a file that matches a pattern of junit:"
+"""The beginning of a sentence, for people, about such patterns."""
+
+
 @dataclass(frozen=True)
 class TestCounts:
     """The numbers of tests in the JUnit files that a command wrote."""
@@ -66,6 +70,8 @@ class CommandResult:
     """None if the command wrote no JUnit file."""
     lines: tuple[str, ...] | None = ()
     """A hash of each different line of the whole output, for comparisons; None if there are too many lines."""
+    unmatched_junit: tuple[str, ...] = ()
+    """The patterns of JUnit files that no file matches which the command wrote."""
 
     @property
     def reason(self) -> str:
@@ -112,3 +118,9 @@ class Verification:
         if any(result.verdict is Verdict.FAILED_BEFORE for result in self.results):
             return Status.FAILED_BEFORE
         return Status.CHECKS_CHANGED if self.changed_checks else Status.VERIFIED
+
+    @property
+    def unmatched_junit(self) -> tuple[str, ...]:
+        """The patterns of JUnit files that no file matches which one of the commands wrote."""
+        patterns = self.results[0].unmatched_junit if self.results else ()
+        return tuple(each for each in patterns if all(each in result.unmatched_junit for result in self.results))

@@ -70,11 +70,11 @@ def _run(
     verdict = _verdict(result, has_full_disk=workspace.disk_is_full or bool(disk_full_error(end)),
                        lacked_memory=lacked_memory)  # fmt: skip
     status = None if result.is_timed_out else result.status
-    tests = read_junit(workspace, junit, log)
+    tests, unmatched = read_junit(workspace, junit, log)
     if verdict is Verdict.PASSED and tests and tests.failed:
         verdict = Verdict.FAILED  # a script may lose the status of its tests
     hashes = () if verdict is Verdict.PASSED else lines.hashes
-    command_result = CommandResult(command, verdict, status, seconds, end, tests, hashes)
+    command_result = CommandResult(command, verdict, status, seconds, end, tests, hashes, unmatched)
     log(f"verify: {one_line(command)}: {verdict} ({_how(command_result)}, {seconds:.1f} s)")
     return command_result
 

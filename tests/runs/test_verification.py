@@ -1,7 +1,12 @@
 """Verification in whole runs: its verdicts, repairs by the same session, and what becomes of a change that fails."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +16,7 @@ from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.deliver import deliver
 from flows.outcome.result import RunResult
-from tests.support.flows_command import start
+from tests.support.flows_command import PROJECT, start
 from tests.support.runs import Run, run_flow
 from tests.support.world import World
 
@@ -49,7 +54,10 @@ def deliver_run(world: World, flow_run_id: str) -> Run:
     return Run(state, None, result, world.stack.prefect_api_url)
 
 
-def test_a_failing_change_is_repaired_in_the_same_session(checked_world: World) -> None:
+def test_a_failing_change_is_repaired_in_the_same_session(
+    checked_world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     world = checked_world
     repair = shell("echo hello > hello.txt", "FAILED check_says_hello", "the end: bye", "The commands run again")
     work = shell("echo bye > hello.txt", f"- {COMMAND}")
@@ -59,10 +67,20 @@ def test_a_failing_change_is_repaired_in_the_same_session(checked_world: World) 
     assert world.content(delivery.branch, "hello.txt") == "hello"
     assert delivery.verification is not None
     assert (delivery.verification.status, delivery.verification.repairs) == ("verified", 1)
-    assert "verified" in str(flow_run.state.message)
+    assert "verified after 1 repair" in str(flow_run.state.message)
+    first, second = delivery.verification.rounds
+    assert (first.repairs, first.status, first.commands[0].verdict) == (0, "verification failed", "failed")
+    assert (second.repairs, second.status, second.commands) == (1, "verified", delivery.verification.commands)
+    assert [each.verdict for each in delivery.verification.baseline] == ["passed"]
+    costs = (first.cost_usd or 0, second.cost_usd or 0)
+    assert min(costs) > 0
+    assert sum(costs) == pytest.approx(delivery.cost_usd, abs=0.0002)
+    assert "repair 1 of 2: 'sh check.sh' failed (exit status 1)" in caplog.text
     assert world.git("rev-list", "--count", delivery.branch).strip() == "2"
     assert [flow_run.run_count(name) for name in ("claude", "verify", "claude repair 1", "verify 2")] == [1, 1, 1, 1]
     report = flow_run.artifact()
+    assert "| Verify commands | from verification.verify" in report.replace("\\", "")
+    assert f"| repair 1 | verified | {second.seconds:.1f} | ${second.cost_usd:.4f} |" in report
     assert "Said bye." in report
     assert "Said hello." in report
 
@@ -163,10 +181,26 @@ def test_a_limit_that_ends_a_repair_leaves_the_change_before_it(checked_world: W
     parameters = {"repo_url": world.repo_url, "instructions": "Say hello.", "limits": {"max_turns": 3}}
     flow_run = run_flow(world.stack.prefect_api_url, verification=verification, **parameters)
     assert type(flow_run.error) is errors.VerificationFailed
-    assert "A repair was ended: the agent used all 3 turns: raise limits.max_turns" in str(flow_run.error)
-    delivered = deliver_run(world, flow_run.id)
-    assert world.content(delivered.delivered().branch, "hello.txt") == "bye"
-    assert "+bye" in flow_run.artifact()
+    text = str(flow_run.error)
+    assert "A repair was ended: the agent used all 3 turns: raise limits.max_turns" in text
+    assert text.count("saved as") == 1
+    assert "The change before that repair is not pushed, but saved as " in text
+    report = flow_run.artifact()
+    assert "+bye" in report
+    # The run has no deployment, so its report has a command for a shell.
+    [command] = re.findall(r"^- If no process serves .*: `(python -c .*)`$", report, re.MULTILINE)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    process = subprocess.run(
+        ["sh", "-c", command],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    [branch] = world.branches() - {"main"}
+    assert world.content(branch, "hello.txt") == "bye"
 
 
 def check_that_the_change_before_the_repair_counts(world: World, flow_run: Run, reason: str) -> None:
@@ -252,7 +286,9 @@ def test_a_test_that_failed_before_does_not_excuse_another_one(make_world: Calla
 PACKAGE = '{"scripts": {"test": "sh tests/test_hello.sh"}}\n'
 
 
-def test_checks_that_the_agent_changed_are_listed(make_world: Callable[[dict[str, str]], World]) -> None:
+def test_checks_that_the_agent_changed_are_listed(
+    make_world: Callable[[dict[str, str]], World], caplog: pytest.LogCaptureFixture
+) -> None:
     run_script = 'sh -c "$(sed -n \'s/.*"test": "\\(.*\\)".*/\\1/p\' package.json)"\n'
     tests = {"tests/test_hello.sh": "exit 1\n", "tests/test_b.py": "def test_b():\n    assert True\n"}
     world = make_world({"package.json": PACKAGE, "check.sh": run_script, **tests})
@@ -266,7 +302,10 @@ def test_checks_that_the_agent_changed_are_listed(make_world: Callable[[dict[str
     assert "package.json" in changed
     assert "tests/test_b.py" in changed
     report = flow_run.artifact()
-    assert "`tests/test_b.py" in report.partition("## Verification")[2]
+    steps, _, section = report.partition("## Verification")
+    assert "Review this first: `package.json: scripts.test" in steps
+    assert "`tests/test_b.py" in section
+    assert "the change touches what defines the checks. Review this first: package.json: " in caplog.text
     assert "verified, checks changed" in str(flow_run.state.message)
 
 

@@ -55,6 +55,19 @@ def test_after_a_delivery_a_new_run_continues_the_branch() -> None:
     }
 
 
+def test_a_run_without_a_deployment_has_a_command_for_a_shell() -> None:
+    moved = errors.BranchConflict("another push moved it")
+    text = advice_for(moved, deployment="", saved_files=SAVED)
+    [line] = [line for line in text.splitlines() if line.startswith("- If no process serves `deliver/local`")]
+    program, option, script = shlex.split(line.split("`")[3])
+    assert (program, option) == ("python", "-c")
+    assert script == ('from flows.deliver import deliver; deliver(flow_run_id="id", branch_name="feature/it\'s-2")')
+    assert "start a run with the same branch and new instructions" in text
+    text = advice_for(errors.CiFilesChanged("set policy.allow_ci_changes"), deployment="", saved_files=SAVED)
+    assert 'deliver(flow_run_id="id", policy={"allow_ci_changes": True})' in text
+    assert "python -c" not in advice_for(moved, saved_files=SAVED)
+
+
 def test_if_nothing_changed_the_run_can_be_repeated() -> None:
     text = advice_for(change=Change("", CHECKOUT))
     assert REPEAT in text

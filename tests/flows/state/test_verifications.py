@@ -9,7 +9,7 @@ from flows.verification.results import CommandResult, Status, TestCounts, Verdic
 
 COMMANDS = ("npm test", "npm run lint")
 FAILURE = CommandResult("npm test", Verdict.FAILED, 1, 2.5, "the end", TestCounts(3, 1, 0, ("a",)))
-PASSED = CommandResult("npm run lint", Verdict.PASSED, 0, 0.5)
+PASSED = CommandResult("npm run lint", Verdict.PASSED, 0, 0.5, unmatched_junit=("r/*.xml",))
 BEFORE = (replace(FAILURE, tests=None),)
 FAILED = Verification("1" * 40, (FAILURE, PASSED), baseline=BEFORE, changed_checks=("Makefile",), failures=(FAILURE,))
 GOOD = Verification("2" * 40, (PASSED,))
