@@ -17,12 +17,11 @@ from types import FrameType
 from typing import Any, Final
 
 from flows.errors import RunError, VerificationFailed
-from flows.outcome.result import COMPLETED, INVALID, Failure, Outcome, RunResult
+from flows.outcome.result import COMPLETED, INVALID, Failure, Outcome, RunResult, last_words
+from flows.outcome.verification import VerificationResult, result_text
 from flows.parameters import environment as variables
-from flows.parameters.fields import leaves_of
-from flows.parameters.implement import ImplementParameters
 from flows.parameters.preflight import check_provider, checked_parameters
-from flows.runtime.setup_command import try_setup
+from flows.runtime.setup_command import check_setup, try_setup
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
 from flows.state.files import FOLDER
 from flows.text_safety import sanitize
@@ -71,9 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.check:
-        return _check()
+        return _check(needs_model=options.command is None)
     if options.command:
-        return try_setup(verifies=options.command == "verify")
+        return try_setup(verifies=options.command == "verify", as_json=options.json)
     if not options.json and not _is_start_requested():
         parser.print_help()
         return COMPLETED
@@ -114,17 +113,18 @@ def _process_requirements() -> tuple[int, RunResult]:
     return _run(implement, parameters)
 
 
-def _check() -> int:
-    """Check what a run checks before it connects to a server, and print the result. Return the exit status."""
+def _check(*, needs_model: bool) -> int:
+    """Check what a command checks before it connects to a server, and print the result. Return the exit status."""
     try:
-        check_provider(checked_parameters(os.environ))
+        if needs_model:
+            check_provider(checked_parameters(os.environ))
+        names = variables.names_set(os.environ) if needs_model else check_setup()
     except RunError as error:
-        failure = _failure(error)
-        print(f"{failure.name}: {failure.message}", file=sys.stderr)
+        print(last_words(_failure(error)), file=sys.stderr)
         return INVALID
-    values = sorted(leaf.variable for leaf in leaves_of(ImplementParameters) if os.environ.get(leaf.variable))
-    print(f"valid: {', '.join(values)}; every other parameter has its default. Nothing was started.")
-    print("To check AWS, the git host, the model and Prefect as well, run: python -m deployments doctor")
+    print(f"valid: {', '.join(names)}; every other parameter has its default. Nothing was started.")
+    if needs_model:
+        print("To check AWS, the git host, the model and Prefect as well, run: python -m deployments doctor")
     return COMPLETED
 
 
@@ -213,7 +213,7 @@ def _print(result: RunResult, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result.as_json()))
     if result.error:
-        print(f"{result.error.name}: {result.error.message}", file=sys.stderr)
+        print(last_words(result.error), file=sys.stderr)
     elif result.outcome is Outcome.INTERRUPTED:
         print(
             f"interrupted: the agent was stopped. Its changes, if any, are saved in {result.saved_in}: to see them, "
@@ -222,8 +222,9 @@ def _print(result: RunResult, *, as_json: bool) -> None:
             file=sys.stderr,
         )
     elif not as_json and result.commit:
-        status = result.verification.status if result.verification else Status.NOT_ASKED
-        verified = "" if status is Status.NOT_ASKED else f", {status}"
+        verification = result.verification or VerificationResult(Status.NOT_ASKED)
+        text = result_text(verification.status, verification.repairs)
+        verified = "" if verification.status is Status.NOT_ASKED else f", {text}"
         print(f"completed: branch {result.branch} commit {result.commit}{verified}")
     elif not as_json:
         print(f"completed: the agent changed nothing, so branch {result.branch} was not pushed")

@@ -16,10 +16,17 @@ class RunError(Exception):
     """A run cannot continue. This is the base class of the errors below; the message is a sentence for the user."""
 
     retryable: ClassVar[bool] = False
+    ends_with_output: ClassVar[bool] = False
+    """Whether the message has one line of sentences, and then the output of a command."""
 
     def __init__(self, message: str = "") -> None:
         # A message may quote a server, a tool or a parameter, and it is shown in logs, states and reports.
         super().__init__(sanitize(message))
+
+    @property
+    def sentences(self) -> str:
+        """The message without the output of a command at its end."""
+        return str(self).partition("\n")[0] if self.ends_with_output else str(self)
 
 
 class Unexpected(RunError):
@@ -281,6 +288,8 @@ class InvalidRepositoryFile(RunError):
 class SetupFailed(RunError):
     """The setup command failed, took too long, or filled the disk. The agent was not started."""
 
+    ends_with_output = True
+
 
 class ServiceFailed(RunError):
     """A service of the repository ended, did not become healthy, or can be reached from other machines."""
@@ -317,6 +326,7 @@ class WorkLeftAside(RunError):
 class VerificationFailed(RunError):
     """The change does not pass the repository's own checks."""
 
+    ends_with_output = True
     result: object = None
     """The result of the run, with what the verification found."""
 

@@ -82,7 +82,9 @@ class LocalRun:
             cache_read_tokens=payload["cache_read_tokens"],
             cache_saved_usd=payload["cache_saved_usd"],
             summary=str(payload.get("summary", "")),
-            verification=self._verification(str(payload.get("verification", ""))),
+            verification=self._verification(
+                str(payload.get("verification", "")), str(payload.get("verify_source", ""))
+            ),
             saved_in=str(self._storage / FOLDER / self.flow_run_id),
             error=Failure(payload["error"], payload["message"]) if "error" in payload else None,
         )
@@ -93,14 +95,15 @@ class LocalRun:
     def _storage(self) -> Path:
         return self.stack.home / "prefect-client" / "storage"
 
-    def _verification(self, status: str) -> VerificationResult | None:
+    def _verification(self, status: str, source: str) -> VerificationResult | None:
         """Return the result of the run's last verification. The run's saved state has more of it than its event."""
         if not status:
             return None
         saved = SavedRun(RunStore(LocalFileSystem(basepath=str(self._storage)), self.flow_run_id, ()))
         saved.load(logging.getLogger(__name__))
-        last = next(reversed(saved.verifications.rounds), None)
-        return VerificationResult.of(Status(status), last.verification if last else None, last.number if last else 0)
+        rounds = saved.verifications.rounds
+        verification, repairs = (rounds[-1].verification, rounds[-1].number) if rounds else (None, 0)
+        return VerificationResult.of(Status(status), verification, repairs, rounds, source)
 
     def _event(self) -> dict[str, Any]:
         """Wait for the run's event and return it. The event reaches the Prefect server shortly after the run ends."""

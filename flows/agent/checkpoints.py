@@ -97,7 +97,8 @@ class Checkpoints:
             raise StoreUnavailable(f"the work so far exceeds {MAX_BYTES >> 20} MiB, the limit of a checkpoint")
         number = last.number + 1 if last else 0
         spending, session_id = self.agent.meter.spending, self.agent.session_id
-        checkpoint = Checkpoint(number, commit, spending, session_id, bundle, session, self.round)
+        worked = self.agent.worked_seconds_now
+        checkpoint = Checkpoint(number, commit, spending, session_id, bundle, session, self.round, worked)
         self.saved.save_checkpoint(replace(checkpoint, session=SECRETS.redact_bytes(session)))
         self._last = checkpoint
 

@@ -28,8 +28,8 @@ _NAMES_CHARACTERS: Final = 2_000
 _TAG: Final = "check-results"
 _REQUEST: Final = """\
 Your change was checked with the repository's own commands. They ran without you, in a fresh checkout of your change \
-with a fresh home directory, after the repository's setup. The change does not pass. Repair it so that all the \
-commands succeed. They run again when you finish.
+with a fresh home directory, after the repository's setup. The change does not pass. Repair what fails because of the \
+change. You need not repair what failed before your change. The commands run again when you finish.
 
 - Repair the cause. Do not weaken, skip, delete or bypass a check: neither tests nor the scripts and the configuration \
 that the commands use. If the requirements contradict a check, adapt that check, and say so at the end.
@@ -82,15 +82,20 @@ def _results(verification: Verification) -> Iterator[str]:
 
 
 def _failure(failure: CommandResult, before: CommandResult | None, characters: int) -> Iterator[str]:
-    status = "" if failure.exit_status is None else f", exit status {failure.exit_status}"
+    status = f", {failure.reason}" if failure.exit_status is not None and failure.reason else ""
     yield f"Command: {failure.command[:_COMMAND_CHARACTERS]}"
     yield f"Result: {failure.verdict}{status}, after {failure.seconds:.1f} s"
     if failure.tests and failure.tests.failed_names:
         yield f"Failed tests: {_names(failure.tests.failed_names)}"
     if before and before.verdict is not Verdict.PASSED:
         tests = before.tests.failed_names if before.tests else ()
-        what = f"these tests: {_names(tests)}" if tests else f"the command: {before.verdict}"
-        yield f"Failed before your change already: {what}"
+        if tests:
+            yield f"Failed before your change already: these tests: {_names(tests)}"
+        else:
+            yield (
+                f"The command failed before your change already ({before.verdict}). It is not known which part of its "
+                "failure is new."
+            )
     yield f"The end of its output:\n{failure.output[-characters:]}" if failure.output else "It printed nothing."
 
 

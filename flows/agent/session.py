@@ -4,7 +4,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -27,6 +27,7 @@ from flows.agent.prompt import (
     prompt,
     repository_instructions,
     running_services,
+    verification_rules,
 )
 from flows.agent.remaining import options_for_one_process
 from flows.agent.repair import Repair
@@ -72,10 +73,13 @@ class Agent:
     conversation: bytes = b""
     """Claude Code's file of the conversation, read when the last process of Claude Code had ended."""
     worked_seconds: float = 0
-    """How long the agent has worked, over all its processes."""
+    """How long the agent has worked, over all its processes that have ended."""
     round: int = 0
     """The number of the repair that the agent has begun; 0 before the first repair."""
+    verify_commands: tuple[str, ...] = ()
+    """The commands that check the change after the agent's work."""
     _is_running: bool = False
+    _started: float | None = None  # the current process
 
     @cached_property
     def meter(self) -> "Meter":
@@ -85,6 +89,11 @@ class Agent:
 
         price = ModelPrice.of(self.options.provider, self.options.model_id)
         return Meter(price, self.options.limits.max_budget_usd)
+
+    @property
+    def worked_seconds_now(self) -> float:
+        """How long the agent has worked up to this moment."""
+        return self.worked_seconds + (time.monotonic() - self._started if self._started is not None else 0)
 
     def agent_environment(self) -> dict[str, str]:
         """Return the variables of the block's `agent_environment`, for any command that runs as the agent's user."""
@@ -188,7 +197,7 @@ class Agent:
             workspace.lend(workspace.config / MCP_CONFIG, mcp_config(self.mcp_servers))
         prompt_file = workspace.trusted / "prompt.md"
         task = _task(workspace, plan, session, repair, is_continued=is_continued)
-        text = _prompt(task, self.services, plan, policy)
+        text = _prompt(task, self.services, self.verify_commands, plan, policy)
         prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
         with (
@@ -247,11 +256,11 @@ class Agent:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        started = time.monotonic()
+        self._started = time.monotonic()
         try:
             yield
         finally:
-            self.worked_seconds += time.monotonic() - started
+            self.worked_seconds, self._started = self.worked_seconds_now, None
 
 
 def _session_id(previous: str) -> str:
@@ -264,13 +273,13 @@ def _is_without_conversation(result: AgentRun) -> bool:
     return not result.model_replied and not result.end_reason and not (result.result and result.result.turns)
 
 
-def _prompt(task: str, services: str, plan: Plan, policy: ChangePolicy) -> str:
-    """Return the prompt of one process: the task, the repository's instructions and the rules for the change.
+def _prompt(task: str, services: str, commands: Sequence[str], plan: Plan, policy: ChangePolicy) -> str:
+    """Return the prompt of one process: the task, the repository's instructions, its checks and the rules.
 
     A resumed session gets all of them again. They may have changed, and its conversation may have been summarized.
     """
     memory = repository_instructions(plan.checkout.project_memory)
-    parts = (task, running_services(services), memory, policy_rules(policy))
+    parts = (task, running_services(services), memory, verification_rules(commands), policy_rules(policy))
     return "\n".join(part for part in parts if part)
 
 

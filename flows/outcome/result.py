@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from flows import errors
 from flows.errors import Blocked, BudgetExceeded, NeedsInput
 from flows.outcome.verification import VerificationResult
 from flows.verification.results import Status
@@ -104,6 +105,14 @@ class Failure:
 
     name: str
     message: str
+
+
+def last_words(failure: Failure) -> str:
+    """Return the last lines on standard error: the last of them has the error's name, and says what to do."""
+    sentences, _, output = failure.message.partition("\n")
+    if output and getattr(errors, failure.name, errors.RunError).ends_with_output:
+        return f"{output}\n{failure.name}: {sentences}"
+    return f"{failure.name}: {failure.message}"
 
 
 @dataclass(frozen=True)

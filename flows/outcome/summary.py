@@ -10,7 +10,7 @@ from flows.forges.base import Links, PushedCommit
 from flows.instructions.files import Instructions
 from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.timing import StepTime
-from flows.outcome.verification import VerificationResult
+from flows.outcome.verification import VerificationResult, result_text
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.limits import Limits
@@ -54,6 +54,8 @@ class RunSummary:
     """The verification of the change; None if its commit was not verified."""
     rounds: tuple[Round, ...] = ()
     """All verifications of the run."""
+    verify_source: str = ""
+    """Where the verify commands of the run come from; empty if the run has none."""
     max_repairs: int = 0
     pushes_failures: bool = False
     """Whether a change is pushed even if its verification failed."""
@@ -105,6 +107,12 @@ class RunSummary:
         return forges.links(self.repo_url.url, PushedCommit(self.checkout.branch, self.commit, base))
 
     @property
+    def _verification_result(self) -> VerificationResult | None:
+        if self.status is None:
+            return None
+        return VerificationResult.of(self.status, self.verification, self.repairs, self.rounds, self.verify_source)
+
+    @property
     def result(self) -> RunResult:
         """The part of the summary that the flow returns as its result."""
         return RunResult(
@@ -123,7 +131,7 @@ class RunSummary:
             summary=sanitize(self.agent.summary) if self.agent else "",
             questions=tuple(map(sanitize, self.agent.questions)) if self.agent else (),
             not_done=tuple(map(sanitize, self.agent.not_done)) if self.agent else (),
-            verification=(VerificationResult.of(self.status, self.verification, self.repairs) if self.status else None),
+            verification=self._verification_result,
             error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
         )
 
@@ -173,7 +181,9 @@ def _applied(summary: RunSummary) -> str:
 
 def _verified(summary: RunSummary) -> str:
     """Return a clause that says what the verification found, or "" if nothing was to be verified."""
-    return "" if summary.status in {None, Status.NOT_ASKED} else f", {summary.status}"
+    if summary.status is None or summary.status is Status.NOT_ASKED:
+        return ""
+    return f", {result_text(summary.status, summary.repairs)}"
 
 
 def _denied(summary: RunSummary) -> str:

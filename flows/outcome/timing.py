@@ -14,6 +14,8 @@ from typing import Final
 LOGGER: Final = logging.getLogger("flows.steps")
 """The log of a run's steps. Each step logs `BEGINS` and `DONE` and, in between, its current activity. As in Prefect's
 own log records, the attribute `task_name` of a log record is the step's name."""
+FAILED_STEP: Final = "has_failed_step"
+"""The attribute of a log record that says why its step is not shown as done, although the run goes on."""
 BEGINS: Final = "begins"
 DONE: Final = "is done"
 

@@ -29,6 +29,11 @@ def table(model: type[BaseModel] = ImplementParameters) -> str:
     return "\n".join(_row(parameter) for parameter in leaves_of(model))
 
 
+def names_set(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that are set, in the order of the alphabet."""
+    return sorted(leaf.variable for leaf in leaves_of(ImplementParameters) if environment.get(leaf.variable))
+
+
 def _row(parameter: Parameter) -> str:
     notes = [_notation(parameter)]
     if parameter.is_required:

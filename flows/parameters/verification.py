@@ -14,6 +14,12 @@ MOST_REPAIRS: Final = 10
 """The highest number of repairs that a run can be allowed."""
 
 
+def has_commands(text: str) -> bool:
+    """Whether a text of commands has more than empty lines, comments and colons, which do nothing."""
+    lines = (line.strip() for line in text.splitlines())
+    return any(line not in {"", ":"} and not line.startswith("#") for line in lines)
+
+
 def _check_text(name: str, error: type[RunError]) -> AfterValidator:
     def check(text: str) -> str:
         if "\0" in text or not is_encodable(text):
@@ -38,14 +44,14 @@ class Verification(BaseModel):
         title="Setup command",
         description="Shell commands that prepare the work tree before the agent starts, such as npm ci. Leave them "
         "empty to use the setup in the file .claude-code-headless.yaml on the default branch, if there is one. A "
-        "colon alone does nothing.",
+        "# or a colon alone means that nothing is prepared.",
     )
     verify_commands: Annotated[str, _check_text("verify_commands", InvalidVerifyCommands)] = Field(
         default="",
         title="Verify commands",
         description="Shell commands, one on each line, that check the change before it is pushed, such as npm test. "
         "All of them must succeed. Leave them empty to use verify in the file .claude-code-headless.yaml on the "
-        "default branch, if it is there. A # alone means that nothing is checked.",
+        "default branch, if it is there. A # or a colon alone means that nothing is checked.",
     )
     max_repairs: int = Field(
         default=2,

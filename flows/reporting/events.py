@@ -16,6 +16,7 @@ from prefect.utilities.urls import url_for
 
 from flows.errors import VerificationFailed
 from flows.outcome.result import Outcome, RunResult
+from flows.outcome.verification import VerificationResult
 from flows.state.files import StateFile
 from flows.state.store import FileSystem, RunStore
 from flows.text_safety import one_line, sanitize_json
@@ -28,6 +29,8 @@ _NAMESPACE: Final = uuid.UUID("2f0e8f0a-7a0e-4a53-8f86-0c7d0b5f7a41")
 _REPOSITORY: Final = "claude-code.repository"
 _LABELS: Final = ("repository", "branch", "cost_usd", "turns")
 _NO_USAGE: Final = {"cost_usd": 0.0, "turns": 0, "cache_read_tokens": 0, "cache_saved_usd": 0.0}
+_VERIFICATION: Final = ("verification", "verify_source", "repairs", "changed_checks")
+_MAX_CHECKS: Final = 20
 _SUMMARY_CHARACTERS: Final = 1000
 _LABEL_CHARACTERS: Final = 1000
 _TEXT_CHARACTERS: Final = 20_000
@@ -77,7 +80,7 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
         return result.outcome, payload | _result_fields(result) | _delivery_fields(flow_run)
     if isinstance(result, VerificationFailed) and isinstance(result.result, RunResult):
         fields = _result_fields(result.result)
-        payload |= fields if fields["commit"] else {"verification": fields["verification"]}
+        payload |= fields if fields["commit"] else {name: fields[name] for name in _VERIFICATION}
     payload |= {"error": type(result).__name__, "message": str(result), **_usage(flow_run)}
     return Outcome.of_error(result), payload
 
@@ -98,12 +101,20 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
         "applied_to": result.applied_to,
         "files": len(result.files),
         "summary": result.summary[:_SUMMARY_CHARACTERS],
-        "verification": result.verification.status if result.verification else "",
+        **_verification_fields(result.verification),
         "cost_usd": round(result.cost_usd or 0.0, 4),
         "turns": result.turns or 0,
         "cache_read_tokens": result.cache_read_tokens or 0,
         "cache_saved_usd": round(result.cache_saved_usd or 0.0, 4),
     }
+
+
+def _verification_fields(verification: VerificationResult | None) -> dict[str, Any]:
+    if verification is None:
+        return dict.fromkeys(_VERIFICATION, "") | {"repairs": 0, "changed_checks": []}
+    checks = [check[:_LABEL_CHARACTERS] for check in verification.changed_checks[:_MAX_CHECKS]]
+    values = (verification.status, verification.source, verification.repairs, checks)
+    return dict(zip(_VERIFICATION, values, strict=True))
 
 
 def _delivery_fields(flow_run: "FlowRun") -> dict[str, Any]:

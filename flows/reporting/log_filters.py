@@ -33,7 +33,7 @@ class NamedErrorFilter(logging.Filter):
         """Rewrite the record of a `RunError` to one line. Return True, because every record is logged."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, RunError) and not isinstance(error, Unexpected):
-            record.msg, record.args = "%s: %s", (type(error).__name__, one_line(str(error)))
+            record.msg, record.args = "%s: %s", (type(error).__name__, one_line(error.sentences))
             record.exc_info, record.exc_text = None, None
         return True
 

@@ -19,12 +19,13 @@ from flows.errors import (
     TurnLimitReached,
     VerificationFailed,
 )
-from flows.outcome.result import Outcome
 from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.limits import LONGEST_COMMAND_SECONDS
 from flows.parameters.verification import MOST_REPAIRS
 from flows.reporting.markdown import code, fenced
 from flows.state.files import StateFile
+from flows.verification.results import Status, Verdict
 
 _POLICY: Final = re.compile(r"\bpolicy\.(allow_(?!secrets)\w+)")
 """Matches, in an error's message, the parameter of the change policy that would allow the refused change."""
@@ -37,8 +38,20 @@ _LIMITS: Final = {
 }
 """Maps each of these errors to the limit that the run has reached."""
 
+_NOT_VERIFIED: Final = {
+    Status.FAILED: "its verification failed",
+    Status.FAILED_BEFORE: "a command fails, as it did before the change",
+    Status.NOT_RUN: "the verify commands did not run on this commit",
+}
+"""What there is to say about a branch that is pushed although not all of its verify commands passed."""
+
+_MAX_CHECKS: Final = 5
+_CHECK_CHARACTERS: Final = 200
 _RAISE_LIMIT: Final = re.compile(r"\. A repair was ended: .*\braise limits\.(\w+)")
 """Matches, in the message of `VerificationFailed`, the limit that ended a repair."""
+
+_REPAIR_ENDED: Final = ". A repair was ended: "
+"""Part of the message of a `VerificationFailed` whose last repair did not come to its end."""
 
 _NEW_RUN: Final = "To continue the work on it, start a run with the same branch and new instructions"
 
@@ -46,6 +59,7 @@ _NAME_CONFLICT: Final = "git allows no branch"
 """Part of the message of a `BranchConflict` that is about the branch's name, not about its commits."""
 
 _LARGER_DISK: Final = "--job-variable ephemeral_storage=100"
+_MORE_MEMORY: Final = "--job-variable cpu=4096 --job-variable memory=16384"
 
 _PERMISSION: Final = re.compile(r'\bset (claude_settings\.permissions\.defaultMode="bypassPermissions")')
 """Matches, in an error's message, the setting that would allow the denied calls."""
@@ -58,8 +72,10 @@ def advice(summary: RunSummary) -> Iterator[str]:
     elif summary.change and summary.change.already_on:
         yield f"{code(summary.change.already_on)} has this change already, so nothing was pushed. Review it there."
     elif summary.commit:
-        if summary.outcome is Outcome.NOT_VERIFIED:
-            yield f"The branch is pushed, but it is {summary.status}. Look at the section Verification first."
+        if summary.status in _NOT_VERIFIED:
+            reason = _NOT_VERIFIED[summary.status]
+            yield f"The branch is pushed, but {reason}. Look at the section Verification first."
+        yield from _changed_checks(summary)
         yield f"Review the branch as you would review a stranger's. {_NEW_RUN}:"
         yield _new_run(summary)
     else:
@@ -67,6 +83,15 @@ def advice(summary: RunSummary) -> Iterator[str]:
             "The agent changed no files. If you expected a change, describe in the instructions what must be different "
             f"at the end. {_repetition(summary)}"
         )
+
+
+def _changed_checks(summary: RunSummary) -> Iterator[str]:
+    """Yield a sentence about the parts of the change that may weaken a check, if there are any."""
+    lines = summary.verification.changed_checks if summary.verification else ()
+    if lines:
+        shown = ", ".join(code(line[:_CHECK_CHARACTERS]) for line in lines[:_MAX_CHECKS])
+        more = f", and {len(lines) - _MAX_CHECKS} more" if len(lines) > _MAX_CHECKS else ""
+        yield f"The change touches what defines the checks. Review this first: {shown}{more}."
 
 
 def _new_run(summary: RunSummary) -> str:
@@ -82,16 +107,21 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
         return
     if summary.is_pushed:
         # The same run could not push another commit to the branch.
-        yield f"The branch {code(_branch(summary))} is pushed, but fails its verification. {_NEW_RUN}:"
+        yield f"The branch {code(_branch(summary))} is pushed, but its verification failed."
+        yield from _changed_checks(summary)
+        yield f"{_NEW_RUN}:"
         yield _new_run(summary)
         return
     allowed = {name: True for name in _POLICY.findall(str(summary.error)) if name in ChangePolicy.model_fields}
+    yield from _changed_checks(summary)
     if bundle := summary.saved_files.get(StateFile.BUNDLE):
         command = code(fetch_command(bundle, _branch(summary)))
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
         for purpose, changed in _deliveries(summary, allowed):
             command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **changed}))
             yield f"- To push the work {purpose}without running the agent again: {command}"
+        if not summary.deployment:
+            yield from _without_deployment(summary, allowed)
     # With unchanged parameters, the change policy would refuse the change again.
     is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
     is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer) or _is_unrepairable(summary)
@@ -100,11 +130,31 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
     yield f"- {_repetition(summary)}"
 
 
+def _without_deployment(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[str]:
+    """Yield how to go on after a run that Prefect cannot start again, such as one of `python -m flows`."""
+    ways = [changed for _, changed in _deliveries(summary, allowed) if "verify" not in changed]
+    for changed in ways[:1]:
+        values = {"flow_run_id": summary.flow_run_id, **changed}
+        parameters = ", ".join(f"{name}={_literal(value)}" for name, value in values.items())
+        command = shlex.join(["python", "-c", f"from flows.deliver import deliver; deliver({parameters})"])
+        yield f"- If no process serves `deliver/local`, push the work where this run was started: {code(command)}"
+        yield (
+            "- This run has no deployment, so its session cannot be continued. To go on with its work, push it, and "
+            "start a run with the same branch and new instructions."
+        )
+
+
+def _literal(value: object) -> str:
+    """Return a value as Python writes it, in double quotes, so that the text is easy to read in a shell's quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value).replace("'", '"')
+
+
 def _is_unrepairable(summary: RunSummary) -> bool:
     """Whether the run would not repair the change again: the last repair changed nothing, or no more are allowed."""
     trees = [each.verification.tree for each in summary.rounds[-2:]]
     is_same = len(trees) > 1 and trees[0] == trees[1]
-    return isinstance(summary.error, VerificationFailed) and (is_same or summary.repairs >= MOST_REPAIRS)
+    is_last = (is_same or summary.repairs >= MOST_REPAIRS) and not _may_pass_again(summary)
+    return isinstance(summary.error, VerificationFailed) and is_last
 
 
 def _deliveries(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -112,6 +162,8 @@ def _deliveries(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[tu
     if isinstance(summary.error, LfsFileWithoutPointer):
         return  # no parameter allows such a change
     if not isinstance(summary.error, BranchConflict):
+        if isinstance(summary.error, VerificationFailed):
+            yield "if the commands succeed when they run again, ", {"verify": True}
         yield "", {"policy": allowed} if allowed else {}
         return
     branch = _branch(summary)
@@ -136,6 +188,8 @@ def _answer(summary: RunSummary) -> Iterator[str]:
 
 def _continuation(summary: RunSummary) -> str:
     command = f"python -m deployments runs continue {summary.flow_run_id}"
+    if _may_pass_again(summary):
+        return _commands_again(summary, command)
     if setting := _setting(summary):
         return (
             f"To continue the same session: {code(f'{command} --set {shlex.quote(setting)}')}. *Retry* on this run's "
@@ -152,11 +206,38 @@ def _continuation(summary: RunSummary) -> str:
     )
 
 
+def _may_pass_again(summary: RunSummary) -> bool:
+    """Whether the run verifies the same change again if it is continued."""
+    may_pass = summary.verification is not None and summary.verification.may_pass_again
+    return may_pass and isinstance(summary.error, VerificationFailed) and not _ended_in_repair(summary.error)
+
+
+def _ended_in_repair(error: VerificationFailed) -> bool:
+    return _REPAIR_ENDED in str(error)
+
+
+def _commands_again(summary: RunSummary, command: str) -> str:
+    verdicts = {failure.verdict for failure in summary.verification.failures} if summary.verification else set()
+    if Verdict.TIMED_OUT in verdicts:
+        seconds = min(2 * summary.limits.command_timeout_seconds, LONGEST_COMMAND_SECONDS)
+        setting = f"limits.command_timeout_seconds={seconds}"
+        return (
+            f"To run the commands again with more time: {code(f'{command} --set {setting}')}. *Retry* on this run's "
+            "page runs them again with the same limit."
+        )
+    text = f"To run the commands again on the same change: *Retry* on this run's page, or {code(command)}."
+    if Verdict.OUT_OF_MEMORY in verdicts:
+        return f"{text} On ECS, {code(f'{command} {_MORE_MEMORY}')} gives them more memory."
+    if Verdict.OUT_OF_DISK in verdicts:
+        return f"{text} On ECS, {code(f'{command} {_LARGER_DISK}')} gives them a larger disk."
+    return text
+
+
 def _setting(summary: RunSummary) -> str:
     """Return the setting without which the run would fail again, as NAME=VALUE; empty if no setting must change."""
     if isinstance(summary.error, AgentDenied):
         return "".join(_PERMISSION.findall(str(summary.error))[-1:])
-    if isinstance(summary.error, VerificationFailed) and not _RAISE_LIMIT.search(str(summary.error)):
+    if isinstance(summary.error, VerificationFailed) and not _ended_in_repair(summary.error):
         return f"verification.max_repairs={min(summary.repairs + 2, MOST_REPAIRS)}"
     name = next((limit for error, limit in _LIMITS.items() if isinstance(summary.error, error)), "")
     if isinstance(summary.error, VerificationFailed) and (match := _RAISE_LIMIT.search(str(summary.error))):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
-from prefect import get_run_logger
+from prefect import get_run_logger, runtime
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows.agent.event_types import Event
@@ -41,13 +41,14 @@ def show_progress(workspace: Workspace, meter: "Meter", limits: Limits) -> Itera
     logger = get_run_logger()
     prefixes = (f"{workspace.work_tree}/", f"{workspace.instructions}/")
     activity = ActivityLog(prefixes, in_detail=logger.isEnabledFor(logging.DEBUG))
+    step = str(runtime.task_run.name or "claude")
     progress = _Progress(activity, meter, limits, cast("logging.Logger", logger))
 
     def log(event: Event) -> None:
         for line in activity.lines(event, time.monotonic()):
             logger.log(line.level, "%s", line.text)
         # This message comes last, because a terminal shows the latest message, and only this one is about the present.
-        LOGGER.info("%s", progress.current(), extra={"task_name": "claude"})
+        LOGGER.info("%s", progress.current(), extra={"task_name": step})
 
     thread = threading.Thread(target=copy_context().run, args=(progress.run,), name="progress", daemon=True)
     thread.start()

@@ -8,7 +8,9 @@ Prefect's API.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from flows.errors import RunError
 from flows.outcome.summary import RunSummary, title
+from flows.outcome.verification import result_text
 from flows.parameters.change_policy import ChangePolicy
 from flows.reporting.markdown import code, cut, fenced, link, link_to, prose, quoted, table
 from flows.reporting.next_steps import advice, fetch_command
@@ -41,8 +43,7 @@ def render_report(summary: RunSummary) -> str:
 def _parts(summary: RunSummary) -> Iterator[str]:
     yield f"# {prose(title(summary))}"
     if summary.error:
-        message = _INTERRUPTED if summary.is_interrupted else str(summary.error)
-        yield quoted(prose(message[:_MESSAGE_MAX_CHARACTERS]))
+        yield from _message(summary, summary.error)
     header, *rows = [[name, value] for name, value in _facts(summary) if value]
     yield table(rows, header)  # an empty header would be shown as an empty bar
     yield "## What to do now\n\n" + "\n\n".join(advice(summary))
@@ -66,6 +67,14 @@ def _parts(summary: RunSummary) -> Iterator[str]:
         yield _diff(summary)
 
 
+def _message(summary: RunSummary, error: BaseException) -> Iterator[str]:
+    text, sentences = str(error), error.sentences if isinstance(error, RunError) else str(error)
+    yield quoted(prose((_INTERRUPTED if summary.is_interrupted else sentences)[:_MESSAGE_MAX_CHARACTERS]))
+    output = text.removeprefix(sentences).strip("\n")
+    if output and not summary.rounds:  # the section about the verification has the output of its commands
+        yield fenced(output[:_MESSAGE_MAX_CHARACTERS])
+
+
 def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
     links, checkout = summary.links, summary.checkout
     yield "Repository", link_to(links.repository) if links.repository else ""
@@ -76,6 +85,7 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
         yield "Files for agents", prose(checkout.agent_files)
         yield "Setup", prose(summary.setup)
         yield "Services", prose(summary.services)
+    yield "Verify commands", prose(f"from {summary.verify_source}" if summary.verify_source else "")
     yield "Verification", _verification(summary)
     if summary.change and summary.change.applied_to:
         newer = summary.change.checkout
@@ -95,9 +105,8 @@ def _verification(summary: RunSummary) -> str:
     """Return what is known about the change; empty if it is not finished."""
     if summary.status is None:
         return ""
-    repairs = f" after {summary.repairs} repair{'s' if summary.repairs > 1 else ''}" if summary.repairs else ""
     reason = " (there are no verify commands)" if summary.status is Status.NOT_ASKED else ""
-    return f"{summary.status}{repairs}{reason}"
+    return f"{result_text(summary.status, summary.repairs)}{reason}"
 
 
 def _usage(summary: RunSummary) -> Iterator[tuple[str, str]]:

@@ -58,6 +58,11 @@ class Rows:
         self.begin(step)
         self._progress.update(self._rows[step], completed=1)
 
+    def fail(self, step: str, text: str) -> None:
+        """Mark a step as failed although the run goes on, and show why in its row."""
+        self.update(step, text)
+        self._progress.update(self._rows[step], failed=True)
+
     def update(self, step: str, text: str) -> None:
         """Show a step's current activity. Ignore a text for a completed step: it comes from Prefect."""
         self.begin(step)
@@ -149,6 +154,8 @@ class RowsFromLog(logging.Handler):
         if record.name == timing.LOGGER.name and text in {timing.BEGINS, timing.DONE}:
             self._rows.complete(_PREFECT)
             (self._rows.complete if text == timing.DONE else self._rows.begin)(step)
+        elif getattr(record, timing.FAILED_STEP, False):
+            self._rows.fail(step, text)
         elif record.levelno == logging.WARNING:
             self._rows.warn(text)
         elif record.levelno < logging.WARNING:  # an error ends the run, and is printed then

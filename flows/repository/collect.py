@@ -54,6 +54,8 @@ class Change:
     """The agent's work that is not part of the change, such as a commit on another branch."""
     applied_to: str = ""
     """The newer commit that the change was applied to; empty if its base is the commit that the work started from."""
+    applied_tree: str = ""
+    """The tree of the commit if the change was applied to a newer commit; else empty."""
     already_on: str = ""
     """The remote's branch that has the change already, so that `commit` is empty and nothing is pushed; else empty."""
 

@@ -25,7 +25,7 @@ class ExcludedFiles:
     ignored: tuple[LeftAside, ...] = ()
     """One item for all new files that .gitignore excludes, except caches of tools; empty if there are no such files."""
     build_folders: tuple[str, ...] = ()
-    """Folders such as node_modules that tools fill and that .gitignore does not exclude."""
+    """Folders such as node_modules that tools fill and that .gitignore does not exclude, except those of the setup."""
 
 
 def find_excluded_files(workspace: Workspace, repository: Path, base: str) -> ExcludedFiles:
@@ -35,14 +35,8 @@ def find_excluded_files(workspace: Workspace, repository: Path, base: str) -> Ex
     at most 20 MiB. Otherwise none of them is saved. All these files are new, because a fresh checkout has none. Files
     that the setup command made are not among them, unless they were changed since.
     """
-    git = work_tree_command(workspace, repository)
-    listing = [*git, "ls-files", "--others", "--ignored", "--directory", "-z"]
-    by_repository = shlex.join([*listing, "--exclude-per-directory=.gitignore"])
-    by_us = shlex.join([*listing, f"--exclude-from={repository / 'info' / 'exclude'}"])
     setup = SetupFiles.load(workspace)
-    output = run_as_agent(workspace, ["sh", "-c", f"{by_repository}\n{_END_SECTION}\n{by_us}"]).stdout
-    first, _, second = output.partition(SECTION_END)
-    ignored, build_folders = _paths(first), _paths(second)
+    ignored, build_folders = _excluded(workspace, repository)
     entries_of_interest = sorted(
         path
         for path in ignored
@@ -51,8 +45,25 @@ def find_excluded_files(workspace: Workspace, repository: Path, base: str) -> Ex
     )
     return ExcludedFiles(
         ignored=_save(workspace, repository, base, entries_of_interest) if entries_of_interest else (),
-        build_folders=tuple(sorted(build_folders - ignored)),
+        build_folders=tuple(sorted(build_folders - ignored - set(setup.build_folders))),
     )
+
+
+def find_build_folders(workspace: Workspace, repository: Path) -> tuple[str, ...]:
+    """Return the folders, such as node_modules, that tools fill and that .gitignore does not exclude."""
+    ignored, build_folders = _excluded(workspace, repository)
+    return tuple(sorted(build_folders - ignored))
+
+
+def _excluded(workspace: Workspace, repository: Path) -> tuple[set[str], set[str]]:
+    """Return the paths that .gitignore excludes, and those that no change of any repository has."""
+    git = work_tree_command(workspace, repository)
+    listing = [*git, "ls-files", "--others", "--ignored", "--directory", "-z"]
+    by_repository = shlex.join([*listing, "--exclude-per-directory=.gitignore"])
+    by_us = shlex.join([*listing, f"--exclude-from={repository / 'info' / 'exclude'}"])
+    output = run_as_agent(workspace, ["sh", "-c", f"{by_repository}\n{_END_SECTION}\n{by_us}"]).stdout
+    first, _, second = output.partition(SECTION_END)
+    return _paths(first), _paths(second)
 
 
 def _paths(output: bytes) -> set[str]:

@@ -85,7 +85,9 @@ def apply_change(git_dir: Path, change: Change, checkout: Checkout) -> Change:
 
 def _applied(git_dir: Path, change: Change, checkout: Checkout, commit: str) -> Change:
     files = file_changes(git_dir, checkout.base_commit, commit)
-    return replace(change, commit=commit, checkout=checkout, files=files, applied_to=checkout.base_commit)
+    tree = run_git(["rev-parse", f"{commit}^{{tree}}"], git_dir=git_dir).text
+    applied = replace(change, commit=commit, checkout=checkout, files=files)
+    return replace(applied, applied_to=checkout.base_commit, applied_tree=tree)
 
 
 def _earlier_delivery(git_dir: Path, change: Change, newer: str) -> str:

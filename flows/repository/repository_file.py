@@ -18,7 +18,7 @@ from flows.repository.commit_files import CommitFile, CommitFiles
 from flows.repository.git_commands import run_git
 from flows.repository.safe_yaml import load
 from flows.repository.service_settings import SERVICES, parse_services
-from flows.repository.verify_settings import JUNIT, VERIFY, parse_junit, parse_verify
+from flows.repository.verify_settings import JUNIT, VERIFY, check_lines, parse_junit, parse_verify
 from flows.sandbox.services import Service
 from flows.text_safety import is_encodable
 
@@ -73,7 +73,9 @@ def read_repository_file(git_dir: Path, default_branch: str) -> RepositoryFile:
     if file is None:
         return RepositoryFile()
     source = f"{NAME} on {default_branch} at {commit[:12]}"
-    values = _mapping(_content(files, file, source), source)
+    text = _content(files, file, source)
+    values = _mapping(text, source)
+    check_lines(text, source)
     cache = cache_paths(values[_CACHE], source) if values.get(_CACHE) else ()
     if cache and (path := tracked_path(CommitFiles.of(git_dir, commit), cache)):
         raise InvalidRepositoryFile(

@@ -43,3 +43,29 @@ def load(source: str, *, is_strict: bool = False) -> object:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def joins_lines(source: str, key: str) -> bool:
+    """Whether YAML joins lines in the value of a key of the document, or in an item of that value, as `>` does.
+
+    Args:
+        source: A document that `load` can read.
+        key: The key of a mapping that is the whole document.
+    """
+    document = yaml.compose(source, Loader=_Loader)
+    pairs = document.value if isinstance(document, yaml.MappingNode) else []
+    values = [value for name, value in pairs if name.value == key]
+    items = [item for value in values for item in (value.value if isinstance(value, yaml.SequenceNode) else [value])]
+    return any(_has_fewer_lines(source, item) for item in items if isinstance(item, yaml.ScalarNode))
+
+
+def _has_fewer_lines(source: str, scalar: yaml.ScalarNode) -> bool:
+    """Whether a text has fewer lines than the part of the document that it comes from. Empty lines do not count."""
+    written = source[scalar.start_mark.index : scalar.end_mark.index].splitlines()
+    if scalar.style in {"|", ">"}:
+        del written[:1]
+    return _count(scalar.value.splitlines()) < _count(written)
+
+
+def _count(lines: list[str]) -> int:
+    return sum(1 for line in lines if line.strip())

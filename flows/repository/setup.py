@@ -8,11 +8,13 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from flows.errors import DISK_FULL, GitFailed, SetupFailed, disk_full_error
+from flows.parameters.verification import has_commands
 from flows.repository.agent_commit import commit_work_tree, make_readable
 from flows.repository.agent_git import run_as_agent, work_tree_command
 from flows.repository.clone import Checkout
-from flows.repository.collection import SUBMODULE, Entry, create_repository, parse_raw_diff
+from flows.repository.collection import SUBMODULE, Entry, create_repository, exclude_environments, parse_raw_diff
 from flows.repository.git_commands import check_git, isolated_environment
+from flows.repository.ignored_files import find_build_folders
 from flows.repository.left_aside import commits_elsewhere
 from flows.repository.setup_files import SetupFiles
 from flows.repository.submodule_checkout import submodule_trees
@@ -42,10 +44,12 @@ class SetupCommand:
 
 
 def setup_command(parameter: str, checkout: Checkout) -> SetupCommand | None:
-    """Return the setup command of a run: its parameter, or what the repository's file says; None if both are empty."""
-    if parameter:
-        return SetupCommand(parameter, PARAMETER)
-    return SetupCommand(checkout.setup_command, checkout.setup_source) if checkout.setup_command else None
+    """Return the setup command of a run: its parameter, or else what the repository's file says.
+
+    None means that there is nothing to run. A parameter without commands, such as `#`, asks for that.
+    """
+    script, source = (parameter, PARAMETER) if parameter else (checkout.setup_command, checkout.setup_source)
+    return SetupCommand(script, source) if has_commands(script) else None
 
 
 def run_setup(
@@ -100,10 +104,10 @@ def _failure(workspace: Workspace, result: ScriptResult, timeout_seconds: float,
 
 def _error(command: SetupCommand, reason: str, consequence: str, output: OutputLog) -> SetupFailed:
     lines = output.last_lines
-    shown = f"Its last lines:\n{lines}" if lines else "It printed nothing."
+    shown = f".\nIts last lines:\n{lines}" if lines else ". It printed nothing."
     return SetupFailed(
         f"the setup command, from {command.source}, {reason}. {consequence} To try the command, run "
-        f"python -m flows setup. {shown}"
+        f"python -m flows setup{shown}"
     )
 
 
@@ -120,9 +124,11 @@ def _restore_and_record(workspace: Workspace, checkout: Checkout) -> tuple[str, 
             _put_back(workspace, repository, base, changed)
         commits = commits_elsewhere(workspace, checkout)
         submodules = submodule_trees(workspace, repository, commit.submodules)
+        exclude_environments(workspace, repository)
+        folders = find_build_folders(workspace, repository)
     finally:
         workspace.agent.end_processes()
-    SetupFiles(new, commit.nested, commits, submodules).save(workspace)
+    SetupFiles(new, commit.nested, commits, submodules, folders).save(workspace)
     return changed
 
 

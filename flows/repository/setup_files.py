@@ -37,6 +37,8 @@ class SetupFiles:
     """Commits in the agent's repository that are not in the history of the base."""
     submodules: Mapping[str, str] = field(default_factory=dict)
     """By the path of each submodule whose files the setup changed: the id of the tree of its files."""
+    build_folders: tuple[str, ...] = ()
+    """Folders such as .venv/ that no change has, although .gitignore does not exclude them."""
     ended_ns: int = 0
     """When the setup ended, by the clock of the file system. No user can set a file's time of change back."""
 
@@ -48,8 +50,8 @@ class SetupFiles:
             return cls()
         saved = json.loads(file.read_text())
         entries = {path: Entry(*entry) for path, entry in saved["entries"].items()}
-        nested, commits = tuple(saved["nested"]), tuple(saved["commits"])
-        return cls(entries, nested, commits, saved["submodules"], file.stat().st_mtime_ns)
+        nested, commits, folders = (tuple(saved[name]) for name in ("nested", "commits", "build_folders"))
+        return cls(entries, nested, commits, saved["submodules"], folders, file.stat().st_mtime_ns)
 
     def save(self, workspace: Workspace) -> None:
         """Save this record, and the time."""
@@ -59,6 +61,7 @@ class SetupFiles:
             "nested": self.nested,
             "commits": self.commits,
             "submodules": dict(self.submodules),
+            "build_folders": self.build_folders,
         }
         (workspace.trusted / _FILE).write_text(json.dumps(record))
 

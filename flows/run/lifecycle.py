@@ -27,6 +27,7 @@ from flows.reporting.artifacts import publish, set_tags
 from flows.repository.collect import Change
 from flows.run.lease import check_lease, hold_lease
 from flows.run.preload import preload
+from flows.run.rounds import forget_faults_of_the_machine
 from flows.run.run import DeliverRun, ImplementRun, Run
 from flows.run.setup import redact_secrets, run_store, set_up, set_up_delivery
 from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page, short_summary
@@ -54,7 +55,7 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
             run = set_up(parameters, directories, steps)
         with _reporting(partial(_report, run)), _naming_cost(run), hold_lease(run.saved.store), _tagging(run):
             run.saved.load(get_run_logger())
-            run.saved.verifications = run.saved.verifications.without_faults_of_the_machine()
+            forget_faults_of_the_machine(run)
             preload()
             yield run
 
@@ -150,7 +151,8 @@ def _naming_cost(run: ImplementRun) -> Iterator[None]:
         cost = _cost(run)
         if cost and _COST not in str(error):
             sentence, newline, output = str(error).partition("\n")
-            error.args = (f"{sentence} ({_COST}{cost}){newline}{output}",)
+            text = f"{sentence.removesuffix('.')} ({_COST}{cost})." if newline else f"{sentence} ({_COST}{cost})"
+            error.args = (f"{text}{newline}{output}",)
         raise
 
 

@@ -10,7 +10,7 @@ from flows.run.run import DeliverRun, ImplementRun, Run
 from flows.state.verifications import Round
 from flows.verification import commands as verification_commands
 from flows.verification.commands import VerifyCommands
-from flows.verification.results import Status, Verification
+from flows.verification.results import Status, Verdict, Verification
 
 
 class Next(Enum):
@@ -50,6 +50,21 @@ def verification_key(run: ImplementRun, checkout: Checkout, commands: VerifyComm
     return (*commands.commands, hashlib.sha256(repr((conditions, commands.junit)).encode()).hexdigest())
 
 
+def forget_faults_of_the_machine(run: ImplementRun) -> None:
+    """Have the finished work verified again if its last verification may have failed because of the machine.
+
+    This attempt may have more memory or disk. A command that was too slow, and a setup that failed, run again only if
+    this attempt has nothing else to do: it was started to try again.
+    """
+    last, plan = last_round(run), run.saved.plan
+    if last is None or plan is None or not last.verification.may_pass_again:
+        return
+    too_small = {Verdict.OUT_OF_MEMORY, Verdict.OUT_OF_DISK}
+    was_too_small = any(failure.verdict in too_small for failure in last.verification.failures)
+    if was_too_small or next_step(run, plan.checkout) is Next.NOTHING:
+        run.saved.verifications = run.saved.verifications.without(last.number)
+
+
 def last_round(run: ImplementRun) -> Round | None:
     """Return the verification of the finished work; None if it was not verified.
 
@@ -71,8 +86,14 @@ def needs_work_tree(run: Run) -> bool:
 
 
 def verification_of(run: Run, change: Change) -> Verification | None:
-    """Return the saved verification of the change; None if its commit was not verified."""
-    return run.saved.verifications.of_commit(change.commit) if _is_requested(run) else None
+    """Return the saved verification of the change; None if it was not verified.
+
+    A change that a delivery applied to a newer commit is verified if its tree is the verified one.
+    """
+    if not _is_requested(run):
+        return None
+    saved = run.saved.verifications
+    return saved.of_commit(change.commit) or (saved.of_tree(change.applied_tree) if change.applied_tree else None)
 
 
 def status_of(run: Run, change: Change) -> Status | None:

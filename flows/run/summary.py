@@ -17,7 +17,7 @@ from flows.parameters.addresses import RepoUrl
 from flows.reporting.repetition import RepeatedFailures
 from flows.repository.collect import Change, collected_change, patch
 from flows.repository.setup import setup_command
-from flows.run.rounds import status_of, verification_of
+from flows.run.rounds import status_of, verification_of, verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
@@ -93,9 +93,11 @@ def short_summary(run: Run, change: Change, error: BaseException | None = None) 
 
 def _with_verification(run: Run, summary: RunSummary) -> RunSummary:
     """Return the summary with what is known about its change. An agent that has not finished has no such change."""
-    parameters = run.request.verification
+    parameters, plan = run.request.verification, run.saved.plan
+    commands = verify_commands(run, plan.checkout) if plan else None
     summary = replace(
         summary,
+        verify_source=commands.source if commands else "",
         rounds=run.saved.verifications.rounds,
         max_repairs=parameters.max_repairs,
         pushes_failures=isinstance(run, ImplementRun) and parameters.on_verification_failure == "push",

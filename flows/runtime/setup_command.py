@@ -4,140 +4,112 @@
 instructions are needed, and no Prefect server unless a variable names a block.
 """
 
+import json
 import os
 import signal
 import sys
-import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final, Literal
 from uuid import uuid4
 
 from flows.credential_values import strip_environment
 from flows.errors import RunError, named_error
-from flows.outcome.result import COMPLETED, FAILED, INVALID, SIGNALLED
-from flows.parameters.environment import with_variables
+from flows.outcome.result import COMPLETED, FAILED, INVALID, SIGNALLED, Failure, last_words
+from flows.outcome.verification import VerificationResult
+from flows.parameters.environment import names_set, with_variables
 from flows.parameters.implement import ImplementParameters, default_branch_name
 from flows.parameters.preflight import checked_parameters
 from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.text_safety import sanitize
 
-if TYPE_CHECKING:
-    from flows.repository.clone import Checkout
-
 _INSTRUCTIONS: Final = ("INSTRUCTIONS", "INSTRUCTIONS_S3_URI")
 
 
-def try_setup(*, verifies: bool = False) -> int:
+@dataclass(frozen=True)
+class SetupResult:
+    """What the command found. A field is empty if its value is not known or does not apply."""
+
+    outcome: Literal["completed", "failed", "invalid", "interrupted"]
+    base_branch: str = ""
+    base_commit: str = ""
+    setup_source: str = ""
+    """Where the setup command comes from, for people."""
+    setup_seconds: float | None = None
+    verification: VerificationResult | None = None
+    """How the verify commands ended on the base commit."""
+    error: Failure | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of the command."""
+        return _EXIT_STATUSES[self.outcome]
+
+
+_EXIT_STATUSES: Final = {
+    "completed": COMPLETED,
+    "failed": FAILED,
+    "invalid": INVALID,
+    "interrupted": SIGNALLED + signal.SIGINT,
+}
+
+
+def try_setup(*, verifies: bool = False, as_json: bool = False) -> int:
     """Run the services and the setup of a repository, print the output, and return an exit status.
 
     Args:
         verifies: Whether to run the verify commands as well.
+        as_json: Whether to print the result as one JSON object on standard output, and the output on standard error.
     """
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(SIGNALLED + number))
+    result = _result(verifies=verifies, log=note if as_json else _print)
+    if as_json:
+        _print(json.dumps(asdict(result)))
+    if result.error:
+        note(last_words(result.error))
+    return result.exit_status
+
+
+def check_setup() -> list[str]:
+    """Check the variables of `try_setup`, and return the names of those that are set.
+
+    Raises:
+        RunError: A variable is missing or wrong.
+    """
+    environment = _without_instructions()
+    checked_parameters({**environment, "INSTRUCTIONS": "none"})
+    return names_set(environment)
+
+
+def _without_instructions() -> dict[str, str]:
+    """Return the environment without the variables that the command does not need."""
+    return {name: value for name, value in os.environ.items() if name not in _INSTRUCTIONS}
+
+
+def _result(*, verifies: bool, log: Callable[[str], None]) -> SetupResult:
     try:
         request = _checked_request()
     except RunError as error:
-        return _failed(error, INVALID)
+        return SetupResult("invalid", error=_failure(error))
     try:
         with SECRETS.run_scope():
-            return _clone_and_run(request, verifies=verifies)
+            from flows.runtime.setup_run import clone_and_run  # noqa: PLC0415 (Prefect takes a second to import)
+
+            return clone_and_run(request, verifies=verifies, log=log, note=note)
     except KeyboardInterrupt:
-        return SIGNALLED + signal.SIGINT
+        return SetupResult("interrupted")
     except Exception as error:  # noqa: BLE001 (the one place where a failure becomes an exit status)
-        return _failed(named_error(error), FAILED)
+        return SetupResult("failed", error=_failure(named_error(error)))
 
 
 def _checked_request() -> ImplementParameters:
     """Return the checked parameters of a run without instructions."""
-    environment = {name: value for name, value in os.environ.items() if name not in _INSTRUCTIONS}
-    parameters = checked_parameters({**environment, "INSTRUCTIONS": "none"})
+    parameters = checked_parameters({**_without_instructions(), "INSTRUCTIONS": "none"})
     strip_environment(os.environ)
     branch = default_branch_name(datetime.now(UTC), str(uuid4()))
     return RawParameters(ImplementParameters, parameters).checked(branch_name=branch)
-
-
-def _clone_and_run(request: ImplementParameters, *, verifies: bool) -> int:
-    # Only this command needs these, and some of them import Prefect, which takes a second.
-    from flows.repository.clone import clone  # noqa: PLC0415
-    from flows.repository.collect import names  # noqa: PLC0415
-    from flows.repository.remote import Remote  # noqa: PLC0415
-    from flows.repository.repository_file import NAME  # noqa: PLC0415
-    from flows.repository.setup import run_setup, setup_command  # noqa: PLC0415
-    from flows.run.setup import load_claude_code, redact_secrets, run_store  # noqa: PLC0415
-    from flows.runtime.verify_command import verify_base  # noqa: PLC0415
-    from flows.sandbox.services import run_services  # noqa: PLC0415
-    from flows.sandbox.shell import agent_shell_environment  # noqa: PLC0415
-    from flows.sandbox.workspace import workspace  # noqa: PLC0415
-    from flows.state.setup_cache import run_with_cache  # noqa: PLC0415
-    from flows.tasks.clone import LoggedProgress  # noqa: PLC0415
-    from flows.tasks.secret import check_agent_lacks, current_credentials  # noqa: PLC0415
-    from flows.verification.commands import verify_commands  # noqa: PLC0415
-
-    redact_secrets()
-    block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
-    credentials = current_credentials(request)
-    variables = block.agent_variables() if block else {}
-    check_agent_lacks(credentials, block.agent_secrets() if block else {})
-    with workspace() as directories:
-        if directories.agent.missing_isolation:
-            _note(f"the agent's user is not isolated: {directories.agent.missing_isolation}")
-        checkout = clone(
-            directories,
-            Remote(request.repo_url, credentials, directories.trusted),
-            branch=request.branch_name,
-            base_branch=request.base_branch,
-            depth=request.clone_depth,
-            allow_default_branch=request.allow_default_branch,
-            submodules=request.submodules,
-            lfs=request.lfs,
-            progress=LoggedProgress(lambda text, *arguments: _note(text % arguments)),
-        )
-        command = setup_command(request.verification.setup_command, checkout)
-        checks = verify_commands(request.verification.verify_commands, checkout) if verifies else None
-        if verifies and checks is None:
-            _note(f"there are no verify commands: set VERIFY_COMMANDS, or {_where_to_add('verify', checkout, NAME)}")
-            return INVALID
-        if command is None:
-            _note(f"there is no setup command: set SETUP_COMMAND, or {_where_setup_goes(checkout, NAME)}")
-        environment = agent_shell_environment(directories, variables, os.environ)
-        limits = request.claude_code_options(block.options() if block else None).limits
-        with run_services(directories, checkout.services, os.environ) as services:
-            services.start(lambda line: _print(f"service {line}"), _note)
-            if command:
-                _note(f"the setup command, from {command.source}, runs on {checkout.base_branch}")
-                setup = partial(
-                    run_setup, directories, checkout, command, environment, limits.setup_timeout_seconds, _print
-                )
-                files, url = run_store("setup").files, request.repo_url.url
-                start = time.monotonic()
-                changed, _ = run_with_cache(
-                    files, directories, checkout, url, command.script, setup, _note, services.restart
-                )
-                seconds = time.monotonic() - start
-                if changed:
-                    text = "changed by the setup command, and put back, because the files are the repository's"
-                    _note(f"{names(changed)}: {text}")
-            services.check()
-            if command:
-                _note(f"the setup command ended with exit status 0; the setup took {seconds:.1f} s")
-            return (
-                verify_base(directories, checkout, checks, command, environment, limits, _print)
-                if checks
-                else COMPLETED
-            )
-
-
-def _where_setup_goes(checkout: "Checkout", file: str) -> str:
-    unused = "; without a setup, its cache has no effect" if checkout.cache else ""
-    return f"{_where_to_add('setup', checkout, file)}{unused}"
-
-
-def _where_to_add(key: str, checkout: "Checkout", file: str) -> str:
-    if not checkout.setup_source:
-        return f"add {file} to the default branch"
-    return f"add the key {key} to {checkout.setup_source}"
 
 
 def _print(line: str) -> None:
@@ -145,10 +117,10 @@ def _print(line: str) -> None:
     sys.stdout.flush()
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """Print a line about the command itself on standard error."""
     sys.stderr.write(f"{sanitize(text)}\n")
 
 
-def _failed(error: RunError, status: int) -> int:
-    _note(f"{type(error).__name__}: {with_variables(str(error))}")
-    return status
+def _failure(error: RunError) -> Failure:
+    return Failure(type(error).__name__, sanitize(with_variables(str(error))))

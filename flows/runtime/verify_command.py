@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from flows.outcome.result import COMPLETED, FAILED
 from flows.parameters.limits import Limits
 from flows.repository.clone import Checkout
 from flows.repository.setup import SetupCommand
@@ -10,7 +9,7 @@ from flows.sandbox.workspace import Workspace
 from flows.text_safety import one_line
 from flows.verification.commands import VerifyCommands
 from flows.verification.prepared import save_prepared
-from flows.verification.results import CommandResult, Status, TestCounts
+from flows.verification.results import CommandResult, Status, TestCounts, Verdict, Verification
 from flows.verification.verify import Timeouts, verify_commit
 
 
@@ -22,8 +21,8 @@ def verify_base(
     environment: Mapping[str, str],
     limits: Limits,
     log: Callable[[str], None],
-) -> int:
-    """Run the verify commands as a run does, but on the base commit; print each verdict, and return an exit status.
+) -> Verification:
+    """Run the verify commands as a run does, but on the base commit; log each verdict, and what it means for a run.
 
     Args:
         workspace: The run's directories, with the files that the setup made.
@@ -43,7 +42,23 @@ def verify_base(
         log(verification.setup_fault)
     for result in verification.results:
         log(_line(result))
-    return FAILED if verification.status is Status.FAILED else COMPLETED
+    log(conclusion(verification, checkout.base_branch))
+    return verification
+
+
+def conclusion(verification: Verification, branch: str) -> str:
+    """Return what the results on the base commit mean for a run, as one line."""
+    if verification.setup_fault:
+        return f"no command ran on {branch}, because the setup failed: correct the setup, or no change can be verified"
+    results = verification.results
+    failed = sum(1 for result in results if result.verdict is not Verdict.PASSED)
+    commands = f"{len(results)} command{'s' if len(results) > 1 else ''}"
+    if verification.status is Status.FAILED:
+        return (
+            f"{failed} of {commands} failed on {branch}: a run will end as NotVerified, unless its change makes all "
+            "commands pass; or as VerificationFailed, if its change breaks more"
+        )
+    return f"{commands} passed on {branch}: a run will end as Completed if they pass on its change as well"
 
 
 def _line(result: CommandResult) -> str:

@@ -142,7 +142,13 @@ def _shown(workspace: Workspace, path: Path) -> str:
 
 
 def run_tar(
-    workspace: Workspace, names: Iterable[str], target: IO[bytes], *, max_bytes: int, left_out: Sequence[str] = ()
+    workspace: Workspace,
+    names: Iterable[str],
+    target: IO[bytes],
+    *,
+    max_bytes: int,
+    left_out: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> None:
     """Write the output of tar, which runs as the agent's user, to a file of this process.
 
@@ -152,13 +158,14 @@ def run_tar(
         target: The file.
         max_bytes: The largest archive, in bytes.
         left_out: Names of files and folders that are not packed.
+        options: Other options of tar.
 
     Raises:
         InvalidArchive: The files take more bytes, or tar cannot read one of them.
         DiskFull: The disk is full.
     """
     excludes = [f"--exclude={name}" for name in left_out]
-    line = ["tar", "-c", "-f", "-", "-C", str(_top(workspace)), *excludes, "--null", "-T", "-"]
+    line = ["tar", "-c", "-f", "-", "-C", str(_top(workspace)), *options, *excludes, "--null", "-T", "-"]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **workspace.agent_variables}
     with TemporaryFile() as rows, TemporaryFile() as errors:
         rows.write("".join(f"{name}\0" for name in names).encode("utf-8", "surrogateescape"))

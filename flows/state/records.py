@@ -79,10 +79,13 @@ class Checkpoint:
     """Claude Code's own record of the conversation, redacted."""
     round: int = 0
     """The number of the repair that this is the work of, from its first moment; 0 before the first repair."""
+    worked_seconds: float = 0
+    """How long the agent had worked, over all its processes."""
 
     def pack(self) -> bytes:
         """Return the checkpoint as bytes, from which `unpack` can restore it."""
-        description = {name: getattr(self, name) for name in ("number", "commit", "spending", "session_id", "round")}
+        names = ("number", "commit", "spending", "session_id", "round", "worked_seconds")
+        description = {name: getattr(self, name) for name in names}
         return _pack(description, {"bundle": self.bundle, "session": self.session})
 
     @classmethod

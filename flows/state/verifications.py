@@ -24,6 +24,8 @@ class Round:
     """How long the verification took."""
     worked_seconds: float = 0
     """How long the agent had worked before this verification, over all its processes."""
+    spent_usd: float = 0
+    """What the model had cost before this verification, in US dollars, over the whole run."""
     is_delivery: bool = False
     """Whether a delivery verified the work again."""
 
@@ -42,19 +44,17 @@ class Verifications:
         """Return a copy with the round of a delivery, beside those of the run that made the change."""
         return replace(self, rounds=(*self.rounds, new))
 
-    def without_faults_of_the_machine(self) -> Self:
-        """Return a copy without the newest round if the machine was too small for it. This attempt may have another."""
-        faults = {Verdict.OUT_OF_MEMORY, Verdict.OUT_OF_DISK}
-        lacked = self.rounds and any(failure.verdict in faults for failure in self.rounds[-1].verification.failures)
-        return replace(self, rounds=self.rounds[:-1]) if lacked else self
+    def without(self, number: int) -> Self:
+        """Return a copy without the round with this number, so that its work is verified again."""
+        return replace(self, rounds=tuple(each for each in self.rounds if each.number != number))
 
     def of(self, number: int, key: tuple[str, ...]) -> Round | None:
         """Return the round with this number if it had this key."""
         return next((each for each in self.rounds if (each.number, each.key) == (number, key)), None)
 
-    def of_tree(self, tree: str, key: tuple[str, ...]) -> Verification | None:
-        """Return the newest verification of a tree with this key; None if there is none."""
-        rounds = (each for each in reversed(self.rounds) if each.key == key)
+    def of_tree(self, tree: str, key: tuple[str, ...] = ()) -> Verification | None:
+        """Return the newest verification of a tree, with this key if there is one; None if there is none."""
+        rounds = (each for each in reversed(self.rounds) if not key or each.key == key)
         return next((each.verification for each in rounds if each.verification.tree == tree), None)
 
     def of_commit(self, commit: str) -> Verification | None:
@@ -110,8 +110,10 @@ def _result(
     verdict: str,
     tests: dict[str, Any] | None,
     lines: list[str] | None,
+    unmatched_junit: list[str],
     **fields: Any,  # noqa: ANN401 (of each field's type)
 ) -> CommandResult:
     counts = TestCounts(**{**tests, "failed_names": tuple(tests["failed_names"])}) if tests else None
     hashes = None if lines is None else tuple(lines)
-    return CommandResult(verdict=Verdict(verdict), tests=counts, lines=hashes, **fields)
+    unmatched = tuple(unmatched_junit)
+    return CommandResult(verdict=Verdict(verdict), tests=counts, lines=hashes, unmatched_junit=unmatched, **fields)

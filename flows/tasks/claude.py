@@ -27,6 +27,7 @@ from flows.errors import (
     WorkLeftAside,
 )
 from flows.instructions.files import Instructions
+from flows.outcome.verification import causes
 from flows.redaction import SECRETS
 from flows.reporting.progress import show_progress
 from flows.repository import snapshot
@@ -43,6 +44,7 @@ from flows.state.agent_report import AgentReport
 from flows.state.records import FinishedWork, Plan
 from flows.tasks.task import step
 
+SAVED_AS: Final = "; the work so far is saved as "
 _MAY_BE_FULL_DISK: Final = (
     AgentCrashed,
     AgentFailed,
@@ -87,10 +89,14 @@ def repair(run: ImplementRun, credentials: GitCredentials, change: Change) -> Ch
     assert plan is not None  # noqa: S101 (it is saved before an agent starts)
     assert failed is not None  # noqa: S101 (else there is nothing to repair)
     request = Repair(failed.number + 1, failed.verification, failed.seconds)
+    most = run.request.verification.max_repairs
+    get_run_logger().info("repair %d of %d: %s", request.number, most, causes(failed.verification))
     is_continued = agent.round == request.number
     if not agent.session_id:
+        checkpoint = run.saved.checkpoint
+        worked_before_loss = checkpoint.worked_seconds if checkpoint and checkpoint.round == request.number else 0
         _restore_finished(run, plan, change, request.number)
-        agent.worked_seconds, is_continued = failed.worked_seconds, True
+        agent.worked_seconds, is_continued = max(failed.worked_seconds, worked_before_loss), True
     agent.round = request.number
     return _run_agent(run, plan, _identity(run, credentials, plan), request, is_continued=is_continued)
 
@@ -155,6 +161,8 @@ def _run_agent(
     run: ImplementRun, plan: Plan, identity: CommitIdentity, request: Repair | None = None, *, is_continued: bool
 ) -> Change:
     workspace, agent, logger = run.workspace, run.agent, get_run_logger()
+    commands = verify_commands(run, plan.checkout)
+    agent.verify_commands = commands.commands if commands else ()
     observer = partial(show_progress, workspace, agent.meter, agent.options.limits)
     interval = agent.options.limits.checkpoint_seconds
     checkpoints = Checkpoints(workspace, run.saved, plan, agent, interval, logger, request.number if request else 0)
@@ -182,8 +190,9 @@ def _run_agent(
         change = _collect_and_judge(run, plan, identity, result, checkpoints.round, disk_is_full=disk_is_full)
     except RunError as error:
         checkpoints.write()  # for a later attempt of this run, on this machine or another
+        _restore_change_before_repair(run, plan)
         raise _explain(error, run.saved.bundle_path, disk_is_full=disk_is_full) from None
-    if change.commit and verify_commands(run, plan.checkout):
+    if change.commit and commands:
         checkpoints.round += 1
         checkpoints.write()  # for a repair in a later attempt
     return change
@@ -205,8 +214,9 @@ def _collect_and_judge(
     if disk_is_full:
         raise DiskFull(f"{DISK_FULL}; part of the agent's report may be missing")
     for note in change.notes:
-        get_run_logger().warning(note)
-    run.warnings.extend(note for note in change.notes if note not in run.warnings)
+        if note not in run.warnings:  # an earlier round has said it
+            get_run_logger().warning(note)
+            run.warnings.append(note)
     finished = FinishedWork(change.commit, report, bundle_bytes, change.notes, change.left_aside, number)
     run.saved.save_finished(finished, get_run_logger())
     return change
@@ -227,6 +237,9 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
     run.workspace.agent.end_processes()
     run.workspace.release_reserve()
     checkpoints.write()
+    if finished := run.saved.finished:  # The change before an interrupted repair counts; the checkpoint has the rest.
+        _save_result(run, finished.bundle, without_retries=True)
+        return
     try:
         change = collect(run.workspace, checkpoints.plan.checkout, identity, run.request.policy.leave_out)
         _save_result(run, bundle(run.workspace.clean_git, change), without_retries=True)
@@ -236,6 +249,13 @@ def _save_interrupted(run: ImplementRun, checkpoints: Checkpoints, identity: Com
         get_run_logger().warning(
             "the change is not saved, so only the last checkpoint holds the work so far: %s", error
         )
+
+
+def _restore_change_before_repair(run: ImplementRun, plan: Plan) -> None:
+    """Let the finished change count again, which a repair has replaced that came to nothing."""
+    if finished := run.saved.finished:
+        run.saved.save_bundle(finished.bundle, get_run_logger())
+        restore_change(run.workspace.clean_git, plan.checkout, finished.bundle)
 
 
 def _judge(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
@@ -287,4 +307,4 @@ def _explain(error: RunError, path: str, *, disk_is_full: bool) -> RunError:
     """Return the error with the path of the saved work added. If a full disk may be the cause, return a `DiskFull`."""
     if disk_is_full and isinstance(error, _MAY_BE_FULL_DISK):
         error = DiskFull(f"{DISK_FULL} ({error})")
-    return type(error)(f"{error}; the work so far is saved as {path}") if path and path not in str(error) else error
+    return type(error)(f"{error}{SAVED_AS}{path}") if path and path not in str(error) else error

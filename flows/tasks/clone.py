@@ -20,9 +20,10 @@ from flows.repository.lfs_pointers import pointers_in
 from flows.repository.remote import Remote
 from flows.repository.submodule_checkout import submodule_paths
 from flows.repository.token_expiry import token_expiry
-from flows.run.rounds import needs_work_tree
+from flows.run.rounds import needs_work_tree, verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.tasks.task import step
+from flows.verification.commands import check_syntax
 
 _PROGRESS_SECONDS: Final = 5
 _UNLIMITED_SECONDS: Final = 24 * 3600
@@ -36,12 +37,16 @@ def clone(run: Run, credentials: GitCredentials) -> Checkout:
     Raises:
         GitAuthFailed, RepoNotFound: The token cannot read the repository. Or the token cannot push, although an agent
             would be started.
+        InvalidVerifyCommands: There are too many verify commands, or bash cannot read one of them.
     """
     plan = run.saved.plan
     if not needs_work_tree(run):
         return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
     with _token_check(run, credentials):
-        return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
+        checkout = _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
+    if commands := verify_commands(run, checkout):
+        check_syntax(run.workspace, commands)
+    return checkout
 
 
 @contextmanager

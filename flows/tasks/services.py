@@ -66,4 +66,5 @@ def with_saved_work(run: Run, text: str) -> str:
     if run.saved.checkpoint is None:
         return text
     text = text.replace("The agent was not started.", "The agent was not started again.")
-    return f"{text}\nThe work of an earlier attempt is saved: continue this run"
+    sentences, newline, output = text.partition("\n")
+    return f"{sentences.removesuffix('.')}. The work of an earlier attempt is saved: continue this run{newline}{output}"

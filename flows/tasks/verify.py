@@ -6,11 +6,31 @@ from dataclasses import replace
 
 from prefect import get_run_logger
 
-from flows.errors import AgentTimeout, BudgetExceeded, RunError, TurnLimitReached, VerificationFailed
-from flows.outcome.verification import failure_message
+from flows.errors import (
+    AgentCrashed,
+    AgentDenied,
+    AgentFailed,
+    AgentRepoInvalid,
+    AgentStalled,
+    AgentTimeout,
+    BudgetExceeded,
+    ModelAccessDenied,
+    ModelNotFound,
+    ModelQuotaExceeded,
+    ModelRefused,
+    ModelUnavailable,
+    NeedsInput,
+    PromptTooLong,
+    RunError,
+    TurnLimitReached,
+    VerificationFailed,
+    WorkLeftAside,
+)
+from flows.outcome.timing import FAILED_STEP
+from flows.outcome.verification import causes, failure_message, result_text, review_first
 from flows.parameters.limits import Limits
 from flows.repository.clone import Checkout
-from flows.repository.collect import Change, restore_change
+from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.setup import setup_command
@@ -20,14 +40,32 @@ from flows.run.run import ImplementRun, Run
 from flows.run.summary import short_summary
 from flows.sandbox.services import Services
 from flows.state.verifications import Round
-from flows.tasks.claude import repair
+from flows.tasks.claude import SAVED_AS, repair
 from flows.tasks.services import check_services
 from flows.tasks.task import step
 from flows.verification.commands import VerifyCommands
 from flows.verification.results import CommandResult, Status, Verification
 from flows.verification.verify import Timeouts, verify_commit
 
-_LIMITS = (AgentTimeout, BudgetExceeded, TurnLimitReached)
+_ENDS_OF_REPAIRS = (
+    AgentCrashed,
+    AgentDenied,
+    AgentFailed,
+    AgentRepoInvalid,
+    AgentStalled,
+    AgentTimeout,
+    BudgetExceeded,
+    ModelAccessDenied,
+    ModelNotFound,
+    ModelQuotaExceeded,
+    ModelRefused,
+    ModelUnavailable,
+    NeedsInput,
+    PromptTooLong,
+    TurnLimitReached,
+    WorkLeftAside,
+)
+"""The errors of an agent after which its repair is given up. Its change before that is finished, and counts."""
 
 
 def verify(
@@ -45,8 +83,10 @@ def verify(
             continue
         try:
             change = step(f"claude repair {repairs + 1}")(repair)(run, credentials, change)
-        except _LIMITS as error:
-            _give_up(run, change, error)
+        except _ENDS_OF_REPAIRS as error:
+            fault = str(error).partition(SAVED_AS)[0]  # the change before the repair is saved there instead
+            get_run_logger().warning("the repair was ended, so the change before it counts: %s", fault)
+            run.repair_faults.append(fault)
             break
     return change
 
@@ -84,7 +124,7 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     tree = run_git(["rev-parse", f"{change.commit}^{{tree}}"], git_dir=run.workspace.clean_git).text
     key = verification_key(run, checkout, commands)
     verification = saved.of_tree(tree, key)
-    if verification is None:
+    if verification is None or verification.may_pass_again:
         environment, limits = run.agent.shell_environment(run.workspace), run.agent.options.limits
         baseline = saved.baseline(key)
         try:
@@ -96,9 +136,10 @@ def _verify(run: ImplementRun, checkout: Checkout, services: Services, change: C
     report = finished.report
     worked_seconds = run.agent.worked_seconds or (report.duration_seconds if report else 0)
     seconds = time.monotonic() - started
-    new = Round(finished.round, key, change.commit, verification, seconds, worked_seconds)
+    spent_usd = max(run.agent.meter.spent_usd, report.cost_usd if report else 0)
+    new = Round(finished.round, key, change.commit, verification, seconds, worked_seconds, spent_usd)
     run.saved.save_round(new, logger)
-    log_status(verification)
+    log_result(verification, finished.round)
 
 
 def run_commands(
@@ -126,19 +167,15 @@ def run_commands(
     )
 
 
-def log_status(verification: Verification) -> None:
-    """Log what a verification found."""
-    log = get_run_logger().warning if verification.status is Status.FAILED else get_run_logger().info
-    log("the result of the verification: %s", verification.status)
-
-
-def _give_up(run: ImplementRun, change: Change, error: RunError) -> None:
-    """Let the finished change count again: a limit ended its repair, whose work so far a checkpoint holds."""
-    get_run_logger().warning("the repair was ended: %s", error)
-    run.repair_faults.append(str(error))
-    if finished := run.saved.finished:
-        restore_change(run.workspace.clean_git, change.checkout, finished.bundle)
-        run.saved.save_bundle(finished.bundle, get_run_logger())
+def log_result(verification: Verification, repairs: int) -> None:
+    """Log what a verification found. The row of the step at a terminal shows a failure with its own sign."""
+    logger, text = get_run_logger(), result_text(verification.status, repairs)
+    if verification.status is Status.FAILED:
+        logger.warning("%s: %s", text, causes(verification), extra={FAILED_STEP: True})
+    else:
+        logger.info("%s", text)
+    if verification.changed_checks:
+        logger.warning("%s", review_first(verification.changed_checks))
 
 
 def _pushes_failures(run: ImplementRun) -> bool:
@@ -147,14 +184,16 @@ def _pushes_failures(run: ImplementRun) -> bool:
 
 def _place(run: ImplementRun, change: Change) -> str:
     """Return where a change that failed its verification is, and what a person can do with it."""
+    what = "the change before that repair" if run.repair_faults else "the change"
     if _pushes_failures(run):
         return (
-            f"verification.on_verification_failure is push, so it is pushed to {change.checkout.branch} as "
+            f"verification.on_verification_failure is push, so {what} is pushed to {change.checkout.branch} as "
             f"{change.commit[:12]}"
         )
+    what = what.capitalize()
     if not (path := run.saved.bundle_path):
-        return "It is not pushed, and the run store could not save it: it will be lost with this machine"
+        return f"{what} is not pushed, and the run store could not save it: it will be lost with this machine"
     return (
-        f"It is not pushed, but saved as {path}: the flow deliver pushes it nevertheless "
+        f"{what} is not pushed, but saved as {path}: the flow deliver pushes it nevertheless "
         f"(flow_run_id={run.saved.store.flow_run_id})"
     )

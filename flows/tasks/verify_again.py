@@ -19,7 +19,7 @@ from flows.state.verifications import Round
 from flows.tasks.clone import remote
 from flows.tasks.services import check_services, services_for
 from flows.tasks.task import step
-from flows.tasks.verify import log_status, run_commands, with_result
+from flows.tasks.verify import log_result, run_commands, with_result
 from flows.verification.results import Status
 
 
@@ -66,4 +66,4 @@ def _verify(run: DeliverRun, credentials: GitCredentials, services: Services, ch
     seconds = time.monotonic() - started
     new = Round(finished.round, commands.commands, change.commit, verification, seconds, is_delivery=True)
     run.saved.verifications = run.saved.verifications.with_delivery(new)
-    log_status(verification)
+    log_result(verification, finished.round)

@@ -1,50 +1,22 @@
 """Compares the results of a change with those of the base commit, on which a command may fail as well.
 
 Such a command must not fail more than there. By the JUnit files, each failed test failed there, too, and no fewer tests
-ran. Without such files, or with fewer tests, each line of the output was there, too. Durations, addresses, dates,
-positions in files and paths of temporary files do not count there, and a number of failures may be smaller.
+ran. Without such files, or with fewer tests, each line of the output was there, too, or says that something passes.
+What differs from one run to the next does not count: see `output_lines`.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from flows.text_safety import sanitize
+from flows.verification.output_lines import PASSING, counts_no_more, normalized, without_counts
 from flows.verification.results import CommandResult, Verdict
-
-_IGNORED: Final = (
-    (re.compile(r"(\.\w{1,6}):\d+(?::\d+)?\b|(\bline )\d+"), r"\1\2<position>"),
-    (re.compile(r"\b0x[0-9a-fA-F]+\b"), "<address>"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)?"), "<time>"),
-    (re.compile(r"\b\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), "<time>"),
-    (re.compile(r"(?:/private)?/(?:var/)?tmp/[\w./+@-]*|/var/folders/[\w./+@-]*"), "<path>"),
-    (re.compile(r"(?<!\S)\S*/agent/tmp/[\w./+@-]*"), "<path>"),
-    (re.compile(r"\b\d+(?:[.,]\d+){0,3}(?:\s?(?:ns|[uµ]s|ms|s|secs?|seconds?|mins?|minutes?)|m)\b"), "<duration>"),
-    (re.compile(r"\b(?:pid|PID|seed|Seed)[ =:]+\d+"), "<number>"),
-    (re.compile(r"([=\-_*#.~])\1{3,}"), "<rule>"),
-)  # fmt: skip
-"""What differs from one run of a command to the next, and the text that stands for it."""
-
-_HARMLESS: Final = re.compile(
-    r"[,;]?\s*\b\d+\s+(?:tests?\s+)?(?:passed|passing|pass|ok|skipped|warnings?|deselected|xfailed|xpassed|total)\b",
-    re.IGNORECASE,
-)
-"""A number that may be any other."""
-
-_FAULTS: Final = re.compile(
-    r"\b(\d+)(?=\s+(?:tests?\s+)?(?:failed|failures?|failing|fail|errors?|errored|broken|problems?)\b)"
-    r"|(?<=failures=)(\d+)|(?<=errors=)(\d+)|(?<=failed=)(\d+)|(?<=failures: )(\d+)|(?<=errors: )(\d+)",
-    re.IGNORECASE,
-)
-"""A number of failures, which may be smaller."""
 
 _MAX_BYTES: Final = 2**20
 _MAX_LINES: Final = 50_000
 _HASH_CHARACTERS: Final = 10
-_LINE_CHARACTERS: Final = 1_000
-"""How much of a line is searched for what may differ. All of it is compared."""
 
 
 class Lines:
@@ -60,12 +32,14 @@ class Lines:
 
     @property
     def hashes(self) -> tuple[str, ...] | None:
-        """A hash of each different line, without what differs from one run to the next; None for too long an output."""
+        """A hash of each different line, except lines that only say that something passes; None if there are too many.
+
+        The lines are without what differs from one run to the next.
+        """
         if len(self._output) > _MAX_BYTES:
             return None
-        lines = {
-            _FAULTS.sub("<count>", line) for line in _normalized(sanitize(self._output.decode("utf-8", "replace")))
-        }
+        output = normalized(sanitize(self._output.decode("utf-8", "replace")))
+        lines = {without_counts(line) for line in output if line != PASSING}
         hashes = (hashlib.sha256(line.encode()).hexdigest()[:_HASH_CHARACTERS] for line in lines)
         return tuple(sorted(hashes)) if len(lines) <= _MAX_LINES else None
 
@@ -118,38 +92,16 @@ def _prints_no_more(result: CommandResult, before: CommandResult) -> bool:
 
 
 def _has_no_new_line(output: str, before: str) -> bool:
-    """Whether the base commit's output has each line, and ends with the same line.
+    """Whether the base commit's output has each line that does not say that something passes, and the same last line.
 
     A command that breaks off early may print no new line, but it ends with another one.
     """
-    new, old = _normalized(output), _normalized(before)
-    if not new or not old:
-        return not new and not old
-    return _counts_no_more(new[-1], old[-1]) and all(
-        line in old or any(_counts_no_more(line, other) for other in old) for line in new
-    )
+    new, old = normalized(output), normalized(before)
+    if not new:
+        return not old
+    is_same_end = new[-1] == PASSING or (bool(old) and counts_no_more(new[-1], old[-1]))
+    return is_same_end and all(line == PASSING or _has_line(old, line) for line in new)
 
 
-def _normalized(output: str) -> list[str]:
-    """Return the lines, without what differs from one run to the next, and without lines that have nothing else."""
-    lines = []
-    for whole in output.split("\n"):
-        line, rest = " ".join(whole[:_LINE_CHARACTERS].split()), whole[_LINE_CHARACTERS:]
-        for pattern, text in _IGNORED:
-            line = pattern.sub(text, line)
-        if text := " ".join((_HARMLESS.sub("", line) + rest).split()):
-            lines.append(text)
-    return lines
-
-
-def _counts_no_more(line: str, other: str) -> bool:
-    """Whether two lines differ at most in numbers of failures, which are not larger in the first line."""
-    if line == other:
-        return True
-    if _FAULTS.sub("<count>", line) != _FAULTS.sub("<count>", other):
-        return False
-    return all(new <= old for new, old in zip(_faults(line), _faults(other), strict=True))
-
-
-def _faults(line: str) -> list[int]:
-    return [int(match[0]) for match in _FAULTS.finditer(line)]
+def _has_line(lines: Sequence[str], line: str) -> bool:
+    return line in lines or any(counts_no_more(line, other) for other in lines)

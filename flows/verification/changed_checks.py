@@ -19,7 +19,7 @@ from flows.repository.repository_file import NAME
 from flows.text_safety import one_line, sanitize
 from flows.verification.check_settings import changed_settings
 from flows.verification.languages import has_inline_tests, is_code, is_test_file, skips_in, stops_in, tests_in
-from flows.verification.named_files import named_files
+from flows.verification.named_files import named_files, without_absences
 from flows.verification.scripts import is_script, package_scripts, script_texts
 
 _DEFINING: Final = (
@@ -164,7 +164,9 @@ def _named(git_dir: Path, base: str, commands: Sequence[str], files: Sequence[Ch
     paths = {path for file in files for path in (file.path, file.old_path)}
     modes = [(path, mode) for file in files for path, mode in ((file.path, file.mode), (file.old_path, file.old_mode))]
     scripts = {path for path, mode in modes if is_script(path, is_executable=mode == EXECUTABLE)}
-    named = named_files([*commands, *package_scripts(at_base, commands)], paths)
+    added = {file.path for file in files if file.old_mode == ABSENT}
+    texts = [*commands, *package_scripts(at_base, commands)]
+    named = named_files(texts, paths - added) | named_files(map(without_absences, texts), added)
     return named | (named_files(script_texts(at_base, commands), scripts) if scripts else set())
 
 

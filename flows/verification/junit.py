@@ -43,8 +43,12 @@ def mark_start(workspace: Workspace) -> None:
     workspace.lend(marker, b"")
 
 
-def read_junit(workspace: Workspace, patterns: Sequence[str], log: Callable[[str], None]) -> TestCounts | None:
-    """Return the numbers in the JUnit files written since `mark_start`; None if no such file can be used.
+def read_junit(
+    workspace: Workspace, patterns: Sequence[str], log: Callable[[str], None]
+) -> tuple[TestCounts | None, tuple[str, ...]]:
+    """Return the numbers in the JUnit files written since `mark_start`, and the patterns that no such file matches.
+
+    The numbers are None if no file can be used.
 
     Args:
         workspace: The run's directories. No process of the agent's user may be alive.
@@ -52,11 +56,13 @@ def read_junit(workspace: Workspace, patterns: Sequence[str], log: Callable[[str
         log: Called with the reason why a file is not used.
     """
     if not patterns:
-        return None
+        return None, ()
     tests = _Tests()
-    count = 0
+    count, unmatched = 0, tuple(patterns)
     try:
-        for path, content in _read(workspace, _find(workspace, patterns)):
+        paths = _find(workspace, patterns)
+        unmatched = tuple(pattern for pattern in patterns if not any(map(_expression(pattern).fullmatch, paths)))
+        for path, content in _read(workspace, paths):
             try:
                 tests.add(content)
                 count += 1
@@ -64,8 +70,8 @@ def read_junit(workspace: Workspace, patterns: Sequence[str], log: Callable[[str
                 log(f"the JUnit file {path!r} is not used: {error}")
     except (_RefusedError, RunError, tarfile.TarError) as error:
         log(f"the JUnit files are not used: {error}")
-        return None
-    return tests.counts if count else None
+        return None, unmatched
+    return (tests.counts if count else None), unmatched
 
 
 class _RefusedError(Exception):

@@ -10,6 +10,25 @@ _MODULE: Final = re.compile(r"-m\s+([\w.]+)")
 _OTHER_FOLDER: Final = re.compile(r"(?:^|[;&|(\s])(?:cd|pushd)\s|\s(?:-C|--directory|--prefix)[\s=]")
 
 
+_PLAIN: Final = re.compile(r"[^|;`$(){}\"'\\\n]*")
+"""Matches a command that is a chain of simple commands, each of which must succeed."""
+
+_ABSENCE: Final = re.compile(
+    r"\s*(?:test\s+!\s+-[defs]\s+\S+|!\s+test\s+-[defs]\s+\S+|\[\s+!\s+-[defs]\s+\S+\s+\]|!\s+\[\s+-[defs]\s+\S+\s+\])\s*"
+)
+"""Matches a simple command that fails if a file is there."""
+
+
+def without_absences(command: str) -> str:
+    """Return a command without the parts that only fail if a file is there, such as `test ! -e slow`.
+
+    A change that adds such a file can only make the command fail.
+    """
+    if not _PLAIN.fullmatch(command):
+        return command
+    return "&&".join(part for part in command.split("&&") if not _ABSENCE.fullmatch(part))
+
+
 def words_in(text: str) -> set[str]:
     """Return the words of commands that may be paths."""
     return {str(PurePosixPath(word)) for word in _WORD.findall(text)}

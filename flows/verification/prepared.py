@@ -4,6 +4,7 @@ tar runs as the agent's user on both ways. The archive belongs to the flow's pro
 cannot enter. One archive is written faster than a copy of each file: 0.4 s instead of 2 to 16 s for 21,000 files.
 """
 
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ from flows.sandbox.workspace import Workspace
 _FILE: Final = "prepared.tar"
 _MAX_BYTES: Final = 32 * 2**30
 _TIMEOUT_SECONDS: Final = 3600
+_SPARSE: Final = ("--sparse",) if sys.platform == "linux" else ()
+"""Leaves the holes of sparse files out, such as those of a disk image. BSD's tar does so without the option."""
 
 
 def save_prepared(workspace: Workspace) -> str:
@@ -31,7 +34,7 @@ def save_prepared(workspace: Workspace) -> str:
         names = [*_untracked(workspace), workspace.home.name]
         with partial.open("wb") as target:
             partial.chmod(0o600)
-            archive.run_tar(workspace, names, target, max_bytes=_MAX_BYTES)
+            archive.run_tar(workspace, names, target, max_bytes=_MAX_BYTES, options=_SPARSE)
         partial.replace(file)
     except (RunError, InvalidArchive, OSError) as error:
         return f"what the setup made is not saved, so each verification runs the setup again: {error}"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 class Verdict(StrEnum):
@@ -18,6 +19,10 @@ class Verdict(StrEnum):
     """The command fails on the base commit as well, and fails no more tests with the change than without it."""
 
 
+ENVIRONMENTAL: Final = frozenset({Verdict.TIMED_OUT, Verdict.OUT_OF_MEMORY, Verdict.OUT_OF_DISK})
+"""The verdicts that the machine or a limit may have caused, and not the change."""
+
+
 class Status(StrEnum):
     """What a verification says about a change."""
 
@@ -31,6 +36,10 @@ class Status(StrEnum):
     FAILED_BEFORE = "not verified, failed before"
     """No command failed because of the change, but at least one failed on the base commit already."""
     FAILED = "verification failed"
+
+
+UNMATCHED: Final = "No verify command wrote a file that matches a pattern of junit:"
+"""The beginning of a sentence, for people, about such patterns."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,18 @@ class CommandResult:
     """None if the command wrote no JUnit file."""
     lines: tuple[str, ...] | None = ()
     """A hash of each different line of the whole output, for comparisons; None if there are too many lines."""
+    unmatched_junit: tuple[str, ...] = ()
+    """The patterns of JUnit files that no file matches which the command wrote."""
+
+    @property
+    def reason(self) -> str:
+        """What made the command fail, apart from its output; empty if it passed or if that is not known."""
+        if self.verdict is Verdict.TIMED_OUT:
+            return "limits.command_timeout_seconds"
+        if self.exit_status == 0 and self.verdict is not Verdict.PASSED and self.tests:
+            count = self.tests.failed
+            return f"exit status 0, but its JUnit files have {count} failed test{'s' if count > 1 else ''}"
+        return f"exit status {self.exit_status}" if self.exit_status else ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +103,14 @@ class Verification:
     """The results that make the verification fail."""
 
     @property
+    def may_pass_again(self) -> bool:
+        """Whether the same commands may have another result on the same tree, as the machine made them fail.
+
+        The setup often fails because of the network.
+        """
+        return bool(self.setup_fault) or any(failure.verdict in ENVIRONMENTAL for failure in self.failures)
+
+    @property
     def status(self) -> Status:
         """What the results say about the change."""
         if self.setup_fault or self.failures:
@@ -89,3 +118,9 @@ class Verification:
         if any(result.verdict is Verdict.FAILED_BEFORE for result in self.results):
             return Status.FAILED_BEFORE
         return Status.CHECKS_CHANGED if self.changed_checks else Status.VERIFIED
+
+    @property
+    def unmatched_junit(self) -> tuple[str, ...]:
+        """The patterns of JUnit files that no file matches which one of the commands wrote."""
+        patterns = self.results[0].unmatched_junit if self.results else ()
+        return tuple(each for each in patterns if all(each in result.unmatched_junit for result in self.results))

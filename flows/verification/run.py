@@ -70,10 +70,13 @@ def _run(
     verdict = _verdict(result, has_full_disk=workspace.disk_is_full or bool(disk_full_error(end)),
                        lacked_memory=lacked_memory)  # fmt: skip
     status = None if result.is_timed_out else result.status
-    tests = read_junit(workspace, junit, log)
-    log(f"verify: {one_line(command)}: {verdict} ({_how(status)}, {seconds:.1f} s)")
+    tests, unmatched = read_junit(workspace, junit, log)
+    if verdict is Verdict.PASSED and tests and tests.failed:
+        verdict = Verdict.FAILED  # a script may lose the status of its tests
     hashes = () if verdict is Verdict.PASSED else lines.hashes
-    return CommandResult(command, verdict, status, seconds, end, tests, hashes)
+    command_result = CommandResult(command, verdict, status, seconds, end, tests, hashes, unmatched)
+    log(f"verify: {one_line(command)}: {verdict} ({_how(command_result)}, {seconds:.1f} s)")
+    return command_result
 
 
 def _verdict(result: ScriptResult, *, has_full_disk: bool, lacked_memory: bool) -> Verdict:
@@ -89,7 +92,8 @@ def _verdict(result: ScriptResult, *, has_full_disk: bool, lacked_memory: bool) 
     return Verdict.NOT_FOUND if result.status == _NOT_FOUND else Verdict.FAILED
 
 
-def _how(status: int | None) -> str:
+def _how(result: CommandResult) -> str:
+    status = result.exit_status
     if status is None:
         return "ended at its time limit"
-    return f"signal {-status}" if status < 0 else f"exit status {status}"
+    return f"signal {-status}" if status < 0 else result.reason or "exit status 0"

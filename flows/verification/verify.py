@@ -13,7 +13,7 @@ from flows.verification.baseline import compare
 from flows.verification.changed_checks import changed_checks
 from flows.verification.checkout import fresh_checkout
 from flows.verification.commands import VerifyCommands
-from flows.verification.results import CommandResult, Verdict, Verification
+from flows.verification.results import UNMATCHED, CommandResult, Verdict, Verification
 from flows.verification.run import run_commands
 
 _CONSEQUENCE = "It ran in the checkout for the verify commands, which did not start."
@@ -56,12 +56,12 @@ def verify_commit(
     Raises:
         GitFailed, CommandFailed, DiskFull: No checkout can be made, so nothing is known about the commit.
     """
-    checks = partial(_run_in_checkout, workspace, checkout, commands, setup, environment, timeouts, log)
+    checks = partial(_run_in_checkout, workspace, checkout, commands, setup, environment, timeouts)
     base, git_dir = checkout.base_commit, workspace.clean_git
     tree = run_git(["rev-parse", f"{commit}^{{tree}}"], git_dir=git_dir).text
     changed = changed_checks(git_dir, base, commit, commands.commands)
     try:
-        results = checks(commit)
+        results = checks(commit, log)
     except SetupFailed as error:
         return Verification(tree, setup_fault=str(error), changed_checks=changed)
     failures, fault = tuple(result for result in results if result.verdict is not Verdict.PASSED), ""
@@ -72,7 +72,10 @@ def verify_commit(
             fault = "the base commit could not be set up"
         results, failures = compare(results, baseline)
     results, failures = _without_lines(results), _without_lines(failures)
-    return Verification(tree, results, "", baseline or (), fault, changed, failures)
+    verification = Verification(tree, results, "", baseline or (), fault, changed, failures)
+    if unmatched := verification.unmatched_junit:
+        log(f"verify: {UNMATCHED} {', '.join(unmatched)}")
+    return verification
 
 
 def _without_lines(results: tuple[CommandResult, ...]) -> tuple[CommandResult, ...]:
@@ -81,12 +84,12 @@ def _without_lines(results: tuple[CommandResult, ...]) -> tuple[CommandResult, .
 
 
 def _baseline(
-    checks: Callable[[str], tuple[CommandResult, ...]], base: str, log: Callable[[str], None]
+    checks: Callable[[str, Callable[[str], None]], tuple[CommandResult, ...]], base: str, log: Callable[[str], None]
 ) -> tuple[tuple[CommandResult, ...], str]:
     """Return the results on the base commit, or none and the reason."""
     log(f"verify: a command failed, so the commands run on the base commit {base[:12]} as well")
     try:
-        return checks(base), ""
+        return checks(base, lambda line: log(f"base: {line.removeprefix('verify: ')}")), ""
     except RunError as error:
         log(f"verify: the base commit could not be set up: {error}")
         return (), str(error)
@@ -99,8 +102,8 @@ def _run_in_checkout(
     setup: SetupCommand | None,
     environment: Mapping[str, str],
     timeouts: Timeouts,
-    log: Callable[[str], None],
     commit: str,
+    log: Callable[[str], None],
 ) -> tuple[CommandResult, ...]:
     def prepare(fresh: Checkout) -> None:
         if setup:

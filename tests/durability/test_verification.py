@@ -13,6 +13,7 @@ echo "it runs with $(cat made.txt)"
 if [ "$LANG" = C ]; then sleep 300; fi
 if [ -e hello.txt ] && ! grep -qx hello hello.txt; then echo 'FAILED check_says_hello'; exit 1; fi
 """
+SLOW_CHECK = 'if [ -e hello.txt ] && [ "$LANG" = C ]; then sleep 300; fi\n'
 DONE = Turn("Done.")
 VERIFICATION = {"setup_command": "echo setup > made.txt", "verify_commands": "sh check.sh"}
 
@@ -79,6 +80,8 @@ def test_another_machine_goes_on_in_the_middle_of_a_repair(
         with the_run.machine() as first:
             wait(first, half_is_saved)
             first.lose()
+        checkpoint = the_run.saved_run().checkpoint
+        assert checkpoint is not None
         world.stack.model.script = turns(slow_seconds=0)
         world.stack.model.requests.clear()
         with the_run.machine() as second:
@@ -96,6 +99,7 @@ def test_another_machine_goes_on_in_the_middle_of_a_repair(
             (0, "verification failed"),
             (1, "verified"),
         ]
+        assert rounds[0].worked_seconds < checkpoint.worked_seconds < rounds[1].worked_seconds
         assert the_run.left_behind() == []
 
 
@@ -119,4 +123,30 @@ def test_another_machine_repeats_a_verification_that_was_not_finished(
         assert log.count("it runs with setup") == 1
         assert world.content(BRANCH, "hello.txt") == "hello"
         assert len(the_run.commits()) == 1
+        assert the_run.left_behind() == []
+
+
+def test_a_retry_runs_the_commands_again_that_the_machine_was_too_slow_for(
+    make_world: Callable[[dict[str, str]], World], tmp_path: Path
+) -> None:
+    world = make_world({"README.md": "# A repository\n", "check.sh": SLOW_CHECK})
+    verification = {**VERIFICATION, "max_repairs": 0}
+    limits = {"command_timeout_seconds": 5}
+    with scene(world, tmp_path / "store", verification=verification, limits=limits) as the_run:
+        world.stack.model.script = Script(
+            (Turn("I work.", (Tool("Bash", {"command": "echo hello > hello.txt"}),)), DONE)
+        )
+        with the_run.machine(variables={"LANG": "C"}) as first:
+            first.wait_for_exit()
+            assert "'sh check.sh' timed out after 5 s (limits.command_timeout_seconds)" in first.log()
+        assert the_run.run.state == "Failed"
+        world.stack.model.requests.clear()
+        the_run.run.retry()
+        with the_run.machine(variables={"LANG": "C.UTF-8"}) as second:
+            assert second.wait_for_exit() == 0, second.log()
+        assert the_run.run.state == "Completed", second.log()
+        assert the_run.requested_turns == 0, "the agent is not started again"
+        assert world.content(BRANCH, "hello.txt") == "hello"
+        [verified] = the_run.saved_run().verifications.rounds
+        assert (verified.number, str(verified.verification.status)) == (0, "verified")
         assert the_run.left_behind() == []

@@ -15,10 +15,10 @@ setup: |
   test -x .venv/bin/python || python3 -m venv .venv
   .venv/bin/pip install --quiet --editable . 'pytest<9'
 cache: [.venv, ~/.cache/pip]
-verify: >-
-  .venv/bin/python -m pytest -q --junitxml=report.xml
-  --deselect tests/test_helpers.py::TestStreaming::test_async_view
-  --deselect tests/test_reqctx.py::test_bad_environ_raises_bad_request
+verify: |
+  .venv/bin/python -m pytest -q --junitxml=report.xml \\
+    --deselect tests/test_helpers.py::TestStreaming::test_async_view \\
+    --deselect tests/test_reqctx.py::test_bad_environ_raises_bad_request
 junit: [report.xml]
 """
 

@@ -75,6 +75,8 @@ def test_a_verification_that_failed(world: World, run: Callable[..., Run], choic
     payload = event["payload"]
     assert event["event"] == "claude-code.run.failed"
     assert (payload["error"], payload["verification"]) == ("VerificationFailed", "verification failed")
+    assert (payload["verify_source"], payload["repairs"]) == ("verification.verify_commands", 0)
+    assert payload["changed_checks"] == []
     assert payload["commit"] == (world.git("rev-parse", "new") if choice == "push" else "")
     assert (payload["repository"], payload["branch"], payload["turns"]) == (world.repo_url, "new", 2)
     assert payload["message"] == str(failed.error)

@@ -1,5 +1,6 @@
 """The step `setup` in whole runs: where its command comes from, what it leaves for the agent, and how it fails."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from uuid import uuid4
@@ -93,7 +94,7 @@ def test_the_file_of_a_branch_that_is_continued_is_not_used(world: World, run: C
     assert world.git("rev-list", "--count", "work").strip() == "3"
 
 
-@pytest.mark.parametrize("content", ["services: x\n", "Setup: x\n", "setup: [x]\n"])
+@pytest.mark.parametrize("content", ["services: x\n", "Setup: x\n", "setup: [x]\n", "verify: >\n a\n b\n"])
 def test_a_file_that_cannot_be_used_ends_the_run_before_anything_is_spent(
     world: World, run: Callable[..., Run], content: str
 ) -> None:
@@ -141,12 +142,22 @@ def test_the_command_verifies_the_base(world: World) -> None:
     assert process.returncode == 0, process.stderr
     lines = process.stdout.splitlines()
     assert "made" in lines
-    assert lines[-1].startswith("passed: cat made.log README.md (")
+    assert lines[-2].startswith("passed: cat made.log README.md (")
+    assert lines[-1] == "1 command passed on main: a run will end as Completed if they pass on its change as well"
+    assert any("matches a pattern of junit: *.xml" in line for line in lines)
     report = "echo '<testsuite><testcase name=\"a\"><failure/></testcase></testsuite>' > r.xml; exit 1"
     variables = {"REPO_URL": world.repo_url, "VERIFY_COMMANDS": f"{report}\ntrue\nnone-such"}
-    process = start(variables, options=("verify",))
+    process = start(variables, options=("verify", "--json"))
     assert process.returncode == 1, process.stderr
-    first, second, third = process.stdout.splitlines()[-3:]
+    result = json.loads(process.stdout)
+    assert (result["outcome"], result["base_branch"], result["error"]) == ("failed", "main", None)
+    assert (result["base_commit"], result["setup_seconds"] >= 0) == (world.git("rev-parse", "main").strip(), True)
+    verification = result["verification"]
+    assert (verification["status"], verification["source"]) == ("verification failed", "verification.verify_commands")
+    found = [(each["verdict"], each["exit_status"], each["tests_failed"]) for each in verification["commands"]]
+    assert found == [("failed", 1, 1), ("passed", 0, None), ("not found", 127, None)]
+    first, second, third, last = process.stderr.splitlines()[-4:]
+    assert last.startswith("2 of 3 commands failed on main: a run will end as NotVerified")
     assert (first.startswith("failed: echo"), "; tests: 1, failed: 1, skipped: 0)" in first) == (True, True)
     assert (second.startswith("passed: true"), third.startswith("not found: none-such")) == (True, True)
     assert world.stack.model.requests == []
@@ -174,3 +185,25 @@ def test_the_command_says_what_is_missing(world: World) -> None:
     assert "or add the key setup to .claude-code-headless.yaml on main" in process.stderr
     assert "without a setup, its cache has no effect" in process.stderr
     assert start({}, options=("setup",)).stderr.startswith("InvalidVariable: REPO_URL is not set")
+
+
+def test_the_variables_are_checked_without_instructions(world: World) -> None:
+    check = start({"REPO_URL": world.repo_url, "SETUP_COMMAND": "false"}, options=("verify", "--check"))
+    assert (check.returncode, check.stdout.startswith("valid: ")) == (0, True), check.stderr
+    assert "REPO_URL, SETUP_COMMAND; every other parameter has its default. Nothing was started." in check.stdout
+    check = start({"REPO_URL": "x"}, options=("setup", "--check"))
+    assert (check.returncode, check.stdout) == (2, "")
+    assert check.stderr.startswith("InvalidRepoUrl: ")
+    refused = start({"REPO_URL": "x"}, options=("verify", "--json"))
+    assert (refused.returncode, json.loads(refused.stdout)["error"]["name"]) == (2, "InvalidRepoUrl")
+
+
+def test_commands_that_bash_cannot_read_start_nothing(world: World, run: Callable[..., Run]) -> None:
+    variables = {"REPO_URL": world.repo_url, "SETUP_COMMAND": "echo started", "VERIFY_COMMANDS": "true\nif true"}
+    process = start(variables, options=("verify",))
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr.splitlines()[-1].startswith("InvalidVerifyCommands: bash cannot read the verify command")
+    refused = run(verification={"setup_command": "echo started", "verify_commands": "true\nif true"})
+    assert type(refused.error) is errors.InvalidVerifyCommands
+    assert "'if true', from verification.verify_commands: " in str(refused.error)
+    assert world.stack.model.requests == []

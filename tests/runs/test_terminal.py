@@ -53,6 +53,18 @@ def test_a_failed_step_is_marked_and_the_error_is_the_last_line(world: World) ->
     assert "Traceback" not in person.seen
 
 
+def test_a_verification_that_fails_is_marked_and_says_which_command(world: World) -> None:
+    world.shell("echo bye > hello.txt")
+    verification = {"VERIFY_COMMANDS": "true\n! grep bye hello.txt", "MAX_REPAIRS": "0", "INSTRUCTIONS": "Greet"}
+    with terminal("-m", "flows", variables={**variables_for(world), **verification}) as person:
+        assert person.wait_for_exit() == 1
+    row = r"^✗ verify +\d+\.\d s +verification failed: '! grep bye hello.txt' failed"
+    assert re.search(row, person.screen(), re.MULTILINE), person.screen()
+    assert not re.search(r"^✓ verify", person.screen(), re.MULTILINE)
+    assert re.search(r"^VerificationFailed: the change does not pass", person.screen(), re.MULTILINE)
+    assert person.seen.rindex("The last lines of the output:") < person.seen.rindex("VerificationFailed: ")
+
+
 def test_standard_output_has_only_the_json(world: World) -> None:
     process = start(variables_for(world), options=("--json",))
     assert process.returncode == 0, process.stderr

@@ -35,12 +35,13 @@ def delivery(run: Run, **parameters: object) -> Run:
 
 
 def commit_on_main(world: World, folder: Path, name: str) -> str:
-    """Commit a file to the main branch, as another person."""
+    """Commit a file to the main branch, as another person; nothing but a message if the name is empty."""
     clone = folder / f"clone-{name}"
     git(folder, "clone", "--quiet", str(world.stack.git.root / f"{world.name}.git"), str(clone))
-    (clone / name).write_text("x\n")
+    if name:
+        (clone / name).write_text("x\n")
     git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "--message=other")
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=other")
     git(clone, "push", "--quiet", "origin", "HEAD:main")
     return world.git("rev-parse", "main")
 
@@ -91,3 +92,23 @@ def test_a_delivery_verifies_the_change_with_services_and_setup_on_the_commit_th
     assert other.delivered().verification is not None
     assert other.state.name == "NotVerified", "the newest commit of main fails by itself"
     assert len(world.stack.model.requests) == requests, "no agent is started"
+
+
+def test_a_delivery_on_a_newer_commit_with_the_verified_tree_is_verified(
+    make_world: Callable[[dict[str, str]], World], tmp_path: Path
+) -> None:
+    world = make_world({"README.md": "# A\n"})
+    verification = {"verify_commands": "true"}
+    flow_run = run_flow(
+        world.stack.prefect_api_url, repo_url=world.repo_url, instructions="Say hello.", verification=verification
+    )
+    assert flow_run.delivered().verification is not None
+    newer = commit_on_main(world, tmp_path, "")
+    same = delivery(flow_run, verify=False, apply_to_latest=True, branch_name="same")
+    result = same.delivered()
+    assert result.verification is not None
+    assert (result.applied_to, result.verification.status, same.state.name) == (newer, "verified", "Completed")
+    assert result.commit != flow_run.delivered().commit
+    commit_on_main(world, tmp_path, "newer.txt")
+    other = delivery(flow_run, verify=False, apply_to_latest=True, branch_name="other")
+    assert other.state.name == "NotVerified", "another tree is not verified"

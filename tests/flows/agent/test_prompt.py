@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.agent.prompt import SYSTEM_PROMPT, continuation, policy_rules, prompt, repository_instructions
+from flows.agent.prompt import (
+    SYSTEM_PROMPT,
+    continuation,
+    policy_rules,
+    prompt,
+    repository_instructions,
+    verification_rules,
+)
 from flows.parameters.change_policy import ChangePolicy
 
 DIRECTORY = Path("/run/instructions")
@@ -53,6 +60,16 @@ def test_a_prompt_begins_with_a_fixed_sentence_and_ends_with_a_newline(main_text
     text = prompt(DIRECTORY, "main.md", main_text, [])
     assert text.startswith("Implement the requirements in the directory /run/instructions")
     assert text.endswith("\n")
+
+
+def test_the_commands_that_check_the_change_are_listed() -> None:
+    assert verification_rules(()) == ""
+    text = verification_rules(("npm test", "printf 'a\u2028b' | check"))
+    assert text.startswith("When you finish, your change is checked with the commands below")
+    assert text.endswith("\n- npm test\n- printf 'a b' | check\n")
+    long = verification_rules(("x" * 6_000, "y" * 6_000, "z"))
+    assert len(long) < 11_000
+    assert long.endswith("x\n- and 2 more\n")
 
 
 def block(text: str) -> str:

@@ -45,11 +45,19 @@ def test_the_request_says_what_failed_before() -> None:
     text = block(Repair(1, verification).request)
     assert "Failed before your change already: these tests: a\n" in text
     assert text.endswith("need not repair them:\nmake lint")
+    unnamed = Verification(TREE, (FAILURE,), baseline=(replace(before, tests=None),), failures=(FAILURE,))
+    text = block(Repair(1, unnamed).request)
+    assert "failed before your change already (failed). It is not known which part of its failure is new.\n" in text
     assert "It is not known what failed before your change: broken" in block(request(FAILURE, baseline_fault="broken"))
 
 
 def test_the_request_says_that_the_setup_failed() -> None:
     assert block(request(setup_fault="no such package")) == "The setup of the repository failed:\nno such package"
+
+
+def test_the_request_says_why_a_command_without_an_error_status_failed() -> None:
+    text = block(request(replace(FAILURE, exit_status=0)))
+    assert "Result: failed, exit status 0, but its JUnit files have 2 failed tests, after 2.5 s\n" in text
 
 
 def test_a_command_without_output_or_exit_status_is_described() -> None:

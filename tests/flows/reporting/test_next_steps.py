@@ -16,6 +16,7 @@ from flows.repository.clone import Checkout, check_target
 from flows.repository.collect import Change, FileChange
 from flows.repository.remote_refs import RemoteRefs
 from flows.state.agent_report import AgentReport
+from flows.verification.results import CommandResult, Verdict, Verification
 
 CHECKOUT = Checkout("feature/it's", "main", "b" * 40, "")
 AGENT = AgentReport("Done.", 3, 0.5, 61.25, "session", {}, ())
@@ -52,6 +53,19 @@ def test_after_a_delivery_a_new_run_continues_the_branch() -> None:
         "branch_name": "feature/it's",
         "instructions": "…",
     }
+
+
+def test_a_run_without_a_deployment_has_a_command_for_a_shell() -> None:
+    moved = errors.BranchConflict("another push moved it")
+    text = advice_for(moved, deployment="", saved_files=SAVED)
+    [line] = [line for line in text.splitlines() if line.startswith("- If no process serves `deliver/local`")]
+    program, option, script = shlex.split(line.split("`")[3])
+    assert (program, option) == ("python", "-c")
+    assert script == ('from flows.deliver import deliver; deliver(flow_run_id="id", branch_name="feature/it\'s-2")')
+    assert "start a run with the same branch and new instructions" in text
+    text = advice_for(errors.CiFilesChanged("set policy.allow_ci_changes"), deployment="", saved_files=SAVED)
+    assert 'deliver(flow_run_id="id", policy={"allow_ci_changes": True})' in text
+    assert "python -c" not in advice_for(moved, saved_files=SAVED)
 
 
 def test_if_nothing_changed_the_run_can_be_repeated() -> None:
@@ -142,6 +156,45 @@ def test_an_error_that_only_another_parameter_helps_names_it(error: errors.RunEr
     text = advice_for(error, saved_files=SAVED, agent=agent, limits=Limits())
     assert f"`{CONTINUE} --set {setting}`" in text
     assert "*Retry* on this run's page keeps all parameters" in text
+
+
+FAILED = errors.VerificationFailed("the change does not pass its verification: 'x' timed out")
+
+
+def verification(verdict: Verdict) -> Verification:
+    failure = CommandResult("x", verdict, None, 600)
+    return Verification("1" * 40, (failure,), failures=(failure,))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "options"),
+    [
+        (Verdict.TIMED_OUT, "--set limits.command_timeout_seconds=1200"),
+        (Verdict.OUT_OF_MEMORY, "--job-variable cpu=4096 --job-variable memory=16384"),
+        (Verdict.OUT_OF_DISK, "--job-variable ephemeral_storage=100"),
+    ],
+)
+def test_commands_that_the_machine_ended_can_run_again(verdict: Verdict, options: str) -> None:
+    text = advice_for(FAILED, saved_files=SAVED, verification=verification(verdict))
+    assert f"`{CONTINUE} {options}`" in text
+    assert "*Retry* on this run's page" in text
+    assert "max_repairs" not in text
+
+
+def test_a_change_that_failed_is_repaired_more_often_or_delivered_with_or_without_another_verification() -> None:
+    text = advice_for(FAILED, saved_files=SAVED, verification=verification(Verdict.FAILED))
+    assert f"`{CONTINUE} --set verification.max_repairs=2`" in text
+    again, as_it_is = (line for line in text.splitlines() if "deliver/ecs" in line)
+    start = "prefect deployment run deliver/ecs"
+    assert parameters_of_command(again, start) == {"flow_run_id": "id", "verify": True}
+    assert parameters_of_command(as_it_is, start) == {"flow_run_id": "id"}
+
+
+def test_a_repair_that_an_error_ended_is_continued() -> None:
+    error = errors.VerificationFailed("it failed. A repair was ended: the model refused. It is saved")
+    text = advice_for(error, saved_files=SAVED, verification=verification(Verdict.TIMED_OUT))
+    assert f"*Retry* on this run's page, or `{CONTINUE}`" in text
+    assert "--set" not in text
 
 
 def test_a_denial_by_a_rule_offers_no_command_that_is_denied_again() -> None:

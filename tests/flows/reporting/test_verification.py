@@ -73,8 +73,13 @@ def test_a_failure_has_its_output_its_baseline_and_the_changed_checks() -> None:
     ("status", "rounds", "row", "clause"),
     [
         (Status.NOT_ASKED, (), "not verified (there are no verify commands)", ""),
-        (Status.VERIFIED, (FAILED, GOOD), "verified after 1 repair", ", verified"),
-        (Status.NOT_RUN, (GOOD,), "not verified, commands did not run", ", not verified, commands did not run"),
+        (Status.VERIFIED, (FAILED, GOOD), "verified after 1 repair", ", verified after 1 repair"),
+        (
+            Status.NOT_RUN,
+            (GOOD,),
+            "not verified: the commands did not run on this commit",
+            ", not verified: the commands did not run on this commit",
+        ),
     ],
     ids=["not asked", "repaired", "not run"],
 )
@@ -90,7 +95,57 @@ def test_the_result_is_a_row_of_the_report_and_a_clause_of_the_state(
 def test_a_change_that_was_not_verified_says_so_in_the_next_steps() -> None:
     before = dataclasses.replace(FAILURE, verdict=Verdict.FAILED_BEFORE)
     text = render_report(summary_of(DELIVERED, dataclasses.replace(FAILED, results=(before,), failures=())))
-    assert "The branch is pushed, but it is not verified, failed before." in text
+    assert "The branch is pushed, but a command fails, as it did before the change." in text
+    assert "The end of the output of `npm test`:\n\n````\nfirst\nlast\n````" in text
+
+
+@pytest.mark.parametrize("base", [DELIVERED, STOPPED], ids=["delivered", "failed"])
+def test_changed_checks_are_in_the_next_steps_whatever_the_result(base: RunSummary) -> None:
+    summary = summary_of(base, dataclasses.replace(GOOD, changed_checks=tuple(f"{n}: removed" for n in range(7))))
+    text = "\n".join(advice(summary))
+    assert (
+        "Review this first: `0: removed`, `1: removed`, `2: removed`, `3: removed`, `4: removed`, and 2 more." in text
+    )
+    assert "- `6: removed`" in render_report(summary)
+
+
+def test_a_delivery_of_a_failed_change_says_so() -> None:
+    text = "\n".join(advice(summary_of(DELIVERED, FAILED)))
+    assert "The branch is pushed, but its verification failed." in text
+    assert "Review this first: `test/a.js: removed`" in text
+
+
+def test_the_rounds_have_their_costs_and_the_commands_their_source() -> None:
+    summary = summary_of(DELIVERED, FAILED, GOOD)
+    rounds = tuple(dataclasses.replace(each, spent_usd=0.01 * (each.number + 1), seconds=3) for each in summary.rounds)
+    text = render_report(dataclasses.replace(summary, rounds=rounds, verify_source="the file on main"))
+    assert "| first | verification failed | 3.0 | $0.0100 |" in text
+    assert "| repair 1 | verified | 3.0 | $0.0100 |" in text
+    assert "| Verify commands | from the file on main |" in text
+
+
+def test_a_baseline_without_a_failure_is_said() -> None:
+    text = verification_section(summary_of(DELIVERED, dataclasses.replace(FAILED, baseline=(PASSED, PASSED))))
+    assert "on the commit that the work started from, all commands pass." in text
+    assert "Without the change" not in verification_section(summary_of(DELIVERED, GOOD))
+
+
+def test_a_pattern_that_no_file_matches_is_named() -> None:
+    def text(*unmatched: tuple[str, ...]) -> str:
+        results = tuple(dataclasses.replace(PASSED, unmatched_junit=each) for each in unmatched)
+        return verification_section(summary_of(DELIVERED, Verification("1" * 40, results)))
+
+    assert "matches a pattern of junit: `r/*.xml`, `x.xml`. " in text(("r/*.xml", "a", "x.xml"), ("r/*.xml", "x.xml"))
+    assert "junit" not in text(("r/*.xml",), ())
+
+
+def test_the_output_is_in_the_report_once_and_not_in_the_quoted_message() -> None:
+    text = render_report(failed("it failed. It is saved (the model cost $0.02).\nThe last lines of the output:\nlast"))
+    assert "> it failed. It is saved \\(the model cost $0.02\\)." in text
+    assert "The last lines of the output" not in text
+    assert text.count("first\nlast") == 1
+    stopped = dataclasses.replace(STOPPED, error=errors.SetupFailed("it failed.\nIts last lines:\na\nb"))
+    assert "> it failed.\n\n````\nIts last lines:\na\nb\n````" in render_report(stopped)
 
 
 def test_after_a_failure_there_are_more_repairs_and_the_delivery() -> None:
@@ -111,7 +166,7 @@ def test_a_repair_that_changed_nothing_is_not_advised_again() -> None:
 def test_a_change_that_was_pushed_nevertheless_is_linked_and_not_delivered_again() -> None:
     summary = failed(pushes_failures=True)
     text = render_report(summary)
-    assert "The branch `feature/x` is pushed, but fails its verification" in text
+    assert "The branch `feature/x` is pushed, but its verification failed." in text
     assert "deliver/ecs" not in text
     assert "runs continue" not in text
     assert "prefect deployment run implement/ecs" in text

@@ -121,10 +121,34 @@ def test_the_verify_commands_and_their_junit_files_are_read(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("content", "commands"),
+    [
+        ("verify: [npm run lint, npm test]\n", "npm run lint\nnpm test"),
+        ("verify:\n  - npm run lint\n  - 'npm test'  # all\n", "npm run lint\nnpm test"),
+        ("verify: []\n", ""),
+        ("verify: >\n  npm test\n", "npm test"),
+        ("verify: >\n  npm run lint\n\n  npm test\nsetup: >\n  npm\n  ci\n", "npm run lint\nnpm test"),
+        ("verify: |\n  npm run lint\n  npm \\\n    test\n", "npm run lint\nnpm \\\n  test"),
+        ('verify: "npm run lint\\nnpm test"\n', "npm run lint\nnpm test"),
+    ],
+    ids=["list", "block-list", "empty-list", "one-folded", "paragraphs", "backslash", "escape"],
+)
+def test_the_verify_commands_may_be_a_list(tmp_path: Path, content: str, commands: str) -> None:
+    assert read(tmp_path, {NAME: content}).verify == commands
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("verify: [a, b]\n", "verify in .* is not a text: for several commands, begin with verify: |"),
-        ("verify: {a: b}\n", "verify in .* is not a text"),
+        ("verify: [[a]]\n", "verify in .* is neither a text nor a list of texts: for several commands, begin with"),
+        ("verify: {a: b}\n", "verify in .* is neither a text nor a list of texts"),
+        ("verify: [{a: b}]\n", "verify in .* is neither a text nor a list of texts"),
+        ("verify:\n  - |\n    a\n    b\n", "a list whose items have several lines"),
+        ("verify: >\n  npm run lint\n  npm test\n", "YAML joins to one command: .* begin with verify: |"),
+        ("verify: >-\n  a\n  b\n\n  c\n", "YAML joins to one command"),
+        ("verify:\n  npm run lint\n  npm test\n", "YAML joins to one command"),
+        ('verify: "a\n  b"\n', "YAML joins to one command"),
+        ("verify:\n  - a\n    b\n", "YAML joins to one command"),
         ("junit: a.xml\n", "junit in .* is not a list of paths: write for example"),
         ("junit: [[a]]\n", "junit in .* is not a list"),
         ("junit: [/tmp/a.xml]\n", "the path '/tmp/a.xml': name files below the work tree"),
@@ -133,8 +157,11 @@ def test_the_verify_commands_and_their_junit_files_are_read(tmp_path: Path) -> N
         ("junit: [.git/a.xml]\n", "name files below the work tree"),
         ("junit: [" + "a, " * 51 + "]\n", "more than 50 paths"),
     ],
-    ids=["list", "mapping", "text", "lists", "absolute", "up", "home", "git", "many"],
-)
+    ids=[
+        "nested", "mapping", "mappings", "list-lines", "folded", "paragraphs", "plain", "quoted", "item", "text",
+        "lists", "absolute", "up", "home", "git", "many",
+    ],
+)  # fmt: skip
 def test_verify_commands_that_cannot_be_used_are_refused(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(InvalidRepositoryFile, match=message.replace("|", r"\|")):
         read(tmp_path, {NAME: content})

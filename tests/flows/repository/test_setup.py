@@ -106,6 +106,15 @@ def test_what_the_agent_does_with_the_setups_files_is_part_of_the_change(setup: 
     )
 
 
+def test_build_folders_of_the_setup_are_not_reported_and_those_of_the_agent_are(setup: Setup) -> None:
+    setup("mkdir -p .venv/bin node_modules/a; touch .venv/pyvenv.cfg .venv/bin/python node_modules/a/x")
+    setup.agent("mkdir -p web/node_modules/b; touch web/node_modules/b/x .venv/bin/pytest; echo new > web/new.txt")
+    change = setup.change()
+    assert [file.path for file in change.files] == ["web/new.txt"]
+    [note] = change.notes
+    assert note.startswith("'web/node_modules/': left out of the change")
+
+
 def test_the_repositorys_files_are_put_back(setup: Setup) -> None:
     script = "echo 2 > a.txt; rm -r dir; echo x > dir; chmod +x run.sh; rm .gitignore; ln -s /etc/passwd .gitignore"
     assert setup(script) == (".gitignore", "a.txt", "dir/b.txt", "run.sh")

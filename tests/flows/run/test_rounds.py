@@ -20,6 +20,7 @@ from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.run.rounds import (
     Next,
+    forget_faults_of_the_machine,
     last_round,
     needs_work_tree,
     next_step,
@@ -97,6 +98,37 @@ def test_what_an_earlier_attempt_did_is_not_done_again(
     assert needs_work_tree(run) is (expected is not Next.NOTHING)
 
 
+def with_verdict(verdict: Verdict, tree: str = "1") -> Verification:
+    failure = replace(FAILURE, verdict=verdict)
+    return Verification(tree * 40, (failure,), failures=(failure,))
+
+
+SLOW, SMALL = with_verdict(Verdict.TIMED_OUT), with_verdict(Verdict.OUT_OF_MEMORY)
+RETRIES = {
+    "slow": ((SLOW,), 0, Next.VERIFICATION),
+    "slow, and a repair is left": ((SLOW,), 1, Next.REPAIR),
+    "slow, and the repair changed nothing": ((SLOW, SLOW), 2, Next.VERIFICATION),
+    "slow after repairs": ((FAILED, with_verdict(Verdict.TIMED_OUT, "2")), 1, Next.VERIFICATION),
+    "no memory": ((SMALL,), 0, Next.VERIFICATION),
+    "no memory, and a repair is left": ((SMALL,), 2, Next.VERIFICATION),
+    "no disk": ((with_verdict(Verdict.OUT_OF_DISK),), 0, Next.VERIFICATION),
+    "its setup failed": ((Verification("1" * 40, setup_fault="no network"),), 0, Next.VERIFICATION),
+    "failed": ((FAILED,), 0, Next.NOTHING),
+    "verified": ((GOOD,), 0, Next.NOTHING),
+    "not verified yet": ((), 0, Next.VERIFICATION),
+}
+
+
+@pytest.mark.parametrize(("rounds", "repairs", "expected"), RETRIES.values(), ids=RETRIES)
+def test_a_later_attempt_verifies_again_what_the_machine_may_have_caused(
+    tmp_path: Path, rounds: tuple[Verification, ...], repairs: int, expected: Next
+) -> None:
+    run = run_with(tmp_path, *rounds, parameters=Parameters(max_repairs=repairs))
+    assert isinstance(run, ImplementRun)
+    forget_faults_of_the_machine(run)
+    assert next_step(run, CHECKOUT) is expected
+
+
 def test_a_longer_time_limit_runs_the_commands_again(tmp_path: Path) -> None:
     options = ClaudeCodeOptions(limits=Limits(command_timeout_seconds=1200))
     run = run_with(tmp_path, FAILED, parameters=Parameters(max_repairs=0), options=options)
@@ -132,6 +164,8 @@ def test_the_status_is_that_of_the_commit(tmp_path: Path, is_delivery: bool) -> 
     run, unverified = run_with(tmp_path, FAILED, is_delivery=is_delivery), run_with(tmp_path, is_delivery=is_delivery)
     assert status_of(run, Change(COMMIT, CHECKOUT)) is Status.FAILED
     assert status_of(run, Change("d" * 40, CHECKOUT)) is Status.NOT_RUN
+    assert status_of(run, Change("d" * 40, CHECKOUT, applied_tree=FAILED.tree)) is Status.FAILED
+    assert status_of(run, Change("d" * 40, CHECKOUT, applied_tree="2" * 40)) is Status.NOT_RUN
     assert status_of(run, Change("", CHECKOUT)) is None
     assert status_of(unverified, Change(COMMIT, CHECKOUT)) is Status.NOT_RUN
 

@@ -9,7 +9,7 @@ from flows.verification.results import CommandResult, Status, TestCounts, Verdic
 
 COMMANDS = ("npm test", "npm run lint")
 FAILURE = CommandResult("npm test", Verdict.FAILED, 1, 2.5, "the end", TestCounts(3, 1, 0, ("a",)))
-PASSED = CommandResult("npm run lint", Verdict.PASSED, 0, 0.5)
+PASSED = CommandResult("npm run lint", Verdict.PASSED, 0, 0.5, unmatched_junit=("r/*.xml",))
 BEFORE = (replace(FAILURE, tests=None),)
 FAILED = Verification("1" * 40, (FAILURE, PASSED), baseline=BEFORE, changed_checks=("Makefile",), failures=(FAILURE,))
 GOOD = Verification("2" * 40, (PASSED,))
@@ -40,6 +40,7 @@ def test_results_are_found_by_commands_and_by_tree_or_commit() -> None:
     assert record.of(0, ("make test",)) is None
     assert record.of_tree("1" * 40, COMMANDS) == FAILED
     assert record.of_tree("1" * 40, ("make test",)) is None
+    assert record.of_tree("1" * 40) == FAILED
     assert record.of_commit("1" * 40) == GOOD
     assert record.of_commit("") is None
 
@@ -64,10 +65,24 @@ def test_only_a_failed_round_whose_work_is_new_is_repaired() -> None:
     assert not record.is_repairable(0, ("make test",))
 
 
-@pytest.mark.parametrize("verdict", [Verdict.OUT_OF_MEMORY, Verdict.OUT_OF_DISK])
-def test_a_machine_that_was_too_small_does_not_count_for_the_next_attempt(verdict: Verdict) -> None:
-    lacked = replace(FAILED, failures=(replace(FAILURE, verdict=verdict),))
-    record = Verifications((round_of(0, FAILED), round_of(1, lacked)))
-    assert record.without_faults_of_the_machine().rounds == (round_of(0, FAILED),)
-    assert Verifications((round_of(0, FAILED),)).without_faults_of_the_machine().rounds == (round_of(0, FAILED),)
-    assert Verifications().without_faults_of_the_machine() == Verifications()
+def test_a_round_can_be_left_out() -> None:
+    record = Verifications((round_of(0, FAILED), round_of(1, GOOD)))
+    assert record.without(1).rounds == (round_of(0, FAILED),)
+    assert record.without(2) == record
+
+
+@pytest.mark.parametrize(
+    ("verification", "expected"),
+    [
+        (replace(FAILED, failures=(replace(FAILURE, verdict=Verdict.TIMED_OUT),)), True),
+        (replace(FAILED, failures=(FAILURE, replace(FAILURE, verdict=Verdict.OUT_OF_MEMORY))), True),
+        (replace(FAILED, failures=(replace(FAILURE, verdict=Verdict.OUT_OF_DISK),)), True),
+        (Verification("3" * 40, setup_fault="no network"), True),
+        (replace(GOOD, results=(replace(FAILURE, verdict=Verdict.TIMED_OUT),)), False),
+        (FAILED, False),
+        (GOOD, False),
+    ],
+    ids=["time", "memory", "disk", "setup", "failed-before", "failed", "good"],
+)
+def test_what_the_machine_may_have_caused_may_pass_again(verification: Verification, expected: bool) -> None:
+    assert verification.may_pass_again is expected

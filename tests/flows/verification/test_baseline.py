@@ -164,7 +164,10 @@ def test_without_a_baseline_every_failure_counts() -> None:
     assert compare(results, ()) == (results, results[:1])
 
 
-@pytest.mark.parametrize("unit", ["x", "1.", "0x", " ", "a/", "1 ", "/var/", "=", "1\n", "12:34 ", "a.ts:1"])
+@pytest.mark.parametrize(
+    "unit",
+    ["x", "1.", "0x", " ", "a/", "1 ", "/var/", "=", "1\n", "12:34 ", "a.ts:1", "a::", "ok ", ".", "F.", "[ "],
+)
 def test_no_output_makes_the_comparison_endless(unit: str) -> None:
     for length in (2**19, 2_000):
         line = unit * (length // len(unit))

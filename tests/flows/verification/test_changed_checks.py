@@ -222,6 +222,32 @@ def test_a_command_that_changes_its_folder_names_files_there(tmp_path: Path) -> 
     assert changed(tmp_path, files, ("cd scripts && ./check.sh",)) == ("scripts/check.sh",)
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["test ! -e slow", "[ ! -f slow ]", "! test -e slow && pytest", "pytest -q && ! [ -e slow ]", "test ! -s slow&&a"],
+)
+def test_a_new_file_that_can_only_make_a_command_fail_is_no_change_of_it(tmp_path: Path, command: str) -> None:
+    assert changed(tmp_path, {"slow": "x"}, (command,)) == ()
+    assert changed(tmp_path, {"slow": None}, (command,)) == ("slow: removed",)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "test ! -e slow || pytest",
+        "test -e slow",
+        "[ -e slow ] || pytest",
+        "if test ! -e slow; then pytest; fi",
+        "! bash -c 'pytest && test ! -e slow && true'",
+        "test ! -e slow && cat slow",
+        "test ! -e slow & pytest",
+        "$(test ! -e slow && echo pytest)",
+    ],
+)
+def test_another_new_file_that_a_command_names_is(tmp_path: Path, command: str) -> None:
+    assert changed(tmp_path, {"slow": "x"}, (command,)) == ("slow: added",)
+
+
 def test_the_lines_are_safe_to_show_and_limited(tmp_path: Path) -> None:
     many: dict[str, str | None] = {f"d{n}/conftest.py": "x" for n in range(205)}
     lines = changed(tmp_path, {**many, "\x1b[31m\u202e/conftest.py": "x"})

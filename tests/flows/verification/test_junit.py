@@ -25,7 +25,7 @@ def read(directories: Workspace, script: str, *patterns: str) -> tuple[TestCount
     mark_start(directories)
     line = ["bash", "-ec", f"cd {directories.work_tree}\n{script}"]
     commands.check(commands.run(directories, line), "write files")
-    return read_junit(directories, patterns or ("*.xml",), log.append), "\n".join(log)
+    return read_junit(directories, patterns or ("*.xml",), log.append)[0], "\n".join(log)
 
 
 def write(name: str, content: str) -> str:
@@ -103,6 +103,18 @@ def test_a_file_that_cannot_be_used_is_named_and_nothing_is_counted(
     counts, log = read(directories, script)
     assert counts is None
     assert message in log
+
+
+def test_patterns_without_a_new_file_are_named(directories: Workspace) -> None:
+    commands.check(
+        commands.run(directories, ["bash", "-c", f"cd {directories.work_tree}; {write('old.xml', GOOD)}"]), "x"
+    )
+    mark_start(directories)
+    line = ["bash", "-c", f"cd {directories.work_tree}; {write('r/new.xml', GOOD)}"]
+    commands.check(commands.run(directories, line), "write a file")
+    patterns = ("r/*.xml", "old.xml", "reports/*.xml", "**/new.xml")
+    assert read_junit(directories, patterns, print) == (ONE, ("old.xml", "reports/*.xml"))
+    assert read_junit(directories, (), print) == (None, ())
 
 
 def test_links_and_special_files_are_not_read(directories: Workspace) -> None:

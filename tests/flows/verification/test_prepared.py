@@ -37,6 +37,16 @@ def test_what_cannot_be_saved_is_said_and_made_again(run: VerifiedRun, monkeypat
     assert (result.verdict, result.output) == (Verdict.PASSED, "200000")
 
 
+def test_the_holes_of_sparse_files_take_no_space(run: VerifiedRun) -> None:
+    run.prepare("truncate -s 10G image.log; printf end >> image.log; truncate -s 5G ~/empty")
+    assert (run.workspace.trusted / "prepared.tar").stat().st_size < 2**21
+    script = "stat -c %s image.log ~/empty; tail -c 3 image.log; du -m image.log | cut -f 1"
+    (result,) = run.verify(script, run.change("echo 2 > a.txt")).results
+    size, empty, end = result.output.split("\n")
+    assert (int(size), int(empty)) == (10 * 2**30 + 3, 5 * 2**30)
+    assert end in {"end0", "end1"}
+
+
 def test_special_files_and_read_only_folders_are_saved(run: VerifiedRun) -> None:
     run.prepare(
         "mkfifo ~/pipe; mkdir -p ~/go/pkg; echo x > ~/go/pkg/f; chmod -R a-w ~/go; ln -s /nowhere ~/dangling; "

@@ -167,6 +167,14 @@ def test_out_of_memory_is_only_said_if_the_kernel_says_so(run: VerifiedRun, monk
     assert [result.verdict for result in made] == [Verdict.OUT_OF_MEMORY, Verdict.FAILED, Verdict.FAILED]
 
 
+def test_a_command_that_hides_its_failed_tests_fails(run: VerifiedRun) -> None:
+    good = SUITE.format("<testcase name='a'/><testcase name='b'><skipped/></testcase>")
+    made = results(run, f'echo "{SUITE.format(CASES)}" > r.xml\necho "{good}" > r.xml', junit=("r.xml",))
+    assert [(each.verdict, each.exit_status) for each in made] == [(Verdict.FAILED, 0), (Verdict.PASSED, 0)]
+    assert made[0].reason == "exit status 0, but its JUnit files have 2 failed tests"
+    assert "failed (exit status 0, but its JUnit files have 2 failed tests, " in " ".join(run.log)
+
+
 def test_junit_files_count_for_the_command_that_wrote_them(run: VerifiedRun) -> None:
     write = f'mkdir -p r; cat > r/a.xml <<< "{SUITE.format(CASES)}"; exit 1'
     again = "cp -p r/a.xml r/b.xml; touch -d 2001-01-01 r/b.xml; echo '<testsuite/>' > other.xml"

@@ -162,3 +162,15 @@ def test_a_python_environment_of_the_setup_works_in_the_fresh_checkout(run: Veri
     command = ". .venv/bin/activate; python -c 'import tool, sys; print(tool.answer, sys.prefix)'"
     (result,) = run.verify(command, commit).results
     assert (result.verdict, result.output) == (Verdict.PASSED, f"42 {run.workspace.work_tree}/.venv")
+
+
+def test_the_lines_of_the_baseline_are_marked_and_patterns_without_a_file_are_named(run: VerifiedRun) -> None:
+    verification = run.verify("echo shown; test ! -e new.txt", run.change("echo x > new.txt"), junit=("r/*.xml",))
+    start = next(number for number, line in enumerate(run.log) if "the commands run on the base commit" in line)
+    base = run.log[start + 1 : -1]
+    assert [line for line in run.log[: start + 1] if line.startswith("base: ")] == []
+    assert "base: shown" in base
+    assert base[-1].startswith("base: echo shown; test ! -e new.txt: passed")
+    assert all(line.startswith("base: ") for line in base)
+    assert verification.unmatched_junit == ("r/*.xml",)
+    assert run.log[-1] == "verify: No verify command wrote a file that matches a pattern of junit: r/*.xml"
