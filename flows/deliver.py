@@ -8,8 +8,8 @@ from flows.parameters.deliver import DeliverParameters
 from flows.parameters.signature import RawParameters, flow_parameters
 from flows.reporting.events import emit_run_event
 from flows.run.lifecycle import completed, open_saved_run, report_delivery
+from flows.run.restore import load_saved_change
 from flows.tasks.apply import apply_to_latest
-from flows.tasks.claude import load_saved_change
 from flows.tasks.clone import clone
 from flows.tasks.push import push
 from flows.tasks.secret import read_credentials

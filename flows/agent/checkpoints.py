@@ -90,15 +90,23 @@ class Checkpoints:
     def _write(self) -> None:
         base, last = self.plan.checkout.base_commit, self._last
         commit, session = self._tree_and_conversation(base)
-        if last and (last.commit, last.session, last.round) == (commit, session, self.round):
+        work = (commit, session, self.round, self.agent.feedback)
+        if last and (last.commit, last.session, last.round, last.feedback) == work:
             return
         bundle = b"" if commit == base else snapshot.bundle(self.workspace, base)
         if max(len(bundle), len(session)) > MAX_BYTES:
             raise StoreUnavailable(f"the work so far exceeds {MAX_BYTES >> 20} MiB, the limit of a checkpoint")
-        number = last.number + 1 if last else 0
-        spending, session_id = self.agent.meter.spending, self.agent.session_id
-        worked = self.agent.worked_seconds_now
-        checkpoint = Checkpoint(number, commit, spending, session_id, bundle, session, self.round, worked)
+        checkpoint = Checkpoint(
+            number=last.number + 1 if last else 0,
+            commit=commit,
+            spending=self.agent.meter.spending,
+            session_id=self.agent.session_id,
+            bundle=bundle,
+            session=session,
+            round=self.round,
+            worked_seconds=self.agent.worked_seconds_now,
+            feedback=self.agent.feedback,
+        )
         self.saved.save_checkpoint(replace(checkpoint, session=SECRETS.redact_bytes(session)))
         self._last = checkpoint
 

@@ -1,4 +1,4 @@
-"""Builds the part of a prompt that passes the operator's answers on to an agent that has ended its work."""
+"""Builds the part of a prompt that passes the operator's feedback on to an agent that has ended its work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Final
 from flows.text_safety import printable
 
 MAX_BYTES: Final = 20_000
-"""The most bytes of one answer. A longer text belongs into a file of the repository or of the instructions."""
+"""The most bytes of one feedback. A longer text belongs into a file of the repository or of the instructions."""
 
 _REQUEST: Final = """\
-The operator, who gave you the requirements, answers you below. Continue the work with this answer.
+The operator, who gave you the requirements, has read your last message, and answers below. Continue the work with \
+this answer.
 """
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """What an agent is told that continues its finished work."""
+    """What the operator has said that the agent has not read yet."""
 
-    number: int
-    """How often the finished work has been continued, this time included."""
     texts: Sequence[str]
-    """The operator's answers that the agent has not read yet."""
+    number: int = 0
+    """How many repairs the work has had since the feedback."""
     needs_long_cache: bool = False
 
     @property

@@ -17,6 +17,7 @@ from flows.agent.command import MCP_CONFIG, Session, argv, binary, environment
 from flows.agent.config_folder import new_config_folder, read_conversation
 from flows.agent.event_types import Event, SessionStarted
 from flows.agent.extensions import read_extensions, write_extensions
+from flows.agent.feedback import Feedback
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
 from flows.agent.prompt import (
@@ -76,6 +77,8 @@ class Agent:
     """How long the agent has worked, over all its processes that have ended."""
     round: int = 0
     """The number of the repair that the agent has begun; 0 before the first repair."""
+    feedback: int = 0
+    """How many times the operator has given feedback."""
     verify_commands: tuple[str, ...] = ()
     """The commands that check the change after the agent's work."""
     _is_running: bool = False
@@ -118,7 +121,7 @@ class Agent:
         logger: Logger,
         *,
         is_continued: bool,
-        repair: Repair | None = None,
+        request: Repair | Feedback | None = None,
     ) -> AgentRun:
         """Run Claude Code and return how it ended. If the conversation so far cannot be resumed, start a new one.
 
@@ -131,7 +134,7 @@ class Agent:
                 each event.
             logger: The run's log.
             is_continued: Whether the work tree holds work of an earlier attempt.
-            repair: Why the finished work needs a repair; None for the work before the first repair.
+            request: Why the agent shall continue work that it had ended; None for work that it has not ended.
 
         Raises:
             TurnLimitReached: Earlier attempts of the run have used all permitted turns.
@@ -145,7 +148,7 @@ class Agent:
             )
         self.session_id = self.session_id or _session_id(flow_run_id)
         session = Session(self.session_id, resumes=bool(self.conversation))
-        run = partial(self._run, workspace, plan, policy, repair, observer=observer, logger=logger)
+        run = partial(self._run, workspace, plan, policy, request, observer=observer, logger=logger)
         result = run(session=session, is_continued=is_continued)
         if session.resumes and _is_without_conversation(result):
             logger.warning("the conversation cannot be resumed, and a new one starts: %s", result.stderr.strip())
@@ -179,7 +182,7 @@ class Agent:
         workspace: Workspace,
         plan: Plan,
         policy: ChangePolicy,
-        repair: Repair | None,
+        request: Repair | Feedback | None,
         *,
         session: Session,
         observer: Observer,
@@ -188,7 +191,7 @@ class Agent:
     ) -> AgentRun:
         from flows.model.gateway import gateway  # noqa: PLC0415 (only a run needs the web server)
 
-        worked_seconds = self.worked_seconds if repair else 0
+        worked_seconds = self.worked_seconds if isinstance(request, Repair) else 0
         options = options_for_one_process(self.options, self.meter.replies, worked_seconds)
         settings = settings_file(options.claude_settings, _skills(workspace), self.mcp_servers)
         workspace.lend(workspace.config / "settings.json", settings)
@@ -196,7 +199,7 @@ class Agent:
         if self.mcp_servers:
             workspace.lend(workspace.config / MCP_CONFIG, mcp_config(self.mcp_servers))
         prompt_file = workspace.trusted / "prompt.md"
-        task = _task(workspace, plan, session, repair, is_continued=is_continued)
+        task = _task(workspace, plan, session, request, is_continued=is_continued)
         text = _prompt(task, self.services, self.verify_commands, plan, policy)
         prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
@@ -237,7 +240,7 @@ class Agent:
                     server.token,
                     variables,
                     os.environ,
-                    caches_for_an_hour=repair is not None and repair.needs_long_cache,
+                    caches_for_an_hour=request is not None and request.needs_long_cache,
                 ),
                 cwd=workspace.work_tree,
                 prompt=prompt_file,
@@ -283,15 +286,17 @@ def _prompt(task: str, services: str, commands: Sequence[str], plan: Plan, polic
     return "\n".join(part for part in parts if part)
 
 
-def _task(workspace: Workspace, plan: Plan, session: Session, repair: Repair | None, *, is_continued: bool) -> str:
-    """Return the part of the prompt that says what to do; in a session without interruption, only what to repair."""
+def _task(
+    workspace: Workspace, plan: Plan, session: Session, request: Repair | Feedback | None, *, is_continued: bool
+) -> str:
+    """Return the part of the prompt that says what to do; in a session without interruption, only the request."""
     if session.resumes:
-        task = "" if repair and not is_continued else continuation(workspace.work_tree, workspace.instructions)
+        task = "" if request and not is_continued else continuation(workspace.work_tree, workspace.instructions)
     else:
         instructions = plan.instructions
         task = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.other_paths)
-        task += f"\n{LOST_CONVERSATION}" if is_continued or repair else ""
-    return "\n".join(filter(None, (task, repair.request if repair else "")))
+        task += f"\n{LOST_CONVERSATION}" if is_continued or request else ""
+    return "\n".join(filter(None, (task, request.request if request else "")))
 
 
 def _skills(workspace: Workspace) -> Path:

@@ -7,8 +7,9 @@ from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
-from prefect import get_run_logger, runtime
+from prefect import get_client, get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort, PrefectException
 from prefect.futures import PrefectFuture, wait
@@ -25,6 +26,7 @@ from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.artifacts import publish, set_tags
 from flows.repository.collect import Change
+from flows.run.feedback import read_feedback
 from flows.run.lease import check_lease, hold_lease
 from flows.run.preload import preload
 from flows.run.rounds import forget_faults_of_the_machine
@@ -55,6 +57,9 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
             run = set_up(parameters, directories, steps)
         with _reporting(partial(_report, run)), _naming_cost(run), hold_lease(run.saved.store), _tagging(run):
             run.saved.load(get_run_logger())
+            if run.saved.plan:
+                with get_client(sync_client=True) as prefect:
+                    run.feedback.extend(read_feedback(prefect, UUID(str(runtime.flow_run.id))))
             forget_faults_of_the_machine(run)
             preload()
             yield run

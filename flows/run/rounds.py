@@ -46,7 +46,13 @@ def verification_key(run: ImplementRun, checkout: Checkout, commands: VerifyComm
     A later attempt of the run may have others. What an earlier one found then does not count.
     """
     setup, limits = setup_command(run.request.verification.setup_command, checkout), run.agent.options.limits
-    conditions = (setup.script if setup else "", limits.setup_timeout_seconds, limits.command_timeout_seconds)
+    conditions: tuple[object, ...] = (
+        setup.script if setup else "",
+        limits.setup_timeout_seconds,
+        limits.command_timeout_seconds,
+    )
+    if run.feedback:
+        conditions += (len(run.feedback),)  # its work has rounds of its own
     return (*commands.commands, hashlib.sha256(repr((conditions, commands.junit)).encode()).hexdigest())
 
 
@@ -82,7 +88,14 @@ def needs_work_tree(run: Run) -> bool:
     if isinstance(run, DeliverRun):
         return run.verifies
     plan = run.saved.plan
+    if isinstance(run, ImplementRun) and has_new_feedback(run):
+        return True
     return plan is None or run.saved.finished is None or next_step(run, plan.checkout) is not Next.NOTHING
+
+
+def has_new_feedback(run: ImplementRun) -> bool:
+    """Whether the operator has said something that the finished work does not take into account."""
+    return run.saved.finished is not None and len(run.feedback) > run.saved.finished.feedback
 
 
 def verification_of(run: Run, change: Change) -> Verification | None:

@@ -36,6 +36,8 @@ class ImplementRun(Run):
     agent: Agent
     setup_cache: list[str] = field(default_factory=list)
     """What became of the setup's cache, for the report. The step `setup` adds it."""
+    feedback: list[str] = field(default_factory=list)
+    """All that the operator has said to the agent since the run began. `open_run` reads it."""
     repair_faults: list[str] = field(default_factory=list)
     """Why a repair was ended before its end, for the report."""
 

@@ -49,17 +49,17 @@ class AgentReport:
     not_done: tuple[str, ...] = ()
     """The requirements that the agent left undone."""
 
-    def after(self, earlier: "AgentReport | None") -> "AgentReport":
-        """Return the report of a repair together with that of the work before it. The cost is the whole run's already.
+    def after(self, earlier: "AgentReport | None", *, is_repair: bool) -> "AgentReport":
+        """Return the report of continued work together with that of the work before it.
 
-        The message before the repair says what the change is, so it stays.
+        The cost is the whole run's already. The message before a repair says what the change is, so it stays.
         """
         if earlier is None:
             return self
         return replace(
             self,
-            title=earlier.title or self.title,
-            summary=f"{earlier.summary}\n\n{_AFTER_REPAIR}\n\n{self.summary}",
+            title=(is_repair and earlier.title) or self.title,
+            summary=f"{earlier.summary}\n\n{_AFTER_REPAIR}\n\n{self.summary}" if is_repair else self.summary,
             turns=earlier.turns + self.turns,
             duration_seconds=earlier.duration_seconds + self.duration_seconds,
             model_usage=_sum(earlier.model_usage, self.model_usage),

@@ -81,10 +81,12 @@ class Checkpoint:
     """The number of the repair that this is the work of, from its first moment; 0 before the first repair."""
     worked_seconds: float = 0
     """How long the agent had worked, over all its processes."""
+    feedback: int = 0
+    """How many times the operator had given feedback."""
 
     def pack(self) -> bytes:
         """Return the checkpoint as bytes, from which `unpack` can restore it."""
-        names = ("number", "commit", "spending", "session_id", "round", "worked_seconds")
+        names = ("number", "commit", "spending", "session_id", "round", "worked_seconds", "feedback")
         description = {name: getattr(self, name) for name in names}
         return _pack(description, {"bundle": self.bundle, "session": self.session})
 
@@ -109,7 +111,9 @@ class FinishedWork:
     left_aside: tuple[LeftAside, ...] = ()
     """Work that the bundle contains, but that is not part of the change."""
     round: int = 0
-    """How many repairs the change has had."""
+    """How many repairs the change has had, since the last feedback."""
+    feedback: int = 0
+    """How many times the operator had given feedback before."""
 
     def pack(self) -> bytes:
         """Return the finished work as bytes, from which `unpack` can restore it."""
@@ -119,6 +123,7 @@ class FinishedWork:
             "notes": self.notes,
             "left_aside": [asdict(work) for work in self.left_aside],
             "round": self.round,
+            "feedback": self.feedback,
         }
         return _pack(description, {"bundle": self.bundle})
 
@@ -140,7 +145,8 @@ class FinishedWork:
             left_aside=tuple(
                 LeftAside(**{**work, "paths": tuple(work["paths"])}) for work in description["left_aside"]
             ),
-            round=description.get("round", 0),  # earlier versions did not save it
+            round=description.get("round", 0),  # earlier versions saved neither
+            feedback=description.get("feedback", 0),
         )
 
 

@@ -19,7 +19,6 @@ from flows.errors import (
     ModelQuotaExceeded,
     ModelRefused,
     ModelUnavailable,
-    NeedsInput,
     PromptTooLong,
     RunError,
     TurnLimitReached,
@@ -34,13 +33,14 @@ from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.git_commands import run_git
 from flows.repository.setup import setup_command
+from flows.run.judgment import SAVED_AS
 from flows.run.lease import check_lease
 from flows.run.rounds import Next, next_step, status_of, verification_key, verification_of, verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.run.summary import short_summary
 from flows.sandbox.services import Services
 from flows.state.verifications import Round
-from flows.tasks.claude import SAVED_AS, repair
+from flows.tasks.claude import repair
 from flows.tasks.services import check_services
 from flows.tasks.task import step
 from flows.verification.commands import VerifyCommands
@@ -60,7 +60,6 @@ _ENDS_OF_REPAIRS = (
     ModelQuotaExceeded,
     ModelRefused,
     ModelUnavailable,
-    NeedsInput,
     PromptTooLong,
     TurnLimitReached,
     WorkLeftAside,
