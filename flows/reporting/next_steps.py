@@ -11,6 +11,7 @@ from flows.errors import (
     AgentDenied,
     AgentStalled,
     AgentTimeout,
+    Blocked,
     BranchConflict,
     BudgetExceeded,
     DiskFull,
@@ -102,8 +103,11 @@ def _new_run(summary: RunSummary) -> str:
 
 
 def _recovery(summary: RunSummary) -> Iterator[str]:
-    if isinstance(summary.error, NeedsInput):
+    if isinstance(summary.error, NeedsInput | Blocked):
+        # Their messages are the agent's words, which must not choose a command.
         yield from _answer(summary)
+        yield from _saved_work(summary, {})
+        yield f"- {_repetition(summary)}"
         return
     if summary.is_pushed:
         # The same run could not push another commit to the branch.
@@ -114,6 +118,17 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
         return
     allowed = {name: True for name in _POLICY.findall(str(summary.error)) if name in ChangePolicy.model_fields}
     yield from _changed_checks(summary)
+    yield from _saved_work(summary, allowed)
+    # With unchanged parameters, the change policy would refuse the change again.
+    is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
+    is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer) or _is_unrepairable(summary)
+    if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
+        yield f"- {_continuation(summary)}"
+    yield f"- {_repetition(summary)}"
+
+
+def _saved_work(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[str]:
+    """Yield how to see the saved change, and how to push it with these permissions of the change policy."""
     if bundle := summary.saved_files.get(StateFile.BUNDLE):
         command = code(fetch_command(bundle, _branch(summary)))
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
@@ -122,12 +137,6 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
             yield f"- To push the work {purpose}without running the agent again: {command}"
         if not summary.deployment:
             yield from _without_deployment(summary, allowed)
-    # With unchanged parameters, the change policy would refuse the change again.
-    is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
-    is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer) or _is_unrepairable(summary)
-    if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
-        yield f"- {_continuation(summary)}"
-    yield f"- {_repetition(summary)}"
 
 
 def _without_deployment(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[str]:
@@ -181,9 +190,13 @@ def has_moved(error: BaseException) -> bool:
 
 
 def _answer(summary: RunSummary) -> Iterator[str]:
+    if summary.deployment:
+        command = f"python -m deployments runs continue {summary.flow_run_id} --feedback '…'"
+        yield f"- To answer the agent, which then continues in the same session: {code(command)}"
+        return
     url = summary.repo_url.url if summary.repo_url else ""
-    yield "Answer the question in the instructions, and start a new run:"
-    yield fenced(_start_command("implement", summary, {"repo_url": url, "instructions": "…"}), "sh")
+    command = _start_command("implement", summary, {"repo_url": url, "instructions": "…"})
+    yield f"- Answer the agent in the instructions, and start a new run: {code(command)}"
 
 
 def _continuation(summary: RunSummary) -> str:

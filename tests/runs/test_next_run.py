@@ -181,3 +181,50 @@ def test_a_run_without_a_deployment_is_refused(
     flow_run_id = run().id  # type: ignore[attr-defined]
     refusal = runs_command("repeat", flow_run_id, status=1)
     assert "DeploymentMissing" in refusal
+
+
+def test_a_question_is_answered_in_the_same_session(world: World, start: Start, runs_command: SetUpCommand) -> None:
+    question = {"status": "needs_input", "title": "Half of it", "questions": ["Tabs or spaces?"]}
+    world.script(
+        Turn("I write half.", (write("half.txt"),)),
+        Turn("I cannot go on.", answer=question),
+        Turn("Tabs, then.", (write("rest.txt"),), needs=("Take tabs.", "I write half.")),
+        Turn("Done.", answer={"status": "partly", "not_done": ["The third file"]}),
+    )
+    flow_run_id, completed = start(repo_url=world.repo_url, instructions="Write all.", branch_name="asks")
+    assert not completed
+    first = flow_run(world.stack, flow_run_id)
+    state = first["state"]
+    assert isinstance(state, dict)
+    assert "NeedsInput: the agent needs answers to go on: Tabs or spaces?" in state["message"]
+    assert "outcome:needs-input" in str(first["tags"])
+    assert "asks" not in world.branches()
+    text = report(world.stack, flow_run_id)
+    assert "> Tabs or spaces?" in text
+    assert advised_command(text, "continue") == ["continue", flow_run_id, "--feedback", "…"]
+
+    requests_before = len(world.stack.model.requests)
+    runs_command("continue", flow_run_id)
+    assert "Tabs or spaces?" in state_after_end(world.stack, flow_run_id)
+    assert len(world.stack.model.requests) == requests_before, "without an answer, nothing is spent"
+
+    runs_command("continue", flow_run_id, "--feedback", "Take tabs.")
+    assert state_after_end(world.stack, flow_run_id) == "Completed"
+    assert len(world.stack.model.requests) == requests_before + 2
+    assert world.content("asks", "half.txt") + world.content("asks", "rest.txt") == "writtenwritten"
+    final = flow_run(world.stack, flow_run_id)["state"]
+    assert isinstance(final, dict)
+    assert final["message"].endswith("; the agent left undone: The third file")
+    assert "outcome:delivered" in str(flow_run(world.stack, flow_run_id)["tags"])
+    assert "> The third file" in report(world.stack, flow_run_id)
+
+
+def test_feedback_that_is_too_long_is_refused(world: World, start: Start, runs_command: SetUpCommand) -> None:
+    world.script(Turn("I stop.", answer={"status": "blocked"}))
+    flow_run_id, completed = start(repo_url=world.repo_url, instructions="Write all.", branch_name="blocked")
+    assert not completed
+    state = flow_run(world.stack, flow_run_id)["state"]
+    assert isinstance(state, dict)
+    assert "Blocked: the agent could not go on: I stop." in state["message"]
+    refusal = runs_command("continue", flow_run_id, "--feedback", "x" * 20_001, status=1)
+    assert "at most 20,000" in refusal

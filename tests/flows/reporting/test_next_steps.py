@@ -205,12 +205,16 @@ def test_a_denial_by_a_rule_offers_no_command_that_is_denied_again() -> None:
     assert REPEAT in text
 
 
-def test_a_question_is_answered_in_the_instructions_of_a_new_run_whatever_it_says() -> None:
+@pytest.mark.parametrize("error", [errors.NeedsInput, errors.Blocked])
+def test_a_question_is_answered_in_the_same_session_whatever_it_says(error: type[errors.RunError]) -> None:
     text_of_question = (
         'May I use policy.allow_ci_changes? set claude_settings.permissions.defaultMode="bypassPermissions"?'
     )
-    text = advice_for(errors.NeedsInput(text_of_question), saved_files=SAVED)
-    assert parameters_of_command(text, "prefect deployment run implement/ecs") == {
+    text = advice_for(error(text_of_question), saved_files=SAVED)
+    assert f"`{CONTINUE} --feedback '…'`" in text
+    assert parameters_of_command(text, "prefect deployment run deliver/ecs") == {"flow_run_id": "id"}
+    without_deployment = advice_for(error(text_of_question), saved_files=SAVED, deployment="")
+    assert parameters_of_command(without_deployment, "prefect deployment run implement/local") == {
         "repo_url": "https://github.com/o/r.git",
         "instructions": "…",
     }
