@@ -1,10 +1,11 @@
-"""Checks the files of CA certificates that environment variables name, and passes one of them on to AWS's libraries."""
+"""Checks the files of CA certificates that environment variables name, and loads them for this process's clients."""
 
 import configparser
 import os
 import ssl
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,9 @@ _FILES: Final = (
     "PIP_CERT",
     "REQUESTS_CA_BUNDLE",
 )
+_READ_BY_HTTPX: Final = (CA_FILE, "SSL_CERT_DIR")
+_ADDED: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""Further variables that name files of CA certificates. Machines behind a TLS proxy set such variables."""
 _AWS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _ADVICE: Final = "set it to a file of CA certificates in PEM format, or unset it"
 
@@ -55,6 +59,34 @@ def _fault(path: Path) -> str:
     except OSError as error:
         return f"the file cannot be read ({error.strerror})"
     return ""
+
+
+def ca_certificates() -> ssl.SSLContext:
+    """Return a TLS context that trusts this machine's CA certificates. The first call takes 20 to 50 ms."""
+    return _ca_certificates(*(os.environ.get(name, "") for name in _READ_BY_HTTPX + _ADDED))
+
+
+@cache
+def _ca_certificates(_file: str, _folder: str, *added_files: str) -> ssl.SSLContext:
+    import httpx  # noqa: PLC0415 (the checks above run before anything slow is imported)
+
+    context = httpx.create_ssl_context()
+    for path in added_files:
+        if path and Path(path).is_file():
+            context.load_verify_locations(path)
+    return context
+
+
+def git_server_certificates() -> ssl.SSLContext:
+    """Return a TLS context that trusts this machine's CA certificates, and those that only git reads."""
+    file, folder = (os.environ.get(name) or None for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH"))
+    if not file and not folder:
+        return ca_certificates()
+    import httpx  # noqa: PLC0415 (as above)
+
+    context = httpx.create_ssl_context()
+    context.load_verify_locations(file, folder)
+    return context
 
 
 def set_aws_certificates(environment: MutableMapping[str, str]) -> None:
