@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from flows.errors import PullRequestRefused, RunError
 from flows.forges.api.client import NOT_FOUND, Answer, ApiClient, no_permission
 from flows.forges.base import Forge
+from flows.forges.disarm import disarm_line
 
 STATUS_CHARACTERS: Final = 140
 """The maximum length of a status's description on GitHub, which has the lowest limit of all forges."""
@@ -78,7 +79,7 @@ class CommitStatus:
     commit: str
     state: CommitState
     description: str
-    """One line; everything after its first 140 characters is cut off."""
+    """One line. It is disarmed, and what is after its first 140 characters is cut off."""
     url: str = ""
     """The page with more information."""
     name: str = "claude-code"
@@ -143,7 +144,7 @@ class ForgeApi(ABC):
 
     def set_status(self, status: CommitStatus) -> None:
         """Set the status of a commit."""
-        answer = self._set_status(replace(status, description=status.description[:STATUS_CHARACTERS]))
+        answer = self._set_status(replace(status, description=disarm_line(status.description, STATUS_CHARACTERS)))
         self._success(answer, "set the status of the commit")
 
     def add_labels(self, number: int, labels: Sequence[str]) -> str:

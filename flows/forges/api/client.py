@@ -132,10 +132,10 @@ def _check(answer: Answer, api_url: str, action: str) -> None:
     """Raise the named error for an answer that means the same on every forge."""
     host = urlsplit(api_url).netloc
     if answer.status in _MOVED:
-        target = urlsplit(answer.headers.get("location", ""))
+        target = answer.headers.get("location", "").partition("?")[0][:_REASON_CHARACTERS]
         raise PullRequestRefused(
-            f"the API of {host} redirects {action} to {target.scheme}://{target.hostname or ''}{target.path}, and a token "
-            "never follows a redirect. If the repository has a new name, set repo_url to it; otherwise set forge_api_url"
+            f"the API of {host} redirects {action} to {one_line(target)}, and a token never follows a redirect. If the "
+            "repository has a new name, set repo_url to it; otherwise set forge_api_url"
         )
     if _is_rate_limit(answer):
         raise _busy(answer, f"the API of {host} allows no more requests for now ({answer.reason})")

@@ -1,0 +1,104 @@
+"""Opens a run's pull request exactly once, or updates it, also if an attempt ends between any two requests.
+
+The forge is asked first, and the record of the run is only a help: a request may have been opened by an attempt that
+ended before it could save the record. A pull request that a person closed or merged stays as it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from flows.errors import PullRequestRefused
+from flows.forges.api.base import ForgeApi, PullRequest, PullRequestDraft, Refusal, State
+from flows.forges.section import framed, is_of_run, with_section, with_template
+
+
+class RequestRecord(Protocol):
+    """The record of a run's pull request in its saved state."""
+
+    def load(self) -> Mapping[str, Any] | None:
+        """Return what was saved last; None if nothing was."""
+
+    def save(self, record: Mapping[str, Any]) -> None:
+        """Save the record, as JSON."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The pull request that a run wants to have."""
+
+    draft: PullRequestDraft
+    """Its body is this program's section, without marks."""
+    run_id: str
+    commit: str
+    template: str = ""
+    """The text of the repository's template, which a new pull request has below the section."""
+
+
+def open_or_update(api: ForgeApi, record: RequestRecord, wanted: RunRequest) -> PullRequest | Refusal:
+    """Open the pull request, or bring the one that exists up to date; return it, or why there is none.
+
+    A person's changes stay: the title if it is not the one that this run gave, and the body outside the section.
+
+    Raises:
+        ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`. After any of
+            them, this function can be called again.
+    """
+    draft, saved = wanted.draft, _saved(record, wanted)
+    section = framed(draft.body, wanted.run_id, wanted.commit, html_comments=api.hides_html_comments)
+    current = api.get(saved["number"]) if saved.get("number") else _match(api, wanted)
+    if current is None:
+        body = with_template(section, wanted.template, api.body_limit)
+        created = api.create(replace(draft, body=body))
+        if isinstance(created, PullRequest):
+            record.save(_record(created, created.title, section))
+            return created
+        if created is not Refusal.EXISTS:
+            return created
+        current = _match(api, wanted)
+    if current is None:
+        raise PullRequestRefused(
+            f"the forge says that there is a pull request from {draft.head} to {draft.base} already, and does not list "
+            "it: look for it on the forge, and close it if it is not needed"
+        )
+    return _update(api, record, current, section, wanted)
+
+
+def _saved(record: RequestRecord, wanted: RunRequest) -> Mapping[str, Any]:
+    """Return the record if it is about these branches."""
+    saved = record.load() or {}
+    branches = (wanted.draft.head, wanted.draft.base)
+    return saved if (saved.get("head"), saved.get("base")) == branches else {}
+
+
+def _match(api: ForgeApi, wanted: RunRequest) -> PullRequest | None:
+    """Return the open pull request for the branch, or the one that this run has opened, also if it is closed now."""
+    requests = api.find(wanted.draft.head, wanted.draft.base)
+    own = (each for each in requests if is_of_run(each.body, wanted.run_id))
+    return next((each for each in requests if each.state is State.OPEN), None) or next(own, None)
+
+
+def _update(
+    api: ForgeApi, record: RequestRecord, current: PullRequest, section: str, wanted: RunRequest
+) -> PullRequest:
+    saved = _saved(record, wanted)
+    if current.state is State.OPEN:
+        has_own_title = current.title == saved.get("title")
+        title = wanted.draft.title if has_own_title else current.title
+        body = with_section(current.body, section, saved.get("section", ""), api.body_limit)
+        if (title, body) != (current.title, current.body.replace("\r\n", "\n")):
+            current = api.update(current, title, body)
+    is_own_title = current.title in {saved.get("title"), wanted.draft.title}
+    record.save(_record(current, current.title if is_own_title else "", section))
+    return current
+
+
+def _record(request: PullRequest, title: str, section: str) -> dict[str, Any]:
+    return {
+        "number": request.number,
+        "url": request.url,
+        "head": request.head,
+        "base": request.base,
+        "title": title,
+        "section": section,
+    }

@@ -1,0 +1,88 @@
+"""A stand-in of Azure DevOps."""
+
+from base64 import b64encode
+from typing import Any
+
+from tests.support.forges.contract import AZURE, Route
+from tests.support.forges.stand_in import ForgeStandIn, Reply, Stored
+
+SIGN_IN = b"<!DOCTYPE html><title>Azure DevOps Services | Sign In</title>"
+ADA = "0a1b2c3d-0000-4000-8000-00000000000a"
+_BRANCHES = "refs/heads/"
+_CUT = 400
+
+
+class AzureStandIn(ForgeStandIn):
+    """Azure DevOps answers a wrong token with a page for signing in, and cuts the descriptions in a list."""
+
+    name = "azure"
+    contract = AZURE
+    repository = "/acme/My%20Project/_git/widgets"
+    root = "/acme"
+
+    def authorization(self) -> str:
+        if self.token.startswith("eyJ"):
+            return f"Bearer {self.token}"
+        return f"Basic {b64encode(f':{self.token}'.encode()).decode()}"
+
+    def refused(self) -> Reply:
+        return Reply(203, SIGN_IN)
+
+    def handle(self, route: Route, variables: dict[str, str], query: dict[str, list[str]], body: Any) -> Reply:
+        if (variables["project"], variables["repo"]) != ("My Project", "widgets"):
+            return _error(404, "TF401019: The Git repository does not exist or you do not have permissions for it.")
+        if route.method != "GET" and self.is_archived:
+            return _error(403, "TF401019: The repository is disabled, or archived.")
+        if "sha" in variables:
+            self.statuses.append({"sha": variables["sha"], **body})
+            return Reply(201, body)
+        if "number" not in variables:
+            return self._list(query) if route.method == "GET" else self._create(body)
+        stored = self.numbered(variables["number"])
+        if not stored:
+            return _error(404, f"TF401180: The requested pull request was not found: {variables['number']}.")
+        if route.path.endswith("/labels"):
+            stored.labels.append(body["name"])
+        elif "reviewer" in variables:
+            if variables["reviewer"] != ADA:
+                return _error(400, "The identity was not found.")
+            stored.reviewers.append(variables["reviewer"])
+        elif route.method == "PATCH":
+            stored.title, stored.body = body["title"], body["description"]
+        return Reply(200, self.shown(stored))
+
+    def _list(self, query: dict[str, list[str]]) -> Reply:
+        names = [query[f"searchCriteria.{side}RefName"][0].removeprefix(_BRANCHES) for side in ("source", "target")]
+        matching = [each for each in reversed(self.stored) if [each.head, each.base] == names]
+        shown = [{**self.shown(each), "description": each.body[:_CUT]} for each in matching]
+        return Reply(200, {"value": shown, "count": len(shown)})
+
+    def _create(self, body: dict[str, Any]) -> Reply:
+        head, base = (body[f"{side}RefName"].removeprefix(_BRANCHES) for side in ("source", "target"))
+        if {head, base} - self.branches:
+            return _error(400, "TF401398: The pull request cannot be activated because a branch no longer exists.")
+        if len(body["description"]) > 4000:
+            return _error(400, "TF401185: The description is too long.")
+        if self.open_for(head, base):
+            return _error(409, "TF401179: An active pull request for the source and target branch already exists.")
+        return Reply(
+            201, self.shown(self.add(body["title"], body["description"], head, base, is_draft=body["isDraft"]))
+        )
+
+    def shown(self, stored: Stored) -> dict[str, Any]:
+        """Return a pull request as Azure DevOps shows it."""
+        return {
+            "pullRequestId": stored.number,
+            "url": f"https://elsewhere.example/{stored.number}",
+            "status": {"open": "active", "closed": "abandoned", "merged": "completed"}[stored.state],
+            "isDraft": stored.is_draft,
+            "title": stored.title,
+            "description": stored.body,
+            "sourceRefName": f"{_BRANCHES}{stored.head}",
+            "targetRefName": f"{_BRANCHES}{stored.base}",
+            **({"forkSource": {"repository": {"name": "fork"}}} if stored.is_of_fork else {}),
+        }
+
+
+def _error(status: int, message: str) -> Reply:
+    return Reply(status, {"$id": "1", "message": message, "typeKey": "GitPullRequestException", "errorCode": 0})
