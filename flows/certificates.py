@@ -24,6 +24,7 @@ _FILES: Final = (
     "PIP_CERT",
     "REQUESTS_CA_BUNDLE",
 )
+_READ_BY_GIT: Final = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 _READ_BY_HTTPX: Final = (CA_FILE, "SSL_CERT_DIR")
 _ADDED: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 """Further variables that name files of CA certificates. Machines behind a TLS proxy set such variables."""
@@ -79,13 +80,17 @@ def _ca_certificates(_file: str, _folder: str, *added_files: str) -> ssl.SSLCont
 
 def git_server_certificates() -> ssl.SSLContext:
     """Return a TLS context that trusts this machine's CA certificates, and those that only git reads."""
-    file, folder = (os.environ.get(name) or None for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH"))
-    if not file and not folder:
-        return ca_certificates()
+    names = (*_READ_BY_GIT, *_READ_BY_HTTPX)
+    file, folder, *others = (os.environ.get(name, "") for name in names)
+    return _git_server_certificates(file, folder, *others) if file or folder else ca_certificates()
+
+
+@cache
+def _git_server_certificates(file: str, folder: str, *_read_by_httpx: str) -> ssl.SSLContext:
     import httpx  # noqa: PLC0415 (as above)
 
     context = httpx.create_ssl_context()
-    context.load_verify_locations(file, folder)
+    context.load_verify_locations(file or None, folder or None)
     return context
 
 

@@ -36,7 +36,8 @@ _BREAKS: Final = tuple(
         # Addresses, which become links without brackets.
         r"(?<=[a-z0-9+.-]):(?=//)",
         r"\bwww(?=\.)",
-        r"\b(?:mailto|xmpp):",
+        r"\bmail(?=to:)",
+        r"\bxm(?=pp:)",
         # Mentions and references, also those of GitLab, with what stands before a number or a name.
         r"@(?=\S)",
         r"#(?=[^\s#])",

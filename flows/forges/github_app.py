@@ -55,21 +55,21 @@ class GitHubApp:
         """
         if not fields.keys() & {APP_ID, PRIVATE_KEY, INSTALLATION_ID}:
             return None
-        app_id, key, installation = (fields.get(name, "") for name in (APP_ID, PRIVATE_KEY, INSTALLATION_ID))
-        if not re.fullmatch(r"[A-Za-z0-9.]{1,64}", strip(str(app_id))):
+        app_id, installation = _word(fields, APP_ID), _word(fields, INSTALLATION_ID)
+        if not re.fullmatch(r"[A-Za-z0-9.]{1,64}", app_id):
             raise InvalidGitSecret(f"{source} has no usable {APP_ID}: it is the App ID or client ID on the App's page")
-        if not re.fullmatch(r"[0-9]{0,18}", strip(str(installation or ""))):
+        if not re.fullmatch(r"[0-9]{0,18}", installation):
             raise InvalidGitSecret(
                 f"{source} has an {INSTALLATION_ID} that is not a number: correct it, or leave it out"
             )
-        pem = _pem(key)
+        pem = _pem(fields.get(PRIVATE_KEY))
         SECRETS.learn("the private key of the GitHub App", pem)
         if not _is_rsa_key(pem):
             raise InvalidGitSecret(
                 f"{source} has no usable {PRIVATE_KEY}: it is the whole text of the .pem file that GitHub made for "
                 "the App, an RSA key without a passphrase"
             )
-        return cls(strip(str(app_id)), SecretStr(pem), int(strip(str(installation or "")) or 0))
+        return cls(app_id, SecretStr(pem), int(installation or 0))
 
     def token(
         self, url: str, *, forge: str = "", forge_api_url: str = "", allowed_api_urls: tuple[str, ...] = ()
@@ -129,6 +129,11 @@ class GitHubApp:
                 f"repository, with write access to Contents and Pull requests, and check {INSTALLATION_ID}"
             )
         raise ForgeAuthFailed(f"GitHub gave App {self.app_id} no token: check forge_api_url")
+
+
+def _word(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    return strip(str(value)) if isinstance(value, str | int) else ""
 
 
 def _pem(key: object) -> str:

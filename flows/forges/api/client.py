@@ -40,6 +40,7 @@ _BUSY: Final = frozenset({408, *range(500, 600)})
 _LOCKED: Final = 423
 
 
+NOT_JSON: Final = object()
 Query = Mapping[str, str | Sequence[str]]
 
 
@@ -50,7 +51,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: Any
-    """The JSON value; None if the answer is not JSON."""
+    """The JSON value; `NOT_JSON` if the answer is something else."""
 
     @property
     def is_success(self) -> bool:
@@ -115,7 +116,7 @@ def _json(content: bytes) -> Any:  # noqa: ANN401 (JSON)
     try:
         return json.loads(content) if content else {}
     except (ValueError, RecursionError):
-        return None
+        return NOT_JSON
 
 
 def no_permission(answer: Answer, action: str) -> ForgePermissionMissing:
@@ -142,7 +143,7 @@ def _check(answer: Answer, api_url: str, action: str) -> None:
     if answer.status in _BUSY:
         raise _busy(answer, f"the API of {host} failed ({answer.reason})")
     # Azure DevOps answers a wrong token with status 203 and a page for signing in.
-    if answer.status in {_UNAUTHORIZED, 203} or (answer.is_success and answer.body is None):
+    if answer.status in {_UNAUTHORIZED, 203} or (answer.is_success and answer.body is NOT_JSON):
         refused = answer.reason if answer.status == _UNAUTHORIZED else "it answered with a page and not with JSON"
         raise ForgeAuthFailed(
             f"the API of {host} refused the git token ({refused}): give the secret a token that is valid and may use "

@@ -3,13 +3,17 @@
 from base64 import b64encode
 from typing import Any
 
-from tests.support.forges.contract import AZURE, Route
-from tests.support.forges.stand_in import ForgeStandIn, Reply, Stored
+from tests.support.forges.contract import AZURE
+from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, Stored
 
 SIGN_IN = b"<!DOCTYPE html><title>Azure DevOps Services | Sign In</title>"
 ADA = "0a1b2c3d-0000-4000-8000-00000000000a"
 _BRANCHES = "refs/heads/"
 _CUT = 400
+
+
+def _error(status: int, message: str) -> Reply:
+    return Reply(status, {"$id": "1", "message": message, "typeKey": "GitPullRequestException", "errorCode": 0})
 
 
 class AzureStandIn(ForgeStandIn):
@@ -19,45 +23,37 @@ class AzureStandIn(ForgeStandIn):
     contract = AZURE
     repository = "/acme/My%20Project/_git/widgets"
     root = "/acme"
+    refused = Reply(203, SIGN_IN)
+    missing = _error(404, "TF401180: The requested pull request was not found.")
+    archived = _error(403, "TF401019: The repository is disabled, or archived.")
 
     def authorization(self) -> str:
         if self.token.startswith("eyJ"):
             return f"Bearer {self.token}"
         return f"Basic {b64encode(f':{self.token}'.encode()).decode()}"
 
-    def refused(self) -> Reply:
-        return Reply(203, SIGN_IN)
+    def handle_other(self, call: Call) -> Reply | None:
+        is_own = (call.variables["project"], call.variables["repo"]) == ("My Project", "widgets")
+        return None if is_own else _error(404, "TF401019: The Git repository does not exist, or you may not see it.")
 
-    def handle(self, route: Route, variables: dict[str, str], query: dict[str, list[str]], body: Any) -> Reply:
-        if (variables["project"], variables["repo"]) != ("My Project", "widgets"):
-            return _error(404, "TF401019: The Git repository does not exist or you do not have permissions for it.")
-        if route.method != "GET" and self.is_archived:
-            return _error(403, "TF401019: The repository is disabled, or archived.")
-        if "sha" in variables:
-            self.statuses.append({"sha": variables["sha"], **body})
-            return Reply(201, body)
-        if "number" not in variables:
-            return self._list(query) if route.method == "GET" else self._create(body)
-        stored = self.numbered(variables["number"])
-        if not stored:
-            return _error(404, f"TF401180: The requested pull request was not found: {variables['number']}.")
-        if route.path.endswith("/labels"):
-            stored.labels.append(body["name"])
-        elif "reviewer" in variables:
-            if variables["reviewer"] != ADA:
+    def handle_request(self, call: Call, stored: Stored) -> Reply:
+        if call.route.path.endswith("/labels"):
+            stored.labels.append(call.body["name"])
+        elif "reviewer" in call.variables:
+            if call.variables["reviewer"] != ADA:
                 return _error(400, "The identity was not found.")
-            stored.reviewers.append(variables["reviewer"])
-        elif route.method == "PATCH":
-            stored.title, stored.body = body["title"], body["description"]
+            stored.reviewers.append(call.variables["reviewer"])
+        elif call.is_write:
+            stored.title, stored.body = call.body["title"], call.body["description"]
         return Reply(200, self.shown(stored))
 
-    def _list(self, query: dict[str, list[str]]) -> Reply:
+    def find(self, query: dict[str, list[str]]) -> Reply:
         names = [query[f"searchCriteria.{side}RefName"][0].removeprefix(_BRANCHES) for side in ("source", "target")]
         matching = [each for each in reversed(self.stored) if [each.head, each.base] == names]
         shown = [{**self.shown(each), "description": each.body[:_CUT]} for each in matching]
         return Reply(200, {"value": shown, "count": len(shown)})
 
-    def _create(self, body: dict[str, Any]) -> Reply:
+    def create(self, body: dict[str, Any]) -> Reply:
         head, base = (body[f"{side}RefName"].removeprefix(_BRANCHES) for side in ("source", "target"))
         if {head, base} - self.branches:
             return _error(400, "TF401398: The pull request cannot be activated because a branch no longer exists.")
@@ -82,7 +78,3 @@ class AzureStandIn(ForgeStandIn):
             "targetRefName": f"{_BRANCHES}{stored.base}",
             **({"forkSource": {"repository": {"name": "fork"}}} if stored.is_of_fork else {}),
         }
-
-
-def _error(status: int, message: str) -> Reply:
-    return Reply(status, {"$id": "1", "message": message, "typeKey": "GitPullRequestException", "errorCode": 0})

@@ -4,8 +4,8 @@ import re
 from base64 import b64encode
 from typing import Any
 
-from tests.support.forges.contract import BITBUCKET, Route
-from tests.support.forges.stand_in import EMAIL, ForgeStandIn, Reply, Stored
+from tests.support.forges.contract import BITBUCKET
+from tests.support.forges.stand_in import EMAIL, Call, ForgeStandIn, Reply, Stored
 
 
 class BitbucketStandIn(ForgeStandIn):
@@ -14,41 +14,31 @@ class BitbucketStandIn(ForgeStandIn):
     name = "bitbucket"
     contract = BITBUCKET
     root = "/2.0"
+    refused = Reply(401, {"type": "error", "error": {"message": "Token is invalid or expired."}})
+    missing = Reply(404, {"type": "error", "error": {"message": "Not found"}})
+    archived = Reply(403, {"type": "error", "error": {"message": "This repository is archived."}})
 
     def authorization(self) -> str:
         if self.token.startswith("ATAT"):
             return f"Basic {b64encode(f'{EMAIL}:{self.token}'.encode()).decode()}"
         return f"Bearer {self.token}"
 
-    def refused(self) -> Reply:
-        return Reply(401, {"type": "error", "error": {"message": "Token is invalid or expired."}})
-
-    def handle(self, route: Route, variables: dict[str, str], query: dict[str, list[str]], body: Any) -> Reply:
-        if route.method != "GET" and self.is_archived:
-            return Reply(403, {"type": "error", "error": {"message": "This repository is archived."}})
-        if "sha" in variables:
-            self.statuses.append({"sha": variables["sha"], **body})
-            return Reply(201, body)
-        if "number" not in variables:
-            return self._list(query) if route.method == "GET" else self._create(body)
-        stored = self.numbered(variables["number"])
-        if not stored:
-            return Reply(404, {"type": "error", "error": {"message": "Not found"}})
-        if route.method == "PUT":
-            if unknown := [each["uuid"] for each in body["reviewers"] if each["uuid"] not in {"{ada}", "{grace}"}]:
+    def handle_request(self, call: Call, stored: Stored) -> Reply:
+        if call.is_write:
+            uuids = [each["uuid"] for each in call.body["reviewers"]]
+            if unknown := set(uuids) - {"{ada}", "{grace}"}:
                 return Reply(400, {"error": {"fields": {"reviewers": [f"Malformed reviewers list {unknown}"]}}})
-            stored.title, stored.body = body["title"], body["description"]
-            stored.reviewers = [each["uuid"] for each in body["reviewers"]]
+            stored.title, stored.body, stored.reviewers = call.body["title"], call.body["description"], uuids
         return Reply(200, self.shown(stored))
 
-    def _list(self, query: dict[str, list[str]]) -> Reply:
+    def find(self, query: dict[str, list[str]]) -> Reply:
         names = re.fullmatch(r'source\.branch\.name="(.*)" AND destination\.branch\.name="(.*)"', query["q"][0])
         assert names
         pair = tuple(re.sub(r"\\(.)", r"\1", name) for name in names.groups())
         shown = [self.shown(each) for each in reversed(self.stored) if (each.head, each.base) == pair]
         return Reply(200, {"values": [each for each in shown if each["state"] in query["state"]]})
 
-    def _create(self, body: dict[str, Any]) -> Reply:
+    def create(self, body: dict[str, Any]) -> Reply:
         head, base = body["source"]["branch"]["name"], body["destination"]["branch"]["name"]
         if {head, base} - self.branches:
             return Reply(400, {"type": "error", "error": {"message": f"branch not found: {head}"}})

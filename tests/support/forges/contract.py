@@ -12,8 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from deployments.local.loopback import ReceivedRequest
 
-type_names = {str: "string", int: "integer", bool: "boolean"}
-
 
 @dataclass(frozen=True)
 class Route:
@@ -61,16 +59,8 @@ class Contract:
 
 def body_faults(schema: Any, value: Any, where: str = "body") -> list[str]:  # noqa: ANN401 (JSON)
     """Return what is wrong with a JSON value."""
-    if schema is None:
-        return [] if value is None else [f"{where} is not empty"]
-    if isinstance(schema, frozenset):
-        return [] if value in schema else [f"{where} is {value!r}"]
-    if isinstance(schema, type):
-        return [] if type(value) is schema else [f"{where} is no {type_names[schema]}: {value!r}"]
-    if isinstance(schema, list):
-        if not isinstance(value, list):
-            return [f"{where} is no list"]
-        return [fault for each in value for fault in body_faults(schema[0], each, f"{where}[]")]
+    if not isinstance(schema, dict):
+        return _value_faults(schema, value, where)
     if not isinstance(value, dict):
         return [f"{where} is no object"]
     fields = {name.rstrip("!"): each for name, each in schema.items()}
@@ -79,6 +69,21 @@ def body_faults(schema: Any, value: Any, where: str = "body") -> list[str]:  # n
     return faults + [
         fault for name in value.keys() & fields.keys() for fault in body_faults(fields[name], value[name], name)
     ]
+
+
+def _value_faults(schema: Any, value: Any, where: str) -> list[str]:  # noqa: ANN401 (JSON)
+    match schema:
+        case list():
+            if isinstance(value, list):
+                return [fault for each in value for fault in body_faults(schema[0], each, f"{where}[]")]
+            is_right = False
+        case frozenset():
+            is_right = value in schema
+        case None:
+            is_right = value is None
+        case _:
+            is_right = type(value) is schema
+    return [] if is_right else [f"{where} is {value!r}"]
 
 
 def _routes(base: str, published: str, *rows: Route) -> tuple[Route, ...]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.support.forges.contract import GITEA, Route
-from tests.support.forges.stand_in import ForgeStandIn, Reply, Stored
+from tests.support.forges.contract import GITEA
+from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, Stored
 
 
 class GiteaStandIn(ForgeStandIn):
@@ -12,52 +12,43 @@ class GiteaStandIn(ForgeStandIn):
     name = "gitea"
     contract = GITEA
     root = "/api/v1"
+    refused = Reply(401, {"message": "user does not exist [uid: 0, name: ]"})
+    missing = Reply(404, {"errors": [], "message": "The target couldn't be found."})
+    archived = Reply(423, {"message": "repository is archived"})
 
     def authorization(self) -> str:
         return f"token {self.token}"
 
-    def refused(self) -> Reply:
-        return Reply(401, {"message": "user does not exist [uid: 0, name: ]", "url": f"{self.url}/api/swagger"})
-
-    def handle(self, route: Route, variables: dict[str, str], query: dict[str, list[str]], body: Any) -> Reply:
-        if route.method != "GET" and self.is_archived:
-            return Reply(423, {"message": "repository is archived"})
-        if "sha" in variables:
-            self.statuses.append({"sha": variables["sha"], **body})
-            return Reply(201, body)
-        if route.path.endswith("/labels") and route.method == "GET":
-            is_first = query["page"] == ["1"]
+    def handle_other(self, call: Call) -> Reply | None:
+        if call.route.path.endswith("/labels") and not call.is_write:
             labels = [{"id": number, "name": name} for name, number in self.known_labels.items()]
-            return Reply(200, labels if is_first else [])
-        if "head" in variables:
-            stored = self.open_for(variables["head"], variables["base"])
-            return Reply(200, self.shown(stored)) if stored else _MISSING
-        if "number" not in variables:
-            return self._list() if route.method == "GET" else self._create(body)
-        stored = self.numbered(variables["number"])
-        if not stored:
-            return _MISSING
-        if route.path.endswith("/labels"):
-            stored.labels += [name for name, number in self.known_labels.items() if number in body["labels"]]
-            return Reply(200, [{"name": name} for name in stored.labels])
-        if route.path.endswith("/requested_reviewers"):
-            if unknown := set(body["reviewers"]) - self.users.keys():
-                return Reply(422, {"message": f"user {unknown} does not exist"})
-            stored.reviewers += body["reviewers"]
-            return Reply(201, [])
-        if route.method == "PATCH":
-            stored.title, stored.body = body["title"], body["body"]
-            stored.is_draft = stored.title.startswith("WIP: ")
-            return Reply(201, self.shown(stored))
-        return Reply(200, self.shown(stored))
+            return Reply(200, labels if call.query["page"] == ["1"] else [])
+        if "head" in call.variables:
+            stored = self.open_for(call.variables["head"], call.variables["base"])
+            return Reply(200, self.shown(stored)) if stored else self.missing
+        return None
 
-    def _list(self) -> Reply:
+    def handle_request(self, call: Call, stored: Stored) -> Reply:
+        if call.route.path.endswith("/labels"):
+            stored.labels += [name for name, number in self.known_labels.items() if number in call.body["labels"]]
+            return Reply(200, [{"name": name} for name in stored.labels])
+        if call.route.path.endswith("/requested_reviewers"):
+            if unknown := set(call.body["reviewers"]) - self.users.keys():
+                return Reply(422, {"message": f"user {unknown} does not exist"})
+            stored.reviewers += call.body["reviewers"]
+        elif call.is_write:
+            stored.title, stored.body = call.body["title"], call.body["body"]
+            stored.is_draft = stored.title.startswith("WIP: ")
+        return Reply(201 if call.is_write else 200, self.shown(stored))
+
+    def find(self, query: dict[str, list[str]]) -> Reply:
+        assert query["state"] == ["all"]
         return Reply(200, [None, *(self.shown(each) for each in reversed(self.stored))] if self.stored else None)
 
-    def _create(self, body: dict[str, Any]) -> Reply:
+    def create(self, body: dict[str, Any]) -> Reply:
         head, base = body["head"], body["base"]
         if {head, base} - self.branches:
-            return _MISSING
+            return self.missing
         if self.open_for(head, base):
             return Reply(409, {"message": f"pull request already exists for these targets [head_branch: {head}]"})
         if self.lacks_commits(head):
@@ -79,6 +70,3 @@ class GiteaStandIn(ForgeStandIn):
             "head": {"ref": stored.head, "repo_id": 2 if stored.is_of_fork else 1},
             "base": {"ref": stored.base, "repo_id": 1},
         }
-
-
-_MISSING = Reply(404, {"errors": [], "message": "The target couldn't be found."})

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.support.forges.contract import GITHUB, Route
-from tests.support.forges.stand_in import ForgeStandIn, Reply, Stored
+from tests.support.forges.contract import GITHUB
+from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, Stored
 
 
 class GitHubStandIn(ForgeStandIn):
@@ -12,36 +12,26 @@ class GitHubStandIn(ForgeStandIn):
     name = "github"
     contract = GITHUB
     root = "/api/v3"
+    refused = Reply(401, {"message": "Bad credentials", "status": "401"})
+    missing = Reply(404, {"message": "Not Found"})
+    archived = Reply(403, {"message": "Repository was archived so is read-only."})
 
     def authorization(self) -> str:
         return f"Bearer {self.token}"
 
-    def refused(self) -> Reply:
-        return Reply(401, {"message": "Bad credentials", "status": "401"})
-
-    def handle(self, route: Route, variables: dict[str, str], query: dict[str, list[str]], body: Any) -> Reply:
-        if route.method != "GET" and self.is_archived:
-            return Reply(403, {"message": "Repository was archived so is read-only."})
-        if "sha" in variables:
-            self.statuses.append({"sha": variables["sha"], **body})
-            return Reply(201, body)
-        if "number" not in variables:
-            return self._list(query) if route.method == "GET" else self._create(body)
-        stored = self.numbered(variables["number"])
-        if not stored:
-            return Reply(404, {"message": "Not Found"})
-        if route.path.endswith("/labels"):
-            stored.labels += body["labels"]
+    def handle_request(self, call: Call, stored: Stored) -> Reply:
+        if call.route.path.endswith("/labels"):
+            stored.labels += call.body["labels"]
             return Reply(200, [{"name": name} for name in stored.labels])
-        if route.path.endswith("/requested_reviewers"):
-            if unknown := set(body["reviewers"]) - self.users.keys():
+        if call.route.path.endswith("/requested_reviewers"):
+            if unknown := set(call.body["reviewers"]) - self.users.keys():
                 return Reply(422, {"message": f"Reviews may only be requested from collaborators: {unknown}"})
-            stored.reviewers += body["reviewers"]
-        elif route.method == "PATCH":
-            stored.title, stored.body = body["title"], body["body"].replace("\n", "\r\n")
+            stored.reviewers += call.body["reviewers"]
+        elif call.is_write:
+            stored.title, stored.body = call.body["title"], call.body["body"].replace("\n", "\r\n")
         return Reply(200, self.shown(stored))
 
-    def _list(self, query: dict[str, list[str]]) -> Reply:
+    def find(self, query: dict[str, list[str]]) -> Reply:
         owner, _, head = query["head"][0].partition(":")
         matching = [
             each
@@ -52,7 +42,7 @@ class GitHubStandIn(ForgeStandIn):
         ]
         return Reply(200, [self.shown(each) for each in matching])
 
-    def _create(self, body: dict[str, Any]) -> Reply:
+    def create(self, body: dict[str, Any]) -> Reply:
         head, base = body["head"], body["base"]
         if {head, base} - self.branches:
             return _invalid({"resource": "PullRequest", "field": "base", "code": "invalid"})

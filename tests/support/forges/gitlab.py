@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.support.forges.contract import GITLAB, Route
-from tests.support.forges.stand_in import ForgeStandIn, Reply, Stored
+from tests.support.forges.contract import GITLAB
+from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, Stored
 
 
 class GitLabStandIn(ForgeStandIn):
@@ -13,48 +13,41 @@ class GitLabStandIn(ForgeStandIn):
     contract = GITLAB
     repository = "/gitlab/acme/sub/widgets.git"
     root = "/gitlab/api/v4"
+    refused = Reply(401, {"message": "401 Unauthorized"})
+    missing = Reply(404, {"message": "404 Not found"})
+    archived = Reply(403, {"message": "403 Forbidden - project is archived"})
 
     def authorization(self) -> str:
         return f"Bearer {self.token}"
 
-    def refused(self) -> Reply:
-        return Reply(401, {"message": "401 Unauthorized"})
-
-    def handle(self, route: Route, variables: dict[str, str], query: dict[str, list[str]], body: Any) -> Reply:
-        if route.path == "/users":
-            name = query["username"][0]
+    def handle_other(self, call: Call) -> Reply | None:
+        if call.route.path == "/users":
+            name = call.query["username"][0]
             return Reply(200, [{"id": self.users[name], "username": name}] if name in self.users else [])
-        if variables["id"] != "acme/sub/widgets":
+        if call.variables["id"] != "acme/sub/widgets":
             return Reply(404, {"message": "404 Project Not Found"})
-        if route.method != "GET" and self.is_archived:
-            return Reply(403, {"message": "403 Forbidden - project is archived"})
-        if "sha" in variables:
-            return self._set_status(variables["sha"], body)
-        if "number" not in variables:
-            return self._list(query) if route.method == "GET" else self._create(body)
-        stored = self.numbered(variables["number"])
-        if not stored:
-            return Reply(404, {"message": "404 Not found"})
-        if route.method == "PUT":
-            stored.title = body.get("title", stored.title)
+        return None
+
+    def handle_request(self, call: Call, stored: Stored) -> Reply:
+        if call.is_write:
+            stored.title = call.body.get("title", stored.title)
             stored.is_draft = stored.title.startswith("Draft: ")
-            stored.body = body.get("description", stored.body)
-            stored.labels += [name for name in body.get("add_labels", "").split(",") if name]
-            stored.reviewers = [str(each) for each in body.get("reviewer_ids", stored.reviewers)]
+            stored.body = call.body.get("description", stored.body)
+            stored.labels += [name for name in call.body.get("add_labels", "").split(",") if name]
+            stored.reviewers = [str(each) for each in call.body.get("reviewer_ids", stored.reviewers)]
         return Reply(200, self.shown(stored))
 
-    def _set_status(self, sha: str, body: dict[str, Any]) -> Reply:
+    def set_status(self, sha: str, body: dict[str, Any]) -> Reply:
         last = next((each for each in reversed(self.statuses) if each["sha"] == sha), None)
         if last and last["state"] == body["state"]:
             return Reply(400, {"message": {"state": [f"Cannot transition status via :enqueue from :{body['state']}"]}})
-        self.statuses.append({"sha": sha, **body})
-        return Reply(201, body)
+        return super().set_status(sha, body)
 
-    def _list(self, query: dict[str, list[str]]) -> Reply:
+    def find(self, query: dict[str, list[str]]) -> Reply:
         pair = (query["source_branch"][0], query["target_branch"][0])
         return Reply(200, [self.shown(each) for each in reversed(self.stored) if (each.head, each.base) == pair])
 
-    def _create(self, body: dict[str, Any]) -> Reply:
+    def create(self, body: dict[str, Any]) -> Reply:
         head, base = body["source_branch"], body["target_branch"]
         if stored := self.open_for(head, base):
             message = f"Another open merge request already exists for this source branch: !{stored.number}"

@@ -8,13 +8,15 @@ Each request is checked against the contract. A violation is answered with an er
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from tests.support.forges.contract import Contract, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TOKEN: Final = "the-git-token-of-the-tests"
 EMAIL: Final = "bot@example.com"
@@ -45,6 +47,22 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Call:
+    """A request that keeps the contract."""
+
+    route: Route
+    variables: dict[str, str]
+    """The variables in the path."""
+    query: dict[str, list[str]]
+    body: Any
+
+    @property
+    def is_write(self) -> bool:
+        """Whether the request may change something."""
+        return self.route.method != "GET"
+
+
 @dataclass
 class Fault:
     """What goes wrong with the next requests that a pattern matches, such as `POST /.*pulls`."""
@@ -63,6 +81,12 @@ class ForgeStandIn(LoopbackServer):
     repository: ClassVar[str] = "/acme/widgets.git"
     root: ClassVar[str]
     """The path of the API."""
+    refused: ClassVar[Reply]
+    """The answer to a wrong token."""
+    missing: ClassVar[Reply]
+    """The answer about a pull request that does not exist."""
+    archived: ClassVar[Reply]
+    """The answer to a write if the repository is archived."""
 
     def __init__(self, token: str = TOKEN) -> None:
         super().__init__()
@@ -107,13 +131,40 @@ class ForgeStandIn(LoopbackServer):
     def authorization(self) -> str:
         """Return the one right value of the header `authorization`."""
 
-    @abstractmethod
-    def refused(self) -> Reply:
-        """Return the answer to a wrong token."""
+    def handle(self, call: Call) -> Reply:
+        """Do what a request asks for, and return the answer."""
+        if reply := self.handle_other(call):
+            return reply
+        if call.is_write and self.is_archived:
+            return self.archived
+        if "sha" in call.variables:
+            return self.set_status(call.variables["sha"], call.body)
+        if "number" not in call.variables:
+            return self.create(call.body) if call.is_write else self.find(call.query)
+        stored = self.numbered(call.variables["number"])
+        return self.handle_request(call, stored) if stored else self.missing
+
+    def handle_other(self, call: Call) -> Reply | None:
+        """Answer a request that only this forge has."""
+        del call
+        return None
+
+    def set_status(self, sha: str, body: dict[str, Any]) -> Reply:
+        """Set the status of a commit."""
+        self.statuses.append({"sha": sha, **body})
+        return Reply(201, body)
 
     @abstractmethod
-    def handle(self, route: Route, variables: dict[str, str], query: dict[str, list[str]], body: Any) -> Reply:  # noqa: ANN401 (JSON)
-        """Do what a request asks for, and return the answer."""
+    def find(self, query: dict[str, list[str]]) -> Reply:
+        """List pull requests."""
+
+    @abstractmethod
+    def create(self, body: dict[str, Any]) -> Reply:
+        """Open a pull request."""
+
+    @abstractmethod
+    def handle_request(self, call: Call, stored: Stored) -> Reply:
+        """Show or change a pull request."""
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         body = json.loads(request.body) if request.body else None
@@ -123,14 +174,14 @@ class ForgeStandIn(LoopbackServer):
         if is_write:
             self.on_write("before")
         if request.headers.get("authorization") != self.authorization():
-            return _send(exchange, self.refused())
+            return _send(exchange, self.refused)
         if route is None or violations:
             return _send(exchange, Reply(400, {"message": f"violation of the contract: {violations}"}))
         fault = self._fault(request)
         if fault and fault.reply:
             return _send(exchange, fault.reply)
         query = parse_qs(urlsplit(request.path).query, keep_blank_values=True)
-        reply = self.handle(route, {name: unquote(value) for name, value in variables.items()}, query, body)
+        reply = self.handle(Call(route, {name: unquote(value) for name, value in variables.items()}, query, body))
         if is_write:
             self.on_write("after")
         if fault:

@@ -1,0 +1,303 @@
+"""A run has one pull request, whenever its process ends, and what a person wrote in it stays."""
+
+import json
+import os
+import random
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.errors import ForgeUnavailable, PullRequestRefused
+from flows.forges.api.base import PullRequest, PullRequestDraft, Refusal, State
+from flows.forges.pull_request import RunRequest, open_or_update
+from flows.forges.section import framed
+from tests.support.forges.azure import AzureStandIn
+from tests.support.forges.bitbucket import BitbucketStandIn
+from tests.support.forges.fixtures import served
+from tests.support.forges.github import GitHubStandIn
+from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
+from tests.support.forges.stand_ins import STAND_INS, open_stand_in
+
+RUN = "5f3c0000-0000-4000-8000-000000000001"
+WANTED = RunRequest(
+    PullRequestDraft("Add a page", "> Why\n\n**Checked:** yes", "work", "main", is_draft=True), RUN, "c0ffee"
+)
+LATER = replace(WANTED, draft=replace(WANTED.draft, body="> Why\n\n**Checked:** again"), commit="beef00")
+each_forge = pytest.mark.parametrize("kind", STAND_INS, ids=[kind.name for kind in STAND_INS])
+
+
+@dataclass
+class MemoryRecord:
+    """A record that is lost with the process."""
+
+    saved: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Mapping[str, Any] | None:
+        return self.saved or None
+
+    def save(self, record: Mapping[str, Any]) -> None:
+        self.saved = json.loads(json.dumps(record))
+
+
+@dataclass
+class FileRecord:
+    """A record in a file, which can end the process before or after it saves."""
+
+    path: Path
+    on_save: Callable[[str], None]
+
+    def load(self) -> Mapping[str, Any] | None:
+        return json.loads(self.path.read_text()) if self.path.exists() else None
+
+    def save(self, record: Mapping[str, Any]) -> None:
+        self.on_save("before save")
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(record))
+        new.replace(self.path)
+        self.on_save("after save")
+
+
+@each_forge
+def test_a_request_is_opened_once_and_then_brought_up_to_date(kind: type[ForgeStandIn]) -> None:
+    with served(kind) as (forge, api):
+        record = MemoryRecord()
+        first = open_or_update(api, record, WANTED)
+        assert isinstance(first, PullRequest)
+        assert first.is_draft
+        assert (record.saved["number"], record.saved["url"]) == (1, first.url)
+        writes = len(forge.writes())
+        assert open_or_update(api, record, WANTED) == first
+        assert len(forge.writes()) == writes, "nothing has changed, so nothing is written"
+        later = open_or_update(api, record, LATER)
+        assert isinstance(later, PullRequest)
+        assert (later.number, later.is_draft, len(forge.stored)) == (1, True, 1)
+        assert "**Checked:** again" in later.body
+        assert "**Checked:** yes" not in later.body
+        assert f"run={RUN} head=beef00" in later.body
+
+
+@each_forge
+def test_another_run_on_the_same_branch_updates_the_same_request(kind: type[ForgeStandIn]) -> None:
+    with served(kind) as (forge, api):
+        open_or_update(api, MemoryRecord(), WANTED)
+        other = replace(LATER, run_id="another-run", draft=replace(LATER.draft, title="Another title"))
+        later = open_or_update(api, MemoryRecord(), other)
+        assert isinstance(later, PullRequest)
+        assert (later.number, later.title, len(forge.stored)) == (1, "Add a page", 1)
+        assert later.body.count("claude-code-headless:begin") == 1
+        assert "run=another-run" in later.body
+
+
+@each_forge
+def test_what_a_person_wrote_stays(kind: type[ForgeStandIn]) -> None:
+    with served(kind) as (forge, api):
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        stored = forge.stored[0]
+        mark = "Draft: " if stored.title.startswith("Draft: ") else "WIP: " if stored.title.startswith("WIP: ") else ""
+        stored.title = f"{mark}A person's title"
+        stored.body = f"Before\n\n{stored.body}\n\nAfter @ada"
+        later = open_or_update(api, record, LATER)
+        assert isinstance(later, PullRequest)
+        body = later.body.replace("\r", "")
+        assert later.title == "A person's title"
+        assert body.startswith("Before\n\n")
+        assert body.endswith("\n\nAfter @ada")
+        assert "again" in body
+        assert "yes" not in body
+        once_more = open_or_update(api, record, WANTED)
+        assert isinstance(once_more, PullRequest)
+        assert once_more.title == "A person's title"
+
+
+def test_a_title_that_nobody_changed_follows_the_run() -> None:
+    with served(GitHubStandIn) as (forge, api):
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        open_or_update(api, record, replace(LATER, draft=replace(LATER.draft, title="A better title")))
+        assert forge.stored[0].title == "A better title"
+
+
+def test_a_section_that_a_person_removed_does_not_come_back_in_the_same_run() -> None:
+    with served(GitHubStandIn) as (forge, api):
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        forge.stored[0].body = "my own words"
+        open_or_update(api, record, LATER)
+        assert forge.stored[0].body == "my own words"
+
+
+def test_a_request_that_a_person_opened_gets_a_section_below_the_words_of_the_person() -> None:
+    with served(GitHubStandIn) as (forge, api):
+        forge.add("by hand", "my own words", "work", "main")
+        found = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(found, PullRequest)
+        assert (found.number, found.title) == (1, "by hand")
+        assert found.body.startswith("my own words\r\n\r\n<!-- claude-code-headless:begin -->")
+
+
+@each_forge
+@pytest.mark.parametrize("state", ["closed", "merged"])
+@pytest.mark.parametrize("record_is_lost", [False, True])
+def test_a_request_that_a_person_closed_is_not_opened_again(
+    kind: type[ForgeStandIn], state: str, *, record_is_lost: bool
+) -> None:
+    with served(kind) as (forge, api):
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        forge.stored[0].state = state
+        writes = len(forge.writes())
+        closed = open_or_update(api, MemoryRecord() if record_is_lost else record, LATER)
+        assert isinstance(closed, PullRequest)
+        assert (closed.number, closed.state) == (1, State(state))
+        assert len(forge.writes()) == writes
+        new_run = open_or_update(api, MemoryRecord(), replace(LATER, run_id="another-run"))
+        assert isinstance(new_run, PullRequest)
+        assert new_run.number == 2
+
+
+@each_forge
+def test_a_request_that_the_first_search_did_not_show_is_found_after_the_refusal(kind: type[ForgeStandIn]) -> None:
+    with served(kind) as (forge, api):
+        forge.add("by somebody at the same moment", "", "work", "main")
+        empty: Any = {"azure": {"value": []}, "bitbucket": {"values": []}}.get(kind.name, [])
+        for search in ("GET .*/pulls/main/work", r"GET .*/pulls\?") if kind.name == "gitea" else ("GET",):
+            reply = forge.missing if search.endswith("work") else Reply(200, empty)
+            forge.faults.append(Fault(search, reply))
+        found = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(found, PullRequest)
+        assert (found.number, len(forge.stored)) == (1, 1)
+
+
+def test_a_request_that_exists_and_is_never_listed_is_a_named_error() -> None:
+    with served(GitHubStandIn) as (forge, api):
+        forge.add("hidden", "", "work", "main")
+        forge.faults.append(Fault("GET", Reply(200, []), count=9))
+        with pytest.raises(PullRequestRefused, match="does not list"):
+            open_or_update(api, MemoryRecord(), WANTED)
+
+
+def test_the_caller_learns_that_there_is_nothing_to_propose_or_no_draft() -> None:
+    with served(GitHubStandIn) as (forge, api):
+        forge.takes_drafts = False
+        assert open_or_update(api, MemoryRecord(), WANTED) is Refusal.NO_DRAFTS
+        forge.empty_branches.add("work")
+        assert open_or_update(api, MemoryRecord(), WANTED) is Refusal.NO_COMMITS
+
+
+def test_a_record_about_another_branch_is_ignored() -> None:
+    with served(GitHubStandIn) as (forge, api):
+        forge.branches.add("other")
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        second = open_or_update(api, record, replace(WANTED, draft=replace(WANTED.draft, head="other")))
+        assert isinstance(second, PullRequest)
+        assert (second.number, len(forge.stored)) == (2, 2)
+
+
+def test_the_template_of_the_repository_is_below_the_section_if_there_is_room() -> None:
+    cases = ((GitHubStandIn, 5_000, True), (AzureStandIn, 5_000, False), (AzureStandIn, 50, True))
+    for kind, length, is_shown in cases:
+        with served(kind) as (forge, api):
+            template = f"## Checklist\r\n- [ ] {'x' * length} <!-- claude-code-headless:begin -->"
+            open_or_update(api, MemoryRecord(), replace(WANTED, template=template))
+            assert ("## Checklist\n" in forge.stored[0].body) is is_shown
+            assert forge.stored[0].body.count("claude-code-headless:begin") == 1
+
+
+def test_the_marks_are_invisible_on_each_forge() -> None:
+    with served(BitbucketStandIn) as (forge, api):
+        open_or_update(api, MemoryRecord(), WANTED)
+        assert "<!--" not in forge.stored[0].body
+        assert "\n\n[//]: # (claude-code-headless:end run=" in forge.stored[0].body
+
+
+def test_a_section_that_the_forge_stored_without_its_marks_is_replaced() -> None:
+    with served(GitHubStandIn) as (forge, api):
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        plain = framed(WANTED.draft.body, RUN, "c0ffee", html_comments=True)
+        record.saved["section"] = plain.replace("<!-- claude-code-headless:begin -->\n", "")
+        forge.stored[0].body = f"Above\n\n{record.saved['section']}\n\nBelow"
+        open_or_update(api, record, LATER)
+        body = forge.stored[0].body.replace("\r", "")
+        assert body.startswith("Above\n\n<!-- claude")
+        assert body.endswith("\n\nBelow")
+        assert "yes" not in body
+
+
+def test_a_body_that_would_become_too_long_stays_as_it_is() -> None:
+    with served(AzureStandIn) as (forge, api):
+        forge.add("by hand", "x" * 3_900, "work", "main")
+        found = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(found, PullRequest)
+        assert found.body == "x" * 3_900
+
+
+@each_forge
+def test_a_lost_answer_to_any_write_leads_to_one_request(kind: type[ForgeStandIn]) -> None:
+    with served(kind) as (forge, api):
+        record = MemoryRecord()
+        for wanted in (WANTED, LATER):
+            forge.faults.append(Fault("(POST|PUT|PATCH) "))
+            with pytest.raises(ForgeUnavailable):
+                open_or_update(api, record, wanted)
+            assert isinstance(open_or_update(api, record, wanted), PullRequest)
+        assert len(forge.stored) == 1
+        assert "again" in forge.stored[0].body
+        assert [request.method for request in forge.writes()].count("POST") == 1
+
+
+SEEDS = range(20)
+MOMENTS = ("before write", "during write", "after write", "before save", "after save", "never")
+
+
+@each_forge
+def test_a_process_that_is_killed_at_any_moment_leads_to_one_request(kind: type[ForgeStandIn], tmp_path: Path) -> None:
+    killed = set()
+    with kind() as forge:
+        for seed in SEEDS:
+            forge.stored.clear()
+            forge.requests.clear()
+            moments = random.Random(seed).choices(MOMENTS, k=4)  # noqa: S311 (the same in each process)
+            ended = [_attempt(forge, tmp_path / f"{seed}.json", moment) for moment in [*moments, "never"]]
+            assert ended[-1] == 0, (seed, moments, ended)
+            killed |= {moment for moment, status in zip(moments, ended, strict=False) if status == -signal.SIGKILL}
+            assert len(forge.stored) == 1, (seed, moments)
+            record = json.loads((tmp_path / f"{seed}.json").read_text())
+            assert (record["number"], record["title"]) == (1, "Add a page")
+            created = [each for each in forge.writes() if each.method == "POST"]
+            assert len(created) <= 1 + moments.count("before write"), (seed, moments)
+        forge.check_contract()
+    assert killed == {*MOMENTS} - {"never"}
+
+
+def _attempt(forge: ForgeStandIn, path: Path, moment: str) -> int:
+    """Open the pull request in another process, which is killed at a moment; return its exit status."""
+    start, go = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.read(start, 1)
+            with open_stand_in(forge) as api:
+                record = FileRecord(path, lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == moment else None)
+                open_or_update(api, record, WANTED)
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    def kill(now: str) -> None:
+        if f"{now} write" == moment or (now, moment) == ("before", "during write"):
+            os.kill(pid, signal.SIGKILL)
+        if f"{now} write" == moment == "before write":
+            raise ConnectionAbortedError
+
+    forge.on_write = kill
+    os.write(go, b"x")
+    os.close(go)
+    os.close(start)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
