@@ -46,7 +46,7 @@ class BodyContent:
     """The instructions; empty if they must not be shown in the repository."""
     checks: Sequence[CommandCheck] = ()
     unchecked_reason: str = "nothing was run, because the run has no verify commands"
-    """What the body says if there are no checks."""
+    """Why there are no checks, if there are none."""
     warnings: Sequence[str] = ()
     """What a reviewer should look at, such as a change of the checks."""
     questions: Sequence[str] = ()

@@ -52,7 +52,6 @@ _BREAKS: Final = tuple(
         rf"^(?!(?:{_CONVENTIONAL}):)[ \t]*[a-z][a-z0-9-]*[ \t]?(?=:(?:\s|$))",
         r"^[ \t]*BREAKING(?=[ -]CHANGE)",
         rf"\b(?:skip|no)(?=[-_ ]*(?:{_SKIPPED})\b)",
-        rf"\b(?:{_SKIPPED})(?=[-_ ]skip\b)",
         r"\+(?=semver)",
         # The language of a code block, such as a diagram with links, or a suggested change.
         r"^[ \t>*+-]*(?:`{3,}|~{3,})[ \t]*(?=[\w{])",

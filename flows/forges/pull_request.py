@@ -36,9 +36,9 @@ class RunRequest:
 
 
 def open_or_update(api: ForgeApi, record: RequestRecord, wanted: RunRequest) -> PullRequest | Refusal:
-    """Open the pull request, or bring the one that exists up to date; return it, or why there is none.
+    """Open the pull request, or update the one that exists. Return it, or why there is none.
 
-    A person's changes stay: the title if it is not the one that this run gave, and the body outside the section.
+    What a person changed is not overwritten: a title that this run did not set, and the body outside the section.
 
     Raises:
         ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`. After any of

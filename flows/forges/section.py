@@ -41,10 +41,10 @@ def with_template(section: str, template: str, limit: int) -> str:
 
 
 def with_section(body: str, section: str, last_section: str, limit: int) -> str:
-    """Return a body with the new section in place of the old one, and all the rest as it is.
+    """Return a body with the new section in place of the old one. The rest is not changed.
 
-    A body without a section gets one at its end. It stays as it is if a person removed the section, or if it would
-    become too long for the forge.
+    A body without a section gets one at its end. A body is not changed if a person removed the section, or if the new
+    body would be too long for the forge.
 
     Args:
         body: The present body.

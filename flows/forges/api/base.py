@@ -45,7 +45,7 @@ class CommitState(StrEnum):
 
 @dataclass(frozen=True)
 class PullRequestDraft:
-    """A pull request that is to be opened."""
+    """What to open a pull request with."""
 
     title: str
     body: str
@@ -124,7 +124,7 @@ class ForgeApi(ABC):
     def find(self, head: str, base: str) -> list[PullRequest]:
         """Return the newest pull requests for these two branches of the repository, in any state, newest first."""
         with _readable():
-            requests = [self._parse(each) for each in self._find(head, base)]
+            requests = [_checked(self._parse(each)) for each in self._find(head, base)]
         return [each for each in requests if (each.head, each.base) == (head, base)]
 
     def get(self, number: int) -> PullRequest:
@@ -207,7 +207,7 @@ class ForgeApi(ABC):
 
     def _request_in(self, answer: Answer, action: str) -> PullRequest:
         with _readable():
-            return self._parse(self._success(answer, action))
+            return _checked(self._parse(self._success(answer, action)))
 
     def _success(self, answer: Answer, action: str) -> Any:  # noqa: ANN401 (JSON)
         """Return the body of an answer; raise the named error for any answer that is a refusal."""
@@ -219,6 +219,14 @@ class ForgeApi(ABC):
                 "correct this and deliver the run again"
             )
         return answer.body
+
+
+def _checked(request: PullRequest) -> PullRequest:
+    """Return the pull request if its fields have their types. The number becomes a part of addresses."""
+    texts = (request.title, request.body, request.head, request.base)
+    if type(request.number) is not int or not all(isinstance(text, str) for text in texts):
+        raise TypeError("a field has another type")
+    return request
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Whether the API did what it was asked for."""
+        """Whether the API granted the request."""
         return self.status in _OK
 
     @property
@@ -120,7 +120,7 @@ def _json(content: bytes) -> Any:  # noqa: ANN401 (JSON)
 
 
 def no_permission(answer: Answer, action: str) -> ForgePermissionMissing:
-    """Return the error for a token that may not do what it was used for, with the permission that the forge names."""
+    """Return the error for a token without a permission, with the name that the forge has for the permission."""
     permissions = answer.headers.get(_PERMISSIONS_HEADER, "")
     needs = f"; GitHub asks for {one_line(permissions)[:_REASON_CHARACTERS]}" if permissions else ""
     return ForgePermissionMissing(

@@ -16,7 +16,7 @@ _PAGE_SIZE: Final = 50
 
 
 class GiteaApi(ForgeApi):
-    """A mark in the title makes a pull request a draft. Labels have ids, and a null may stand in place of a list."""
+    """A mark in the title makes a pull request a draft. Labels have ids, and an empty list may be null."""
 
     @staticmethod
     def _headers(repository: Repository) -> dict[str, str]:

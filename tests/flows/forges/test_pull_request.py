@@ -1,12 +1,8 @@
 """A run has one pull request, whenever its process ends, and what a person wrote in it stays."""
 
 import json
-import os
-import random
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +16,7 @@ from tests.support.forges.bitbucket import BitbucketStandIn
 from tests.support.forges.fixtures import served
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
-from tests.support.forges.stand_ins import STAND_INS, open_stand_in
+from tests.support.forges.stand_ins import STAND_INS
 
 RUN = "5f3c0000-0000-4000-8000-000000000001"
 WANTED = RunRequest(
@@ -41,24 +37,6 @@ class MemoryRecord:
 
     def save(self, record: Mapping[str, Any]) -> None:
         self.saved = json.loads(json.dumps(record))
-
-
-@dataclass
-class FileRecord:
-    """A record in a file, which can end the process before or after it saves."""
-
-    path: Path
-    on_save: Callable[[str], None]
-
-    def load(self) -> Mapping[str, Any] | None:
-        return json.loads(self.path.read_text()) if self.path.exists() else None
-
-    def save(self, record: Mapping[str, Any]) -> None:
-        self.on_save("before save")
-        new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(record))
-        new.replace(self.path)
-        self.on_save("after save")
 
 
 @each_forge
@@ -250,54 +228,3 @@ def test_a_lost_answer_to_any_write_leads_to_one_request(kind: type[ForgeStandIn
         assert len(forge.stored) == 1
         assert "again" in forge.stored[0].body
         assert [request.method for request in forge.writes()].count("POST") == 1
-
-
-SEEDS = range(20)
-MOMENTS = ("before write", "during write", "after write", "before save", "after save", "never")
-
-
-@each_forge
-def test_a_process_that_is_killed_at_any_moment_leads_to_one_request(kind: type[ForgeStandIn], tmp_path: Path) -> None:
-    killed = set()
-    with kind() as forge:
-        for seed in SEEDS:
-            forge.stored.clear()
-            forge.requests.clear()
-            moments = random.Random(seed).choices(MOMENTS, k=4)  # noqa: S311 (the same in each process)
-            ended = [_attempt(forge, tmp_path / f"{seed}.json", moment) for moment in [*moments, "never"]]
-            assert ended[-1] == 0, (seed, moments, ended)
-            killed |= {moment for moment, status in zip(moments, ended, strict=False) if status == -signal.SIGKILL}
-            assert len(forge.stored) == 1, (seed, moments)
-            record = json.loads((tmp_path / f"{seed}.json").read_text())
-            assert (record["number"], record["title"]) == (1, "Add a page")
-            created = [each for each in forge.writes() if each.method == "POST"]
-            assert len(created) <= 1 + moments.count("before write"), (seed, moments)
-        forge.check_contract()
-    assert killed == {*MOMENTS} - {"never"}
-
-
-def _attempt(forge: ForgeStandIn, path: Path, moment: str) -> int:
-    """Open the pull request in another process, which is killed at a moment; return its exit status."""
-    start, go = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            os.read(start, 1)
-            with open_stand_in(forge) as api:
-                record = FileRecord(path, lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == moment else None)
-                open_or_update(api, record, WANTED)
-            os._exit(0)
-        finally:
-            os._exit(1)
-
-    def kill(now: str) -> None:
-        if f"{now} write" == moment or (now, moment) == ("before", "during write"):
-            os.kill(pid, signal.SIGKILL)
-        if f"{now} write" == moment == "before write":
-            raise ConnectionAbortedError
-
-    forge.on_write = kill
-    os.write(go, b"x")
-    os.close(go)
-    os.close(start)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

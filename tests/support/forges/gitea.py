@@ -7,7 +7,7 @@ from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, Stored
 
 
 class GiteaStandIn(ForgeStandIn):
-    """A server of Forgejo: it answers an update with 201, and may have a null in a list or in place of one."""
+    """A server of Forgejo. It answers an update with 201, and has null in a list or instead of an empty one."""
 
     name = "gitea"
     contract = GITEA

@@ -57,6 +57,7 @@ HOSTILE: Final = (
     "www.evil.example",
     "mail a@example.com",
     "mailto:a@example.com",
+    "xmpp:a@example.com",
     "https&colon;//evil.example",
     "https:\\//evil.example",
     "www\\.evil.example",

@@ -163,6 +163,10 @@ class ForgeStandIn(LoopbackServer):
         """Open a pull request."""
 
     @abstractmethod
+    def shown(self, stored: Stored) -> dict[str, Any]:
+        """Return a pull request as the forge shows it."""
+
+    @abstractmethod
     def handle_request(self, call: Call, stored: Stored) -> Reply:
         """Show or change a pull request."""
 

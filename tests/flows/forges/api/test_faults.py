@@ -1,5 +1,6 @@
 """Each way in which a forge refuses or fails has a name, and tells what to do; no write is repeated."""
 
+import pickle
 import time
 
 import pytest
@@ -90,6 +91,7 @@ def test_a_rate_limit_says_when_to_ask_again(
         assert error.value.retry_after_seconds == expected
         assert (f"retry after {expected} s" in str(error.value)) is bool(expected)
         assert error.value.retryable
+        assert pickle.loads(pickle.dumps(error.value)).retry_after_seconds == expected  # noqa: S301 (pickled here)
 
 
 def test_the_end_of_a_rate_limit_may_be_a_moment() -> None:
@@ -189,6 +191,15 @@ def test_no_redirect_is_followed(kind: type[ForgeStandIn], status: int) -> None:
         assert f"{target.api_url}/renamed," in str(error.value)
         assert "secret" not in str(error.value)
         assert target.requests == []
+
+
+@pytest.mark.parametrize("number", ["1/../../other", None, 1.5, True], ids=repr)
+def test_a_number_that_is_none_is_a_named_error(number: object) -> None:
+    with served(GitHubStandIn) as (forge, api):
+        shown = forge.shown(forge.add("a", "b", "work", "main"))
+        forge.faults.append(Fault("GET", Reply(200, {**shown, "number": number})))
+        with pytest.raises(PullRequestRefused, match="unknown form"):
+            api.get(1)
 
 
 @each_forge
