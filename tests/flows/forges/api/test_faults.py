@@ -2,8 +2,10 @@
 
 import pickle
 import time
+from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import SecretStr
 
 from flows.errors import (
@@ -22,6 +24,7 @@ from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.gitlab import GitLabStandIn
 from tests.support.forges.stand_in import EMAIL, Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS, open_stand_in
+from tests.support.tls import by_tls
 
 NAMED = (ForgeAuthFailed, ForgePermissionMissing, PullRequestRefused)
 DRAFT = PullRequestDraft("a", "b", "work", "main")
@@ -260,3 +263,32 @@ def test_a_token_goes_to_the_api_alone() -> None:
         assert {request.headers["authorization"] for request in forge.requests} == {f"Bearer {forge.token}"}
         assert all(forge.token not in request.path for request in forge.requests)
         assert other.requests == []
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE"])
+def test_an_api_with_a_private_certificate_is_used_if_the_machine_trusts_its_authority(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    forge = GitHubStandIn()
+    with by_tls(forge, authority) as url:
+        repository, token = f"{url}/acme/widgets.git", SecretStr(forge.token)
+        with open_api(repository, token, forge="github") as api, pytest.raises(ForgeUnavailable, match="SSL_CERT_FILE"):
+            api.find("work", "main")
+        monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
+        with open_api(repository, token, forge="github") as api:
+            assert api.find("work", "main") == []
+        forge.check_contract()
+
+
+def test_the_proxy_of_the_machine_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with GitHubStandIn() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        url = "http://127.0.0.2/acme/widgets.git"
+        with open_api(url, SecretStr(proxy.token), forge="github") as api:
+            api.create(DRAFT)
+        assert [request.path for request in proxy.requests] == ["http://127.0.0.2/api/v3/repos/acme/widgets/pulls"]
