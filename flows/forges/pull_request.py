@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from flows.errors import PullRequestRefused
+from flows.errors import ForgeUnavailable
 from flows.forges.api.base import ForgeApi, PullRequest, PullRequestDraft, Refusal, State
 from flows.forges.section import framed, is_of_run, with_section, with_template
 
@@ -57,9 +57,10 @@ def open_or_update(api: ForgeApi, record: RequestRecord, wanted: RunRequest) -> 
             return created
         current = _match(api, wanted)
     if current is None:
-        raise PullRequestRefused(
+        # A search may be answered by a copy of the forge's database that is a moment behind.
+        raise ForgeUnavailable(
             f"the forge says that there is a pull request from {draft.head} to {draft.base} already, and does not list "
-            "it: look for it on the forge, and close it if it is not needed"
+            "it: try again later, or look for it on the forge"
         )
     return _update(api, record, current, section, wanted)
 

@@ -142,6 +142,8 @@ def _check(answer: Answer, api_url: str, action: str) -> None:
         raise _busy(answer, f"the API of {host} allows no more requests for now ({answer.reason})")
     if answer.status in _BUSY:
         raise _busy(answer, f"the API of {host} failed ({answer.reason})")
+    if answer.is_success and answer.body is NOT_JSON and "json" in answer.headers.get("content-type", ""):
+        raise ForgeUnavailable(f"the API of {host} gave an answer that is cut off: try again later")
     # Azure DevOps answers a wrong token with status 203 and a page for signing in.
     if answer.status in {_UNAUTHORIZED, 203} or (answer.is_success and answer.body is NOT_JSON):
         refused = answer.reason if answer.status == _UNAUTHORIZED else "it answered with a page and not with JSON"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.errors import ForgeUnavailable, PullRequestRefused
+from flows.errors import ForgeUnavailable
 from flows.forges.api.base import PullRequest, PullRequestDraft, Refusal, State
 from flows.forges.pull_request import RunRequest, open_or_update
 from flows.forges.section import framed
@@ -151,12 +151,15 @@ def test_a_request_that_the_first_search_did_not_show_is_found_after_the_refusal
         assert (found.number, len(forge.stored)) == (1, 1)
 
 
-def test_a_request_that_exists_and_is_never_listed_is_a_named_error() -> None:
+def test_a_request_that_exists_and_is_listed_late_is_found_by_the_next_attempt() -> None:
     with served(GitHubStandIn) as (forge, api):
-        forge.add("hidden", "", "work", "main")
-        forge.faults.append(Fault("GET", Reply(200, []), count=9))
-        with pytest.raises(PullRequestRefused, match="does not list"):
+        forge.add("by somebody", "", "work", "main")
+        forge.faults.append(Fault("GET", Reply(200, []), count=2))
+        with pytest.raises(ForgeUnavailable, match="does not list"):
             open_or_update(api, MemoryRecord(), WANTED)
+        found = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(found, PullRequest)
+        assert (found.number, len(forge.stored)) == (1, 1)
 
 
 def test_the_caller_learns_that_there_is_nothing_to_propose_or_no_draft() -> None:

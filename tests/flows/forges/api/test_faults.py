@@ -2,11 +2,8 @@
 
 import pickle
 import time
-from pathlib import Path
 
 import pytest
-import trustme
-from pydantic import SecretStr
 
 from flows.errors import (
     ForgeAuthFailed,
@@ -15,16 +12,14 @@ from flows.errors import (
     PullRequestRefused,
 )
 from flows.forges.api.base import CommitState, CommitStatus, PullRequestDraft
-from flows.forges.api.table import open_api
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
 from tests.support.forges.fixtures import served
 from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.gitlab import GitLabStandIn
-from tests.support.forges.stand_in import EMAIL, Fault, ForgeStandIn, Reply
+from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS, open_stand_in
-from tests.support.tls import by_tls
 
 NAMED = (ForgeAuthFailed, ForgePermissionMissing, PullRequestRefused)
 DRAFT = PullRequestDraft("a", "b", "work", "main")
@@ -230,6 +225,14 @@ def test_an_answer_of_any_form_is_a_named_error(kind: type[ForgeStandIn], reply:
             api.get(1)
 
 
+def test_an_answer_that_was_cut_off_can_be_asked_for_again() -> None:
+    with served(GitHubStandIn) as (forge, api):
+        cut_off = Reply(201, b'{"number": 1, "title": "a', {"content-type": "application/json; charset=utf-8"})
+        forge.faults.append(Fault("POST", cut_off))
+        with pytest.raises(ForgeUnavailable, match="cut off"):
+            api.create(DRAFT)
+
+
 def test_an_answer_that_never_ends_is_cut_off() -> None:
     with served(GitHubStandIn) as (forge, api):
         forge.faults.append(Fault("GET", Reply(200, b'["' + b"x" * 9 * 2**20 + b'"]')))
@@ -242,53 +245,3 @@ def test_a_server_that_does_not_exist_is_unavailable() -> None:
         pass
     with open_stand_in(forge) as api, pytest.raises(ForgeUnavailable, match="did not answer"):
         api.get(1)
-
-
-@pytest.mark.parametrize(
-    ("kind", "token"),
-    [(BitbucketStandIn, "ATATT3xFfGF0-api-token"), (AzureStandIn, "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl")],
-    ids=["an API token of Atlassian", "a token of Entra"],
-)
-def test_the_kind_of_a_token_decides_how_it_is_sent(kind: type[ForgeStandIn], token: str) -> None:
-    with served(kind, token) as (_, api):
-        assert api.find("work", "main") == []
-
-
-def test_a_token_goes_to_the_api_alone() -> None:
-    with GitHubStandIn() as forge, GitHubStandIn() as other:
-        url = forge.repo_url
-        with open_api(url, SecretStr(forge.token), EMAIL, forge="github") as api:  # below the repository's origin
-            api.create(DRAFT)
-            api.add_labels(1, ["bot"])
-        assert {request.headers["authorization"] for request in forge.requests} == {f"Bearer {forge.token}"}
-        assert all(forge.token not in request.path for request in forge.requests)
-        assert other.requests == []
-
-
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE"])
-def test_an_api_with_a_private_certificate_is_used_if_the_machine_trusts_its_authority(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
-) -> None:
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    forge = GitHubStandIn()
-    with by_tls(forge, authority) as url:
-        repository, token = f"{url}/acme/widgets.git", SecretStr(forge.token)
-        with open_api(repository, token, forge="github") as api, pytest.raises(ForgeUnavailable, match="SSL_CERT_FILE"):
-            api.find("work", "main")
-        monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
-        with open_api(repository, token, forge="github") as api:
-            assert api.find("work", "main") == []
-        forge.check_contract()
-
-
-def test_the_proxy_of_the_machine_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with GitHubStandIn() as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        monkeypatch.setenv("NO_PROXY", "")
-        url = "http://127.0.0.2/acme/widgets.git"
-        with open_api(url, SecretStr(proxy.token), forge="github") as api:
-            api.create(DRAFT)
-        assert [request.path for request in proxy.requests] == ["http://127.0.0.2/api/v3/repos/acme/widgets/pulls"]
