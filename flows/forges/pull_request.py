@@ -50,19 +50,25 @@ def open_or_update(api: ForgeApi, record: RequestRecord, wanted: RunRequest) -> 
     if current is None:
         body = with_template(section, wanted.template, api.body_limit)
         created = api.create(replace(draft, body=body))
-        if isinstance(created, PullRequest):
+        if created is Refusal.EXISTS:
+            current = _match(api, wanted)
+        elif isinstance(created, Refusal):
+            return created
+        elif draft.body in created.body.replace("\r\n", "\n"):
             record.save(_record(created, created.title, section))
             return created
-        if created is not Refusal.EXISTS:
-            return created
-        current = _match(api, wanted)
+        else:  # Bitbucket returns the pull request that exists
+            current = created
     if current is None:
         # A search may be answered by a copy of the forge's database that is a moment behind.
         raise ForgeUnavailable(
             f"the forge says that there is a pull request from {draft.head} to {draft.base} already, and does not list "
             "it: try again later, or look for it on the forge"
         )
-    return _update(api, record, current, section, wanted)
+    current = _updated(api, current, section, saved, draft)
+    is_own_title = current.title in {saved.get("title"), draft.title}
+    record.save(_record(current, current.title if is_own_title else "", section))
+    return current
 
 
 def _saved(record: RequestRecord, wanted: RunRequest) -> Mapping[str, Any]:
@@ -79,19 +85,16 @@ def _match(api: ForgeApi, wanted: RunRequest) -> PullRequest | None:
     return next((each for each in requests if each.state is State.OPEN), None) or next(own, None)
 
 
-def _update(
-    api: ForgeApi, record: RequestRecord, current: PullRequest, section: str, wanted: RunRequest
+def _updated(
+    api: ForgeApi, current: PullRequest, section: str, saved: Mapping[str, Any], draft: PullRequestDraft
 ) -> PullRequest:
-    saved = _saved(record, wanted)
-    if current.state is State.OPEN:
-        has_own_title = current.title == saved.get("title")
-        title = wanted.draft.title if has_own_title else current.title
-        body = with_section(current.body, section, saved.get("section", ""), api.body_limit)
-        if (title, body) != (current.title, current.body.replace("\r\n", "\n")):
-            current = api.update(current, title, body)
-    is_own_title = current.title in {saved.get("title"), wanted.draft.title}
-    record.save(_record(current, current.title if is_own_title else "", section))
-    return current
+    """Return the pull request with the new title and section, or as it is if it is not open or nothing is new."""
+    if current.state is not State.OPEN:
+        return current
+    title = draft.title if current.title == saved.get("title") else current.title
+    body = with_section(current.body, section, saved.get("section", ""), api.body_limit)
+    is_same = (title, body) == (current.title, current.body.replace("\r\n", "\n"))
+    return current if is_same else api.update(current, title, body)
 
 
 def _record(request: PullRequest, title: str, section: str) -> dict[str, Any]:

@@ -148,7 +148,8 @@ def test_a_request_that_the_first_search_did_not_show_is_found_after_the_refusal
             forge.faults.append(Fault(search, reply))
         found = open_or_update(api, MemoryRecord(), WANTED)
         assert isinstance(found, PullRequest)
-        assert (found.number, len(forge.stored)) == (1, 1)
+        assert (found.number, found.title, len(forge.stored)) == (1, "by somebody at the same moment", 1)
+        assert forge.stored[0].body.count("claude-code-headless:begin") == 1
 
 
 def test_a_request_that_exists_and_is_listed_late_is_found_by_the_next_attempt() -> None:

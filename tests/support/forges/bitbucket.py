@@ -46,10 +46,9 @@ class BitbucketStandIn(ForgeStandIn):
             return Reply(400, {"type": "error", "error": {"message": "There are no changes to be pulled"}})
         if body["draft"] and not self.takes_drafts:
             return Reply(400, {"type": "error", "error": {"message": "draft pull requests are not enabled"}})
-        if stored := self.open_for(head, base):
-            stored.title, stored.body = body["title"], body["description"]
-        else:
-            stored = self.add(body["title"], body["description"], head, base, is_draft=body["draft"])
+        stored = self.open_for(head, base) or self.add(
+            body["title"], body["description"], head, base, is_draft=body["draft"]
+        )
         return Reply(201, self.shown(stored))
 
     def shown(self, stored: Stored) -> dict[str, Any]:
