@@ -12,6 +12,7 @@ from flows.forges.disarm import cut_line, disarm, disarm_line
 from flows.text_safety import one_line, sanitize
 
 TITLE_CHARACTERS: Final = 70
+UNVERIFIED: Final = "[unverified] "
 BODY_CHARACTERS: Final = 3_700
 """With the marks around it, such a body fits into the 4,000 characters that Azure DevOps accepts."""
 
@@ -61,10 +62,16 @@ class BodyContent:
     """The command that starts a further run on the branch."""
 
 
-def pull_request_title(text: str) -> str:
-    """Return a title: the first line of the text that is not empty, disarmed, with at most 70 characters."""
+def pull_request_title(text: str, *, is_unverified: bool = False) -> str:
+    """Return a title: the first line of the text that is not empty, disarmed, with at most 70 characters.
+
+    Args:
+        text: The text, of which only one line is used.
+        is_unverified: Whether the title says that no verification passed. This is for a forge that takes no drafts.
+    """
+    mark = UNVERIFIED if is_unverified else ""
     line = next((line for line in text.splitlines() if line.strip()), "")
-    return disarm_line(line.lstrip("# "), TITLE_CHARACTERS) or "Implement the instructions"
+    return mark + (disarm_line(line.lstrip("# "), TITLE_CHARACTERS - len(mark)) or "Implement the instructions")
 
 
 def pull_request_body(content: BodyContent) -> str:

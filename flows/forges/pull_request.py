@@ -4,7 +4,7 @@ The forge is asked first, and the record of the run is only a help: a request ma
 ended before it could save the record. A pull request that a person closed or merged stays as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -55,7 +55,7 @@ def open_or_update(api: ForgeApi, record: RequestRecord, wanted: RunRequest) -> 
         elif isinstance(created, Refusal):
             return created
         elif draft.body in created.body.replace("\r\n", "\n"):
-            record.save(_record(created, created.title, section))
+            record.save(_record(saved, created, created.title, section))
             return created
         else:  # Bitbucket returns the pull request that exists
             current = created
@@ -67,8 +67,24 @@ def open_or_update(api: ForgeApi, record: RequestRecord, wanted: RunRequest) -> 
         )
     current = _updated(api, current, section, saved, draft)
     is_own_title = current.title in {saved.get("title"), draft.title}
-    record.save(_record(current, current.title if is_own_title else "", section))
+    record.save(_record(saved, current, current.title if is_own_title else "", section))
     return current
+
+
+def add_wishes(
+    api: ForgeApi, record: RequestRecord, number: int, labels: Sequence[str], reviewers: Sequence[str]
+) -> list[str]:
+    """Add labels and ask for reviews, once in a run, so that what a person takes away does not come back.
+
+    Returns:
+        Why the forge refused any of it, also if this was in an earlier attempt. No refusal is an error.
+    """
+    saved = record.load() or {}
+    if "refusals" not in saved:
+        refusals = [api.add_labels(number, labels), api.add_reviewers(number, reviewers)]
+        saved = {**saved, "refusals": [refusal for refusal in refusals if refusal]}
+        record.save(saved)
+    return list(saved["refusals"])
 
 
 def _saved(record: RequestRecord, wanted: RunRequest) -> Mapping[str, Any]:
@@ -97,8 +113,9 @@ def _updated(
     return current if is_same else api.update(current, title, body)
 
 
-def _record(request: PullRequest, title: str, section: str) -> dict[str, Any]:
+def _record(saved: Mapping[str, Any], request: PullRequest, title: str, section: str) -> dict[str, Any]:
     return {
+        **saved,
         "number": request.number,
         "url": request.url,
         "head": request.head,

@@ -152,3 +152,9 @@ def test_a_fence_in_the_instructions_does_not_end_the_block() -> None:
 def test_a_title_is_one_short_line(text: str, title: str) -> None:
     assert pull_request_title(text) == title
     assert len(title) <= TITLE_CHARACTERS
+
+
+def test_a_title_can_say_that_nothing_was_verified() -> None:
+    assert pull_request_title("Add a page", is_unverified=True) == "[unverified] Add a page"
+    assert pull_request_title("", is_unverified=True) == "[unverified] Implement the instructions"
+    assert len(pull_request_title("x" * 80, is_unverified=True)) == TITLE_CHARACTERS

@@ -9,7 +9,7 @@ import pytest
 
 from flows.errors import ForgeUnavailable
 from flows.forges.api.base import PullRequest, PullRequestDraft, Refusal, State
-from flows.forges.pull_request import RunRequest, open_or_update
+from flows.forges.pull_request import RunRequest, add_wishes, open_or_update
 from flows.forges.section import framed
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
@@ -179,6 +179,21 @@ def test_a_record_about_another_branch_is_ignored() -> None:
         second = open_or_update(api, record, replace(WANTED, draft=replace(WANTED.draft, head="other")))
         assert isinstance(second, PullRequest)
         assert (second.number, len(forge.stored)) == (2, 2)
+
+
+@each_forge
+def test_wishes_are_asked_once_in_a_run_and_their_refusals_are_not_forgotten(kind: type[ForgeStandIn]) -> None:
+    with served(kind) as (forge, api):
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        first = add_wishes(api, record, 1, ["bot"], ["nobody"])
+        assert len(first) == (2 if kind is BitbucketStandIn else 1)
+        assert "nobody" in first[-1]
+        forge.stored[0].labels.clear()
+        open_or_update(api, record, LATER)
+        writes = len(forge.writes())
+        assert add_wishes(api, record, 1, ["bot"], ["nobody"]) == first
+        assert (len(forge.writes()), forge.stored[0].labels) == (writes, [])
 
 
 def test_the_template_of_the_repository_is_below_the_section_if_there_is_room() -> None:
