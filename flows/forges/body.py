@@ -47,7 +47,7 @@ class BodyContent:
     """The instructions; empty if they must not be shown in the repository."""
     checks: Sequence[CommandCheck] = ()
     unchecked_reason: str = "nothing was run, because the run has no verify commands"
-    """Why there are no checks, if there are none."""
+    """What the body says if `checks` is empty."""
     warnings: Sequence[str] = ()
     """What a reviewer should look at, such as a change of the checks."""
     questions: Sequence[str] = ()
@@ -99,8 +99,8 @@ class _Writer:
         summary = self._cut(disarm(content.summary).strip(), _SUMMARY_CHARACTERS)
         yield "\n".join(f"> {line}".rstrip() for line in summary.split("\n")) if summary else "The agent said nothing."
         yield f"**Asked:** {self._code(content.asked_source)}"
-        if asked := disarm(content.asked_text).strip().replace("```", "'''"):
-            yield f"```text\n{self._cut(asked, _ASKED_CHARACTERS)}\n```"
+        if instructions := disarm(content.asked_text).strip().replace("```", "'''"):
+            yield f"```text\n{self._cut(instructions, _ASKED_CHARACTERS)}\n```"
         yield from self._checked()
         yield from self._list("Look at", content.warnings)
         yield from self._list("The agent asks", content.questions)
@@ -135,9 +135,9 @@ class _Writer:
 
     def _items(self, lines: Sequence[str]) -> str:
         """Return a list of the first lines; the last item says how many are missing."""
-        shown = lines[: max(1, int(_MAX_ITEMS * self.scale))]
-        missing = len(lines) - len(shown)
-        return "\n".join(f"- {line}" for line in (*shown, *([f"{missing} more: see the report"] if missing else [])))
+        first = lines[: max(1, int(_MAX_ITEMS * self.scale))]
+        rest = len(lines) - len(first)
+        return "\n".join(f"- {line}" for line in (*first, *([f"{rest} more: see the report"] if rest else [])))
 
     def _line(self, text: str) -> str:
         return disarm_line(text, max(10, int(_LINE_CHARACTERS * self.scale)))

@@ -12,7 +12,7 @@ _END: Final = re.compile(rf"<!-- {_NAME}:end{_FIELDS} -->|\[//\]: # \({_NAME}:en
 _ANY_MARK: Final = re.compile(f"{_BEGIN.pattern}|{_END.pattern}")
 
 
-def framed(body: str, run_id: str, commit: str, *, html_comments: bool) -> str:
+def add_marks(body: str, run_id: str, commit: str, *, html_comments: bool) -> str:
     """Return the section with its marks, which a reader does not see.
 
     Args:

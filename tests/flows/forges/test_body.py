@@ -16,7 +16,7 @@ from flows.forges.body import (
     pull_request_title,
     units,
 )
-from flows.forges.section import framed
+from flows.forges.section import add_marks
 from tests.support.forges.hostile_texts import HOSTILE
 from tests.support.forges.live_text import live_as_shown, live_as_written
 
@@ -81,7 +81,7 @@ def test_no_text_of_a_stranger_is_live_in_a_body_or_a_title(text: str) -> None:
     body = pull_request_body(content)
     assert live_as_shown(body) == []
     for html_comments in (True, False):
-        framed_body = framed(body, "id", "c0ffee", html_comments=html_comments)
+        framed_body = add_marks(body, "id", "c0ffee", html_comments=html_comments)
         assert framed_body.count("claude-code-headless:begin") - body.count("claude-code-headless:begin") == 1
         assert live_as_shown(framed_body) == (["html_block"] * 2 if html_comments else [])
     assert live_as_written(pull_request_title(text)) == []
@@ -126,7 +126,7 @@ def test_a_body_fits_on_every_forge_and_keeps_all_its_parts(content: BodyContent
     body = pull_request_body(content)
     assert units(body) <= BODY_CHARACTERS
     for html_comments in (True, False):
-        assert units(framed(body, content.run_id, "c0ffee" * 7, html_comments=html_comments)) <= 3_900
+        assert units(add_marks(body, content.run_id, "c0ffee" * 7, html_comments=html_comments)) <= 3_900
     for title in ("**Asked:**", "**Checked", "**Run:**"):
         assert title in body
     assert body.count("more: see the report") >= sum(len(getattr(content, name)) > 8 for name in (*LISTS, "checks"))

@@ -10,10 +10,10 @@ import pytest
 from flows.errors import ForgeUnavailable
 from flows.forges.api.base import PullRequest, PullRequestDraft, Refusal, State
 from flows.forges.pull_request import RunRequest, add_wishes, open_or_update
-from flows.forges.section import framed
+from flows.forges.section import add_marks
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
-from tests.support.forges.fixtures import served
+from tests.support.forges.fixtures import serve
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS
@@ -41,7 +41,7 @@ class MemoryRecord:
 
 @each_forge
 def test_a_request_is_opened_once_and_then_brought_up_to_date(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         record = MemoryRecord()
         first = open_or_update(api, record, WANTED)
         assert isinstance(first, PullRequest)
@@ -52,7 +52,7 @@ def test_a_request_is_opened_once_and_then_brought_up_to_date(kind: type[ForgeSt
         assert len(forge.writes()) == writes, "nothing has changed, so nothing is written"
         later = open_or_update(api, record, LATER)
         assert isinstance(later, PullRequest)
-        assert (later.number, later.is_draft, len(forge.stored)) == (1, True, 1)
+        assert (later.number, later.is_draft, len(forge.pull_requests)) == (1, True, 1)
         assert "**Checked:** again" in later.body
         assert "**Checked:** yes" not in later.body
         assert f"run={RUN} head=beef00" in later.body
@@ -60,25 +60,25 @@ def test_a_request_is_opened_once_and_then_brought_up_to_date(kind: type[ForgeSt
 
 @each_forge
 def test_another_run_on_the_same_branch_updates_the_same_request(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         open_or_update(api, MemoryRecord(), WANTED)
         other = replace(LATER, run_id="another-run", draft=replace(LATER.draft, title="Another title"))
         later = open_or_update(api, MemoryRecord(), other)
         assert isinstance(later, PullRequest)
-        assert (later.number, later.title, len(forge.stored)) == (1, "Add a page", 1)
+        assert (later.number, later.title, len(forge.pull_requests)) == (1, "Add a page", 1)
         assert later.body.count("claude-code-headless:begin") == 1
         assert "run=another-run" in later.body
 
 
 @each_forge
 def test_what_a_person_wrote_stays(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         record = MemoryRecord()
         open_or_update(api, record, WANTED)
-        stored = forge.stored[0]
-        mark = "Draft: " if stored.title.startswith("Draft: ") else "WIP: " if stored.title.startswith("WIP: ") else ""
-        stored.title = f"{mark}A person's title"
-        stored.body = f"Before\n\n{stored.body}\n\nAfter @ada"
+        pull_request = forge.pull_requests[0]
+        mark = next((mark for mark in ("Draft: ", "WIP: ") if pull_request.title.startswith(mark)), "")
+        pull_request.title = f"{mark}A person's title"
+        pull_request.body = f"Before\n\n{pull_request.body}\n\nAfter @ada"
         later = open_or_update(api, record, LATER)
         assert isinstance(later, PullRequest)
         body = later.body.replace("\r", "")
@@ -93,29 +93,29 @@ def test_what_a_person_wrote_stays(kind: type[ForgeStandIn]) -> None:
 
 
 def test_a_title_that_nobody_changed_follows_the_run() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         record = MemoryRecord()
         open_or_update(api, record, WANTED)
         open_or_update(api, record, replace(LATER, draft=replace(LATER.draft, title="A better title")))
-        assert forge.stored[0].title == "A better title"
+        assert forge.pull_requests[0].title == "A better title"
 
 
 def test_a_section_that_a_person_removed_does_not_come_back_in_the_same_run() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         record = MemoryRecord()
         open_or_update(api, record, WANTED)
-        forge.stored[0].body = "my own words"
+        forge.pull_requests[0].body = "my own words"
         open_or_update(api, record, LATER)
-        assert forge.stored[0].body == "my own words"
+        assert forge.pull_requests[0].body == "my own words"
 
 
 def test_a_request_that_a_person_opened_gets_a_section_below_the_words_of_the_person() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         forge.add("by hand", "my own words", "work", "main")
-        found = open_or_update(api, MemoryRecord(), WANTED)
-        assert isinstance(found, PullRequest)
-        assert (found.number, found.title) == (1, "by hand")
-        assert found.body.startswith("my own words\r\n\r\n<!-- claude-code-headless:begin -->")
+        result = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(result, PullRequest)
+        assert (result.number, result.title) == (1, "by hand")
+        assert result.body.startswith("my own words\r\n\r\n<!-- claude-code-headless:begin -->")
 
 
 @each_forge
@@ -124,14 +124,14 @@ def test_a_request_that_a_person_opened_gets_a_section_below_the_words_of_the_pe
 def test_a_request_that_a_person_closed_is_not_opened_again(
     kind: type[ForgeStandIn], state: str, *, record_is_lost: bool
 ) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         record = MemoryRecord()
         open_or_update(api, record, WANTED)
-        forge.stored[0].state = state
+        forge.pull_requests[0].state = state
         writes = len(forge.writes())
-        closed = open_or_update(api, MemoryRecord() if record_is_lost else record, LATER)
-        assert isinstance(closed, PullRequest)
-        assert (closed.number, closed.state) == (1, State(state))
+        result = open_or_update(api, MemoryRecord() if record_is_lost else record, LATER)
+        assert isinstance(result, PullRequest)
+        assert (result.number, result.state) == (1, State(state))
         assert len(forge.writes()) == writes
         new_run = open_or_update(api, MemoryRecord(), replace(LATER, run_id="another-run"))
         assert isinstance(new_run, PullRequest)
@@ -140,31 +140,31 @@ def test_a_request_that_a_person_closed_is_not_opened_again(
 
 @each_forge
 def test_a_request_that_the_first_search_did_not_show_is_found_after_the_refusal(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         forge.add("by somebody at the same moment", "", "work", "main")
         empty: Any = {"azure": {"value": []}, "bitbucket": {"values": []}}.get(kind.name, [])
         for search in ("GET .*/pulls/main/work", r"GET .*/pulls\?") if kind.name == "gitea" else ("GET",):
             reply = forge.missing if search.endswith("work") else Reply(200, empty)
             forge.faults.append(Fault(search, reply))
-        found = open_or_update(api, MemoryRecord(), WANTED)
-        assert isinstance(found, PullRequest)
-        assert (found.number, found.title, len(forge.stored)) == (1, "by somebody at the same moment", 1)
-        assert forge.stored[0].body.count("claude-code-headless:begin") == 1
+        result = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(result, PullRequest)
+        assert (result.number, result.title, len(forge.pull_requests)) == (1, "by somebody at the same moment", 1)
+        assert forge.pull_requests[0].body.count("claude-code-headless:begin") == 1
 
 
 def test_a_request_that_exists_and_is_listed_late_is_found_by_the_next_attempt() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         forge.add("by somebody", "", "work", "main")
         forge.faults.append(Fault("GET", Reply(200, []), count=2))
         with pytest.raises(ForgeUnavailable, match="does not list"):
             open_or_update(api, MemoryRecord(), WANTED)
-        found = open_or_update(api, MemoryRecord(), WANTED)
-        assert isinstance(found, PullRequest)
-        assert (found.number, len(forge.stored)) == (1, 1)
+        result = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(result, PullRequest)
+        assert (result.number, len(forge.pull_requests)) == (1, 1)
 
 
 def test_the_caller_learns_that_there_is_nothing_to_propose_or_no_draft() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         forge.takes_drafts = False
         assert open_or_update(api, MemoryRecord(), WANTED) is Refusal.NO_DRAFTS
         forge.empty_branches.add("work")
@@ -172,78 +172,78 @@ def test_the_caller_learns_that_there_is_nothing_to_propose_or_no_draft() -> Non
 
 
 def test_a_record_about_another_branch_is_ignored() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         forge.branches.add("other")
         record = MemoryRecord()
         open_or_update(api, record, WANTED)
         second = open_or_update(api, record, replace(WANTED, draft=replace(WANTED.draft, head="other")))
         assert isinstance(second, PullRequest)
-        assert (second.number, len(forge.stored)) == (2, 2)
+        assert (second.number, len(forge.pull_requests)) == (2, 2)
 
 
 @each_forge
 def test_wishes_are_asked_once_in_a_run_and_their_refusals_are_not_forgotten(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         record = MemoryRecord()
         open_or_update(api, record, WANTED)
         first = add_wishes(api, record, 1, ["bot"], ["nobody"])
         assert len(first) == (2 if kind is BitbucketStandIn else 1)
         assert "nobody" in first[-1]
-        forge.stored[0].labels.clear()
+        forge.pull_requests[0].labels.clear()
         open_or_update(api, record, LATER)
         writes = len(forge.writes())
         assert add_wishes(api, record, 1, ["bot"], ["nobody"]) == first
-        assert (len(forge.writes()), forge.stored[0].labels) == (writes, [])
+        assert (len(forge.writes()), forge.pull_requests[0].labels) == (writes, [])
 
 
 def test_the_template_of_the_repository_is_below_the_section_if_there_is_room() -> None:
     cases = ((GitHubStandIn, 5_000, True), (AzureStandIn, 5_000, False), (AzureStandIn, 50, True))
     for kind, length, is_shown in cases:
-        with served(kind) as (forge, api):
+        with serve(kind) as (forge, api):
             template = f"## Checklist\r\n- [ ] {'x' * length} <!-- claude-code-headless:begin -->"
             open_or_update(api, MemoryRecord(), replace(WANTED, template=template))
-            assert ("## Checklist\n" in forge.stored[0].body) is is_shown
-            assert forge.stored[0].body.count("claude-code-headless:begin") == 1
+            assert ("## Checklist\n" in forge.pull_requests[0].body) is is_shown
+            assert forge.pull_requests[0].body.count("claude-code-headless:begin") == 1
 
 
 def test_the_marks_are_invisible_on_each_forge() -> None:
-    with served(BitbucketStandIn) as (forge, api):
+    with serve(BitbucketStandIn) as (forge, api):
         open_or_update(api, MemoryRecord(), WANTED)
-        assert "<!--" not in forge.stored[0].body
-        assert "\n\n[//]: # (claude-code-headless:end run=" in forge.stored[0].body
+        assert "<!--" not in forge.pull_requests[0].body
+        assert "\n\n[//]: # (claude-code-headless:end run=" in forge.pull_requests[0].body
 
 
 def test_a_section_that_the_forge_stored_without_its_marks_is_replaced() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         record = MemoryRecord()
         open_or_update(api, record, WANTED)
-        plain = framed(WANTED.draft.body, RUN, "c0ffee", html_comments=True)
+        plain = add_marks(WANTED.draft.body, RUN, "c0ffee", html_comments=True)
         record.saved["section"] = plain.replace("<!-- claude-code-headless:begin -->\n", "")
-        forge.stored[0].body = f"Above\n\n{record.saved['section']}\n\nBelow"
+        forge.pull_requests[0].body = f"Above\n\n{record.saved['section']}\n\nBelow"
         open_or_update(api, record, LATER)
-        body = forge.stored[0].body.replace("\r", "")
+        body = forge.pull_requests[0].body.replace("\r", "")
         assert body.startswith("Above\n\n<!-- claude")
         assert body.endswith("\n\nBelow")
         assert "yes" not in body
 
 
 def test_a_body_that_would_become_too_long_stays_as_it_is() -> None:
-    with served(AzureStandIn) as (forge, api):
+    with serve(AzureStandIn) as (forge, api):
         forge.add("by hand", "x" * 3_900, "work", "main")
-        found = open_or_update(api, MemoryRecord(), WANTED)
-        assert isinstance(found, PullRequest)
-        assert found.body == "x" * 3_900
+        result = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(result, PullRequest)
+        assert result.body == "x" * 3_900
 
 
 @each_forge
 def test_a_lost_answer_to_any_write_leads_to_one_request(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         record = MemoryRecord()
         for wanted in (WANTED, LATER):
             forge.faults.append(Fault("(POST|PUT|PATCH) "))
             with pytest.raises(ForgeUnavailable):
                 open_or_update(api, record, wanted)
             assert isinstance(open_or_update(api, record, wanted), PullRequest)
-        assert len(forge.stored) == 1
-        assert "again" in forge.stored[0].body
+        assert len(forge.pull_requests) == 1
+        assert "again" in forge.pull_requests[0].body
         assert [request.method for request in forge.writes()].count("POST") == 1

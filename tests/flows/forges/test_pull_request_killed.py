@@ -43,22 +43,22 @@ class FileRecord:
 
 @pytest.mark.parametrize("kind", STAND_INS, ids=[kind.name for kind in STAND_INS])
 def test_a_process_that_is_killed_at_any_moment_leads_to_one_request(kind: type[ForgeStandIn], tmp_path: Path) -> None:
-    killed = set()
+    kills = set()
     with kind() as forge:
         for seed in SEEDS:
-            forge.stored.clear()
+            forge.pull_requests.clear()
             forge.requests.clear()
             moments = random.Random(seed).choices(MOMENTS, k=4)  # noqa: S311 (the same in each process)
             ended = [_attempt(forge, tmp_path / f"{seed}.json", moment) for moment in [*moments, "never"]]
             assert ended[-1] == 0, (seed, moments, ended)
-            killed |= {moment for moment, status in zip(moments, ended, strict=False) if status == -signal.SIGKILL}
-            assert len(forge.stored) == 1, (seed, moments)
+            kills |= {moment for moment, status in zip(moments, ended, strict=False) if status == -signal.SIGKILL}
+            assert len(forge.pull_requests) == 1, (seed, moments)
             record = json.loads((tmp_path / f"{seed}.json").read_text())
             assert (record["number"], record["title"]) == (1, "Add a page")
             created = [each for each in forge.writes() if each.method == "POST"]
             assert len(created) <= 1 + moments.count("before write"), (seed, moments)
         forge.check_contract()
-    assert killed == {*MOMENTS} - {"never"}
+    assert kills == {*MOMENTS} - {"never"}
 
 
 def _attempt(forge: ForgeStandIn, path: Path, moment: str) -> int:

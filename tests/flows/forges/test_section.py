@@ -1,12 +1,12 @@
-"""The marks enclose this program's part of a body, whatever stands around it."""
+"""An update replaces this program's part of a body and nothing else."""
 
 import pytest
 
-from flows.forges.section import framed, is_of_run, with_section, with_template
+from flows.forges.section import add_marks, is_of_run, with_section, with_template
 
-OLD = framed("old", "run-1", "c0ffee", html_comments=True)
-NEW = framed("new", "run-1", "beef00", html_comments=True)
-HIDDEN = framed("hidden", "run-1", "c0ffee", html_comments=False)
+OLD = add_marks("old", "run-1", "c0ffee", html_comments=True)
+NEW = add_marks("new", "run-1", "beef00", html_comments=True)
+HIDDEN = add_marks("hidden", "run-1", "c0ffee", html_comments=False)
 LIMIT = 10_000
 
 
@@ -44,7 +44,7 @@ def test_a_run_is_known_by_its_whole_id() -> None:
 
 
 def test_marks_in_the_text_do_not_end_the_section() -> None:
-    section = framed(f"a {OLD} b {HIDDEN}", "run-2", "c0ffee", html_comments=True)
+    section = add_marks(f"a {OLD} b {HIDDEN}", "run-2", "c0ffee", html_comments=True)
     assert section.count("claude-code-headless:") == 2
     assert with_section(section, NEW, "", LIMIT) == NEW
     assert not is_of_run(section, "run-1")

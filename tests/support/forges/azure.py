@@ -4,7 +4,7 @@ from base64 import b64encode
 from typing import Any
 
 from tests.support.forges.contract import AZURE
-from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, Stored
+from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, StoredPullRequest
 
 SIGN_IN = b"<!DOCTYPE html><title>Azure DevOps Services | Sign In</title>"
 ADA = "0a1b2c3d-0000-4000-8000-00000000000a"
@@ -36,21 +36,21 @@ class AzureStandIn(ForgeStandIn):
         is_own = (call.variables["project"], call.variables["repo"]) == ("My Project", "widgets")
         return None if is_own else _error(404, "TF401019: The Git repository does not exist, or you may not see it.")
 
-    def handle_request(self, call: Call, stored: Stored) -> Reply:
+    def handle_request(self, call: Call, pull_request: StoredPullRequest) -> Reply:
         if call.route.path.endswith("/labels"):
-            stored.labels.append(call.body["name"])
+            pull_request.labels.append(call.body["name"])
         elif "reviewer" in call.variables:
             if call.variables["reviewer"] != ADA:
                 return _error(400, "The identity was not found.")
-            stored.reviewers.append(call.variables["reviewer"])
+            pull_request.reviewers.append(call.variables["reviewer"])
         elif call.is_write:
-            stored.title, stored.body = call.body["title"], call.body["description"]
-        return Reply(200, self.shown(stored))
+            pull_request.title, pull_request.body = call.body["title"], call.body["description"]
+        return Reply(200, self.as_json(pull_request))
 
     def find(self, query: dict[str, list[str]]) -> Reply:
         names = [query[f"searchCriteria.{side}RefName"][0].removeprefix(_BRANCHES) for side in ("source", "target")]
-        matching = [each for each in reversed(self.stored) if [each.head, each.base] == names]
-        shown = [{**self.shown(each), "description": each.body[:_CUT]} for each in matching]
+        matching = [each for each in reversed(self.pull_requests) if [each.head, each.base] == names]
+        shown = [{**self.as_json(each), "description": each.body[:_CUT]} for each in matching]
         return Reply(200, {"value": shown, "count": len(shown)})
 
     def create(self, body: dict[str, Any]) -> Reply:
@@ -62,19 +62,19 @@ class AzureStandIn(ForgeStandIn):
         if self.open_for(head, base):
             return _error(409, "TF401179: An active pull request for the source and target branch already exists.")
         return Reply(
-            201, self.shown(self.add(body["title"], body["description"], head, base, is_draft=body["isDraft"]))
+            201, self.as_json(self.add(body["title"], body["description"], head, base, is_draft=body["isDraft"]))
         )
 
-    def shown(self, stored: Stored) -> dict[str, Any]:
+    def as_json(self, pull_request: StoredPullRequest) -> dict[str, Any]:
         """Return a pull request as Azure DevOps shows it."""
         return {
-            "pullRequestId": stored.number,
-            "url": f"https://elsewhere.example/{stored.number}",
-            "status": {"open": "active", "closed": "abandoned", "merged": "completed"}[stored.state],
-            "isDraft": stored.is_draft,
-            "title": stored.title,
-            "description": stored.body,
-            "sourceRefName": f"{_BRANCHES}{stored.head}",
-            "targetRefName": f"{_BRANCHES}{stored.base}",
-            **({"forkSource": {"repository": {"name": "fork"}}} if stored.is_of_fork else {}),
+            "pullRequestId": pull_request.number,
+            "url": f"https://elsewhere.example/{pull_request.number}",
+            "status": {"open": "active", "closed": "abandoned", "merged": "completed"}[pull_request.state],
+            "isDraft": pull_request.is_draft,
+            "title": pull_request.title,
+            "description": pull_request.body,
+            "sourceRefName": f"{_BRANCHES}{pull_request.head}",
+            "targetRefName": f"{_BRANCHES}{pull_request.base}",
+            **({"forkSource": {"repository": {"name": "fork"}}} if pull_request.is_of_fork else {}),
         }

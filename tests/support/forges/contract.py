@@ -23,7 +23,7 @@ class Route:
     query: frozenset[str] = frozenset()
     body: Mapping[str, Any] | None = None
     unpublished: frozenset[str] = frozenset()
-    """Fields and parameters that the real API has, and the stored description lacks."""
+    """Fields and parameters that the real API has, and the pull_request description lacks."""
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """Return the variables in the path; None if this is not the route of the request."""
@@ -154,7 +154,7 @@ GITLAB: Final = Contract(
                 },
             ),
         ),
-        # The stored description has no list of users; python-gitlab documents it.
+        # The pull_request description has no list of users; python-gitlab documents it.
         Route("GET", "/users", "", frozenset({"username"})),
     ),
 )

@@ -9,7 +9,7 @@ from tests.support.forges.stand_ins import open_stand_in
 
 
 @contextmanager
-def served(kind: type[ForgeStandIn], token: str = TOKEN) -> Iterator[tuple[ForgeStandIn, ForgeApi]]:
+def serve(kind: type[ForgeStandIn], token: str = TOKEN) -> Iterator[tuple[ForgeStandIn, ForgeApi]]:
     """Serve a stand-in, and open its client."""
     with kind(token) as forge, open_stand_in(forge) as api:
         yield forge, api

@@ -1,6 +1,6 @@
-"""Finds what a forge could act on in a text: once as Markdown shows it, and once as it was written.
+"""Finds what a forge could act on in a text, as it was written and as Markdown shows it.
 
-The patterns are those of the forges' documentation, as far as it has them, and wider where it is vague.
+The patterns follow the documentation of the forges. They are wider where it is vague.
 """
 
 import re

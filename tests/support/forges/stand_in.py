@@ -23,7 +23,7 @@ EMAIL: Final = "bot@example.com"
 
 
 @dataclass
-class Stored:
+class StoredPullRequest:
     """A pull request, as the stand-in stores it."""
 
     number: int
@@ -91,7 +91,7 @@ class ForgeStandIn(LoopbackServer):
     def __init__(self, token: str = TOKEN) -> None:
         super().__init__()
         self.token = token
-        self.stored: list[Stored] = []
+        self.pull_requests: list[StoredPullRequest] = []
         self.statuses: list[dict[str, Any]] = []
         self.faults: list[Fault] = []
         self.violations: list[str] = []
@@ -115,9 +115,9 @@ class ForgeStandIn(LoopbackServer):
         return f"{self.url}{self.root}"
 
     @property
-    def open_requests(self) -> list[Stored]:
+    def open_pull_requests(self) -> list[StoredPullRequest]:
         """The open pull requests."""
-        return [each for each in self.stored if each.state == "open"]
+        return [each for each in self.pull_requests if each.state == "open"]
 
     def writes(self, pattern: str = "") -> list[ReceivedRequest]:
         """Return the log of the requests that were not mere reads, and whose path the pattern matches."""
@@ -141,8 +141,8 @@ class ForgeStandIn(LoopbackServer):
             return self.set_status(call.variables["sha"], call.body)
         if "number" not in call.variables:
             return self.create(call.body) if call.is_write else self.find(call.query)
-        stored = self.numbered(call.variables["number"])
-        return self.handle_request(call, stored) if stored else self.missing
+        pull_request = self.numbered(call.variables["number"])
+        return self.handle_request(call, pull_request) if pull_request else self.missing
 
     def handle_other(self, call: Call) -> Reply | None:
         """Answer a request that only this forge has."""
@@ -163,11 +163,11 @@ class ForgeStandIn(LoopbackServer):
         """Open a pull request."""
 
     @abstractmethod
-    def shown(self, stored: Stored) -> dict[str, Any]:
+    def as_json(self, pull_request: StoredPullRequest) -> dict[str, Any]:
         """Return a pull request as the forge shows it."""
 
     @abstractmethod
-    def handle_request(self, call: Call, stored: Stored) -> Reply:
+    def handle_request(self, call: Call, pull_request: StoredPullRequest) -> Reply:
         """Show or change a pull request."""
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
@@ -201,20 +201,20 @@ class ForgeStandIn(LoopbackServer):
                 return fault
         return None
 
-    def add(self, title: str, body: str, head: str, base: str, *, is_draft: bool = False) -> Stored:
+    def add(self, title: str, body: str, head: str, base: str, *, is_draft: bool = False) -> StoredPullRequest:
         """Store a new pull request."""
-        new = Stored(len(self.stored) + 1, title, body, head, base, is_draft)
-        self.stored.append(new)
+        new = StoredPullRequest(len(self.pull_requests) + 1, title, body, head, base, is_draft)
+        self.pull_requests.append(new)
         return new
 
-    def open_for(self, head: str, base: str) -> Stored | None:
+    def open_for(self, head: str, base: str) -> StoredPullRequest | None:
         """Return the open pull request for two branches."""
-        own = (each for each in self.open_requests if not each.is_of_fork)
+        own = (each for each in self.open_pull_requests if not each.is_of_fork)
         return next((each for each in own if (each.head, each.base) == (head, base)), None)
 
-    def numbered(self, number: str) -> Stored | None:
+    def numbered(self, number: str) -> StoredPullRequest | None:
         """Return the pull request with this number."""
-        return next((each for each in self.stored if str(each.number) == number), None)
+        return next((each for each in self.pull_requests if str(each.number) == number), None)
 
     def lacks_commits(self, head: str) -> bool:
         """Whether the branch has no commit of its own."""

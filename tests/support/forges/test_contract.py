@@ -46,7 +46,7 @@ def test_a_violation_is_answered_with_an_error_and_remembered(
         answer = httpx.request(method, f"{forge.api_url}{path}", headers=headers, content=content)
         assert answer.status_code == 400
         assert violation in str(forge.violations)
-        assert forge.stored == []
+        assert forge.pull_requests == []
         with pytest.raises(AssertionError):
             forge.check_contract()
 
@@ -55,7 +55,7 @@ def test_a_wrong_token_and_a_right_request() -> None:
     with GitHubStandIn() as forge:
         wrong = httpx.post(f"{forge.api_url}{PULLS}", headers={**HEADERS, "authorization": f"token {TOKEN}"}, json=NEW)
         right = httpx.post(f"{forge.api_url}{PULLS}", headers=HEADERS, json=NEW)
-        assert (wrong.status_code, right.status_code, len(forge.stored)) == (401, 201, 1)
+        assert (wrong.status_code, right.status_code, len(forge.pull_requests)) == (401, 201, 1)
         forge.check_contract()
 
 

@@ -11,7 +11,7 @@ from flows.forges.api.base import PullRequestDraft
 from flows.forges.api.table import open_api
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
-from tests.support.forges.fixtures import served
+from tests.support.forges.fixtures import serve
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.stand_in import EMAIL, ForgeStandIn
 from tests.support.tls import by_tls
@@ -25,7 +25,7 @@ DRAFT = PullRequestDraft("a", "b", "work", "main")
     ids=["an API token of Atlassian", "a token of Entra"],
 )
 def test_the_kind_of_a_token_decides_how_it_is_sent(kind: type[ForgeStandIn], token: str) -> None:
-    with served(kind, token) as (_, api):
+    with serve(kind, token) as (_, api):
         assert api.find("work", "main") == []
 
 

@@ -14,7 +14,7 @@ from flows.errors import (
 from flows.forges.api.base import CommitState, CommitStatus, PullRequestDraft
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
-from tests.support.forges.fixtures import served
+from tests.support.forges.fixtures import serve
 from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.gitlab import GitLabStandIn
@@ -37,7 +37,7 @@ def test_a_wrong_token_is_refused(kind: type[ForgeStandIn]) -> None:
         with pytest.raises(ForgeAuthFailed, match="token") as error:
             api.create(DRAFT)
         assert "a-wrong-token" not in str(error.value)
-        assert not forge.stored
+        assert not forge.pull_requests
         assert not forge.statuses
 
 
@@ -46,20 +46,20 @@ def test_a_wrong_token_is_refused(kind: type[ForgeStandIn]) -> None:
 def test_a_failure_before_the_write_can_be_repeated_and_nothing_is_repeated_here(
     kind: type[ForgeStandIn], status: int
 ) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         forge.faults.append(Fault("POST", Reply(status, b"<h1>bad gateway</h1>")))
         with pytest.raises(ForgeUnavailable):
             api.create(DRAFT)
-        assert (len(forge.writes()), len(forge.stored)) == (1, 0)
+        assert (len(forge.writes()), len(forge.pull_requests)) == (1, 0)
         api.create(DRAFT)
-        assert len(forge.stored) == 1
+        assert len(forge.pull_requests) == 1
 
 
 @each_forge
 def test_a_lost_answer_is_an_error_that_can_be_repeated_and_the_next_search_finds_the_request(
     kind: type[ForgeStandIn],
 ) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         forge.faults.append(Fault("POST"))
         with pytest.raises(ForgeUnavailable, match="did not answer"):
             api.create(DRAFT)
@@ -82,7 +82,7 @@ def test_a_lost_answer_is_an_error_that_can_be_repeated_and_the_next_search_find
 def test_a_rate_limit_says_when_to_ask_again(
     status: int, headers: dict[str, str], body: dict[str, str], expected: int
 ) -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         forge.faults.append(Fault("POST", Reply(status, body, headers)))
         with pytest.raises(ForgeUnavailable) as error:
             api.create(DRAFT)
@@ -93,7 +93,7 @@ def test_a_rate_limit_says_when_to_ask_again(
 
 
 def test_the_end_of_a_rate_limit_may_be_a_moment() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         reset = str(int(time.time()) + 600)
         reply = Reply(403, {"message": "limit"}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset})
         forge.faults.append(Fault("GET", reply))
@@ -141,7 +141,7 @@ def test_the_end_of_a_rate_limit_may_be_a_moment() -> None:
     ids=["github", "github 404", "gitlab scope", "gitlab", "gitea", "bitbucket", "azure"],
 )
 def test_a_missing_permission_is_named(kind: type[ForgeStandIn], reply: Reply, names: str) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         forge.faults.append(Fault("POST", reply))
         with pytest.raises(ForgePermissionMissing) as error:
             api.create(DRAFT)
@@ -151,7 +151,7 @@ def test_a_missing_permission_is_named(kind: type[ForgeStandIn], reply: Reply, n
 
 @each_forge
 def test_a_missing_permission_for_a_wish_is_a_text(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         api.create(DRAFT)
         forge.faults.append(Fault(".", Reply(403, {"message": "no such permission"}), count=9))
         reviewer = {"bitbucket": "{ada}", "azure": "0a1b2c3d-0000-4000-8000-00000000000a"}.get(kind.name, "ada")
@@ -162,7 +162,7 @@ def test_a_missing_permission_for_a_wish_is_a_text(kind: type[ForgeStandIn]) -> 
 
 @each_forge
 def test_an_archived_repository_is_named(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         forge.is_archived = True
         with pytest.raises(PullRequestRefused, match="archived"):
             api.create(DRAFT)
@@ -170,7 +170,7 @@ def test_an_archived_repository_is_named(kind: type[ForgeStandIn]) -> None:
 
 @each_forge
 def test_a_base_branch_that_does_not_exist_is_a_named_error(kind: type[ForgeStandIn]) -> None:
-    with served(kind) as (_, api), pytest.raises((PullRequestRefused, ForgePermissionMissing)) as error:
+    with serve(kind) as (_, api), pytest.raises((PullRequestRefused, ForgePermissionMissing)) as error:
         api.create(PullRequestDraft("a", "b", "work", "gone"))
     assert len(str(error.value)) > 40
 
@@ -178,7 +178,7 @@ def test_a_base_branch_that_does_not_exist_is_a_named_error(kind: type[ForgeStan
 @each_forge
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_no_redirect_is_followed(kind: type[ForgeStandIn], status: int) -> None:
-    with kind() as target, served(kind) as (forge, api):
+    with kind() as target, serve(kind) as (forge, api):
         location = f"{target.api_url}/renamed?token=secret"
         for method in ("GET", "POST"):
             forge.faults.append(Fault(method, Reply(status, {}, {"location": location})))
@@ -193,8 +193,8 @@ def test_no_redirect_is_followed(kind: type[ForgeStandIn], status: int) -> None:
 
 @pytest.mark.parametrize("number", ["1/../../other", None, 1.5, True], ids=repr)
 def test_a_number_that_is_none_is_a_named_error(number: object) -> None:
-    with served(GitHubStandIn) as (forge, api):
-        shown = forge.shown(forge.add("a", "b", "work", "main"))
+    with serve(GitHubStandIn) as (forge, api):
+        shown = forge.as_json(forge.add("a", "b", "work", "main"))
         forge.faults.append(Fault("GET", Reply(200, {**shown, "number": number})))
         with pytest.raises(PullRequestRefused, match="unknown form"):
             api.get(1)
@@ -217,7 +217,7 @@ def test_a_number_that_is_none_is_a_named_error(number: object) -> None:
     ids=["page", "object", "list", "text", "nested", "deep", "null", "teapot", "nothing"],
 )
 def test_an_answer_of_any_form_is_a_named_error(kind: type[ForgeStandIn], reply: Reply) -> None:
-    with served(kind) as (forge, api):
+    with serve(kind) as (forge, api):
         forge.faults.append(Fault(".", reply, count=99))
         with pytest.raises(NAMED):
             api.create(DRAFT)
@@ -226,7 +226,7 @@ def test_an_answer_of_any_form_is_a_named_error(kind: type[ForgeStandIn], reply:
 
 
 def test_an_answer_that_was_cut_off_can_be_asked_for_again() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         cut_off = Reply(201, b'{"number": 1, "title": "a', {"content-type": "application/json; charset=utf-8"})
         forge.faults.append(Fault("POST", cut_off))
         with pytest.raises(ForgeUnavailable, match="cut off"):
@@ -234,7 +234,7 @@ def test_an_answer_that_was_cut_off_can_be_asked_for_again() -> None:
 
 
 def test_an_answer_that_never_ends_is_cut_off() -> None:
-    with served(GitHubStandIn) as (forge, api):
+    with serve(GitHubStandIn) as (forge, api):
         forge.faults.append(Fault("GET", Reply(200, b'["' + b"x" * 9 * 2**20 + b'"]')))
         with pytest.raises(ForgeUnavailable, match="too long"):
             api.get(1)

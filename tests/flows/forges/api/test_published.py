@@ -22,7 +22,7 @@ from flows.forges.api.base import CommitState, CommitStatus, PullRequest, PullRe
 from flows.forges.api.table import open_api
 from tests.support.forges.azure import ADA
 from tests.support.forges.contract import Route
-from tests.support.forges.fixtures import served
+from tests.support.forges.fixtures import serve
 from tests.support.forges.stand_in import ForgeStandIn
 from tests.support.forges.stand_ins import STAND_INS
 
@@ -91,7 +91,7 @@ def published(kind: type[ForgeStandIn], file: str) -> Iterator[tuple[Route, dict
 @pytest.mark.parametrize(("name", "file"), PAIRS, ids=[file for _, file in PAIRS])
 def test_the_contract_has_no_field_and_no_parameter_that_is_not_published(name: str, file: str) -> None:
     kind, root = KINDS[name], description(file)
-    checked = 0
+    count = 0
     for route, operation, parameters in published(kind, file):
         assert route.query - parameters.keys() - route.unpublished == set(), route
         required = {key for key, each in parameters.items() if each.get("required")}
@@ -104,18 +104,18 @@ def test_the_contract_has_no_field_and_no_parameter_that_is_not_published(name: 
             assert names - known.keys() - route.unpublished == set(), route
             assert route.unpublished <= names | route.query, "an exception that nothing needs any more"
             # Bitbucket's server does not ask for a type.
-            needed = set(resolved(root, schema).get("required", ())) - {"type"}
-            assert needed <= {each.rstrip("!") for each in route.body if each.endswith("!")}, route
-        checked += 1
-    assert checked == sum(bool(route.published) for route in kind.contract.routes) >= 5
+            required_fields = set(resolved(root, schema).get("required", ())) - {"type"}
+            assert required_fields <= {each.rstrip("!") for each in route.body if each.endswith("!")}, route
+        count += 1
+    assert count == sum(bool(route.published) for route in kind.contract.routes) >= 5
 
 
 @pytest.mark.parametrize(("name", "file"), PAIRS, ids=[file for _, file in PAIRS])
 def test_each_body_that_is_sent_fits_the_published_schema(name: str, file: str) -> None:
     kind, root = KINDS[name], description(file)
     operations = {(route.method, route.path): (route, operation) for route, operation, _ in published(kind, file)}
-    checked = 0
-    with served(kind) as (forge, api):
+    count = 0
+    with serve(kind) as (forge, api):
         new = api.create(PullRequestDraft("a", "b", "work", "main", is_draft=True))
         assert isinstance(new, PullRequest)
         api.update(new, "c", "d")
@@ -132,8 +132,8 @@ def test_each_body_that_is_sent_fits_the_published_schema(name: str, file: str) 
             faults = [error.message for error in OAS30Validator(schema).iter_errors(sent)]
             # Bitbucket's server does not ask for a type.
             assert [each for each in faults if (name, each) != ("bitbucket", "'type' is a required property")] == []
-            checked += 1
-    assert checked >= 4
+            count += 1
+    assert count >= 4
 
 
 class Replay(LoopbackServer):
@@ -159,7 +159,7 @@ class Replay(LoopbackServer):
     ],
 )
 def test_recorded_answers_of_real_servers_are_read(name: str, file: str, prefix: str) -> None:
-    seen = dict.fromkeys(("get", "create", "update", "status", "missing", "labels"), 0)
+    counts = dict.fromkeys(("get", "create", "update", "status", "missing", "labels"), 0)
     with Replay(file, prefix) as server, open_api(f"{server.url}/o/r.git", SecretStr("a-token"), forge=name) as api:
         current = PullRequest(1, "", *(None,) * 6)  # type: ignore[arg-type]
         for each in server.exchanges:
@@ -169,31 +169,31 @@ def test_recorded_answers_of_real_servers_are_read(name: str, file: str, prefix:
             match each["method"]:
                 case "GET" if is_request:
                     assert_read(api.get(1), body, api.repository.page)
-                    seen["get"] += 1
+                    counts["get"] += 1
                 case "GET" if each["status"] == 404 and "pull" in path:
                     with pytest.raises(ForgePermissionMissing):
                         api.get(1)
-                    seen["missing"] += 1
+                    counts["missing"] += 1
                 case "POST" if is_request:
                     new = api.create(PullRequestDraft("a", "b", "c", "d"))
                     assert isinstance(new, PullRequest)
                     assert_read(new, body, api.repository.page)
-                    seen["create"] += 1
+                    counts["create"] += 1
                 case "PATCH" | "PUT" if is_request:
                     assert_read(api.update(current, "a", "b"), body, api.repository.page)
-                    seen["update"] += 1
+                    counts["update"] += 1
                 case "POST" if "/statuses/" in path and each["status"] < 400:
                     api.set_status(CommitStatus("c0ffee", CommitState.SUCCESS, "x"))
-                    seen["status"] += 1
+                    counts["status"] += 1
                 case "POST" if "/statuses/" in path:
                     with pytest.raises(PullRequestRefused, match="description is too long"):
                         api.set_status(CommitStatus("c0ffee", CommitState.SUCCESS, "x"))
                 case "POST" if path.endswith("/labels") and name == "github":
                     assert api.add_labels(1, ["test_lb1"]) == ""
-                    seen["labels"] += 1
+                    counts["labels"] += 1
                 case _:
                     pass
-    assert all(seen[kind] for kind in ("get", "create", "update", "status")), seen
+    assert all(counts[kind] for kind in ("get", "create", "update", "status")), counts
 
 
 @pytest.mark.parametrize(
