@@ -1,7 +1,7 @@
 """Defines Bitbucket Cloud as a forge."""
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flows.forges.base import Forge, Links, PushedCommit
 
@@ -24,9 +24,8 @@ class Bitbucket(Forge):
         return "x-bitbucket-api-token-auth" if token.startswith(API_TOKEN_PREFIX) else self.git_username
 
     def api_url(self, page: str) -> str:
-        """Return the root of the REST API."""
-        del page
-        return "https://api.bitbucket.org/2.0"
+        """Return the root of the REST API; empty for another host, whose token must not go to Bitbucket Cloud."""
+        return "https://api.bitbucket.org/2.0" if urlsplit(page).hostname == "bitbucket.org" else ""
 
     def pull_request_page(self, page: str, number: int) -> str:
         """Return the address of a pull request's page."""

@@ -27,10 +27,11 @@ class GitHub(Forge):
 
     def api_url(self, page: str) -> str:
         """Return the root of the REST API. Only GitHub Enterprise Server has it below its own host name."""
-        scheme, host = urlsplit(page)[:2]
+        scheme, address = urlsplit(page)[:2]
+        host = address.removesuffix(":443")
         if host == "github.com" or host.endswith(".ghe.com"):
             return f"https://api.{host}"
-        return f"{scheme}://{host}/api/v3"
+        return f"{scheme}://{address}/api/v3"
 
     def pull_request_page(self, page: str, number: int) -> str:
         """Return the address of a pull request's page."""

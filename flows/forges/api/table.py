@@ -72,6 +72,8 @@ def repository_of(
     page = page_of(url)
     known_address = kind.api_url(page)
     address = forge_api_url.rstrip("/") or known_address
+    if not address:
+        raise InvalidForgeApiUrl(f"{urlsplit(url).netloc} is not the usual host of {kind.name}: set forge_api_url")
     if forge_api_url:
         _check(address, url, {known_address, *(each.rstrip("/") for each in allowed_api_urls)})
     return Repository(kind, page, _path_below(page, address, kind.name), address, token, email)

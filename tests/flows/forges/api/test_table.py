@@ -1,5 +1,7 @@
 """The token goes to the fixed address of the forge's API, to the repository's server, or where the operator allows."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from pydantic import SecretStr
 
@@ -17,6 +19,7 @@ TOKEN = SecretStr("the-token")
         ("https://acme.ghe.com/o/r", "", "", "https://api.acme.ghe.com", "o/r"),
         ("https://github.example.com:8443/o/r", "", "", "https://github.example.com:8443/api/v3", "o/r"),
         ("https://git.example.com/o/r", "github", "", "https://git.example.com/api/v3", "o/r"),
+        ("https://github.com:443/o/r", "github", "", "https://api.github.com", "o/r"),
         ("https://gitlab.com/g/s u/r.git", "", "", "https://gitlab.com/api/v4", "g/s%20u/r"),
         (
             "https://example.com/gitlab/g/r.git",
@@ -85,6 +88,17 @@ def test_a_repository_of_azure_may_leave_out_its_project(url: str, path: str) ->
 def test_the_token_goes_to_no_other_server(address: str) -> None:
     with pytest.raises(InvalidForgeApiUrl):
         open_api("https://git.example.com/o/r.git", TOKEN, forge="github", forge_api_url=address)
+
+
+@pytest.mark.parametrize("forge", sorted(APIS))
+@pytest.mark.parametrize("host", ["git.example.com", "github.com.example.com", "xghe.com", "127.0.0.1:8080"])
+def test_the_name_of_a_forge_sends_no_token_to_the_host_of_that_forge(forge: str, host: str) -> None:
+    url = f"https://{host}/o/r.git"
+    if forge == "bitbucket":
+        with pytest.raises(InvalidForgeApiUrl, match="set forge_api_url"):
+            open_api(url, TOKEN, forge=forge)
+    else:
+        assert urlsplit(repository_of(url, TOKEN, "", forge, "", ()).api_url).netloc == host
 
 
 def test_an_operator_can_allow_one_more_address() -> None:
