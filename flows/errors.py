@@ -315,6 +315,30 @@ class PushRejected(RunError):
     """The remote refused the push; the message quotes its reason."""
 
 
+class InvalidForgeApiUrl(RunError):
+    """`forge_api_url` is not an address to which the git token may be sent, or the forge has no known API."""
+
+
+class ForgeAuthFailed(RunError):
+    """The forge's API refused the token, or the key of the GitHub App."""
+
+
+class ForgePermissionMissing(RunError):
+    """The token may push, but lacks a permission that the forge's API asks for."""
+
+
+class ForgeUnavailable(RunError):
+    """The forge's API did not answer, failed, or refused more requests for some time."""
+
+    retryable = True
+    retry_after_seconds: int = 0
+    """After how many seconds the forge wants to be asked again; 0 if it did not tell."""
+
+
+class PullRequestRefused(RunError):
+    """The forge does not accept the pull request; the message quotes its reason."""
+
+
 class AgentRepoInvalid(RunError):
     """The agent left a work tree from which git cannot collect a change."""
 

@@ -52,6 +52,7 @@ _ESCAPE_SEQUENCE: Final = re.compile(
 
 _LINE_SEPARATOR: Final = re.compile(rf"\r\n|[{_LINE_SEPARATORS}]+")
 _REMOVED: Final = re.compile(rf"[{_CONTROLS_BUT_TAB_AND_NEWLINE}{_BIDIRECTIONAL}{_HIDDEN}{_NONCHARACTERS}]")
+_ZERO_WIDTH_CHARACTER: Final = re.compile(f"[{_ZERO_WIDTH}]")
 _SURROGATE: Final = re.compile(f"[{_SURROGATES}]")
 _UNSAFE: Final = re.compile(
     rf"[{_CONTROLS_BUT_TAB_AND_NEWLINE}{_LINE_SEPARATORS}{_BIDIRECTIONAL}{_HIDDEN}{_NONCHARACTERS}{_SURROGATES}]"
@@ -70,6 +71,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return the text without unsafe characters on one line, for a log line, a table cell or a row of a terminal."""
     return " ".join(printable(text).split())
+
+
+def without_zero_width(text: str) -> str:
+    """Return the text without invisible characters, which can hide a word from a program that looks for it."""
+    return _ZERO_WIDTH_CHARACTER.sub("", text)
 
 
 def visible(text: str) -> str:

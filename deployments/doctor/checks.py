@@ -18,10 +18,10 @@ from deployments.runs.stores import open_store
 from flows.agent.command import binary
 from flows.aws.credentials import new_session
 from flows.aws.session import client_config
+from flows.certificates import ca_certificates
 from flows.errors import AwsCredentialsMissing, ModelUnavailable, RunError
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.model.providers import RegisteredProvider
-from flows.model.upstream import ca_certificates
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.implement import ImplementParameters
 from flows.redaction import SECRETS

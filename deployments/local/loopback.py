@@ -37,7 +37,7 @@ class Exchange(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             self.server.answer(request, self)
 
-    do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815 (the base class's names)
+    do_POST = do_PUT = do_PATCH = do_HEAD = do_GET  # noqa: N815 (the base class's names)
 
     def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         """Send a complete response; the default content type is JSON."""

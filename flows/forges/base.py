@@ -34,10 +34,17 @@ class PushedCommit:
 class Forge(ABC):
     """A kind of git server, such as GitHub: its host names, its git user name, and the addresses of its web pages."""
 
+    name: ClassVar[str]
+    """The value of the parameter `forge` for this kind of git server."""
     hosts: ClassVar[str]
     """A regular expression for the forge's host names. It must match a whole host name."""
     git_username: ClassVar[str] = DEFAULT_GIT_USERNAME
     """The user name that the forge's git server expects with an access token."""
+
+    def git_username_for(self, token: str) -> str:
+        """Return the user name that the forge's git server expects with this kind of token."""
+        del token
+        return self.git_username
 
     @abstractmethod
     def links(self, page: str, pushed: PushedCommit) -> Links:
@@ -47,6 +54,22 @@ class Forge(ABC):
             page: The repository's URL without ".git".
             pushed: The commit, with its branch and base branch.
         """
+
+    def api_url(self, page: str) -> str:
+        """Return the address of the API of the forge that has this repository; empty if this project knows none.
+
+        Only this address, and one that an operator configures, ever gets the token.
+
+        Args:
+            page: The repository's URL without ".git".
+        """
+        del page
+        return ""
+
+    def pull_request_page(self, page: str, number: int) -> str:
+        """Return the address of a pull request's page; empty if the forge has no such page."""
+        del page, number
+        return ""
 
     def expiry_url(self, page: str) -> str:
         """Return the address in the forge's API that tells when the token expires; empty if there is no such address.

@@ -8,7 +8,8 @@ from flows.forges.base import Forge, Links, PushedCommit
 class CodeCommit(Forge):
     """AWS CodeCommit. Its web pages are in the AWS console, and each of its git credentials has its own user name."""
 
-    hosts = r"git-codecommit\.[a-z0-9-]+\.amazonaws\.com"
+    name = "codecommit"
+    hosts = r"git-codecommit(-fips)?\.[a-z0-9-]+\.amazonaws\.com"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
         """Return the addresses of CodeCommit's web pages for a pushed commit."""

@@ -8,8 +8,9 @@ from flows.forges.base import Forge, Links, PushedCommit
 
 
 class GitHub(Forge):
-    """GitHub accepts any git user name with a token."""
+    """GitHub accepts any git user name with a token; for the token of an App, it documents `x-access-token`."""
 
+    name = "github"
     hosts = r"github\.com|github\..+|.+\.ghe\.com"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
@@ -24,12 +25,21 @@ class GitHub(Forge):
             f"{page}/compare/{between}?expand=1",
         )
 
+    def api_url(self, page: str) -> str:
+        """Return the root of the REST API. Only GitHub Enterprise Server has it below its own host name."""
+        scheme, address = urlsplit(page)[:2]
+        host = address.removesuffix(":443")
+        if host == "github.com" or host.endswith(".ghe.com"):
+            return f"https://api.{host}"
+        return f"{scheme}://{address}/api/v3"
+
+    def pull_request_page(self, page: str, number: int) -> str:
+        """Return the address of a pull request's page."""
+        return f"{page}/pull/{number}"
+
     def expiry_url(self, page: str) -> str:
         """Return the root of the REST API, because every response of the API has a header with the token's expiry."""
-        host = urlsplit(page).netloc
-        if host == "github.com" or host.endswith(".ghe.com"):
-            return f"https://api.{host}/"
-        return f"https://{host}/api/v3/"
+        return f"{self.api_url(page)}/"
 
     def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
         """Return the time in GitHub's expiry header, such as `2026-12-01 10:00:00 +0000`; empty without that header."""

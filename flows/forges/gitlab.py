@@ -8,9 +8,11 @@ from flows.forges.base import Forge, Links, PushedCommit
 
 
 class GitLab(Forge):
-    """GitLab accepts any git user name with a token."""
+    """GitLab accepts any git user name with most tokens, and asks for `oauth2` with those of OAuth."""
 
+    name = "gitlab"
     hosts = r"gitlab\.com|gitlab\..+"
+    git_username = "oauth2"
 
     def links(self, page: str, pushed: PushedCommit) -> Links:
         """Return the addresses of GitLab's web pages for a pushed commit."""
@@ -25,9 +27,18 @@ class GitLab(Forge):
             "merge request",
         )
 
+    def api_url(self, page: str) -> str:
+        """Return the root of the REST API. An installation below a path needs `forge_api_url`."""
+        scheme, host = urlsplit(page)[:2]
+        return f"{scheme}://{host}/api/v4"
+
+    def pull_request_page(self, page: str, number: int) -> str:
+        """Return the address of a merge request's page."""
+        return f"{page}/-/merge_requests/{number}"
+
     def expiry_url(self, page: str) -> str:
         """Return the API's address for the token in use (https://docs.gitlab.com/api/personal_access_tokens/)."""
-        return f"https://{urlsplit(page).netloc}/api/v4/personal_access_tokens/self"
+        return f"{self.api_url(page)}/personal_access_tokens/self"
 
     def expiry(self, headers: Mapping[str, str], body: Any) -> str:  # noqa: ANN401 (JSON)
         """Return the date on which the token expires, at midnight UTC; empty if the response has no such date."""

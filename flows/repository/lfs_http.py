@@ -2,15 +2,13 @@
 
 import json
 import logging
-import os
 import re
-import ssl
 from collections.abc import Iterator
 from typing import Final
 
 import httpx
 
-from flows.model.upstream import ca_certificates
+from flows.certificates import git_server_certificates
 
 BLOCK_BYTES: Final = 2**18
 REASON_LENGTH: Final = 200
@@ -25,17 +23,7 @@ def http_client() -> httpx.Client:
     for name in ("httpx", "httpcore"):
         # At lower levels these loggers write addresses, and a signed address is a credential.
         logging.getLogger(name).setLevel(logging.WARNING)
-    return httpx.Client(follow_redirects=False, timeout=_TIMEOUT, verify=_certificates())
-
-
-def _certificates() -> ssl.SSLContext:
-    """Return a TLS context that trusts this machine's CA certificates, and those that only git reads."""
-    file, folder = (os.environ.get(name) or None for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH"))
-    if not file and not folder:
-        return ca_certificates()
-    context = httpx.create_ssl_context()
-    context.load_verify_locations(file, folder)
-    return context
+    return httpx.Client(follow_redirects=False, timeout=_TIMEOUT, verify=git_server_certificates())
 
 
 def body_of(response: httpx.Response) -> Iterator[bytes]:

@@ -119,8 +119,8 @@ class Remote:
     @property
     def login(self) -> tuple[str, str]:
         """The user name and the token, which may be sent to the origin of `url` only."""
-        username = self.credentials.username or git_username(self.url.url)
-        return username, self.credentials.token.get_secret_value()
+        token = self.credentials.token.get_secret_value()
+        return self.credentials.username or git_username(self.url.url, token), token
 
     def refs(self) -> RemoteRefs:
         """Return the remote's branches and tags, and the default branch if the remote reports one.
@@ -227,7 +227,7 @@ class Remote:
         """
         import httpx  # noqa: PLC0415 (only a redirect needs it)
 
-        from flows.model.upstream import ca_certificates  # noqa: PLC0415
+        from flows.certificates import ca_certificates  # noqa: PLC0415
 
         suffix = "/info/refs?service=git-upload-pack"
         with suppress(httpx.HTTPError, httpx.InvalidURL, OSError):

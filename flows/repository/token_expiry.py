@@ -28,7 +28,7 @@ def read_expiry(forge: Forge, address: str, token: SecretStr) -> datetime | None
     """Return when the token expires, according to the forge's API at `address`; None if the API does not tell."""
     import httpx  # noqa: PLC0415 (here and below: the import takes a moment, while the clone has begun)
 
-    from flows.model.upstream import ca_certificates  # noqa: PLC0415
+    from flows.certificates import ca_certificates  # noqa: PLC0415
 
     headers = {"authorization": f"Bearer {token.get_secret_value()}", "accept": "application/json"}
     try:

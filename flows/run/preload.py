@@ -61,7 +61,7 @@ def _load_binary() -> None:
 
 
 def _load_ca_certificates() -> None:
-    from flows.model.upstream import ca_certificates  # noqa: PLC0415 (here and below: this thread does the import)
+    from flows.certificates import ca_certificates  # noqa: PLC0415 (here and below: this thread does the import)
 
     ca_certificates()
 

@@ -11,6 +11,7 @@ CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if ki
 RETRYABLE = {
     errors.AgentCrashed,
     errors.AgentStalled,
+    errors.ForgeUnavailable,
     errors.InstructionsUnavailable,
     errors.LfsUnavailable,
     errors.ModelUnavailable,

@@ -56,6 +56,13 @@ def pages(url: str, pushed: PushedCommit = NEW) -> Links:
             "https://codeberg.org/o/r/compare/main...feature/%C3%A9%20%231",
             "https://codeberg.org/o/r/compare/main...feature/%C3%A9%20%231",
         )),
+        ("https://dev.azure.com/org/p/_git/r", Links(
+            "https://dev.azure.com/org/p/_git/r",
+            "https://dev.azure.com/org/p/_git/r?version=GBfeature%2F%C3%A9%20%231",
+            "https://dev.azure.com/org/p/_git/r/commit/c0ffee",
+            "https://dev.azure.com/org/p/_git/r/branchCompare?baseVersion=GBmain&targetVersion=GBfeature%2F%C3%A9%20%231",
+            "https://dev.azure.com/org/p/_git/r/pullrequestcreate?sourceRef=feature%2F%C3%A9%20%231&targetRef=main",
+        )),
         ("https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/r", Links(
             "https://eu-west-1.console.aws.amazon.com/codesuite/codecommit/repositories/r/browse?region=eu-west-1",
             "https://eu-west-1.console.aws.amazon.com/codesuite/codecommit/repositories/r/browse/refs/heads/feature/"
@@ -70,7 +77,7 @@ def pages(url: str, pushed: PushedCommit = NEW) -> Links:
         ("https://notgithub.com/o/r.git", Links("https://notgithub.com/o/r.git")),
         ("http://127.0.0.1:8080/r.git", Links("http://127.0.0.1:8080/r.git")),
     ],
-    ids=["github", "gitlab", "bitbucket", "forgejo", "codecommit", "unknown", "similar name", "loopback"],
+    ids=["github", "gitlab", "bitbucket", "forgejo", "azure", "codecommit", "unknown", "similar name", "loopback"],
 )  # fmt: skip
 def test_each_host_has_its_own_pages(url: str, expected: Links) -> None:
     assert pages(url) == expected
@@ -92,6 +99,29 @@ def test_a_self_managed_installation_is_recognised_by_its_name(url: str, part: s
     assert urlsplit(page.branch).netloc == urlsplit(url).netloc
 
 
+def test_a_person_can_say_which_forge_a_host_has() -> None:
+    url = "https://git.example.com/o/r.git"
+    assert table.links(url, NEW, "gitea").branch.startswith("https://git.example.com/o/r/src/branch/")
+    assert table.git_username(url, "a-token", "bitbucket") == "x-token-auth"
+    assert table.forge_of("https://github.com/o/r.git", "none") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "page"),
+    [
+        ("https://github.com/o/r.git", "https://github.com/o/r/pull/7"),
+        ("https://gitlab.com/g/r.git", "https://gitlab.com/g/r/-/merge_requests/7"),
+        ("https://bitbucket.org/w/r.git", "https://bitbucket.org/w/r/pull-requests/7"),
+        ("https://codeberg.org/o/r.git", "https://codeberg.org/o/r/pulls/7"),
+        ("https://dev.azure.com/o/p/_git/r", "https://dev.azure.com/o/p/_git/r/pullrequest/7"),
+    ],
+)
+def test_each_pull_request_has_a_page(url: str, page: str) -> None:
+    forge = table.forge_of(url)
+    assert forge
+    assert forge.pull_request_page(table.page_of(url), 7) == page
+
+
 @pytest.mark.parametrize("host", ["github.com/o", "gitlab.com/g", "bitbucket.org/w", "codeberg.org/o"])
 def test_a_continued_branch_has_no_comparison_with_another_branch(host: str) -> None:
     page = pages(f"https://{host}/r.git", PushedCommit("x", "c0ffee"))
@@ -111,6 +141,7 @@ def test_no_branch_name_makes_a_link_lead_elsewhere(name: str) -> None:
         "https://gitlab.com/o/r",
         "https://bitbucket.org/o/r",
         "https://codeberg.org/o/r",
+        "https://dev.azure.com/o/r/_git/r",
     ):
         page = pages(url, PushedCommit(name, "c0ffee", name))
         for address in (page.branch, page.compare, page.request):
@@ -120,18 +151,22 @@ def test_no_branch_name_makes_a_link_lead_elsewhere(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "username", "expected"),
+    ("url", "username", "token", "expected"),
     [
-        ("https://github.com/o/r.git", "", "x-access-token"),
-        ("https://git.example.com/o/r.git", "", "x-access-token"),
-        ("https://bitbucket.org/w/r.git", "", "x-token-auth"),
-        ("https://bitbucket.org/w/r.git", "a-person", "a-person"),
+        ("https://github.com/o/r.git", "", "a-token", "x-access-token"),
+        ("https://git.example.com/o/r.git", "", "a-token", "x-access-token"),
+        ("https://gitlab.com/g/r.git", "", "a-token", "oauth2"),
+        ("https://codeberg.org/o/r.git", "", "a-token", "x-access-token"),
+        ("https://dev.azure.com/o/p/_git/r", "", "a-token", "x-access-token"),
+        ("https://bitbucket.org/w/r.git", "", "a-token", "x-token-auth"),
+        ("https://bitbucket.org/w/r.git", "", "ATATT3xFfGF0", "x-bitbucket-api-token-auth"),
+        ("https://bitbucket.org/w/r.git", "a-person", "a-token", "a-person"),
     ],
 )
 def test_git_sends_the_user_name_of_the_secret_or_of_the_forge(
-    tmp_path: Path, url: str, username: str, expected: str
+    tmp_path: Path, url: str, username: str, token: str, expected: str
 ) -> None:
-    credentials = GitCredentials(SecretStr("a-token"), "a@example.com", username)
+    credentials = GitCredentials(SecretStr(token), "a@example.com", username)
     remote = Remote(RepoUrl.parse(url), credentials, tmp_path)
     with remote._credential_helper() as (helper, descriptor):
         completed_process = subprocess.run(
@@ -142,4 +177,4 @@ def test_git_sends_the_user_name_of_the_secret_or_of_the_forge(
             text=True,
             pass_fds=[descriptor],
         )
-    assert completed_process.stdout == f"username={expected}\npassword=a-token\n"
+    assert completed_process.stdout == f"username={expected}\npassword={token}\n"

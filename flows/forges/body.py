@@ -1,0 +1,152 @@
+"""Writes the title and the body of a pull request: why, what was asked, what was checked, the cost, and what to do.
+
+The body is the same on all forges, so it is short enough for the one with the lowest limit. The agent's words are
+quoted and disarmed. What this program found out is never mixed with what the agent says.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from flows.forges.disarm import cut_line, disarm, disarm_line
+from flows.text_safety import one_line, sanitize
+
+TITLE_CHARACTERS: Final = 70
+UNVERIFIED: Final = "[unverified] "
+BODY_CHARACTERS: Final = 3_700
+"""With the marks around it, such a body fits into the 4,000 characters that Azure DevOps accepts."""
+
+_SUMMARY_CHARACTERS: Final = 900
+_ASKED_CHARACTERS: Final = 300
+_LINE_CHARACTERS: Final = 160
+_MAX_ITEMS: Final = 8
+_STEPS: Final = 20
+
+
+@dataclass(frozen=True)
+class CommandCheck:
+    """One command that the run executed on the finished change, after the agent had ended."""
+
+    command: str
+    verdict: str
+    """A word or two, such as `passed`."""
+    exit_status: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BodyContent:
+    """What a pull request tells its reviewer. Any text may be untrusted; addresses must be trusted."""
+
+    summary: str
+    """The agent's own words."""
+    asked_source: str
+    """Where the instructions are, such as an S3 URI with its version."""
+    run_id: str
+    asked_text: str = ""
+    """The instructions; empty if they must not be shown in the repository."""
+    checks: Sequence[CommandCheck] = ()
+    unchecked_reason: str = "nothing was run, because the run has no verify commands"
+    """What the body says if `checks` is empty."""
+    warnings: Sequence[str] = ()
+    """What a reviewer should look at, such as a change of the checks."""
+    questions: Sequence[str] = ()
+    """What the agent asks."""
+    not_done: Sequence[str] = ()
+    """What the agent says that it left out."""
+    cost: str = ""
+    """One line: dollars, turns, model and version."""
+    run_url: str = ""
+    report_url: str = ""
+    next_command: str = ""
+    """The command that starts a further run on the branch."""
+
+
+def pull_request_title(text: str, *, is_unverified: bool = False) -> str:
+    """Return a title: the first line of the text that is not empty, disarmed, with at most 70 characters.
+
+    Args:
+        text: The text, of which only one line is used.
+        is_unverified: Whether the title says that no verification passed. This is for a forge that takes no drafts.
+    """
+    mark = UNVERIFIED if is_unverified else ""
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    return mark + (disarm_line(line.lstrip("# "), TITLE_CHARACTERS - len(mark)) or "Implement the instructions")
+
+
+def pull_request_body(content: BodyContent) -> str:
+    """Return the body, with at most `BODY_CHARACTERS` characters. Its parts get shorter until all have room."""
+    for step in range(_STEPS):
+        body = "\n\n".join(_Writer(content, 1 - step / _STEPS).parts())
+        if units(body) <= BODY_CHARACTERS:
+            break
+    return body
+
+
+def units(text: str) -> int:
+    """Return the length of a text in UTF-16, as JavaScript and .NET count it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+@dataclass(frozen=True)
+class _Writer:
+    content: BodyContent
+    scale: float
+    """The part of its usual length that each text and each list has."""
+
+    def parts(self) -> Iterator[str]:
+        content = self.content
+        summary = self._cut(disarm(content.summary).strip(), _SUMMARY_CHARACTERS)
+        yield "\n".join(f"> {line}".rstrip() for line in summary.split("\n")) if summary else "The agent said nothing."
+        yield f"**Asked:** {self._code(content.asked_source)}"
+        if instructions := disarm(content.asked_text).strip().replace("```", "'''"):
+            yield f"```text\n{self._cut(instructions, _ASKED_CHARACTERS)}\n```"
+        yield from self._checked()
+        yield from self._list("Look at", content.warnings)
+        yield from self._list("The agent asks", content.questions)
+        yield from self._list("Not done, as the agent says", content.not_done)
+        if content.cost:
+            yield f"**Cost:** {self._line(content.cost)}"
+        yield f"**Run:** {self._run()}"
+        if content.next_command:
+            yield f"**Ask for changes:** review as usual, then run {self._code(content.next_command, 400)}"
+
+    def _checked(self) -> Iterator[str]:
+        checks = self.content.checks
+        if not checks:
+            yield f"**Checked:** {self._line(self.content.unchecked_reason)}"
+            return
+        yield "**Checked** by the run, after the agent had ended:"
+        yield self._items([f"{self._code(check.command)}: {self._verdict(check)}" for check in checks])
+
+    def _verdict(self, check: CommandCheck) -> str:
+        status = "" if check.exit_status is None else f", exit status {check.exit_status}"
+        return f"{self._line(check.verdict)}{status}, {check.seconds:.0f} s"
+
+    def _run(self) -> str:
+        links = {"flow run": self.content.run_url, "report": self.content.report_url}
+        pages = [f"[{name}](<{address}>)" for name, address in links.items() if address]
+        return ", ".join([*pages, self._code(self.content.run_id)])
+
+    def _list(self, title: str, items: Sequence[str]) -> Iterator[str]:
+        if items:
+            yield f"**{title}:**"
+            yield self._items([self._line(item) for item in items])
+
+    def _items(self, lines: Sequence[str]) -> str:
+        """Return a list of the first lines; the last item says how many are missing."""
+        first = lines[: max(1, int(_MAX_ITEMS * self.scale))]
+        rest = len(lines) - len(first)
+        return "\n".join(f"- {line}" for line in (*first, *([f"{rest} more: see the report"] if rest else [])))
+
+    def _line(self, text: str) -> str:
+        return disarm_line(text, max(10, int(_LINE_CHARACTERS * self.scale)))
+
+    def _code(self, text: str, limit: int = _LINE_CHARACTERS) -> str:
+        """Return the text as inline code. No forge looks for references there, and a person can copy it."""
+        line = cut_line(one_line(sanitize(text)), limit).replace("`", "'")
+        return f"`{line}`"
+
+    def _cut(self, text: str, limit: int) -> str:
+        limit = int(limit * self.scale)
+        return text if len(text) <= limit else f"{text[:limit].rstrip()} …"

@@ -1,0 +1,125 @@
+"""Opens a run's pull request exactly once, or updates it, also if an attempt ends between any two requests.
+
+The forge is asked first, and the record of the run is only a help: a request may have been opened by an attempt that
+ended before it could save the record. A pull request that a person closed or merged stays as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from flows.errors import ForgeUnavailable
+from flows.forges.api.base import ForgeApi, PullRequest, PullRequestDraft, Refusal, State
+from flows.forges.section import add_marks, is_of_run, with_section, with_template
+
+
+class RequestRecord(Protocol):
+    """The record of a run's pull request in its saved state."""
+
+    def load(self) -> Mapping[str, Any] | None:
+        """Return what was saved last; None if nothing was."""
+
+    def save(self, record: Mapping[str, Any]) -> None:
+        """Save the record, as JSON."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The pull request that a run wants to have."""
+
+    draft: PullRequestDraft
+    """Its body is this program's section, without marks."""
+    run_id: str
+    commit: str
+    template: str = ""
+    """The text of the repository's template, which a new pull request has below the section."""
+
+
+def open_or_update(api: ForgeApi, record: RequestRecord, run_request: RunRequest) -> PullRequest | Refusal:
+    """Open the pull request, or update the one that exists. Return it, or why there is none.
+
+    What a person changed is not overwritten: a title that this run did not set, and the body outside the section.
+
+    Raises:
+        ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`. After any of
+            them, this function can be called again.
+    """
+    draft, previous = run_request.draft, _previous(record, run_request)
+    section = add_marks(draft.body, run_request.run_id, run_request.commit, html_comments=api.hides_html_comments)
+    current = api.get(previous["number"]) if previous.get("number") else _match(api, run_request)
+    if current is None:
+        body = with_template(section, run_request.template, api.body_limit)
+        new = api.create(replace(draft, body=body))
+        if new is Refusal.EXISTS:
+            current = _match(api, run_request)
+        elif isinstance(new, Refusal):
+            return new
+        elif draft.body in new.body.replace("\r\n", "\n"):
+            record.save(_record(previous, new, new.title, section))
+            return new
+        else:  # Bitbucket returns the pull request that exists
+            current = new
+    if current is None:
+        # A search may be answered by a copy of the forge's database that is a moment behind.
+        raise ForgeUnavailable(
+            f"the forge says that there is a pull request from {draft.head} to {draft.base} already, and does not list "
+            "it: try again later, or look for it on the forge"
+        )
+    current = _update(api, current, section, previous, draft)
+    is_own_title = current.title in {previous.get("title"), draft.title}
+    record.save(_record(previous, current, current.title if is_own_title else "", section))
+    return current
+
+
+def add_wishes(
+    api: ForgeApi, record: RequestRecord, number: int, labels: Sequence[str], reviewers: Sequence[str]
+) -> list[str]:
+    """Add labels and ask for reviews, once in a run, so that what a person takes away does not come back.
+
+    Returns:
+        Why the forge refused any of it, also if this was in an earlier attempt. No refusal is an error.
+    """
+    previous = record.load() or {}
+    if "refusals" not in previous:
+        refusals = [api.add_labels(number, labels), api.add_reviewers(number, reviewers)]
+        previous = {**previous, "refusals": [refusal for refusal in refusals if refusal]}
+        record.save(previous)
+    return list(previous["refusals"])
+
+
+def _previous(record: RequestRecord, run_request: RunRequest) -> Mapping[str, Any]:
+    """Return the record if it is about these branches."""
+    previous = record.load() or {}
+    branches = (run_request.draft.head, run_request.draft.base)
+    return previous if (previous.get("head"), previous.get("base")) == branches else {}
+
+
+def _match(api: ForgeApi, run_request: RunRequest) -> PullRequest | None:
+    """Return the open pull request for the branch, or the one that this run has opened, also if it is closed now."""
+    requests = api.find(run_request.draft.head, run_request.draft.base)
+    own = (each for each in requests if is_of_run(each.body, run_request.run_id))
+    return next((each for each in requests if each.state is State.OPEN), None) or next(own, None)
+
+
+def _update(
+    api: ForgeApi, current: PullRequest, section: str, previous: Mapping[str, Any], draft: PullRequestDraft
+) -> PullRequest:
+    """Return the pull request with the new title and section, or as it is if it is not open or nothing is new."""
+    if current.state is not State.OPEN:
+        return current
+    title = draft.title if current.title == previous.get("title") else current.title
+    body = with_section(current.body, section, previous.get("section", ""), api.body_limit)
+    is_same = (title, body) == (current.title, current.body.replace("\r\n", "\n"))
+    return current if is_same else api.update(current, title, body)
+
+
+def _record(previous: Mapping[str, Any], request: PullRequest, title: str, section: str) -> dict[str, Any]:
+    return {
+        **previous,
+        "number": request.number,
+        "url": request.url,
+        "head": request.head,
+        "base": request.base,
+        "title": title,
+        "section": section,
+    }
