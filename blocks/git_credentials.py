@@ -7,8 +7,10 @@ from prefect_aws import AwsCredentials
 from pydantic import Field, SecretStr
 
 from flows.aws.credentials import block_session
+from flows.forges.github_app import APP_ID, INSTALLATION_ID, PRIVATE_KEY
 from flows.repository.binding import Binding
 from flows.repository.credentials import GitCredentials as Resolved
+from flows.repository.secret_fields import API_URLS
 
 
 class GitCredentials(CredentialsBlock):
@@ -36,6 +38,22 @@ class GitCredentials(CredentialsBlock):
         title="User name",
         description="User name that git sends with the token. Leave it empty to use the default of the git host.",
     )
+    app_id: str = Field(
+        default="",
+        title="GitHub App",
+        description="App ID or client ID of a GitHub App, instead of a token. A run gets a token of the App for its "
+        "repository alone. The e-mail is then optional.",
+    )
+    private_key: SecretStr | None = Field(
+        default=None,
+        title="Private key of the GitHub App",
+        description="Whole text of the .pem file that GitHub made for the App.",
+    )
+    installation_id: str = Field(
+        default="",
+        title="Installation of the GitHub App",
+        description="Number of the App's installation. Leave it empty to let the run ask GitHub.",
+    )
     secret_id: str = Field(
         default="",
         title="AWS secret",
@@ -53,6 +71,12 @@ class GitCredentials(CredentialsBlock):
         title="Repositories",
         description="Repositories that the token may be used for, such as https://github.com/your-org/*. If no "
         "repositories are set, the token may be used for any repository.",
+    )
+    forge_api_urls: list[str] | None = Field(
+        default=None,
+        title="Addresses of APIs",
+        description="Addresses of the git hosts' APIs that a run may name in forge_api_url and send the token to, "
+        "although they are on another server than the repository.",
     )
     aws_credentials: AwsCredentials | None = Field(
         default=None,
@@ -76,13 +100,19 @@ class GitCredentials(CredentialsBlock):
             keys = self.aws_credentials or AwsCredentials(region_name=region)
             session = block_session(keys, source)
             stored = Resolved.from_secret(self.secret_id, session, keys.region_name or region, self.username)
-            return replace(stored, bindings=(*stored.bindings, block_binding))
+            api_urls = (*stored.api_urls, *Resolved.addresses(self.forge_api_urls or [], source))
+            return replace(stored, bindings=(*stored.bindings, block_binding), api_urls=api_urls)
         token = self.token.get_secret_value() if self.token else ""
-        fields = {"token": token, "email": self.email, "username": self.username, **binding}
+        fields = {"token": token, "email": self.email, "username": self.username, **binding, **self._app()}
         return Resolved.from_fields(fields, source)
 
+    def _app(self) -> dict[str, object]:
+        """Return the fields that are filled in of the GitHub App, and the addresses of APIs."""
+        key = self.private_key.get_secret_value() if self.private_key else ""
+        app = {APP_ID: self.app_id, PRIVATE_KEY: key, INSTALLATION_ID: self.installation_id}
+        filled = {name: value for name, value in app.items() if value}
+        return {**filled, API_URLS: self.forge_api_urls} if self.forge_api_urls else dict(filled)
+
     def get_client(self) -> None:
-        """Raise `NotImplementedError`: this block has no client object, because only git uses the token."""
-        raise NotImplementedError(
-            "the Git Credentials block has no client object, because only git uses the token: call resolve()"
-        )
+        """Raise `NotImplementedError`: this block has no client object."""
+        raise NotImplementedError("the Git Credentials block has no client object: call resolve()")

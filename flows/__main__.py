@@ -226,6 +226,8 @@ def _print(result: RunResult, *, as_json: bool) -> None:
         text = result_text(verification.status, verification.repairs)
         verified = "" if verification.status is Status.NOT_ASKED else f", {text}"
         print(f"completed: branch {result.branch} commit {result.commit}{verified}")
+        if request := result.pull_request:
+            print(f"pull request: {request.url}{request.note}" if request.url else f"no pull request: {request.fault}")
     elif not as_json:
         print(f"completed: the agent changed nothing, so branch {result.branch} was not pushed")
 

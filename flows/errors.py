@@ -80,6 +80,10 @@ class InvalidVerifyCommands(RunError):
     """The verify commands are a text that a shell cannot run, or a delivery has none to verify its change with."""
 
 
+class InvalidPullRequest(RunError):
+    """A parameter of the group `pull_request` cannot be used."""
+
+
 class BlockNotFound(RunError):
     """The Prefect server has no block document with the given name."""
 

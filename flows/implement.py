@@ -14,6 +14,7 @@ from flows.run.run import flow_run_name
 from flows.tasks.claude import run_claude
 from flows.tasks.clone import clone
 from flows.tasks.instructions import fetch_instructions
+from flows.tasks.pull_request import propose
 from flows.tasks.push import push
 from flows.tasks.secret import read_credentials
 from flows.tasks.services import check_services, services_for
@@ -38,5 +39,6 @@ def implement(parameters: RawParameters[ImplementParameters]) -> State[RunResult
             change = verify(run, credentials, checkout, services, change)
         if may_push(run, change):
             push(run, credentials, change)
+            propose(run, credentials, change)
         check_verified(run, change)
     return completed(run, change)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from flows import errors
 from flows.errors import Blocked, BudgetExceeded, NeedsInput
+from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.verification import VerificationResult
 from flows.verification.results import Status
 
@@ -143,6 +144,8 @@ class RunResult:
     """The requirements that the agent left undone, in its words."""
     verification: VerificationResult | None = None
     """What the verify commands say about the change; None without a change."""
+    pull_request: PullRequestResult | None = None
+    """What became of the pull request; None if the run asked for none, or pushed nothing."""
     saved_in: str = ""
     """The folder of the run store that holds the run's report, transcript and change."""
     error: Failure | None = None

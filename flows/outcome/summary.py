@@ -8,6 +8,7 @@ from flows.errors import VerificationFailed
 from flows.forges import table as forges
 from flows.forges.base import Links, PushedCommit
 from flows.instructions.files import Instructions
+from flows.outcome.pull_request import PullRequestResult, clause
 from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.timing import StepTime
 from flows.outcome.verification import VerificationResult, result_text
@@ -30,9 +31,13 @@ class RunSummary:
     """The facts about a run that its report shows."""
 
     flow_run_id: str
+    change_run_id: str = ""
+    """The id of the run that made the change: of this one, or of the one whose change this one delivers."""
     deployment: str = ""
     """The name of the run's deployment, without the flow's name; empty if the run has no deployment."""
     repo_url: RepoUrl | None = None
+    forge: str = ""
+    """The kind of the git host; empty to recognise it by its name."""
     model: str = ""
     checkout: Checkout | None = None
     instructions: Instructions | None = None
@@ -59,6 +64,8 @@ class RunSummary:
     max_repairs: int = 0
     pushes_failures: bool = False
     """Whether a change is pushed even if its verification failed."""
+    pull_request: PullRequestResult | None = None
+    """What became of the pull request; None if the run asked for none, or has not come to it."""
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
 
@@ -100,11 +107,11 @@ class RunSummary:
         if self.repo_url is None:
             return Links("")
         if self.checkout is None or not self.is_pushed:
-            return Links(forges.links(self.repo_url.url, PushedCommit("", "")).repository)
+            return Links(forges.links(self.repo_url.url, PushedCommit("", ""), self.forge).repository)
         applied = self.change.checkout if self.change and self.change.applied_to else self.checkout
         starts_elsewhere = applied.start.is_branch and not applied.continues
         base = applied.base_branch if starts_elsewhere else ""
-        return forges.links(self.repo_url.url, PushedCommit(self.checkout.branch, self.commit, base))
+        return forges.links(self.repo_url.url, PushedCommit(self.checkout.branch, self.commit, base), self.forge)
 
     @property
     def _verification_result(self) -> VerificationResult | None:
@@ -132,6 +139,7 @@ class RunSummary:
             questions=tuple(map(sanitize, self.agent.questions)) if self.agent else (),
             not_done=tuple(map(sanitize, self.agent.not_done)) if self.agent else (),
             verification=self._verification_result,
+            pull_request=self.pull_request,
             error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
         )
 
@@ -154,7 +162,8 @@ def headline(summary: RunSummary) -> str:
     """Return the run's outcome on one line. Unless an error ended the run, the line also names the branch."""
     if summary.outcome.is_delivered:
         place = f"{summary.branch} as {summary.commit[:12]}{_applied(summary)}"
-        return f"{title(summary)} to {place}{_verified(summary)}{_denied(summary)}{_not_done(summary)}"
+        ends = (_verified(summary), clause(summary.pull_request), _denied(summary), _not_done(summary))
+        return f"{title(summary)} to {place}{''.join(ends)}"
     if summary.error:
         return title(summary)
     if summary.change and summary.change.already_on:

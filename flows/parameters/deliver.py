@@ -7,12 +7,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from flows.parameters.addresses import check_branch_name
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.fields import form_pattern
+from flows.parameters.pull_request import DeliveredPullRequest
 from flows.parameters.shared import (
     BRANCH_RULE,
     DEFAULT_REGION,
     DEFAULT_SECRET_ID,
     AllowDefaultBranch,
     AwsRegion,
+    Forge,
+    ForgeApiUrl,
     GitCredentialsBlock,
     GitCredentialsSecretId,
     Policy,
@@ -64,3 +67,17 @@ class DeliverParameters(BaseModel):
         Policy,
         Field(description="What the change may contain. Allow what the policy of the earlier run refused."),
     ] = ChangePolicy()
+    pull_request: Annotated[
+        DeliveredPullRequest,
+        Field(
+            title="Pull request",
+            description="The pull request for the branch. What is empty is as in the earlier run.",
+        ),
+    ] = DeliveredPullRequest()
+    forge: Annotated[
+        Forge, Field(description="Kind of the git host. Leave it empty to use that of the earlier run.")
+    ] = ""
+    forge_api_url: Annotated[
+        ForgeApiUrl,
+        Field(description="Address of the git host's API. Leave it empty to use that of the earlier run."),
+    ] = ""

@@ -3,13 +3,13 @@
 All checks that need no server are made here, before the run starts and before it costs anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from flows.errors import InvalidCommitMessage, InvalidInstructionsSource, InvalidLimits
+from flows.errors import InvalidCommitMessage, InvalidInstructionsSource, InvalidLimits, InvalidPullRequest
 from flows.parameters.addresses import REPO_URL_PATTERN, S3_URI_PATTERN, RepoUrl, S3Uri, check_branch_name
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import (
@@ -25,12 +25,15 @@ from flows.parameters.claude_settings import DEFAULT_SETTINGS, check_settings
 from flows.parameters.fields import FormRule, form_pattern
 from flows.parameters.limits import Limits
 from flows.parameters.provider import DEFAULT_PROVIDER
+from flows.parameters.pull_request import PullRequest
 from flows.parameters.shared import (
     BRANCH_RULE,
     DEFAULT_REGION,
     DEFAULT_SECRET_ID,
     AllowDefaultBranch,
     AwsRegion,
+    Forge,
+    ForgeApiUrl,
     GitCredentialsBlock,
     GitCredentialsSecretId,
     Policy,
@@ -159,6 +162,15 @@ class ImplementParameters(BaseModel):
         ),
     ] = Verification()
     policy: Policy = ChangePolicy()
+    pull_request: Annotated[
+        PullRequest,
+        Field(
+            title="Pull request",
+            description="The pull request for the branch. If it cannot be opened, the run still completes.",
+        ),
+    ] = PullRequest()
+    forge: Forge = ""
+    forge_api_url: ForgeApiUrl = ""
 
     @model_validator(mode="after")
     def _check_instructions_source(self) -> Self:
@@ -170,6 +182,24 @@ class ImplementParameters(BaseModel):
                 "there are no instructions: set instructions_s3_uri to their address, or instructions to their text"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_pull_request(self) -> Self:
+        if not self.pull_request.is_wanted:
+            return self
+        if self.branch_name == self.pull_request.pull_request_base:
+            raise InvalidPullRequest(
+                f"pull_request.pull_request_base is {self.branch_name!r}, which is also the branch to push: choose "
+                "another branch to merge into, or another branch_name"
+            )
+        self.check_forge([self.forge_api_url] if self.git_credentials_block else [])
+        return self
+
+    def check_forge(self, allowed_api_urls: Sequence[str]) -> None:
+        """Raise `InvalidForgeApiUrl` if the repository's forge has no API to which the git token may go."""
+        from flows.forges.api.table import repository_of  # noqa: PLC0415 (its HTTP client takes a moment to import)
+
+        repository_of(self.repo_url.url, SecretStr(""), "", self.forge, self.forge_api_url, allowed_api_urls)
 
     def claude_code_options(self, block: ClaudeCodeOptions | None = None) -> ClaudeCodeOptions:
         """Return the options of Claude Code in this run.

@@ -5,7 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from flows.errors import InvalidRegion, InvalidSecretId, RunError
+from flows.errors import InvalidForgeApiUrl, InvalidRegion, InvalidSecretId, RunError
+from flows.forges.table import FORGE_NAMES
 from flows.parameters.addresses import BRANCH_PATTERN
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.fields import FormRule, form_pattern
@@ -67,6 +68,28 @@ AllowDefaultBranch = Annotated[
     Field(
         title="Allow pushing to the default branch",
         description="Allow the run to push to the repository's default branch.",
+    ),
+]
+Forge = Annotated[
+    str,
+    matches(
+        f"|{'|'.join(FORGE_NAMES)}",
+        InvalidForgeApiUrl,
+        f"forge {{value!r}} is not one of {', '.join(FORGE_NAMES)}",
+    ),
+    FormRule({"enum": ["", *FORGE_NAMES]}),
+    Field(
+        title="Kind of git host",
+        description="Kind of the git host. Leave it empty to recognise it by its name.",
+    ),
+]
+ForgeApiUrl = Annotated[
+    str,
+    Field(
+        title="Address of the git host's API",
+        description="Address of the git host's API, such as https://git.example.com/gitlab/api/v4. Leave it empty to "
+        "use the usual address. The git token goes there, so it is on the repository's own server, or is listed in the "
+        "Git Credentials block.",
     ),
 ]
 Policy = Annotated[

@@ -24,7 +24,7 @@ from flows.text_safety import one_line, sanitize
 if TYPE_CHECKING:
     import logging
 
-_TAG: Final = re.compile(r"(repo|branch|model|outcome|verified):")
+_TAG: Final = re.compile(r"(repo|branch|model|outcome|verified|pull-request):")
 """Matches the tags that this program sets; each attempt of a run replaces them."""
 
 
@@ -45,6 +45,8 @@ def publish(summary: RunSummary, store: RunStore | None, tags: Iterable[str]) ->
         calls.append(lambda: store.save(StateFile.REPORT, text.encode()))
     if url := summary.links.branch:
         calls.append(lambda: _artifact("markdown", f"{key}-branch", "The branch with the work", f"[{url}]({url})"))
+    if page := summary.pull_request.url if summary.pull_request else "":
+        calls.append(lambda: _artifact("markdown", f"{key}-pull-request", "The pull request", f"[{page}]({page})"))
     logger = get_run_logger()
     with ThreadPoolExecutor(len(calls), "report") as pool:
         for future in [pool.submit(copy_context().run, _call_or_warn, call, logger) for call in calls]:

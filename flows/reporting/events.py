@@ -15,6 +15,7 @@ from prefect.results import get_default_result_storage
 from prefect.utilities.urls import url_for
 
 from flows.errors import VerificationFailed
+from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.result import Outcome, RunResult
 from flows.outcome.verification import VerificationResult
 from flows.state.files import StateFile
@@ -30,6 +31,7 @@ _REPOSITORY: Final = "claude-code.repository"
 _LABELS: Final = ("repository", "branch", "cost_usd", "turns")
 _NO_USAGE: Final = {"cost_usd": 0.0, "turns": 0, "cache_read_tokens": 0, "cache_saved_usd": 0.0}
 _VERIFICATION: Final = ("verification", "verify_source", "repairs", "changed_checks")
+_PULL_REQUEST: Final = ("pull_request", "pull_request_fault")
 _MAX_CHECKS: Final = 20
 _SUMMARY_CHARACTERS: Final = 1000
 _LABEL_CHARACTERS: Final = 1000
@@ -102,11 +104,17 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
         "files": len(result.files),
         "summary": result.summary[:_SUMMARY_CHARACTERS],
         **_verification_fields(result.verification),
+        **_pull_request_fields(result.pull_request),
         "cost_usd": round(result.cost_usd or 0.0, 4),
         "turns": result.turns or 0,
         "cache_read_tokens": result.cache_read_tokens or 0,
         "cache_saved_usd": round(result.cache_saved_usd or 0.0, 4),
     }
+
+
+def _pull_request_fields(result: PullRequestResult | None) -> dict[str, Any]:
+    values = (result.url, result.fault) if result else ("", "")
+    return dict(zip(_PULL_REQUEST, values, strict=True))
 
 
 def _verification_fields(verification: VerificationResult | None) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.limits import LONGEST_COMMAND_SECONDS
 from flows.parameters.verification import MOST_REPAIRS
-from flows.reporting.markdown import code, fenced
+from flows.reporting.commands import continue_command, fetch_command, start_command
+from flows.reporting.markdown import code, fenced, link
 from flows.state.files import StateFile
 from flows.verification.results import Status, Verdict
 
@@ -77,6 +78,7 @@ def advice(summary: RunSummary) -> Iterator[str]:
             reason = _NOT_VERIFIED[summary.status]
             yield f"The branch is pushed, but {reason}. Look at the section Verification first."
         yield from _changed_checks(summary)
+        yield from _pull_request(summary)
         yield f"Review the branch as you would review a stranger's. {_NEW_RUN}:"
         yield _new_run(summary)
     else:
@@ -95,11 +97,22 @@ def _changed_checks(summary: RunSummary) -> Iterator[str]:
         yield f"The change touches what defines the checks. Review this first: {shown}{more}."
 
 
+def _pull_request(summary: RunSummary) -> Iterator[str]:
+    """Yield how to open the pull request that the run could not open, if there is such a one."""
+    if summary.pull_request is None or summary.pull_request.url:
+        return
+    by_hand = link("open it by hand", summary.links.request) if summary.links.request else "open it by hand"
+    command = code(start_command("deliver", summary.deployment, {"flow_run_id": summary.change_run_id}))
+    yield (
+        f"The branch is pushed, but it has no pull request. Correct what the row Pull request says, and let the run "
+        f"open it without running the agent again: {command}. Or {by_hand}."
+    )
+
+
 def _new_run(summary: RunSummary) -> str:
     """Return the command that starts a run on the same branch."""
     url = summary.repo_url.url if summary.repo_url else ""
-    parameters = {"repo_url": url, "branch_name": _branch(summary), "instructions": "…"}
-    return fenced(_start_command("implement", summary, parameters), "sh")
+    return fenced(continue_command(summary.deployment, url, _branch(summary)), "sh")
 
 
 def _recovery(summary: RunSummary) -> Iterator[str]:
@@ -113,6 +126,7 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
         # The same run could not push another commit to the branch.
         yield f"The branch {code(_branch(summary))} is pushed, but its verification failed."
         yield from _changed_checks(summary)
+        yield from _pull_request(summary)
         yield f"{_NEW_RUN}:"
         yield _new_run(summary)
         return
@@ -133,7 +147,9 @@ def _saved_work(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[st
         command = code(fetch_command(bundle, _branch(summary)))
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
         for purpose, changed in _deliveries(summary, allowed):
-            command = code(_start_command("deliver", summary, {"flow_run_id": summary.flow_run_id, **changed}))
+            command = code(
+                start_command("deliver", summary.deployment, {"flow_run_id": summary.flow_run_id, **changed})
+            )
             yield f"- To push the work {purpose}without running the agent again: {command}"
         if not summary.deployment:
             yield from _without_deployment(summary, allowed)
@@ -195,7 +211,7 @@ def _answer(summary: RunSummary) -> Iterator[str]:
         yield f"- To answer the agent, which then continues in the same session: {code(command)}"
         return
     url = summary.repo_url.url if summary.repo_url else ""
-    command = _start_command("implement", summary, {"repo_url": url, "instructions": "…"})
+    command = start_command("implement", summary.deployment, {"repo_url": url, "instructions": "…"})
     yield f"- Answer the agent in the instructions, and start a new run: {code(command)}"
 
 
@@ -270,24 +286,6 @@ def _repetition(summary: RunSummary) -> str:
         return f"To start over with Git LFS: {code(f'{command} --set lfs=true')}."
     command = code(command)
     return f"To start over with the same parameters: {command}, or *Copy to new run* in the menu of this run's page."
-
-
-def fetch_command(source: str, branch: str, then: str = "git show FETCH_HEAD") -> str:
-    """Return a command that fetches a branch of a repository or bundle, and runs `then`. It works in any clone."""
-    if source.startswith("s3://"):
-        file = source.rpartition("/")[2]
-        copy = f"aws s3 cp {shlex.quote(source)} {shlex.quote(file)}"
-        return f"{copy} && {fetch_command(file, branch, then)}"
-    return f"git fetch {shlex.quote(source)} {shlex.quote(branch)} && {then}"
-
-
-def _start_command(flow: str, summary: RunSummary, parameters: Mapping[str, object]) -> str:
-    """Return the command that starts a run.
-
-    The command passes the parameters as JSON. A text therefore stays a text, and may contain quotes and line breaks.
-    """
-    deployment = shlex.quote(f"{flow}/{summary.deployment or 'local'}")
-    return f"prefect deployment run {deployment} --params {shlex.quote(json.dumps(parameters, ensure_ascii=False))}"
 
 
 def _branch(summary: RunSummary) -> str:

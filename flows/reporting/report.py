@@ -12,8 +12,9 @@ from flows.errors import RunError
 from flows.outcome.summary import RunSummary, title
 from flows.outcome.verification import result_text
 from flows.parameters.change_policy import ChangePolicy
+from flows.reporting.commands import fetch_command
 from flows.reporting.markdown import code, cut, fenced, link, link_to, prose, quoted, table
-from flows.reporting.next_steps import advice, fetch_command
+from flows.reporting.next_steps import advice
 from flows.reporting.verification import verification_section
 from flows.repository.collect import Change, FileChange
 from flows.state.agent_report import AgentReport
@@ -90,7 +91,12 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
     if summary.change and summary.change.applied_to:
         newer = summary.change.checkout
         yield "Applied to", f"{code(newer.base_branch)} at {code(newer.base_commit[:12])}"
-    review = [link(f"Open a {links.request_name}", links.request)] if links.request else []
+    yield "Pull request", _pull_request(summary)
+    review = (
+        [link(f"Open a {links.request_name}", links.request)]
+        if links.request and not _has_pull_request(summary)
+        else []
+    )
     review += [link("compare", links.compare)] if links.compare else []
     yield "Review", ", ".join(review)
     yield from _usage(summary)
@@ -99,6 +105,20 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
     for warning in summary.warnings:
         yield "Warning", prose(warning[:_MESSAGE_MAX_CHARACTERS])
     yield "Flow run", code(summary.flow_run_id)
+
+
+def _has_pull_request(summary: RunSummary) -> bool:
+    return summary.pull_request is not None and bool(summary.pull_request.url)
+
+
+def _pull_request(summary: RunSummary) -> str:
+    """Return the link to the pull request, or why there is none; empty if none was asked for."""
+    result = summary.pull_request
+    if result is None:
+        return ""
+    if not result.url:
+        return prose(f"none: {result.fault}"[:_MESSAGE_MAX_CHARACTERS])
+    return f"{link_to(result.url)}{result.note}"
 
 
 def _verification(summary: RunSummary) -> str:

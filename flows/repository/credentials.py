@@ -4,7 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
@@ -18,10 +18,12 @@ from flows.errors import (
     SecretNotFound,
     SecretUnavailable,
 )
+from flows.forges.github_app import GitHubApp
+from flows.forges.table import git_username
 from flows.parameters.addresses import RepoUrl
 from flows.redaction import strip
 from flows.repository.binding import Binding
-from flows.repository.secret_fields import EMAIL, TOKEN, USERNAME, intended_field
+from flows.repository.secret_fields import API_URLS, EMAIL, TOKEN, USERNAME, intended_field
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -32,6 +34,8 @@ UNBOUND: Final = (
     "Repositories in the Git Credentials block"
 )
 _FORM: Final = 'the expected form is {"token": "…", "email": "you@example.com"}'
+_APP_EMAIL: Final = "claude-code-headless@users.noreply.invalid"
+"""The author's address if a GitHub App has none. It belongs to nobody, and is the same in each attempt of a run."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class GitCredentials:
     """The user name to send with the token; empty to use the one that the repository's forge expects."""
     bindings: tuple[Binding, ...] = ()
     """The bindings in the block and in the AWS secret. The token is only for repositories that all bindings allow."""
+    api_urls: tuple[str, ...] = ()
+    """Addresses of forges' APIs on other servers than the repository, to which the token may go."""
+    app: GitHubApp | None = None
+    """The GitHub App that makes the token; None if the secret has a token itself."""
 
     @property
     def is_bound(self) -> bool:
@@ -63,6 +71,29 @@ class GitCredentials:
         """Whether a binding lists this repository in its `repositories`, and no binding forbids it."""
         lists = any(binding.repositories is not None for binding in self.bindings)
         return lists and all(binding.allows(url) for binding in self.bindings)
+
+    def for_repository(self, url: RepoUrl, forge: str, forge_api_url: str) -> Self:
+        """Return the credentials with the user name for the kind of forge, and with a token if a GitHub App makes it.
+
+        Raises:
+            ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, InvalidGitSecret: See `GitHubApp.token`.
+        """
+        token = self.token
+        if self.app:
+            made = self.app.token(url.url, forge=forge, forge_api_url=forge_api_url, allowed_api_urls=self.api_urls)
+            token = made.token
+        username = self.username or (git_username(url.url, token.get_secret_value(), forge) if forge else "")
+        return replace(self, token=token, username=username)
+
+    @staticmethod
+    def addresses(urls: object, source: str) -> tuple[str, ...]:
+        """Return the addresses of APIs in a secret or block; raise `InvalidGitSecret` if they are none."""
+        if not isinstance(urls, list) or not all(isinstance(url, str) and re.match("https?://", url) for url in urls):
+            raise InvalidGitSecret(
+                f"{source}: {API_URLS} must be a list of addresses, such as https://git.example.com/api/v4: "
+                "correct it, or leave it out"
+            )
+        return tuple(urls)
 
     @classmethod
     def from_secret(cls, secret_id: str, session: "Session", region: str, username: str = "") -> Self:
@@ -91,14 +122,26 @@ class GitCredentials:
             strip(value) if isinstance(value, str) else value
             for value in (fields.get("token"), fields.get("email"), fields.get("username", ""))
         )
+        app = GitHubApp.from_fields(fields, source)
         _check_names(fields, source)
-        if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+        if app and token:
+            raise InvalidGitSecret(f"{source} has a token and a GitHub App: remove one of them")
+        if app:
+            token, email = "", email or _APP_EMAIL
+        if not app and (not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token)):
             raise InvalidGitSecret(f"{source} has no usable token (one line, no spaces): {_FORM}")
         if not isinstance(email, str) or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", email):
             raise InvalidGitSecret(f"{source} has no usable e-mail address: {_FORM}")
         if not isinstance(username, str) or not re.fullmatch(r"[\w.+-]*", username, re.ASCII):
             raise InvalidGitSecret(f"{source} has an invalid user name: correct it, or leave it out; {_FORM}")
-        return cls(SecretStr(token), email, username, (Binding.parse(fields, source),))
+        return cls(
+            SecretStr(str(token)),
+            email,
+            username,
+            (Binding.parse(fields, source),),
+            cls.addresses(fields.get(API_URLS) or [], source),
+            app,
+        )
 
 
 def _check_names(fields: Mapping[str, object], source: str) -> None:

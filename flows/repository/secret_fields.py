@@ -9,6 +9,7 @@ EMAIL: Final = "email"
 USERNAME: Final = "username"
 HOSTS: Final = "hosts"
 REPOSITORIES: Final = "repositories"
+API_URLS: Final = "forge_api_urls"
 FIELDS: Final = (TOKEN, EMAIL, USERNAME, HOSTS, REPOSITORIES)
 
 _WORDS: Final = {

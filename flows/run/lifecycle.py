@@ -88,6 +88,7 @@ def report_delivery(run: DeliverRun, change: Change | None, error: BaseException
         tags = [
             summary.outcome.tag,
             *_verified_tags(summary),
+            *_pull_request_tags(summary),
             f"repo:{run.request.repo_url.name}",
             f"branch:{run.request.branch_name}",
         ]
@@ -188,7 +189,11 @@ def _report(run: ImplementRun, error: BaseException | None) -> None:
             check_lease(run.saved.store)
         save_transcript_page(run)
         summary = run_summary(run, error)
-        publish(summary, run.saved.store, [summary.outcome.tag, *_verified_tags(summary), *_tags(run)])
+        publish(
+            summary,
+            run.saved.store,
+            [summary.outcome.tag, *_verified_tags(summary), *_pull_request_tags(summary), *_tags(run)],
+        )
 
 
 def _start_thread(name: str, function: Callable[[], None]) -> threading.Thread:
@@ -223,6 +228,11 @@ def _tagging(run: ImplementRun) -> Iterator[None]:
 
 def _verified_tags(summary: RunSummary) -> list[str]:
     return list(filter(None, [tag(summary.status)])) if summary.status else []
+
+
+def _pull_request_tags(summary: RunSummary) -> list[str]:
+    result = summary.pull_request
+    return [f"pull-request:{result.url}"] if result and result.url else []
 
 
 def _tags(run: ImplementRun) -> list[str]:

@@ -8,6 +8,7 @@ from prefect import runtime
 from pydantic import SecretStr
 
 from flows.agent.session import Agent
+from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.timing import StepTimes
 from flows.parameters.implement import ImplementParameters, default_branch_name
 from flows.repository.collect import Change
@@ -27,6 +28,8 @@ class Run:
     """The times of the steps so far."""
     warnings: list[str]
     """The warnings for the report. The steps add them."""
+    pull_requests: list[PullRequestResult] = field(default_factory=list, kw_only=True)
+    """What became of the pull request, at most one entry. The step `pull_request` adds it."""
 
 
 @dataclass(frozen=True)

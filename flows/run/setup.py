@@ -22,6 +22,7 @@ from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.mcp_servers import MCP_SERVERS, mcp_config
+from flows.parameters.pull_request import PullRequest
 from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.log_filters import set_up_logs
@@ -95,6 +96,10 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace, steps: 
         allow_default_branch=parameters.allow_default_branch,
         policy=parameters.policy,
         lfs=saved_request.get("lfs", False),
+        base_branch=saved_request.get("base_branch", ""),
+        pull_request=parameters.pull_request.over(PullRequest(**saved_request.get("pull_request") or {})),
+        forge=parameters.forge or saved_request.get("forge", ""),
+        forge_api_url=parameters.forge_api_url or saved_request.get("forge_api_url", ""),
         verification=saved_request.get("verification") or {},
         **{name: saved_request[name] for name in _OF_THE_CHECKOUT if parameters.verify and name in saved_request},
     )

@@ -34,7 +34,9 @@ def refusal_summary(parameters: Mapping[str, Any], steps: StepTimes, error: Base
     repo_url = None
     with suppress(RunError):
         repo_url = RepoUrl.parse(str(parameters.get("repo_url", "")))
-    return RunSummary(str(runtime.flow_run.id), deployment_name(), repo_url, steps=steps.all(), error=error)
+    return RunSummary(
+        str(runtime.flow_run.id), deployment=deployment_name(), repo_url=repo_url, steps=steps.all(), error=error
+    )
 
 
 def run_summary(run: Run, error: BaseException | None = None, change: Change | None = None) -> RunSummary:
@@ -47,8 +49,11 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
     """
     summary = RunSummary(
         flow_run_id=str(runtime.flow_run.id),
+        change_run_id=run.saved.store.flow_run_id,
         deployment=deployment_name(),
         repo_url=run.request.repo_url,
+        forge=run.request.forge,
+        pull_request=next(iter(run.pull_requests), None),
         steps=run.steps.all(),
         policy=run.request.policy,
         warnings=tuple(_warnings(run)),
@@ -83,6 +88,7 @@ def short_summary(run: Run, change: Change, error: BaseException | None = None) 
     summary = RunSummary(
         str(runtime.flow_run.id),
         repo_url=run.request.repo_url,
+        pull_request=next(iter(run.pull_requests), None),
         checkout=change.checkout,
         change=change,
         agent=run.saved.finished.report if run.saved.finished else None,

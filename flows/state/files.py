@@ -26,6 +26,8 @@ class StateFile(StrEnum):
     """The finished change, and the agent's report on its work."""
     VERIFICATION = "verification"
     """The results of the verify commands, for each finished change."""
+    PULL_REQUEST = "pull-request"
+    """The number, the title and the text of the pull request that the run has opened."""
     BUNDLE = "change.bundle"
     """The change as a git bundle, for `git fetch`. A failed run may save this file, too."""
     TRANSCRIPT = "transcript.jsonl.gz"

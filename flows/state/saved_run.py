@@ -89,7 +89,7 @@ class SavedRun:
     def save_plan(self, plan: Plan) -> None:
         """Save the plan after its instructions were saved. First empty the files of an earlier, unreadable plan."""
         if self._is_obsolete:
-            for name in (*_CHECKPOINTS, StateFile.CHANGE, StateFile.VERIFICATION):
+            for name in (*_CHECKPOINTS, StateFile.CHANGE, StateFile.VERIFICATION, StateFile.PULL_REQUEST):
                 self.store.save(name, b"")
         self.store.save_sealed(StateFile.PLAN, plan.pack())
         self.plan = plan

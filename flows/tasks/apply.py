@@ -5,7 +5,7 @@ import shlex
 from prefect import get_run_logger
 
 from flows.errors import BaseRefNotFound, ChangeConflicts
-from flows.reporting.next_steps import fetch_command
+from flows.reporting.commands import fetch_command
 from flows.repository.clone import Checkout, check_target
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials

@@ -3,7 +3,7 @@
 from prefect import get_run_logger
 
 from flows.checks.table import check_change
-from flows.errors import BranchConflict, LfsFileWithoutPointer, PushRejected, RepositoryNotAllowed, RunError, Superseded
+from flows.errors import BranchConflict, LfsFileWithoutPointer, PushRejected, RunError, Superseded
 from flows.reporting.next_steps import has_moved
 from flows.repository.clone import check_target
 from flows.repository.collect import Change
@@ -14,7 +14,7 @@ from flows.repository.submodules import check_submodule_links
 from flows.run.lease import check_lease
 from flows.run.run import Run
 from flows.tasks.clone import remote
-from flows.tasks.secret import current_credentials
+from flows.tasks.secret import newest_credentials
 from flows.tasks.task import step
 
 
@@ -27,7 +27,7 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
         logger.info("%s, so nothing is pushed", reason)
         return
     try:
-        credentials = _newest(run, credentials)
+        credentials = newest_credentials(run, credentials)
         check_change(run.workspace.clean_git, change, run.request.policy)
         target = remote(run, credentials)
         check_submodule_links(run.workspace.clean_git, change, target)
@@ -38,27 +38,6 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
     except RunError as error:
         raise type(error)(f"{error}; {_recovery_advice(run, change, error)}") from None
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)
-
-
-def _newest(run: Run, credentials: GitCredentials) -> GitCredentials:
-    """Read the credentials again, and return them: the token may have been renewed while the agent worked.
-
-    If the credentials cannot be read, return the earlier ones.
-
-    Raises:
-        RepositoryNotAllowed: The secret no longer allows the token to be used for the run's repository.
-    """
-    logger = get_run_logger()
-    try:
-        newest = current_credentials(run.request)
-    except RepositoryNotAllowed:
-        raise
-    except RunError as error:
-        logger.warning("the git secret could not be read again, so the earlier token is used: %s", error)
-        return credentials
-    if newest.token != credentials.token:
-        logger.info("the git token was renewed while the agent worked: the new one is used")
-    return newest
 
 
 def _recovery_advice(run: Run, change: Change, error: RunError) -> str:

@@ -7,7 +7,7 @@ from prefect import get_run_logger
 from pydantic import SecretStr
 
 from flows.aws.credentials import new_session
-from flows.errors import BlockNotFound, InvalidBlock, InvalidGitSecret
+from flows.errors import BlockNotFound, InvalidBlock, InvalidGitSecret, RepositoryNotAllowed, RunError
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.mcp_servers import MCP_SERVERS, mcp_config
 from flows.redaction import SECRETS
@@ -41,9 +41,9 @@ def read_credentials(run: Run) -> GitCredentials:
 
 def check_agent_lacks(credentials: GitCredentials, secrets: Mapping[str, SecretStr]) -> None:
     """Raise `InvalidBlock` if one of the secrets that the agent gets from its block contains the git token."""
-    token = credentials.token.get_secret_value()
+    own = [credentials.token, *([credentials.app.private_key] if credentials.app else [])]
     for name, value in secrets.items():
-        if token in value.get_secret_value():
+        if any(secret.get_secret_value() in value.get_secret_value() for secret in own):
             raise InvalidBlock(
                 f"the Claude Code block: the value of {name} contains the run's git token, which the agent must not "
                 "get: give it a token of its own that can do less"
@@ -52,14 +52,51 @@ def check_agent_lacks(credentials: GitCredentials, secrets: Mapping[str, SecretS
 
 def current_credentials(request: ImplementParameters) -> GitCredentials:
     """Return the git credentials that are in the secret or block now; raise the same errors as `read_credentials`."""
+    return credentials_for(request, stored_credentials(request))
+
+
+def stored_credentials(request: ImplementParameters) -> GitCredentials:
+    """Return the credentials in the secret or block. If they are a GitHub App, they have no token yet."""
     region = request.aws_region
     if name := request.git_credentials_block:
-        credentials = load_git_credentials(name).resolve(region)
-    else:
-        credentials = GitCredentials.from_secret(request.git_credentials_secret_id, new_session(region), region)
-    SECRETS.learn("the git token", credentials.token.get_secret_value())
-    credentials.check_repository(request.repo_url)
-    return credentials
+        return load_git_credentials(name).resolve(region)
+    return GitCredentials.from_secret(request.git_credentials_secret_id, new_session(region), region)
+
+
+def credentials_for(request: ImplementParameters, stored: GitCredentials) -> GitCredentials:
+    """Return the credentials for the run's repository. A GitHub App is asked for a token for this repository.
+
+    Raises:
+        RepositoryNotAllowed: The credentials may not be used for the repository.
+        InvalidForgeApiUrl: The run needs the API of the forge, and the token must not go there.
+        ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable: See `GitHubApp.token`.
+    """
+    SECRETS.learn("the git token", stored.token.get_secret_value())
+    stored.check_repository(request.repo_url)
+    if request.pull_request.is_wanted:
+        request.check_forge(stored.api_urls)
+    return stored.for_repository(request.repo_url, request.forge, request.forge_api_url)
+
+
+def newest_credentials(run: Run, credentials: GitCredentials) -> GitCredentials:
+    """Read the credentials again, and return them: the token may have been renewed while the agent worked.
+
+    If the credentials cannot be read, return the earlier ones.
+
+    Raises:
+        RepositoryNotAllowed: The secret no longer allows the token to be used for the run's repository.
+    """
+    logger = get_run_logger()
+    try:
+        newest = current_credentials(run.request)
+    except RepositoryNotAllowed:
+        raise
+    except RunError as error:
+        logger.warning("the git secret could not be read again, so the earlier token is used: %s", error)
+        return credentials
+    if newest.token != credentials.token:
+        logger.info("the git token was renewed while the agent worked: the new one is used")
+    return newest
 
 
 def load_git_credentials(name: str) -> "GitCredentialsBlock":

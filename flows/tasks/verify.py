@@ -25,6 +25,7 @@ from flows.errors import (
     VerificationFailed,
     WorkLeftAside,
 )
+from flows.outcome.pull_request import clause
 from flows.outcome.timing import FAILED_STEP
 from flows.outcome.verification import causes, failure_message, result_text, review_first
 from flows.parameters.limits import Limits
@@ -187,7 +188,7 @@ def _place(run: ImplementRun, change: Change) -> str:
     if _pushes_failures(run):
         return (
             f"verification.on_verification_failure is push, so {what} is pushed to {change.checkout.branch} as "
-            f"{change.commit[:12]}"
+            f"{change.commit[:12]}{clause(next(iter(run.pull_requests), None))}"
         )
     what = what.capitalize()
     if not (path := run.saved.bundle_path):

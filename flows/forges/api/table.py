@@ -67,7 +67,7 @@ def repository_of(
         raise InvalidForgeApiUrl(
             f"pull requests cannot be opened on {urlsplit(url).netloc}: "
             f"{f'{kind.name} has no client' if kind else 'its host is not the usual one of a forge'}. Set forge to one "
-            f"of {known} if it is one, or pull_request to never"
+            f"of {known} if it is one, or pull_request.pull_request to never"
         )
     page = page_of(url)
     known_address = kind.api_url(page)

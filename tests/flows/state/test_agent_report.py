@@ -7,17 +7,17 @@ REPAIR = AgentReport("I repaired it.", 2, 0.75, 20, "s", {"m": {"inputTokens": 2
 
 
 def test_figures_of_one_process_are_added_and_the_cost_of_the_run_is_not() -> None:
-    both = REPAIR.after(FIRST)
+    both = REPAIR.after(FIRST, is_repair=True)
     assert (both.turns, both.duration_seconds, both.cost_usd) == (5, 80, 0.75)
     assert both.model_usage == {"m": {"inputTokens": 7, "name": "x"}}
     assert (both.permission_denials, both.denied_paths) == (("Bash", "Write"), ("a", "b"))
 
 
 def test_both_messages_are_in_the_summary_in_their_order() -> None:
-    summary = REPAIR.after(FIRST).summary
+    summary = REPAIR.after(FIRST, is_repair=True).summary
     assert summary.startswith("I did it.\n")
     assert summary.endswith("\nI repaired it.")
 
 
 def test_without_earlier_work_a_report_stays_as_it_is() -> None:
-    assert REPAIR.after(None) == REPAIR
+    assert REPAIR.after(None, is_repair=True) == REPAIR

@@ -101,6 +101,8 @@ class ForgeStandIn(LoopbackServer):
         self.users = {"ada": 11, "grace": 12}
         self.is_archived = False
         self.takes_drafts = True
+        self.answer_git: Callable[[str, ReceivedRequest, Exchange], None] | None = None
+        """Answers a request of git, whose path below the repository is the first argument."""
         self.on_write: Callable[[str], None] = lambda _moment: None
         """Called with `before` and `after` around each write."""
 
@@ -171,6 +173,8 @@ class ForgeStandIn(LoopbackServer):
         """Show or change a pull request."""
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
+        if self.answer_git and request.path.startswith(self.repository):
+            return self.answer_git(request.path.removeprefix(self.repository), request, exchange)
         body = json.loads(request.body) if request.body else None
         route, variables, violations = self.contract.check(request, self.root, body)
         self.violations += violations

@@ -1,0 +1,194 @@
+"""Decides what a run's pull request says: its title, its text, its branches, and whether it is a draft."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from prefect.utilities.urls import url_for
+
+from flows.errors import InvalidPullRequest
+from flows.forges.api.base import PullRequestDraft
+from flows.forges.body import UNVERIFIED, BodyContent, CommandCheck, pull_request_body, pull_request_title
+from flows.forges.pull_request import RunRequest
+from flows.instructions.files import Instructions
+from flows.parameters.pull_request import DRAFT
+from flows.redaction import redact
+from flows.reporting.commands import continue_command
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change
+from flows.repository.commit_files import CommitFiles
+from flows.repository.git_commands import run_git
+from flows.repository.remote_refs import RemoteRefs
+from flows.run.rounds import status_of, verification_of
+from flows.run.run import Run
+from flows.run.summary import deployment_name
+from flows.state.agent_report import AgentReport
+from flows.verification.results import Status
+
+_TEMPLATES: Final = re.compile(
+    r"((\.github|\.gitea|\.forgejo|\.azuredevops|docs)/)?(pull_request_template|pull-request-template)\.md"
+    r"|\.gitlab/merge_request_templates/default\.md",
+    re.IGNORECASE,
+)
+_TEMPLATE_BYTES: Final = 20_000
+_FOLDERS: Final = (".github", ".gitlab/merge_request_templates", ".gitea", ".forgejo", ".azuredevops", "docs")
+_UNPROVEN: Final = {Status.FAILED, Status.FAILED_BEFORE, Status.NOT_RUN, Status.CHECKS_CHANGED}
+"""A change of one of these was to be verified, and a person has to look at it before anything else."""
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 (the names are compared, and not bound to)
+
+
+def is_draft(parameter: str, status: Status | None) -> bool:
+    """Whether the pull request is a draft: if the run asks for one, or if its verification does not speak for it."""
+    return parameter == DRAFT or status in _UNPROVEN
+
+
+def base_branch(run: Run, checkout: Checkout, refs: RemoteRefs) -> str:
+    """Return the branch to merge into.
+
+    It is the parameter, the branch that the work started from, or the remote's default branch.
+
+    Raises:
+        InvalidPullRequest: The remote does not have the branch of the parameter, or has no other branch at all.
+    """
+    parameter = run.request.pull_request.pull_request_base
+    if parameter and parameter not in refs.branches:
+        raise InvalidPullRequest(
+            f"pull_request.pull_request_base is {parameter!r}, and the remote has no such branch: set it to a branch "
+            "that exists, and deliver the run again"
+        )
+    start = checkout.base_branch if checkout.start.is_branch else ""
+    default = refs.default_branch if refs.default_is_known else ""
+    candidates = (parameter, start, run.request.base_branch, default)
+    for name in candidates:
+        if name in refs.branches and name != checkout.branch:
+            return name
+    raise InvalidPullRequest(
+        f"there is no branch into which {checkout.branch!r} could be merged: set pull_request.pull_request_base, and "
+        "deliver the run again"
+    )
+
+
+def run_request(run: Run, change: Change, base: str) -> RunRequest:
+    """Return the pull request that the run wants to have."""
+    status = status_of(run, change)
+    draft = PullRequestDraft(
+        title(run, change),
+        redact(pull_request_body(_content(run, change))),
+        change.checkout.branch,
+        base,
+        is_draft(run.request.pull_request.pull_request, status),
+    )
+    return RunRequest(draft, run.saved.store.flow_run_id, change.commit, template(run, change))
+
+
+def without_draft(run_request: RunRequest, status: Status | None) -> RunRequest:
+    """Return the request for a forge that accepts no drafts. Its title says if no verification speaks for it."""
+    mark = "" if status is Status.VERIFIED else UNVERIFIED
+    draft = replace(run_request.draft, title=f"{mark}{run_request.draft.title}", is_draft=False)
+    return replace(run_request, draft=draft)
+
+
+def title(run: Run, change: Change) -> str:
+    """Return the title: the parameter, or else the agent's, or else the first line of the commit message.
+
+    The parameter is taken as it is, because it is the operator's own text.
+    """
+    if parameter := run.request.pull_request.pull_request_title:
+        return redact(parameter)
+    report = _report(run)
+    subject = run_git(["log", "-1", "--format=%s", change.commit], git_dir=run.workspace.clean_git).text.strip()
+    return pull_request_title(redact(report.title if report and report.title else subject))
+
+
+def template(run: Run, change: Change) -> str:
+    """Return the repository's template for pull requests, from the commit that the work started from.
+
+    A branch that a run continues has none, because an agent may have written it.
+    """
+    checkout = change.checkout
+    if checkout.continues:
+        return ""
+    clean = run.workspace.clean_git
+    top = CommitFiles(clean, run_git(["ls-tree", "-z", "--full-tree", checkout.base_commit], git_dir=clean).stdout)
+    files = [*(CommitFiles.of(clean, checkout.base_commit, folder) for folder in _FOLDERS), top]
+    entries = [file for listing in files for file in listing.all() if file.is_regular]
+    matching = [file for file in entries if _TEMPLATES.fullmatch(file.path)]
+    for file in matching:
+        if CommitFiles(clean, b"").sizes([file])[file.blob] <= _TEMPLATE_BYTES:
+            return top.contents([file])[file.blob].decode("utf-8", "replace")
+    return ""
+
+
+def run_url(run: Run) -> str:
+    """Return the address of the run's page; empty if there is none that others could open."""
+    url = url_for("flow-run", obj_id=run.saved.store.flow_run_id) or ""
+    return "" if (urlsplit(url).hostname or "") in _LOOPBACK else url
+
+
+def _content(run: Run, change: Change) -> BodyContent:
+    report, verification = _report(run), verification_of(run, change)
+    content = BodyContent(
+        redact(report.summary) if report else "",
+        "",
+        run.saved.store.flow_run_id,
+        checks=[
+            CommandCheck(redact(result.command), result.verdict, result.exit_status, result.seconds)
+            for result in (verification.results if verification else ())
+        ],
+        unchecked_reason=_unchecked_reason(run, change),
+        warnings=[redact(warning) for warning in _warnings(run, change)],
+        questions=[redact(question) for question in (report.questions if report else ())],
+        not_done=[redact(requirement) for requirement in (report.not_done if report else ())],
+        cost=_cost(report) if report else "",
+        run_url=run_url(run),
+        next_command=continue_command(
+            deployment_name(),
+            run.request.repo_url.url,
+            change.checkout.branch,
+            run.request.pull_request.pull_request,
+        ),
+    )
+    if run.saved.plan is None:
+        return content
+    instructions = run.saved.plan.instructions
+    return replace(content, asked_source=redact(_source(instructions)), asked_text=redact(instructions.main_text))
+
+
+def _source(instructions: Instructions) -> str:
+    """Return where the instructions come from, with the version of the main file in S3."""
+    if not instructions.source.startswith("s3://"):
+        return "the text that the run was started with"
+    version = next((file.version_id for file in instructions.files if file.path == instructions.main), "")
+    return f"{instructions.source} ({instructions.main}, version {version})" if version else instructions.source
+
+
+def _unchecked_reason(run: Run, change: Change) -> str:
+    verification = verification_of(run, change)
+    if verification and verification.setup_fault:
+        return "no command could run, because the setup failed"
+    if status_of(run, change) is Status.NOT_RUN:
+        return "nothing was run on this commit, although the run has verify commands"
+    return BodyContent.unchecked_reason
+
+
+def _warnings(run: Run, change: Change) -> Iterator[str]:
+    """Yield what a reviewer has to know. The other warnings of a run are for its operator."""
+    verification, report = verification_of(run, change), _report(run)
+    if verification:
+        yield from (f"the change touches the checks: {line}" for line in verification.changed_checks)
+    notes = run.saved.finished.notes if run.saved.finished else ()
+    yield from dict.fromkeys((*change.notes, *notes))
+    if report and report.denied_paths:
+        yield f"the agent was denied access to {', '.join(report.denied_paths)}"
+
+
+def _cost(report: AgentReport) -> str:
+    models = ", ".join(report.model_usage)
+    return f"${report.cost_usd:.2f}, {report.turns} turns{f', {models}' if models else ''}"
+
+
+def _report(run: Run) -> AgentReport | None:
+    return run.saved.finished.report if run.saved.finished else None

@@ -1,0 +1,98 @@
+"""Defines the step `pull_request`, which opens the pull request of a pushed branch, or updates the one that exists.
+
+A repetition is safe: the forge is asked first. Whatever goes wrong, the branch is pushed, and the run completes.
+"""
+
+from collections.abc import Sequence
+
+from prefect import get_run_logger
+
+from flows.errors import PullRequestRefused, RunError, Superseded
+from flows.forges.api.base import ForgeApi, PullRequest, Refusal, State
+from flows.forges.api.table import open_api
+from flows.forges.pull_request import RunRequest, add_wishes, open_or_update
+from flows.outcome.pull_request import PullRequestResult
+from flows.repository.collect import Change
+from flows.repository.credentials import GitCredentials
+from flows.run.commit_status import commit_status
+from flows.run.lease import check_lease
+from flows.run.pull_request import base_branch, run_request, without_draft
+from flows.run.rounds import status_of
+from flows.run.run import Run
+from flows.state.pull_request_record import PullRequestRecord
+from flows.tasks.clone import remote
+from flows.tasks.secret import newest_credentials
+from flows.tasks.task import step
+from flows.verification.results import Status
+
+
+def propose(run: Run, credentials: GitCredentials, change: Change) -> None:
+    """Open or update the pull request if the run asks for one. An error is part of the run's result, and ends nothing.
+
+    Raises:
+        Superseded: A later attempt of the run has taken over.
+    """
+    if not change.commit or not run.request.pull_request.is_wanted:
+        return
+    try:
+        result = pull_request(run, credentials, change)
+    except Superseded:
+        raise
+    except RunError as error:
+        result = PullRequestResult(fault=f"{type(error).__name__}: {error.sentences}")
+        get_run_logger().warning("the branch is pushed, but has no pull request: %s", result.fault)
+    run.pull_requests.append(result)
+    run.warnings.extend(f"the pull request is not as the run asked for: {refusal}" for refusal in result.refusals)
+
+
+@step("pull_request")
+def pull_request(run: Run, credentials: GitCredentials, change: Change) -> PullRequestResult:
+    """Open the pull request, or update it, and set the status of the commit.
+
+    Raises:
+        InvalidPullRequest: There is no branch to merge into.
+        ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
+    """
+    logger, request = get_run_logger(), run.request
+    credentials = newest_credentials(run, credentials)
+    api = open_api(
+        request.repo_url.url,
+        credentials.token,
+        credentials.email,
+        forge=request.forge,
+        forge_api_url=request.forge_api_url,
+        allowed_api_urls=credentials.api_urls,
+    )
+    record = PullRequestRecord(run.saved.store, logger)
+    with api, commit_status(api, run, change):
+        base = base_branch(run, change.checkout, remote(run, credentials).refs())
+        check_lease(run.saved.store)
+        wanted = run_request(run, change, base)
+        result = _open(api, record, wanted, status_of(run, change))
+        refusals = _refusals(api, record, run, result, wanted)
+    logger.info("pull request %s", result.url)
+    return PullRequestResult.of(result, tuple(refusals))
+
+
+def _open(api: ForgeApi, record: PullRequestRecord, wanted: RunRequest, status: Status | None) -> PullRequest:
+    """Return the pull request. If it cannot be a draft although it should be one, its title says so."""
+    result = open_or_update(api, record, wanted)
+    is_ready = isinstance(result, PullRequest) and result.state is State.OPEN and not result.is_draft
+    if result is Refusal.NO_DRAFTS or (wanted.draft.is_draft and is_ready):
+        result = open_or_update(api, record, without_draft(wanted, status))
+    if isinstance(result, Refusal):
+        raise PullRequestRefused(f"the forge opened no pull request: {result}")
+    return result
+
+
+def _refusals(
+    api: ForgeApi, record: PullRequestRecord, run: Run, result: PullRequest, wanted: RunRequest
+) -> Sequence[str]:
+    """Return what the forge did not do of what the run asked for, after asking for labels and reviews."""
+    if result.state is not State.OPEN:
+        return [f"a person has {result.state} it, so it was left as it is"]
+    parameters = run.request.pull_request
+    refusals = add_wishes(api, record, result.number, parameters.pull_request_labels, parameters.reviewers)
+    if wanted.draft.is_draft and not result.is_draft:
+        return ["it is ready for review and no draft", *refusals]
+    return refusals
