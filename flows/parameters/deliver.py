@@ -63,10 +63,6 @@ class DeliverParameters(BaseModel):
     allow_default_branch: Annotated[
         AllowDefaultBranch, Field(description="Allow a push to the repository's default branch.")
     ] = False
-    policy: Annotated[
-        Policy,
-        Field(description="What the change may contain. Allow what the policy of the earlier run refused."),
-    ] = ChangePolicy()
     pull_request: Annotated[
         DeliveredPullRequest,
         Field(
@@ -81,3 +77,7 @@ class DeliverParameters(BaseModel):
         ForgeApiUrl,
         Field(description="Address of the git host's API. Leave it empty to use that of the earlier run."),
     ] = ""
+    policy: Annotated[
+        Policy,
+        Field(description="What the change may contain. Allow what the policy of the earlier run refused."),
+    ] = ChangePolicy()

@@ -161,7 +161,6 @@ class ImplementParameters(BaseModel):
             description="The repository's own commands. They run as the agent's user, without the run's credentials.",
         ),
     ] = Verification()
-    policy: Policy = ChangePolicy()
     pull_request: Annotated[
         PullRequest,
         Field(
@@ -171,6 +170,7 @@ class ImplementParameters(BaseModel):
     ] = PullRequest()
     forge: Forge = ""
     forge_api_url: ForgeApiUrl = ""
+    policy: Policy = ChangePolicy()
 
     @model_validator(mode="after")
     def _check_instructions_source(self) -> Self:

@@ -86,7 +86,7 @@ Forge = Annotated[
 ForgeApiUrl = Annotated[
     str,
     Field(
-        title="Address of the git host's API",
+        title="Address of the API of the git host",
         description="Address of the git host's API, such as https://git.example.com/gitlab/api/v4. Leave it empty to "
         "use the usual address. The git token goes there, so it is on the repository's own server, or is listed in the "
         "Git Credentials block.",

@@ -10,6 +10,7 @@ from flows.parameters.environment import InvalidVariable, asks_to_start, paramet
 from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.limits import Limits
+from flows.parameters.pull_request import PullRequest
 from flows.parameters.verification import Verification
 
 REQUIRED = {"REPO_URL": "https://github.com/o/r.git", "INSTRUCTIONS": "x"}
@@ -98,6 +99,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         "limits": Limits(),
         "verification": Verification(),
         "policy": ChangePolicy(),
+        "pull_request": PullRequest(),
     }
 
 

@@ -53,6 +53,7 @@ def test_a_new_field_of_the_model_appears_in_the_form_the_variables_and_the_page
         "limits": Limits(),
         "verification": Verification(),
         "policy": values["policy"],
+        "pull_request": values["pull_request"],
     }
     [help_row] = [row for row in environment.table(WithLargeFiles).splitlines() if "GIT_LFS" in row]
     assert " ".join(help_row.split()) == "GIT_LFS Fetch large files as well. (true or false; default false)"

@@ -1,0 +1,84 @@
+"""The parameters of a pull request are checked before the run; those of a delivery go before those of the run."""
+
+import pytest
+
+from flows import errors
+from flows.errors import RunError
+from flows.parameters.deliver import DeliverParameters
+from flows.parameters.environment import read
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.pull_request import DeliveredPullRequest, PullRequest
+
+RUN = {"repo_url": "https://github.com/o/r", "instructions": "x", "branch_name": "work"}
+
+
+@pytest.mark.parametrize(
+    ("group", "others", "error"),
+    [
+        ({"pull_request_base": "a..b"}, {}, errors.InvalidBranchName),
+        ({"pull_request_base": "work"}, {}, errors.InvalidPullRequest),
+        ({"pull_request_title": "two\nlines"}, {}, errors.InvalidPullRequest),
+        ({"pull_request_title": "x" * 251}, {}, errors.InvalidPullRequest),
+        ({"pull_request_title": "\ud800"}, {}, errors.InvalidPullRequest),
+        ({"pull_request_labels": ["a,b"]}, {}, errors.InvalidPullRequest),
+        ({"pull_request_labels": [" "]}, {}, errors.InvalidPullRequest),
+        ({"reviewers": [f"user-{n}" for n in range(21)]}, {}, errors.InvalidPullRequest),
+        ({"reviewers": ["a\x00b"]}, {}, errors.InvalidPullRequest),
+        ({}, {"forge": "sourceforge"}, errors.InvalidForgeApiUrl),
+        ({}, {"forge": "codecommit"}, errors.InvalidForgeApiUrl),
+        ({}, {"forge": "none"}, errors.InvalidForgeApiUrl),
+        ({}, {"repo_url": "https://git.example.com/o/r"}, errors.InvalidForgeApiUrl),
+        ({}, {"forge_api_url": "https://elsewhere.example.com/api/v3"}, errors.InvalidForgeApiUrl),
+        ({}, {"forge_api_url": "http://github.com/api"}, errors.InvalidForgeApiUrl),
+        ({}, {"forge_api_url": "https://github.com/api?x", "git_credentials_block": "b"}, errors.InvalidForgeApiUrl),
+    ],
+    ids=lambda value: None if isinstance(value, type) else ascii(value)[:40],
+)
+def test_a_parameter_that_no_run_could_use_is_refused(
+    group: dict[str, object], others: dict[str, str], error: type[RunError]
+) -> None:
+    with pytest.raises(error):
+        ImplementParameters(**{**RUN, **others, "pull_request": {"pull_request": "draft", **group}})
+
+
+def test_the_address_of_an_api_is_not_needed_by_a_run_without_a_pull_request() -> None:
+    parameters = ImplementParameters(**{**RUN, "repo_url": "https://git.example.com/o/r"})
+    assert not parameters.pull_request.is_wanted
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"repo_url": "https://git.example.com/o/r", "forge": "gitea"},
+        {"repo_url": "https://example.com/gitlab/g/r", "forge_api_url": "https://example.com/gitlab/api/v4"}
+        | {"forge": "gitlab"},
+        # Whether the block lists this address is known only when the block is loaded.
+        {"forge_api_url": "https://proxy.example.com/api/v3", "git_credentials_block": "b"},
+    ],
+    ids=["github.com", "own host", "below a path", "with a block"],
+)
+def test_a_forge_with_an_api_is_accepted(others: dict[str, str]) -> None:
+    parameters = ImplementParameters(**{**RUN, **others, "pull_request": {"pull_request": "ready"}})
+    assert parameters.pull_request.is_wanted
+
+
+def test_the_variables_are_the_names_in_capitals() -> None:
+    variables = {"PULL_REQUEST": "draft", "PULL_REQUEST_BASE": "release", "PULL_REQUEST_TITLE": "A title"}
+    lists = {"PULL_REQUEST_LABELS": "bot, enhancement", "REVIEWERS": "ada,grace"}
+    values = read({"REPO_URL": "https://example.com/a/b", **variables, **lists, "FORGE": "gitea"})
+    assert values["forge"] == "gitea"
+    assert values["pull_request"] == PullRequest(
+        pull_request="draft",
+        pull_request_base="release",
+        pull_request_title="A title",
+        pull_request_labels=("bot", "enhancement"),
+        reviewers=("ada", "grace"),
+    )
+
+
+def test_what_a_delivery_leaves_empty_is_as_in_the_run() -> None:
+    saved = PullRequest(pull_request="ready", pull_request_title="A title", reviewers=("ada",))
+    assert DeliverParameters(flow_run_id="x").pull_request.over(saved) == saved
+    changed = DeliveredPullRequest(pull_request="never", reviewers=("grace",)).over(saved)
+    assert (changed.pull_request, changed.pull_request_title, changed.reviewers) == ("never", "A title", ("grace",))
