@@ -1,7 +1,9 @@
 """The commands secret, roles and image. They need AWS; image needs the Prefect API too, for an image of one's own."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -21,6 +23,7 @@ from deployments.cli.refusals import refusals
 from deployments.cli.step import carry_out
 from deployments.cli.terminal import console
 from deployments.prefect.run_parameters import job_variables
+from flows.forges.github_app import APP_ID, INSTALLATION_ID, PRIVATE_KEY
 
 
 @app.command()
@@ -29,15 +32,24 @@ def secret(
     email: options.Email = "",
     host: options.Hosts = None,
     repository: options.Repositories = None,
+    app_id: options.AppId = "",
+    private_key: options.PrivateKey = None,
+    installation_id: options.InstallationId = "",
     secret_name: options.SecretName = options.SECRET_NAME,
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
 ) -> None:
-    """1. Store the git token, the author's e-mail address and the allowed repositories in AWS Secrets Manager."""
+    """1. Store the git token, the author's e-mail address and the allowed repositories in AWS Secrets Manager.
+
+    With --app-id and --private-key, a GitHub App takes the place of the token.
+    """
     with refusals():
         account = open_account(project, region)
-        step = Secret(account, secret_name, git_secret_value(token, email, host, repository))
+        github_app = app_fields(app_id, private_key, installation_id)
+        if github_app and token:
+            raise InvalidParameter("--token and the options of a GitHub App are both set: choose one of them")
+        step = Secret(account, secret_name, git_secret_value(token, email, host, repository, github_app))
         carry_out([step], console(), dry_run=dry_run)
 
 
@@ -98,13 +110,28 @@ def image(
             console().print(tagged_image.pinned(), soft_wrap=True)
 
 
-def git_secret_value(token: str, email: str, hosts: list[str] | None, repositories: list[str] | None) -> Value:
+def app_fields(app_id: str, private_key: Path | None, installation_id: str) -> dict[str, str]:
+    """Return the fields of the git secret for a GitHub App; none if no option is about one."""
+    key = private_key.read_text("utf-8", "replace") if private_key else ""
+    fields = {APP_ID: app_id, PRIVATE_KEY: key, INSTALLATION_ID: installation_id}
+    return {name: value for name, value in fields.items() if value}
+
+
+def git_secret_value(
+    token: str,
+    email: str,
+    hosts: list[str] | None,
+    repositories: list[str] | None,
+    github_app: Mapping[str, str] = MappingProxyType({}),
+) -> Value:
     """Return a function that computes the new value of the git secret from the stored value.
 
-    Unless only hosts or repositories are set, the token is first read from the option, standard input or a prompt.
+    Unless only hosts, repositories or a GitHub App are set, the token is first read from the option, standard input or
+    a prompt.
     """
     only_binding = (hosts or repositories) and not token and not email
-    return git_secret(None if only_binding else read_token(token), email, hosts or (), repositories or ())
+    no_token = only_binding or bool(github_app)
+    return git_secret(None if no_token else read_token(token), email, hosts or (), repositories or (), github_app)
 
 
 def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix: str) -> Access:

@@ -1,6 +1,7 @@
 """The command-line options that several commands for AWS share."""
 
 import os
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -24,6 +25,19 @@ Token = Annotated[
     ),
 ]
 Email = Annotated[str, typer.Option("--email", help="E-mail address of the commits' author.")]
+AppId = Annotated[
+    str, typer.Option("--app-id", help="App ID or client ID of a GitHub App, which is used instead of a token.")
+]
+PrivateKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--private-key", exists=True, dir_okay=False, help="The .pem file with the private key of the GitHub App."
+    ),
+]
+InstallationId = Annotated[
+    str,
+    typer.Option("--installation-id", help="Number of the App's installation. Without it, each run asks GitHub."),
+]
 Hosts = Annotated[
     list[str] | None,
     typer.Option(

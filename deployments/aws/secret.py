@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -15,9 +16,10 @@ from deployments.cli.errors import InvalidGitSecret, InvalidParameter, TokenMiss
 from deployments.cli.step import Change
 from flows import errors
 from flows.aws.session import client_config
+from flows.forges.github_app import APP_FIELDS
 from flows.repository.binding import Binding
 from flows.repository.credentials import GitCredentials
-from flows.repository.secret_fields import HOSTS, REPOSITORIES
+from flows.repository.secret_fields import HOSTS, REPOSITORIES, TOKEN
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -30,22 +32,30 @@ Value = Callable[[str], str]
 
 
 def git_secret(
-    token: SecretStr | None, email: str = "", hosts: Sequence[str] = (), repositories: Sequence[str] = ()
+    token: SecretStr | None,
+    email: str = "",
+    hosts: Sequence[str] = (),
+    repositories: Sequence[str] = (),
+    app: Mapping[str, str] = MappingProxyType({}),
 ) -> Value:
     """Return a function that computes the new value of the git secret from the stored value.
 
-    The new value has the fields that are passed here, and keeps all other stored fields. The returned function raises:
+    The new value has the fields that are passed here, and keeps all other stored fields. A GitHub App replaces a stored
+    token, and a token replaces a stored App. The returned function raises:
         TokenMissing: There is no token.
         InvalidGitSecret: The token, the e-mail address or a stored field cannot be used.
         InvalidParameter: A host or repository is malformed.
     """
     candidates = {"email": email, HOSTS: list(hosts), REPOSITORIES: list(repositories)}
     options: dict[str, object] = {name: value for name, value in candidates.items() if value}
+    options |= app
+    replaced = frozenset({TOKEN}) if app else frozenset()
     if token is not None:
-        options["token"] = token.get_secret_value()
+        options[TOKEN] = token.get_secret_value()
+        replaced = APP_FIELDS
 
     def value(stored: str) -> str:
-        fields = {**_fields(stored), **options}
+        fields = {name: each for name, each in _fields(stored).items() if name not in replaced} | options
         try:
             Binding.parse(fields, "the git secret")
         except errors.InvalidGitSecret as error:
@@ -53,7 +63,8 @@ def git_secret(
         try:
             GitCredentials.from_fields(fields, "the input")
         except errors.InvalidGitSecret as error:
-            raise (InvalidGitSecret if fields.get("token") else TokenMissing)(str(error)) from None
+            has_login = fields.get(TOKEN) or fields.keys() & APP_FIELDS
+            raise (InvalidGitSecret if has_login else TokenMissing)(str(error)) from None
         return json.dumps(fields)
 
     return value

@@ -29,7 +29,7 @@ from flows.repository.credentials import UNBOUND, GitCredentials
 from flows.repository.remote import Remote
 from flows.run.setup import load_claude_code, model_provider, run_store
 from flows.sandbox.workspace import workspace
-from flows.tasks.secret import load_git_credentials
+from flows.tasks.secret import credentials_for, stored_credentials
 
 _PROBE = "doctor"
 """The name of the folder and of the file that the doctor writes to the run store, and deletes afterwards."""
@@ -48,12 +48,7 @@ class Patient:
     @cached_property
     def credentials(self) -> GitCredentials:
         """The git credentials, read from the Prefect block or from AWS Secrets Manager."""
-        region = self.request.aws_region
-        if name := self.request.git_credentials_block:
-            credentials = load_git_credentials(name).resolve(region)
-        else:
-            secret_id = self.request.git_credentials_secret_id
-            credentials = GitCredentials.from_secret(secret_id, new_session(region), region)
+        credentials = stored_credentials(self.request)
         SECRETS.learn("the git token", credentials.token.get_secret_value())
         return credentials
 
@@ -139,9 +134,10 @@ class Patient:
 
     def _git_token(self) -> str:
         source = self.request.git_credentials_block or self.request.git_credentials_secret_id
+        app = f"GitHub App {self.credentials.app.app_id}, " if self.credentials.app else ""
         if not self.credentials.is_bound:
-            raise Warned(f"{source}, for {self.credentials.email}: {UNBOUND}")
-        return f"{source}, for {self.credentials.email}"
+            raise Warned(f"{source}, {app}for {self.credentials.email}: {UNBOUND}")
+        return f"{source}, {app}for {self.credentials.email}"
 
     def _repository(self) -> str:
         with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:
@@ -158,7 +154,7 @@ class Patient:
         if not self.has_repository:
             raise Skipped("no repository is set: add --repo-url https://… to check one")
         try:
-            return Remote(self.request.repo_url, self.credentials, trusted)
+            return Remote(self.request.repo_url, credentials_for(self.request, self.credentials), trusted)
         except RunError as error:
             if "credentials" in self.__dict__:
                 raise

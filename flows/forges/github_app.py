@@ -21,6 +21,7 @@ from flows.redaction import SECRETS, strip
 APP_ID: Final = "app_id"
 PRIVATE_KEY: Final = "private_key"
 INSTALLATION_ID: Final = "installation_id"
+APP_FIELDS: Final = frozenset({APP_ID, PRIVATE_KEY, INSTALLATION_ID})
 
 _CLOCK_TOLERANCE_SECONDS: Final = 60
 _LIFE_SECONDS: Final = 540
@@ -53,7 +54,7 @@ class GitHubApp:
         Raises:
             InvalidGitSecret: A field is missing or malformed. The message names `source`, and quotes no value.
         """
-        if not fields.keys() & {APP_ID, PRIVATE_KEY, INSTALLATION_ID}:
+        if not fields.keys() & APP_FIELDS:
             return None
         app_id, installation = _word(fields, APP_ID), _word(fields, INSTALLATION_ID)
         if not re.fullmatch(r"[A-Za-z0-9.]{1,64}", app_id):

@@ -86,7 +86,7 @@ def test_a_pushed_branch_without_a_pull_request_gets_it_from_a_delivery_and_the_
     monkeypatch.setattr(pull_request_step, "retry_delay_seconds", [0, 0, 0])
     with serve_with_git(GitHubStandIn, world) as forge, AzureStandIn() as elsewhere:
         forge.faults.append(Fault(PULLS, FORBIDDEN))
-        wishes = {"pull_request_labels": ["bot"], "reviewers": ["nobody"]}
+        wishes: dict[str, Any] = {"pull_request_labels": ["bot"], "reviewers": ["nobody"]}
         flow_run = run(**parameters_for(forge, **wishes), commit_message="Say hello")
         result = flow_run.delivered()
         assert world.git("rev-parse", "work") == result.commit
@@ -211,9 +211,7 @@ def test_a_github_app_gets_a_token_for_the_clone_and_again_for_the_push(world: W
         secret = {"app_id": "123456", "private_key": pem, "installation_id": 99, "hosts": [forge.url[7:]]}
         world.stack.put_secret(json.dumps(secret), world.name)
         flow_run = run(**parameters_for(forge), git_credentials_secret_id=world.name)
-        assert flow_run.delivered().pull_request == replace(
-            PullRequestResult(), url=forge_page(forge), number=1, state="open"
-        )
+        assert flow_run.delivered().pull_request == PullRequestResult(forge_page(forge), 1, state="open")
         assert forge.tokens == 3, "for the clone, the push, and the pull request"
         author = world.git("log", "-1", "--format=%ae", "work")
         assert author == "claude-code-headless@users.noreply.invalid"
