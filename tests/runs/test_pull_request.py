@@ -87,7 +87,7 @@ def test_a_pushed_branch_without_a_pull_request_gets_it_from_a_delivery_and_the_
     with serve_with_git(GitHubStandIn, world) as forge, AzureStandIn() as elsewhere:
         forge.faults.append(Fault(PULLS, FORBIDDEN))
         wishes: dict[str, Any] = {"pull_request_labels": ["bot"], "reviewers": ["nobody"]}
-        flow_run = run(**parameters_for(forge, **wishes), commit_message="Say hello")
+        flow_run = run(**parameters_for(forge, **wishes))
         result = flow_run.delivered()
         assert world.git("rev-parse", "work") == result.commit
         assert result.pull_request
@@ -120,7 +120,7 @@ def test_a_pushed_branch_without_a_pull_request_gets_it_from_a_delivery_and_the_
         [refusal] = delivered.pull_request.refusals
         assert "nobody" in refusal
         [opened] = forge.pull_requests
-        assert (opened.title, opened.labels, opened.reviewers) == ("Say hello", ["bot"], [])
+        assert (opened.title, opened.labels, opened.reviewers) == ("Done.", ["bot"], [])
         assert flow_run.id in opened.body
 
         opened.title = "The title of a person"
