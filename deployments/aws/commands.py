@@ -42,7 +42,7 @@ def secret(
 ) -> None:
     """1. Store the git token, the author's e-mail address and the allowed repositories in AWS Secrets Manager.
 
-    With --app-id and --private-key, a GitHub App takes the place of the token.
+    With --app-id and --private-key, the secret has a GitHub App instead of a token.
     """
     with refusals():
         account = open_account(project, region)

@@ -106,6 +106,6 @@ class DeliveredPullRequest(PullRequest):
     )
 
     def over(self, saved: PullRequest) -> PullRequest:
-        """Return the parameters of a run, with those that the delivery sets in their place."""
+        """Return the parameters of a run, replaced by those that the delivery sets."""
         changes = {name: value for name, value in self if value}
         return saved.model_copy(update=changes)

@@ -35,7 +35,7 @@ UNBOUND: Final = (
 )
 _FORM: Final = 'the expected form is {"token": "…", "email": "you@example.com"}'
 _APP_EMAIL: Final = "claude-code-headless@users.noreply.invalid"
-"""The author's address if a GitHub App has none. It belongs to nobody, and is the same in each attempt of a run."""
+"""The author's address if a GitHub App has none. No account has it, and it is the same in each attempt of a run."""
 
 
 @dataclass(frozen=True)

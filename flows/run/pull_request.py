@@ -71,7 +71,7 @@ def base_branch(run: Run, checkout: Checkout, refs: RemoteRefs) -> str:
     )
 
 
-def run_request(run: Run, change: Change, base: str) -> RunRequest:
+def request_for(run: Run, change: Change, base: str) -> RunRequest:
     """Return the pull request that the run wants to have."""
     status = status_of(run, change)
     draft = PullRequestDraft(

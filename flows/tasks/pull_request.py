@@ -16,7 +16,7 @@ from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.run.commit_status import commit_status
 from flows.run.lease import check_lease
-from flows.run.pull_request import base_branch, run_request, without_draft
+from flows.run.pull_request import base_branch, request_for, without_draft
 from flows.run.rounds import status_of
 from flows.run.run import Run
 from flows.state.pull_request_record import PullRequestRecord
@@ -67,32 +67,32 @@ def pull_request(run: Run, credentials: GitCredentials, change: Change) -> PullR
     with api, commit_status(api, run, change):
         base = base_branch(run, change.checkout, remote(run, credentials).refs())
         check_lease(run.saved.store)
-        wanted = run_request(run, change, base)
-        result = _open(api, record, wanted, status_of(run, change))
-        refusals = _refusals(api, record, run, result, wanted)
+        run_request = request_for(run, change, base)
+        result = _open(api, record, run_request, status_of(run, change))
+        refusals = _refusals(api, record, run, result, run_request)
     logger.info("pull request %s", result.url)
     return PullRequestResult.of(result, tuple(refusals))
 
 
-def _open(api: ForgeApi, record: PullRequestRecord, wanted: RunRequest, status: Status | None) -> PullRequest:
+def _open(api: ForgeApi, record: PullRequestRecord, run_request: RunRequest, status: Status | None) -> PullRequest:
     """Return the pull request. If it cannot be a draft although it should be one, its title says so."""
-    result = open_or_update(api, record, wanted)
+    result = open_or_update(api, record, run_request)
     is_ready = isinstance(result, PullRequest) and result.state is State.OPEN and not result.is_draft
-    if result is Refusal.NO_DRAFTS or (wanted.draft.is_draft and is_ready):
-        result = open_or_update(api, record, without_draft(wanted, status))
+    if result is Refusal.NO_DRAFTS or (run_request.draft.is_draft and is_ready):
+        result = open_or_update(api, record, without_draft(run_request, status))
     if isinstance(result, Refusal):
         raise PullRequestRefused(f"the forge opened no pull request: {result}")
     return result
 
 
 def _refusals(
-    api: ForgeApi, record: PullRequestRecord, run: Run, result: PullRequest, wanted: RunRequest
+    api: ForgeApi, record: PullRequestRecord, run: Run, result: PullRequest, run_request: RunRequest
 ) -> Sequence[str]:
     """Return what the forge did not do of what the run asked for, after asking for labels and reviews."""
     if result.state is not State.OPEN:
         return [f"a person has {result.state} it, so it was left as it is"]
     parameters = run.request.pull_request
     refusals = add_wishes(api, record, result.number, parameters.pull_request_labels, parameters.reviewers)
-    if wanted.draft.is_draft and not result.is_draft:
+    if run_request.draft.is_draft and not result.is_draft:
         return ["it is ready for review and no draft", *refusals]
     return refusals

@@ -18,7 +18,7 @@ from flows.parameters.pull_request import PullRequest
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.repository.remote_refs import RemoteRefs
-from flows.run.pull_request import base_branch, is_draft, run_request, template, without_draft
+from flows.run.pull_request import base_branch, is_draft, request_for, template, without_draft
 from flows.run.run import DeliverRun, Run
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.agent_report import AgentReport
@@ -110,14 +110,14 @@ def test_the_title_is_the_parameter_or_the_agents_or_the_subject(directories: Wo
     checkout = Checkout("work", "main", base)
     change = Change(work, checkout)
     run = open_run(directories, tmp_path, checkout, pull_request=PullRequest(pull_request_title="Fix #7"))
-    assert run_request(run, change, "main").draft.title == "Fix #7"
+    assert request_for(run, change, "main").draft.title == "Fix #7"
     run = open_run(directories, tmp_path, checkout)
-    assert run_request(run, change, "main").draft.title == "The agent's title"
+    assert request_for(run, change, "main").draft.title == "The agent's title"
     assert run.saved.finished
     run.saved.finished = replace(run.saved.finished, report=replace(REPORT, title=""))
-    assert run_request(run, change, "main").draft.title == "Say hello"
+    assert request_for(run, change, "main").draft.title == "Say hello"
     run.saved.finished = replace(run.saved.finished, report=None)
-    unreported = run_request(run, change, "main")
+    unreported = request_for(run, change, "main")
     assert unreported.draft.title == "Say hello"
     assert without_draft(unreported, Status.FAILED).draft.title == "[unverified] Say hello"
     assert without_draft(unreported, Status.VERIFIED).draft.title == "Say hello"
@@ -128,13 +128,13 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
     checkout = Checkout("work", "main", base, verify_commands="npm test")
     run = open_run(directories, tmp_path, checkout, pull_request=PullRequest(pull_request="ready"))
     change = Change(work, checkout)
-    unchecked = run_request(run, change, "main").draft
+    unchecked = request_for(run, change, "main").draft
     assert unchecked.is_draft
     assert "**Checked:** nothing was run on this commit, although the run has verify commands" in unchecked.body
     result = CommandResult("npm test", Verdict.PASSED, 0, 2.0)
     verification = Verification("tree", (result,), changed_checks=("package.json: test",))
     run.saved.verifications = Verifications((Round(0, ("npm test",), work, verification),))
-    body = run_request(run, change, "main").draft.body
+    body = request_for(run, change, "main").draft.body
     for text in (
         "> Why it is so.",
         "`s3://bucket/main.md (main.md, version v1)`",
