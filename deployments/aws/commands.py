@@ -112,7 +112,10 @@ def image(
 
 def app_fields(app_id: str, private_key: Path | None, installation_id: str) -> dict[str, str]:
     """Return the fields of the git secret for a GitHub App; none if no option is about one."""
-    key = private_key.read_text("utf-8", "replace") if private_key else ""
+    try:
+        key = private_key.read_text("utf-8", "replace") if private_key else ""
+    except OSError as error:
+        raise InvalidParameter(f"--private-key: the file cannot be read: {error.strerror}") from None
     fields = {APP_ID: app_id, PRIVATE_KEY: key, INSTALLATION_ID: installation_id}
     return {name: value for name, value in fields.items() if value}
 

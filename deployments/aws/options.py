@@ -30,9 +30,7 @@ AppId = Annotated[
 ]
 PrivateKey = Annotated[
     Path | None,
-    typer.Option(
-        "--private-key", exists=True, dir_okay=False, help="The .pem file with the private key of the GitHub App."
-    ),
+    typer.Option("--private-key", help="The .pem file with the private key of the GitHub App."),
 ]
 InstallationId = Annotated[
     str,

@@ -57,7 +57,7 @@ def base_branch(run: Run, checkout: Checkout, refs: RemoteRefs) -> str:
     if parameter and parameter not in refs.branches:
         raise InvalidPullRequest(
             f"pull_request.pull_request_base is {parameter!r}, and the remote has no such branch: set it to a branch "
-            "that exists, and deliver the run again"
+            "that exists"
         )
     start = checkout.base_branch if checkout.start.is_branch else ""
     default = refs.default_branch if refs.default_is_known else ""
@@ -66,8 +66,8 @@ def base_branch(run: Run, checkout: Checkout, refs: RemoteRefs) -> str:
         if name in refs.branches and name != checkout.branch:
             return name
     raise InvalidPullRequest(
-        f"there is no branch into which {checkout.branch!r} could be merged: set pull_request.pull_request_base, and "
-        "deliver the run again"
+        f"there is no branch into which {checkout.branch!r} could be merged: set pull_request.pull_request_base, or "
+        "another branch_name"
     )
 
 

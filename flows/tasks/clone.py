@@ -20,6 +20,7 @@ from flows.repository.lfs_pointers import pointers_in
 from flows.repository.remote import Remote
 from flows.repository.submodule_checkout import submodule_paths
 from flows.repository.token_expiry import token_expiry
+from flows.run.pull_request import base_branch
 from flows.run.rounds import needs_work_tree, verify_commands
 from flows.run.run import ImplementRun, Run
 from flows.tasks.task import step
@@ -37,6 +38,7 @@ def clone(run: Run, credentials: GitCredentials) -> Checkout:
     Raises:
         GitAuthFailed, RepoNotFound: The token cannot read the repository. Or the token cannot push, although an agent
             would be started.
+        InvalidPullRequest: There is no branch to merge into.
         InvalidVerifyCommands: There are too many verify commands, or bash cannot read one of them.
     """
     plan = run.saved.plan
@@ -44,6 +46,8 @@ def clone(run: Run, credentials: GitCredentials) -> Checkout:
         return _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
     with _token_check(run, credentials):
         checkout = _fetch_again(run, credentials, plan.checkout) if plan else _clone(run, credentials)
+    if run.request.pull_request.is_wanted:
+        base_branch(run, checkout, remote(run, credentials).refs())
     if commands := verify_commands(run, checkout):
         check_syntax(run.workspace, commands)
     return checkout

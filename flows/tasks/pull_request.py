@@ -4,6 +4,7 @@ A repetition is safe: the forge is asked first. Whatever goes wrong, the branch 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from prefect import get_run_logger
 
@@ -24,6 +25,10 @@ from flows.tasks.clone import remote
 from flows.tasks.secret import newest_credentials
 from flows.tasks.task import step
 from flows.verification.results import Status
+
+_TAKES_NO_DRAFT: Final = "takes_no_draft"
+"""What the record has if the pull request should be a draft and cannot be one, so that its title is not changed twice
+by each attempt."""
 
 
 def propose(run: Run, credentials: GitCredentials, change: Change) -> None:
@@ -76,13 +81,21 @@ def pull_request(run: Run, credentials: GitCredentials, change: Change) -> PullR
 
 def _open(api: ForgeApi, record: PullRequestRecord, run_request: RunRequest, status: Status | None) -> PullRequest:
     """Return the pull request. If it cannot be a draft although it should be one, its title says so."""
-    result = open_or_update(api, record, run_request)
-    is_ready = isinstance(result, PullRequest) and result.state is State.OPEN and not result.is_draft
-    if result is Refusal.NO_DRAFTS or (run_request.draft.is_draft and is_ready):
+    is_draft = run_request.draft.is_draft
+    takes_no_draft = is_draft and bool((record.load() or {}).get(_TAKES_NO_DRAFT))
+    result = open_or_update(api, record, without_draft(run_request, status) if takes_no_draft else run_request)
+    if is_draft and not takes_no_draft and (result is Refusal.NO_DRAFTS or _is_ready(result)):
         result = open_or_update(api, record, without_draft(run_request, status))
+        takes_no_draft = True
     if isinstance(result, Refusal):
         raise PullRequestRefused(f"the forge opened no pull request: {result}")
+    if takes_no_draft:
+        record.save({**(record.load() or {}), _TAKES_NO_DRAFT: True})
     return result
+
+
+def _is_ready(result: PullRequest | Refusal) -> bool:
+    return isinstance(result, PullRequest) and result.state is State.OPEN and not result.is_draft
 
 
 def _refusals(

@@ -94,7 +94,7 @@ def newest_credentials(run: Run, credentials: GitCredentials) -> GitCredentials:
     except RunError as error:
         logger.warning("the git secret could not be read again, so the earlier token is used: %s", error)
         return credentials
-    if newest.token != credentials.token:
+    if newest.token != credentials.token and not newest.app:
         logger.info("the git token was renewed while the agent worked: the new one is used")
     return newest
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cloud import EMAIL, Cloud
+from tests.support.forges.github_app import APP_FIELDS
 
 pytestmark = pytest.mark.xdist_group("aws")
 
@@ -172,3 +173,24 @@ def test_a_malformed_stored_list_of_hosts_is_not_treated_as_missing(cloud: Cloud
     assert "hosts must be a list with at least one entry" in cloud.refused(*arguments, stdin=TOKEN)
     cloud.run(*arguments, "--host", "github.com", stdin=TOKEN)
     assert stored(cloud) == {"token": TOKEN, "email": EMAIL, "hosts": ["github.com"]}
+
+
+def test_a_github_app_replaces_the_token_and_a_token_replaces_the_app(cloud: Cloud, tmp_path: Path) -> None:
+    key = tmp_path / "app.pem"
+    key.write_text(str(APP_FIELDS["private_key"]))
+    secret = ("secret", "--secret-name", cloud.git)
+    app = ("--app-id", "123456", "--private-key", str(key), "--repository", ORG)
+    cloud.run(*secret, "--token", "-", "--email", EMAIL, stdin=TOKEN)
+    cloud.run(*secret, *app)
+    expected = {"email": EMAIL, "repositories": [ORG], "app_id": "123456", "private_key": key.read_text()}
+    assert stored(cloud) == expected
+    cloud.run(*secret, "--installation-id", "99")
+    assert stored(cloud) == {**expected, "installation_id": "99"}
+    cloud.run(*secret, "--token", "-", stdin=TOKEN)
+    assert stored(cloud) == {"email": EMAIL, "repositories": [ORG], "token": TOKEN}
+    for arguments, reason in (
+        (("--token", "-", *app), "choose one of them"),
+        (("--app-id", "1", "--private-key", str(tmp_path / "missing")), "the file cannot be read"),
+        (("--app-id", "1"), "no usable private_key"),
+    ):
+        assert reason in cloud.refused(*secret, *arguments, stdin=TOKEN)

@@ -9,6 +9,7 @@ from deployments.local.git_remote import GitFault
 from deployments.local.scripted_model import ModelFault
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN, LocalStack
 from tests.support.commands import SetUpCommand, set_up_command
+from tests.support.forges.github_app import APP_FIELDS, AppServer
 from tests.support.world import World
 
 
@@ -97,6 +98,17 @@ def test_a_token_that_does_not_fit_the_repository_is_reported(
     rows = results(doctor(*arguments, status=1))
     assert rows["repository"].startswith(f"failed: {name}")
     assert rows["right to push"].startswith(f"failed: {name}")
+
+
+def test_a_github_app_is_checked_with_a_token_of_its_own(world: World, doctor: SetUpCommand) -> None:
+    with AppServer() as server:
+        world.stack.put_secret(json.dumps({**APP_FIELDS, "hosts": [server.url[7:]]}), f"doctor/{world.name}")
+        settings = ("--set", f"git_credentials_secret_id=doctor/{world.name}", "--set", "forge=github")
+        rows = results(doctor("--repo-url", f"{server.url}/acme/widgets.git", *settings, status=1))
+        assert "GitHub App 123456" in rows["git token"]
+        assert "access_tokens" in str([request.path for request in server.requests])
+        assert rows["repository"].startswith("failed: "), "the stand-in of the App serves no git"
+        assert "GitHub App" not in rows["repository"]
 
 
 def test_the_other_checks_run_after_one_has_failed(world: World, doctor: SetUpCommand) -> None:

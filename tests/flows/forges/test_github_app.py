@@ -1,60 +1,19 @@
 """A GitHub App gets a token for one repository, and its key is neither shown nor sent."""
 
-import json
-import time
 from datetime import UTC, datetime
-from typing import Any
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 
-from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 from flows.errors import ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, InvalidGitSecret, RunError
 from flows.forges.github_app import GitHubApp
 from flows.redaction import redact
-
-KEY = rsa.generate_private_key(65537, 2048)
-
-
-def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, form: PrivateFormat = PrivateFormat.PKCS8) -> str:
-    return key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
-
-
-FIELDS = {"app_id": 123456, "private_key": pem(KEY, PrivateFormat.TraditionalOpenSSL)}
-TOKEN = "ghs_" + "a1B2" * 9
-
-
-class AppServer(LoopbackServer):
-    """The part of GitHub's API that is for Apps; the App 123456 is installed for acme with the id 99."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fault: tuple[int, Any] | None = None
-
-    def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
-        status, body = self.fault or self._reply(request)
-        exchange.reply(status, json.dumps(body).encode())
-
-    def _reply(self, request: ReceivedRequest) -> tuple[int, Any]:
-        signature = request.headers["authorization"].removeprefix("Bearer ")
-        try:
-            claims = jwt.decode(signature, KEY.public_key(), ["RS256"], options={"verify_iat": True}, issuer="123456")
-        except jwt.InvalidTokenError:
-            return 401, {"message": "A JSON web token could not be decoded"}
-        if claims["exp"] - time.time() > 600:
-            return 401, {"message": "'Expiration time' claim ('exp') is too far in the future"}
-        match request.method, request.path, request.body:
-            case "GET", "/api/v3/repos/acme/widgets/installation", b"":
-                return 200, {"id": 99, "app_id": 123456}
-            case "POST", "/api/v3/app/installations/99/access_tokens", b'{"repositories":["widgets"]}':
-                return 201, {"token": TOKEN, "expires_at": "2026-11-28T08:00:00Z"}
-        return 404, {"message": "Not Found"}
+from tests.support.forges.github_app import APP_FIELDS, KEY, AppServer, installation_token, pem
 
 
 def app(**changes: object) -> GitHubApp:
-    result = GitHubApp.from_fields({**FIELDS, **changes}, "secret 'x'")
+    result = GitHubApp.from_fields({**APP_FIELDS, **changes}, "secret 'x'")
     assert result
     return result
 
@@ -63,7 +22,7 @@ def app(**changes: object) -> GitHubApp:
 def test_an_app_gets_a_token_for_one_repository(installation: object) -> None:
     with AppServer() as server:
         result = app(installation_id=installation).token(f"{server.url}/acme/widgets.git", forge="github")
-        assert result.token.get_secret_value() == TOKEN
+        assert result.token.get_secret_value() == installation_token()
         assert result.expires_at == datetime(2026, 11, 28, 8, tzinfo=UTC)
         assert [request.method for request in server.requests] == (["POST"] if installation else ["GET", "POST"])
 
@@ -76,15 +35,15 @@ def test_an_app_gets_a_token_for_one_repository(installation: object) -> None:
 def test_a_key_is_accepted_in_each_usual_form(key: str) -> None:
     with AppServer() as server:
         url = f"{server.url}/acme/widgets.git"
-        assert app(private_key=key).token(url, forge="github").token.get_secret_value() == TOKEN
+        assert app(private_key=key).token(url, forge="github").token.get_secret_value() == installation_token()
 
 
 def test_key_signature_and_token_are_redacted_and_the_key_is_not_sent() -> None:
     with AppServer() as server:
         app().token(f"{server.url}/acme/widgets.git", forge="github")
         signature = server.requests[0].headers["authorization"].removeprefix("Bearer ")
-        key = str(FIELDS["private_key"])
-        for secret in (key.strip(), signature, TOKEN):
+        key = str(APP_FIELDS["private_key"])
+        for secret in (key.strip(), signature, installation_token()):
             assert secret not in redact(f"see {secret} here")
         assert all(line not in str(server.requests) for line in key.splitlines() if len(line) > 20)
 
