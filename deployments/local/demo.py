@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from deployments.local import scripts
+from deployments.local.forge import LocalForge
 from deployments.local.git_remote import check_source
 from deployments.local.local_run import LocalRun
 from deployments.local.served import DemoFailed, run, served
@@ -67,10 +68,11 @@ def demo(options: Options, console: Console) -> int:
     check_repository(options.repo)
     with ExitStack() as contexts:
         with progress(console) as rows:
-            rows.update("stack", "S3, Secrets Manager, git remote, model, Prefect")
+            rows.update("stack", "S3, Secrets Manager, git host, model, Prefect")
             stack = contexts.enter_context(local_stack())
+            forge = contexts.enter_context(LocalForge(stack.git))
             rows.complete("stack", f"Prefect UI {stack.prefect_api_url.removesuffix('/api')}")
-            name, parameters = prepare(stack, options)
+            name, parameters = prepare(stack, forge, options)
             rows.complete("instructions", parameters["instructions_s3_uri"])
             rows.update("deployment", "implement/local, served by a separate process")
             environment = run_environment(stack, options)
@@ -80,13 +82,13 @@ def demo(options: Options, console: Console) -> int:
             run_id, succeeded = run(
                 environment,
                 server,
-                lambda run_id: follow(LocalRun(stack, name, run_id), rows),
+                lambda run_id: follow(LocalRun(stack, forge, name, run_id), rows),
                 provider=provider,
                 **parameters,
             )
             if succeeded:
                 rows.complete("run")
-        local_run = LocalRun(stack, name, run_id)
+        local_run = LocalRun(stack, forge, name, run_id)
         local_run.show(console)
         if options.as_json:
             print(json.dumps(local_run.summary()), flush=True)
@@ -120,16 +122,22 @@ def model_provider(options: Options) -> str:
     raise DemoFailed("MODEL=real needs ANTHROPIC_API_KEY, or AWS credentials for Bedrock, in the environment")
 
 
-def prepare(stack: LocalStack, options: Options) -> tuple[str, dict[str, str]]:
+def prepare(stack: LocalStack, forge: LocalForge, options: Options) -> tuple[str, dict[str, Any]]:
     """Create the repository, store the git secret, and upload the instructions.
 
     Return the repository's name and the run's parameters.
     """
-    name, url = repository(stack, options.repo)
+    name = repository(stack, options.repo)
+    url = forge.repo_url(name)
     stack.put_secret(json.dumps({"token": GIT_TOKEN, "email": GIT_EMAIL, "repositories": [url]}))
     folder, script = ("overview", scripts.overview()) if options.repo else ("instructions", scripts.todo_api())
     stack.model.script, stack.model.script_for_other_instructions = script, scripts.unknown_instructions()
-    return name, {"repo_url": url, "instructions_s3_uri": stack.upload(SAMPLE / folder, name)}
+    return name, {
+        "repo_url": url,
+        "instructions_s3_uri": stack.upload(SAMPLE / folder, name),
+        "forge": "gitea",
+        "pull_request": {"pull_request": "ready"},
+    }
 
 
 def check_repository(source: str) -> None:
@@ -139,16 +147,18 @@ def check_repository(source: str) -> None:
             check_source(address(source))
 
 
-def repository(stack: LocalStack, source: str) -> tuple[str, str]:
-    """Create a repository on the local git server, and return its name and URL.
+def repository(stack: LocalStack, source: str) -> str:
+    """Create a repository on the local git server, and return its name.
 
     It is a copy of the user's repository `source`, or of the sample repository if `source` is empty.
     """
     if not source:
-        return "todo", stack.git.create("todo", SAMPLE / "repository")
+        stack.git.create("todo", SAMPLE / "repository")
+        return "todo"
     name = re.sub(r"[^\w.-]", "-", Path(source.rstrip("/")).resolve().name.removesuffix(".git"))
     with cloneable(source):
-        return name, stack.git.copy(name, address(source))
+        stack.git.copy(name, address(source))
+    return name
 
 
 def address(source: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
+from deployments.local.forge import LocalForge
 from deployments.local.served import DemoFailed
 from deployments.local.stack import LocalStack
+from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.result import Failure, Outcome, RunResult
 from flows.outcome.verification import VerificationResult
 from flows.state.files import FOLDER
@@ -31,6 +35,7 @@ class LocalRun:
     """A run of the flow `implement` on the local stack."""
 
     stack: LocalStack
+    forge: LocalForge
     repository: str
     flow_run_id: str
 
@@ -53,7 +58,7 @@ class LocalRun:
         return branch if branch in pushed else ""
 
     def show(self, console: Console) -> None:
-        """Print the run's report, its branch with the diff, and the duration of each step."""
+        """Print the run's report, its branch with the diff, its pull request, and the duration of each step."""
         console.rule(f"[bold]{self.flow_run['state']['name']}[/bold] {self.flow_run['name']}")
         for report in self._records("artifacts"):
             if (report["key"] or "").endswith("-report"):
@@ -62,6 +67,10 @@ class LocalRun:
             console.rule(f"git show {self.branch}")
             commit = self.stack.git.git(self.repository, "show", "--format=fuller", "--stat", "--patch", self.branch)
             console.print(Syntax(commit, "diff", word_wrap=True))
+        for pull_request in self.forge.pull_requests:
+            console.rule(f"Pull request {pull_request.number} into {pull_request.base}")
+            console.print(Text(pull_request.title, "bold"))
+            console.print(Markdown(pull_request.body))
         console.print(self._step_times())
 
     def summary(self) -> dict[str, Any]:
@@ -85,11 +94,18 @@ class LocalRun:
             verification=self._verification(
                 str(payload.get("verification", "")), str(payload.get("verify_source", ""))
             ),
+            pull_request=self._pull_request(payload),
             saved_in=str(self._storage / FOLDER / self.flow_run_id),
             error=Failure(payload["error"], payload["message"]) if "error" in payload else None,
         )
         steps = {name: task_run["total_run_time"] for name, task_run in self.steps()}
         return {**result.as_json(), "seconds": self.flow_run["total_run_time"], "steps": steps}
+
+    def _pull_request(self, payload: Mapping[str, Any]) -> PullRequestResult | None:
+        """Return what the run's event says about the pull request."""
+        url, fault = str(payload.get("pull_request", "")), str(payload.get("pull_request_fault", ""))
+        number = len(self.forge.pull_requests)
+        return PullRequestResult(url, number, fault=fault) if url or fault else None
 
     @property
     def _storage(self) -> Path:

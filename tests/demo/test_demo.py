@@ -16,7 +16,7 @@ from flows.outcome.result import Outcome, RunResult
 from tests.support.terminals import terminal
 
 PROJECT = Path(__file__).parents[2]
-STEPS = ("secret", "clone", "instructions", "claude", "verify", "claude repair 1", "verify 2", "push")
+STEPS = ("secret", "clone", "instructions", "claude", "verify", "claude repair 1", "verify 2", "push", "pull_request")
 
 
 def demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -68,6 +68,9 @@ def test_it_shows_branch_diff_report_and_times_and_prints_the_outcome_as_json() 
     for step in (*STEPS, "whole run"):
         assert re.search(rf"{step}\s+│ Completed", output), step
         assert step == "whole run" or len(re.findall(rf"^✓ {step} +\d+\.\d s", output, re.MULTILINE)) == 1, step
+    assert outcome["pull_request"]["url"].endswith("/demo/todo/pulls/1")
+    assert "Pull request 1 into main" in output
+    assert "python3 -B -m unittest" in output.partition("Pull request 1 into main")[2]
     assert "there is no terminal to press Enter in" in output
     assert "\x1b" not in output
     assert "Traceback" not in output
