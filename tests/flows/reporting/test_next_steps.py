@@ -8,6 +8,7 @@ import pytest
 
 from flows import errors
 from flows.agent.no_change import denial_advice
+from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.summary import RunSummary
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.limits import Limits
@@ -53,6 +54,19 @@ def test_after_a_delivery_a_new_run_continues_the_branch() -> None:
         "branch_name": "feature/it's",
         "instructions": "…",
     }
+
+
+def test_a_missing_pull_request_can_be_opened_by_a_delivery_or_by_hand() -> None:
+    missing = PullRequestResult(fault="ForgePermissionMissing: the token may not open pull requests")
+    page = "https://github.com/o/r/compare/main...feature/it%27s?expand=1"
+    not_verified = errors.VerificationFailed("the change does not pass")
+    for fields in ({}, {"error": not_verified, "pushes_failures": True}):
+        text = advice_for(pull_request=missing, change_run_id="the-run-with-the-change", **fields)
+        parameters = parameters_of_command(text, "prefect deployment run deliver/ecs")
+        assert parameters == {"flow_run_id": "the-run-with-the-change"}
+        assert f"[open it by hand](<{page}>)" in text
+    for result in (None, PullRequestResult("https://github.com/o/r/pull/7", 7, state="open")):
+        assert "by hand" not in advice_for(pull_request=result)
 
 
 def test_a_run_without_a_deployment_has_a_command_for_a_shell() -> None:

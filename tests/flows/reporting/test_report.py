@@ -13,6 +13,7 @@ from flows.forges import table
 from flows.forges.base import Forge, Links, PushedCommit
 from flows.instructions.files import InstructionFile, Instructions
 from flows.model.cache_use import CacheUse
+from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.summary import RunSummary, headline, title
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
@@ -241,3 +242,40 @@ def test_the_links_of_an_added_forge_are_in_the_report(monkeypatch: pytest.Monke
     lines = report_with(DELIVERED, repo_url=RepoUrl.parse("https://forge.example/o/r.git")).splitlines()
     assert "| Branch | [feature/x](<https://forge.example/o/r/b/feature/x>) |" in lines
     assert f"| Commit | [{COMMIT}](<https://forge.example/o/r/c/{COMMIT}>) |" in lines
+
+
+@pytest.mark.parametrize(
+    ("result", "end"),
+    [
+        (PullRequestResult("https://github.com/o/r/pull/7", 7, state="open"), ""),
+        (PullRequestResult("https://github.com/o/r/pull/7", 7, is_draft=True, state="open"), " (draft)"),
+        (
+            PullRequestResult("https://github.com/o/r/pull/7", 7, is_draft=True, state="merged"),
+            " (merged)",
+            " (merged)",
+        ),
+    ],
+    ids=["ready", "draft", "merged"],
+)
+def test_a_pull_request_takes_the_place_of_the_link_for_opening_one(result: PullRequestResult, end: str) -> None:
+    summary = dataclasses.replace(DELIVERED, pull_request=result)
+    assert headline(summary).endswith(f"0123456789ab, pull request https://github.com/o/r/pull/7{end}")
+    report = render_report(summary)
+    link = "[`https://github.com/o/r/pull/7`](<https://github.com/o/r/pull/7>)"
+    assert f"| Pull request | {link}{end} |\n" in report
+    assert "Open a pull request" not in report
+    assert summary.result.as_json()["pull_request"]["url"] == "https://github.com/o/r/pull/7"
+
+
+def test_the_report_says_why_there_is_no_pull_request() -> None:
+    summary = dataclasses.replace(DELIVERED, pull_request=PullRequestResult(fault="ForgeAuthFailed: refused @ada #1"))
+    assert headline(summary).endswith(", but no pull request: ForgeAuthFailed: refused @ada #1")
+    [row] = [line for line in render_report(summary).splitlines() if line.startswith("| Pull request |")]
+    assert "none: ForgeAuthFailed: refused" in row.replace("\\", "")
+    assert "@ada" not in row, "the text of a forge mentions nobody"
+    assert "Open a pull request" in render_report(summary)
+
+
+def test_the_pages_are_those_of_the_kind_of_forge_that_the_run_names() -> None:
+    summary = dataclasses.replace(DELIVERED, repo_url=RepoUrl.parse("https://git.example.com/o/r"), forge="gitlab")
+    assert "https://git.example.com/o/r/-/merge_requests/new" in render_report(summary)
