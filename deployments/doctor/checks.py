@@ -20,6 +20,7 @@ from flows.aws.credentials import new_session
 from flows.aws.session import client_config
 from flows.certificates import ca_certificates
 from flows.errors import AwsCredentialsMissing, ModelUnavailable, RunError
+from flows.forges.api.table import open_api
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.model.providers import RegisteredProvider
 from flows.parameters.claude_code import ClaudeCodeOptions
@@ -73,6 +74,7 @@ class Patient:
             ("git token", self._git_token),
             ("repository", self._repository),
             ("right to push", self._right_to_push),
+            ("pull requests", self._pull_requests),
             ("instructions", self._instructions),
             ("model", self._model),
         ]
@@ -149,6 +151,26 @@ class Patient:
         with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:
             self._remote(Path(folder)).check_push()
         return "the token may push; a branch protection rule could still refuse a branch"
+
+    def _pull_requests(self) -> str:
+        request = self.request
+        if not request.pull_request.is_wanted:
+            raise Skipped("no pull request is asked for: add --set pull_request.pull_request=draft to check the API")
+        with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:
+            remote = self._remote(Path(folder))
+            base = request.pull_request.pull_request_base or remote.refs().default_branch
+        credentials = remote.credentials
+        api = open_api(
+            request.repo_url.url,
+            credentials.token,
+            credentials.email,
+            forge=request.forge,
+            forge_api_url=request.forge_api_url,
+            allowed_api_urls=credentials.api_urls,
+        )
+        with api:
+            api.find(_PROBE, base)
+        return f"{api.repository.api_url} accepts the token; only a run shows whether it may open a pull request"
 
     def _remote(self, trusted: Path) -> Remote:
         if not self.has_repository:

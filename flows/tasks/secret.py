@@ -25,9 +25,12 @@ def read_credentials(run: Run) -> GitCredentials:
 
     Raises:
         RepositoryNotAllowed: The credentials may not be used for the run's repository.
+        InvalidForgeApiUrl: The run needs the API of the forge, and the token must not go there.
         InvalidBlock: The Claude Code block would give the git token to the agent.
     """
     credentials = current_credentials(run.request)
+    if run.request.pull_request.is_wanted:
+        run.request.check_forge(credentials.api_urls)
     if isinstance(run, ImplementRun):
         servers = SecretStr(mcp_config(run.agent.mcp_servers).decode())
         check_agent_lacks(credentials, {**run.agent.secrets, MCP_SERVERS: servers})
@@ -68,13 +71,11 @@ def credentials_for(request: ImplementParameters, stored: GitCredentials) -> Git
 
     Raises:
         RepositoryNotAllowed: The credentials may not be used for the repository.
-        InvalidForgeApiUrl: The run needs the API of the forge, and the token must not go there.
+        InvalidForgeApiUrl: A GitHub App must not be used at the address of the API.
         ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable: See `GitHubApp.token`.
     """
     SECRETS.learn("the git token", stored.token.get_secret_value())
     stored.check_repository(request.repo_url)
-    if request.pull_request.is_wanted:
-        request.check_forge(stored.api_urls)
     return stored.for_repository(request.repo_url, request.forge, request.forge_api_url)
 
 

@@ -14,6 +14,8 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.stack import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, GIT_TOKEN
 from flows import __main__ as container
 from flows import errors
+from flows.outcome.pull_request import PullRequestResult
+from flows.outcome.result import Outcome, RunResult
 from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.misspelling import misspelt_variable
@@ -237,3 +239,23 @@ def test_without_root_the_run_works_and_warns_that_the_agent_is_not_isolated(wor
         assert alive == []
     finally:
         subprocess.run(["rm", "-rf", str(home)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("request_result", "line"),
+    [
+        (None, "completed: branch work commit c0ffee"),
+        (
+            PullRequestResult("https://github.com/o/r/pull/7", 7, state="open"),
+            "pull request: https://github.com/o/r/pull/7",
+        ),
+        (PullRequestResult(fault="ForgeAuthFailed: refused"), "no pull request: ForgeAuthFailed: refused"),
+    ],
+    ids=["not asked for", "opened", "missing"],
+)
+def test_the_last_line_names_the_pull_request(
+    request_result: PullRequestResult | None, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = RunResult(Outcome.DELIVERED, branch="work", commit="c0ffee", pull_request=request_result)
+    container._print(result, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == line

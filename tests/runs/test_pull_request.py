@@ -72,7 +72,7 @@ def forge_page(forge: ForgeStandIn) -> str:
     """Return the address of the first pull request's page."""
     paths = {
         "github": "/acme/widgets/pull/1",
-        "gitlab": "/acme/widgets/-/merge_requests/1",
+        "gitlab": "/gitlab/acme/sub/widgets/-/merge_requests/1",
         "gitea": "/acme/widgets/pulls/1",
         "bitbucket": "/acme/widgets/pull-requests/1",
         "azure": "/acme/My%20Project/_git/widgets/pullrequest/1",

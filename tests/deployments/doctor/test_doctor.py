@@ -9,7 +9,10 @@ from deployments.local.git_remote import GitFault
 from deployments.local.scripted_model import ModelFault
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN, LocalStack
 from tests.support.commands import SetUpCommand, set_up_command
+from tests.support.forges.fixtures import serve_with_git
+from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.github_app import APP_FIELDS, AppServer
+from tests.support.forges.stand_in import Fault, Reply
 from tests.support.world import World
 
 
@@ -30,13 +33,14 @@ def test_a_healthy_installation_passes_every_check(world: World, doctor: SetUpCo
     output = doctor("--repo-url", world.repo_url, "--instructions", uri)
     rows = results(output)
     verdicts = {name: text.partition(":")[0] for name, text in rows.items()}
-    # The stack has no deployment, and its token is not bound to a repository.
+    # The stack has no deployment, its token is not bound to a repository, and no pull request is asked for.
     assert {name for name, verdict in verdicts.items() if verdict != "ok"} <= {
         "deployments",
         "git token",
         "isolation of the agent",
+        "pull requests",
     }
-    assert len(rows) == 12
+    assert len(rows) == 13
     assert "main" in rows["repository"]
     assert "us.anthropic.claude-sonnet-5-5 by bedrock replied" in rows["model"]
     assert "1 files, the main file is main.md" in rows["instructions"]
@@ -109,6 +113,19 @@ def test_a_github_app_is_checked_with_a_token_of_its_own(world: World, doctor: S
         assert "access_tokens" in str([request.path for request in server.requests])
         assert rows["repository"].startswith("failed: "), "the stand-in of the App serves no git"
         assert "GitHub App" not in rows["repository"]
+
+
+def test_the_api_of_the_forge_is_checked_if_a_pull_request_is_asked_for(world: World, doctor: SetUpCommand) -> None:
+    with serve_with_git(GitHubStandIn, world) as forge:
+        settings = [f"{name}={value}" for name, value in (("forge", "github"), ("forge_api_url", forge.api_url))]
+        arguments = [word for each in (*settings, "pull_request.pull_request=draft") for word in ("--set", each)]
+        rows = results(doctor("--repo-url", forge.repo_url, *arguments))
+        assert rows["pull requests"].startswith(f"ok: {forge.api_url} accepts the token")
+        assert forge.writes() == []
+        forge.faults.append(Fault("GET /api", Reply(401, {"message": "Bad credentials"})))
+        rows = results(doctor("--repo-url", forge.repo_url, *arguments, status=1))
+        assert rows["pull requests"].startswith("failed: ForgeAuthFailed")
+        assert rows["right to push"].startswith("ok")
 
 
 def test_the_other_checks_run_after_one_has_failed(world: World, doctor: SetUpCommand) -> None:

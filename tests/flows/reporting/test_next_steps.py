@@ -60,8 +60,10 @@ def test_a_missing_pull_request_can_be_opened_by_a_delivery_or_by_hand() -> None
     missing = PullRequestResult(fault="ForgePermissionMissing: the token may not open pull requests")
     page = "https://github.com/o/r/compare/main...feature/it%27s?expand=1"
     not_verified = errors.VerificationFailed("the change does not pass")
-    for fields in ({}, {"error": not_verified, "pushes_failures": True}):
-        text = advice_for(pull_request=missing, change_run_id="the-run-with-the-change", **fields)
+    for error in (None, not_verified):
+        text = advice_for(
+            error, pull_request=missing, change_run_id="the-run-with-the-change", pushes_failures=error is not None
+        )
         parameters = parameters_of_command(text, "prefect deployment run deliver/ecs")
         assert parameters == {"flow_run_id": "the-run-with-the-change"}
         assert f"[open it by hand](<{page}>)" in text
