@@ -117,7 +117,7 @@ def template(run: Run, change: Change) -> str:
     entries = [file for listing in files for file in listing.all() if file.is_regular]
     matching = [file for file in entries if _TEMPLATES.fullmatch(file.path)]
     for file in matching:
-        if CommitFiles(clean, b"").sizes([file])[file.blob] <= _TEMPLATE_BYTES:
+        if top.sizes([file])[file.blob] <= _TEMPLATE_BYTES:
             return top.contents([file])[file.blob].decode("utf-8", "replace")
     return ""
 

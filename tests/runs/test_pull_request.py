@@ -188,6 +188,18 @@ def test_a_token_goes_to_no_api_on_another_server(world: World, run: Callable[..
         assert (forge.requests, elsewhere.requests, world.stack.model.requests) == ([], [], [])
 
 
+def test_a_branch_to_merge_into_that_is_missing_is_refused_before_the_agent_starts(
+    world: World, run: Callable[..., Run]
+) -> None:
+    with serve_with_git(GitHubStandIn, world) as forge:
+        refused = run(**parameters_for(forge, pull_request_base="nowhere"))
+        assert isinstance(refused.error, errors.InvalidPullRequest)
+        assert "'nowhere'" in str(refused.error)
+        on_main = {**parameters_for(forge), "branch_name": "main", "allow_default_branch": True}
+        assert isinstance(run(**on_main).error, errors.InvalidPullRequest)
+        assert (world.stack.model.requests, forge.requests) == ([], [])
+
+
 class AppStandIn(GitHubStandIn):
     """GitHub with an App that is installed for the repository."""
 
