@@ -252,7 +252,6 @@ def test_the_links_of_an_added_forge_are_in_the_report(monkeypatch: pytest.Monke
         (
             PullRequestResult("https://github.com/o/r/pull/7", 7, is_draft=True, state="merged"),
             " (merged)",
-            " (merged)",
         ),
     ],
     ids=["ready", "draft", "merged"],
@@ -272,7 +271,7 @@ def test_the_report_says_why_there_is_no_pull_request() -> None:
     assert headline(summary).endswith(", but no pull request: ForgeAuthFailed: refused @ada #1")
     [row] = [line for line in render_report(summary).splitlines() if line.startswith("| Pull request |")]
     assert "none: ForgeAuthFailed: refused" in row.replace("\\", "")
-    assert "@ada" not in row, "the text of a forge mentions nobody"
+    assert "@ada" not in row, "the text of a forge mentions no person"
     assert "Open a pull request" in render_report(summary)
 
 
