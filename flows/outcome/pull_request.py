@@ -1,8 +1,12 @@
 """Describes what became of a run's pull request, for its result and for people."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from flows.forges.api.base import PullRequest, State
+if TYPE_CHECKING:  # the HTTP client of the API takes a moment to import, and the help needs this module
+    from flows.forges.api.base import PullRequest
+
+_OPEN: Final = "open"
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,14 @@ class PullRequestResult:
     """What the forge did not do although the run asked for it, such as to add a label."""
 
     @classmethod
-    def of(cls, request: PullRequest, refusals: tuple[str, ...] = ()) -> "PullRequestResult":
+    def of(cls, request: "PullRequest", refusals: tuple[str, ...] = ()) -> "PullRequestResult":
         """Return the result for a pull request on the forge."""
         return cls(request.url, request.number, request.is_draft, request.state.value, refusals=refusals)
 
     @property
     def note(self) -> str:
         """A word about the pull request in parentheses, after a space; empty if it is open and ready for review."""
-        if self.state and self.state != State.OPEN:
+        if self.state and self.state != _OPEN:
             return f" ({self.state})"
         return " (draft)" if self.is_draft else ""
 
