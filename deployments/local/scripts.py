@@ -120,7 +120,8 @@ def todo_api() -> Script:
             ),
             Turn(
                 "`todo/api.py` has the three operations of `api-spec.yaml`; their results match `examples/`. "
-                "All tests pass. `todo/store.py` is unchanged."
+                "All tests pass. `todo/store.py` is unchanged.",
+                answer={"title": "Implement the three operations of the todo API"},
             ),
             Turn(
                 "The check is right: I forgot the test of `delete_todo`.",
@@ -154,7 +155,10 @@ def overview() -> Script:
                 "I will count the files and lines of this repository.",
                 (Tool("Bash", {"command": _OVERVIEW, "description": "Count"}),),
             ),
-            Turn("`CODE_OVERVIEW.md` describes this repository: its files, their kinds, and its directories."),
+            Turn(
+                "`CODE_OVERVIEW.md` describes this repository: its files, their kinds, and its directories.",
+                answer={"title": "Describe the repository"},
+            ),
         ),
     )
 

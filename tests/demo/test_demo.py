@@ -70,7 +70,9 @@ def test_it_shows_branch_diff_report_and_times_and_prints_the_outcome_as_json() 
         assert step == "whole run" or len(re.findall(rf"^✓ {step} +\d+\.\d s", output, re.MULTILINE)) == 1, step
     assert outcome["pull_request"]["url"].endswith("/demo/todo/pulls/1")
     assert "Pull request 1 into main" in output
-    assert "python3 -B -m unittest" in output.partition("Pull request 1 into main")[2]
+    pull_request = output.partition("Pull request 1 into main")[2]
+    assert "Implement the three operations of the todo API" in pull_request
+    assert "python3 -m unittest: passed, exit status 0" in pull_request
     assert "there is no terminal to press Enter in" in output
     assert "\x1b" not in output
     assert "Traceback" not in output
