@@ -1,6 +1,7 @@
 """A run opens the pull request of its branch on each forge; if it cannot, the branch is pushed all the same."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.support.forges.fixtures import parameters_for, serve_with_git
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS
+from tests.support.prefect_workers import flush
 from tests.support.runs import Run, run_flow
 from tests.support.world import World
 
@@ -39,6 +41,17 @@ def delivery_of(run: Run, **parameters: Any) -> RunResult:  # noqa: ANN401 (the 
     result = call(flow_run_id=run.id, **parameters, return_state=True).result(raise_on_failure=False)
     assert isinstance(result, RunResult), result
     return result
+
+
+def event_payload(run: Run) -> dict[str, Any]:
+    """Return the payload of the event at the run's end, which reaches the server shortly after it."""
+    flush()
+    query = {"filter": {"resource": {"id": [f"claude-code.run.{run.id}"]}}}
+    for _ in range(100):
+        if events := httpx.post(f"{run.api_url}/events/filter", json=query).json()["events"]:
+            return dict(events[0]["payload"])
+        time.sleep(0.1)
+    raise AssertionError("the run sent no event")
 
 
 def row(run: Run, name: str) -> str:
@@ -66,6 +79,11 @@ def test_a_run_opens_a_pull_request_and_names_it_everywhere(
         flow_run_row = httpx.get(f"{flow_run.api_url}/flow_runs/{flow_run.id}").json()
         assert f"pull-request:{result.url}" in flow_run_row["tags"]
         assert flow_run.saved_file("pull-request").exists()
+        of_this_run = {"flow_runs": {"id": {"any_": [flow_run.id]}}}
+        artifacts = httpx.post(f"{flow_run.api_url}/artifacts/filter", json=of_this_run).json()
+        [link] = [each["data"] for each in artifacts if (each["key"] or "").endswith("-pull-request")]
+        assert link == f"[{result.url}]({result.url})"
+        assert event_payload(flow_run)["pull_request"] == result.url
 
 
 def forge_page(forge: ForgeStandIn) -> str:
