@@ -22,6 +22,7 @@ from flows.outcome.result import RunResult
 from flows.tasks.pull_request import pull_request as pull_request_step
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.fixtures import parameters_for, serve_with_git
+from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS
@@ -188,6 +189,27 @@ def test_a_change_that_failed_its_verification_is_marked_and_its_commit_has_a_fa
         assert second.delivered().pull_request
         assert [each["state"] for each in forge.statuses[2:]] == ["pending", "success"]
         assert "- `true`: passed, exit status 0, " in opened.body
+
+
+def test_a_delivery_opens_a_draft_for_a_change_that_was_kept_although_the_run_asked_for_none(
+    world: World, run: Callable[..., Run]
+) -> None:
+    with serve_with_git(GiteaStandIn, world) as forge:
+        verification = {"verify_commands": "! test -e hello.txt", "max_repairs": 0}
+        kept = run(repo_url=forge.repo_url, branch_name="work", verification=verification)
+        assert type(kept.error) is errors.VerificationFailed
+        assert (world.branches(), forge.pull_requests) == ({"main"}, [])
+        parameters = parameters_for(forge)
+        del parameters["repo_url"], parameters["branch_name"]
+        delivered = delivery_of(kept, **parameters)
+        assert delivered.outcome == "not-verified"
+        assert delivered.pull_request
+        assert delivered.pull_request.is_draft
+        [opened] = forge.pull_requests
+        assert opened.title.startswith("WIP: ")
+        assert "failed, exit status 1" in opened.body
+        assert kept.id in opened.body
+        assert [each["state"] for each in forge.statuses] == ["pending", "failure"]
 
 
 def test_a_token_goes_to_no_api_on_another_server(world: World, run: Callable[..., Run]) -> None:
