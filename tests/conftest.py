@@ -18,7 +18,6 @@ import pytest
 from deployments.local.stack import LocalStack, local_stack
 from flows.sandbox.user import MARK
 from flows.sandbox.workspace import mark_of, workspace
-from tests.support.prefect_database import new_database
 from tests.support.prefect_workers import flush
 from tests.support.world import World, new_world
 
@@ -88,10 +87,9 @@ def prefect_settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def stack(prefect_settings: dict[str, str], pytestconfig: pytest.Config) -> Iterator[LocalStack]:
+def stack(prefect_settings: dict[str, str]) -> Iterator[LocalStack]:
     """The local stack, started once for each worker."""
-    database = new_database(pytestconfig.rootpath)
-    with local_stack(PREFECT_PORT, prefect_settings, database) as running, pytest.MonkeyPatch.context() as patch:
+    with local_stack(PREFECT_PORT, prefect_settings) as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.environment().items():
             if name != "PREFECT_HOME":
                 patch.setenv(name, value)

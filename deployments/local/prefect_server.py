@@ -1,6 +1,7 @@
 """Starts a temporary Prefect server in a process of its own, with a database of its own."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+
+from deployments.local.prefect_database import database_with_tables
 
 _START_SECONDS: Final = 120
 _STOP_SECONDS: Final = 20
@@ -68,6 +71,9 @@ def prefect_server(home: Path, port: int, settings: Mapping[str, str] | None = N
     }
     del environment["PREFECT_API_URL"]
     home.mkdir(parents=True, exist_ok=True)
+    database = home / "prefect.db"
+    if not database.exists() and (tables := database_with_tables()):
+        shutil.copy(tables, database)
     with (home / "server.log").open("wb") as log:
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         process = subprocess.Popen(

@@ -3,7 +3,6 @@
 import json
 import logging
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -103,22 +102,16 @@ def _aws() -> Iterator[str]:
 
 
 @contextmanager
-def local_stack(
-    prefect_port: int = 0, prefect_settings: Mapping[str, str] | None = None, database: Path | None = None
-) -> Iterator[LocalStack]:
+def local_stack(prefect_port: int = 0, prefect_settings: Mapping[str, str] | None = None) -> Iterator[LocalStack]:
     """Start all local servers, create the bucket and the git secret, and yield the stack; remove everything afterwards.
 
     Args:
         prefect_port: The port of the Prefect server; 0 selects a free port.
         prefect_settings: Further settings of the Prefect server, as environment variables.
-        database: A database of Prefect, to start with a copy of it; without one, the server makes its tables first.
     """
     with ExitStack() as contexts:
         home = Path(contexts.enter_context(tempfile.TemporaryDirectory(prefix="claude-code-headless-stack-")))
         home.chmod(0o711)  # the agents' users must reach the directories of their runs below it
-        if database:
-            (home / "prefect-server").mkdir()
-            shutil.copy(database, home / "prefect-server" / "prefect.db")
         with ThreadPoolExecutor() as pool:
             server = prefect_server(home / "prefect-server", prefect_port or free_port(), prefect_settings)
             prefect = pool.submit(contexts.enter_context, server)

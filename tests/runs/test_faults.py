@@ -79,7 +79,10 @@ def test_a_model_that_stays_overloaded_fails_the_run_and_the_work_is_saved(
     # By default Claude Code waits for three minutes, and the task has four attempts.
     monkeypatch.setattr(
         "flows.agent.session.environment",
-        lambda *arguments: {**environment(*arguments), "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS": "500"},
+        lambda *arguments, **options: {
+            **environment(*arguments, **options),
+            "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS": "500",
+        },
     )
     monkeypatch.setattr(run_claude, "retry_delay_seconds", [0.1])
     steps = [Turn(f"Step {n}.", (Tool("Bash", {"command": f"echo {n} > step-{n}"}),)) for n in range(1, 5)]

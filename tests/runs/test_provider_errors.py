@@ -19,8 +19,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let neither Claude Code nor the step repeat what fails, which takes minutes."""
     monkeypatch.setattr(
         "flows.agent.session.environment",
-        lambda *arguments: {
-            **environment(*arguments),
+        lambda *arguments, **options: {
+            **environment(*arguments, **options),
             "CLAUDE_CODE_MAX_RETRIES": "0",
             "CLAUDE_CODE_RETRY_WATCHDOG_MAX_WAIT_MS": "1",
         },
