@@ -138,7 +138,7 @@ def _test_change(file: ChangedFile, text_of: Mapping[str, str], *, is_named: boo
     added = Counter[str]() if new_skips or stops_others else after - before
     if file.is_deleted and is_named:
         return _TestChange(file.path, Counter(), Counter(), 0)
-    # A new test file is no change of the checks, unless other files' tests depend on it.
+    # A new test file changes no check, unless it stops tests of other files.
     is_new = file.old_mode == ABSENT
     return _TestChange(file.path, before - after, added, 0 if is_new else new_skips, stops_others)
 

@@ -96,7 +96,7 @@ class Verification:
     baseline: tuple[CommandResult, ...] = ()
     """The results on the base commit; empty if they were not needed or not available."""
     baseline_fault: str = ""
-    """The reason why a failed command has no baseline; empty if there is none."""
+    """Why the commands could not run on the base commit; empty if they ran or were not needed."""
     changed_checks: tuple[str, ...] = ()
     """Lines for people: the parts of the change that may weaken a check."""
     failures: tuple[CommandResult, ...] = field(default=())

@@ -219,7 +219,7 @@ _ORDINARY: Final[dict[str, tuple[str, ...]]] = {
         "regex = '(sk-ant-[a-zA-Z0-9_-]{95}|AKIA[0-9A-Z]{16})'\n",
     ),
     "commit": ("uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683\n", "Revert a1b2c3d4e5f60718293a4b5c6d7e8f9012345678\n"),
-    "integrity of npm": ('"integrity": "sha512-' + "aB3/xYz9" * 10 + 'aB3/Qw=="\n', '"resolved": "https://mirror.example/a/-/a-1.0.0.tgz"\n'),
+    "integrity of npm": ('"integrity": "sha512-' + "aB3/xYz9" * 10 + 'aB3/Qw=="\n', '"resolved": "https://packages.example/a/-/a-1.0.0.tgz"\n'),
     "hash of pip": ("    --hash=sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 \\\n",),
     "sum of Go": ("golang.org/x/net v0.30.0 h1:AcW1SDZMkb8IpzCdQUaIq2sP4sZ4zw+55h6ynffypl4=\n",),
     "checksum of Cargo": ('checksum = "d9f2c3b8b0a7e1f5c4d3b2a190817263544f3e2d1c0b9a8f7e6d5c4b3a291807"\n',),

@@ -133,7 +133,7 @@ def test_the_agents_directories_cannot_be_reached(run: VerifiedRun) -> None:
         pytest.skip("needs root")
     commit = run.change("echo 2 > a.txt; echo x > ~/secret-name")
     top = run.workspace.root
-    aside = f"{top}/trusted/set-aside/root/agent/home"
+    aside = run.workspace.trusted.joinpath("set-aside", "root", "agent", "home")
     text = output(run.verify(f"ls {aside}/ {top}/trusted/ {top}/ 2>&1 || true; ls -a {top}/agent/home", commit))
     assert text.count("Permission denied") == 3
     assert "secret-name" not in text

@@ -1,4 +1,4 @@
-"""The lines of test tools' outputs: a new test that passes is no difference, and one that fails is."""
+"""The output of test tools: a new test that fails makes a difference, and a new test that passes makes none."""
 
 import pytest
 
