@@ -11,7 +11,10 @@ unexport PYTHONDONTWRITEBYTECODE
 AGAIN ?=
 override AGAIN := $(if $(AGAIN),--last-failed --last-failed-no-failures none)
 # Each target remembers its own failures, because CI runs targets beside each other.
-PYTEST = $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ $(AGAIN)
+# THOROUGH=1 adds whole runs with further inputs of the same kinds.
+THOROUGH ?=
+override THOROUGH := $(if $(THOROUGH),-m 'not image and not postgres')
+PYTEST = $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ $(AGAIN) $(THOROUGH)
 
 # The image: the tool that builds it, the tool that runs it in its test, and the options that both need on this host.
 IMAGE ?= claude-code-headless

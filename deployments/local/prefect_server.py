@@ -67,6 +67,7 @@ def prefect_server(home: Path, port: int, settings: Mapping[str, str] | None = N
         **client_environment(api_url, home),
         "PREFECT_SERVER_UI_API_URL": api_url,
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",  # else an event is visible five seconds later
         **(settings or {}),
     }
     del environment["PREFECT_API_URL"]

@@ -9,6 +9,7 @@ import pytest
 
 from deployments.local.scripted_model import Tool, Turn
 from tests.durability.scene import table_row
+from tests.support.combinations import combinations
 from tests.support.fault_proxy import Cut, FaultProxy, How
 from tests.support.runs import Run
 from tests.support.world import World
@@ -57,8 +58,7 @@ CUTS: dict[str, Callable[[Network, How], Cut]] = {
 }
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("where", CUTS, ids=lambda where: where.replace(", ", "-").replace(" ", "-"))
+@pytest.mark.parametrize(("where", "how"), combinations(CUTS, HOWS))
 def test_a_connection_that_is_cut_once_does_no_harm(
     world: World, network: Network, run: Callable[..., Run], where: str, how: How, record_property: Record
 ) -> None:

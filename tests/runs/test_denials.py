@@ -7,6 +7,7 @@ import pytest
 
 from deployments.local.scripted_model import Tool, Turn
 from flows import errors
+from tests.support.combinations import combinations, some
 from tests.support.marks import needs_root
 from tests.support.runs import Run
 from tests.support.world import World
@@ -52,8 +53,10 @@ def test_a_rule_that_denies_a_tool_still_holds(world: World, run: Callable[..., 
     assert "remove that rule" in flow_run.artifact()
 
 
-@pytest.mark.parametrize("mode", ["acceptEdits", "plan", "dontAsk", "default"])
-@pytest.mark.parametrize("path", [".npmrc", ".vscode/settings.json", ".husky/pre-push"])
+@pytest.mark.parametrize(
+    ("mode", "path"),
+    combinations(["acceptEdits", "plan", "dontAsk", "default"], [".npmrc", ".vscode/settings.json", ".husky/pre-push"]),
+)
 def test_a_denied_file_of_the_work_tree_is_in_the_state_and_the_advice_helps(
     world: World, run: Callable[..., Run], mode: str, path: str
 ) -> None:
@@ -84,7 +87,7 @@ def test_a_file_that_the_agent_wrote_in_another_way_is_not_named(world: World, r
     assert "denied" not in str(flow_run.state.message)
 
 
-@pytest.mark.parametrize("outside", ["/etc/notes.txt", "/opt/notes.txt", "{cwd}/../notes.txt"])
+@pytest.mark.parametrize("outside", some(["/etc/notes.txt", "{cwd}/../notes.txt"], ["/opt/notes.txt"]))
 def test_a_denial_outside_the_work_tree_is_only_a_note(world: World, run: Callable[..., Run], outside: str) -> None:
     world.script(Turn("I write.", (Tool("Write", {"file_path": outside, "content": "x"}),)), Turn("It is all there."))
     flow_run = run(claude_settings=rules(defaultMode="acceptEdits"))

@@ -12,6 +12,7 @@ import pytest
 from deployments.local.scripted_model import ModelFault, Tool, Turn
 from flows import errors
 from tests.runs.test_events import end_events
+from tests.support.combinations import some
 from tests.support.prefect_workers import flush
 from tests.support.runs import Run
 from tests.support.world import World
@@ -114,7 +115,9 @@ def test_no_text_of_the_models_api_keeps_the_failure_from_the_server(
     check_texts([event, lines, failed.artifact(), server_run])
 
 
-@pytest.mark.parametrize("text", ["half \ud83d", "nul \x00", "tag \U000e0041", "no character \uffff", "turn \u202e"])
+@pytest.mark.parametrize(
+    "text", some(["half \ud83d", "nul \x00"], ["tag \U000e0041", "no character \uffff", "turn \u202e"])
+)
 def test_an_error_without_a_name_costs_neither_the_state_nor_the_report_nor_the_event(
     run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -134,7 +137,7 @@ def test_an_error_without_a_name_costs_neither_the_state_nor_the_report_nor_the_
     check_texts([event, server_run, report])
 
 
-@pytest.mark.parametrize("text", ["a\U000e0041b", "a\ufffeb", "a\u180eb", "a\u206ab", "a\ufff9b"])
+@pytest.mark.parametrize("text", some(["a\U000e0041b", "a\ufffeb"], ["a\u180eb", "a\u206ab", "a\ufff9b"]))
 def test_no_branch_name_costs_the_tags_the_artifacts_or_the_event(run: Callable[..., Run], text: str) -> None:
     finished = run(branch_name=text)
     [event] = end_events(finished)
@@ -144,7 +147,7 @@ def test_no_branch_name_costs_the_tags_the_artifacts_or_the_event(run: Callable[
 
 
 @pytest.mark.parametrize(
-    "content", [b"[]", b"{", b'{"spent_usd": null}', b'{"spent_usd": "\xff"}', b'{"replies": 1e400}']
+    "content", some([b"{", b'{"spent_usd": null}'], [b"[]", b'{"spent_usd": "\xff"}', b'{"replies": 1e400}'])
 )
 def test_no_saved_usage_costs_the_event(
     run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, content: bytes

@@ -8,6 +8,7 @@ from deployments.local.scripted_model import ModelFault, Turn
 from flows import errors
 from flows.agent.command import environment
 from flows.tasks.claude import run_claude
+from tests.support.combinations import combinations
 from tests.support.runs import Run
 from tests.support.world import World
 
@@ -110,19 +111,24 @@ def test_a_connection_that_breaks_in_the_middle_of_each_reply_can_be_tried_again
     assert type(failed_run.error) is errors.ModelUnavailable
 
 
-@pytest.mark.parametrize("provider", [ANTHROPIC, BEDROCK])
-@pytest.mark.parametrize(
-    ("stop", "error"),
-    [
-        ({"stop_reason": "refusal"}, errors.ModelRefused),
-        ({"stop_reason": "refusal", "stop_details": {"category": "cyber", "explanation": "It asks for malware."}},
-         errors.ModelRefused),
-        ({"stop_reason": "model_context_window_exceeded"}, errors.PromptTooLong),
-    ],
-)  # fmt: skip
+STOPS: list[tuple[dict[str, object], type[errors.RunError]]] = [
+    ({"stop_reason": "refusal"}, errors.ModelRefused),
+    (
+        {"stop_reason": "refusal", "stop_details": {"category": "cyber", "explanation": "It asks for malware."}},
+        errors.ModelRefused,
+    ),
+    ({"stop_reason": "model_context_window_exceeded"}, errors.PromptTooLong),
+]
+
+
+@pytest.mark.parametrize(("provider", "stop_and_error"), combinations([ANTHROPIC, BEDROCK], STOPS))
 def test_the_reason_for_which_a_reply_stopped_decides_the_name(
-    world: World, run: Callable[..., Run], provider: str, stop: dict[str, object], error: type[errors.RunError]
+    world: World,
+    run: Callable[..., Run],
+    provider: str,
+    stop_and_error: tuple[dict[str, object], type[errors.RunError]],
 ) -> None:
+    stop, error = stop_and_error
     world.script(Turn("I will not.", stop=stop))
     failed_run = run(provider=provider)
     assert type(failed_run.error) is error
