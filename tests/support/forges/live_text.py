@@ -47,7 +47,11 @@ def live_as_shown(markdown: str) -> list[str]:
     """Return what is live in Markdown, except in code, where no forge looks for references."""
     tokens = list(_flat(MarkdownIt("gfm-like", {"linkify": False, "html": True}).parse(markdown)))
     live = [token.type for token in tokens if token.type in _LIVE_TOKENS]
-    live += [f"block of {token.info}" for token in tokens if re.match(r"\s*(?!text$)[\w{]", token.info)]
+    live += [
+        f"block of {token.info}"
+        for token in tokens
+        if token.type == "fence" and re.match(r"\s*(?!text$)[\w{]", token.info)
+    ]
     shown = "\n".join(token.content for token in tokens if token.type == "text")
     return live + [f"{name}: {match[0]!r}" for name, match in _matches(_TEXTS, shown)]
 
