@@ -5,10 +5,11 @@ ended before it could save the record. A pull request that a person closed or me
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from flows.errors import ForgeUnavailable
+from flows.errors import ForgePermissionMissing, ForgeUnavailable
 from flows.forges.api.base import ForgeApi, PullRequest, PullRequestDraft, Refusal, State
 from flows.forges.section import add_marks, is_of_run, with_section, with_template
 
@@ -33,6 +34,8 @@ class RunRequest:
     commit: str
     template: str = ""
     """The text of the repository's template, which a new pull request has below the section."""
+    takes_any_base: bool = False
+    """Whether an open pull request of the branch counts that is for another base branch."""
 
 
 def open_or_update(api: ForgeApi, record: RequestRecord, run_request: RunRequest) -> PullRequest | Refusal:
@@ -46,7 +49,7 @@ def open_or_update(api: ForgeApi, record: RequestRecord, run_request: RunRequest
     """
     draft, previous = run_request.draft, _previous(record, run_request)
     section = add_marks(draft.body, run_request.run_id, run_request.commit, html_comments=api.hides_html_comments)
-    current = api.get(previous["number"]) if previous.get("number") else _match(api, run_request)
+    current = _current(api, previous, run_request)
     if current is None:
         body = with_template(section, run_request.template, api.body_limit)
         new = api.create(replace(draft, body=body))
@@ -55,7 +58,7 @@ def open_or_update(api: ForgeApi, record: RequestRecord, run_request: RunRequest
         elif isinstance(new, Refusal):
             return new
         elif draft.body in new.body.replace("\r\n", "\n"):
-            record.save(_record(previous, new, new.title, section))
+            record.save(_record(previous, new, draft, new.title, section))
             return new
         else:  # Bitbucket returns the pull request that exists
             current = new
@@ -65,9 +68,11 @@ def open_or_update(api: ForgeApi, record: RequestRecord, run_request: RunRequest
             f"the forge says that there is a pull request from {draft.head} to {draft.base} already, and does not list "
             "it: try again later, or look for it on the forge"
         )
+    if not previous.get("number"):  # so that the run knows it also if the update is refused
+        record.save(_record(previous, current, draft, "", ""))
     current = _update(api, current, section, previous, draft)
     is_own_title = current.title in {previous.get("title"), draft.title}
-    record.save(_record(previous, current, current.title if is_own_title else "", section))
+    record.save(_record(previous, current, draft, current.title if is_own_title else "", section))
     return current
 
 
@@ -94,11 +99,24 @@ def _previous(record: RequestRecord, run_request: RunRequest) -> Mapping[str, An
     return previous if (previous.get("head"), previous.get("base")) == branches else {}
 
 
+def _current(api: ForgeApi, previous: Mapping[str, Any], run_request: RunRequest) -> PullRequest | None:
+    """Return the pull request of the record, or else the one that the forge lists; None if there is none."""
+    if number := previous.get("number"):
+        with suppress(ForgePermissionMissing):  # somebody may have deleted it, and then the list does not have it
+            return api.get(number)
+    return _match(api, run_request)
+
+
 def _match(api: ForgeApi, run_request: RunRequest) -> PullRequest | None:
     """Return the open pull request for the branch, or the one that this run has opened, also if it is closed now."""
     requests = api.find(run_request.draft.head, run_request.draft.base)
-    own = (each for each in requests if is_of_run(each.body, run_request.run_id))
-    return next((each for each in requests if each.state is State.OPEN), None) or next(own, None)
+    same_base = [each for each in requests if each.base == run_request.draft.base]
+    candidates = (
+        *(each for each in same_base if each.state is State.OPEN),
+        *(each for each in requests if run_request.takes_any_base and each.state is State.OPEN),
+        *(each for each in same_base if is_of_run(each.body, run_request.run_id)),
+    )
+    return next(iter(candidates), None)
 
 
 def _update(
@@ -113,13 +131,16 @@ def _update(
     return current if is_same else api.update(current, title, body)
 
 
-def _record(previous: Mapping[str, Any], request: PullRequest, title: str, section: str) -> dict[str, Any]:
+def _record(
+    previous: Mapping[str, Any], request: PullRequest, draft: PullRequestDraft, title: str, section: str
+) -> dict[str, Any]:
+    """Return a record. Its base branch is the one that the run asked for, because a person may have changed it."""
     return {
         **previous,
         "number": request.number,
         "url": request.url,
-        "head": request.head,
-        "base": request.base,
+        "head": draft.head,
+        "base": draft.base,
         "title": title,
         "section": section,
     }

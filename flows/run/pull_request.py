@@ -81,7 +81,8 @@ def request_for(run: Run, change: Change, base: str) -> RunRequest:
         base,
         is_draft(run.request.pull_request.pull_request, status),
     )
-    return RunRequest(draft, run.saved.store.flow_run_id, change.commit, template(run, change))
+    takes_any_base = not run.request.pull_request.pull_request_base
+    return RunRequest(draft, run.saved.store.flow_run_id, change.commit, template(run, change), takes_any_base)
 
 
 def without_draft(run_request: RunRequest, status: Status | None) -> RunRequest:

@@ -122,10 +122,13 @@ class ForgeApi(ABC):
         self._client = ApiClient(repository.api_url, self._headers(repository))
 
     def find(self, head: str, base: str) -> list[PullRequest]:
-        """Return the newest pull requests for these two branches of the repository, in any state, newest first."""
+        """Return the newest pull requests from one branch of the repository, in any state, newest first.
+
+        They may be for any base branch, because a person can change it. One that is open for `base` is among them.
+        """
         with _readable():
             requests = [_checked(self._parse(each)) for each in self._find(head, base)]
-        return [each for each in requests if (each.head, each.base) == (head, base)]
+        return [each for each in requests if each.head == head]
 
     def get(self, number: int) -> PullRequest:
         """Return a pull request with its whole body."""
@@ -172,7 +175,7 @@ class ForgeApi(ABC):
 
     @abstractmethod
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
-        """Return the newest pull requests of the repository, and not of a fork, for at least these branches."""
+        """Return the newest pull requests of the repository, and not of a fork, from at least this branch."""
 
     @abstractmethod
     def _get(self, number: int) -> Answer: ...

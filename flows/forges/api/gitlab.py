@@ -41,7 +41,8 @@ class GitLabApi(ForgeApi):
         return f"/projects/{quote(self.repository.path, safe='%')}"
 
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
-        query = {"source_branch": head, "target_branch": base, "order_by": "created_at", "sort": "desc"}
+        del base
+        query = {"source_branch": head, "order_by": "created_at", "sort": "desc"}
         answer = self._client.send("GET", f"{self._path}/merge_requests", query=query)
         requests = self._success(answer, "list the merge requests")
         # A branch of a fork may have the same name.

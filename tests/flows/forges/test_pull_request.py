@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.errors import ForgeUnavailable
+from flows.errors import ForgePermissionMissing, ForgeUnavailable
 from flows.forges.api.base import PullRequest, PullRequestDraft, Refusal, State
 from flows.forges.pull_request import RunRequest, add_wishes, open_or_update
 from flows.forges.section import add_marks
@@ -247,3 +247,63 @@ def test_a_lost_answer_to_any_write_leads_to_one_request(kind: type[ForgeStandIn
         assert len(forge.pull_requests) == 1
         assert "again" in forge.pull_requests[0].body
         assert [request.method for request in forge.writes()].count("POST") == 1
+
+
+@each_forge
+@pytest.mark.parametrize("record_is_lost", [False, True])
+def test_a_request_whose_base_a_person_changed_stays_the_only_one(
+    kind: type[ForgeStandIn], *, record_is_lost: bool
+) -> None:
+    with serve(kind) as (forge, api):
+        forge.branches.add("release")
+        record, wanted = MemoryRecord(), replace(WANTED, takes_any_base=True)
+        open_or_update(api, record, wanted)
+        forge.pull_requests[0].base = "release"
+        for later in (replace(LATER, takes_any_base=True), wanted, replace(wanted, run_id="another-run")):
+            if record_is_lost:
+                record = MemoryRecord()
+            result = open_or_update(api, record, later)
+            assert isinstance(result, PullRequest)
+            assert (result.number, result.base) == (1, "release")
+        assert len(forge.pull_requests) == 1
+
+
+def test_a_run_that_names_a_base_gets_a_request_for_it_beside_one_for_another_base() -> None:
+    with serve(GitHubStandIn) as (forge, api):
+        forge.add("for a release", "", "work", "release")
+        result = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(result, PullRequest)
+        assert (result.number, result.base, len(forge.pull_requests)) == (2, "main", 2)
+
+
+@pytest.mark.parametrize("length", [150, 199, 200, 250, 399, 400, 401, 1000])
+@pytest.mark.parametrize("character", ["x", "\N{PARTY POPPER}", "é"], ids=["ascii", "emoji", "accent"])
+def test_no_text_of_a_person_is_lost_on_a_forge_that_cuts_the_texts_in_its_list(length: int, character: str) -> None:
+    with serve(AzureStandIn) as (forge, api):
+        words = character * length + " and the end"
+        forge.add("by hand", words, "work", "main")
+        open_or_update(api, MemoryRecord(), WANTED)
+        assert forge.pull_requests[0].body.startswith(f"{words}\n\n[//]: #")
+
+
+@each_forge
+def test_a_request_that_somebody_deleted_is_opened_again(kind: type[ForgeStandIn]) -> None:
+    with serve(kind) as (forge, api):
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        forge.pull_requests.clear()
+        result = open_or_update(api, record, LATER)
+        assert isinstance(result, PullRequest)
+        assert len(forge.pull_requests) == 1
+
+
+def test_the_record_knows_a_request_whose_update_is_refused() -> None:
+    with serve(GitHubStandIn) as (forge, api):
+        forge.add("by hand", "", "work", "main")
+        forge.faults.append(Fault("PATCH", Reply(403, {"message": "Resource not accessible by integration"})))
+        record = MemoryRecord()
+        with pytest.raises(ForgePermissionMissing):
+            open_or_update(api, record, WANTED)
+        assert record.saved["number"] == 1
+        open_or_update(api, record, WANTED)
+        assert forge.pull_requests[0].body.count("claude-code-headless:begin") == 1

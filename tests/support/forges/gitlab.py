@@ -44,10 +44,8 @@ class GitLabStandIn(ForgeStandIn):
         return super().set_status(sha, body)
 
     def find(self, query: dict[str, list[str]]) -> Reply:
-        pair = (query["source_branch"][0], query["target_branch"][0])
-        return Reply(
-            200, [self.as_json(each) for each in reversed(self.pull_requests) if (each.head, each.base) == pair]
-        )
+        head = query["source_branch"][0]
+        return Reply(200, [self.as_json(each) for each in reversed(self.pull_requests) if each.head == head])
 
     def create(self, body: dict[str, Any]) -> Reply:
         head, base = body["source_branch"], body["target_branch"]
