@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from flows.errors import ForgePermissionMissing, ForgeUnavailable
 from flows.forges.api.base import ForgeApi, PullRequest, PullRequestDraft, Refusal, State
+from flows.forges.body import units
 from flows.forges.section import add_marks, is_of_run, with_section, with_template
 
 
@@ -74,6 +75,15 @@ def open_or_update(api: ForgeApi, record: RequestRecord, run_request: RunRequest
     is_own_title = current.title in {previous.get("title"), draft.title}
     record.save(_record(previous, current, draft, current.title if is_own_title else "", section))
     return current
+
+
+def lacks_room(api: ForgeApi, run_request: RunRequest, request: PullRequest) -> bool:
+    """Whether the pull request has no section of this run because its text would be too long for the forge."""
+    section = add_marks(
+        run_request.draft.body, run_request.run_id, run_request.commit, html_comments=api.hides_html_comments
+    )
+    body = request.body.replace("\r\n", "\n")
+    return section not in body and units(body) + units(section) > api.body_limit
 
 
 def add_wishes(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import SecretStr
 
-from flows.errors import PullRequestRefused, RunError
+from flows.errors import ForgeUnavailable, PullRequestRefused, RunError
 from flows.forges.api.client import NOT_FOUND, Answer, ApiClient, no_permission
 from flows.forges.base import Forge
 from flows.forges.disarm import disarm_line
@@ -139,11 +139,15 @@ class ForgeApi(ABC):
         answer = self._create(draft)
         if not answer.is_success and (refusal := self._refusal(answer, draft)):
             return refusal
-        return self._request_in(answer, "open the pull request")
+        # If the answer cannot be read, the next attempt finds the pull request.
+        with _readable(ForgeUnavailable if answer.is_success else PullRequestRefused):
+            return _checked(self._parse(self._success(answer, "open the pull request")))
 
     def update(self, current: PullRequest, title: str, body: str) -> PullRequest:
         """Replace the title and the body. A draft stays a draft."""
-        return self._request_in(self._update(current, title, body), f"update pull request {current.number}")
+        with _readable():
+            answer = self._update(current, title, body)
+        return self._request_in(answer, f"update pull request {current.number}")
 
     def set_status(self, status: CommitStatus) -> None:
         """Set the status of a commit."""
@@ -233,12 +237,12 @@ def _checked(request: PullRequest) -> PullRequest:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _readable(name: type[RunError] = PullRequestRefused) -> Iterator[None]:
     """Give the errors of a parser a name."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PullRequestRefused(
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise name(
             f"the forge's API gave an answer of an unknown form ({type(error).__name__}: {error}): check that "
             "forge_api_url is the API of this kind of forge"
         ) from error
@@ -246,6 +250,7 @@ def _readable() -> Iterator[None]:
 
 def _text_of_refusal(call: Callable[[], str]) -> str:
     try:
-        return call()
+        with _readable():
+            return call()
     except RunError as error:
         return str(error)

@@ -9,7 +9,7 @@ import pytest
 
 from flows.errors import ForgePermissionMissing, ForgeUnavailable
 from flows.forges.api.base import PullRequest, PullRequestDraft, Refusal, State
-from flows.forges.pull_request import RunRequest, add_wishes, open_or_update
+from flows.forges.pull_request import RunRequest, add_wishes, lacks_room, open_or_update
 from flows.forges.section import add_marks
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
@@ -307,3 +307,18 @@ def test_the_record_knows_a_request_whose_update_is_refused() -> None:
         assert record.saved["number"] == 1
         open_or_update(api, record, WANTED)
         assert forge.pull_requests[0].body.count("claude-code-headless:begin") == 1
+
+
+@each_forge
+def test_a_text_for_which_the_forge_has_no_room_is_not_taken_for_new(kind: type[ForgeStandIn]) -> None:
+    with serve(kind) as (forge, api):
+        record = MemoryRecord()
+        first = open_or_update(api, record, WANTED)
+        assert isinstance(first, PullRequest)
+        assert not lacks_room(api, WANTED, first)
+        forge.pull_requests[0].body += "x" * (api.body_limit - len(first.body))
+        long = replace(LATER, draft=replace(LATER.draft, body="> " + "longer " * 30))
+        result = open_or_update(api, record, long)
+        assert isinstance(result, PullRequest)
+        assert lacks_room(api, long, result)
+        assert "longer" not in forge.pull_requests[0].body

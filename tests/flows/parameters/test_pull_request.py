@@ -4,6 +4,7 @@ import pytest
 
 from flows import errors
 from flows.errors import RunError
+from flows.forges.body import UNVERIFIED
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.environment import read
 from flows.parameters.implement import ImplementParameters
@@ -82,3 +83,12 @@ def test_what_a_delivery_leaves_empty_is_as_in_the_run() -> None:
     assert DeliverParameters(flow_run_id="x").pull_request.over(saved) == saved
     changed = DeliveredPullRequest(pull_request="never", reviewers=("grace",)).over(saved)
     assert (changed.pull_request, changed.pull_request_title, changed.reviewers) == ("never", "A title", ("grace",))
+
+
+def test_the_longest_title_has_room_for_each_mark() -> None:
+    """GitLab, Gitea and Bitbucket accept 255 characters, and GitHub 256."""
+    title = "x" * 240
+    assert PullRequest(pull_request_title=title).pull_request_title == title
+    assert max(map(len, (UNVERIFIED, "Draft: ", "WIP: "))) + len(title) <= 255
+    with pytest.raises(errors.InvalidPullRequest):
+        PullRequest(pull_request_title=f"{title}x")

@@ -67,6 +67,7 @@ class GitLabStandIn(ForgeStandIn):
             "draft": pull_request.is_draft,
             "title": pull_request.title,
             "description": pull_request.body,
+            "reviewers": [{"id": int(each)} for each in pull_request.reviewers],
             "source_branch": pull_request.head,
             "target_branch": pull_request.base,
             "source_project_id": 6 if pull_request.is_of_fork else 5,
