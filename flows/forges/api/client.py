@@ -105,7 +105,7 @@ class ApiClient:
         deadline = time.monotonic() + _ANSWER_SECONDS
         # In ASCII, because an answer may have had half of a surrogate pair, which UTF-8 cannot encode.
         content_type = {} if body is None else {"content-type": "application/json"}
-        sent = None if body is None else json.dumps(body)
+        sent = None if body is None else json.dumps(body, separators=(",", ":"))
         with self._http.stream(method, url, params=query, content=sent, headers=content_type) as response:
             content = bytearray()
             for block in response.iter_raw():
