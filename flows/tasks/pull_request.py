@@ -96,9 +96,10 @@ def _pull_request(run: Run, credentials: GitCredentials, change: Change) -> Pull
     )
     record = PullRequestRecord(run.saved.store, logger)
     with api, commit_status(api, run, change):
-        base = base_branch(run, change.checkout, remote(run, credentials).refs())
+        refs = remote(run, credentials).refs()
+        base = base_branch(run, change.checkout, refs)
         check_lease(run.saved.store)
-        run_request = request_for(run, change, base)
+        run_request = request_for(run, change, base, refs)
         result = _open(api, record, run_request, status_of(run, change))
         refusals = _refusals(api, record, run, result, run_request)
     logger.info("pull request %s", result.url)
