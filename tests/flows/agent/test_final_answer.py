@@ -150,7 +150,9 @@ def test_a_status_counts_in_any_spelling(status: str) -> None:
 
 @pytest.mark.parametrize("not_done", [None, [], [" "], "text", [7]], ids=repr)
 def test_partly_done_work_is_never_without_a_word_of_it(not_done: object) -> None:
-    assert answer(summary="s", status="partly", not_done=not_done).not_done == ("something that the agent does not name",)
+    assert answer(summary="s", status="partly", not_done=not_done).not_done == (
+        "something that the agent does not name",
+    )
 
 
 @pytest.mark.parametrize("summary", [None, 7, ["a"], {}], ids=repr)

@@ -98,7 +98,13 @@ def test_the_longest_title_has_room_for_each_mark() -> None:
 def test_an_address_that_the_secret_or_block_may_allow_is_not_refused_before_it_is_read(source: dict[str, str]) -> None:
     address = {"forge": "github", "forge_api_url": "https://api.git.example.com/v3"}
     run = ImplementParameters(
-        **{**RUN, **source, **address, "repo_url": "https://git.example.com/o/r", "pull_request": {"pull_request": "ready"}}
+        **{
+            **RUN,
+            **source,
+            **address,
+            "repo_url": "https://git.example.com/o/r",
+            "pull_request": {"pull_request": "ready"},
+        }
     )
     run.check_forge(["https://api.git.example.com/v3"])
     with pytest.raises(errors.InvalidForgeApiUrl):
