@@ -7,12 +7,16 @@ ended before it could save the record. A pull request that a person closed or me
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from flows.errors import ForgePermissionMissing, ForgeUnavailable
-from flows.forges.api.base import ForgeApi, PullRequest, PullRequestDraft, Refusal, State
-from flows.forges.body import units
+from flows.forges.api.base import TITLE_LIMIT, ForgeApi, PullRequest, PullRequestDraft, Refusal, State
+from flows.forges.body import UNVERIFIED, units
+from flows.forges.disarm import cut_line
 from flows.forges.section import add_marks, is_of_run, with_section, with_template
+
+_HAS_MARKED: Final = "has_marked"
+"""What the record has if the run has put the mark of an unverified change into the title, which a person may remove."""
 
 
 class RequestRecord(Protocol):
@@ -37,6 +41,8 @@ class RunRequest:
     """The text of the repository's template, which a new pull request has below the section."""
     takes_any_base: bool = False
     """Whether an open pull request of the branch counts that is for another base branch."""
+    is_verified: bool = False
+    """Whether the verification speaks for the commit."""
 
 
 def open_or_update(api: ForgeApi, record: RequestRecord, run_request: RunRequest) -> PullRequest | Refusal:
@@ -71,9 +77,11 @@ def open_or_update(api: ForgeApi, record: RequestRecord, run_request: RunRequest
         )
     if not previous.get("number"):  # so that the run knows it also if the update is refused
         record.save(_record(previous, current, draft, "", ""))
-    current = _update(api, current, section, previous, draft)
+    current = _update(api, current, section, previous, run_request)
     is_own_title = current.title in {previous.get("title"), draft.title}
-    record.save(_record(previous, current, draft, current.title if is_own_title else "", section))
+    new_record = _record(previous, current, draft, current.title if is_own_title else "", section)
+    has_marked = previous.get(_HAS_MARKED, False) or draft.title.startswith(UNVERIFIED)
+    record.save({**new_record, _HAS_MARKED: has_marked})
     return current
 
 
@@ -130,15 +138,28 @@ def _match(api: ForgeApi, run_request: RunRequest) -> PullRequest | None:
 
 
 def _update(
-    api: ForgeApi, current: PullRequest, section: str, previous: Mapping[str, Any], draft: PullRequestDraft
+    api: ForgeApi, current: PullRequest, section: str, previous: Mapping[str, Any], run_request: RunRequest
 ) -> PullRequest:
     """Return the pull request with the new title and section, or as it is if it is not open or nothing is new."""
     if current.state is not State.OPEN:
         return current
-    title = draft.title if current.title == previous.get("title") else current.title
+    is_own_title = current.title == previous.get("title")
+    title = run_request.draft.title if is_own_title else _with_right_mark(current.title, previous, run_request)
     body = with_section(current.body, section, previous.get("section", ""), api.body_limit)
     is_same = (title, body) == (current.title, current.body.replace("\r\n", "\n"))
     return current if is_same else api.update(current, title, body)
+
+
+def _with_right_mark(title: str, previous: Mapping[str, Any], run_request: RunRequest) -> str:
+    """Return a title of a person or of an earlier run, with a mark if this run's title has one.
+
+    A mark goes if the commit is verified now. In the same run, a mark that a person took away does not come back.
+    """
+    plain = title.removeprefix(UNVERIFIED)
+    if run_request.is_verified:
+        return plain
+    is_marked = run_request.draft.title.startswith(UNVERIFIED) and not previous.get(_HAS_MARKED)
+    return cut_line(f"{UNVERIFIED}{plain}", TITLE_LIMIT) if is_marked else title
 
 
 def _record(

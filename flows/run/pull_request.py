@@ -87,7 +87,14 @@ def request_for(run: Run, change: Change, base: str, refs: RemoteRefs) -> RunReq
         is_draft(run.request.pull_request.pull_request, status),
     )
     takes_any_base = not run.request.pull_request.pull_request_base
-    return RunRequest(draft, run.saved.store.flow_run_id, change.commit, template(run, change, refs), takes_any_base)
+    return RunRequest(
+        draft,
+        run.saved.store.flow_run_id,
+        change.commit,
+        template(run, change, refs),
+        takes_any_base,
+        status is Status.VERIFIED,
+    )
 
 
 def without_draft(run_request: RunRequest, status: Status | None) -> RunRequest:

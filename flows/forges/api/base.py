@@ -14,6 +14,9 @@ from flows.forges.api.client import NOT_FOUND, Answer, ApiClient, no_permission
 from flows.forges.base import Forge
 from flows.forges.disarm import disarm_line
 
+TITLE_LIMIT: Final = 247
+"""The maximum length of a title. All forges accept 255 characters, among them the mark of a draft."""
+
 STATUS_CHARACTERS: Final = 140
 """The maximum length of a status's description on GitHub, which has the lowest limit of all forges."""
 

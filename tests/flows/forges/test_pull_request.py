@@ -322,3 +322,33 @@ def test_a_text_for_which_the_forge_has_no_room_is_not_taken_for_new(kind: type[
         assert isinstance(result, PullRequest)
         assert lacks_room(api, long, result)
         assert "longer" not in forge.pull_requests[0].body
+
+
+@each_forge
+def test_the_mark_of_an_unverified_title_follows_the_run_also_in_a_title_of_somebody_else(
+    kind: type[ForgeStandIn],
+) -> None:
+    def run(number: int, title: str, *, is_verified: bool = False) -> RunRequest:
+        draft = replace(WANTED.draft, title=title, is_draft=False)
+        return replace(WANTED, draft=draft, run_id=f"run-{number}", is_verified=is_verified)
+
+    with serve(kind) as (forge, api):
+        forge.add("By hand", "", "work", "main")
+        record = MemoryRecord()
+        for wanted, title in (
+            (run(1, "A"), "By hand"),
+            (run(2, "[unverified] B"), "[unverified] By hand"),
+            (run(3, "[unverified] C"), "[unverified] By hand"),
+            (run(4, "D"), "[unverified] By hand"),
+            (run(5, "E", is_verified=True), "By hand"),
+        ):
+            record = MemoryRecord()
+            # As the step does if the pull request is ready and should be a draft.
+            open_or_update(api, record, replace(wanted, draft=replace(wanted.draft, title="X", is_draft=True)))
+            open_or_update(api, record, wanted)
+            open_or_update(api, record, wanted)
+            assert forge.pull_requests[0].title == title
+        open_or_update(api, record := MemoryRecord(), run(6, "[unverified] F"))
+        forge.pull_requests[0].title = "By hand"
+        open_or_update(api, record, run(6, "[unverified] F"))
+        assert forge.pull_requests[0].title == "By hand", "a person took the mark away"
