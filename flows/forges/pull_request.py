@@ -121,7 +121,9 @@ def _current(api: ForgeApi, previous: Mapping[str, Any], run_request: RunRequest
     """Return the pull request of the record, or else the one that the forge lists; None if there is none."""
     if number := previous.get("number"):
         with suppress(ForgePermissionMissing):  # somebody may have deleted it, and then the list does not have it
-            return api.get(number)
+            request = api.get(number)
+            if request.state is not State.OPEN or request.head == run_request.draft.head:
+                return request
     return _match(api, run_request)
 
 

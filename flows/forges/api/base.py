@@ -162,8 +162,18 @@ class ForgeApi(ABC):
         return _text_of_refusal(lambda: self._add_labels(number, labels)) if labels else ""
 
     def add_reviewers(self, number: int, reviewers: Sequence[str]) -> str:
-        """Ask for reviews; return why the forge did not, or an empty text."""
-        return _text_of_refusal(lambda: self._add_reviewers(number, reviewers)) if reviewers else ""
+        """Ask for reviews; return why the forge did not, or an empty text.
+
+        Some forges refuse all reviewers if they do not know one, so each is then asked for alone.
+        """
+
+        def add() -> str:
+            refusal = self._add_reviewers(number, reviewers)
+            if not refusal or len(reviewers) == 1:
+                return refusal
+            return "; ".join(filter(None, (self._add_reviewers(number, [each]) for each in reviewers)))
+
+        return _text_of_refusal(add) if reviewers else ""
 
     def close(self) -> None:
         """Close the connections."""

@@ -352,3 +352,16 @@ def test_the_mark_of_an_unverified_title_follows_the_run_also_in_a_title_of_some
         forge.pull_requests[0].title = "By hand"
         open_or_update(api, record, run(6, "[unverified] F"))
         assert forge.pull_requests[0].title == "By hand", "a person took the mark away"
+
+
+@each_forge
+def test_a_record_or_an_answer_about_a_request_of_another_branch_changes_nothing_there(
+    kind: type[ForgeStandIn],
+) -> None:
+    with serve(kind) as (forge, api):
+        forge.add("somebody's", "words", "other", "main")
+        record = MemoryRecord({"number": 1, "head": "work", "base": "main", "title": "somebody's", "section": "words"})
+        result = open_or_update(api, record, WANTED)
+        assert isinstance(result, PullRequest)
+        assert (result.number, result.head) == (2, "work")
+        assert (forge.pull_requests[0].title, forge.pull_requests[0].body) == ("somebody's", "words")
