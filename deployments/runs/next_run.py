@@ -19,6 +19,7 @@ from deployments.prefect.run_parameters import apply_settings, pairs
 from deployments.runs.flow_runs import is_finished
 from flows.agent.feedback import MAX_BYTES
 from flows.run.feedback import add_feedback
+from flows.text_safety import is_encodable
 
 if TYPE_CHECKING:
     from prefect.client.schemas import OrchestrationResult
@@ -81,6 +82,8 @@ def continue_run(
         raise InvalidParameter(
             f"a continued run keeps its {', '.join(fixed)}: use `runs repeat` to change it, which starts a new run"
         )
+    if not is_encodable(feedback):
+        raise InvalidParameter("the feedback is not text in UTF-8: correct it")
     if (size := len(feedback.encode())) > MAX_BYTES:
         raise InvalidParameter(f"the feedback has {size:,} bytes, and at most {MAX_BYTES:,} are passed on: shorten it")
     _check_job_variables(prefect, flow_run, job_variables)

@@ -5,6 +5,7 @@ further request. The model may not call it, or not correctly. Then the agent's l
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -22,6 +23,7 @@ REMINDER: Final = "[structured-output-enforce]"
 _TITLE_CHARACTERS: Final = 200
 _ITEM_CHARACTERS: Final = 1000
 _MAX_ITEMS: Final = 20
+_NOT_NAMED: Final = "something that the agent does not name"
 _REASONS_CHARACTERS: Final = 2000
 _ERRORS: Final[Mapping[WorkStatus, type[RunError]]] = {WorkStatus.NEEDS_INPUT: NeedsInput, WorkStatus.BLOCKED: Blocked}
 _BEGINNINGS: Final = {
@@ -73,14 +75,20 @@ def final_answer(result: Result) -> FinalAnswer:
     fields: Mapping[str, Any] = result.structured_output
     if not fields:
         return FinalAnswer(sanitize(result.text))
-    status, title = fields.get("status"), fields.get("title")
+    status, title, summary = _status(fields.get("status")), fields.get("title"), fields.get("summary")
+    not_done = tuple(_items(fields.get("not_done")))
     return FinalAnswer(
-        summary=sanitize(str(fields.get("summary", ""))),
-        status=WorkStatus(status) if isinstance(status, str) and status in set(WorkStatus) else WorkStatus.UNKNOWN,
+        summary=sanitize(summary) if isinstance(summary, str) else "",
+        status=status,
         title=one_line(sanitize(title))[:_TITLE_CHARACTERS] if isinstance(title, str) else "",
         questions=tuple(_items(fields.get("questions"))),
-        not_done=tuple(_items(fields.get("not_done"))),
+        not_done=not_done or ((_NOT_NAMED,) if status is WorkStatus.PARTLY else ()),
     )
+
+
+def _status(value: object) -> WorkStatus:
+    word = re.sub(r"[\s-]+", "_", value.strip().lower()) if isinstance(value, str) else ""
+    return WorkStatus(word) if word in set(WorkStatus) else WorkStatus.UNKNOWN
 
 
 def with_last_question(report: AgentReport) -> AgentReport:

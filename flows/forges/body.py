@@ -18,6 +18,8 @@ BODY_CHARACTERS: Final = 3_700
 
 _SUMMARY_CHARACTERS: Final = 900
 _ASKED_CHARACTERS: Final = 300
+_READ_CHARACTERS: Final = 20_000
+"""What is read of a long text, of which the body only has the beginning."""
 _LINE_CHARACTERS: Final = 160
 _MAX_ITEMS: Final = 8
 _STEPS: Final = 20
@@ -96,10 +98,10 @@ class _Writer:
 
     def parts(self) -> Iterator[str]:
         content = self.content
-        summary = self._cut(disarm(content.summary).strip(), _SUMMARY_CHARACTERS)
+        summary = self._cut(disarm(content.summary[:_READ_CHARACTERS]).strip(), _SUMMARY_CHARACTERS)
         yield "\n".join(f"> {line}".rstrip() for line in summary.split("\n")) if summary else "The agent said nothing."
         yield f"**Asked:** {self._code(content.asked_source)}"
-        if instructions := disarm(content.asked_text).strip().replace("```", "'''"):
+        if instructions := disarm(content.asked_text[:_READ_CHARACTERS]).strip().replace("```", "'''"):
             yield f"```text\n{self._cut(instructions, _ASKED_CHARACTERS)}\n```"
         yield from self._checked()
         yield from self._list("Look at", content.warnings)

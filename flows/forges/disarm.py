@@ -22,6 +22,9 @@ _SKIPPED: Final = "actions|azurepipelines|build|buildkite|checks?|ci|circleci|de
 _CLOSING: Final = "clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing)|implement(?:s|ed|ing)?|reopen(?:s|ed|ing)?"
 _CONVENTIONAL: Final = "build|chore|ci|docs|feat|fix|perf|refactor|revert|style|test"
 
+_CONTAINERS: Final = r"(?:[ \t>*+-]|[0-9]{1,9}[.)])*"
+"""The beginning of a line in quotations and lists."""
+
 _BREAKS: Final = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE)
     for pattern in (
@@ -43,18 +46,21 @@ _BREAKS: Final = tuple(
         r"#(?=[^\s#])",
         r"[!$&](?=\d)",
         r"[%~](?=[\w\"])",
-        r"\bGH-(?=\d)",
+        r"\bG[HL]-(?=\d)",
+        r"\*(?=iteration:)",
         # A command on a line of its own, also in a quotation or a list: what starts with a slash.
-        r"^[ \t>*+-]*/(?=\S)",
+        rf"^{_CONTAINERS}/(?=\S)",
         # A keyword that closes an issue.
-        rf"\b(?:{_CLOSING})(?=:?[ \t]+\S*\d)",
+        rf"\b(?:{_CLOSING})(?=:?\s+(?:(?:issues?|bugs?|tickets?|pull|merge|requests?|prs?|mrs?)[ \t]+)*\S*\d)",
         # A trailer of a commit message. The type of a conventional commit looks the same, and is wanted.
         rf"^(?!(?:{_CONVENTIONAL}):)[ \t]*[a-z][a-z0-9-]*[ \t]?(?=:(?:\s|$))",
-        r"^[ \t]*BREAKING(?=[ -]CHANGE)",
+        r"^[ \t>*|+-]*BREAKING(?=[ -]CHANGE)",
         rf"\b(?:skip|no)(?=[-_ ]*(?:{_SKIPPED})\b)",
         r"\+(?=semver)",
+        # A block of a diagram or a video on Azure DevOps, and an included file on GitLab.
+        rf"^{_CONTAINERS}:(?=::|:include)",
         # The language of a code block, such as a diagram with links, or a suggested change.
-        r"^[ \t>*+-]*(?:`{3,}|~{3,})[ \t]*(?=[\w{])",
+        rf"^{_CONTAINERS}(?:`{{3,}}|~{{3,}})[ \t]*(?=[\w{{])",
     )
 )
 """What is broken by an invisible character after each match."""

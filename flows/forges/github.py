@@ -28,7 +28,7 @@ class GitHub(Forge):
     def api_url(self, page: str) -> str:
         """Return the root of the REST API. Only GitHub Enterprise Server has it below its own host name."""
         scheme, address = urlsplit(page)[:2]
-        host = address.removesuffix(":443")
+        host = address.lower().removesuffix(":443").removesuffix(".")
         if host == "github.com" or host.endswith(".ghe.com"):
             return f"https://api.{host}"
         return f"{scheme}://{address}/api/v3"

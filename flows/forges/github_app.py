@@ -5,7 +5,8 @@ https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-a
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -111,15 +112,20 @@ class GitHubApp:
 
     def _installation(self, client: ApiClient, path: str) -> int:
         answer = client.send("GET", f"/repos/{path}/installation")
-        return int(self._body(answer, path)["id"])
+        with self._readable():
+            return int(self._body(answer, path)["id"])
 
     def _token(self, client: ApiClient, installation: int, path: str) -> InstallationToken:
         body = {"repositories": [path.rpartition("/")[2]]}
         answer = client.send("POST", f"/app/installations/{installation}/access_tokens", body=body)
-        fields = self._body(answer, path)
-        token, moment = SecretStr(str(fields["token"])), datetime.fromisoformat(str(fields["expires_at"]))
-        SECRETS.learn("the token of the GitHub App", token.get_secret_value())
-        return InstallationToken(token, moment.astimezone(UTC))
+        with self._readable():
+            fields = self._body(answer, path)
+            token = str(fields["token"])
+            SECRETS.learn("the token of the GitHub App", token)
+            moment = datetime.fromisoformat(str(fields["expires_at"])).astimezone(UTC)
+            if not re.fullmatch(r"[\x21-\x7e]{8,}", token):
+                raise ValueError("the token is none")
+        return InstallationToken(SecretStr(token), moment)
 
     def _body(self, answer: Answer, path: str) -> dict[str, Any]:
         if answer.is_success and isinstance(answer.body, dict) and answer.body.keys() & {"id", "token"}:
@@ -129,7 +135,18 @@ class GitHubApp:
                 f"GitHub App {self.app_id} has no token for {path} ({answer.reason}): install the App for this "
                 f"repository, with write access to Contents and Pull requests, and check {INSTALLATION_ID}"
             )
-        raise ForgeAuthFailed(f"GitHub gave App {self.app_id} no token: check forge_api_url")
+        raise self._no_token()
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Give the errors of a parser a name. Their texts could quote a token."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, OverflowError):
+            raise self._no_token() from None
+
+    def _no_token(self) -> ForgeAuthFailed:
+        return ForgeAuthFailed(f"GitHub gave App {self.app_id} no token: check forge_api_url")
 
 
 def _word(fields: Mapping[str, object], name: str) -> str:

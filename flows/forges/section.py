@@ -21,7 +21,7 @@ def add_marks(body: str, run_id: str, commit: str, *, html_comments: bool) -> st
         commit: The commit that the text describes.
         html_comments: Whether the marks are HTML comments. Otherwise they are definitions of links that are not used.
     """
-    body = _ANY_MARK.sub("", body)
+    body = _without_marks(body)
     begin, end = f"{_NAME}:begin", f"{_NAME}:end run={run_id} head={commit}"
     if html_comments:
         return f"<!-- {begin} -->\n{body}\n<!-- {end} -->"
@@ -35,9 +35,27 @@ def is_of_run(body: str, run_id: str) -> bool:
 
 def with_template(section: str, template: str, limit: int) -> str:
     """Return a new body: the section, and below it the repository's template if there is room for the whole of it."""
-    below = _ANY_MARK.sub("", template.replace("\r\n", "\n")).strip()
+    below = _without_marks(template.replace("\r\n", "\n")).strip()
     body = f"{section}\n\n{below}" if below else section
     return body if units(body) <= limit else section
+
+
+def _without_marks(text: str) -> str:
+    """Return the text without marks, also without those that only appear when another one is removed."""
+    while (shorter := _ANY_MARK.sub("", text)) != text:
+        text = shorter
+    return text
+
+
+def _section_in(body: str) -> tuple[re.Match[str], re.Match[str]] | None:
+    """Return the marks of the first section. A mark whose partner a person has removed begins none."""
+    begin = None
+    for mark in _ANY_MARK.finditer(body):
+        if _BEGIN.fullmatch(mark[0]):
+            begin = mark
+        elif begin:
+            return begin, mark
+    return None
 
 
 def with_section(body: str, section: str, last_section: str, limit: int) -> str:
@@ -53,9 +71,8 @@ def with_section(body: str, section: str, last_section: str, limit: int) -> str:
         limit: The maximum length of a body.
     """
     body = body.replace("\r\n", "\n")
-    begin = _BEGIN.search(body)
-    end = _END.search(body, begin.end()) if begin else None
-    if begin and end:
+    if marks := _section_in(body):
+        begin, end = marks
         new = f"{body[: begin.start()]}{section}{body[end.end() :]}"
     elif last_section and last_section in body:  # the forge dropped the marks
         new = body.replace(last_section, section, 1)

@@ -192,7 +192,7 @@ class ImplementParameters(BaseModel):
                 f"pull_request.pull_request_base is {self.branch_name!r}, which is also the branch to push: choose "
                 "another branch to merge into, or another branch_name"
             )
-        self.check_forge([self.forge_api_url] if self.git_credentials_block else [])
+        self.check_forge([self.forge_api_url])  # what the secret or block allows shows when it is read
         return self
 
     def check_forge(self, allowed_api_urls: Sequence[str]) -> None:

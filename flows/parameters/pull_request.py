@@ -14,8 +14,8 @@ NEVER: Final = "never"
 DRAFT: Final = "draft"
 READY: Final = "ready"
 
-_TITLE_CHARACTERS: Final = 250
-"""The forges accept about as many."""
+_TITLE_CHARACTERS: Final = 240
+"""The forges accept 255, and a mark may come in front."""
 _NAME_CHARACTERS: Final = 100
 _MOST_NAMES: Final = 20
 

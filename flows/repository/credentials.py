@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
@@ -34,6 +35,7 @@ UNBOUND: Final = (
     "Repositories in the Git Credentials block"
 )
 _FORM: Final = 'the expected form is {"token": "…", "email": "you@example.com"}'
+_SHORTEST_LIFE: Final = timedelta(minutes=2)
 _APP_EMAIL: Final = "claude-code-headless@users.noreply.invalid"
 """The author's address if a GitHub App has none. No account has it, and it is the same in each attempt of a run."""
 
@@ -52,6 +54,13 @@ class GitCredentials:
     """Addresses of forges' APIs on other servers than the repository, to which the token may go."""
     app: GitHubApp | None = None
     """The GitHub App that makes the token; None if the secret has a token itself."""
+    expires_at: datetime | None = None
+    """When the token of a GitHub App ends."""
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the token has ended, or ends in a moment."""
+        return self.expires_at is not None and self.expires_at < datetime.now(UTC) + _SHORTEST_LIFE
 
     @property
     def is_bound(self) -> bool:
@@ -78,12 +87,12 @@ class GitCredentials:
         Raises:
             ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, InvalidGitSecret: See `GitHubApp.token`.
         """
-        token = self.token
+        token, expires_at = self.token, self.expires_at
         if self.app:
             made = self.app.token(url.url, forge=forge, forge_api_url=forge_api_url, allowed_api_urls=self.api_urls)
-            token = made.token
+            token, expires_at = made.token, made.expires_at
         username = self.username or (git_username(url.url, token.get_secret_value(), forge) if forge else "")
-        return replace(self, token=token, username=username)
+        return replace(self, token=token, username=username, expires_at=expires_at)
 
     @staticmethod
     def addresses(urls: object, source: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Shows on the forge, beside the pushed commit, what the run knows about it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -18,6 +19,7 @@ from flows.run.run import Run
 from flows.verification.results import Status
 
 _JOIN_SECONDS: Final = 5
+_PAUSES_SECONDS: Final = (1, 3)
 
 
 @contextmanager
@@ -30,29 +32,40 @@ def commit_status(api: ForgeApi, run: Run, change: Change) -> Iterator[None]:
     if status is None or status is Status.NOT_ASKED:
         yield
         return
-    is_possible = _set(api, run, change, CommitState.PENDING, "the pull request is not open yet")
+    is_possible = _set(api, run, change, CommitState.PENDING, "the pull request is not open yet") is not False
     state = CommitState.SUCCESS if status is Status.VERIFIED else CommitState.FAILURE
     text = result_text(status, run.saved.finished.round if run.saved.finished else 0)
     try:
         yield
     except Exception:
         if is_possible:
-            _set(api, run, change, state, text)
+            _set_last(api, run, change, state, text)
         raise
     except BaseException:
         if is_possible:
             _set_in_time(api, run, change)
         raise
     if is_possible:
-        _set(api, run, change, state, text)
+        _set_last(api, run, change, state, text)
 
 
-def _set(api: ForgeApi, run: Run, change: Change, state: CommitState, text: str) -> bool:
-    """Set the status. Return whether it makes sense to set another one later."""
+def _set_last(api: ForgeApi, run: Run, change: Change, state: CommitState, text: str) -> None:
+    """Set the status that replaces the pending one. To set it twice does no harm, so a failure is not the end."""
+    for seconds in _PAUSES_SECONDS:
+        if _set(api, run, change, state, text) is not None:
+            return
+        time.sleep(seconds)
+    if _set(api, run, change, state, text) is None:
+        run.warnings.append(f"the status of the commit may still be pending, and should be {state}: set it by hand")
+
+
+def _set(api: ForgeApi, run: Run, change: Change, state: CommitState, text: str) -> bool | None:
+    """Set the status. Return whether the token may do so; None if the forge did not answer."""
     try:
         api.set_status(CommitStatus(change.commit, state, text, run_url(run)))
     except ForgeUnavailable as error:
         get_run_logger().info("the status of the commit may not be set: %s", error)
+        return None
     except RunError as error:
         get_run_logger().info("the commit has no status, which the token must be allowed to set: %s", error)
         return False

@@ -57,7 +57,7 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[Impleme
             run = set_up(parameters, directories, steps)
         with _reporting(partial(_report, run)), _naming_cost(run), hold_lease(run.saved.store), _tagging(run):
             run.saved.load(get_run_logger())
-            if run.saved.plan:
+            if run.saved.plan or runtime.flow_run.run_count > 1:
                 with get_client(sync_client=True) as prefect:
                     run.feedback.extend(read_feedback(prefect, UUID(str(runtime.flow_run.id))))
             forget_faults_of_the_machine(run)

@@ -25,6 +25,7 @@ from flows.run.rounds import status_of, verification_of
 from flows.run.run import Run
 from flows.run.summary import deployment_name
 from flows.state.agent_report import AgentReport
+from flows.text_safety import printable
 from flows.verification.results import Status
 
 _TEMPLATES: Final = re.compile(
@@ -54,6 +55,11 @@ def base_branch(run: Run, checkout: Checkout, refs: RemoteRefs) -> str:
         InvalidPullRequest: The remote does not have the branch of the parameter, or has no other branch at all.
     """
     parameter = run.request.pull_request.pull_request_base
+    if parameter == checkout.branch:
+        raise InvalidPullRequest(
+            f"pull_request.pull_request_base is {parameter!r}, which is also the branch to push: choose another branch "
+            "to merge into, or another branch_name"
+        )
     if parameter and parameter not in refs.branches:
         raise InvalidPullRequest(
             f"pull_request.pull_request_base is {parameter!r}, and the remote has no such branch: set it to a branch "
@@ -61,8 +67,7 @@ def base_branch(run: Run, checkout: Checkout, refs: RemoteRefs) -> str:
         )
     start = checkout.base_branch if checkout.start.is_branch else ""
     default = refs.default_branch if refs.default_is_known else ""
-    candidates = (parameter, start, run.request.base_branch, default)
-    for name in candidates:
+    for name in (parameter, start, run.request.base_branch, default):
         if name in refs.branches and name != checkout.branch:
             return name
     raise InvalidPullRequest(
@@ -71,7 +76,7 @@ def base_branch(run: Run, checkout: Checkout, refs: RemoteRefs) -> str:
     )
 
 
-def request_for(run: Run, change: Change, base: str) -> RunRequest:
+def request_for(run: Run, change: Change, base: str, refs: RemoteRefs) -> RunRequest:
     """Return the pull request that the run wants to have."""
     status = status_of(run, change)
     draft = PullRequestDraft(
@@ -81,7 +86,15 @@ def request_for(run: Run, change: Change, base: str) -> RunRequest:
         base,
         is_draft(run.request.pull_request.pull_request, status),
     )
-    return RunRequest(draft, run.saved.store.flow_run_id, change.commit, template(run, change))
+    takes_any_base = not run.request.pull_request.pull_request_base
+    return RunRequest(
+        draft,
+        run.saved.store.flow_run_id,
+        change.commit,
+        template(run, change, refs),
+        takes_any_base,
+        status is Status.VERIFIED,
+    )
 
 
 def without_draft(run_request: RunRequest, status: Status | None) -> RunRequest:
@@ -103,13 +116,15 @@ def title(run: Run, change: Change) -> str:
     return pull_request_title(redact(report.title if report and report.title else subject))
 
 
-def template(run: Run, change: Change) -> str:
+def template(run: Run, change: Change, refs: RemoteRefs) -> str:
     """Return the repository's template for pull requests, from the commit that the work started from.
 
-    A branch that a run continues has none, because an agent may have written it.
+    It counts only on the default branch, as on the forges. Another branch may be the work of an agent, whose text could
+    mention people and contain commands.
     """
     checkout = change.checkout
-    if checkout.continues:
+    starts_from_default = checkout.start.is_branch and checkout.base_branch == refs.default_branch
+    if checkout.continues or not starts_from_default:
         return ""
     clean = run.workspace.clean_git
     top = CommitFiles(clean, run_git(["ls-tree", "-z", "--full-tree", checkout.base_commit], git_dir=clean).stdout)
@@ -118,7 +133,7 @@ def template(run: Run, change: Change) -> str:
     matching = [file for file in entries if _TEMPLATES.fullmatch(file.path)]
     for file in matching:
         if top.sizes([file])[file.blob] <= _TEMPLATE_BYTES:
-            return top.contents([file])[file.blob].decode("utf-8", "replace")
+            return printable(top.contents([file])[file.blob].decode("utf-8", "replace"))
     return ""
 
 

@@ -52,12 +52,16 @@ class AgentReport:
     def after(self, earlier: "AgentReport | None", *, is_repair: bool) -> "AgentReport":
         """Return the report of continued work together with that of the work before it.
 
-        The cost is the whole run's already. The message before a repair says what the change is, so it stays.
+        The cost is the whole run's already. The message before a repair says what the change is and what it lacks, so
+        it stays: a repair is about the failed checks, and does not say again what was left undone.
         """
         if earlier is None:
             return self
         return replace(
             self,
+            status=earlier.status if is_repair and self.status in _SAYS_NO_MORE else self.status,
+            questions=_joined(earlier.questions, self.questions) if is_repair else self.questions,
+            not_done=_joined(earlier.not_done, self.not_done) if is_repair else self.not_done,
             title=(is_repair and earlier.title) or self.title,
             summary=f"{earlier.summary}\n\n{_AFTER_REPAIR}\n\n{self.summary}" if is_repair else self.summary,
             turns=earlier.turns + self.turns,
@@ -66,6 +70,13 @@ class AgentReport:
             permission_denials=earlier.permission_denials + self.permission_denials,
             denied_paths=tuple(dict.fromkeys(earlier.denied_paths + self.denied_paths)),
         )
+
+
+_SAYS_NO_MORE: Final = frozenset({WorkStatus.UNKNOWN, WorkStatus.DONE})
+
+
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(first + second))
 
 
 def _sum(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 A repetition is safe: the forge is asked first. Whatever goes wrong, the branch is pushed, and the run completes.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
-from prefect import get_run_logger
+from prefect import get_run_logger, runtime
 
-from flows.errors import PullRequestRefused, RunError, Superseded
+from flows.errors import ForgeUnavailable, PullRequestRefused, RunError, Superseded
 from flows.forges.api.base import ForgeApi, PullRequest, Refusal, State
 from flows.forges.api.table import open_api
-from flows.forges.pull_request import RunRequest, add_wishes, open_or_update
+from flows.forges.pull_request import RunRequest, add_wishes, lacks_room, open_or_update
 from flows.outcome.pull_request import PullRequestResult
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
@@ -23,9 +24,11 @@ from flows.run.run import Run
 from flows.state.pull_request_record import PullRequestRecord
 from flows.tasks.clone import remote
 from flows.tasks.secret import newest_credentials
-from flows.tasks.task import step
+from flows.tasks.task import RETRIES, step
 from flows.verification.results import Status
 
+_LONGEST_WAIT_SECONDS: Final = 120
+"""A forge that asks for a longer pause gets no pull request in this run, which would hold its machine."""
 _TAKES_NO_DRAFT: Final = "takes_no_draft"
 """What the record has if the pull request should be a draft and cannot be one, so that its title is not changed twice
 by each attempt."""
@@ -44,10 +47,23 @@ def propose(run: Run, credentials: GitCredentials, change: Change) -> None:
     except Superseded:
         raise
     except RunError as error:
-        result = PullRequestResult(fault=f"{type(error).__name__}: {error.sentences}")
-        get_run_logger().warning("the branch is pushed, but has no pull request: %s", result.fault)
+        result = result_of_failure(run, change, error)
+        get_run_logger().warning(
+            "the branch is pushed, but its pull request is not as the run asked for: %s",
+            result.fault or result.refusals[0],
+        )
     run.pull_requests.append(result)
     run.warnings.extend(f"the pull request is not as the run asked for: {refusal}" for refusal in result.refusals)
+
+
+def result_of_failure(run: Run, change: Change, error: RunError) -> PullRequestResult:
+    """Return that there is no pull request, or that the one which the run has opened is not brought up to date."""
+    fault = f"{type(error).__name__}: {error.sentences}"
+    record = PullRequestRecord(run.saved.store, get_run_logger()).load() or {}
+    base = run.request.pull_request.pull_request_base
+    if record.get("head") != change.checkout.branch or record.get("base") != (base or record.get("base")):
+        return PullRequestResult(fault=fault)
+    return PullRequestResult(record["url"], record["number"], refusals=(f"it is not brought up to date: {fault}",))
 
 
 @step("pull_request")
@@ -58,6 +74,16 @@ def pull_request(run: Run, credentials: GitCredentials, change: Change) -> PullR
         InvalidPullRequest: There is no branch to merge into.
         ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
     """
+    try:
+        return _pull_request(run, credentials, change)
+    except ForgeUnavailable as error:
+        seconds = error.retry_after_seconds
+        if seconds <= _LONGEST_WAIT_SECONDS and runtime.task_run.run_count <= RETRIES:
+            time.sleep(seconds)  # before the pause that each retry has
+        raise
+
+
+def _pull_request(run: Run, credentials: GitCredentials, change: Change) -> PullRequestResult:
     logger, request = get_run_logger(), run.request
     credentials = newest_credentials(run, credentials)
     api = open_api(
@@ -70,9 +96,10 @@ def pull_request(run: Run, credentials: GitCredentials, change: Change) -> PullR
     )
     record = PullRequestRecord(run.saved.store, logger)
     with api, commit_status(api, run, change):
-        base = base_branch(run, change.checkout, remote(run, credentials).refs())
+        refs = remote(run, credentials).refs()
+        base = base_branch(run, change.checkout, refs)
         check_lease(run.saved.store)
-        run_request = request_for(run, change, base)
+        run_request = request_for(run, change, base, refs)
         result = _open(api, record, run_request, status_of(run, change))
         refusals = _refusals(api, record, run, result, run_request)
     logger.info("pull request %s", result.url)
@@ -106,6 +133,8 @@ def _refusals(
         return [f"a person has {result.state} it, so it was left as it is"]
     parameters = run.request.pull_request
     refusals = add_wishes(api, record, result.number, parameters.pull_request_labels, parameters.reviewers)
+    if lacks_room(api, run_request, result):
+        refusals = ["its text is about an earlier commit, because the forge accepts no longer text", *refusals]
     if run_request.draft.is_draft and not result.is_draft:
         return ["it is ready for review and no draft", *refusals]
     return refusals

@@ -86,6 +86,7 @@ def newest_credentials(run: Run, credentials: GitCredentials) -> GitCredentials:
 
     Raises:
         RepositoryNotAllowed: The secret no longer allows the token to be used for the run's repository.
+        RunError: The earlier token, which a GitHub App has made, has ended, and there is no new one.
     """
     logger = get_run_logger()
     try:
@@ -93,6 +94,8 @@ def newest_credentials(run: Run, credentials: GitCredentials) -> GitCredentials:
     except RepositoryNotAllowed:
         raise
     except RunError as error:
+        if credentials.is_expired:
+            raise
         logger.warning("the git secret could not be read again, so the earlier token is used: %s", error)
         return credentials
     if newest.token != credentials.token and not newest.app:

@@ -228,3 +228,17 @@ def test_feedback_that_is_too_long_is_refused(world: World, start: Start, runs_c
     assert "Blocked: the agent could not go on: I stop." in state["message"]
     refusal = runs_command("continue", flow_run_id, "--feedback", "x" * 20_001, status=1)
     assert "at most 20,000" in refusal
+    assert "not text in UTF-8" in runs_command("continue", flow_run_id, "--feedback", "a \udcff", status=1)
+
+
+def test_feedback_to_a_run_that_ended_before_its_agent_reaches_the_agent(
+    world: World, start: Start, runs_command: SetUpCommand
+) -> None:
+    world.script(Turn("Tabs.", (write("all.txt"),), needs=("Take tabs.", "Write all.")), Turn("Done."))
+    parameters = {"repo_url": world.repo_url, "instructions": "Write all.", "branch_name": "early"}
+    flow_run_id, completed = start(**parameters, git_credentials_secret_id="missing")
+    assert not completed
+    secret = "git_credentials_secret_id=claude-headless/git-credentials"
+    runs_command("continue", flow_run_id, "--set", secret, "--feedback", "Take tabs.")
+    assert state_after_end(world.stack, flow_run_id) == "Completed"
+    assert world.content("early", "all.txt") == "written"

@@ -20,8 +20,8 @@ from flows.forges.azure import GIT
 
 _CONFLICT: Final = 409
 _VERSION: Final = {"api-version": "7.1"}
-_CUT_LENGTH: Final = 400
-"""The length to which Azure DevOps cuts the descriptions in a list."""
+_SURELY_WHOLE: Final = 200
+"""In a list, Azure DevOps cuts the descriptions to 400 characters, of which an emoji may be two."""
 _BRANCHES: Final = "refs/heads/"
 _LIMIT: Final = "20"
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -56,17 +56,17 @@ class AzureDevOpsApi(ForgeApi):
         return self._client.send(method, f"{self._path}{path}", query={**(query or {}), **_VERSION}, body=body)
 
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
+        del base
         query = {
             "searchCriteria.status": "all",
             "searchCriteria.sourceRefName": f"{_BRANCHES}{head}",
-            "searchCriteria.targetRefName": f"{_BRANCHES}{base}",
             "$top": _LIMIT,
         }
         action = "list the pull requests"
         for each in self._success(self._send("GET", "/pullrequests", query=query), action)["value"]:
             if not each.get("forkSource"):
-                is_cut = len(each.get("description") or "") >= _CUT_LENGTH
-                yield self._success(self._get(each["pullRequestId"]), action) if is_cut else each
+                is_whole = len(each.get("description") or "") < _SURELY_WHOLE
+                yield each if is_whole else self._success(self._get(each["pullRequestId"]), action)
 
     def _get(self, number: int) -> Answer:
         return self._send("GET", f"/pullrequests/{number}")

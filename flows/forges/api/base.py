@@ -9,10 +9,13 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import SecretStr
 
-from flows.errors import PullRequestRefused, RunError
+from flows.errors import ForgeUnavailable, PullRequestRefused, RunError
 from flows.forges.api.client import NOT_FOUND, Answer, ApiClient, no_permission
 from flows.forges.base import Forge
 from flows.forges.disarm import disarm_line
+
+TITLE_LIMIT: Final = 247
+"""The maximum length of a title. All forges accept 255 characters, among them the mark of a draft."""
 
 STATUS_CHARACTERS: Final = 140
 """The maximum length of a status's description on GitHub, which has the lowest limit of all forges."""
@@ -122,10 +125,13 @@ class ForgeApi(ABC):
         self._client = ApiClient(repository.api_url, self._headers(repository))
 
     def find(self, head: str, base: str) -> list[PullRequest]:
-        """Return the newest pull requests for these two branches of the repository, in any state, newest first."""
+        """Return the newest pull requests from one branch of the repository, in any state, newest first.
+
+        They may be for any base branch, because a person can change it. One that is open for `base` is among them.
+        """
         with _readable():
             requests = [_checked(self._parse(each)) for each in self._find(head, base)]
-        return [each for each in requests if (each.head, each.base) == (head, base)]
+        return [each for each in requests if each.head == head]
 
     def get(self, number: int) -> PullRequest:
         """Return a pull request with its whole body."""
@@ -136,11 +142,15 @@ class ForgeApi(ABC):
         answer = self._create(draft)
         if not answer.is_success and (refusal := self._refusal(answer, draft)):
             return refusal
-        return self._request_in(answer, "open the pull request")
+        # If the answer cannot be read, the next attempt finds the pull request.
+        with _readable(ForgeUnavailable if answer.is_success else PullRequestRefused):
+            return _checked(self._parse(self._success(answer, "open the pull request")))
 
     def update(self, current: PullRequest, title: str, body: str) -> PullRequest:
         """Replace the title and the body. A draft stays a draft."""
-        return self._request_in(self._update(current, title, body), f"update pull request {current.number}")
+        with _readable():
+            answer = self._update(current, title, body)
+        return self._request_in(answer, f"update pull request {current.number}")
 
     def set_status(self, status: CommitStatus) -> None:
         """Set the status of a commit."""
@@ -152,8 +162,18 @@ class ForgeApi(ABC):
         return _text_of_refusal(lambda: self._add_labels(number, labels)) if labels else ""
 
     def add_reviewers(self, number: int, reviewers: Sequence[str]) -> str:
-        """Ask for reviews; return why the forge did not, or an empty text."""
-        return _text_of_refusal(lambda: self._add_reviewers(number, reviewers)) if reviewers else ""
+        """Ask for reviews; return why the forge did not, or an empty text.
+
+        Some forges refuse all reviewers if they do not know one, so each is then asked for alone.
+        """
+
+        def add() -> str:
+            refusal = self._add_reviewers(number, reviewers)
+            if not refusal or len(reviewers) == 1:
+                return refusal
+            return "; ".join(filter(None, (self._add_reviewers(number, [each]) for each in reviewers)))
+
+        return _text_of_refusal(add) if reviewers else ""
 
     def close(self) -> None:
         """Close the connections."""
@@ -172,7 +192,7 @@ class ForgeApi(ABC):
 
     @abstractmethod
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
-        """Return the newest pull requests of the repository, and not of a fork, for at least these branches."""
+        """Return the newest pull requests of the repository, and not of a fork, from at least this branch."""
 
     @abstractmethod
     def _get(self, number: int) -> Answer: ...
@@ -230,12 +250,12 @@ def _checked(request: PullRequest) -> PullRequest:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _readable(name: type[RunError] = PullRequestRefused) -> Iterator[None]:
     """Give the errors of a parser a name."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PullRequestRefused(
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise name(
             f"the forge's API gave an answer of an unknown form ({type(error).__name__}: {error}): check that "
             "forge_api_url is the API of this kind of forge"
         ) from error
@@ -243,6 +263,7 @@ def _readable() -> Iterator[None]:
 
 def _text_of_refusal(call: Callable[[], str]) -> str:
     try:
-        return call()
+        with _readable():
+            return call()
     except RunError as error:
         return str(error)

@@ -45,8 +45,8 @@ class BitbucketApi(ForgeApi):
         return f"/repositories/{self.repository.path}"
 
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
-        branches = f"source.branch.name={_quote(head)} AND destination.branch.name={_quote(base)}"
-        query = {"state": _ALL_STATES, "q": branches, "sort": "-created_on"}
+        del base
+        query = {"state": _ALL_STATES, "q": f"source.branch.name={_quote(head)}", "sort": "-created_on"}
         answer = self._client.send("GET", f"{self._path}/pullrequests", query=query)
         return [each for each in self._success(answer, "list the pull requests")["values"] if _is_own(each)]
 

@@ -8,7 +8,10 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +30,7 @@ _TIMEOUT: Final = httpx.Timeout(30, connect=10)
 _ANSWER_SECONDS: Final = 60
 _ANSWER_LIMIT_BYTES: Final = 8 * 2**20
 _REASON_CHARACTERS: Final = 300
+_DEEPEST_MESSAGE: Final = 10
 _LONGEST_WAIT_SECONDS: Final = 3600
 _PERMISSIONS_HEADER: Final = "x-accepted-github-permissions"
 
@@ -92,14 +96,17 @@ class ApiClient:
         """
         try:
             answer = self._send(method, f"{self._api_url}{path}", query, body)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _unreachable(self._api_url, error) from error
         _check(answer, self._api_url, f"{method} {path}")
         return answer
 
     def _send(self, method: str, url: str, query: Query | None, body: object) -> Answer:
         deadline = time.monotonic() + _ANSWER_SECONDS
-        with self._http.stream(method, url, params=query, json=body) as response:
+        # In ASCII, because an answer may have had half of a surrogate pair, which UTF-8 cannot encode.
+        content_type = {} if body is None else {"content-type": "application/json"}
+        sent = None if body is None else json.dumps(body, separators=(",", ":"))
+        with self._http.stream(method, url, params=query, content=sent, headers=content_type) as response:
             content = bytearray()
             for block in response.iter_raw():
                 content += block
@@ -179,10 +186,14 @@ def _wait_of(headers: Mapping[str, str]) -> int:
         if re.fullmatch(r"[0-9]{1,12}", text := headers.get(name, "")):
             seconds = int(text) - (0 if name == "retry-after" else int(time.time()))
             return max(0, min(seconds, _LONGEST_WAIT_SECONDS))
+    with suppress(ValueError, OverflowError):
+        moment = parsedate_to_datetime(headers.get("retry-after", ""))
+        seconds = int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - time.time())
+        return max(0, min(seconds, _LONGEST_WAIT_SECONDS))
     return 0
 
 
-def _unreachable(api_url: str, error: httpx.HTTPError) -> ForgeUnavailable:
+def _unreachable(api_url: str, error: httpx.HTTPError | httpx.InvalidURL) -> ForgeUnavailable:
     advice = "check the network, and HTTPS_PROXY"
     if "CERTIFICATE" in str(error).upper():
         advice = "set SSL_CERT_FILE to the CA certificates of the server or of the proxy"
@@ -191,19 +202,21 @@ def _unreachable(api_url: str, error: httpx.HTTPError) -> ForgeUnavailable:
     )
 
 
-def _messages(body: Any) -> list[str]:  # noqa: ANN401 (JSON)
+def _messages(body: Any, depth: int = 0) -> list[str]:  # noqa: ANN401 (JSON)
     """Return the messages in an answer. The forges, and some calls of one forge, have different forms."""
+    if depth > _DEEPEST_MESSAGE:
+        return []
     match body:
         case str():
             return [body]
         case list():
-            return [message for each in body for message in _messages(each)]
+            return [message for each in body for message in _messages(each, depth + 1)]
         case {"resource": _, "field": field, "code": code} if "message" not in body:  # GitHub
             return [f"{field} {code}"]
         case dict():
             names = ("message", "error", "error_description", "errors", "detail")
-            return [message for name in names if name in body for message in _messages(body[name])] or [
-                f"{name}: {message}" for name, value in body.items() for message in _messages(value)
+            return [message for name in names if name in body for message in _messages(body[name], depth + 1)] or [
+                f"{name}: {message}" for name, value in body.items() for message in _messages(value, depth + 1)
             ]
     return []
 

@@ -31,7 +31,7 @@ class GiteaApi(ForgeApi):
         answer = self._client.send("GET", f"{self._path}/pulls/{pair}")
         if answer.status != NOT_FOUND:
             request = self._success(answer, "show the pull request")
-            if request["state"] == "open":
+            if request["state"] == "open" and _is_own(request):
                 return [request]
         return self._recent()
 

@@ -22,8 +22,9 @@ class GitHubApi(ForgeApi):
         return f"/repos/{self.repository.path}"
 
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
+        del base
         owner = self.repository.path.partition("/")[0]
-        query = {"state": "all", "head": f"{owner}:{head}", "base": base, "sort": "created", "direction": "desc"}
+        query = {"state": "all", "head": f"{owner}:{head}", "sort": "created", "direction": "desc"}
         answer = self._client.send("GET", f"{self._path}/pulls", query=query)
         return [each for each in self._success(answer, "list the pull requests") if _is_own(each)]
 

@@ -41,7 +41,8 @@ class GitLabApi(ForgeApi):
         return f"/projects/{quote(self.repository.path, safe='%')}"
 
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
-        query = {"source_branch": head, "target_branch": base, "order_by": "created_at", "sort": "desc"}
+        del base
+        query = {"source_branch": head, "order_by": "created_at", "sort": "desc"}
         answer = self._client.send("GET", f"{self._path}/merge_requests", query=query)
         requests = self._success(answer, "list the merge requests")
         # A branch of a fork may have the same name.
@@ -82,9 +83,12 @@ class GitLabApi(ForgeApi):
         return "" if answer.is_success else answer.reason
 
     def _add_reviewers(self, number: int, reviewers: Sequence[str]) -> str:
+        """Ask for reviews. GitLab removes the reviewers that are not sent again."""
         ids = {name: self._user_id(name) for name in reviewers}
         if known := [each for each in ids.values() if each]:
-            answer = self._put(number, {"reviewer_ids": known})
+            request = self._success(self._get(number), f"show merge request {number}")
+            present = [int(each["id"]) for each in request.get("reviewers") or []]
+            answer = self._put(number, {"reviewer_ids": list(dict.fromkeys((*present, *known)))})
             if not answer.is_success:
                 return answer.reason
         unknown = ", ".join(name for name, number in ids.items() if not number)

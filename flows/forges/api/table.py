@@ -1,9 +1,11 @@
 """Opens the client of the API that a repository's forge has, and decides to which address the token may go."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+import httpx
 from pydantic import SecretStr
 
 from flows.errors import InvalidForgeApiUrl
@@ -14,6 +16,7 @@ from flows.forges.api.gitea import GiteaApi
 from flows.forges.api.github import GitHubApi
 from flows.forges.api.gitlab import GitLabApi
 from flows.forges.table import FORGES, forge_of, page_of
+from flows.text_safety import ASCII_CONTROLS
 
 APIS: Final[Mapping[str, type[ForgeApi]]] = {
     "github": GitHubApi,
@@ -82,9 +85,11 @@ def repository_of(
 def _check(address: str, url: str, allowed: set[str]) -> None:
     """Raise `InvalidForgeApiUrl` if the token must not be sent to the address."""
     parts, own = _split(address), _split(url)
+    if not _is_plain(address):
+        raise InvalidForgeApiUrl(f"forge_api_url has characters that no address has: {_EXAMPLE}")
     if parts.scheme not in {"https", own.scheme} or not parts.hostname or "@" in parts.netloc:
         raise InvalidForgeApiUrl(f"forge_api_url is not an https address: {_EXAMPLE}")
-    if parts.query or parts.fragment or ".." in unquote(parts.path).split("/"):
+    if "?" in address or "#" in address or ".." in unquote(parts.path).split("/"):
         raise InvalidForgeApiUrl(f"forge_api_url has a query, a fragment or '..' in its path: {_EXAMPLE}")
     if _origin(parts) != _origin(own) and address not in allowed:
         raise InvalidForgeApiUrl(
@@ -94,6 +99,15 @@ def _check(address: str, url: str, allowed: set[str]) -> None:
 
 
 _EXAMPLE: Final = "give one such as https://git.example.com/gitlab/api/v4"
+
+
+def _is_plain(address: str) -> bool:
+    """Whether all programs read the address in the same way."""
+    try:
+        httpx.URL(address)
+    except httpx.InvalidURL:
+        return False
+    return re.search(rf"[\s\\{ASCII_CONTROLS}]", address) is None
 
 
 def _split(address: str) -> SplitResult:

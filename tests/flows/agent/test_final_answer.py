@@ -141,3 +141,20 @@ def test_a_question_at_the_end_counts_if_nothing_was_changed() -> None:
     assert with_last_question(REPORT) == REPORT
     blocked = replace(REPORT, summary="Which file?", status=WorkStatus.BLOCKED)
     assert with_last_question(blocked) == blocked
+
+
+@pytest.mark.parametrize("status", ["Needs_Input", "needs input", " NEEDS-INPUT\n"])
+def test_a_status_counts_in_any_spelling(status: str) -> None:
+    assert answer(summary="s", status=status).status is WorkStatus.NEEDS_INPUT
+
+
+@pytest.mark.parametrize("not_done", [None, [], [" "], "text", [7]], ids=repr)
+def test_partly_done_work_is_never_without_a_word_of_it(not_done: object) -> None:
+    assert answer(summary="s", status="partly", not_done=not_done).not_done == (
+        "something that the agent does not name",
+    )
+
+
+@pytest.mark.parametrize("summary", [None, 7, ["a"], {}], ids=repr)
+def test_a_summary_of_the_wrong_type_is_empty(summary: object) -> None:
+    assert answer(status="done", summary=summary).summary == ""

@@ -10,7 +10,26 @@ from tests.support.forges.hostile_texts import HOSTILE
 from tests.support.forges.live_text import live_in
 
 CHARACTERS = tuple('@#&\\/[]()!<>:.`~%"*_ -ax\n\r\u200b')
-WORDS = ("12", "#64;", "merge", "> ", "- ", "//", "GH-", "closes ", "skip", " ci", "www", "```", "Signed-off-by")
+WORDS = (
+    "GL-",
+    "issue ",
+    "iteration:",
+    "fixes",
+    "\t",
+    "12",
+    "#64;",
+    "merge",
+    "> ",
+    "- ",
+    "//",
+    "GH-",
+    "closes ",
+    "skip",
+    " ci",
+    "www",
+    "```",
+    "Signed-off-by",
+)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=map(ascii, HOSTILE))
@@ -41,6 +60,7 @@ def test_a_reader_sees_the_same_text(text: str) -> None:
         "# Title\n\n1. one\n2. two\n\n```\ncode\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |",
         "naïve café 日本語 😀",
         "see src/app.py, line 12",
+        "call std::move, or Model::include",
     ],
 )
 def test_a_plain_text_is_not_changed(text: str) -> None:

@@ -108,3 +108,25 @@ def test_other_faults_have_the_names_of_the_api() -> None:
 def test_an_app_is_for_github_alone() -> None:
     with pytest.raises(InvalidGitSecret, match="another forge"):
         app().token("https://gitlab.com/g/r.git")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": 99, "token": None, "expires_at": "2026-11-28T08:00:00Z"},
+        {"id": 99, "token": "a b\r\nc", "expires_at": "2026-11-28T08:00:00Z"},
+        {"id": 99, "token": "ghs_é" * 9, "expires_at": "2026-11-28T08:00:00Z"},
+        {"id": 99, "token": "ghs_" + "x" * 36},
+        {"id": 99, "token": "ghs_" + "x" * 36, "expires_at": "soon"},
+        {"id": "one", "token": "ghs_" + "x" * 36, "expires_at": "soon"},
+        {"token": "ghs_" + "x" * 36},
+    ],
+    ids=["null", "white space", "not ASCII", "no end", "odd end", "odd id", "no id"],
+)
+@pytest.mark.parametrize("installation", ["", 99], ids=["asked", "known"])
+def test_an_odd_answer_is_a_named_error_that_quotes_no_token(body: dict[str, object], installation: object) -> None:
+    with AppServer() as server:
+        server.fault = (200, body)
+        with pytest.raises(ForgeAuthFailed, match="no token") as error:
+            app(installation_id=installation).token(f"{server.url}/acme/widgets.git", forge="github")
+        assert str(body.get("token")) not in str(error.value)

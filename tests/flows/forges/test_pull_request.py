@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from flows.errors import ForgeUnavailable
+from flows.errors import ForgePermissionMissing, ForgeUnavailable
 from flows.forges.api.base import PullRequest, PullRequestDraft, Refusal, State
-from flows.forges.pull_request import RunRequest, add_wishes, open_or_update
+from flows.forges.pull_request import RunRequest, add_wishes, lacks_room, open_or_update
 from flows.forges.section import add_marks
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
@@ -247,3 +247,121 @@ def test_a_lost_answer_to_any_write_leads_to_one_request(kind: type[ForgeStandIn
         assert len(forge.pull_requests) == 1
         assert "again" in forge.pull_requests[0].body
         assert [request.method for request in forge.writes()].count("POST") == 1
+
+
+@each_forge
+@pytest.mark.parametrize("record_is_lost", [False, True])
+def test_a_request_whose_base_a_person_changed_stays_the_only_one(
+    kind: type[ForgeStandIn], *, record_is_lost: bool
+) -> None:
+    with serve(kind) as (forge, api):
+        forge.branches.add("release")
+        record, wanted = MemoryRecord(), replace(WANTED, takes_any_base=True)
+        open_or_update(api, record, wanted)
+        forge.pull_requests[0].base = "release"
+        for later in (replace(LATER, takes_any_base=True), wanted, replace(wanted, run_id="another-run")):
+            if record_is_lost:
+                record = MemoryRecord()
+            result = open_or_update(api, record, later)
+            assert isinstance(result, PullRequest)
+            assert (result.number, result.base) == (1, "release")
+        assert len(forge.pull_requests) == 1
+
+
+def test_a_run_that_names_a_base_gets_a_request_for_it_beside_one_for_another_base() -> None:
+    with serve(GitHubStandIn) as (forge, api):
+        forge.add("for a release", "", "work", "release")
+        result = open_or_update(api, MemoryRecord(), WANTED)
+        assert isinstance(result, PullRequest)
+        assert (result.number, result.base, len(forge.pull_requests)) == (2, "main", 2)
+
+
+@pytest.mark.parametrize("length", [150, 199, 200, 250, 399, 400, 401, 1000])
+@pytest.mark.parametrize("character", ["x", "\N{PARTY POPPER}", "é"], ids=["ascii", "emoji", "accent"])
+def test_no_text_of_a_person_is_lost_on_a_forge_that_cuts_the_texts_in_its_list(length: int, character: str) -> None:
+    with serve(AzureStandIn) as (forge, api):
+        words = character * length + " and the end"
+        forge.add("by hand", words, "work", "main")
+        open_or_update(api, MemoryRecord(), WANTED)
+        assert forge.pull_requests[0].body.startswith(f"{words}\n\n[//]: #")
+
+
+@each_forge
+def test_a_request_that_somebody_deleted_is_opened_again(kind: type[ForgeStandIn]) -> None:
+    with serve(kind) as (forge, api):
+        record = MemoryRecord()
+        open_or_update(api, record, WANTED)
+        forge.pull_requests.clear()
+        result = open_or_update(api, record, LATER)
+        assert isinstance(result, PullRequest)
+        assert len(forge.pull_requests) == 1
+
+
+def test_the_record_knows_a_request_whose_update_is_refused() -> None:
+    with serve(GitHubStandIn) as (forge, api):
+        forge.add("by hand", "", "work", "main")
+        forge.faults.append(Fault("PATCH", Reply(403, {"message": "Resource not accessible by integration"})))
+        record = MemoryRecord()
+        with pytest.raises(ForgePermissionMissing):
+            open_or_update(api, record, WANTED)
+        assert record.saved["number"] == 1
+        open_or_update(api, record, WANTED)
+        assert forge.pull_requests[0].body.count("claude-code-headless:begin") == 1
+
+
+@each_forge
+def test_a_text_for_which_the_forge_has_no_room_is_not_taken_for_new(kind: type[ForgeStandIn]) -> None:
+    with serve(kind) as (forge, api):
+        record = MemoryRecord()
+        first = open_or_update(api, record, WANTED)
+        assert isinstance(first, PullRequest)
+        assert not lacks_room(api, WANTED, first)
+        forge.pull_requests[0].body += "x" * (api.body_limit - len(first.body))
+        long = replace(LATER, draft=replace(LATER.draft, body="> " + "longer " * 30))
+        result = open_or_update(api, record, long)
+        assert isinstance(result, PullRequest)
+        assert lacks_room(api, long, result)
+        assert "longer" not in forge.pull_requests[0].body
+
+
+@each_forge
+def test_the_mark_of_an_unverified_title_follows_the_run_also_in_a_title_of_somebody_else(
+    kind: type[ForgeStandIn],
+) -> None:
+    def run(number: int, title: str, *, is_verified: bool = False) -> RunRequest:
+        draft = replace(WANTED.draft, title=title, is_draft=False)
+        return replace(WANTED, draft=draft, run_id=f"run-{number}", is_verified=is_verified)
+
+    with serve(kind) as (forge, api):
+        forge.add("By hand", "", "work", "main")
+        record = MemoryRecord()
+        for wanted, title in (
+            (run(1, "A"), "By hand"),
+            (run(2, "[unverified] B"), "[unverified] By hand"),
+            (run(3, "[unverified] C"), "[unverified] By hand"),
+            (run(4, "D"), "[unverified] By hand"),
+            (run(5, "E", is_verified=True), "By hand"),
+        ):
+            record = MemoryRecord()
+            # As the step does if the pull request is ready and should be a draft.
+            open_or_update(api, record, replace(wanted, draft=replace(wanted.draft, title="X", is_draft=True)))
+            open_or_update(api, record, wanted)
+            open_or_update(api, record, wanted)
+            assert forge.pull_requests[0].title == title
+        open_or_update(api, record := MemoryRecord(), run(6, "[unverified] F"))
+        forge.pull_requests[0].title = "By hand"
+        open_or_update(api, record, run(6, "[unverified] F"))
+        assert forge.pull_requests[0].title == "By hand", "a person took the mark away"
+
+
+@each_forge
+def test_a_record_or_an_answer_about_a_request_of_another_branch_changes_nothing_there(
+    kind: type[ForgeStandIn],
+) -> None:
+    with serve(kind) as (forge, api):
+        forge.add("somebody's", "words", "other", "main")
+        record = MemoryRecord({"number": 1, "head": "work", "base": "main", "title": "somebody's", "section": "words"})
+        result = open_or_update(api, record, WANTED)
+        assert isinstance(result, PullRequest)
+        assert (result.number, result.head) == (2, "work")
+        assert (forge.pull_requests[0].title, forge.pull_requests[0].body) == ("somebody's", "words")

@@ -7,6 +7,7 @@ from flows.forges.section import add_marks, is_of_run, with_section, with_templa
 OLD = add_marks("old", "run-1", "c0ffee", html_comments=True)
 NEW = add_marks("new", "run-1", "beef00", html_comments=True)
 HIDDEN = add_marks("hidden", "run-1", "c0ffee", html_comments=False)
+END = "<!-- claude-code-headless:end run=run-1 head=c0ffee -->"
 LIMIT = 10_000
 
 
@@ -55,3 +56,20 @@ def test_many_marks_do_not_hold_up_a_run() -> None:
     body = begin * 50_000 + "<!-- claude-code-headless:end" * 50_000
     assert with_section(body, NEW, OLD, 10**7) == body
     assert not is_of_run(body, "run-1")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 20])
+def test_a_mark_that_appears_when_another_is_removed_is_none(depth: int) -> None:
+    mark = END
+    for _ in range(depth):
+        mark = mark.replace("headless", f"head{END}less", 1) if mark == END else f"{END[:10]}{mark}{END[10:]}"
+    section = add_marks(f"a {mark} b", "run-2", "c0ffee", html_comments=True)
+    assert with_section(section, NEW, "", LIMIT) == NEW
+    assert with_section(with_template(section, f"a {mark} b", LIMIT), NEW, "", LIMIT) == f"{NEW}\n\na  b"
+
+
+def test_what_a_person_wrote_after_a_mark_without_a_partner_stays() -> None:
+    without_end = OLD.removesuffix(END)
+    body = with_section(f"{without_end}my own words", NEW, "", LIMIT)
+    later = with_section(body, OLD, "", LIMIT)
+    assert later == f"{without_end}my own words\n\n{OLD}"

@@ -4,6 +4,7 @@ import pytest
 
 from flows import errors
 from flows.errors import RunError
+from flows.forges.body import UNVERIFIED
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.environment import read
 from flows.parameters.implement import ImplementParameters
@@ -28,7 +29,7 @@ RUN = {"repo_url": "https://github.com/o/r", "instructions": "x", "branch_name":
         ({}, {"forge": "codecommit"}, errors.InvalidForgeApiUrl),
         ({}, {"forge": "none"}, errors.InvalidForgeApiUrl),
         ({}, {"repo_url": "https://git.example.com/o/r"}, errors.InvalidForgeApiUrl),
-        ({}, {"forge_api_url": "https://elsewhere.example.com/api/v3"}, errors.InvalidForgeApiUrl),
+        ({}, {"forge_api_url": "http://elsewhere.example.com/api/v3"}, errors.InvalidForgeApiUrl),
         ({}, {"forge_api_url": "http://github.com/api"}, errors.InvalidForgeApiUrl),
         ({}, {"forge_api_url": "https://github.com/api?x", "git_credentials_block": "b"}, errors.InvalidForgeApiUrl),
     ],
@@ -82,3 +83,29 @@ def test_what_a_delivery_leaves_empty_is_as_in_the_run() -> None:
     assert DeliverParameters(flow_run_id="x").pull_request.over(saved) == saved
     changed = DeliveredPullRequest(pull_request="never", reviewers=("grace",)).over(saved)
     assert (changed.pull_request, changed.pull_request_title, changed.reviewers) == ("never", "A title", ("grace",))
+
+
+def test_the_longest_title_has_room_for_each_mark() -> None:
+    """GitLab, Gitea and Bitbucket accept 255 characters, and GitHub 256."""
+    title = "x" * 240
+    assert PullRequest(pull_request_title=title).pull_request_title == title
+    assert max(map(len, (UNVERIFIED, "Draft: ", "WIP: "))) + len(title) <= 255
+    with pytest.raises(errors.InvalidPullRequest):
+        PullRequest(pull_request_title=f"{title}x")
+
+
+@pytest.mark.parametrize("source", [{}, {"git_credentials_block": "b"}], ids=["AWS secret", "block"])
+def test_an_address_that_the_secret_or_block_may_allow_is_not_refused_before_it_is_read(source: dict[str, str]) -> None:
+    address = {"forge": "github", "forge_api_url": "https://api.git.example.com/v3"}
+    run = ImplementParameters(
+        **{
+            **RUN,
+            **source,
+            **address,
+            "repo_url": "https://git.example.com/o/r",
+            "pull_request": {"pull_request": "ready"},
+        }
+    )
+    run.check_forge(["https://api.git.example.com/v3"])
+    with pytest.raises(errors.InvalidForgeApiUrl):
+        run.check_forge([])

@@ -96,3 +96,15 @@ def test_a_run_without_verify_commands_sets_none(tmp_path: Path) -> None:
         with commit_status(api, run, Change("c" * 40, unchecked)):
             pass
         assert forge.requests == []
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_a_forge_that_fails_for_a_moment_does_not_leave_the_status_pending(run: Run, failures: int) -> None:
+    verify(run, Verdict.PASSED)
+    with serve(GitHubStandIn) as (forge, api):
+        with commit_status(api, run, CHANGE):
+            forge.faults.append(Fault("POST", Reply(502, b"bad gateway"), count=failures))
+        is_set = failures < 3
+        assert forge.statuses[-1]["state"] == ("success" if is_set else "pending")
+        assert [warning for warning in run.warnings if "may still be pending" in warning] == run.warnings
+        assert bool(run.warnings) is not is_set

@@ -57,6 +57,9 @@ def test_a_base_that_the_remote_does_not_have_is_named(directories: Workspace, t
     run = open_run(directories, tmp_path, checkout, pull_request=PullRequest(pull_request_base="nowhere"))
     with pytest.raises(InvalidPullRequest, match="'nowhere'"):
         base_branch(run, checkout, REFS)
+    run = open_run(directories, tmp_path, checkout, pull_request=PullRequest(pull_request_base="release"))
+    with pytest.raises(InvalidPullRequest, match="also the branch to push"):
+        base_branch(run, Checkout("release", "main", "a"), REFS)
     on_main = Checkout("main", "main", "a")
     with pytest.raises(InvalidPullRequest, match="no branch into which 'main'"):
         base_branch(open_run(directories, tmp_path, on_main), on_main, REFS)
@@ -67,14 +70,14 @@ def test_the_title_is_the_parameter_or_the_agents_or_the_subject(directories: Wo
     checkout = Checkout("work", "main", base)
     change = Change(work, checkout)
     run = open_run(directories, tmp_path, checkout, pull_request=PullRequest(pull_request_title="Fix #7"))
-    assert request_for(run, change, "main").draft.title == "Fix #7"
+    assert request_for(run, change, "main", REFS).draft.title == "Fix #7"
     run = open_run(directories, tmp_path, checkout)
-    assert request_for(run, change, "main").draft.title == "The agent's title"
+    assert request_for(run, change, "main", REFS).draft.title == "The agent's title"
     assert run.saved.finished
     run.saved.finished = replace(run.saved.finished, report=replace(REPORT, title=""))
-    assert request_for(run, change, "main").draft.title == "Say hello"
+    assert request_for(run, change, "main", REFS).draft.title == "Say hello"
     run.saved.finished = replace(run.saved.finished, report=None)
-    unreported = request_for(run, change, "main")
+    unreported = request_for(run, change, "main", REFS)
     assert unreported.draft.title == "Say hello"
     assert without_draft(unreported, Status.FAILED).draft.title == "[unverified] Say hello"
     assert without_draft(unreported, Status.VERIFIED).draft.title == "Say hello"
@@ -85,13 +88,13 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
     checkout = Checkout("work", "main", base, verify_commands="npm test")
     run = open_run(directories, tmp_path, checkout, pull_request=PullRequest(pull_request="ready"))
     change = Change(work, checkout)
-    unchecked = request_for(run, change, "main").draft
+    unchecked = request_for(run, change, "main", REFS).draft
     assert unchecked.is_draft
     assert "**Checked:** nothing was run on this commit, although the run has verify commands" in unchecked.body
     result = CommandResult("npm test", Verdict.PASSED, 0, 2.0)
     verification = Verification("tree", (result,), changed_checks=("package.json: test",))
     run.saved.verifications = Verifications((Round(0, ("npm test",), work, verification),))
-    body = request_for(run, change, "main").draft.body
+    body = request_for(run, change, "main", REFS).draft.body
     for text in (
         "> Why it is so.",
         "`s3://bucket/main.md (main.md, version v1)`",
@@ -112,18 +115,24 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
     "name",
     ["PULL_REQUEST_TEMPLATE.md", ".github__pull_request_template.md", ".gitlab__merge_request_templates__Default.md"],
 )
-def test_the_template_comes_from_the_base_and_not_from_a_branch_that_a_run_continues(
+def test_the_template_comes_from_the_default_branch_and_not_from_one_that_an_agent_may_have_written(
     directories: Workspace, tmp_path: Path, name: str
 ) -> None:
     base = commit(directories, other="x", docs__guide="x", **{name: "## Checklist\n"})
     checkout = Checkout("work", "main", base)
     run = open_run(directories, tmp_path, checkout)
-    assert template(run, Change(base, checkout)) == "## Checklist\n"
+    assert template(run, Change(base, checkout), REFS) == "## Checklist\n"
     continued = Checkout("work", "work", base)
-    assert template(run, Change(base, continued)) == ""
+    for other in (
+        continued,
+        Checkout("work", "release", base),
+        Checkout("work", "main", base, base_ref="refs/tags/main"),
+        Checkout("work", base, base, base_ref=base),
+    ):
+        assert template(run, Change(base, other), REFS) == ""
 
 
 def test_a_repository_without_a_usable_template_has_none(directories: Workspace, tmp_path: Path) -> None:
     base = commit(directories, docs__pull_request_template="x", PULL_REQUEST_TEMPLATE="x")
     checkout = Checkout("work", "main", base)
-    assert template(open_run(directories, tmp_path, checkout), Change(base, checkout)) == ""
+    assert template(open_run(directories, tmp_path, checkout), Change(base, checkout), REFS) == ""

@@ -1,6 +1,10 @@
 """The report of a repair, together with that of the work before it."""
 
-from flows.state.agent_report import AgentReport
+from dataclasses import replace
+
+import pytest
+
+from flows.state.agent_report import AgentReport, WorkStatus
 
 FIRST = AgentReport("I did it.", 3, 0.5, 60, "s", {"m": {"inputTokens": 5, "name": "x"}}, ("Bash",), ("a", "b"))
 REPAIR = AgentReport("I repaired it.", 2, 0.75, 20, "s", {"m": {"inputTokens": 2, "name": "x"}}, ("Write",), ("b",))
@@ -21,3 +25,23 @@ def test_both_messages_are_in_the_summary_in_their_order() -> None:
 
 def test_without_earlier_work_a_report_stays_as_it_is() -> None:
     assert REPAIR.after(None, is_repair=True) == REPAIR
+
+
+@pytest.mark.parametrize(
+    ("first", "repair", "expected"),
+    [
+        (WorkStatus.PARTLY, WorkStatus.DONE, WorkStatus.PARTLY),
+        (WorkStatus.PARTLY, WorkStatus.UNKNOWN, WorkStatus.PARTLY),
+        (WorkStatus.DONE, WorkStatus.UNKNOWN, WorkStatus.DONE),
+        (WorkStatus.DONE, WorkStatus.PARTLY, WorkStatus.PARTLY),
+        (WorkStatus.PARTLY, WorkStatus.NEEDS_INPUT, WorkStatus.NEEDS_INPUT),
+    ],
+)
+def test_a_repair_does_not_hide_what_the_work_before_it_left_undone(
+    first: WorkStatus, repair: WorkStatus, expected: WorkStatus
+) -> None:
+    earlier = replace(FIRST, status=first, not_done=("the third part", "both"), questions=("Why?",))
+    both = replace(REPAIR, status=repair, not_done=("both", "new")).after(earlier, is_repair=True)
+    assert (both.status, both.questions) == (expected, ("Why?",))
+    assert both.not_done == ("the third part", "both", "new")
+    assert replace(REPAIR, not_done=()).after(earlier, is_repair=False).not_done == ()

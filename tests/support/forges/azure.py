@@ -16,6 +16,11 @@ def _error(status: int, message: str) -> Reply:
     return Reply(status, {"$id": "1", "message": message, "typeKey": "GitPullRequestException", "errorCode": 0})
 
 
+def _cut(text: str) -> str:
+    """Return the beginning of a text, as .NET counts characters."""
+    return text.encode("utf-16-le", "surrogatepass")[: 2 * _CUT].decode("utf-16-le", "surrogatepass")
+
+
 class AzureStandIn(ForgeStandIn):
     """Azure DevOps answers a wrong token with a page for signing in, and cuts the descriptions in a list."""
 
@@ -48,9 +53,9 @@ class AzureStandIn(ForgeStandIn):
         return Reply(200, self.as_json(pull_request))
 
     def find(self, query: dict[str, list[str]]) -> Reply:
-        names = [query[f"searchCriteria.{side}RefName"][0].removeprefix(_BRANCHES) for side in ("source", "target")]
-        matching = [each for each in reversed(self.pull_requests) if [each.head, each.base] == names]
-        shown = [{**self.as_json(each), "description": each.body[:_CUT]} for each in matching]
+        head = query["searchCriteria.sourceRefName"][0].removeprefix(_BRANCHES)
+        matching = [each for each in reversed(self.pull_requests) if each.head == head]
+        shown = [{**self.as_json(each), "description": _cut(each.body)} for each in matching]
         return Reply(200, {"value": shown, "count": len(shown)})
 
     def create(self, body: dict[str, Any]) -> Reply:

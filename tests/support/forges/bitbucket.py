@@ -33,10 +33,10 @@ class BitbucketStandIn(ForgeStandIn):
         return Reply(200, self.as_json(pull_request))
 
     def find(self, query: dict[str, list[str]]) -> Reply:
-        names = re.fullmatch(r'source\.branch\.name="(.*)" AND destination\.branch\.name="(.*)"', query["q"][0])
-        assert names
-        pair = tuple(re.sub(r"\\(.)", r"\1", name) for name in names.groups())
-        shown = [self.as_json(each) for each in reversed(self.pull_requests) if (each.head, each.base) == pair]
+        name = re.fullmatch(r'source\.branch\.name="(.*)"', query["q"][0])
+        assert name
+        head = re.sub(r"\\(.)", r"\1", name[1])
+        shown = [self.as_json(each) for each in reversed(self.pull_requests) if each.head == head]
         return Reply(200, {"values": [each for each in shown if each["state"] in query["state"]]})
 
     def create(self, body: dict[str, Any]) -> Reply:

@@ -102,7 +102,7 @@ GITHUB: Final = Contract(
     _routes(
         "/repos/{owner}/{repo}",
         "/repos/{owner}/{repo}",
-        Route("GET", "/pulls", "", frozenset({"state", "head", "base", "sort", "direction"})),
+        Route("GET", "/pulls", "", frozenset({"state", "head", "sort", "direction"})),
         Route("POST", "/pulls", "", body={**_TEXT, "head!": str, "base!": str, "draft!": bool}),
         Route("GET", "/pulls/{number}", "/pulls/{pull_number}"),
         Route("PATCH", "/pulls/{number}", "/pulls/{pull_number}", body=_TEXT),
@@ -128,7 +128,7 @@ GITLAB: Final = Contract(
         *_routes(
             "/projects/{id}",
             "/projects/{id}",
-            Route("GET", "/merge_requests", "", frozenset({"source_branch", "target_branch", "order_by", "sort"})),
+            Route("GET", "/merge_requests", "", frozenset({"source_branch", "order_by", "sort"})),
             Route(
                 "POST",
                 "/merge_requests",
@@ -228,7 +228,7 @@ BITBUCKET: Final = Contract(
 )
 
 _AZURE: Final = frozenset({"api-version"})
-_CRITERIA: Final = frozenset(f"searchCriteria.{name}" for name in ("status", "sourceRefName", "targetRefName"))
+_CRITERIA: Final = frozenset(f"searchCriteria.{name}" for name in ("status", "sourceRefName"))
 
 AZURE: Final = Contract(
     {"accept": "application/json"},

@@ -36,9 +36,7 @@ class GitHubStandIn(ForgeStandIn):
         matching = [
             each
             for each in reversed(self.pull_requests)
-            if (each.head, each.base) == (head, query["base"][0])
-            and owner == "acme"
-            and query["state"][0] in {"all", each.state}
+            if each.head == head and owner == "acme" and query["state"][0] in {"all", each.state}
         ]
         return Reply(200, [self.as_json(each) for each in matching])
 

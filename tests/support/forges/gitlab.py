@@ -44,10 +44,8 @@ class GitLabStandIn(ForgeStandIn):
         return super().set_status(sha, body)
 
     def find(self, query: dict[str, list[str]]) -> Reply:
-        pair = (query["source_branch"][0], query["target_branch"][0])
-        return Reply(
-            200, [self.as_json(each) for each in reversed(self.pull_requests) if (each.head, each.base) == pair]
-        )
+        head = query["source_branch"][0]
+        return Reply(200, [self.as_json(each) for each in reversed(self.pull_requests) if each.head == head])
 
     def create(self, body: dict[str, Any]) -> Reply:
         head, base = body["source_branch"], body["target_branch"]
@@ -69,6 +67,7 @@ class GitLabStandIn(ForgeStandIn):
             "draft": pull_request.is_draft,
             "title": pull_request.title,
             "description": pull_request.body,
+            "reviewers": [{"id": int(each)} for each in pull_request.reviewers],
             "source_branch": pull_request.head,
             "target_branch": pull_request.base,
             "source_project_id": 6 if pull_request.is_of_fork else 5,

@@ -12,9 +12,10 @@ from markdown_it.token import Token
 
 _TEXTS: Final = {
     "mention": r"[@\uff20][\w{<\[-]",
-    "reference": r"#\d|\bGH-\d|(?<![\w&])[!$&]\d|(?<!\w)~[\w\"]|%\"|\w[!$]\d",
+    "reference": r"#\d|\bG[HL]-\d|\*iteration:|(?<![\w&])[!$&]\d|(?<!\w)~[\w\"]|%\"|\w[!$]\d",
     "address": r"\w://|\bwww\.\w|\bmailto:|\bxmpp:",
-    "closing keyword": r"(?i)\b(clos(e[sd]?|ing)|fix(e[sd]|ing)?|resolv(e[sd]?|ing)|reopen(s|ed)?):?\s+\S*[\d]",
+    "closing keyword": r"(?i)\b(clos(e[sd]?|ing)|fix(e[sd]|ing)?|resolv(e[sd]?|ing)|reopen(s|ed)?):?\s+"
+    r"(issues?\s+)?\S*[\d]",
     "directive": r"(?i)\[(skip|no)[ -]\w+\]|\[\w+[ -]skip\]|\*\*\*NO_CI\*\*\*|skip-checks|\+semver|BREAKING[ -]CHANGE",
     "table of contents": r"\[\[_TOC_",
     "entity": r"&(#\d+|#x[0-9a-f]+|\w+);",
@@ -23,6 +24,7 @@ _LINES: Final = {
     "command": r"(?m)^[\s>*+-]*/[a-zA-Z]",
     "slash at the start of a line": r"(?m)^\s*/",
     "trailer": r"(?m)^\s*(?!(?:feat|fix|docs|chore):)[A-Za-z][A-Za-z0-9-]*[ \t]*:(\s|$)",
+    "container": r"(?m)^[\s>*+-]*(:::|::include)",
     "tag": r"<[a-zA-Z/!?]",
     "image": r"!\[",
     "link": r"\]\(|\]\[|\]:",
@@ -47,7 +49,11 @@ def live_as_shown(markdown: str) -> list[str]:
     """Return what is live in Markdown, except in code, where no forge looks for references."""
     tokens = list(_flat(MarkdownIt("gfm-like", {"linkify": False, "html": True}).parse(markdown)))
     live = [token.type for token in tokens if token.type in _LIVE_TOKENS]
-    live += [f"block of {token.info}" for token in tokens if re.match(r"\s*(?!text$)[\w{]", token.info)]
+    live += [
+        f"block of {token.info}"
+        for token in tokens
+        if token.type == "fence" and re.match(r"\s*(?!text$)[\w{]", token.info)
+    ]
     shown = "\n".join(token.content for token in tokens if token.type == "text")
     return live + [f"{name}: {match[0]!r}" for name, match in _matches(_TEXTS, shown)]
 

@@ -96,6 +96,16 @@ def test_a_reviewer_that_the_forge_does_not_know_is_a_text_and_no_error(kind: ty
         assert forge.pull_requests[0].reviewers == []
 
 
+@each_forge
+def test_a_reviewer_that_the_forge_does_not_know_keeps_no_other_from_being_asked(kind: type[ForgeStandIn]) -> None:
+    unknown = {"bitbucket": "{nobody}", "azure": ADA.replace("0a", "0b")}.get(kind.name, "nobody")
+    with serve(kind) as (forge, api):
+        api.create(DRAFT)
+        refusal = api.add_reviewers(1, [unknown, REVIEWERS[kind.name], f"{unknown[:-1]}x{unknown[-1:]}"])
+        assert refusal
+        assert set(forge.pull_requests[0].reviewers) == {REVIEWERS_SHOWN[kind.name]}
+
+
 def test_known_reviewers_and_labels_are_added_beside_unknown_ones() -> None:
     with serve(GitLabStandIn) as (forge, api):
         api.create(DRAFT)

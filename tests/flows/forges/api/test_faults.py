@@ -2,6 +2,9 @@
 
 import pickle
 import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -10,8 +13,9 @@ from flows.errors import (
     ForgePermissionMissing,
     ForgeUnavailable,
     PullRequestRefused,
+    RunError,
 )
-from flows.forges.api.base import CommitState, CommitStatus, PullRequestDraft
+from flows.forges.api.base import CommitState, CommitStatus, PullRequest, PullRequestDraft
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
 from tests.support.forges.fixtures import serve
@@ -97,6 +101,15 @@ def test_the_end_of_a_rate_limit_may_be_a_moment() -> None:
         reset = str(int(time.time()) + 600)
         reply = Reply(403, {"message": "limit"}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset})
         forge.faults.append(Fault("GET", reply))
+        with pytest.raises(ForgeUnavailable) as error:
+            api.find("work", "main")
+        assert 0 < error.value.retry_after_seconds <= 600
+
+
+def test_the_end_of_a_rate_limit_may_be_a_date() -> None:
+    with serve(GitHubStandIn) as (forge, api):
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
+        forge.faults.append(Fault("GET", Reply(429, {}, {"retry-after": date})))
         with pytest.raises(ForgeUnavailable) as error:
             api.find("work", "main")
         assert 0 < error.value.retry_after_seconds <= 600
@@ -219,7 +232,7 @@ def test_a_number_that_is_none_is_a_named_error(number: object) -> None:
 def test_an_answer_of_any_form_is_a_named_error(kind: type[ForgeStandIn], reply: Reply) -> None:
     with serve(kind) as (forge, api):
         forge.faults.append(Fault(".", reply, count=99))
-        with pytest.raises(NAMED):
+        with pytest.raises((*NAMED, ForgeUnavailable)):
             api.create(DRAFT)
         with pytest.raises(NAMED):
             api.get(1)
@@ -245,3 +258,65 @@ def test_a_server_that_does_not_exist_is_unavailable() -> None:
         pass
     with open_stand_in(forge) as api, pytest.raises(ForgeUnavailable, match="did not answer"):
         api.get(1)
+
+
+@each_forge
+@pytest.mark.parametrize("reply", [Reply(201, {}), Reply(201, []), Reply(200, {"unexpected": 1})], ids=repr)
+def test_a_request_that_was_opened_with_an_answer_of_no_use_is_found_by_the_next_attempt(
+    kind: type[ForgeStandIn], reply: Reply
+) -> None:
+    with serve(kind) as (forge, api):
+        forge.faults.append(Fault("POST", reply))
+        with pytest.raises(ForgeUnavailable, match="unknown form"):
+            api.create(DRAFT)
+
+
+ODD = [{}, [], [[]], [{}], {"reviewers": 1}, {"reviewers": [1]}, [1], "text", 7, None, [{"id": "x", "name": []}]]
+
+
+@each_forge
+@pytest.mark.parametrize("body", ODD, ids=repr)
+def test_an_answer_of_another_form_is_never_an_error_without_a_name(kind: type[ForgeStandIn], body: object) -> None:
+    reviewer = {"bitbucket": "{ada}", "azure": "0a1b2c3d-0000-4000-8000-00000000000a"}.get(kind.name, "ada")
+    with serve(kind) as (forge, api):
+        new = api.create(DRAFT)
+        assert isinstance(new, PullRequest)
+        for call in (
+            lambda: api.find("work", "main"),
+            lambda: api.get(1),
+            lambda: api.update(new, "c", "d"),
+            lambda: api.create(DRAFT),
+            lambda: api.set_status(STATUS),
+            lambda: api.add_labels(1, ["bot"]),
+            lambda: api.add_reviewers(1, [reviewer]),
+        ):
+            forge.faults[:] = [Fault(".", Reply(200, body), count=9)]
+            with suppress(RunError):
+                call()
+
+
+@pytest.mark.parametrize("depth", [5, 50, 500, 990, 5_000])
+@pytest.mark.parametrize("pair", ["[]", '{"message":}'], ids=["list", "object"])
+def test_a_deep_answer_is_no_error_without_a_name(depth: int, pair: str) -> None:
+    deep = (pair[:-1] * depth + "1" + pair[-1] * depth).encode()
+    with serve(GitHubStandIn) as (forge, api):
+        for status in (200, 422, 403, 500):
+            forge.faults.append(Fault("GET", Reply(status, deep, {"content-type": "application/json"})))
+            with pytest.raises(RunError):
+                api.find("work", "main")
+
+
+def test_half_of_a_surrogate_pair_in_a_text_of_the_forge_is_sent_back_as_it_is() -> None:
+    with serve(GitHubStandIn) as (forge, api):
+        forge.add("by hand", "half: \ud83d", "work", "main")
+        (request,) = api.find("work", "main")
+        api.update(request, request.title, f"{request.body}!")
+        assert forge.pull_requests[0].body == "half: \ud83d!"
+
+
+def test_reviewers_that_a_person_asked_stay_on_gitlab() -> None:
+    with serve(GitLabStandIn) as (forge, api):
+        api.create(DRAFT)
+        forge.pull_requests[0].reviewers = ["12"]
+        assert api.add_reviewers(1, ["ada"]) == ""
+        assert forge.pull_requests[0].reviewers == ["12", "11"]

@@ -77,6 +77,15 @@ def test_a_repository_of_azure_may_leave_out_its_project(url: str, path: str) ->
         "http://git.example.com/api/v3",
         "https://user@git.example.com/api/v3",
         "https://git.example.com/api/v3?x=1",
+        "https://git.example.com/api/v3?",
+        "https://git.example.com/api/v3#",
+        "https://git.exa\nmple.com/api/v3",
+        "https://git.example.com/api/v3\t",
+        "https://git.example.com/a b/api/v3",
+        "https://git.example.com\\.evil.example/api/v3",
+        "https://git.example.com\\@evil.example/api/v3",
+        "https://git.example.com/\x00api/v3",
+        "https://git.example.com/" + "a" * 70_000,
         "https://git.example.com/api/v3#x",
         "https://git.example.com/a/%2e%2e/api",
         "https://git.example.com.evil.example.com/api/v3",
@@ -138,3 +147,8 @@ def test_a_forge_without_a_client_is_a_named_error(url: str, forge: str) -> None
 def test_every_client_belongs_to_a_forge() -> None:
     assert APIS.keys() == {forge.name for forge in FORGES} - {"codecommit"}
     assert len(set(FORGE_NAMES)) == len(FORGE_NAMES) == len(FORGES) + 1
+
+
+@pytest.mark.parametrize("host", ["GitHub.com", "github.com:443", "github.com.", "GITHUB.COM.:443"])
+def test_all_spellings_of_a_known_host_have_its_api(host: str) -> None:
+    assert repository_of(f"https://{host}/o/r.git", TOKEN, "", "github", "", ()).api_url == "https://api.github.com"
