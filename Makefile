@@ -107,7 +107,7 @@ test-ui: $(VENV)/ready ## Test Prefect's pages (form, run, report, transcript) i
 
 screenshots: $(VENV)/ready ## Run test-ui, and copy its screenshots to docs/images
 	@SCREENSHOTS="$$(mktemp -d)" && export SCREENSHOTS && $(BIN)/python -m pytest tests/ui \
-	  && mv "$$SCREENSHOTS"/form.png "$$SCREENSHOTS"/report.png docs/images && echo "the others are in $$SCREENSHOTS"
+	  && mv "$$SCREENSHOTS"/form.png "$$SCREENSHOTS"/report.png "$$SCREENSHOTS"/pull-request.png docs/images && echo "the others are in $$SCREENSHOTS"
 
 test-postgres: $(VENV)/ready ## Test a run through a Prefect server with PostgreSQL and authentication
 	@$(PYTEST) -m postgres tests/postgres

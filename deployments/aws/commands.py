@@ -46,9 +46,7 @@ def secret(
     """
     with refusals():
         account = open_account(project, region)
-        github_app = app_fields(app_id, private_key, installation_id)
-        if github_app and token:
-            raise InvalidParameter("--token and the options of a GitHub App are both set: choose one of them")
+        github_app = github_app_fields(app_id, private_key, installation_id, token)
         step = Secret(account, secret_name, git_secret_value(token, email, host, repository, github_app))
         carry_out([step], console(), dry_run=dry_run)
 
@@ -110,14 +108,17 @@ def image(
             console().print(tagged_image.pinned(), soft_wrap=True)
 
 
-def app_fields(app_id: str, private_key: Path | None, installation_id: str) -> dict[str, str]:
+def github_app_fields(app_id: str, private_key: Path | None, installation_id: str, token: str) -> dict[str, str]:
     """Return the fields of the git secret for a GitHub App; none if no option is about one."""
     try:
         key = private_key.read_text("utf-8", "replace") if private_key else ""
     except OSError as error:
         raise InvalidParameter(f"--private-key: the file cannot be read: {error.strerror}") from None
     fields = {APP_ID: app_id, PRIVATE_KEY: key, INSTALLATION_ID: installation_id}
-    return {name: value for name, value in fields.items() if value}
+    github_app = {name: value for name, value in fields.items() if value}
+    if github_app and token:
+        raise InvalidParameter("--token and the options of a GitHub App are both set: choose one of them")
+    return github_app
 
 
 def git_secret_value(

@@ -1,5 +1,6 @@
 """The commands that need both AWS and a Prefect API: pool, up, status, down."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.aws import infrastructure, options, removal
 from deployments.aws.account import PREFECT_SECRET, Account, open_account
-from deployments.aws.commands import access_of, git_secret_value
+from deployments.aws.commands import access_of, git_secret_value, github_app_fields
 from deployments.aws.ecs_pool import current_network
 from deployments.aws.image import project_image
 from deployments.aws.network import Network, find_network
@@ -60,6 +61,9 @@ def up(
     email: options.Email = "",
     host: options.Hosts = None,
     repository: options.Repositories = None,
+    app_id: options.AppId = "",
+    private_key: options.PrivateKey = None,
+    installation_id: options.InstallationId = "",
     secret_name: options.SecretName = options.SECRET_NAME,
     model_id: options.ModelIds = None,
     instructions_bucket: options.InstructionsBucket = "",
@@ -74,12 +78,13 @@ def up(
 ) -> None:
     """Run all four steps: secret, roles, image, pool. Run it again with other options to update what differs."""
     with refusals(), prefect_api.prefect_api() as prefect:
+        github_app = github_app_fields(app_id, private_key, installation_id, token)
         account = open_account(project, region)
         network = network_of(account, prefect, subnet, security_group, public_ip=assign_public_ip)
         access = access_of(secret_name, model_id, instructions_bucket, instructions_prefix)
         image = project_image(account, tag, slim=slim)
         setup = Setup(account, prefect, network, image, access, results_days, worker=not no_worker, dry_run=dry_run)
-        stored = git_secret_step(account, secret_name, token, email, host, repository)
+        stored = git_secret_step(account, secret_name, token, email, host, repository, github_app)
         warn_of_loopback()
         carry_out(setup.up(stored), console(), dry_run=dry_run)
 
@@ -99,13 +104,22 @@ def network_of(
 
 
 def git_secret_step(
-    account: Account, name: str, token: str, email: str, hosts: list[str] | None, repositories: list[str] | None
+    account: Account,
+    name: str,
+    token: str,
+    email: str,
+    hosts: list[str] | None,
+    repositories: list[str] | None,
+    github_app: Mapping[str, str],
 ) -> Secret:
     """Return the step that stores the git secret. Without options, it changes nothing, and the secret must exist."""
-    if token or email or hosts or repositories:
-        return Secret(account, name, git_secret_value(token, email, hosts, repositories))
+    if token or email or hosts or repositories or github_app:
+        return Secret(account, name, git_secret_value(token, email, hosts, repositories, github_app))
     if not Secret(account, name).arn():
-        raise TokenMissing(f"there is no secret {name}: set --email, and the token with --token - or at the prompt")
+        raise TokenMissing(
+            f"there is no secret {name}: set --email, and the token with --token - or at the prompt; or "
+            "--app-id and --private-key"
+        )
     return Secret(account, name)
 
 

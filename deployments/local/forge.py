@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from deployments.local.forge_page import HEADERS, page
 from deployments.local.git_remote import GitRemote
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 
@@ -46,8 +47,8 @@ class LocalForge(LoopbackServer):
         super().__init__()
         self._git = git
         self.pull_requests: list[LocalPullRequest] = []
-        self.statuses: list[tuple[str, str]] = []
-        """The commits and states of the statuses, in their order."""
+        self.statuses: list[tuple[str, str, str]] = []
+        """The commits, names and states of the statuses, in their order."""
 
     def repo_url(self, name: str) -> str:
         """Return the URL of a repository of the git server on this forge."""
@@ -66,7 +67,7 @@ class LocalForge(LoopbackServer):
             name, kind, rest = match[1], match[2], unquote(match[3] or "")
             body = json.loads(request.body) if request.body else {}
             if kind == "statuses":
-                self.statuses.append((rest, body["state"]))
+                self.statuses.append((rest, body["context"], body["state"]))
                 _send(exchange, 201, body)
             else:
                 _send(exchange, *self._pulls(request.method, name, rest, body))
@@ -97,14 +98,19 @@ class LocalForge(LoopbackServer):
         own = (each for each in self.pull_requests if each.repository == name)
         return next((each for each in own if str(each.number) == number), None)
 
-    @staticmethod
-    def _show(pull_request: LocalPullRequest | None, exchange: Exchange) -> None:
-        """Answer with the page of a pull request, which is its text."""
+    def _show(self, pull_request: LocalPullRequest | None, exchange: Exchange) -> None:
+        """Answer with the page of a pull request."""
         if pull_request is None:
             return _send(exchange, 404, {"message": "Not Found"})
-        branches = f"{pull_request.head} into {pull_request.base}"
-        text = f"{pull_request.title}\n{branches}\n\n{pull_request.body}\n"
-        return exchange.reply(200, text.encode(), {"content-type": "text/plain; charset=utf-8"})
+        commit = self._git.git(pull_request.repository, "rev-parse", pull_request.head)
+        html = page(
+            pull_request.number,
+            pull_request.title,
+            pull_request.body,
+            (pull_request.head, pull_request.base),
+            {name: state for sha, name, state in self.statuses if sha == commit},
+        )
+        return exchange.reply(200, html, HEADERS)
 
 
 def _send(exchange: Exchange, status: int, body: object) -> None:

@@ -1,5 +1,6 @@
 """Lists all checks of a change in the order in which they run, and runs them before the change is pushed."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from flows.checks.new_files import check_new_files
 from flows.checks.sizes import check_sizes
 from flows.checks.submodules import check_submodules
 from flows.checks.symlinks import check_symlinks
+from flows.errors import RunError
 from flows.parameters.change_policy import ChangePolicy
 from flows.repository.collect import Change
 
@@ -31,6 +33,12 @@ CHECKS: Final[tuple[Check, ...]] = (
 )
 
 
+_SEEN_IN_THE_CHANGE: Final = tuple(
+    check for check in CHECKS if check not in {check_lfs, check_commit_message, check_leaks}
+)
+"""The checks whose refusals a reviewer can judge."""
+
+
 def check_change(git_dir: Path, change: Change, policy: ChangePolicy) -> None:
     """Raise the error of the first check that does not allow the change.
 
@@ -42,3 +50,15 @@ def check_change(git_dir: Path, change: Change, policy: ChangePolicy) -> None:
     inspection = Inspection(git_dir, change, policy)
     for check in CHECKS:
         check(inspection)
+
+
+def exceptions(git_dir: Path, change: Change, policy: ChangePolicy) -> Iterator[str]:
+    """Yield for a reviewer what the policy allowed in a change although the default policy would refuse it."""
+    if policy == ChangePolicy():
+        return
+    inspection = Inspection(git_dir, change, ChangePolicy())
+    for check in _SEEN_IN_THE_CHANGE:
+        try:
+            check(inspection)
+        except RunError as error:
+            yield str(error).rpartition(": ")[0]  # without the advice

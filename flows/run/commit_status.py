@@ -32,21 +32,23 @@ def commit_status(api: ForgeApi, run: Run, change: Change) -> Iterator[None]:
     if status is None or status is Status.NOT_ASKED:
         yield
         return
-    is_possible = _set(api, run, change, CommitState.PENDING, "the pull request is not open yet") is not False
     state = CommitState.SUCCESS if status is Status.VERIFIED else CommitState.FAILURE
     text = result_text(status, run.saved.finished.round if run.saved.finished else 0)
+    is_possible = True
     try:
-        yield
-    except Exception:
+        is_possible = _set(api, run, change, CommitState.PENDING, "the pull request is not open yet") is not False
+        try:
+            yield
+        except Exception:
+            if is_possible:
+                _set_last(api, run, change, state, text)
+            raise
         if is_possible:
             _set_last(api, run, change, state, text)
-        raise
-    except BaseException:
-        if is_possible:
+    except BaseException as error:
+        if is_possible and not isinstance(error, Exception):  # also if it interrupts one of the requests above
             _set_in_time(api, run, change)
         raise
-    if is_possible:
-        _set_last(api, run, change, state, text)
 
 
 def _set_last(api: ForgeApi, run: Run, change: Change, state: CommitState, text: str) -> None:

@@ -43,6 +43,7 @@ def judge_work(run: ImplementRun, result: AgentRun, change: Change) -> AgentRepo
     for chunk in read_chunks(run.workspace.transcript):
         check_credentials("the transcript", chunk, base, is_from_agent=True)
     report = _with_missing_files(judge(result, run.agent.options), run, change)
+    report = replace(report, claude_code_version=run.agent.version)
     if change.fault:
         raise _work_tree_error(change, run.saved.bundle_path)
     if change.is_left_aside:

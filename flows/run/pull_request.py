@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from prefect.utilities.urls import url_for
 
+from flows.checks.table import exceptions
 from flows.errors import InvalidPullRequest
 from flows.forges.api.base import PullRequestDraft
 from flows.forges.body import UNVERIFIED, BodyContent, CommandCheck, pull_request_body, pull_request_title
@@ -194,6 +195,7 @@ def _warnings(run: Run, change: Change) -> Iterator[str]:
     verification, report = verification_of(run, change), _report(run)
     if verification:
         yield from (f"the change touches the checks: {line}" for line in verification.changed_checks)
+    yield from exceptions(run.workspace.clean_git, change, run.request.policy)
     notes = run.saved.finished.notes if run.saved.finished else ()
     yield from dict.fromkeys((*change.notes, *notes))
     if report and report.denied_paths:
@@ -201,8 +203,8 @@ def _warnings(run: Run, change: Change) -> Iterator[str]:
 
 
 def _cost(report: AgentReport) -> str:
-    models = ", ".join(report.model_usage)
-    return f"${report.cost_usd:.2f}, {report.turns} turns{f', {models}' if models else ''}"
+    version = f"Claude Code {report.claude_code_version}" if report.claude_code_version else ""
+    return ", ".join(filter(None, (f"${report.cost_usd:.2f}", f"{report.turns} turns", *report.model_usage, version)))
 
 
 def _report(run: Run) -> AgentReport | None:

@@ -48,6 +48,8 @@ class AgentReport:
     """What the agent asks the operator."""
     not_done: tuple[str, ...] = ()
     """The requirements that the agent left undone."""
+    claude_code_version: str = ""
+    """The version of the Claude Code that ended the work; empty if it did not say."""
 
     def after(self, earlier: "AgentReport | None", *, is_repair: bool) -> "AgentReport":
         """Return the report of continued work together with that of the work before it.

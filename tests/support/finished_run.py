@@ -20,7 +20,9 @@ from flows.state.saved_run import SavedRun
 from flows.state.store import RunStore
 
 _IDENTITY: Final = ("-c", "user.name=x", "-c", "user.email=x@example.com")
-REPORT: Final = AgentReport("Why it is so.", 3, 0.5, 60, "s", {"claude-x": {}}, (), title="The agent's title")
+REPORT: Final = AgentReport(
+    "Why it is so.", 3, 0.5, 60, "s", {"claude-x": {}}, (), title="The agent's title", claude_code_version="2.1"
+)
 
 
 def git(directories: Workspace, *arguments: str, text: str = "") -> str:

@@ -1,6 +1,7 @@
-"""A person's whole way through Prefect's UI: the form, the values it refuses, the run in progress, and its report."""
+"""A person's whole way through Prefect's UI: the form, the values it refuses, the run, its report, its pull request."""
 
 import re
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -8,7 +9,9 @@ from playwright.sync_api import expect
 
 from deployments.local import scripts
 from deployments.local.demo import SAMPLE
+from deployments.local.forge import LocalForge
 from deployments.local.scripted_model import Script, Turn
+from deployments.local.served import Server
 from deployments.local.stack import LocalStack
 from tests.ui.browser import PrefectPages
 
@@ -18,9 +21,16 @@ SECONDS_PER_TURN = 4
 
 
 @pytest.fixture(scope="module")
-def repo_url(stack: LocalStack) -> str:
-    """The sample repository."""
-    return stack.git.create("todo", SAMPLE / "repository")
+def repo_url(stack: LocalStack, server: Server) -> Iterator[str]:
+    """The sample repository, on a forge. The deployment asks for pull requests on it."""
+    server.check()
+    stack.git.create("todo", SAMPLE / "repository")
+    parameters = {"forge": "gitea", "pull_request": {"pull_request": "ready"}}
+    deployment = httpx.get(f"{stack.prefect_api_url}/deployments/name/implement/local").json()["id"]
+    url = f"{stack.prefect_api_url}/deployments/{deployment}"
+    with LocalForge(stack.git) as forge:
+        assert httpx.patch(url, json={"parameters": parameters}).is_success
+        yield forge.repo_url("todo")
 
 
 @pytest.fixture(scope="module")
@@ -92,20 +102,31 @@ def test_a_run_is_started_with_two_fields_and_watched_and_its_report_is_read(
 
     pages.open(f"/runs/flow-run/{run_id}")
     pages.expect_texts("outcome:delivered", seconds=150)
-    pages.expect_texts("Completed", "verified:yes", "repo:todo")
+    pages.expect_texts("Completed")
     pages.picture("completed")
+    pages.page.locator(".p-tag-wrapper__tag-overflow").first.hover()  # Prefect hides the tags that have no room
+    for tag in ("verified:yes", "repo:todo", f"pull-request:{repo_url.removesuffix('.git')}/pulls/1"):
+        expect(pages.page.get_by_text(tag).last).to_be_visible()
     pages.tab("Task Runs")
     pages.expect_texts("claude repair 1", "verify 2", "push")
     pages.tab("Artifacts")
     pages.picture("artifacts")
-    pages.page.get_by_text("implement-todo-report", exact=True).first.click()
+    pages.page.get_by_text("implement-demo-todo-report", exact=True).first.click()
     pages.expect_texts("Pushed 2 files", "$0.0", "todo/api.py", "transcript.html")
     branch = next(run["name"] for run in runs(stack) if run["id"] == run_id).partition(" @ ")[2]
     expect(pages.page.get_by_text(branch).first).to_be_visible()
     expect(pages.page.get_by_text("+def create_todo(store: Store, title: str)").first).to_be_attached()
     pages.picture("report")
+    page = f"{repo_url.removesuffix('.git')}/pulls/1"
+    expect(pages.page.get_by_role("link", name=page).first).to_be_visible()
     assert stack.git.git("todo", "show", f"{branch}:todo/api.py").startswith('"""The operations')
 
     pages.open("/runs")
     pages.expect_texts(f"todo @ {branch}")
     pages.picture("runs")
+
+    pages.page.goto(page)
+    pages.expect_texts("Implement the three operations of the todo API", branch, "python3 -m unittest", "$0.0", run_id)
+    pages.expect_texts("passed, exit status 0", "claude-code: success")
+    expect(pages.page.get_by_text("claude-code-headless:begin")).to_have_count(0)
+    pages.picture("pull-request")

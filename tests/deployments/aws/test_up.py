@@ -1,10 +1,12 @@
 """The commands `up`, `status` and `down`, on an account and a Prefect server that have no resources yet."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.support.cloud import TOKEN, Cloud, CreatedProject
+from tests.support.forges.github_app import APP_FIELDS
 
 pytestmark = pytest.mark.xdist_group("aws")
 
@@ -46,6 +48,15 @@ def test_a_changed_option_changes_only_the_resources_that_depend_on_it(created_p
         "foundation-model/anthropic.claude-sonnet-5-5 → arn:aws:bedrock:eu-*::foundation-model/anthropic.other"
         in output
     )
+    assert output.count("would ") == 1
+
+
+def test_a_github_app_can_take_the_place_of_the_token(created_project: CreatedProject, tmp_path: Path) -> None:
+    key = tmp_path / "app.pem"
+    key.write_text(str(APP_FIELDS["private_key"]))
+    app = ("--app-id", "123456", "--private-key", str(key))
+    output = created_project.cloud.run("up", "--tag", "v1", "--secret-name", created_project.git, *app, "--dry-run")
+    assert f"would update secret {created_project.git}" in output
     assert output.count("would ") == 1
 
 

@@ -1,5 +1,7 @@
 """The status of a commit says what its verification found, and is never left at pending by a run that is stopped."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +71,21 @@ def test_a_run_that_is_stopped_leaves_no_pending_status(run: Run, kind: type) ->
         with pytest.raises(ForgeUnavailable), commit_status(api, run, CHANGE):
             raise ForgeUnavailable("the pull request was not opened")
         assert forge.statuses[-1]["state"].lower() in {"success", "successful", "succeeded"}
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["pending", "final"])
+def test_a_run_that_is_stopped_while_it_sets_a_status_leaves_no_pending_one(run: Run, number: int) -> None:
+    verify(run, Verdict.PASSED)
+    with serve(GitHubStandIn) as (forge, api):
+
+        def interrupt(moment: str) -> None:
+            if (moment, len(forge.writes())) == ("after", number):
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        forge.on_write = interrupt
+        with pytest.raises(KeyboardInterrupt), commit_status(api, run, CHANGE):
+            pass
+        assert [each["state"] for each in forge.statuses] == ["pending", *["success"][: number - 1], "error"]
 
 
 def test_a_token_that_may_set_no_status_loses_nothing_and_is_asked_once(run: Run) -> None:

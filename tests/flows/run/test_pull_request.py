@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.errors import InvalidPullRequest
+from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.pull_request import PullRequest
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
@@ -102,13 +103,27 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
         "- `npm test`: passed, exit status 0, 2 s",
         "the change touches the checks: package.json: test",
         "files were left out",
-        "$0.50, 3 turns, claude-x",
+        "$0.50, 3 turns, claude-x, Claude Code 2.1",
         '"branch_name": "work"',
         '"pull_request": {"pull_request": "ready"}',
         "`the-run`",
     ):
         assert text in body.replace("\u2060", ""), text
     assert "127.0.0.1" not in body
+
+
+def test_a_reviewer_learns_what_only_the_policy_of_the_run_allowed(directories: Workspace, tmp_path: Path) -> None:
+    base = commit(directories, "First")
+    files = {".github__workflows__ci.yml": "on: push", ".vscode__tasks.json": "{}", "other": "x"}
+    checkout, change = Checkout("work", "main", base), commit(directories, **files)
+    policy = ChangePolicy(allow_ci_changes=True, allow_agent_files=True)
+    body = request_for(open_run(directories, tmp_path, checkout, policy=policy), Change(change, checkout), "main")
+    text = body.draft.body.replace("\u2060", "")
+    assert "- the change touches files that CI runs with its own credentials: '.github/workflows/ci.yml'\n" in text
+    assert "- the change touches files that make agents and editors run programs when they open" in text
+    assert "allow_" not in text
+    run = open_run(directories, tmp_path, checkout, policy=ChangePolicy(max_file_mb=50))
+    assert "the change touches" not in request_for(run, Change(base, checkout), "main").draft.body
 
 
 @pytest.mark.parametrize(

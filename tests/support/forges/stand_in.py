@@ -175,6 +175,8 @@ class ForgeStandIn(LoopbackServer):
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         if self.answer_git and request.path.startswith(self.repository):
             return self.answer_git(request.path.removeprefix(self.repository), request, exchange)
+        if len(request.body) < int(request.headers.get("content-length") or 0):
+            raise ConnectionAbortedError  # the client ended before it had sent the request
         body = json.loads(request.body) if request.body else None
         route, variables, violations = self.contract.check(request, self.root, body)
         self.violations += violations
