@@ -38,6 +38,8 @@ class RunSummary:
     repo_url: RepoUrl | None = None
     forge: str = ""
     """The kind of the git host; empty to recognise it by its name."""
+    next_parameters: Mapping[str, object] = field(default_factory=dict)
+    """What a further run on the branch needs, besides the repository and the branch."""
     model: str = ""
     checkout: Checkout | None = None
     instructions: Instructions | None = None

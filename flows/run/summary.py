@@ -53,6 +53,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
         deployment=deployment_name(),
         repo_url=run.request.repo_url,
         forge=run.request.forge,
+        next_parameters=run.request.for_next_run(),
         pull_request=next(iter(run.pull_requests), None),
         steps=run.steps.all(),
         policy=run.request.policy,

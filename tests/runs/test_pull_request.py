@@ -1,6 +1,7 @@
 """A run opens the pull request of its branch on each forge; if it cannot, the branch is pushed all the same."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -143,8 +144,11 @@ def test_a_pushed_branch_without_a_pull_request_gets_it_from_a_delivery_and_the_
         assert flow_run.id in opened.body
 
         opened.title = "The title of a person"
+        advised = re.search(r"implement/local --params '(.*?)'", report)
+        assert advised
+        assert f"`prefect deployment run {advised[0]}`" in opened.body
         world.script(MORE, Turn("Done again."))
-        second = run(**parameters_for(forge))
+        second = run(**{**json.loads(advised[1]), "instructions": "Say more."})
         updated = second.delivered().pull_request
         assert updated
         assert (updated.number, len(forge.pull_requests), updated.refusals) == (1, 1, ())
