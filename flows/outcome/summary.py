@@ -206,9 +206,9 @@ def _denied(summary: RunSummary) -> str:
 def _not_done(summary: RunSummary) -> str:
     """Return a clause that quotes what the agent left undone, or "" if nothing."""
     requirements = summary.agent.not_done if summary.agent else ()
-    return f"; the agent left undone: {_names(requirements)[:_NOT_DONE_CHARACTERS]}" if requirements else ""
+    return f"; the agent left undone: {_names(requirements, ' / ')[:_NOT_DONE_CHARACTERS]}" if requirements else ""
 
 
-def _names(paths: Sequence[str]) -> str:
+def _names(paths: Sequence[str], separator: str = ", ") -> str:
     more = f" and {len(paths) - _NAMES_MAX} more" if len(paths) > _NAMES_MAX else ""
-    return f"{', '.join(paths[:_NAMES_MAX])}{more}"
+    return f"{separator.join(paths[:_NAMES_MAX])}{more}"

@@ -11,6 +11,7 @@ from flows.agent.no_change import paths_in_work_tree
 from flows.agent.outcome import report
 from flows.agent.transcript import events, last_result_and_text
 from flows.errors import RunError
+from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
@@ -96,6 +97,12 @@ def short_summary(run: Run, change: Change, error: BaseException | None = None) 
         error=error,
     )
     return _with_verification(run, summary)
+
+
+def result_of_failure(summary: RunSummary) -> RunResult:
+    """Return the result of a run that failed. It names a branch, a commit and files only if they are pushed."""
+    result = summary.result
+    return result if summary.is_pushed else replace(result, branch="", commit="", files=())
 
 
 def _with_verification(run: Run, summary: RunSummary) -> RunSummary:

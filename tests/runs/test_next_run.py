@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -58,6 +59,17 @@ def state_after_end(stack: LocalStack, flow_run_id: str) -> str:
     state = flow_run(stack, flow_run_id)["state"]
     assert isinstance(state, dict)
     return str(state["name"] if state["type"] == "COMPLETED" else state["message"])
+
+
+def end_event(stack: LocalStack, flow_run_id: str) -> dict[str, Any]:
+    """Return the event at the run's end, which reaches the server shortly after it."""
+    query = {"filter": {"resource": {"id": [f"claude-code.run.{flow_run_id}"]}}}
+    for _ in range(100):
+        events = httpx.post(f"{stack.prefect_api_url}/events/filter", json=query, trust_env=False).json()["events"]
+        if events:
+            return dict(events[0])
+        time.sleep(0.1)
+    raise AssertionError("the run sent no event")
 
 
 def report(stack: LocalStack, flow_run_id: str) -> str:
@@ -198,6 +210,10 @@ def test_a_question_is_answered_in_the_same_session(world: World, start: Start, 
     assert isinstance(state, dict)
     assert "NeedsInput: the agent needs answers to go on: Tabs or spaces?" in state["message"]
     assert "outcome:needs-input" in str(first["tags"])
+    assert f"Answer with python -m deployments runs continue {flow_run_id} --feedback" in state["message"]
+    event = end_event(world.stack, flow_run_id)
+    assert event["event"] == "claude-code.run.needs-input"
+    assert (event["payload"]["questions"], event["payload"]["not_done"]) == (["Tabs or spaces?"], [])
     assert "asks" not in world.branches()
     text = report(world.stack, flow_run_id)
     assert "> Tabs or spaces?" in text
