@@ -161,6 +161,8 @@ def test_a_repeated_run_has_all_parameters_of_the_first_run(
         (("repeat", new_id, "--set", "branch_name"), "is not NAME=VALUE"),
         (("repeat", new_id, "--set", "branch_name=.."), "InvalidBranchName"),
         (("repeat", new_id, "--set", "limits.max_turns=-1"), "limits.max_turns"),
+        (("repeat", new_id, "--set", "pull_request=draft"), "it is a group: set one of pull_request.pull_request, "),
+        (("repeat", new_id, "--set", "pull_request.reviewers=ada"), 'write it as JSON, such as ["ada", "grace"]'),
         (
             ("repeat", new_id, "--set", "claude_settings.permissions.allow.x=1"),
             "names a field of a value that has no fields",
@@ -235,12 +237,12 @@ def test_a_question_is_answered_in_the_same_session(world: World, start: Start, 
     assert "> The third file" in report(world.stack, flow_run_id)
 
 
-def test_feedback_that_is_too_long_is_refused(world: World, start: Start, runs_command: SetUpCommand) -> None:
+def test_feedback_that_is_empty_or_too_long_is_refused(world: World, start: Start, runs_command: SetUpCommand) -> None:
     world.script(Turn("I stop.", answer={"status": "blocked"}))
     flow_run_id, completed = start(repo_url=world.repo_url, instructions="Write all.", branch_name="blocked")
     assert not completed
     state = flow_run(world.stack, flow_run_id)["state"]
     assert isinstance(state, dict)
     assert "Blocked: the agent could not go on: I stop." in state["message"]
-    refusal = runs_command("continue", flow_run_id, "--feedback", "x" * 20_001, status=1)
-    assert "at most 20,000" in refusal
+    for feedback, message in (("x" * 20_001, "at most 20,000"), ("", "is empty"), (" \n", "is empty")):
+        assert message in runs_command("continue", flow_run_id, "--feedback", feedback, status=1)

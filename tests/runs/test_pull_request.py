@@ -228,7 +228,9 @@ def test_a_token_goes_to_no_api_on_another_server(world: World, run: Callable[..
             block.save("with-addresses", overwrite=True)
             refused = run(**parameters, git_credentials_block="with-addresses")
             assert isinstance(refused.error, errors.InvalidForgeApiUrl)
-            assert "only if the operator allows this address" in str(refused.error)
+            assert "only if forge_api_urls of the Git Credentials block or secret lists this address" in str(
+                refused.error
+            )
         assert (forge.requests, elsewhere.requests, world.stack.model.requests) == ([], [], [])
 
 
