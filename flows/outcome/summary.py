@@ -43,6 +43,8 @@ class RunSummary:
     model: str = ""
     checkout: Checkout | None = None
     instructions: Instructions | None = None
+    feedback: tuple[str, ...] = ()
+    """What the operator told the agent later."""
     change: Change | None = None
     patch: str = ""
     agent: AgentReport | None = None

@@ -15,6 +15,7 @@ from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
+from flows.redaction import redact
 from flows.reporting.repetition import RepeatedFailures
 from flows.repository.collect import Change, collected_change, patch
 from flows.repository.setup import setup_command
@@ -66,6 +67,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
             summary,
             model=run.agent.options.model_id,
             limits=run.agent.options.limits,
+            feedback=tuple(map(redact, run.feedback)),
             agent=_agent_report(run),
             saved_files={name: run.saved.store.location(name) for name in _REPORTED if name in run.saved.names},
         )

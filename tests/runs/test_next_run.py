@@ -15,6 +15,9 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.served import run, served
 from deployments.local.stack import LocalStack
 from tests.support.commands import SetUpCommand, set_up_command
+from tests.support.forges.fixtures import parameters_for, serve_with_git
+from tests.support.forges.github import GitHubStandIn
+from tests.support.forges.stand_in import ForgeStandIn
 from tests.support.world import World
 
 PROJECT = Path(__file__).parents[2]
@@ -197,7 +200,16 @@ def test_a_run_without_a_deployment_is_refused(
     assert "DeploymentMissing" in refusal
 
 
-def test_a_question_is_answered_in_the_same_session(world: World, start: Start, runs_command: SetUpCommand) -> None:
+@pytest.fixture
+def forge(world: World) -> Iterator[ForgeStandIn]:
+    with serve_with_git(GitHubStandIn, world) as stand_in:
+        stand_in.branches.add("asks")
+        yield stand_in
+
+
+def test_a_question_is_answered_in_the_same_session(
+    world: World, start: Start, runs_command: SetUpCommand, forge: ForgeStandIn
+) -> None:
     question = {"status": "needs_input", "title": "Half of it", "questions": ["Tabs or spaces?"]}
     world.script(
         Turn("I write half.", (write("half.txt"),)),
@@ -205,7 +217,8 @@ def test_a_question_is_answered_in_the_same_session(world: World, start: Start, 
         Turn("Tabs, then.", (write("rest.txt"),), needs=("Take tabs.", "I write half.")),
         Turn("Done.", answer={"status": "partly", "not_done": ["The third file"]}),
     )
-    flow_run_id, completed = start(repo_url=world.repo_url, instructions="Write all.", branch_name="asks")
+    parameters = {**parameters_for(forge), "branch_name": "asks"}
+    flow_run_id, completed = start(instructions="Write all.", **parameters)
     assert not completed
     first = flow_run(world.stack, flow_run_id)
     state = first["state"]
@@ -235,6 +248,10 @@ def test_a_question_is_answered_in_the_same_session(world: World, start: Start, 
     assert final["message"].endswith("; the agent left undone: The third file")
     assert "outcome:delivered" in str(flow_run(world.stack, flow_run_id)["tags"])
     assert "> The third file" in report(world.stack, flow_run_id)
+    assert "## Asked later\n\n> Take tabs." in report(world.stack, flow_run_id)
+    [opened] = forge.pull_requests
+    assert "**Asked later:**\n\n- Take tabs." in opened.body
+    assert "**Not done, as the agent says:**\n\n- The third file" in opened.body
 
 
 def test_feedback_that_is_empty_or_too_long_is_refused(world: World, start: Start, runs_command: SetUpCommand) -> None:
