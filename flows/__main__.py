@@ -16,7 +16,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
 
-from flows.errors import RunError, VerificationFailed
+from flows.errors import RunError
 from flows.outcome.result import COMPLETED, INVALID, Failure, Outcome, RunResult, last_words
 from flows.outcome.verification import VerificationResult, result_text
 from flows.parameters import environment as variables
@@ -144,7 +144,7 @@ def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, Run
             signal_number = interrupt.args[0] if interrupt.args else signal.SIGINT
             return _with_exit_status(RunResult(Outcome.INTERRUPTED, str(run_id)), signal_number)
         except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
-            failed = error.result if isinstance(error, VerificationFailed) else None
+            failed = error.result if isinstance(error, RunError) else None
             result = failed if isinstance(failed, RunResult) else RunResult(Outcome.of_error(error), str(run_id))
             return _with_exit_status(replace(result, error=_failure(error)))
         finally:

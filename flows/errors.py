@@ -18,6 +18,8 @@ class RunError(Exception):
     retryable: ClassVar[bool] = False
     ends_with_output: ClassVar[bool] = False
     """Whether the message has one line of sentences, and then the output of a command."""
+    result: object = None
+    """What is known about the run that the error ended, as its result; None until the run is closed."""
 
     def __init__(self, message: str = "") -> None:
         # A message may quote a server, a tool or a parameter, and it is shown in logs, states and reports.
@@ -355,8 +357,6 @@ class VerificationFailed(RunError):
     """The change does not pass the repository's own checks."""
 
     ends_with_output = True
-    result: object = None
-    """The result of the run, with what the verification found."""
 
 
 # The content of the change.

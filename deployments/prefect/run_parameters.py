@@ -72,7 +72,17 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         raise InvalidParameter(f"{type(error).__name__}: {error}") from None
     except ValidationError as error:
         details = error.errors()[0]
-        raise InvalidParameter(f"{'.'.join(str(part) for part in details['loc'])}: {details['msg']}") from None
+        path = ".".join(str(part) for part in details["loc"])
+        raise InvalidParameter(f"{path}: {_advice(details['type'], path) or details['msg']}") from None
+
+
+def _advice(kind: str, path: str) -> str:
+    """Return what to write instead of a value of another type; empty if pydantic's message says it."""
+    parameter = _PARAMETERS.get(path)
+    if parameter and parameter.group_model:
+        fields = ", ".join(f"{path}.{name}" for name in parameter.group_model.model_fields)
+        return f"it is a group: set one of {fields}"
+    return 'it is a list: write it as JSON, such as ["ada", "grace"]' if kind == "tuple_type" else ""
 
 
 def _check_name(first: str, rest: Sequence[str]) -> None:

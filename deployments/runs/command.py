@@ -62,14 +62,14 @@ def list_(block: _Block = "") -> None:
 def continue_(
     flow_run_id: _FlowRunId,
     feedback: Annotated[
-        str, typer.Option("--feedback", help="What the agent is told, such as the answer to its question.")
-    ] = "",
+        str | None, typer.Option("--feedback", help="What the agent is told, such as the answer to its question.")
+    ] = None,
     settings: _Settings = None,
     job_variable: _JobVariables = None,
 ) -> None:
     """Continue a failed, crashed or cancelled run in its Claude Code session. Finished work is not paid for again.
 
-    With --feedback, the agent continues its work with these words, also if it had ended it.
+    With --feedback, the agent continues its work with these words, also if it had ended its work with a question.
 
     The deployment's worker, or `deployments.local.serve`, executes the run again, as after *Retry* in Prefect's UI.
     Use --set to change parameters, such as a limit or the change policy, and --job-variable for a larger disk on ECS.

@@ -60,34 +60,32 @@ def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
 def continue_run(
     prefect: SyncPrefectClient,
     flow_run: FlowRun,
-    feedback: str,
+    feedback: str | None,
     settings: Sequence[str],
     job_variables: Mapping[str, Any],
 ) -> None:
     """Schedule a run to continue from its saved state, as *Retry* in Prefect's UI does.
 
-    Before that, the feedback to the agent is saved. The settings of the form NAME=VALUE change the run's parameters,
-    and the job variables its machine.
+    Before that, the feedback to the agent, if there is any, is saved. The settings of the form NAME=VALUE change the
+    run's parameters, and the job variables its machine.
 
     Raises:
-        InvalidParameter: The run is completed; the feedback is too long; a setting is invalid or has no effect on a
-            continued run; a job variable is invalid; or the server does not accept the new state.
+        InvalidParameter: The run is completed; the feedback is empty or too long; a setting is invalid or has no effect
+            on a continued run; a job variable is invalid; or the server does not accept the new state.
     """
     if flow_run.state and flow_run.state.is_completed():
         raise InvalidParameter(
-            f"{flow_run.name} is completed, so there is nothing to continue: start a new run with `runs repeat`"
+            f"{flow_run.name} is completed, so there is nothing to continue: its report has the command for a new run "
+            "on the same branch, and `runs repeat` starts all over"
         )
     names = {path.partition(".")[0] for path in pairs(settings, "--set")}
     if fixed := sorted(names & _SAVED_WITH_THE_PLAN):
         raise InvalidParameter(
             f"a continued run keeps its {', '.join(fixed)}: use `runs repeat` to change it, which starts a new run"
         )
-    if not is_encodable(feedback):
-        raise InvalidParameter("the feedback is not text in UTF-8: correct it")
-    if (size := len(feedback.encode())) > MAX_BYTES:
-        raise InvalidParameter(f"the feedback has {size:,} bytes, and at most {MAX_BYTES:,} are passed on: shorten it")
+    _check_feedback(feedback)
     _check_job_variables(prefect, flow_run, job_variables)
-    if feedback.strip():
+    if feedback is not None:
         add_feedback(prefect, flow_run.id, feedback)
     if settings:
         prefect.update_flow_run(flow_run.id, parameters=apply_settings(flow_run.parameters, settings))
@@ -96,6 +94,17 @@ def continue_run(
         _schedule(prefect, flow_run, _MINUTES_TO_CHANGE_IT)
         prefect.update_flow_run(flow_run.id, job_variables={**(flow_run.job_variables or {}), **job_variables})
     _schedule(prefect, flow_run, 0)
+
+
+def _check_feedback(feedback: str | None) -> None:
+    if feedback is None:
+        return
+    if not feedback.strip():
+        raise InvalidParameter("the feedback is empty: say what the agent shall be told, or leave --feedback out")
+    if not is_encodable(feedback):
+        raise InvalidParameter("the feedback is not text in UTF-8: correct it")
+    if (size := len(feedback.encode())) > MAX_BYTES:
+        raise InvalidParameter(f"the feedback has {size:,} bytes, and at most {MAX_BYTES:,} are passed on: shorten it")
 
 
 def _schedule(prefect: SyncPrefectClient, flow_run: FlowRun, minutes: int) -> None:

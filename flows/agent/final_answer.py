@@ -30,6 +30,11 @@ _BEGINNINGS: Final = {
     WorkStatus.NEEDS_INPUT: "the agent needs answers to go on",
     WorkStatus.BLOCKED: "the agent could not go on",
 }
+_ADVICE: Final = {
+    WorkStatus.NEEDS_INPUT: ("Answer with", "Start a new run with the answers in its instructions"),
+    WorkStatus.BLOCKED: ("Remove the cause, and tell the agent with", "Remove the cause, and start a new run"),
+}
+"""What to do: with a command that continues the session, and without one."""
 
 _STATUS: Final = """\
 done: all requirements are implemented. partly: some are not, and not_done names them. blocked: something that no \
@@ -97,12 +102,13 @@ def with_last_question(report: AgentReport) -> AgentReport:
     return replace(report, status=WorkStatus.NEEDS_INPUT, questions=(asks,)) if asks else report
 
 
-def check_status(report: AgentReport, path: str) -> None:
+def check_status(report: AgentReport, path: str, command: str) -> None:
     """Raise an error if the agent could not finish its work without a person.
 
     Args:
         report: The agent's report.
         path: Where the work so far is saved; empty if nothing is changed.
+        command: The command that continues the session; empty if the run cannot be continued.
 
     Raises:
         NeedsInput: The agent has questions.
@@ -111,9 +117,20 @@ def check_status(report: AgentReport, path: str) -> None:
     error = _ERRORS.get(report.status)
     if error is None:
         return
-    reasons = " / ".join(report.questions or report.not_done or (one_line(report.summary),))[:_REASONS_CHARACTERS]
+    reasons = " / ".join(_reasons(report))[:_REASONS_CHARACTERS].strip()
+    end = "" if reasons.endswith((".", "?", "!")) else "."
+    answer, new_run = _ADVICE[report.status]
     saved = f". The work so far is saved as {path}" if path else ""
-    raise error(f"{_BEGINNINGS[report.status]}: {reasons}{saved}")
+    raise error(f"{_BEGINNINGS[report.status]}: {reasons}{end} {f'{answer} {command}' if command else new_run}{saved}")
+
+
+def _reasons(report: AgentReport) -> Iterator[str]:
+    """Yield why the agent cannot go on. Its questions are enough for an answer; what blocks it is in the summary."""
+    requests = report.questions or report.not_done
+    summary = one_line(report.summary)[:_ITEM_CHARACTERS]
+    if summary and summary not in requests and (report.status is WorkStatus.BLOCKED or not requests):
+        yield summary
+    yield from requests
 
 
 def _items(value: object) -> Iterator[str]:

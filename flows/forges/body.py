@@ -21,6 +21,8 @@ _ASKED_CHARACTERS: Final = 300
 _READ_CHARACTERS: Final = 20_000
 """What is read of a long text, of which the body only has the beginning."""
 _LINE_CHARACTERS: Final = 160
+_COMMAND_CHARACTERS: Final = 800
+_SHORT_SECONDS: Final = 10
 _MAX_ITEMS: Final = 8
 _STEPS: Final = 20
 
@@ -43,10 +45,16 @@ class BodyContent:
     summary: str
     """The agent's own words."""
     asked_source: str
-    """Where the instructions are, such as an S3 URI with its version."""
+    """Where the instructions are, such as an S3 URI with its version; empty if they were given as text."""
     run_id: str
     asked_text: str = ""
     """The instructions; empty if they must not be shown in the repository."""
+    feedback: Sequence[str] = ()
+    """What the operator told the agent later."""
+    verdict: str = ""
+    """What the checks say about the change as a whole, such as `verified after 1 repair`."""
+    is_draft_by_verdict: bool = False
+    """Whether the run asked for a draft because of the verdict."""
     checks: Sequence[CommandCheck] = ()
     unchecked_reason: str = "nothing was run, because the run has no verify commands"
     """What the body says if `checks` is empty."""
@@ -100,9 +108,10 @@ class _Writer:
         content = self.content
         summary = self._cut(disarm(content.summary[:_READ_CHARACTERS]).strip(), _SUMMARY_CHARACTERS)
         yield "\n".join(f"> {line}".rstrip() for line in summary.split("\n")) if summary else "The agent said nothing."
-        yield f"**Asked:** {self._code(content.asked_source)}"
+        yield f"**Asked:** {self._code(content.asked_source)}" if content.asked_source else "**Asked:**"
         if instructions := disarm(content.asked_text[:_READ_CHARACTERS]).strip().replace("```", "'''"):
             yield f"```text\n{self._cut(instructions, _ASKED_CHARACTERS)}\n```"
+        yield from self._list("Asked later", content.feedback)
         yield from self._checked()
         yield from self._list("Look at", content.warnings)
         yield from self._list("The agent asks", content.questions)
@@ -110,20 +119,32 @@ class _Writer:
         if content.cost:
             yield f"**Cost:** {self._line(content.cost)}"
         yield f"**Run:** {self._run()}"
-        if content.next_command:
-            yield f"**Ask for changes:** review as usual, then run {self._code(content.next_command, 400)}"
+        yield from self._next_run()
+
+    def _next_run(self) -> Iterator[str]:
+        """Yield how to ask for changes. A command that would have to be cut is left out, because it would not work."""
+        command = one_line(self.content.next_command)
+        if not command:
+            return
+        text = "**Ask for changes:** start another run on this branch, and say in its instructions what to change"
+        note = "It does not read the review."
+        is_whole = units(command) <= _COMMAND_CHARACTERS and "`" not in command
+        yield f"{text}: {self._code(command, _COMMAND_CHARACTERS)}. {note}" if is_whole else f"{text}. {note}"
 
     def _checked(self) -> Iterator[str]:
-        checks = self.content.checks
-        if not checks:
-            yield f"**Checked:** {self._line(self.content.unchecked_reason)}"
+        content = self.content
+        draft = ", so the run asked for a draft" if content.is_draft_by_verdict else ""
+        if not content.checks:
+            yield f"**Checked:** {self._line(content.unchecked_reason)}{draft}"
             return
-        yield "**Checked** by the run, after the agent had ended:"
-        yield self._items([f"{self._code(check.command)}: {self._verdict(check)}" for check in checks])
+        verdict = f" {self._line(content.verdict)}{draft}" if content.verdict else ""
+        yield f"**Checked** by the run, after the agent had ended:{verdict}"
+        yield self._items([f"{self._code(check.command)}: {self._verdict(check)}" for check in content.checks])
 
     def _verdict(self, check: CommandCheck) -> str:
         status = "" if check.exit_status is None else f", exit status {check.exit_status}"
-        return f"{self._line(check.verdict)}{status}, {check.seconds:.0f} s"
+        seconds = f"{check.seconds:.1f}" if check.seconds < _SHORT_SECONDS else f"{check.seconds:.0f}"
+        return f"{self._line(check.verdict)}{status}, {seconds} s"
 
     def _run(self) -> str:
         links = {"flow run": self.content.run_url, "report": self.content.report_url}

@@ -38,9 +38,13 @@ class RunSummary:
     repo_url: RepoUrl | None = None
     forge: str = ""
     """The kind of the git host; empty to recognise it by its name."""
+    next_parameters: Mapping[str, object] = field(default_factory=dict)
+    """What a further run on the branch needs, besides the repository and the branch."""
     model: str = ""
     checkout: Checkout | None = None
     instructions: Instructions | None = None
+    feedback: tuple[str, ...] = ()
+    """What the operator told the agent later."""
     change: Change | None = None
     patch: str = ""
     agent: AgentReport | None = None
@@ -204,9 +208,9 @@ def _denied(summary: RunSummary) -> str:
 def _not_done(summary: RunSummary) -> str:
     """Return a clause that quotes what the agent left undone, or "" if nothing."""
     requirements = summary.agent.not_done if summary.agent else ()
-    return f"; the agent left undone: {_names(requirements)[:_NOT_DONE_CHARACTERS]}" if requirements else ""
+    return f"; the agent left undone: {_names(requirements, ' / ')[:_NOT_DONE_CHARACTERS]}" if requirements else ""
 
 
-def _names(paths: Sequence[str]) -> str:
+def _names(paths: Sequence[str], separator: str = ", ") -> str:
     more = f" and {len(paths) - _NAMES_MAX} more" if len(paths) > _NAMES_MAX else ""
-    return f"{', '.join(paths[:_NAMES_MAX])}{more}"
+    return f"{separator.join(paths[:_NAMES_MAX])}{more}"

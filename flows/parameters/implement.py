@@ -44,6 +44,11 @@ from flows.parameters.verification import Verification
 DEFAULT_COMMIT_MESSAGE: Final = "Implement requirements using Claude Code"
 DEFAULT_CLONE_DEPTH: Final = 50
 
+_OF_THIS_RUN: Final[dict[str, Any]] = {
+    **dict.fromkeys(("repo_url", "branch_name", "instructions", "instructions_s3_uri", "commit_message"), True),
+    "pull_request": {"pull_request_title", "pull_request_labels", "reviewers"},
+}
+
 
 def default_branch_name(scheduled_start: datetime, flow_run_id: str) -> str:
     """Return the branch name for a run that does not set one. Only the attempts of this run share the name.
@@ -200,6 +205,14 @@ class ImplementParameters(BaseModel):
         from flows.forges.api.table import repository_of  # noqa: PLC0415 (its HTTP client takes a moment to import)
 
         repository_of(self.repo_url.url, SecretStr(""), "", self.forge, self.forge_api_url, allowed_api_urls)
+
+    def for_next_run(self) -> dict[str, Any]:
+        """Return what a further run on the same branch needs: the parameters that are not at their defaults.
+
+        The repository and the branch are left out, and so is what was for this run alone or is on the pull request now.
+        """
+        values = self.model_dump(mode="json", exclude_defaults=True, exclude=_OF_THIS_RUN)
+        return {name: value for name, value in values.items() if value != {}}
 
     def claude_code_options(self, block: ClaudeCodeOptions | None = None) -> ClaudeCodeOptions:
         """Return the options of Claude Code in this run.

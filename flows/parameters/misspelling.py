@@ -8,6 +8,11 @@ from flows.parameters.fields import leaves_of
 from flows.parameters.implement import ImplementParameters
 
 _VARIABLES: Final = tuple(leaf.variable for leaf in leaves_of(ImplementParameters))
+_WITH_GROUP: Final = {
+    leaf.path.replace(".", "_").upper(): leaf.variable for leaf in leaves_of(ImplementParameters) if leaf.group
+}
+"""The variables by the parameter's whole name, such as PULL_REQUEST_REVIEWERS for pull_request.reviewers."""
+
 _OTHER_PROGRAMS: Final = ("AWS_", "ANTHROPIC_", "CLAUDE_CODE_", "DISABLE_PROMPT_CACHING", "PREFECT_")
 """Prefixes of variables that belong to other programs."""
 
@@ -20,6 +25,8 @@ def misspelt_variable(environment: Mapping[str, str]) -> tuple[str, str] | None:
     for name in sorted(environment):
         if name in _VARIABLES or name.startswith(_OTHER_PROGRAMS):
             continue
+        if name in _WITH_GROUP and _WITH_GROUP[name] not in environment:
+            return name, _WITH_GROUP[name]
         similar = [
             variable for variable in _VARIABLES if variable[:_COMMON_PREFIX_LENGTH] == name[:_COMMON_PREFIX_LENGTH]
         ]

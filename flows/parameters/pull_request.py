@@ -18,6 +18,7 @@ _TITLE_CHARACTERS: Final = 240
 """The forges accept 255, and a mark may come in front."""
 _NAME_CHARACTERS: Final = 100
 _MOST_NAMES: Final = 20
+_REVIEWERS: Final = "reviewers"
 
 
 def _check_base(name: str) -> str:
@@ -40,6 +41,8 @@ def _check_names(parameter: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]
     def check(names: tuple[str, ...]) -> tuple[str, ...]:
         stripped = tuple(name.strip() for name in names)
         for name in stripped:
+            if parameter == _REVIEWERS and name.startswith("@"):
+                raise InvalidPullRequest(f"pull_request.{parameter} has {name!r}: give the name without the @")
             is_line = is_encodable(name) and one_line(name) == name
             if not name or not is_line or "," in name or len(name) > _NAME_CHARACTERS:
                 raise InvalidPullRequest(
@@ -82,7 +85,7 @@ class PullRequest(BaseModel):
         title="Labels",
         description="Labels of the pull request. If the forge refuses one, the report says so.",
     )
-    reviewers: Annotated[tuple[str, ...], AfterValidator(_check_names("reviewers"))] = Field(
+    reviewers: Annotated[tuple[str, ...], AfterValidator(_check_names(_REVIEWERS))] = Field(
         default=(),
         title="Reviewers",
         description="User names of the people who are asked for a review; on GitHub also organisation/team, and ids on "

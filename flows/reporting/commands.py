@@ -14,19 +14,17 @@ def fetch_command(source: str, branch: str, then: str = "git show FETCH_HEAD") -
     return f"git fetch {shlex.quote(source)} {shlex.quote(branch)} && {then}"
 
 
-def continue_command(deployment: str, repo_url: str, branch: str, pull_request: str = "") -> str:
+def continue_command(deployment: str, repo_url: str, branch: str, parameters: Mapping[str, object]) -> str:
     """Return the command that starts a run on a branch.
 
     Args:
         deployment: The name of the deployment, without the flow's name; empty if there is none.
         repo_url: The repository.
         branch: The branch, which the run continues.
-        pull_request: What the run does with the pull request; empty to leave the parameter out.
+        parameters: What else the run needs; see `ImplementParameters.for_next_run`.
     """
-    parameters: dict[str, object] = {"repo_url": repo_url, "branch_name": branch, "instructions": "…"}
-    if pull_request:
-        parameters["pull_request"] = {"pull_request": pull_request}
-    return start_command("implement", deployment, parameters)
+    names = {"repo_url": repo_url, "branch_name": branch, "instructions": "…"}
+    return start_command("implement", deployment, {**names, **parameters})
 
 
 def start_command(flow: str, deployment: str, parameters: Mapping[str, object]) -> str:

@@ -1,12 +1,14 @@
 """Emits an event on the Prefect server when a run ends, for automations and other listeners.
 
-The event's name contains the run's `Outcome`: claude-code.run.delivered, .not-verified, .no-changes, .budget-exceeded,
-.failed or .interrupted. The resource is `claude-code.run.<flow run id>`. The flow run, its deployment and the
-repository are related resources. The payload says what happened, in which repository and branch, and at what cost.
+The event's name contains the run's `Outcome`: claude-code.run.delivered, .not-verified, .no-changes, .needs-input,
+.blocked, .budget-exceeded, .failed or .interrupted. The resource is `claude-code.run.<flow run id>`. The flow run, its
+deployment and the repository are related resources. The payload says what happened, in which repository and branch, and
+at what cost.
 """
 
 import json
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from prefect.events import emit_event
@@ -14,7 +16,7 @@ from prefect.logging import get_logger
 from prefect.results import get_default_result_storage
 from prefect.utilities.urls import url_for
 
-from flows.errors import VerificationFailed
+from flows.errors import RunError, VerificationFailed
 from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.result import Outcome, RunResult
 from flows.outcome.verification import VerificationResult
@@ -32,7 +34,8 @@ _LABELS: Final = ("repository", "branch", "cost_usd", "turns")
 _NO_USAGE: Final = {"cost_usd": 0.0, "turns": 0, "cache_read_tokens": 0, "cache_saved_usd": 0.0}
 _VERIFICATION: Final = ("verification", "verify_source", "repairs", "changed_checks")
 _PULL_REQUEST: Final = ("pull_request", "pull_request_fault")
-_MAX_CHECKS: Final = 20
+_ANSWER: Final = ("questions", "not_done")
+_MAX_TEXTS: Final = 20
 _SUMMARY_CHARACTERS: Final = 1000
 _LABEL_CHARACTERS: Final = 1000
 _TEXT_CHARACTERS: Final = 20_000
@@ -80,9 +83,10 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
     result = _result(state)
     if isinstance(result, RunResult):
         return result.outcome, payload | _result_fields(result) | _delivery_fields(flow_run)
-    if isinstance(result, VerificationFailed) and isinstance(result.result, RunResult):
+    if isinstance(result, RunError) and isinstance(result.result, RunResult):
         fields = _result_fields(result.result)
-        payload |= fields if fields["commit"] else {name: fields[name] for name in _VERIFICATION}
+        names = (*_ANSWER, *(_VERIFICATION if isinstance(result, VerificationFailed) else ()))
+        payload |= fields if fields["commit"] else {name: fields[name] for name in names}
     payload |= {"error": type(result).__name__, "message": str(result), **_usage(flow_run)}
     return Outcome.of_error(result), payload
 
@@ -103,6 +107,7 @@ def _result_fields(result: RunResult) -> dict[str, Any]:
         "applied_to": result.applied_to,
         "files": len(result.files),
         "summary": result.summary[:_SUMMARY_CHARACTERS],
+        **{name: _texts(getattr(result, name)) for name in _ANSWER},
         **_verification_fields(result.verification),
         **_pull_request_fields(result.pull_request),
         "cost_usd": round(result.cost_usd or 0.0, 4),
@@ -120,9 +125,13 @@ def _pull_request_fields(result: PullRequestResult | None) -> dict[str, Any]:
 def _verification_fields(verification: VerificationResult | None) -> dict[str, Any]:
     if verification is None:
         return dict.fromkeys(_VERIFICATION, "") | {"repairs": 0, "changed_checks": []}
-    checks = [check[:_LABEL_CHARACTERS] for check in verification.changed_checks[:_MAX_CHECKS]]
+    checks = _texts(verification.changed_checks)
     values = (verification.status, verification.source, verification.repairs, checks)
     return dict(zip(_VERIFICATION, values, strict=True))
+
+
+def _texts(texts: Sequence[str]) -> list[str]:
+    return [text[:_LABEL_CHARACTERS] for text in texts[:_MAX_TEXTS]]
 
 
 def _delivery_fields(flow_run: "FlowRun") -> dict[str, Any]:

@@ -110,9 +110,13 @@ def _pull_request(summary: RunSummary) -> Iterator[str]:
 
 
 def _new_run(summary: RunSummary) -> str:
-    """Return the command that starts a run on the same branch."""
+    """Return the command that starts a run on the same branch, with what this run needed."""
+    return fenced(_continue_command(summary), "sh")
+
+
+def _continue_command(summary: RunSummary) -> str:
     url = summary.repo_url.url if summary.repo_url else ""
-    return fenced(continue_command(summary.deployment, url, _branch(summary)), "sh")
+    return continue_command(summary.deployment, url, _branch(summary), summary.next_parameters)
 
 
 def _recovery(summary: RunSummary) -> Iterator[str]:
@@ -206,13 +210,14 @@ def has_moved(error: BaseException) -> bool:
 
 
 def _answer(summary: RunSummary) -> Iterator[str]:
+    is_blocked = isinstance(summary.error, Blocked)
     if summary.deployment:
         command = f"python -m deployments runs continue {summary.flow_run_id} --feedback '…'"
-        yield f"- To answer the agent, which then continues in the same session: {code(command)}"
+        action = "When the cause is removed, tell the agent so" if is_blocked else "Answer the agent"
+        yield f"- {action}, and it continues in the same session: {code(command)}"
         return
-    url = summary.repo_url.url if summary.repo_url else ""
-    command = start_command("implement", summary.deployment, {"repo_url": url, "instructions": "…"})
-    yield f"- Answer the agent in the instructions, and start a new run: {code(command)}"
+    action = "Remove the cause" if is_blocked else "Answer the agent in the instructions"
+    yield f"- {action}, and start a new run: {code(_continue_command(summary))}"
 
 
 def _continuation(summary: RunSummary) -> str:

@@ -59,6 +59,7 @@ def _parts(summary: RunSummary) -> Iterator[str]:
         yield _left_aside(summary, summary.change)
     yield verification_section(summary)
     yield _instructions(summary)
+    yield _list("Asked later", [cut(text, _SUMMARY_MAX_CHARACTERS, "")[0] for text in summary.feedback])
     if summary.steps:
         steps = [[step.name, step.state, f"{step.seconds:.1f}", str(step.attempts)] for step in summary.steps]
         yield "## Steps\n\n" + table(steps, ["step", "state", "seconds", "attempts"])

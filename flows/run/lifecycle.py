@@ -32,7 +32,14 @@ from flows.run.preload import preload
 from flows.run.rounds import forget_faults_of_the_machine
 from flows.run.run import DeliverRun, ImplementRun, Run
 from flows.run.setup import redact_secrets, run_store, set_up, set_up_delivery
-from flows.run.summary import deployment_name, refusal_summary, run_summary, save_transcript_page, short_summary
+from flows.run.summary import (
+    deployment_name,
+    refusal_summary,
+    result_of_failure,
+    run_summary,
+    save_transcript_page,
+    short_summary,
+)
 from flows.sandbox.workspace import workspace
 from flows.text_safety import one_line
 
@@ -189,6 +196,8 @@ def _report(run: ImplementRun, error: BaseException | None) -> None:
             check_lease(run.saved.store)
         save_transcript_page(run)
         summary = run_summary(run, error)
+        if isinstance(error, RunError):
+            error.result = error.result or result_of_failure(summary)
         publish(
             summary,
             run.saved.store,

@@ -14,6 +14,7 @@ from flows.forges.api.base import PullRequestDraft
 from flows.forges.body import UNVERIFIED, BodyContent, CommandCheck, pull_request_body, pull_request_title
 from flows.forges.pull_request import RunRequest
 from flows.instructions.files import Instructions
+from flows.outcome.verification import result_text
 from flows.parameters.pull_request import DRAFT
 from flows.redaction import redact
 from flows.reporting.commands import continue_command
@@ -23,11 +24,11 @@ from flows.repository.commit_files import CommitFiles
 from flows.repository.git_commands import run_git
 from flows.repository.remote_refs import RemoteRefs
 from flows.run.rounds import status_of, verification_of
-from flows.run.run import Run
+from flows.run.run import ImplementRun, Run
 from flows.run.summary import deployment_name
 from flows.state.agent_report import AgentReport
-from flows.text_safety import printable
-from flows.verification.results import Status
+from flows.text_safety import one_line, printable
+from flows.verification.results import Status, Verdict
 
 _TEMPLATES: Final = re.compile(
     r"((\.github|\.gitea|\.forgejo|\.azuredevops|docs)/)?(pull_request_template|pull-request-template)\.md"
@@ -38,6 +39,9 @@ _TEMPLATE_BYTES: Final = 20_000
 _FOLDERS: Final = (".github", ".gitlab/merge_request_templates", ".gitea", ".forgejo", ".azuredevops", "docs")
 _UNPROVEN: Final = {Status.FAILED, Status.FAILED_BEFORE, Status.NOT_RUN, Status.CHECKS_CHANGED}
 """A change of one of these was to be verified, and a person has to look at it before anything else."""
+
+_VERDICTS: Final = {Verdict.FAILED_BEFORE: "failed, as it did before the change"}
+"""Verdicts that a reviewer, who does not know this program, would not understand."""
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 (the names are compared, and not bound to)
 
@@ -145,13 +149,22 @@ def run_url(run: Run) -> str:
 
 
 def _content(run: Run, change: Change) -> BodyContent:
-    report, verification = _report(run), verification_of(run, change)
+    report, verification, status = _report(run), verification_of(run, change), status_of(run, change)
+    rounds = run.saved.verifications.rounds
     content = BodyContent(
         redact(report.summary) if report else "",
         "",
         run.saved.store.flow_run_id,
+        feedback=[redact(one_line(text)) for text in (run.feedback if isinstance(run, ImplementRun) else ())],
+        verdict=result_text(status, rounds[-1].number if rounds else 0) if status else "",
+        is_draft_by_verdict=status in _UNPROVEN and run.request.pull_request.pull_request != DRAFT,
         checks=[
-            CommandCheck(redact(result.command), result.verdict, result.exit_status, result.seconds)
+            CommandCheck(
+                redact(result.command),
+                _VERDICTS.get(result.verdict, result.verdict),
+                result.exit_status,
+                result.seconds,
+            )
             for result in (verification.results if verification else ())
         ],
         unchecked_reason=_unchecked_reason(run, change),
@@ -164,7 +177,7 @@ def _content(run: Run, change: Change) -> BodyContent:
             deployment_name(),
             run.request.repo_url.url,
             change.checkout.branch,
-            run.request.pull_request.pull_request,
+            run.request.for_next_run(),
         ),
     )
     if run.saved.plan is None:
@@ -174,9 +187,9 @@ def _content(run: Run, change: Change) -> BodyContent:
 
 
 def _source(instructions: Instructions) -> str:
-    """Return where the instructions come from, with the version of the main file in S3."""
+    """Return where the instructions come from, with the version of the main file in S3; empty if they are text."""
     if not instructions.source.startswith("s3://"):
-        return "the text that the run was started with"
+        return ""
     version = next((file.version_id for file in instructions.files if file.path == instructions.main), "")
     return f"{instructions.source} ({instructions.main}, version {version})" if version else instructions.source
 

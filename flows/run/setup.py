@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 _OF_THE_CHECKOUT: Final = ("limits", "submodules", "clone_depth")
 """The parameters of a saved run that a verification of its change needs."""
 
+_OF_THE_MODEL: Final = ("provider", "claude_code_block")
+"""The parameters of a saved run that a delivery does not use, but names for the next run."""
+
 
 def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace, steps: StepTimes) -> ImplementRun:
     """Return the run, after all checks that need no server; raise a `RunError` for the first problem."""
@@ -102,6 +105,7 @@ def set_up_delivery(parameters: DeliverParameters, workspace: Workspace, steps: 
         forge_api_url=parameters.forge_api_url or saved_request.get("forge_api_url", ""),
         verification=saved_request.get("verification") or {},
         **{name: saved_request[name] for name in _OF_THE_CHECKOUT if parameters.verify and name in saved_request},
+        **{name: saved_request[name] for name in _OF_THE_MODEL if name in saved_request},
     )
     run = DeliverRun(request, workspace, saved, steps, [], parameters.apply_to_latest)
     return _verifying(run, block) if parameters.verify else run

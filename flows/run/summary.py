@@ -11,9 +11,11 @@ from flows.agent.no_change import paths_in_work_tree
 from flows.agent.outcome import report
 from flows.agent.transcript import events, last_result_and_text
 from flows.errors import RunError
+from flows.outcome.result import RunResult
 from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
+from flows.redaction import redact
 from flows.reporting.repetition import RepeatedFailures
 from flows.repository.collect import Change, collected_change, patch
 from flows.repository.setup import setup_command
@@ -53,6 +55,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
         deployment=deployment_name(),
         repo_url=run.request.repo_url,
         forge=run.request.forge,
+        next_parameters=run.request.for_next_run(),
         pull_request=next(iter(run.pull_requests), None),
         steps=run.steps.all(),
         policy=run.request.policy,
@@ -64,6 +67,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
             summary,
             model=run.agent.options.model_id,
             limits=run.agent.options.limits,
+            feedback=tuple(map(redact, run.feedback)),
             agent=_agent_report(run),
             saved_files={name: run.saved.store.location(name) for name in _REPORTED if name in run.saved.names},
         )
@@ -95,6 +99,12 @@ def short_summary(run: Run, change: Change, error: BaseException | None = None) 
         error=error,
     )
     return _with_verification(run, summary)
+
+
+def result_of_failure(summary: RunSummary) -> RunResult:
+    """Return the result of a run that failed. It names a branch, a commit and files only if they are pushed."""
+    result = summary.result
+    return result if summary.is_pushed else replace(result, branch="", commit="", files=())
 
 
 def _with_verification(run: Run, summary: RunSummary) -> RunSummary:

@@ -27,6 +27,7 @@ from flows.run.restore import import_change, restore_checkpoint, restore_earlier
 from flows.run.rounds import has_new_feedback, last_round, verify_commands
 from flows.run.run import ImplementRun
 from flows.run.start import start_work
+from flows.run.summary import deployment_name
 from flows.state.agent_report import WorkStatus
 from flows.state.records import FinishedWork, Plan
 from flows.tasks.task import step
@@ -74,7 +75,8 @@ def _check_answer(run: ImplementRun) -> None:
     """Raise an error if the agent has asked for input, or is blocked."""
     report = run.saved.finished.report if run.saved.finished else None
     if report:
-        check_status(report, run.saved.bundle_path)
+        command = f"python -m deployments runs continue {run.saved.store.flow_run_id} --feedback '…'"
+        check_status(report, run.saved.bundle_path, command if deployment_name() else "")
 
 
 def repair(run: ImplementRun, credentials: GitCredentials, change: Change) -> Change:

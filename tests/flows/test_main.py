@@ -89,6 +89,9 @@ def test_another_word_for_true_starts_nothing_and_has_status_2(
         ("INSTRUCTION_S3_URI", "INSTRUCTIONS_S3_URI"),
         ("BRANCHNAME", "BRANCH_NAME"),
         ("ALLOW_SUBMODULE", "ALLOW_SUBMODULES"),
+        ("PULL_REQUEST_REVIEWERS", "REVIEWERS"),
+        ("LIMITS_MAX_TURNS", "MAX_TURNS"),
+        ("POLICY_LEAVE_OUT", "LEAVE_OUT"),
     ],
 )
 def test_a_misspelt_variable_is_refused_with_the_correct_name(

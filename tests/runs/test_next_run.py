@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +15,9 @@ from deployments.local.scripted_model import Tool, Turn
 from deployments.local.served import run, served
 from deployments.local.stack import LocalStack
 from tests.support.commands import SetUpCommand, set_up_command
+from tests.support.forges.fixtures import parameters_for, serve_with_git
+from tests.support.forges.github import GitHubStandIn
+from tests.support.forges.stand_in import ForgeStandIn
 from tests.support.world import World
 
 PROJECT = Path(__file__).parents[2]
@@ -58,6 +62,17 @@ def state_after_end(stack: LocalStack, flow_run_id: str) -> str:
     state = flow_run(stack, flow_run_id)["state"]
     assert isinstance(state, dict)
     return str(state["name"] if state["type"] == "COMPLETED" else state["message"])
+
+
+def end_event(stack: LocalStack, flow_run_id: str) -> dict[str, Any]:
+    """Return the event at the run's end, which reaches the server shortly after it."""
+    query = {"filter": {"resource": {"id": [f"claude-code.run.{flow_run_id}"]}}}
+    for _ in range(100):
+        events = httpx.post(f"{stack.prefect_api_url}/events/filter", json=query, trust_env=False).json()["events"]
+        if events:
+            return dict(events[0])
+        time.sleep(0.1)
+    raise AssertionError("the run sent no event")
 
 
 def report(stack: LocalStack, flow_run_id: str) -> str:
@@ -149,6 +164,8 @@ def test_a_repeated_run_has_all_parameters_of_the_first_run(
         (("repeat", new_id, "--set", "branch_name"), "is not NAME=VALUE"),
         (("repeat", new_id, "--set", "branch_name=.."), "InvalidBranchName"),
         (("repeat", new_id, "--set", "limits.max_turns=-1"), "limits.max_turns"),
+        (("repeat", new_id, "--set", "pull_request=draft"), "it is a group: set one of pull_request.pull_request, "),
+        (("repeat", new_id, "--set", "pull_request.reviewers=ada"), 'write it as JSON, such as ["ada", "grace"]'),
         (
             ("repeat", new_id, "--set", "claude_settings.permissions.allow.x=1"),
             "names a field of a value that has no fields",
@@ -183,7 +200,16 @@ def test_a_run_without_a_deployment_is_refused(
     assert "DeploymentMissing" in refusal
 
 
-def test_a_question_is_answered_in_the_same_session(world: World, start: Start, runs_command: SetUpCommand) -> None:
+@pytest.fixture
+def forge(world: World) -> Iterator[ForgeStandIn]:
+    with serve_with_git(GitHubStandIn, world) as stand_in:
+        stand_in.branches.add("asks")
+        yield stand_in
+
+
+def test_a_question_is_answered_in_the_same_session(
+    world: World, start: Start, runs_command: SetUpCommand, forge: ForgeStandIn
+) -> None:
     question = {"status": "needs_input", "title": "Half of it", "questions": ["Tabs or spaces?"]}
     world.script(
         Turn("I write half.", (write("half.txt"),)),
@@ -191,13 +217,18 @@ def test_a_question_is_answered_in_the_same_session(world: World, start: Start, 
         Turn("Tabs, then.", (write("rest.txt"),), needs=("Take tabs.", "I write half.")),
         Turn("Done.", answer={"status": "partly", "not_done": ["The third file"]}),
     )
-    flow_run_id, completed = start(repo_url=world.repo_url, instructions="Write all.", branch_name="asks")
+    parameters = {**parameters_for(forge), "branch_name": "asks"}
+    flow_run_id, completed = start(instructions="Write all.", **parameters)
     assert not completed
     first = flow_run(world.stack, flow_run_id)
     state = first["state"]
     assert isinstance(state, dict)
     assert "NeedsInput: the agent needs answers to go on: Tabs or spaces?" in state["message"]
     assert "outcome:needs-input" in str(first["tags"])
+    assert f"Answer with python -m deployments runs continue {flow_run_id} --feedback" in state["message"]
+    event = end_event(world.stack, flow_run_id)
+    assert event["event"] == "claude-code.run.needs-input"
+    assert (event["payload"]["questions"], event["payload"]["not_done"]) == (["Tabs or spaces?"], [])
     assert "asks" not in world.branches()
     text = report(world.stack, flow_run_id)
     assert "> Tabs or spaces?" in text
@@ -217,18 +248,22 @@ def test_a_question_is_answered_in_the_same_session(world: World, start: Start, 
     assert final["message"].endswith("; the agent left undone: The third file")
     assert "outcome:delivered" in str(flow_run(world.stack, flow_run_id)["tags"])
     assert "> The third file" in report(world.stack, flow_run_id)
+    assert "## Asked later\n\n> Take tabs." in report(world.stack, flow_run_id)
+    [opened] = forge.pull_requests
+    assert "**Asked later:**\n\n- Take tabs." in opened.body
+    assert "**Not done, as the agent says:**\n\n- The third file" in opened.body
 
 
-def test_feedback_that_is_too_long_is_refused(world: World, start: Start, runs_command: SetUpCommand) -> None:
+def test_feedback_that_is_empty_or_too_long_is_refused(world: World, start: Start, runs_command: SetUpCommand) -> None:
     world.script(Turn("I stop.", answer={"status": "blocked"}))
     flow_run_id, completed = start(repo_url=world.repo_url, instructions="Write all.", branch_name="blocked")
     assert not completed
     state = flow_run(world.stack, flow_run_id)["state"]
     assert isinstance(state, dict)
     assert "Blocked: the agent could not go on: I stop." in state["message"]
-    refusal = runs_command("continue", flow_run_id, "--feedback", "x" * 20_001, status=1)
-    assert "at most 20,000" in refusal
-    assert "not text in UTF-8" in runs_command("continue", flow_run_id, "--feedback", "a \udcff", status=1)
+    refused = {"x" * 20_001: "at most 20,000", "": "is empty", " \n": "is empty", "a \udcff": "not text in UTF-8"}
+    for feedback, message in refused.items():
+        assert message in runs_command("continue", flow_run_id, "--feedback", feedback, status=1)
 
 
 def test_feedback_to_a_run_that_ended_before_its_agent_reaches_the_agent(

@@ -1,6 +1,7 @@
 """A run opens the pull request of its branch on each forge; if it cannot, the branch is pushed all the same."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -143,8 +144,11 @@ def test_a_pushed_branch_without_a_pull_request_gets_it_from_a_delivery_and_the_
         assert flow_run.id in opened.body
 
         opened.title = "The title of a person"
+        advised = re.search(r"implement/local --params '(.*?)'", report)
+        assert advised
+        assert f"`prefect deployment run {advised[0]}`" in opened.body
         world.script(MORE, Turn("Done again."))
-        second = run(**parameters_for(forge))
+        second = run(**{**json.loads(advised[1]), "instructions": "Say more."})
         updated = second.delivered().pull_request
         assert updated
         assert (updated.number, len(forge.pull_requests), updated.refusals) == (1, 1, ())
@@ -173,6 +177,7 @@ def test_a_change_that_failed_its_verification_is_marked_and_its_commit_has_a_fa
         [opened] = forge.pull_requests
         assert (opened.title.startswith("[unverified] "), opened.is_draft) == (True, False)
         assert "- `sh no.sh`: failed, exit status 1, " in opened.body
+        assert "had ended: verification failed, so the run asked for a draft\n" in opened.body.replace("\r\n", "\n")
         assert opened.body.endswith("## Checklist\r\n") or opened.body.endswith("## Checklist")
         commit = world.git("rev-parse", "work")
         assert [(each["sha"], each["state"]) for each in forge.statuses] == [(commit, "pending"), (commit, "failure")]
@@ -189,6 +194,7 @@ def test_a_change_that_failed_its_verification_is_marked_and_its_commit_has_a_fa
         assert second.delivered().pull_request
         assert [each["state"] for each in forge.statuses[2:]] == ["pending", "success"]
         assert "- `true`: passed, exit status 0, " in opened.body
+        assert "had ended: verified\n" in opened.body.replace("\r\n", "\n")
 
 
 def test_a_delivery_opens_a_draft_for_a_change_that_was_kept_although_the_run_asked_for_none(
@@ -224,7 +230,9 @@ def test_a_token_goes_to_no_api_on_another_server(world: World, run: Callable[..
             block.save("with-addresses", overwrite=True)
             refused = run(**parameters, git_credentials_block="with-addresses")
             assert isinstance(refused.error, errors.InvalidForgeApiUrl)
-            assert "only if the operator allows this address" in str(refused.error)
+            assert "only if forge_api_urls of the Git Credentials block or secret lists this address" in str(
+                refused.error
+            )
         assert (forge.requests, elsewhere.requests, world.stack.model.requests) == ([], [], [])
 
 

@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+from deployments.local.scripted_model import Tool, Turn
 from tests.support.flows_command import last_line, start
 from tests.support.terminals import terminal
 from tests.support.world import World
@@ -63,6 +64,22 @@ def test_a_verification_that_fails_is_marked_and_says_which_command(world: World
     assert not re.search(r"^✓ verify", person.screen(), re.MULTILINE)
     assert re.search(r"^VerificationFailed: the change does not pass", person.screen(), re.MULTILINE)
     assert person.seen.rindex("The last lines of the output:") < person.seen.rindex("VerificationFailed: ")
+
+
+def test_the_json_of_a_run_that_needs_input_has_its_questions_and_its_cost(world: World) -> None:
+    question = {"status": "needs_input", "summary": "I did half.", "questions": ["Tabs or spaces?"]}
+    write = Tool("Write", {"file_path": "{cwd}/half.txt", "content": "half\n"})
+    world.script(Turn("I write.", (write,)), Turn("I stop.", answer=question))
+    process = start(variables_for(world), options=("--json",))
+    assert process.returncode == 1
+    result = json.loads(process.stdout)
+    assert (result["outcome"], result["error"]["name"]) == ("needs-input", "NeedsInput")
+    assert (result["questions"], result["summary"], result["turns"]) == (["Tabs or spaces?"], "I did half.", 2)
+    assert result["cost_usd"] > 0
+    assert (result["branch"], result["commit"], result["files"]) == ("", "", []), "nothing is pushed"
+    assert last_line(process.stderr).startswith(
+        "NeedsInput: the agent needs answers to go on: Tabs or spaces? Start a new run with the answers in its "
+    )
 
 
 def test_standard_output_has_only_the_json(world: World) -> None:

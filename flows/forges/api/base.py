@@ -235,8 +235,8 @@ class ForgeApi(ABC):
             raise no_permission(answer, action)
         if not answer.is_success:
             raise PullRequestRefused(
-                f"the forge did not {action}: {answer.reason}. The change is pushed: open the pull request by hand, or "
-                "correct this and deliver the run again"
+                f"the forge did not {action}: {answer.reason}. Correct this; if it makes no sense, check that "
+                "forge_api_url is the API of this kind of forge"
             )
         return answer.body
 

@@ -130,9 +130,11 @@ def no_permission(answer: Answer, action: str) -> ForgePermissionMissing:
     """Return the error for a token without a permission, with the name that the forge has for the permission."""
     permissions = answer.headers.get(_PERMISSIONS_HEADER, "")
     needs = f"; GitHub asks for {one_line(permissions)[:_REASON_CHARACTERS]}" if permissions else ""
+    address = ", and that forge_api_url is right" if answer.status == NOT_FOUND else ""
     return ForgePermissionMissing(
         f"the git token may not {action}: {answer.reason}{needs}{_scopes(answer.body)}. Add this permission to the "
-        "token. If the token has it, check that it is for this repository"
+        "token: docs/pull-requests.md lists what each forge needs. If the token has it, check that it is for this "
+        f"repository{address}"
     )
 
 

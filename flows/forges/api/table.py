@@ -15,6 +15,7 @@ from flows.forges.api.bitbucket import BitbucketApi
 from flows.forges.api.gitea import GiteaApi
 from flows.forges.api.github import GitHubApi
 from flows.forges.api.gitlab import GitLabApi
+from flows.forges.base import Forge
 from flows.forges.table import FORGES, forge_of, page_of
 from flows.text_safety import ASCII_CONTROLS
 
@@ -68,9 +69,8 @@ def repository_of(
     if kind is None or kind.name not in APIS:
         known = ", ".join(each.name for each in FORGES if each.name in APIS)
         raise InvalidForgeApiUrl(
-            f"pull requests cannot be opened on {urlsplit(url).netloc}: "
-            f"{f'{kind.name} has no client' if kind else 'its host is not the usual one of a forge'}. Set forge to one "
-            f"of {known} if it is one, or pull_request.pull_request to never"
+            f"pull requests cannot be opened on {urlsplit(url).netloc}: {_reason(kind, forge)}. Set the parameter "
+            f"forge to one of {known} if it is one, or pull_request.pull_request to never"
         )
     page = page_of(url)
     known_address = kind.api_url(page)
@@ -82,19 +82,28 @@ def repository_of(
     return Repository(kind, page, _path_below(page, address, kind.name), address, token, email)
 
 
+def _reason(kind: Forge | None, name: str) -> str:
+    """Return why a forge has no client."""
+    if kind:
+        return f"{kind.name} has no client"
+    return f"forge is {name}" if name else "its host is not the usual one of a forge"
+
+
 def _check(address: str, url: str, allowed: set[str]) -> None:
     """Raise `InvalidForgeApiUrl` if the token must not be sent to the address."""
     parts, own = _split(address), _split(url)
     if not _is_plain(address):
         raise InvalidForgeApiUrl(f"forge_api_url has characters that no address has: {_EXAMPLE}")
-    if parts.scheme not in {"https", own.scheme} or not parts.hostname or "@" in parts.netloc:
+    if parts.scheme not in {"https", own.scheme} or not parts.hostname:
         raise InvalidForgeApiUrl(f"forge_api_url is not an https address: {_EXAMPLE}")
+    if "@" in parts.netloc:
+        raise InvalidForgeApiUrl(f"forge_api_url has a user name or a token: {_EXAMPLE}")
     if "?" in address or "#" in address or ".." in unquote(parts.path).split("/"):
         raise InvalidForgeApiUrl(f"forge_api_url has a query, a fragment or '..' in its path: {_EXAMPLE}")
     if _origin(parts) != _origin(own) and address not in allowed:
         raise InvalidForgeApiUrl(
             f"forge_api_url is on {parts.netloc}, and repo_url is on {own.netloc}: the git token goes to another "
-            "server only if the operator allows this address"
+            "server only if forge_api_urls of the Git Credentials block or secret lists this address"
         )
 
 

@@ -110,29 +110,53 @@ def test_without_structured_output_the_text_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "beginning"),
+    ("status", "command", "error", "message"),
     [
-        (WorkStatus.NEEDS_INPUT, errors.NeedsInput, "the agent needs answers to go on: Which? / Why?"),
-        (WorkStatus.BLOCKED, errors.Blocked, "the agent could not go on: Which? / Why?"),
+        (
+            WorkStatus.NEEDS_INPUT,
+            "go on",
+            errors.NeedsInput,
+            "the agent needs answers to go on: Which? / Why? Answer with go on",
+        ),
+        (
+            WorkStatus.NEEDS_INPUT,
+            "",
+            errors.NeedsInput,
+            "the agent needs answers to go on: Which? / Why? Start a new run with the answers in its instructions",
+        ),
+        (
+            WorkStatus.BLOCKED,
+            "go on",
+            errors.Blocked,
+            "the agent could not go on: I am done. / Which? / Why? Remove the cause, and tell the agent with go on",
+        ),
+        (
+            WorkStatus.BLOCKED,
+            "",
+            errors.Blocked,
+            "the agent could not go on: I am done. / Which? / Why? Remove the cause, and start a new run",
+        ),
     ],
 )
-def test_an_agent_that_cannot_go_on_is_an_error_of_its_own(
-    status: WorkStatus, error: type[errors.RunError], beginning: str
+def test_an_agent_that_cannot_go_on_is_an_error_that_says_why_and_what_to_do(
+    status: WorkStatus, command: str, error: type[errors.RunError], message: str
 ) -> None:
     with pytest.raises(error) as caught:
-        check_status(replace(REPORT, status=status, questions=("Which?", "Why?")), "s3://b/change.bundle")
-    assert str(caught.value) == f"{beginning}. The work so far is saved as s3://b/change.bundle"
+        check_status(replace(REPORT, status=status, questions=("Which?", "Why?")), "s3://b/change.bundle", command)
+    assert str(caught.value) == f"{message}. The work so far is saved as s3://b/change.bundle"
     assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("status", [WorkStatus.DONE, WorkStatus.PARTLY, WorkStatus.UNKNOWN])
 def test_any_other_status_is_no_error(status: WorkStatus) -> None:
-    check_status(replace(REPORT, status=status, questions=("Which?",)), "")
+    check_status(replace(REPORT, status=status, questions=("Which?",)), "", "")
 
 
 def test_an_agent_that_says_nothing_about_its_reason_is_quoted() -> None:
-    with pytest.raises(errors.Blocked, match="could not go on: I am done"):
-        check_status(replace(REPORT, status=WorkStatus.BLOCKED), "")
+    for status, error in ((WorkStatus.BLOCKED, errors.Blocked), (WorkStatus.NEEDS_INPUT, errors.NeedsInput)):
+        for summary in ("I am done", "I am done."):
+            with pytest.raises(error, match=r": I am done\. \w"):
+                check_status(replace(REPORT, status=status, summary=summary), "", "")
 
 
 def test_a_question_at_the_end_counts_if_nothing_was_changed() -> None:

@@ -25,6 +25,9 @@ CONTENT = BodyContent(
     asked_source="s3://bucket/orders.md, version 7",
     run_id="5f3c0000-0000-4000-8000-000000000001",
     asked_text="Add a page that lists the orders.",
+    feedback=("Show the newest first.",),
+    verdict="not verified",
+    is_draft_by_verdict=True,
     checks=(CommandCheck("make test", "passed", 0, 12.34), CommandCheck("make `lint`", "failed before", 2, 1)),
     warnings=("changes 2 tests",),
     questions=("Which time zone?",),
@@ -34,7 +37,7 @@ CONTENT = BodyContent(
     report_url="https://prefect.example.com/artifacts/2",
     next_command="prefect deployment run implement/local -p branch_name=work",
 )
-LISTS = ("warnings", "questions", "not_done")
+LISTS = ("feedback", "warnings", "questions", "not_done")
 
 
 def test_a_body_has_its_parts_in_order() -> None:
@@ -42,25 +45,34 @@ def test_a_body_has_its_parts_in_order() -> None:
         "> The page lists the orders.\n>\n> It reads them in one query.\n\n"
         "**Asked:** `s3://bucket/orders.md, version 7`\n\n"
         "```text\nAdd a page that lists the orders.\n```\n\n"
-        "**Checked** by the run, after the agent had ended:\n\n"
+        "**Asked later:**\n\n- Show the newest first.\n\n"
+        "**Checked** by the run, after the agent had ended: not verified, so the run asked for a draft\n\n"
         "- `make test`: passed, exit status 0, 12 s\n"
-        "- `make 'lint'`: failed before, exit status 2, 1 s\n\n"
+        "- `make 'lint'`: failed before, exit status 2, 1.0 s\n\n"
         "**Look at:**\n\n- changes 2 tests\n\n"
         "**The agent asks:**\n\n- Which time zone?\n\n"
         "**Not done, as the agent says:**\n\n- paging\n\n"
         "**Cost:** $1.23, 14 turns, claude-sonnet-5-5, Claude Code 2.1.332\n\n"
         "**Run:** [flow run](<https://prefect.example.com/runs/1>), "
         "[report](<https://prefect.example.com/artifacts/2>), `5f3c0000-0000-4000-8000-000000000001`\n\n"
-        "**Ask for changes:** review as usual, then run `prefect deployment run implement/local -p branch_name=work`"
+        "**Ask for changes:** start another run on this branch, and say in its instructions what to change: "
+        "`prefect deployment run implement/local -p branch_name=work`. It does not read the review."
     )
 
 
 def test_a_body_says_plainly_that_nothing_was_run() -> None:
-    body = pull_request_body(BodyContent("", "the form", "id"))
+    body = pull_request_body(BodyContent("", "", "id", "Say hello."))
     assert body == (
-        "The agent said nothing.\n\n**Asked:** `the form`\n\n"
+        "The agent said nothing.\n\n**Asked:**\n\n```text\nSay hello.\n```\n\n"
         "**Checked:** nothing was run, because the run has no verify commands\n\n**Run:** `id`"
     )
+
+
+@pytest.mark.parametrize("command", ["run " + "x" * 800, "run `date`"], ids=["long", "backticks"])
+def test_a_command_is_shown_whole_or_not_at_all(command: str) -> None:
+    body = pull_request_body(replace(CONTENT, next_command=command))
+    assert "run " not in body.partition("**Ask for changes:**")[2].partition("another run")[2]
+    assert body.endswith("what to change. It does not read the review.")
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=map(ascii, HOSTILE))
@@ -74,6 +86,7 @@ def test_no_text_of_a_stranger_is_live_in_a_body_or_a_title(text: str) -> None:
         asked_text=text,
         unchecked_reason=text,
         cost=text,
+        feedback=(text,),
         warnings=(text, text),
         questions=(text,),
         not_done=(text,),
@@ -112,11 +125,13 @@ def repeated(alphabet: str, times: int) -> st.SearchStrategy[str]:
         asked_text=repeated("@`#\n😀[a>- é", 300),
         asked_source=repeated("`a😀\n", 50),
         run_id=st.just(CONTENT.run_id),
-        next_command=repeated("`a😀\n", 50),
+        next_command=st.one_of(repeated("`a😀\n", 50), st.sampled_from(["a" * 800, "😀" * 400])),
         checks=st.lists(
             st.builds(CommandCheck, repeated("`a😀", 40), st.just("passed"), st.integers(0, 255), st.floats(0, 1e6)),
             max_size=40,
         ),
+        feedback=st.lists(repeated("@`#\n😀[a é", 20), max_size=40),
+        verdict=repeated("@`#\n😀[a é", 20),
         warnings=st.lists(repeated("@`#\n😀[a é", 20), max_size=40),
         questions=st.lists(repeated("@`#\n😀[a é", 20), max_size=40),
         not_done=st.lists(repeated("@`#\n😀[a é", 20), max_size=40),

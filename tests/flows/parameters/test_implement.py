@@ -1,5 +1,6 @@
 """The parameters of `implement`: the named errors of wrong values, and the meaning of empty ones."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,6 +13,7 @@ from flows import errors
 from flows.parameters.addresses import S3Uri, check_branch_name
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.implement import ImplementParameters, default_branch_name
+from flows.parameters.pull_request import PullRequest
 
 START = datetime(2026, 3, 1, 23, 30, 5, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -99,6 +101,32 @@ def test_only_the_white_space_around_a_commit_message_is_removed() -> None:
         ImplementParameters(**{**GOOD, "commit_message": "\n Greet\n\nAt  length.\n"}).commit_message
         == "Greet\n\nAt  length."
     )
+
+
+def test_the_next_run_has_the_parameters_without_which_it_would_fail_or_do_something_else() -> None:
+    kept: dict[str, Any] = {
+        "base_branch": "develop",
+        "provider": "anthropic",
+        "limits": {"max_budget_usd": 5.0},
+        "git_credentials_block": "mine",
+        "verification": {"verify_commands": "make test"},
+        "pull_request": {"pull_request": "draft", "pull_request_base": "develop"},
+        "forge": "gitlab",
+        "forge_api_url": "https://git.example.com/gitlab/api/v4",
+        "policy": {"allow_ci_changes": True},
+    }
+    of_this_run = {"pull_request_title": "One", "pull_request_labels": ["bot"], "reviewers": ["ada"]}
+    request = ImplementParameters(
+        repo_url="https://git.example.com/gitlab/o/r.git",
+        instructions="Say hello.",
+        branch_name="work",
+        commit_message="Say hello",
+        **{**kept, "pull_request": kept["pull_request"] | of_this_run},
+    )
+    assert request.for_next_run() == kept
+    assert json.loads(json.dumps(request.for_next_run())) == kept
+    only_a_title = request.model_copy(update={"pull_request": PullRequest(pull_request_title="One")})
+    assert "pull_request" not in only_a_title.for_next_run()
 
 
 def test_an_unknown_parameter_is_refused() -> None:

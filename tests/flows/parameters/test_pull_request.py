@@ -25,6 +25,7 @@ RUN = {"repo_url": "https://github.com/o/r", "instructions": "x", "branch_name":
         ({"pull_request_labels": [" "]}, {}, errors.InvalidPullRequest),
         ({"reviewers": [f"user-{n}" for n in range(21)]}, {}, errors.InvalidPullRequest),
         ({"reviewers": ["a\x00b"]}, {}, errors.InvalidPullRequest),
+        ({"reviewers": ["ada", " @grace"]}, {}, errors.InvalidPullRequest),
         ({}, {"forge": "sourceforge"}, errors.InvalidForgeApiUrl),
         ({}, {"forge": "codecommit"}, errors.InvalidForgeApiUrl),
         ({}, {"forge": "none"}, errors.InvalidForgeApiUrl),
@@ -40,6 +41,25 @@ def test_a_parameter_that_no_run_could_use_is_refused(
 ) -> None:
     with pytest.raises(error):
         ImplementParameters(**{**RUN, **others, "pull_request": {"pull_request": "draft", **group}})
+
+
+@pytest.mark.parametrize(
+    ("others", "reason"),
+    [
+        ({"forge": "none"}, "on github.com: forge is none. Set the parameter forge to one of github, "),
+        ({"forge": "codecommit"}, "on github.com: codecommit has no client. "),
+        ({"repo_url": "https://git.example.com/o/r"}, "its host is not the usual one of a forge"),
+        ({"forge_api_url": "https://u:p@github.com/api"}, "has a user name or a token"),
+        ({"forge_api_url": "github.com/api"}, "is not an https address"),
+        ({"forge_api_url": "https://github.com/api?x=1"}, "has a query, a fragment"),
+        ({"forge_api_url": "https://proxy.example.com/api"}, "only if forge_api_urls of the Git Credentials block"),
+    ],
+    ids=str,
+)
+def test_the_refusal_of_a_forge_says_what_is_wrong_with_it(others: dict[str, str], reason: str) -> None:
+    with pytest.raises(errors.InvalidForgeApiUrl) as error:
+        ImplementParameters(**{**RUN, **others, "pull_request": {"pull_request": "draft"}})
+    assert reason in str(error.value)
 
 
 def test_the_address_of_an_api_is_not_needed_by_a_run_without_a_pull_request() -> None:

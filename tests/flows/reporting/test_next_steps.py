@@ -56,6 +56,23 @@ def test_after_a_delivery_a_new_run_continues_the_branch() -> None:
     }
 
 
+@pytest.mark.parametrize("error", [None, errors.NeedsInput("Tabs?"), errors.VerificationFailed("it fails")])
+def test_a_new_run_has_what_this_run_needed(error: errors.RunError | None) -> None:
+    needed = {
+        "provider": "anthropic",
+        "forge_api_url": "https://g.example.com/api",
+        "pull_request": {"pull_request": "draft"},
+    }
+    text = advice_for(error, deployment="", next_parameters=needed, pushes_failures=True)
+    parameters = parameters_of_command(text, "prefect deployment run implement/local")
+    assert parameters == {
+        "repo_url": "https://github.com/o/r.git",
+        "branch_name": "feature/it's",
+        "instructions": "…",
+        **needed,
+    }
+
+
 def test_a_missing_pull_request_can_be_opened_by_a_delivery_or_by_hand() -> None:
     missing = PullRequestResult(fault="ForgePermissionMissing: the token may not open pull requests")
     page = "https://github.com/o/r/compare/main...feature/it%27s?expand=1"
@@ -232,8 +249,12 @@ def test_a_question_is_answered_in_the_same_session_whatever_it_says(error: type
     without_deployment = advice_for(error(text_of_question), saved_files=SAVED, deployment="")
     assert parameters_of_command(without_deployment, "prefect deployment run implement/local") == {
         "repo_url": "https://github.com/o/r.git",
+        "branch_name": "feature/it's",
         "instructions": "…",
     }
+    assert ("Remove the cause" in without_deployment) == (error is errors.Blocked)
+    assert ("Answer the agent" in without_deployment) == (error is errors.NeedsInput)
+    assert ("Answer the agent" in text) == (error is errors.NeedsInput)
     for words in ("policy", "bypassPermissions", "*Retry*"):
         assert words not in text
 

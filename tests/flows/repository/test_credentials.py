@@ -78,7 +78,7 @@ def test_only_a_listed_address_on_another_server_gets_the_token() -> None:
     parameters = {"forge": "github", "forge_api_url": api, "git_credentials_block": "b"}
     asked = request("https://git.example.com/o/r", pull_request={"pull_request": "draft"}, **parameters)
     block = Block(token=SecretStr("x"), email="a@example.com")
-    with pytest.raises(InvalidForgeApiUrl, match="only if the operator allows this address"):
+    with pytest.raises(InvalidForgeApiUrl, match="only if forge_api_urls of the Git Credentials block or secret"):
         asked.check_forge(block.resolve("us-east-1").api_urls)
     block.forge_api_urls = [f"{api}/"]
     asked.check_forge(block.resolve("us-east-1").api_urls)

@@ -117,13 +117,13 @@ def test_a_reviewer_learns_what_only_the_policy_of_the_run_allowed(directories: 
     files = {".github__workflows__ci.yml": "on: push", ".vscode__tasks.json": "{}", "other": "x"}
     checkout, change = Checkout("work", "main", base), commit(directories, **files)
     policy = ChangePolicy(allow_ci_changes=True, allow_agent_files=True)
-    body = request_for(open_run(directories, tmp_path, checkout, policy=policy), Change(change, checkout), "main")
+    body = request_for(open_run(directories, tmp_path, checkout, policy=policy), Change(change, checkout), "main", REFS)
     text = body.draft.body.replace("\u2060", "")
     assert "- the change touches files that CI runs with its own credentials: '.github/workflows/ci.yml'\n" in text
     assert "- the change touches files that make agents and editors run programs when they open" in text
     assert "allow_" not in text
     run = open_run(directories, tmp_path, checkout, policy=ChangePolicy(max_file_mb=50))
-    assert "the change touches" not in request_for(run, Change(base, checkout), "main").draft.body
+    assert "the change touches" not in request_for(run, Change(base, checkout), "main", REFS).draft.body
 
 
 @pytest.mark.parametrize(

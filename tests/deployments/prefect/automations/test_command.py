@@ -8,6 +8,7 @@ from prefect.client.orchestration import get_client
 from prefect.events.schemas.automations import Automation
 
 from deployments.prefect.automations.installed import FOLDER, names
+from flows.outcome.result import Outcome
 from tests.support.commands import SetUpCommand
 from tests.support.receiver import Receiver
 
@@ -30,6 +31,15 @@ def test_the_command_creates_the_automations_once_and_then_changes_nothing(
     assert run_command("--remove").count("delete") == 7
     assert run_command("--remove") == "nothing to change\n"
     assert not installed_automations()
+
+
+def test_every_end_of_a_run_is_told_by_one_notification(run_command: SetUpCommand, receiver: Receiver) -> None:
+    run_command("--webhook", f"{receiver.url}/notifications")
+    triggers = [automation.trigger for automation in installed_automations().values()]
+    run_command("--remove")
+    told = sorted(name for trigger in triggers for name in getattr(trigger, "expect", ()) if "claude-code.run." in name)
+    # A person stopped an interrupted run, and no run was started if it is invalid.
+    assert told == sorted(each.event for each in Outcome if each not in {Outcome.INTERRUPTED, Outcome.INVALID})
 
 
 def test_the_command_updates_only_what_differs_and_keeps_paused_automations_paused(run_command: SetUpCommand) -> None:
