@@ -24,7 +24,7 @@ from flows.errors import (
     ForgeUnavailable,
     PullRequestRefused,
 )
-from flows.text_safety import one_line
+from flows.text_safety import one_line, sanitize
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=10)
 _ANSWER_SECONDS: Final = 60
@@ -65,7 +65,7 @@ class Answer:
     @property
     def reason(self) -> str:
         """The API's message, on one line."""
-        return one_line(" ".join(_messages(self.body)))[:_REASON_CHARACTERS] or f"HTTP status {self.status}"
+        return _beginning(" ".join(_messages(self.body))) or f"HTTP status {self.status}"
 
 
 class ApiClient:
@@ -119,6 +119,11 @@ class ApiClient:
         self._http.close()
 
 
+def _beginning(text: str) -> str:
+    """Return the beginning of a server's text on one line. It is redacted before it is cut, and may become a result."""
+    return one_line(sanitize(text))[:_REASON_CHARACTERS]
+
+
 def _json(content: bytes) -> Any:  # noqa: ANN401 (JSON)
     try:
         return json.loads(content) if content else {}
@@ -129,7 +134,7 @@ def _json(content: bytes) -> Any:  # noqa: ANN401 (JSON)
 def no_permission(answer: Answer, action: str) -> ForgePermissionMissing:
     """Return the error for a token without a permission, with the name that the forge has for the permission."""
     permissions = answer.headers.get(_PERMISSIONS_HEADER, "")
-    needs = f"; GitHub asks for {one_line(permissions)[:_REASON_CHARACTERS]}" if permissions else ""
+    needs = f"; GitHub asks for {_beginning(permissions)}" if permissions else ""
     return ForgePermissionMissing(
         f"the git token may not {action}: {answer.reason}{needs}{_scopes(answer.body)}. Add this permission to the "
         "token. If the token has it, check that it is for this repository"
@@ -140,9 +145,10 @@ def _check(answer: Answer, api_url: str, action: str) -> None:
     """Raise the named error for an answer that means the same on every forge."""
     host = urlsplit(api_url).netloc
     if answer.status in _MOVED:
-        target = answer.headers.get("location", "").partition("?")[0][:_REASON_CHARACTERS]
+        target = answer.headers.get("location", "").partition("?")[0]
+        address = _beginning(target)
         raise PullRequestRefused(
-            f"the API of {host} redirects {action} to {one_line(target)}, and a token never follows a redirect. If the "
+            f"the API of {host} redirects {action} to {address}, and a token never follows a redirect. If the "
             "repository has a new name, set repo_url to it; otherwise set forge_api_url"
         )
     if _is_rate_limit(answer):
@@ -198,7 +204,7 @@ def _unreachable(api_url: str, error: httpx.HTTPError | httpx.InvalidURL) -> For
     if "CERTIFICATE" in str(error).upper():
         advice = "set SSL_CERT_FILE to the CA certificates of the server or of the proxy"
     return ForgeUnavailable(
-        f"the API at {api_url} did not answer ({type(error).__name__}: {one_line(str(error))}): {advice}"
+        f"the API at {api_url} did not answer ({type(error).__name__}: {_beginning(str(error))}): {advice}"
     )
 
 
@@ -225,7 +231,7 @@ def _scopes(body: object) -> str:
     """Return the scopes that an answer of GitLab or Bitbucket asks for."""
     match body:
         case {"error": "insufficient_scope", "scope": str(scope)}:
-            return f"; the scope is {one_line(scope)[:_REASON_CHARACTERS]}"
+            return f"; the scope is {_beginning(scope)}"
         case {"error": {"detail": {"required": list(scopes)}}}:
-            return f"; the scopes are {one_line(', '.join(map(str, scopes)))[:_REASON_CHARACTERS]}"
+            return f"; the scopes are {_beginning(', '.join(map(str, scopes)))}"
     return ""
