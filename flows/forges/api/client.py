@@ -6,9 +6,11 @@ No request is repeated here, because a write whose answer is lost may have happe
 
 import json
 import re
+import socket
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -73,6 +75,7 @@ class ApiClient:
 
     def __init__(self, api_url: str, headers: Mapping[str, str]) -> None:
         self._api_url = api_url
+        self._socket: socket.socket | None = None
         # An answer of a few bytes that is compressed twice can fill the memory.
         defaults = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "claude-code-headless"}
         self._http = httpx.Client(
@@ -106,13 +109,41 @@ class ApiClient:
         # In ASCII, because an answer may have had half of a surrogate pair, which UTF-8 cannot encode.
         content_type = {} if body is None else {"content-type": "application/json"}
         sent = None if body is None else json.dumps(body, separators=(",", ":"))
-        with self._http.stream(method, url, params=query, content=sent, headers=content_type) as response:
+        trace = {"trace": self._remember_socket}
+        with (
+            self._deadline(),
+            self._http.stream(
+                method, url, params=query, content=sent, headers=content_type, extensions=trace
+            ) as response,
+        ):
             content = bytearray()
             for block in response.iter_raw():
                 content += block
-                if len(content) > _ANSWER_LIMIT_BYTES or time.monotonic() > deadline:
-                    raise httpx.ReadError("the answer is too long, or takes too long")
+                if len(content) > _ANSWER_LIMIT_BYTES:
+                    raise httpx.ReadError("the answer is too long")
+            if time.monotonic() > deadline:  # it may have ended because the connection was ended here
+                raise httpx.ReadError("the answer takes too long")
         return Answer(response.status_code, response.headers, _json(bytes(content)))
+
+    def _remember_socket(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """End the connection if the whole answer takes too long. The limits of the HTTP client are for one read."""
+        timer = threading.Timer(_ANSWER_SECONDS, self._cut_off)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut_off(self) -> None:
+        if self._socket:
+            with suppress(OSError):  # it is closed already
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connections."""
