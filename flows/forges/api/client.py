@@ -6,9 +6,11 @@ No request is repeated here, because a write whose answer is lost may have happe
 
 import json
 import re
+import socket
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -24,7 +26,7 @@ from flows.errors import (
     ForgeUnavailable,
     PullRequestRefused,
 )
-from flows.text_safety import one_line
+from flows.text_safety import one_line, sanitize
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=10)
 _ANSWER_SECONDS: Final = 60
@@ -65,7 +67,7 @@ class Answer:
     @property
     def reason(self) -> str:
         """The API's message, on one line."""
-        return one_line(" ".join(_messages(self.body)))[:_REASON_CHARACTERS] or f"HTTP status {self.status}"
+        return _beginning(" ".join(_messages(self.body))) or f"HTTP status {self.status}"
 
 
 class ApiClient:
@@ -73,6 +75,7 @@ class ApiClient:
 
     def __init__(self, api_url: str, headers: Mapping[str, str]) -> None:
         self._api_url = api_url
+        self._socket: socket.socket | None = None
         # An answer of a few bytes that is compressed twice can fill the memory.
         defaults = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "claude-code-headless"}
         self._http = httpx.Client(
@@ -106,17 +109,50 @@ class ApiClient:
         # In ASCII, because an answer may have had half of a surrogate pair, which UTF-8 cannot encode.
         content_type = {} if body is None else {"content-type": "application/json"}
         sent = None if body is None else json.dumps(body, separators=(",", ":"))
-        with self._http.stream(method, url, params=query, content=sent, headers=content_type) as response:
+        trace = {"trace": self._remember_socket}
+        with (
+            self._deadline(),
+            self._http.stream(
+                method, url, params=query, content=sent, headers=content_type, extensions=trace
+            ) as response,
+        ):
             content = bytearray()
             for block in response.iter_raw():
                 content += block
-                if len(content) > _ANSWER_LIMIT_BYTES or time.monotonic() > deadline:
-                    raise httpx.ReadError("the answer is too long, or takes too long")
+                if len(content) > _ANSWER_LIMIT_BYTES:
+                    raise httpx.ReadError("the answer is too long")
+            if time.monotonic() > deadline:  # it may have ended because the connection was ended here
+                raise httpx.ReadError("the answer takes too long")
         return Answer(response.status_code, response.headers, _json(bytes(content)))
+
+    def _remember_socket(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """End the connection if the whole answer takes too long. The limits of the HTTP client are for one read."""
+        timer = threading.Timer(_ANSWER_SECONDS, self._cut_off)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut_off(self) -> None:
+        if self._socket:
+            with suppress(OSError):  # it is closed already
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+
+def _beginning(text: str) -> str:
+    """Return the beginning of a server's text on one line. It is redacted before it is cut, and may become a result."""
+    return one_line(sanitize(text))[:_REASON_CHARACTERS]
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 (JSON)
@@ -129,7 +165,7 @@ def _json(content: bytes) -> Any:  # noqa: ANN401 (JSON)
 def no_permission(answer: Answer, action: str) -> ForgePermissionMissing:
     """Return the error for a token without a permission, with the name that the forge has for the permission."""
     permissions = answer.headers.get(_PERMISSIONS_HEADER, "")
-    needs = f"; GitHub asks for {one_line(permissions)[:_REASON_CHARACTERS]}" if permissions else ""
+    needs = f"; GitHub asks for {_beginning(permissions)}" if permissions else ""
     address = ", and that forge_api_url is right" if answer.status == NOT_FOUND else ""
     return ForgePermissionMissing(
         f"the git token may not {action}: {answer.reason}{needs}{_scopes(answer.body)}. Add this permission to the "
@@ -142,9 +178,10 @@ def _check(answer: Answer, api_url: str, action: str) -> None:
     """Raise the named error for an answer that means the same on every forge."""
     host = urlsplit(api_url).netloc
     if answer.status in _MOVED:
-        target = answer.headers.get("location", "").partition("?")[0][:_REASON_CHARACTERS]
+        target = answer.headers.get("location", "").partition("?")[0]
+        address = _beginning(target)
         raise PullRequestRefused(
-            f"the API of {host} redirects {action} to {one_line(target)}, and a token never follows a redirect. If the "
+            f"the API of {host} redirects {action} to {address}, and a token never follows a redirect. If the "
             "repository has a new name, set repo_url to it; otherwise set forge_api_url"
         )
     if _is_rate_limit(answer):
@@ -200,7 +237,7 @@ def _unreachable(api_url: str, error: httpx.HTTPError | httpx.InvalidURL) -> For
     if "CERTIFICATE" in str(error).upper():
         advice = "set SSL_CERT_FILE to the CA certificates of the server or of the proxy"
     return ForgeUnavailable(
-        f"the API at {api_url} did not answer ({type(error).__name__}: {one_line(str(error))}): {advice}"
+        f"the API at {api_url} did not answer ({type(error).__name__}: {_beginning(str(error))}): {advice}"
     )
 
 
@@ -227,7 +264,7 @@ def _scopes(body: object) -> str:
     """Return the scopes that an answer of GitLab or Bitbucket asks for."""
     match body:
         case {"error": "insufficient_scope", "scope": str(scope)}:
-            return f"; the scope is {one_line(scope)[:_REASON_CHARACTERS]}"
+            return f"; the scope is {_beginning(scope)}"
         case {"error": {"detail": {"required": list(scopes)}}}:
-            return f"; the scopes are {one_line(', '.join(map(str, scopes)))[:_REASON_CHARACTERS]}"
+            return f"; the scopes are {_beginning(', '.join(map(str, scopes)))}"
     return ""

@@ -1,5 +1,10 @@
 """A client sends the token in the right form, to the API alone, with this machine's proxy and certificates."""
 
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -7,6 +12,7 @@ import trustme
 from pydantic import SecretStr
 
 from flows.errors import ForgeUnavailable
+from flows.forges.api import client
 from flows.forges.api.base import PullRequestDraft
 from flows.forges.api.table import open_api
 from tests.support.forges.azure import AzureStandIn
@@ -67,3 +73,46 @@ def test_the_proxy_of_the_machine_is_used(monkeypatch: pytest.MonkeyPatch) -> No
         with open_api(url, SecretStr(proxy.token), forge="github") as api:
             api.create(DRAFT)
         assert [request.path for request in proxy.requests] == ["http://127.0.0.2/api/v3/repos/acme/widgets/pulls"]
+
+
+@contextmanager
+def dripping(first: bytes, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve an answer that begins with some bytes, and goes on for ever, a few bytes at a time."""
+    ended = threading.Event()
+
+    def serve_one(listener: socket.socket) -> None:
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with context.wrap_socket(connection, server_side=True) if context else connection as stream:
+                stream.recv(65536)
+                stream.sendall(first)
+                while not ended.wait(0.05):
+                    stream.sendall(b"x: y\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve_one, args=(listener,))
+        thread.start()
+        yield f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["headers", "body"])
+@pytest.mark.parametrize("has_tls", [False, True], ids=["http", "https"])
+def test_an_answer_that_comes_a_few_bytes_at_a_time_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: bytes, *, has_tls: bool
+) -> None:
+    monkeypatch.setattr(client, "_ANSWER_SECONDS", 1)
+    context = None
+    if has_tls:
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+    with (
+        dripping(first, context) as url,
+        open_api(f"{url}/o/r", SecretStr("a-token-of-the-tests"), forge="github") as api,
+        pytest.raises(ForgeUnavailable, match="did not answer"),
+    ):
+        api.find("work", "main")

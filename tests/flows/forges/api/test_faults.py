@@ -16,6 +16,7 @@ from flows.errors import (
     RunError,
 )
 from flows.forges.api.base import CommitState, CommitStatus, PullRequest, PullRequestDraft
+from flows.redaction import SECRETS
 from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
 from tests.support.forges.fixtures import serve
@@ -320,3 +321,21 @@ def test_reviewers_that_a_person_asked_stay_on_gitlab() -> None:
         forge.pull_requests[0].reviewers = ["12"]
         assert api.add_reviewers(1, ["ada"]) == ""
         assert forge.pull_requests[0].reviewers == ["12", "11"]
+
+
+@each_forge
+@pytest.mark.parametrize("start", range(270, 300, 3))
+def test_a_token_that_the_forge_echoes_is_in_no_error_and_no_refusal(kind: type[ForgeStandIn], start: int) -> None:
+    token = "the-token-" + "".join(chr(97 + number % 26) for number in range(30))
+    SECRETS.learn("the git token", token)
+    reviewer = {"bitbucket": "{ada}", "azure": "0a1b2c3d-0000-4000-8000-00000000000a"}.get(kind.name, "ada")
+    for message in ("x" * start + token, " " * start + f"x {token}"):
+        with serve(kind) as (forge, api):
+            api.create(DRAFT)
+            forge.faults.append(Fault(".", Reply(422, {"message": message}), count=99))
+            texts = [api.add_labels(1, ["bot"]), api.add_reviewers(1, [reviewer])]
+            for call in (lambda: api.create(DRAFT), lambda: api.set_status(STATUS)):
+                with pytest.raises(RunError) as error:
+                    call()
+                texts.append(str(error.value))
+        assert not [text for text in texts if "the-token" in text or token[:4] in text.replace("the git token", "")]
