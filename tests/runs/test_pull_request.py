@@ -1,6 +1,7 @@
 """A run opens the pull request of its branch on each forge; if it cannot, the branch is pushed all the same."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -74,6 +75,7 @@ def test_a_run_opens_a_pull_request_and_names_it_everywhere(
         assert flow_run.id in opened.body
         assert "Say hello in hello.txt" in opened.body
         assert "**Checked:** nothing was run" in opened.body
+        assert re.search(r", 2 turns, \S+, Claude Code \d+\.\d+", opened.body)
         assert not forge.statuses, "a run without verify commands has nothing to say about a commit"
         assert f"pull request {result.url}" in (flow_run.state.message or "")
         assert result.url in row(flow_run, "Pull request")
