@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,7 +50,6 @@ Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 Observer = Callable[[], AbstractContextManager[Callable[[Event], None]]]
 """Returns a context manager for the time that Claude Code runs. It yields a function to call with each event."""
 
-_VERSION: Final = re.compile(r"[0-9][0-9A-Za-z.+-]{0,30}", re.ASCII)
 _SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
 
 
@@ -82,7 +80,7 @@ class Agent:
     feedback: int = 0
     """How many times the operator has given feedback."""
     version: str = ""
-    """The version of Claude Code, as its last process said."""
+    """The version of Claude Code, as its last process said. Processes of the agent may have said it, too."""
     verify_commands: tuple[str, ...] = ()
     """The commands that check the change after the agent's work."""
     _is_running: bool = False
@@ -221,7 +219,7 @@ class Agent:
             def on_event(event: Event) -> None:
                 observe(event)
                 if isinstance(event, SessionStarted):
-                    self.version = event.version if _VERSION.fullmatch(event.version) else ""
+                    self.version = event.version
                     self._warn_of_failed_servers(event, logger)
                 # On Bedrock, Claude Code retries a refused request for three minutes.
                 if server.error:

@@ -67,7 +67,6 @@ class BodyContent:
     cost: str = ""
     """One line: dollars, turns, model and version."""
     run_url: str = ""
-    report_url: str = ""
     next_command: str = ""
     """The command that starts a further run on the branch."""
 
@@ -147,9 +146,8 @@ class _Writer:
         return f"{self._line(check.verdict)}{status}, {seconds} s"
 
     def _run(self) -> str:
-        links = {"flow run": self.content.run_url, "report": self.content.report_url}
-        pages = [f"[{name}](<{address}>)" for name, address in links.items() if address]
-        return ", ".join([*pages, self._code(self.content.run_id)])
+        link = f"[flow run](<{self.content.run_url}>), " if self.content.run_url else ""
+        return f"{link}{self._code(self.content.run_id)}"
 
     def _list(self, title: str, items: Sequence[str]) -> Iterator[str]:
         if items:

@@ -57,7 +57,7 @@ def link(words: str, url: str) -> str:
 
 def link_to(url: str) -> str:
     """Return a link whose words are the trusted address itself, so that a person can copy the address."""
-    return f"[{code(url)}](<{url}>)"
+    return f"<{url}>"  # Prefect's UI would show the backticks of code in the words of a link
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Decides whether the work of an agent may be verified and delivered, and words the error if not."""
 
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -27,6 +28,7 @@ from flows.run.run import ImplementRun
 from flows.state.agent_report import AgentReport
 
 SAVED_AS: Final = "; the work so far is saved as "
+_VERSION: Final = re.compile(r"[0-9][0-9A-Za-z.+-]{0,30}", re.ASCII)
 _MAY_BE_FULL_DISK: Final = (
     AgentCrashed,
     AgentFailed,
@@ -43,7 +45,8 @@ def judge_work(run: ImplementRun, result: AgentRun, change: Change) -> AgentRepo
     for chunk in read_chunks(run.workspace.transcript):
         check_credentials("the transcript", chunk, base, is_from_agent=True)
     report = _with_missing_files(judge(result, run.agent.options), run, change)
-    report = replace(report, claude_code_version=run.agent.version)
+    if _VERSION.fullmatch(run.agent.version):
+        report = replace(report, claude_code_version=run.agent.version)
     if change.fault:
         raise _work_tree_error(change, run.saved.bundle_path)
     if change.is_left_aside:

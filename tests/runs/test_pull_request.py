@@ -75,6 +75,7 @@ def test_a_run_opens_a_pull_request_and_names_it_everywhere(
         assert flow_run.id in opened.body
         assert "Say hello in hello.txt" in opened.body
         assert "**Checked:** nothing was run" in opened.body
+        assert re.search(r", 2 turns, \S+, Claude Code \d+\.\d+", opened.body)
         assert not forge.statuses, "a run without verify commands has nothing to say about a commit"
         assert f"pull request {result.url}" in (flow_run.state.message or "")
         assert result.url in row(flow_run, "Pull request")

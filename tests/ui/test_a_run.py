@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 from playwright.sync_api import expect
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 
 from deployments.local import scripts
 from deployments.local.demo import SAMPLE
 from deployments.local.forge import LocalForge
-from deployments.local.scripted_model import Script, Turn
+from deployments.local.scripted_model import Script
 from deployments.local.served import Server
 from deployments.local.stack import LocalStack
 from tests.ui.browser import PrefectPages
@@ -26,17 +29,17 @@ def repo_url(stack: LocalStack, server: Server) -> Iterator[str]:
     server.check()
     stack.git.create("todo", SAMPLE / "repository")
     parameters = {"forge": "gitea", "pull_request": {"pull_request": "ready"}}
-    deployment = httpx.get(f"{stack.prefect_api_url}/deployments/name/implement/local").json()["id"]
-    url = f"{stack.prefect_api_url}/deployments/{deployment}"
     with LocalForge(stack.git) as forge:
-        assert httpx.patch(url, json={"parameters": parameters}).is_success
+        with get_client(sync_client=True) as prefect:  # it tries again if the server's database is busy
+            deployment = prefect.read_deployment_by_name("implement/local").id
+            prefect.update_deployment(deployment, DeploymentUpdate(parameters=parameters))
         yield forge.repo_url("todo")
 
 
 @pytest.fixture(scope="module")
 def instructions(stack: LocalStack) -> str:
     """The URI of the sample instructions. It also sets a model that replies slowly."""
-    turns = (Turn(turn.text, turn.tools, seconds=SECONDS_PER_TURN) for turn in scripts.todo_api().turns)
+    turns = (replace(turn, seconds=SECONDS_PER_TURN) for turn in scripts.todo_api().turns)
     stack.model.script = Script(tuple(turns))
     return stack.upload(SAMPLE / "instructions", "todo")
 
@@ -126,7 +129,9 @@ def test_a_run_is_started_with_two_fields_and_watched_and_its_report_is_read(
     pages.picture("runs")
 
     pages.page.goto(page)
-    pages.expect_texts("Implement the three operations of the todo API", branch, "python3 -m unittest", "$0.0", run_id)
+    pages.expect_texts(
+        "Implement the three operations of the todo API", branch, "python3 -m unittest", "10 turns", run_id
+    )
     pages.expect_texts("passed, exit status 0", "claude-code: success")
     expect(pages.page.get_by_text("claude-code-headless:begin")).to_have_count(0)
     pages.picture("pull-request")

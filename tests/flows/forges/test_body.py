@@ -34,7 +34,6 @@ CONTENT = BodyContent(
     not_done=("paging",),
     cost="$1.23, 14 turns, claude-sonnet-5-5, Claude Code 2.1.332",
     run_url="https://prefect.example.com/runs/1",
-    report_url="https://prefect.example.com/artifacts/2",
     next_command="prefect deployment run implement/local -p branch_name=work",
 )
 LISTS = ("feedback", "warnings", "questions", "not_done")
@@ -53,8 +52,7 @@ def test_a_body_has_its_parts_in_order() -> None:
         "**The agent asks:**\n\n- Which time zone?\n\n"
         "**Not done, as the agent says:**\n\n- paging\n\n"
         "**Cost:** $1.23, 14 turns, claude-sonnet-5-5, Claude Code 2.1.332\n\n"
-        "**Run:** [flow run](<https://prefect.example.com/runs/1>), "
-        "[report](<https://prefect.example.com/artifacts/2>), `5f3c0000-0000-4000-8000-000000000001`\n\n"
+        "**Run:** [flow run](<https://prefect.example.com/runs/1>), `5f3c0000-0000-4000-8000-000000000001`\n\n"
         "**Ask for changes:** start another run on this branch, and say in its instructions what to change: "
         "`prefect deployment run implement/local -p branch_name=work`. It does not read the review."
     )
@@ -81,7 +79,6 @@ def test_no_text_of_a_stranger_is_live_in_a_body_or_a_title(text: str) -> None:
         CONTENT,
         checks=(),
         run_url="",
-        report_url="",
         summary=text,
         asked_text=text,
         unchecked_reason=text,
@@ -109,7 +106,6 @@ def test_a_command_or_a_source_cannot_leave_its_code(text: str) -> None:
         run_id=text,
         checks=(CommandCheck(text, "passed", 0, 1),),
         run_url="",
-        report_url="",
     )
     assert live_as_shown(pull_request_body(content)) == []
 

@@ -97,7 +97,7 @@ def test_the_outcome_is_the_first_line_of_the_report(
 @pytest.mark.parametrize(
     "row",
     [
-        "| Repository | [`https://github.com/o/r`](<https://github.com/o/r>) |",
+        "| Repository | <https://github.com/o/r> |",
         "| Branch | [feature/x](<https://github.com/o/r/tree/feature/x>) |",
         f"| Commit | [{COMMIT}](<https://github.com/o/r/commit/{COMMIT}>) |",
         "| Started from | `main` at `fedcba987654` |",
@@ -129,7 +129,8 @@ def test_the_report_of_an_applied_change_has_both_commits_that_it_stood_on() -> 
 
 def test_an_unknown_host_gets_only_the_link_to_the_repository() -> None:
     text = report_with(DELIVERED, repo_url=RepoUrl.parse("https://git.example.com/o/r.git"))
-    assert text.count("](<") == 1
+    assert "| Repository | <https://git.example.com/o/r.git> |" in text
+    assert "](<" not in text
     assert "| Branch | `feature/x` |" in text
 
 
@@ -260,7 +261,7 @@ def test_a_pull_request_takes_the_place_of_the_link_for_opening_one(result: Pull
     summary = dataclasses.replace(DELIVERED, pull_request=result)
     assert headline(summary).endswith(f"0123456789ab, pull request https://github.com/o/r/pull/7{end}")
     report = render_report(summary)
-    link = "[`https://github.com/o/r/pull/7`](<https://github.com/o/r/pull/7>)"
+    link = "<https://github.com/o/r/pull/7>"
     assert f"| Pull request | {link}{end} |\n" in report
     assert "Open a pull request" not in report
     assert summary.result.as_json()["pull_request"]["url"] == "https://github.com/o/r/pull/7"
