@@ -45,10 +45,10 @@ def secret(
     With --app-id and --private-key, the secret has a GitHub App instead of a token.
     """
     with refusals():
-        account = open_account(project, region)
         github_app = app_fields(app_id, private_key, installation_id)
         if github_app and token:
             raise InvalidParameter("--token and the options of a GitHub App are both set: choose one of them")
+        account = open_account(project, region)
         step = Secret(account, secret_name, git_secret_value(token, email, host, repository, github_app))
         carry_out([step], console(), dry_run=dry_run)
 

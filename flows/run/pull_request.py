@@ -201,7 +201,7 @@ def _warnings(run: Run, change: Change) -> Iterator[str]:
 
 def _cost(report: AgentReport) -> str:
     models = ", ".join(report.model_usage)
-    return f"${report.cost_usd:.2f}, {report.turns} turns{f', {models}' if models else ''}"
+    return f"{report.cost_usd:.2f} USD, {report.turns} turns{f', {models}' if models else ''}"
 
 
 def _report(run: Run) -> AgentReport | None:
