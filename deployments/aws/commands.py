@@ -24,6 +24,7 @@ from deployments.cli.step import carry_out
 from deployments.cli.terminal import console
 from deployments.prefect.run_parameters import job_variables
 from flows.forges.github_app import APP_ID, INSTALLATION_ID, PRIVATE_KEY
+from flows.repository.secret_fields import API_URLS, HOSTS, REPOSITORIES
 
 
 @app.command()
@@ -32,6 +33,7 @@ def secret(
     email: options.Email = "",
     host: options.Hosts = None,
     repository: options.Repositories = None,
+    forge_api_url: options.ApiUrls = None,
     app_id: options.AppId = "",
     private_key: options.PrivateKey = None,
     installation_id: options.InstallationId = "",
@@ -45,9 +47,10 @@ def secret(
     With --app-id and --private-key, the secret has a GitHub App instead of a token.
     """
     with refusals():
-        account = open_account(project, region)
         github_app = github_app_fields(app_id, private_key, installation_id, token)
-        step = Secret(account, secret_name, git_secret_value(token, email, host, repository, github_app))
+        account = open_account(project, region)
+        value = git_secret_value(token, email, host, repository, github_app, forge_api_url)
+        step = Secret(account, secret_name, value)
         carry_out([step], console(), dry_run=dry_run)
 
 
@@ -127,15 +130,17 @@ def git_secret_value(
     hosts: list[str] | None,
     repositories: list[str] | None,
     github_app: Mapping[str, str] = MappingProxyType({}),
+    api_urls: list[str] | None = None,
 ) -> Value:
     """Return a function that computes the new value of the git secret from the stored value.
 
-    Unless only hosts, repositories or a GitHub App are set, the token is first read from the option, standard input or
-    a prompt.
+    Unless only hosts, repositories, addresses of APIs or a GitHub App are set, the token is first read from the option,
+    standard input or a prompt.
     """
-    only_binding = (hosts or repositories) and not token and not email
+    only_binding = (hosts or repositories or api_urls) and not token and not email
     no_token = only_binding or bool(github_app)
-    return git_secret(None if no_token else read_token(token), email, hosts or (), repositories or (), github_app)
+    lists = {HOSTS: hosts, REPOSITORIES: repositories, API_URLS: api_urls}
+    return git_secret(None if no_token else read_token(token), email, lists, github_app)
 
 
 def access_of(secret_name: str, model_ids: list[str] | None, bucket: str, prefix: str) -> Access:

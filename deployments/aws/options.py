@@ -52,6 +52,14 @@ Repositories = Annotated[
         "The repositories replace the stored ones; without the option, the stored repositories stay.",
     ),
 ]
+ApiUrls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--forge-api-url",
+        help="Address of a forge's API on another server than the repositories, to which the token may go. May be "
+        "repeated. The addresses replace the stored ones; without the option, the stored addresses stay.",
+    ),
+]
 Subnets = Annotated[list[str] | None, typer.Option("--subnet", help="Private subnet for runs. May be repeated.")]
 SecurityGroups = Annotated[
     list[str] | None,

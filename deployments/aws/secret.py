@@ -19,7 +19,7 @@ from flows.aws.session import client_config
 from flows.forges.github_app import APP_FIELDS
 from flows.repository.binding import Binding
 from flows.repository.credentials import GitCredentials
-from flows.repository.secret_fields import HOSTS, REPOSITORIES, TOKEN
+from flows.repository.secret_fields import EMAIL, TOKEN
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -34,8 +34,7 @@ Value = Callable[[str], str]
 def git_secret(
     token: SecretStr | None,
     email: str = "",
-    hosts: Sequence[str] = (),
-    repositories: Sequence[str] = (),
+    lists: Mapping[str, Sequence[str] | None] = MappingProxyType({}),
     app: Mapping[str, str] = MappingProxyType({}),
 ) -> Value:
     """Return a function that computes the new value of the git secret from the stored value.
@@ -46,7 +45,7 @@ def git_secret(
         InvalidGitSecret: The token, the e-mail address or a stored field cannot be used.
         InvalidParameter: A host or repository is malformed.
     """
-    candidates = {"email": email, HOSTS: list(hosts), REPOSITORIES: list(repositories)}
+    candidates = {EMAIL: email, **{name: list(texts or ()) for name, texts in lists.items()}}
     options: dict[str, object] = {name: value for name, value in candidates.items() if value}
     options |= app
     replaced = frozenset({TOKEN}) if app else frozenset()

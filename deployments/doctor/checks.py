@@ -145,7 +145,8 @@ class Patient:
         with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:
             refs = self._remote(Path(folder)).refs()
         default = refs.default_branch if refs.default_is_known else "not known"
-        return f"{self.request.repo_url}: {len(refs.branches)} branches, the default branch is {default}"
+        count = len(refs.branches)
+        return f"{self.request.repo_url}: {count} branch{'es' if count != 1 else ''}, the default branch is {default}"
 
     def _right_to_push(self) -> str:
         with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:

@@ -136,8 +136,9 @@ class _Writer:
         if not content.checks:
             yield f"**Checked:** {self._line(content.unchecked_reason)}{draft}"
             return
-        verdict = f" {self._line(content.verdict)}{draft}" if content.verdict else ""
-        yield f"**Checked** by the run, after the agent had ended:{verdict}"
+        if content.verdict:
+            yield f"**Verification:** {self._line(content.verdict)}{draft}"
+        yield "**Checked** by the run, after the agent had ended:"
         yield self._items([f"{self._code(check.command)}: {self._verdict(check)}" for check in content.checks])
 
     def _verdict(self, check: CommandCheck) -> str:

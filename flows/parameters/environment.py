@@ -56,7 +56,7 @@ def _notation(parameter: Parameter) -> str:
         return "true or false"
     if get_origin(parameter.value_type) is tuple:
         return "separated by commas"
-    return "JSON" if get_origin(parameter.value_type) is dict else " or ".join(parameter.choices)
+    return "JSON" if get_origin(parameter.value_type) is dict else " or ".join(filter(None, parameter.choices))
 
 
 def default_as_text(parameter: Parameter) -> str:

@@ -19,7 +19,7 @@ from flows.errors import (
     SecretNotFound,
     SecretUnavailable,
 )
-from flows.forges.github_app import GitHubApp
+from flows.forges.github_app import APP_FIELDS, GitHubApp
 from flows.forges.table import git_username
 from flows.parameters.addresses import RepoUrl
 from flows.redaction import strip
@@ -131,8 +131,8 @@ class GitCredentials:
             strip(value) if isinstance(value, str) else value
             for value in (fields.get("token"), fields.get("email"), fields.get("username", ""))
         )
-        app = GitHubApp.from_fields(fields, source)
         _check_names(fields, source)
+        app = GitHubApp.from_fields(fields, source)
         if app and token:
             raise InvalidGitSecret(f"{source} has a token and a GitHub App: remove one of them")
         if app:
@@ -154,13 +154,14 @@ class GitCredentials:
 
 
 def _check_names(fields: Mapping[str, object], source: str) -> None:
-    """Raise `InvalidGitSecret` if the token, e-mail address or user name is missing, but a field has a similar name.
+    """Raise `InvalidGitSecret` if a field that is not a list of the binding is missing, but one has a similar name.
 
     Fields with any other name are ignored, because the secret may also serve other programs.
     """
+    required = {TOKEN, EMAIL, USERNAME, API_URLS} | (frozenset() if fields.get(TOKEN) else APP_FIELDS)
     for name in fields:
         correct = intended_field(name)
-        if name != correct and correct in {TOKEN, EMAIL, USERNAME} and not fields.get(correct):
+        if name != correct and correct in required and not fields.get(correct):
             raise InvalidGitSecret(
                 f"{source} has the field {name!r}, which looks like {correct!r}: rename it to {correct!r}"
             )

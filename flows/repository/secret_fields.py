@@ -4,6 +4,8 @@ import re
 from difflib import SequenceMatcher
 from typing import Final
 
+from flows.forges.github_app import APP_FIELDS
+
 TOKEN: Final = "token"  # noqa: S105 (the name of a field)
 EMAIL: Final = "email"
 USERNAME: Final = "username"
@@ -24,6 +26,8 @@ _WORDS: Final = {
     "mail": EMAIL,
     "pat": TOKEN,
     "password": TOKEN,
+    "forgeapiurl": API_URLS,
+    **{name.replace("_", ""): name for name in (API_URLS, *APP_FIELDS)},
     **{name: name for name in FIELDS},
 }
 """Words that occur in misspelt names of fields, each with the field that the word stands for."""

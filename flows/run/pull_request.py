@@ -35,6 +35,9 @@ _TEMPLATES: Final = re.compile(
     r"|\.gitlab/merge_request_templates/default\.md",
     re.IGNORECASE,
 )
+_PUBLIC_PARAMETERS: Final = ("forge", "forge_api_url", "pull_request")
+"""What a command in a pull request contains. The others, such as names of secrets and buckets, are in the report."""
+
 _TEMPLATE_BYTES: Final = 20_000
 _FOLDERS: Final = (".github", ".gitlab/merge_request_templates", ".gitea", ".forgejo", ".azuredevops", "docs")
 _UNPROVEN: Final = {Status.FAILED, Status.FAILED_BEFORE, Status.NOT_RUN, Status.CHECKS_CHANGED}
@@ -177,7 +180,7 @@ def _content(run: Run, change: Change) -> BodyContent:
             deployment_name(),
             run.request.repo_url.url,
             change.checkout.branch,
-            run.request.for_next_run(),
+            {name: value for name, value in run.request.for_next_run().items() if name in _PUBLIC_PARAMETERS},
         ),
     )
     if run.saved.plan is None:
@@ -217,7 +220,8 @@ def _warnings(run: Run, change: Change) -> Iterator[str]:
 
 def _cost(report: AgentReport) -> str:
     version = f"Claude Code {report.claude_code_version}" if report.claude_code_version else ""
-    return ", ".join(filter(None, (f"${report.cost_usd:.2f}", f"{report.turns} turns", *report.model_usage, version)))
+    cost = f"{report.cost_usd:.2f} USD"  # a dollar sign before a number is a reference on GitLab
+    return ", ".join(filter(None, (cost, f"{report.turns} turns", *report.model_usage, version)))
 
 
 def _report(run: Run) -> AgentReport | None:

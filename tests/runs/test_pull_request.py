@@ -178,7 +178,7 @@ def test_a_change_that_failed_its_verification_is_marked_and_its_commit_has_a_fa
         [opened] = forge.pull_requests
         assert (opened.title.startswith("[unverified] "), opened.is_draft) == (True, False)
         assert "- `sh no.sh`: failed, exit status 1, " in opened.body
-        assert "had ended: verification failed, so the run asked for a draft\n" in opened.body.replace("\r\n", "\n")
+        assert "**Verification:** verification failed, so the run asked for a draft" in opened.body
         assert opened.body.endswith("## Checklist\r\n") or opened.body.endswith("## Checklist")
         commit = world.git("rev-parse", "work")
         assert [(each["sha"], each["state"]) for each in forge.statuses] == [(commit, "pending"), (commit, "failure")]
@@ -195,7 +195,7 @@ def test_a_change_that_failed_its_verification_is_marked_and_its_commit_has_a_fa
         assert second.delivered().pull_request
         assert [each["state"] for each in forge.statuses[2:]] == ["pending", "success"]
         assert "- `true`: passed, exit status 0, " in opened.body
-        assert "had ended: verified\n" in opened.body.replace("\r\n", "\n")
+        assert "**Verification:** verified\n" in opened.body.replace("\r\n", "\n")
 
 
 def test_a_delivery_opens_a_draft_for_a_change_that_was_kept_although_the_run_asked_for_none(

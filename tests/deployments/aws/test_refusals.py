@@ -23,6 +23,22 @@ def test_without_aws_credentials(
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--app-id", "1", "--private-key", "missing.pem"), "--private-key: the file cannot be read"),
+        (("--app-id", "1", "--token", "x"), "choose one of them"),
+    ],
+    ids=["no file", "two logins"],
+)
+def test_wrong_options_of_a_github_app_are_refused_before_aws_is_asked(
+    cloud: Cloud, options: tuple[str, ...], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    assert reason in cloud.refused("secret", *options)
+
+
 @pytest.mark.parametrize("command", [("pool",), ("up",), ("down", "--yes"), RUN])
 def test_without_a_prefect_api(cloud: Cloud, command: tuple[str, ...]) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415

@@ -122,6 +122,17 @@ def test_the_allowed_hosts_and_repositories_stay_when_the_token_is_renewed(cloud
     assert stored(cloud) == {**fields, "repositories": [ORG]}
 
 
+def test_the_addresses_of_apis_stay_when_the_token_is_renewed(cloud: Cloud) -> None:
+    secret = ("secret", "--secret-name", cloud.git)
+    address = "https://proxy.example.com/api/v3"
+    cloud.run(*secret, "--token", "-", "--email", EMAIL, "--forge-api-url", address, stdin=TOKEN)
+    cloud.run(*secret, "--token", "-", stdin=f"{TOKEN}-2")
+    assert stored(cloud) == {"token": f"{TOKEN}-2", "email": EMAIL, "forge_api_urls": [address]}
+    assert "must be a list of addresses" in cloud.refused(*secret, "--forge-api-url", "proxy.example.com")
+    cloud.run(*secret, "--forge-api-url", f"{address}/")
+    assert stored(cloud)["forge_api_urls"] == [f"{address}/"]
+
+
 def test_fields_that_were_stored_by_hand_stay_when_the_token_is_renewed(cloud: Cloud) -> None:
     by_hand = {"token": "old", "email": EMAIL, "username": "x-token-auth", "repositories": [ORG]}
     cloud.client("secretsmanager").create_secret(Name=cloud.git, SecretBinary=json.dumps(by_hand).encode())

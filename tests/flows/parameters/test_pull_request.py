@@ -52,7 +52,6 @@ def test_a_parameter_that_no_run_could_use_is_refused(
         ({"forge_api_url": "https://u:p@github.com/api"}, "has a user name or a token"),
         ({"forge_api_url": "github.com/api"}, "is not an https address"),
         ({"forge_api_url": "https://github.com/api?x=1"}, "has a query, a fragment"),
-        ({"forge_api_url": "https://proxy.example.com/api"}, "only if forge_api_urls of the Git Credentials block"),
     ],
     ids=str,
 )
@@ -60,6 +59,16 @@ def test_the_refusal_of_a_forge_says_what_is_wrong_with_it(others: dict[str, str
     with pytest.raises(errors.InvalidForgeApiUrl) as error:
         ImplementParameters(**{**RUN, **others, "pull_request": {"pull_request": "draft"}})
     assert reason in str(error.value)
+
+
+def test_another_server_is_refused_unless_the_secret_or_block_lists_it() -> None:
+    address = "https://proxy.example.com/api"
+    parameters = ImplementParameters(**{**RUN, "forge_api_url": address, "pull_request": {"pull_request": "draft"}})
+    parameters.check_forge([address])
+    with pytest.raises(
+        errors.InvalidForgeApiUrl, match="only if forge_api_urls of the Git Credentials block or secret"
+    ):
+        parameters.check_forge([])
 
 
 def test_the_address_of_an_api_is_not_needed_by_a_run_without_a_pull_request() -> None:

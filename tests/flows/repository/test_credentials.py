@@ -42,6 +42,26 @@ def test_the_address_of_the_author_counts_if_there_is_one() -> None:
         GitCredentials.from_fields({**APP_FIELDS, "email": "bot"}, "x")
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("appId", "app_id"),
+        ("app-id", "app_id"),
+        ("PrivateKey", "private_key"),
+        ("installationId", "installation_id"),
+        ("forge_api_url", "forge_api_urls"),
+        ("forgeApiUrls", "forge_api_urls"),
+    ],
+)
+def test_a_misspelt_field_is_refused_with_the_right_name(name: str, field: str) -> None:
+    fields = {**APP_FIELDS, "forge_api_urls": ["https://git.example.com/api/v4"]}
+    misspelt = {**{each: value for each, value in fields.items() if each != field}, name: fields.get(field, "9")}
+    with pytest.raises(InvalidGitSecret, match=f"the field '{name}', which looks like '{field}': rename it"):
+        GitCredentials.from_fields(misspelt, "x")
+    of_other_programs = {"token": "x", "email": "a@example.com", "privateKey": "of something else", "api_url": "y"}
+    assert GitCredentials.from_fields(of_other_programs, "x").app is None
+
+
 def test_a_secret_with_a_token_and_an_app_is_refused() -> None:
     with pytest.raises(InvalidGitSecret, match="a token and a GitHub App"):
         GitCredentials.from_fields({**APP_FIELDS, "token": "x"}, "x")

@@ -100,7 +100,7 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
         "> Why it is so.",
         "`s3://bucket/main.md (main.md, version v1)`",
         "Say hello.",
-        "- `npm test`: passed, exit status 0, 2 s",
+        "- `npm test`: passed, exit status 0",
         "the change touches the checks: package.json: test",
         "files were left out",
         "$0.50, 3 turns, claude-x, Claude Code 2.1",
@@ -121,7 +121,7 @@ def test_a_reviewer_learns_what_only_the_policy_of_the_run_allowed(directories: 
     text = body.draft.body.replace("\u2060", "")
     assert "- the change touches files that CI runs with its own credentials: '.github/workflows/ci.yml'\n" in text
     assert "- the change touches files that make agents and editors run programs when they open" in text
-    assert "allow_" not in text
+    assert "allow_" not in text, "the command for the next run is for everybody to read"
     run = open_run(directories, tmp_path, checkout, policy=ChangePolicy(max_file_mb=50))
     assert "the change touches" not in request_for(run, Change(base, checkout), "main", REFS).draft.body
 

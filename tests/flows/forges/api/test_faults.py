@@ -190,6 +190,16 @@ def test_a_base_branch_that_does_not_exist_is_a_named_error(kind: type[ForgeStan
 
 
 @each_forge
+@pytest.mark.parametrize("reply", [Reply(404, b"<html>"), Reply(400, {"message": "no such route"})], ids=["404", "400"])
+def test_the_refusal_of_a_search_names_the_address_of_the_api(kind: type[ForgeStandIn], reply: Reply) -> None:
+    with serve(kind) as (forge, api):
+        forge.faults.append(Fault("GET", reply, 2))  # Gitea asks twice
+        with pytest.raises((PullRequestRefused, ForgePermissionMissing), match="forge_api_url is") as error:
+            api.find("work", "main")
+        assert "pushed" not in str(error.value), "the doctor searches as well, and has pushed nothing"
+
+
+@each_forge
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_no_redirect_is_followed(kind: type[ForgeStandIn], status: int) -> None:
     with kind() as target, serve(kind) as (forge, api):
