@@ -103,7 +103,7 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
         "- `npm test`: passed, exit status 0",
         "the change touches the checks: package.json: test",
         "files were left out",
-        "$0.50, 3 turns, claude-x, Claude Code 2.1",
+        "0.50 USD, 3 turns, claude-x, Claude Code 2.1",
         '"branch_name": "work"',
         '"pull_request": {"pull_request": "ready"}',
         "`the-run`",
