@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from flows.forges.api.base import (
+    PAGE_SIZE,
     CommitState,
     CommitStatus,
     ForgeApi,
@@ -23,7 +24,6 @@ _VERSION: Final = {"api-version": "7.1"}
 _SURELY_WHOLE: Final = 200
 """In a list, Azure DevOps cuts the descriptions to 400 characters, of which an emoji may be two."""
 _BRANCHES: Final = "refs/heads/"
-_LIMIT: Final = "20"
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _STATES: Final = {
     CommitState.PENDING: "pending",
@@ -60,7 +60,7 @@ class AzureDevOpsApi(ForgeApi):
         query = {
             "searchCriteria.status": "all",
             "searchCriteria.sourceRefName": f"{_BRANCHES}{head}",
-            "$top": _LIMIT,
+            "$top": PAGE_SIZE,
         }
         action = "list the pull requests"
         for each in self._success(self._send("GET", "/pullrequests", query=query), action)["value"]:

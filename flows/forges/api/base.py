@@ -17,6 +17,9 @@ from flows.forges.disarm import disarm_line
 TITLE_LIMIT: Final = 247
 """The maximum length of a title. All forges accept 255 characters, among them the mark of a draft."""
 
+PAGE_SIZE: Final = "50"
+"""How many pull requests of one branch are looked at. The forges accept as many, and the newest come first."""
+
 STATUS_CHARACTERS: Final = 140
 """The maximum length of a status's description on GitHub, which has the lowest limit of all forges."""
 

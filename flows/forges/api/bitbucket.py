@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from flows.forges.api.base import (
+    PAGE_SIZE,
     CommitState,
     CommitStatus,
     ForgeApi,
@@ -46,7 +47,12 @@ class BitbucketApi(ForgeApi):
 
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
         del base
-        query = {"state": _ALL_STATES, "q": f"source.branch.name={_quote(head)}", "sort": "-created_on"}
+        query = {
+            "state": _ALL_STATES,
+            "q": f"source.branch.name={_quote(head)}",
+            "sort": "-created_on",
+            "pagelen": PAGE_SIZE,
+        }
         answer = self._client.send("GET", f"{self._path}/pullrequests", query=query)
         return [each for each in self._success(answer, "list the pull requests")["values"] if _is_own(each)]
 

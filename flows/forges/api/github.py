@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from flows.forges.api.base import CommitStatus, ForgeApi, PullRequest, PullRequestDraft, Refusal, Repository, State
+from flows.forges.api.base import (
+    PAGE_SIZE,
+    CommitStatus,
+    ForgeApi,
+    PullRequest,
+    PullRequestDraft,
+    Refusal,
+    Repository,
+    State,
+)
 from flows.forges.api.client import Answer
 
 API_VERSION: Final = "2022-11-28"
@@ -24,7 +33,13 @@ class GitHubApi(ForgeApi):
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
         del base
         owner = self.repository.path.partition("/")[0]
-        query = {"state": "all", "head": f"{owner}:{head}", "sort": "created", "direction": "desc"}
+        query = {
+            "state": "all",
+            "head": f"{owner}:{head}",
+            "sort": "created",
+            "direction": "desc",
+            "per_page": PAGE_SIZE,
+        }
         answer = self._client.send("GET", f"{self._path}/pulls", query=query)
         return [each for each in self._success(answer, "list the pull requests") if _is_own(each)]
 

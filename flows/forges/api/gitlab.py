@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from flows.forges.api.base import (
+    PAGE_SIZE,
     CommitState,
     CommitStatus,
     ForgeApi,
@@ -42,7 +43,7 @@ class GitLabApi(ForgeApi):
 
     def _find(self, head: str, base: str) -> Iterable[dict[str, Any]]:
         del base
-        query = {"source_branch": head, "order_by": "created_at", "sort": "desc"}
+        query = {"source_branch": head, "order_by": "created_at", "sort": "desc", "per_page": PAGE_SIZE}
         answer = self._client.send("GET", f"{self._path}/merge_requests", query=query)
         requests = self._success(answer, "list the merge requests")
         # A branch of a fork may have the same name.

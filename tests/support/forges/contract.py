@@ -102,7 +102,7 @@ GITHUB: Final = Contract(
     _routes(
         "/repos/{owner}/{repo}",
         "/repos/{owner}/{repo}",
-        Route("GET", "/pulls", "", frozenset({"state", "head", "sort", "direction"})),
+        Route("GET", "/pulls", "", frozenset({"state", "head", "sort", "direction", "per_page"})),
         Route("POST", "/pulls", "", body={**_TEXT, "head!": str, "base!": str, "draft!": bool}),
         Route("GET", "/pulls/{number}", "/pulls/{pull_number}"),
         Route("PATCH", "/pulls/{number}", "/pulls/{pull_number}", body=_TEXT),
@@ -128,7 +128,7 @@ GITLAB: Final = Contract(
         *_routes(
             "/projects/{id}",
             "/projects/{id}",
-            Route("GET", "/merge_requests", "", frozenset({"source_branch", "order_by", "sort"})),
+            Route("GET", "/merge_requests", "", frozenset({"source_branch", "order_by", "sort", "per_page"})),
             Route(
                 "POST",
                 "/merge_requests",
@@ -189,7 +189,13 @@ BITBUCKET: Final = Contract(
     _routes(
         "/repositories/{owner}/{repo}",
         "/repositories/{workspace}/{repo_slug}",
-        Route("GET", "/pullrequests", "", frozenset({"state", "q", "sort"}), unpublished=frozenset({"q", "sort"})),
+        Route(
+            "GET",
+            "/pullrequests",
+            "",
+            frozenset({"state", "q", "sort", "pagelen"}),
+            unpublished=frozenset({"q", "sort", "pagelen"}),
+        ),
         Route(
             "POST",
             "/pullrequests",
