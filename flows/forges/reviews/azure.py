@@ -7,9 +7,10 @@ from urllib.parse import quote
 from flows.forges.api.azure import AzureDevOpsApi
 from flows.forges.api.client import Answer
 from flows.forges.azure import GIT
-from flows.forges.reviews.base import ReviewApi, line_number, moment, moment_after, number_text, text_of
+from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, Comment, FailedCheck, Issue, Thread, WriteAccess
 from flows.forges.reviews.html_text import html_of_text, text_of_html
+from flows.forges.reviews.parsing import line_number, moment, moment_after, number_text, text_of
 
 _PREVIEW: Final = {"api-version": "7.1-preview"}
 _COMMENTS: Final = {"api-version": "7.1-preview.4"}
@@ -98,7 +99,7 @@ class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
         created = moment(fields["System.CreatedDate"])
         description = Comment(
             str(number),
-            _author(fields["System.CreatedBy"]),
+            _author(fields.get("System.CreatedBy")),
             "\n\n".join(filter(None, texts.values())),
             created,
             moment_after(created, fields.get("System.ChangedDate")),
@@ -121,7 +122,7 @@ class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
     def _issue_comments(self, number: int, action: str) -> Iterator[Comment]:
         path, token = f"{self._project}/_apis/wit/workItems/{number}/comments", ""
         while not self._is_cut:
-            query = {**_COMMENTS, "$top": str(self._page_size), "order": "asc"}
+            query = {**_COMMENTS, "$top": str(self._size), "order": "asc"}
             answer = self._client.send("GET", path, query={**query, **({"continuationToken": token} if token else {})})
             body = self._granted(answer, action)
             yield from (_issue_comment(each) for each in self._counted(body["comments"]) if not each.get("isDeleted"))
@@ -141,7 +142,7 @@ class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
             return _in_thread(comment["id"], self._parse_comment(comment["comments"][0]))
         created = moment(comment["publishedDate"])
         edited = moment_after(created, comment.get("lastContentUpdatedDate"))
-        author, text = _author(comment["author"]), text_of(comment.get("content"))
+        author, text = _author(comment.get("author")), text_of(comment.get("content"))
         return Comment(number_text(comment["id"]), author, text, created, edited)
 
 
@@ -160,11 +161,13 @@ def _issue_comment(comment: Mapping[str, Any]) -> Comment:
     edited = moment_after(created, comment.get("modifiedDate"))
     text = text_of(comment.get("text"))
     plain = text if comment.get("format") == "markdown" else text_of_html(text)
-    return Comment(number_text(comment["id"]), _author(comment["createdBy"]), plain, created, edited)
+    return Comment(number_text(comment["id"]), _author(comment.get("createdBy")), plain, created, edited)
 
 
-def _author(user: Mapping[str, Any]) -> Author:
+def _author(user: Mapping[str, Any] | None) -> Author:
     """Return the author. A service of Azure DevOps itself, such as a build, is a bot."""
+    if user is None:
+        return Author("", "a former user")
     name = text_of(user.get("uniqueName") or user.get("displayName"))
     is_bot = text_of(user.get("descriptor")).startswith("svc.") or name.startswith("Build\\")
     return Author(text_of(user["id"]), name, is_bot)

@@ -3,12 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flows.errors import ForgePermissionMissing, IssueNotFound, PullRequestRefused
+import httpx
+
+from flows.errors import ForgePermissionMissing, ForgeUnavailable, IssueNotFound, PullRequestRefused
 from flows.forges.api.base import CommitStatus, ForgeApi, Repository
 from flows.forges.api.client import NOT_FOUND, Answer, Query, no_permission
 from flows.forges.reviews.conversation import (
@@ -21,11 +21,13 @@ from flows.forges.reviews.conversation import (
     Thread,
     WriteAccess,
 )
+from flows.forges.reviews.parsing import readable
 from flows.forges.reviews.replies import ISSUE, SUMMARY, Note, note_text
 
 _GONE: Final = 410
 _PAGE_SIZE: Final = 50
 _MAX_ITEMS: Final = 1_000
+_MAX_SKIPPED: Final = 5
 _OWN_STATUS: Final = CommitStatus.name
 
 
@@ -43,9 +45,9 @@ class ReviewApi(ForgeApi):
 
     def __init__(self, repository: Repository, *, page_size: int = _PAGE_SIZE, max_items: int = _MAX_ITEMS) -> None:
         super().__init__(repository)
-        self._page_size = page_size
+        self._page_size = self._size = page_size
         self._max_items = max_items
-        self._items = 0
+        self._items = self._skipped = 0
         self._is_cut = False
         self._accesses: dict[str, WriteAccess] = {}
 
@@ -61,7 +63,7 @@ class ReviewApi(ForgeApi):
         if not author.id:
             return WriteAccess.NO
         if author.id not in self._accesses:
-            with _readable():
+            with readable():
                 self._accesses[author.id] = self._may_write(author)
         return self._accesses[author.id]
 
@@ -71,7 +73,7 @@ class ReviewApi(ForgeApi):
         The answer to each write has the account as the author of the new comment.
         """
         try:
-            with _readable():
+            with readable():
                 return self._own_account()
         except ForgePermissionMissing:
             return None
@@ -154,7 +156,7 @@ class ReviewApi(ForgeApi):
         """Return the comment in an answer."""
 
     def _written(self, answer: Answer, action: str) -> Comment:
-        with _readable():
+        with readable():
             return self._parse_comment(self._granted(answer, action))
 
     def _granted(self, answer: Answer, action: str) -> Any:  # noqa: ANN401 (JSON)
@@ -178,20 +180,38 @@ class ReviewApi(ForgeApi):
         self, path: str, action: str, *, size_name: str = "per_page", query: Query | None = None, field: str = ""
     ) -> Iterator[Any]:
         """Yield the items of a list, page by page. `field` has the list if the answer is an object."""
-        for page in count(1):
-            pages = {size_name: str(self._page_size), "page": str(page)}
-            answer = self._client.send("GET", path, query={**(query or {}), **pages})
+        page, length = 1, 0
+        while not self._is_cut:
+            pages = {size_name: str(self._size), "page": str(page)}
+            try:
+                answer = self._client.send("GET", path, query={**(query or {}), **pages})
+            except ForgeUnavailable as error:
+                length += self._use_small_pages(error)
+                page = length + 1
+                continue
             body = self._granted(answer, action)
             items = body[field] if field else body
             yield from self._counted(items)
-            if self._is_cut or not items or not self._has_next(answer, len(items)):
+            if not items or not self._has_next(answer, len(items)):
                 return
+            page, length = page + 1, length + len(items)
+
+    def _use_small_pages(self, error: ForgeUnavailable) -> int:
+        """Ask for one item at a time if an answer was too long. Return how many items must be skipped: none or one."""
+        if not isinstance(error.__cause__, httpx.ReadError) or "too long" not in str(error.__cause__):
+            raise error
+        if self._size > 1:
+            self._size = 1
+            return 0
+        self._skipped += 1
+        self._is_cut = self._skipped >= _MAX_SKIPPED
+        return 1
 
     def _has_next(self, answer: Answer, length: int) -> bool:
         """Whether there is a page after one of this length. A server may have smaller pages than it was asked for."""
         if "link" in answer.headers:
             return 'rel="next"' in answer.headers["link"]
-        return length >= self._page_size
+        return length >= self._size
 
     def _counted(self, items: Any) -> Iterator[Any]:  # noqa: ANN401 (JSON)
         """Yield the items of a page until one call has read as many as it may."""
@@ -207,14 +227,14 @@ class ReviewApi(ForgeApi):
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        self._items, self._is_cut = 0, False
-        with _readable():
+        self._items, self._skipped, self._is_cut, self._size = 0, 0, False, self._page_size
+        with readable():
             yield
 
     def _omission(self, things: str) -> str:
-        if not self._is_cut:
-            return ""
-        return f"only the first {self._max_items} {things} were read; the later ones are not considered"
+        skipped = f"{self._skipped} of the {things} are too long to be read" if self._skipped else ""
+        cut = f"only the first {self._items} {things} were read; the later ones are not considered"
+        return "; ".join(filter(None, (skipped, cut if self._is_cut else "")))
 
     def _own_page(self, url: object) -> str:
         """Return an address from an answer if it is on the repository's own server; otherwise an empty text."""
@@ -225,53 +245,3 @@ class ReviewApi(ForgeApi):
             return ""
         is_plain = str(url).isascii() and str(url).isprintable() and not set(str(url)) & set(" <>()[]\"'`\\|")
         return str(url) if is_own and is_plain and "@" not in page.netloc else ""
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    """Give the errors of a parser a name."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise PullRequestRefused(
-            f"the forge's API gave an answer of an unknown form ({type(error).__name__}: {error}): check that "
-            "forge_api_url is the API of this kind of forge"
-        ) from error
-
-
-def newest(statuses: Iterable[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Return the newest status of each name from a list that begins with the newest."""
-    result: dict[str, dict[str, Any]] = {}
-    for status in statuses:
-        result.setdefault(text_of(status[name]), status)
-    return list(result.values())
-
-
-def number_text(value: object) -> str:
-    """Return a number in an answer as the text of an id, which becomes a part of addresses."""
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is not an id")
-    return str(value)
-
-
-def line_number(*values: object) -> int:
-    """Return the first line number among values in an answer; 0 if there is none."""
-    return next((value for value in values if type(value) is int and value > 0), 0)
-
-
-def text_of(value: object) -> str:
-    """Return a text in an answer; null is an empty text."""
-    if not isinstance(value, str | None):
-        raise TypeError("a text is something else")
-    return value or ""
-
-
-def moment(value: object) -> datetime:
-    """Return a moment in an answer, in UTC."""
-    parsed = datetime.fromisoformat(str(value))
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def moment_after(created: datetime, value: object) -> datetime:
-    """Return the moment of an edit; that of the creation if there was none."""
-    return max(created, moment(value)) if value else created

@@ -7,8 +7,9 @@ from urllib.parse import quote
 from flows.errors import ForgeAuthFailed
 from flows.forges.api.bitbucket import BitbucketApi
 from flows.forges.api.client import Answer
-from flows.forges.reviews.base import ReviewApi, line_number, moment, moment_after, number_text, text_of
+from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, Comment, FailedCheck, Issue, Thread, WriteAccess
+from flows.forges.reviews.parsing import line_number, moment, moment_after, number_text, text_of
 
 _FAILED: Final = frozenset({"FAILED"})
 _DONE: Final = frozenset({"resolved", "invalid", "duplicate", "wontfix", "closed"})

@@ -7,8 +7,9 @@ from urllib.parse import quote
 from flows.errors import ForgePermissionMissing, IssueNotFound
 from flows.forges.api.client import NOT_FOUND, Answer
 from flows.forges.api.gitea import GiteaApi
-from flows.forges.reviews.base import ReviewApi, line_number, moment, moment_after, newest, number_text, text_of
+from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, Comment, FailedCheck, Issue, Thread, WriteAccess
+from flows.forges.reviews.parsing import line_number, moment, moment_after, newest, number_text, text_of
 
 _NO_METHOD: Final = 405
 _FAILED: Final = frozenset({"failure", "error"})
@@ -145,7 +146,9 @@ class GiteaReviews(ReviewApi, GiteaApi):
         return Comment(number_text(comment["id"]), author, text_of(comment["body"]), created, edited)
 
 
-def _author(user: Mapping[str, Any]) -> Author:
+def _author(user: Mapping[str, Any] | None) -> Author:
     """Return the author. Gitea's own accounts, such as that of its actions, have negative numbers."""
+    if user is None:
+        return Author("", "a former user")
     number = number_text(user["id"])
     return Author(number, text_of(user["login"]), is_bot=number.startswith("-"))

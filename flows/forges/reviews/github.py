@@ -8,9 +8,10 @@ from flows.errors import ForgeUnavailable, IssueNotFound, PullRequestRefused
 from flows.forges.api.base import Repository
 from flows.forges.api.client import NOT_FOUND, Answer, ApiClient, no_permission
 from flows.forges.api.github import GitHubApi
-from flows.forges.reviews.base import ReviewApi, line_number, moment, moment_after, newest, number_text, text_of
+from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, Comment, FailedCheck, Issue, Thread, WriteAccess
 from flows.forges.reviews.github_queries import CONVERSATION, ISSUE, THREAD, VIEWER
+from flows.forges.reviews.parsing import line_number, moment, moment_after, newest, number_text, text_of
 
 _FAILED: Final = frozenset({"failure", "timed_out", "startup_failure"})
 _FAILED_STATES: Final = frozenset({"failure", "error"})
@@ -47,16 +48,26 @@ class GitHubReviews(ReviewApi, GitHubApi):
             raise PullRequestRefused(f"the forge did not {action}: {answer.reason}")
         return body["data"]
 
+    def _read(self, query: str, variables: Mapping[str, Any], action: str) -> Any:  # noqa: ANN401 (JSON)
+        """Return the answer to a query with pages, which are small ones if the answer was too long."""
+        try:
+            return self._query(query, {**variables, "size": self._size}, action)
+        except ForgeUnavailable as error:
+            if self._size == 1:
+                raise
+            self._use_small_pages(error)
+            return self._query(query, {**variables, "size": self._size}, action)
+
     def _names(self) -> dict[str, Any]:
         owner, _, name = self.repository.path.partition("/")
-        return {"owner": unquote(owner), "name": unquote(name), "size": self._page_size}
+        return {"owner": unquote(owner), "name": unquote(name)}
 
     def _threads(self, number: int, action: str) -> Iterator[Thread]:
         parsers = {"comments": _comment_thread, "reviews": _review_thread, "reviewThreads": self._line_thread}
         cursors: dict[str, str | None] = dict.fromkeys(parsers)
         while cursors and not self._is_cut:
             flags = {f"with{name[0].upper()}{name[1:]}": name in cursors for name in parsers}
-            data = self._query(CONVERSATION, {**self._names(), "number": number, **cursors, **flags}, action)
+            data = self._read(CONVERSATION, {**self._names(), "number": number, **cursors, **flags}, action)
             lists = {name: data["repository"]["pullRequest"][name] for name in cursors}
             for name, connection in lists.items():
                 yield from (parsers[name](node, action) for node in self._counted(connection["nodes"]))
@@ -79,8 +90,8 @@ class GitHubReviews(ReviewApi, GitHubApi):
         yield from self._counted(connection["nodes"])
         after: str | None = None
         while not self._is_cut and (after := _next_cursor(connection, after)):
-            variables = {"thread": thread["id"], "size": self._page_size, "after": after}
-            connection = self._query(THREAD, variables, action)["node"]["comments"]
+            variables = {"thread": thread["id"], "after": after}
+            connection = self._read(THREAD, variables, action)["node"]["comments"]
             yield from self._counted(connection["nodes"])
 
     def _may_write(self, author: Author) -> WriteAccess:
@@ -138,7 +149,7 @@ class GitHubReviews(ReviewApi, GitHubApi):
         comments, cursor = list[Comment](), None
         while True:
             variables = {**self._names(), "number": number, "comments": cursor}
-            issue = self._query(ISSUE, variables, action)["repository"]["issue"]
+            issue = self._read(ISSUE, variables, action)["repository"]["issue"]
             comments += [_comment(each) for each in self._counted(issue["comments"]["nodes"]) if _is_shown(each)]
             cursor = _next_cursor(issue["comments"], cursor)
             if self._is_cut or not cursor:

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from flows.forges.api.client import NOT_FOUND, Answer
 from flows.forges.api.gitlab import GitLabApi
-from flows.forges.reviews.base import ReviewApi, line_number, moment, moment_after, number_text, text_of
+from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, Comment, FailedCheck, Issue, Thread, WriteAccess
+from flows.forges.reviews.parsing import line_number, moment, moment_after, number_text, text_of
 
 _DEVELOPER: Final = 30
 _FAILED: Final = frozenset({"failed"})
@@ -112,6 +113,8 @@ def _is_shown(note: Mapping[str, Any]) -> bool:
     return not (note.get("system") or note.get("internal") or note.get("confidential"))
 
 
-def _author(user: Mapping[str, Any]) -> Author:
+def _author(user: Mapping[str, Any] | None) -> Author:
+    if user is None:
+        return Author("", "a former user")
     login = text_of(user["username"])
     return Author(number_text(user["id"]), login, bool(user.get("bot") or _BOT.fullmatch(login)))

@@ -65,13 +65,18 @@ Info = graphql.GraphQLResolveInfo[Any]
 
 def execute(query: str, variables: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to a query. The fields of `root` are values, or functions of the field's arguments."""
-    document = graphql.parse(query)
+    try:
+        document = graphql.parse(query)
+    except graphql.GraphQLSyntaxError as error:
+        return {"errors": [{"message": error.message}]}
     if errors := graphql.validate(SCHEMA, document):
         return {"errors": [{"message": error.message} for error in errors]}
     result = graphql.execute_sync(SCHEMA, document, root, variable_values=variables)
     answer: dict[str, Any] = {"data": result.data}
     if result.errors:
-        kinds = [(error.extensions or {}).get("type") for error in result.errors]
+        if result.data is None and not any(error.extensions for error in result.errors):  # wrong variables
+            return {"errors": [{"message": error.message} for error in result.errors]}
+        kinds: list[str | None] = [(error.extensions or {}).get("type") for error in result.errors]
         messages = [error.message for error in result.errors]
         answer["errors"] = [
             {**({"type": kind} if kind else {}), "message": message}

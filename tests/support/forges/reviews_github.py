@@ -41,7 +41,10 @@ class GitHubReviews(ReviewState):
 
     def _query(self, call: Call) -> Reply:
         root = {"repository": self._repository, "node": self._node, "viewer": self._viewer}
-        return Reply(200, execute(call.body["query"], call.body["variables"], root))
+        answer = execute(call.body["query"], call.body["variables"], root)
+        if "data" not in answer:
+            self.forge.violations.append(f"a query that is not valid: {answer['errors']}")
+        return Reply(200, answer)
 
     def _comment(self, call: Call) -> Reply:
         number = call.variables["number"]

@@ -225,3 +225,36 @@ def test_a_list_of_github_that_names_the_same_page_again_ends() -> None:
         forge.faults.append(Fault("graphql", Reply(200, {"data": {"repository": {"pullRequest": lists}}}), count=99))
         assert api.threads(1).threads == ()
         assert len(forge.requests) == 2
+
+
+@pytest.mark.parametrize("kind", STAND_INS[:4], ids=[kind.name for kind in STAND_INS[:4]])
+def test_comments_that_fill_a_page_beyond_its_limit_are_read_one_by_one(
+    kind: type[ForgeStandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_reviews(kind) as (forge, api):
+        monkeypatch.setattr("flows.forges.api.client._ANSWER_LIMIT_BYTES", 150_000)
+        for number in range(5):
+            length = 100_000 if number in {2, 3} else 10
+            forge.reviews.say("stranger", "x" * length, path="a.py", line=number + 1)
+        lengths = [len(thread.comments[0].text) for thread in api.threads(1).threads]
+        assert lengths == [10, 10, 100_000, 100_000, 10]
+        assert api.threads(1).omission == ""
+
+
+@pytest.mark.parametrize("kind", [GitLabStandIn, BitbucketStandIn], ids=lambda kind: kind.name)
+def test_a_comment_that_is_too_long_to_be_read_is_said(
+    kind: type[ForgeStandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_reviews(kind) as (forge, api):
+        monkeypatch.setattr("flows.forges.api.client._ANSWER_LIMIT_BYTES", 50_000)
+        for text in ("a", "x" * 100_000, "b", "c"):
+            forge.reviews.say("stranger", text, path="a.py", line=1)
+        conversation = api.threads(1)
+        assert texts(conversation.threads) == [["a"], ["b"], ["c"]]
+        assert conversation.omission == "1 of the comments are too long to be read"
+        for _ in range(9):
+            forge.reviews.say("stranger", "x" * 100_000, path="a.py", line=1)
+        assert api.threads(1).omission == (
+            "5 of the comments are too long to be read; only the first 3 comments were read; the later ones are not "
+            "considered"
+        )
