@@ -345,6 +345,14 @@ class PullRequestRefused(RunError):
     """The forge does not accept the pull request; the message quotes its reason."""
 
 
+class InvalidForgePage(RunError):
+    """An address is not the page of a pull request or of an issue, or is that of another repository than `repo_url`."""
+
+
+class IssueNotFound(RunError):
+    """The forge has no such issue, or does not show it to the run's token."""
+
+
 class AgentRepoInvalid(RunError):
     """The agent left a work tree from which git cannot collect a change."""
 

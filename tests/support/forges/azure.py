@@ -3,7 +3,8 @@
 from base64 import b64encode
 from typing import Any
 
-from tests.support.forges.contract import AZURE
+from tests.support.forges.review_contract import AZURE_REVIEWS
+from tests.support.forges.reviews_azure import AzureReviews
 from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, StoredPullRequest
 
 SIGN_IN = b"<!DOCTYPE html><title>Azure DevOps Services | Sign In</title>"
@@ -25,7 +26,8 @@ class AzureStandIn(ForgeStandIn):
     """Azure DevOps answers a wrong token with a page for signing in, and cuts the descriptions in a list."""
 
     name = "azure"
-    contract = AZURE
+    contract = AZURE_REVIEWS
+    review_state = AzureReviews
     repository = "/acme/My%20Project/_git/widgets"
     root = "/acme"
     refused = Reply(203, SIGN_IN)
@@ -38,7 +40,8 @@ class AzureStandIn(ForgeStandIn):
         return f"Basic {b64encode(f':{self.token}'.encode()).decode()}"
 
     def handle_other(self, call: Call) -> Reply | None:
-        is_own = (call.variables["project"], call.variables["repo"]) == ("My Project", "widgets")
+        names = (call.variables.get("project", "My Project"), call.variables.get("repo", "widgets"))
+        is_own = names == ("My Project", "widgets")
         return None if is_own else _error(404, "TF401019: The Git repository does not exist, or you may not see it.")
 
     def handle_request(self, call: Call, pull_request: StoredPullRequest) -> Reply:

@@ -4,7 +4,8 @@ import re
 from base64 import b64encode
 from typing import Any
 
-from tests.support.forges.contract import BITBUCKET
+from tests.support.forges.review_contract import BITBUCKET_REVIEWS
+from tests.support.forges.reviews_bitbucket import BitbucketReviews
 from tests.support.forges.stand_in import EMAIL, Call, ForgeStandIn, Reply, StoredPullRequest
 
 
@@ -12,7 +13,8 @@ class BitbucketStandIn(ForgeStandIn):
     """Bitbucket returns the open pull request for a second one, and forgets the reviewers that are not sent again."""
 
     name = "bitbucket"
-    contract = BITBUCKET
+    contract = BITBUCKET_REVIEWS
+    review_state = BitbucketReviews
     root = "/2.0"
     refused = Reply(401, {"type": "error", "error": {"message": "Token is invalid or expired."}})
     missing = Reply(404, {"type": "error", "error": {"message": "Not found"}})

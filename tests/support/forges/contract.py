@@ -86,7 +86,7 @@ def _value_faults(schema: Any, value: Any, where: str) -> list[str]:  # noqa: AN
     return [] if is_right else [f"{where} is {value!r}"]
 
 
-def _routes(base: str, published: str, *rows: Route) -> tuple[Route, ...]:
+def add_prefix(base: str, published: str, *rows: Route) -> tuple[Route, ...]:
     return tuple(
         Route(r.method, base + r.path, published + (r.published or r.path), r.query, r.body, r.unpublished)
         for r in rows
@@ -99,7 +99,7 @@ _REVIEWERS: Final = {"reviewers!": [str], "team_reviewers!": [str]}
 
 GITHUB: Final = Contract(
     {"accept": r"application/vnd\.github\+json", "x-github-api-version": "2022-11-28"},
-    _routes(
+    add_prefix(
         "/repos/{owner}/{repo}",
         "/repos/{owner}/{repo}",
         Route("GET", "/pulls", "", frozenset({"state", "head", "sort", "direction", "per_page"})),
@@ -125,7 +125,7 @@ GITHUB: Final = Contract(
 GITLAB: Final = Contract(
     {"accept": "application/json"},
     (
-        *_routes(
+        *add_prefix(
             "/projects/{id}",
             "/projects/{id}",
             Route("GET", "/merge_requests", "", frozenset({"source_branch", "order_by", "sort", "per_page"})),
@@ -161,7 +161,7 @@ GITLAB: Final = Contract(
 
 GITEA: Final = Contract(
     {"accept": "application/json"},
-    _routes(
+    add_prefix(
         "/repos/{owner}/{repo}",
         "/repos/{owner}/{repo}",
         Route("GET", "/pulls", "", frozenset({"state", "sort", "limit"})),
@@ -186,7 +186,7 @@ _UUIDS: Final = [{"uuid!": str}]
 
 BITBUCKET: Final = Contract(
     {"accept": "application/json"},
-    _routes(
+    add_prefix(
         "/repositories/{owner}/{repo}",
         "/repositories/{workspace}/{repo_slug}",
         Route(
@@ -238,7 +238,7 @@ _CRITERIA: Final = frozenset(f"searchCriteria.{name}" for name in ("status", "so
 
 AZURE: Final = Contract(
     {"accept": "application/json"},
-    _routes(
+    add_prefix(
         "/{project}/_apis/git/repositories/{repo}",
         "/{organization}/{project}/_apis/git/repositories/{repositoryId}",
         Route("GET", "/pullrequests", "", _AZURE | _CRITERIA | {"$top"}),

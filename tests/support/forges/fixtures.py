@@ -8,8 +8,9 @@ from typing import Any
 from deployments.local.loopback import Exchange, ReceivedRequest
 from deployments.local.stack import GIT_TOKEN
 from flows.forges.api.base import ForgeApi
+from flows.forges.reviews.base import ReviewApi
 from tests.support.forges.stand_in import TOKEN, ForgeStandIn
-from tests.support.forges.stand_ins import open_stand_in
+from tests.support.forges.stand_ins import open_stand_in, open_stand_in_reviews
 from tests.support.world import World
 
 
@@ -43,3 +44,14 @@ def parameters_for(forge: ForgeStandIn, pull_request: str = "ready", **others: A
         "branch_name": "work",
         "pull_request": {"pull_request": pull_request, **others},
     }
+
+
+@contextmanager
+def serve_reviews(
+    kind: type[ForgeStandIn], token: str = TOKEN, *, max_items: int = 1_000
+) -> Iterator[tuple[ForgeStandIn, ReviewApi]]:
+    """Serve a stand-in with the open pull request 1, and open its client for reviews, which asks for pages of two."""
+    with kind(token) as forge, open_stand_in_reviews(forge, max_items=max_items) as api:
+        forge.add("a title", "a body", "work", "main")
+        yield forge, api
+        forge.check_contract()

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.support.forges.contract import GITEA
+from tests.support.forges.review_contract import GITEA_REVIEWS
+from tests.support.forges.reviews_gitea import GiteaReviews
 from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, StoredPullRequest
 
 
@@ -10,7 +11,8 @@ class GiteaStandIn(ForgeStandIn):
     """A server of Forgejo. It answers an update with 201, and has null in a list or instead of an empty one."""
 
     name = "gitea"
-    contract = GITEA
+    contract = GITEA_REVIEWS
+    review_state = GiteaReviews
     root = "/api/v1"
     refused = Reply(401, {"message": "user does not exist [uid: 0, name: ]"})
     missing = Reply(404, {"errors": [], "message": "The target couldn't be found."})

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.support.forges.contract import GITHUB
+from tests.support.forges.review_contract import GITHUB_REVIEWS
+from tests.support.forges.reviews_github import GitHubReviews
 from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, StoredPullRequest
 
 
@@ -10,7 +11,8 @@ class GitHubStandIn(ForgeStandIn):
     """GitHub Enterprise Server, which has the same API as github.com."""
 
     name = "github"
-    contract = GITHUB
+    contract = GITHUB_REVIEWS
+    review_state = GitHubReviews
     root = "/api/v3"
     refused = Reply(401, {"message": "Bad credentials", "status": "401"})
     missing = Reply(404, {"message": "Not Found"})

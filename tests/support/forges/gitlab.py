@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tests.support.forges.contract import GITLAB
+from tests.support.forges.review_contract import GITLAB_REVIEWS
+from tests.support.forges.review_state import HEAD
+from tests.support.forges.reviews_gitlab import GitLabReviews
 from tests.support.forges.stand_in import Call, ForgeStandIn, Reply, StoredPullRequest
 
 
@@ -10,7 +12,8 @@ class GitLabStandIn(ForgeStandIn):
     """A self-managed installation with a project in a subgroup."""
 
     name = "gitlab"
-    contract = GITLAB
+    contract = GITLAB_REVIEWS
+    review_state = GitLabReviews
     repository = "/gitlab/acme/sub/widgets.git"
     root = "/gitlab/api/v4"
     refused = Reply(401, {"message": "401 Unauthorized"})
@@ -24,7 +27,7 @@ class GitLabStandIn(ForgeStandIn):
         if call.route.path == "/users":
             name = call.query["username"][0]
             return Reply(200, [{"id": self.users[name], "username": name}] if name in self.users else [])
-        if call.variables["id"] != "acme/sub/widgets":
+        if call.variables.get("id", "acme/sub/widgets") != "acme/sub/widgets":
             return Reply(404, {"message": "404 Project Not Found"})
         return None
 
@@ -72,4 +75,5 @@ class GitLabStandIn(ForgeStandIn):
             "target_branch": pull_request.base,
             "source_project_id": 6 if pull_request.is_of_fork else 5,
             "target_project_id": 5,
+            "diff_refs": {"base_sha": "b", "start_sha": "b", "head_sha": HEAD},
         }

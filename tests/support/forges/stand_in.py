@@ -18,6 +18,8 @@ from tests.support.forges.contract import Contract, Route
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.support.forges.review_state import ReviewState
+
 TOKEN: Final = "the-git-token-of-the-tests"
 EMAIL: Final = "bot@example.com"
 
@@ -60,7 +62,12 @@ class Call:
     @property
     def is_write(self) -> bool:
         """Whether the request may change something."""
-        return self.route.method != "GET"
+        return may_change(self.route.method, self.route.path)
+
+
+def may_change(method: str, path: str) -> bool:
+    """Whether a request may change something. GitHub's GraphQL is used to read only."""
+    return method != "GET" and not path.endswith("/graphql")
 
 
 @dataclass
@@ -85,6 +92,7 @@ class ForgeStandIn(LoopbackServer):
     """The answer to a wrong token."""
     missing: ClassVar[Reply]
     """The answer about a pull request that does not exist."""
+    review_state: ClassVar["type[ReviewState]"]
     archived: ClassVar[Reply]
     """The answer to a write if the repository is archived."""
 
@@ -99,6 +107,7 @@ class ForgeStandIn(LoopbackServer):
         self.branches = {"main", "work"}
         self.known_labels = {"bot": 7, "enhancement": 8}
         self.users = {"ada": 11, "grace": 12}
+        self.reviews = self.review_state(self)
         self.is_archived = False
         self.takes_drafts = True
         self.answer_git: Callable[[str, ReceivedRequest, Exchange], None] | None = None
@@ -123,7 +132,7 @@ class ForgeStandIn(LoopbackServer):
 
     def writes(self, pattern: str = "") -> list[ReceivedRequest]:
         """Return the log of the requests that were not mere reads, and whose path the pattern matches."""
-        return [each for each in self.requests if each.method != "GET" and re.search(pattern, each.path)]
+        return [each for each in self.requests if may_change(each.method, each.path) and re.search(pattern, each.path)]
 
     def check_contract(self) -> None:
         """Fail if any request violated the contract."""
@@ -139,6 +148,8 @@ class ForgeStandIn(LoopbackServer):
             return reply
         if call.is_write and self.is_archived:
             return self.archived
+        if reply := self.reviews.handle(call):
+            return reply
         if "sha" in call.variables:
             return self.set_status(call.variables["sha"], call.body)
         if "number" not in call.variables:
@@ -180,7 +191,7 @@ class ForgeStandIn(LoopbackServer):
         body = json.loads(request.body) if request.body else None
         route, variables, violations = self.contract.check(request, self.root, body)
         self.violations += violations
-        is_write = request.method != "GET"
+        is_write = may_change(request.method, request.path)
         if is_write:
             self.on_write("before")
         if request.headers.get("authorization") != self.authorization():

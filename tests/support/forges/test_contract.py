@@ -51,6 +51,26 @@ def test_a_violation_is_answered_with_an_error_and_remembered(
             forge.check_contract()
 
 
+@pytest.mark.parametrize(
+    ("query", "violation"),
+    [
+        ("query { viewer { databaseId email } }", "Cannot query field"),
+        (
+            "query($number: Int) { repository(owner: 1, name: $number) { issue(number: 1) { title } } }",
+            "cannot represent a non string value",
+        ),
+        ("query { viewer { databaseId }", "Syntax Error"),
+        ("mutation { addComment }", "mutation"),
+    ],
+)
+def test_a_query_that_is_not_valid_is_a_violation(query: str, violation: str) -> None:
+    with GitHubStandIn() as forge:
+        body = {"query": query, "variables": {}}
+        answer = httpx.post(f"{forge.url}/api/graphql", headers=HEADERS, json=body)
+        assert answer.json()["errors"]
+        assert violation in str(forge.violations)
+
+
 def test_a_wrong_token_and_a_right_request() -> None:
     with GitHubStandIn() as forge:
         wrong = httpx.post(f"{forge.api_url}{PULLS}", headers={**HEADERS, "authorization": f"token {TOKEN}"}, json=NEW)

@@ -1,0 +1,157 @@
+"""Reads the addresses of pull requests and issues, as a person copies them from a browser."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from flows.errors import InvalidForgePage
+from flows.forges.azure import GIT
+from flows.forges.table import forge_of, page_of
+from flows.text_safety import one_line
+
+_MAX_CHARACTERS: Final = 2_000
+_SHOWN_CHARACTERS: Final = 200
+_PORTS: Final = {"https": 443, "http": 80}
+
+
+class PageKind(StrEnum):
+    """What an address shows."""
+
+    PULL_REQUEST = "pull request"
+    ISSUE = "issue"
+
+
+@dataclass(frozen=True)
+class ForgePage:
+    """The page of a pull request or of an issue."""
+
+    kind: PageKind
+    repository: str
+    """The address of the repository's page; for a work item of Azure DevOps, that of its project."""
+    number: int
+
+
+_NUMBER: Final = r"/(?P<number>[1-9][0-9]{0,15})"
+_PART: Final = r"/(?!-/)[^/]+"
+_PULL_REQUESTS: Final[Mapping[str, str]] = {
+    "github": rf"(?P<repository>({_PART}){{2}})/pull{_NUMBER}(/(files|commits|checks|changes).*)?",
+    "gitlab": rf"(?P<repository>({_PART}){{2,}})/(-/)?merge_requests{_NUMBER}(/(diffs|commits|pipelines|reports))?",
+    "gitea": rf"(?P<repository>({_PART}){{2,}})/pulls{_NUMBER}(/(files|commits).*)?",
+    "bitbucket": rf"(?P<repository>({_PART}){{2}})/pull-requests{_NUMBER}(/(overview|diff|commits|activity))?",
+    "azure": rf"(?P<repository>({_PART})*/_git{_PART})/pullrequest{_NUMBER}",
+}
+_ISSUES: Final[Mapping[str, str]] = {
+    "github": rf"(?P<repository>({_PART}){{2}})/issues{_NUMBER}",
+    "gitlab": rf"(?P<repository>({_PART}){{2,}})/(-/)?(issues|work_items){_NUMBER}(/designs)?",
+    "gitea": rf"(?P<repository>({_PART}){{2,}})/issues{_NUMBER}",
+    "bitbucket": rf"(?P<repository>({_PART}){{2}})/issues{_NUMBER}(/[^/]+)?",
+    "azure": rf"(?P<repository>({_PART})+)/_workitems/edit{_NUMBER}",
+}
+_PATTERNS: Final = {PageKind.PULL_REQUEST: _PULL_REQUESTS, PageKind.ISSUE: _ISSUES}
+_EXAMPLES: Final[Mapping[tuple[str, PageKind], str]] = {
+    ("github", PageKind.PULL_REQUEST): "https://github.com/owner/repository/pull/12",
+    ("github", PageKind.ISSUE): "https://github.com/owner/repository/issues/12",
+    ("gitlab", PageKind.PULL_REQUEST): "https://gitlab.com/group/project/-/merge_requests/12",
+    ("gitlab", PageKind.ISSUE): "https://gitlab.com/group/project/-/issues/12",
+    ("gitea", PageKind.PULL_REQUEST): "https://codeberg.org/owner/repository/pulls/12",
+    ("gitea", PageKind.ISSUE): "https://codeberg.org/owner/repository/issues/12",
+    ("bitbucket", PageKind.PULL_REQUEST): "https://bitbucket.org/workspace/repository/pull-requests/12",
+    ("bitbucket", PageKind.ISSUE): "https://bitbucket.org/workspace/repository/issues/12",
+    ("azure", PageKind.PULL_REQUEST): "https://dev.azure.com/organization/project/_git/repository/pullrequest/12",
+    ("azure", PageKind.ISSUE): "https://dev.azure.com/organization/project/_workitems/edit/12",
+}
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is one web address and nothing else."""
+    return bool(re.fullmatch(r"https?://\S+", text.strip(), re.IGNORECASE))
+
+
+def parse_page(address: str, kind: PageKind, *, forge: str = "") -> ForgePage:
+    """Return what an address shows. Its query and its fragment, such as `#issuecomment-1`, do not matter.
+
+    Args:
+        address: The address of the page, or of a comment on it.
+        kind: What it must be.
+        forge: The kind of the forge; empty to recognise it by the address's host.
+
+    Raises:
+        InvalidForgePage: It is no such page.
+    """
+    text = address.strip()
+    parts = _split(text)
+    host = forge_of(text, forge) if parts else None
+    if parts is None or host is None or host.name not in _PULL_REQUESTS:
+        advice = ", and set forge if its host is not the usual one of a forge" if parts else ""
+        raise InvalidForgePage(
+            f"{_shown(text)} is not the page of {_a(kind)} on a known forge: give its https address{advice}"
+        )
+    match = re.fullmatch(_PATTERNS[kind][host.name], parts.path.rstrip("/"), re.IGNORECASE)
+    if match is None:
+        raise InvalidForgePage(
+            f"{_shown(text)} is not the page of {_a(kind)}: give an address such as {_EXAMPLES[host.name, kind]}"
+        )
+    repository = f"{parts.scheme}://{parts.netloc}{match['repository']}"
+    return ForgePage(kind, repository, int(match["number"]))
+
+
+def number_in(address: str, kind: PageKind, repo_url: str, *, forge: str = "") -> int:
+    """Return the number of a pull request or an issue of a repository.
+
+    Args:
+        address: The address of the page, or of a comment on it.
+        kind: What it must be.
+        repo_url: The repository's URL.
+        forge: The kind of the forge; empty to recognise it by the host.
+
+    Raises:
+        InvalidForgePage: It is no such page, or it belongs to another server or repository.
+    """
+    page = parse_page(address, kind, forge=forge)
+    places = {_place(each) for each in _pages(repo_url, page)}
+    if _place(page.repository) not in places:
+        raise InvalidForgePage(
+            f"{_shown(address)} belongs to {_shown(page.repository)}, and the run's repository is {page_of(repo_url)}: "
+            f"give {_a(kind)} of this repository, or set repo_url to the other one"
+        )
+    return page.number
+
+
+def _pages(repo_url: str, page: ForgePage) -> set[str]:
+    """Return the addresses to which a page of the repository may belong."""
+    own = page_of(repo_url)
+    if page.kind is PageKind.PULL_REQUEST or GIT not in own:
+        return {own}
+    project, _, name = own.partition(GIT)  # the name is that of the project too if the address has no project
+    return {project, f"{project}/{name}"}
+
+
+def _split(text: str) -> SplitResult | None:
+    """Return the parts of an address; None if no forge has such an address."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return None
+    segments = unquote(parts.path).rstrip("/").split("/")[1:]
+    is_plain = is_address(text) and text.isascii() and text.isprintable() and len(text) <= _MAX_CHARACTERS
+    is_path = not {"", ".", ".."} & set(segments) and "%2f" not in parts.path.lower() and "\\" not in text
+    return parts if is_plain and is_path and parts.hostname and "@" not in parts.netloc else None
+
+
+def _place(address: str) -> tuple[str, int, str]:
+    """Return the host, the port and the path. Forges do not tell upper from lower case."""
+    parts = urlsplit(address)
+    port = parts.port or _PORTS.get(parts.scheme, 0)
+    return parts.hostname or "", port, unquote(parts.path).strip("/").casefold()
+
+
+def _a(kind: PageKind) -> str:
+    return f"an {kind}" if kind is PageKind.ISSUE else f"a {kind}"
+
+
+def _shown(text: str) -> str:
+    return one_line(text)[:_SHOWN_CHARACTERS]

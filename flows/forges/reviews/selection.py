@@ -1,0 +1,122 @@
+"""Decides which comments of a pull request or an issue a run listens to, and says why it does not listen to others."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from flows.forges.reviews.conversation import Author, Comment, Thread, WriteAccess
+from flows.forges.reviews.replies import is_own
+
+
+class Reason(StrEnum):
+    """Why a run does not listen to a comment."""
+
+    LATER = "written after the run was requested"
+    EDITED = "edited after the run was requested"
+    EDITED_SINCE = "edited after an earlier run had answered it: write a new comment"
+    RESOLVED = "the thread is resolved"
+    OUTDATED = "the lines have changed since: comment on the new ones"
+    OWN_ACCOUNT = "the run's git token belongs to the same account: to be heard, add the id to reviewers_heard"
+    BOT = "a bot: to be heard, add the id to reviewers_heard"
+    NO_ACCOUNT = "the account no longer exists"
+    NO_ACCESS = "the author may not push to the repository"
+    UNKNOWN_ACCESS = "the forge does not tell whether the author may push: to be heard, add the id to reviewers_heard"
+
+
+@dataclass(frozen=True)
+class ThreadComment:
+    """One comment in its thread."""
+
+    thread: Thread
+    comment: Comment
+
+
+@dataclass(frozen=True)
+class Unheard(ThreadComment):
+    """A new comment that a run does not listen to."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The new comments."""
+
+    heard: tuple[ThreadComment, ...]
+    unheard: tuple[Unheard, ...]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which comments are new, and whose comments count."""
+
+    requested_at: datetime
+    """When the run was requested. What was written or edited later may not be what the requester has read."""
+    last_requested_at: datetime | None = None
+    """When the last run on the pull request was requested; None if there was none."""
+    account: Author | None = None
+    """The account of the token; None if the forge does not tell."""
+    reviewers_heard: frozenset[str] = frozenset()
+    """The ids of accounts that count without being asked about; a bot counts only if its id is here."""
+    answered_ids: frozenset[str] = frozenset()
+    """The ids of the comments that earlier runs have answered. An edit does not make them new."""
+
+
+def select_comments(threads: Iterable[Thread], rules: Rules, may_write: Callable[[Author], WriteAccess]) -> Selection:
+    """Return the new comments. `may_write` is asked only about authors whose comments would count otherwise."""
+    heard, unheard = list[ThreadComment](), list[Unheard]()
+    for each in _new(threads, rules):
+        if reason := _reason(each, rules, may_write):
+            unheard.append(Unheard(each.thread, each.comment, reason))
+        else:
+            heard.append(each)
+    return Selection(tuple(heard), tuple(unheard))
+
+
+def _new(threads: Iterable[Thread], rules: Rules) -> Iterator[ThreadComment]:
+    """Yield the comments that were written or edited since the last run, but not those of this program."""
+    for thread in threads:
+        for comment in thread.comments:
+            is_new = rules.last_requested_at is None or comment.edited > rules.last_requested_at
+            is_done = thread.is_resolved and comment.id in rules.answered_ids  # for some forges, that is an edit
+            if is_new and not is_done and not is_own(comment, rules.account):
+                yield ThreadComment(thread, comment)
+
+
+def _reason(each: ThreadComment, rules: Rules, may_write: Callable[[Author], WriteAccess]) -> Reason | None:
+    """Return why a comment does not count; None if it does."""
+    return (
+        _reason_of_time(each.comment, rules)
+        or _reason_of_thread(each.thread)
+        or _reason_of_author(each.comment.author, rules, may_write)
+    )
+
+
+def _reason_of_time(comment: Comment, rules: Rules) -> Reason | None:
+    if comment.created > rules.requested_at:
+        return Reason.LATER
+    if comment.edited > rules.requested_at:
+        return Reason.EDITED
+    return Reason.EDITED_SINCE if comment.id in rules.answered_ids else None
+
+
+def _reason_of_thread(thread: Thread) -> Reason | None:
+    if thread.is_resolved:
+        return Reason.RESOLVED
+    return Reason.OUTDATED if thread.is_outdated else None
+
+
+def _reason_of_author(author: Author, rules: Rules, may_write: Callable[[Author], WriteAccess]) -> Reason | None:
+    if not author.id:
+        return Reason.NO_ACCOUNT
+    if author.id in rules.reviewers_heard:
+        return None
+    if rules.account and author.id == rules.account.id:
+        return Reason.OWN_ACCOUNT
+    if author.is_bot:
+        return Reason.BOT
+    access = may_write(author)
+    if access is WriteAccess.NO:
+        return Reason.NO_ACCESS
+    return Reason.UNKNOWN_ACCESS if access is WriteAccess.UNKNOWN else None
