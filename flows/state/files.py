@@ -9,6 +9,9 @@ FOLDER: Final = "claude-code-headless"
 CACHES: Final = "caches"
 """The folder in `FOLDER` for files that the setup made, beside the folders of the runs."""
 
+BRANCHES: Final = "branches"
+"""The folder in `FOLDER` for the records of the branches that runs have pushed, beside the folders of the runs."""
+
 
 class StateFile(StrEnum):
     """The names of the files that a run can save."""
@@ -28,6 +31,10 @@ class StateFile(StrEnum):
     """The results of the verify commands, for each finished change."""
     PULL_REQUEST = "pull-request"
     """The number, the title and the text of the pull request that the run has opened."""
+    REVIEW = "review"
+    """What a run of follow_up was asked for: the comments that it hears, and the commit that they are about."""
+    REPLIES = "replies"
+    """The threads of the review that the run has answered, and the id of its summary."""
     BUNDLE = "change.bundle"
     """The change as a git bundle, for `git fetch`. A failed run may save this file, too."""
     TRANSCRIPT = "transcript.jsonl.gz"

@@ -147,9 +147,9 @@ def _run_agent(
         checkpoints.write()  # for a later attempt of this run, on this machine or another
         restore_earlier_change(run, plan)
         raise explain(error, run.saved.bundle_path, disk_is_full=disk_is_full) from None
-    if (change.commit and commands) or _needs_person(run):
+    if (change.commit and (commands or run.request.pull_request.is_wanted)) or _needs_person(run):
         checkpoints.round += 1
-        checkpoints.write()  # for a repair or feedback in a later attempt
+        checkpoints.write()  # for a repair or feedback in a later attempt, or for a later run
     return change
 
 

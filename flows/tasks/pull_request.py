@@ -16,6 +16,7 @@ from flows.forges.pull_request import RunRequest, add_wishes, lacks_room, open_o
 from flows.outcome.pull_request import PullRequestResult
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
+from flows.run.branch_records import record_push
 from flows.run.commit_status import commit_status
 from flows.run.lease import check_lease
 from flows.run.pull_request import base_branch, request_for, without_draft
@@ -103,6 +104,7 @@ def _pull_request(run: Run, credentials: GitCredentials, change: Change) -> Pull
         result = _open(api, record, run_request, status_of(run, change))
         refusals = _refusals(api, record, run, result, run_request)
     logger.info("pull request %s", result.url)
+    record_push(run, change.checkout.branch, change.commit, result.number)
     return PullRequestResult.of(result, tuple(refusals))
 
 

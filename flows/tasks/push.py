@@ -11,6 +11,7 @@ from flows.repository.credentials import GitCredentials
 from flows.repository.lfs_upload import upload_objects
 from flows.repository.remote import Remote
 from flows.repository.submodules import check_submodule_links
+from flows.run.branch_records import record_push
 from flows.run.lease import check_lease
 from flows.run.run import Run
 from flows.tasks.clone import remote
@@ -38,6 +39,7 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
     except RunError as error:
         raise type(error)(f"{error}; {_recovery_advice(run, change, error)}") from None
     logger.info("pushed %s to %s", change.commit[:12], change.checkout.branch)
+    record_push(run, change.checkout.branch, change.commit)
 
 
 def _recovery_advice(run: Run, change: Change, error: RunError) -> str:
