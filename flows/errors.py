@@ -188,6 +188,14 @@ class NoSavedChange(RunError):
     """The run store has no saved change of the given run."""
 
 
+class InvalidFollowUp(RunError):
+    """The parameters of a follow-up do not say which work it continues, or name something that cannot be continued."""
+
+
+class NoSavedRun(RunError):
+    """No run of this run store has pushed the branch or opened the pull request."""
+
+
 class StoreUnavailable(RunError):
     """A file in the run store could not be read or written."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from flows.agent.event_types import Result
 from flows.agent.last_words import question
 from flows.errors import Blocked, NeedsInput, RunError
-from flows.state.agent_report import AgentReport, WorkStatus
+from flows.state.agent_report import AgentReport, ReviewReply, WorkStatus
 from flows.text_safety import one_line, sanitize
 
 ANSWER_TOOL: Final = "StructuredOutput"
@@ -23,6 +23,8 @@ REMINDER: Final = "[structured-output-enforce]"
 _TITLE_CHARACTERS: Final = 200
 _ITEM_CHARACTERS: Final = 1000
 _MAX_ITEMS: Final = 20
+_MAX_REPLIES: Final = 1000
+_REPLY_CHARACTERS: Final = 20_000
 _NOT_NAMED: Final = "something that the agent does not name"
 _REASONS_CHARACTERS: Final = 2000
 _ERRORS: Final[Mapping[WorkStatus, type[RunError]]] = {WorkStatus.NEEDS_INPUT: NeedsInput, WorkStatus.BLOCKED: Blocked}
@@ -52,16 +54,36 @@ _PROPERTIES: Final = {
     "not_done": {"type": "array", "items": {"type": "string"}, "description": "The requirements that are left undone."},
 }
 
-SCHEMA: Final = json.dumps(
-    {
+_REPLIES: Final = {
+    "type": "array",
+    "description": "Your answer to each numbered comment of the review.",
+    "items": {
         "type": "object",
-        "properties": _PROPERTIES,
-        "required": ["status", "title", "summary"],
+        "properties": {
+            "comment": {"type": "integer", "description": "The number of the comment."},
+            "text": {"type": "string", "description": "The answer, in Markdown, for its author."},
+            "changed": {"type": "boolean", "description": "Whether you changed files because of the comment."},
+        },
+        "required": ["comment", "text", "changed"],
         "additionalProperties": False,
     },
-    separators=(",", ":"),
-)
+}
+
+
+def _schema(properties: Mapping[str, Any], *required: str) -> str:
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": ["status", "title", "summary", *required],
+        "additionalProperties": False,
+    }
+    return json.dumps(schema, separators=(",", ":"))
+
+
+SCHEMA: Final = _schema(_PROPERTIES)
 """The argument of `--json-schema`. https://docs.claude.com/en/docs/claude-code/cli-reference"""
+FOLLOW_UP_SCHEMA: Final = _schema({**_PROPERTIES, "replies": _REPLIES}, "replies")
+"""The argument in a run of follow_up. The one of the other runs stays the same for all of them: see ADR 24."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +95,7 @@ class FinalAnswer:
     title: str = ""
     questions: tuple[str, ...] = ()
     not_done: tuple[str, ...] = ()
+    replies: tuple[ReviewReply, ...] = ()
 
 
 def final_answer(result: Result) -> FinalAnswer:
@@ -88,6 +111,7 @@ def final_answer(result: Result) -> FinalAnswer:
         title=one_line(sanitize(title))[:_TITLE_CHARACTERS] if isinstance(title, str) else "",
         questions=tuple(_items(fields.get("questions"))),
         not_done=not_done or ((_NOT_NAMED,) if status is WorkStatus.PARTLY else ()),
+        replies=tuple(_replies(fields.get("replies"))),
     )
 
 
@@ -98,7 +122,8 @@ def _status(value: object) -> WorkStatus:
 
 def with_last_question(report: AgentReport) -> AgentReport:
     """Return the report of an agent that changed nothing. If it ends with a question, the agent needs input."""
-    asks = report.status in {WorkStatus.UNKNOWN, WorkStatus.DONE} and question(report.summary)
+    is_over = report.status in {WorkStatus.UNKNOWN, WorkStatus.DONE} and not report.replies
+    asks = is_over and question(report.summary)
     return replace(report, status=WorkStatus.NEEDS_INPUT, questions=(asks,)) if asks else report
 
 
@@ -131,6 +156,15 @@ def _reasons(report: AgentReport) -> Iterator[str]:
     if summary and summary not in requests and (report.status is WorkStatus.BLOCKED or not requests):
         yield summary
     yield from requests
+
+
+def _replies(value: object) -> Iterator[ReviewReply]:
+    for reply in value[:_MAX_REPLIES] if isinstance(value, list) else ():
+        if not isinstance(reply, dict):
+            continue
+        number, text = reply.get("comment"), reply.get("text")
+        if type(number) is int and isinstance(text, str) and (plain := sanitize(text).strip()):
+            yield ReviewReply(number, plain[:_REPLY_CHARACTERS], reply.get("changed") is True)
 
 
 def _items(value: object) -> Iterator[str]:

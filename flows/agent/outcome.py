@@ -113,6 +113,7 @@ def report(result: Result, cost_usd: float, cache: CacheUse) -> AgentReport:
         title=answer.title,
         questions=answer.questions,
         not_done=answer.not_done,
+        replies=answer.replies,
     )
 
 

@@ -18,6 +18,8 @@ from flows.agent.config_folder import new_config_folder, read_conversation
 from flows.agent.event_types import Event, SessionStarted
 from flows.agent.extensions import read_extensions, write_extensions
 from flows.agent.feedback import Feedback
+from flows.agent.final_answer import SCHEMA
+from flows.agent.follow_up import FollowUp
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
 from flows.agent.prompt import (
@@ -50,6 +52,9 @@ Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 Observer = Callable[[], AbstractContextManager[Callable[[Event], None]]]
 """Returns a context manager for the time that Claude Code runs. It yields a function to call with each event."""
 
+Request = Repair | Feedback | FollowUp
+"""Why an agent continues work that was finished."""
+
 _SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
 
 
@@ -81,6 +86,8 @@ class Agent:
     """How many times the operator has given feedback."""
     version: str = ""
     """The version of Claude Code, as its last process said. Processes of the agent may have said it, too."""
+    schema: str = SCHEMA
+    """The form of the final answer."""
     verify_commands: tuple[str, ...] = ()
     """The commands that check the change after the agent's work."""
     _is_running: bool = False
@@ -113,6 +120,10 @@ class Agent:
         self.session_id, self.conversation = checkpoint.session_id, checkpoint.session
         self.meter.resume(checkpoint.spending)
 
+    def join(self, session_id: str, conversation: bytes) -> None:
+        """Continue the conversation of another run. What that run has spent does not count."""
+        self.session_id, self.conversation = session_id, conversation
+
     def work(
         self,
         workspace: Workspace,
@@ -123,7 +134,7 @@ class Agent:
         logger: Logger,
         *,
         is_continued: bool,
-        request: Repair | Feedback | None = None,
+        request: Request | None = None,
     ) -> AgentRun:
         """Run Claude Code and return how it ended. If the conversation so far cannot be resumed, start a new one.
 
@@ -184,7 +195,7 @@ class Agent:
         workspace: Workspace,
         plan: Plan,
         policy: ChangePolicy,
-        request: Repair | Feedback | None,
+        request: Request | None,
         *,
         session: Session,
         observer: Observer,
@@ -234,6 +245,7 @@ class Agent:
                 is_isolated=not workspace.agent.missing_isolation,
                 subagent_tools=extensions.tools,
                 has_mcp_servers=bool(self.mcp_servers),
+                schema=self.schema,
             )
             result = run_agent(
                 workspace.agent.argv(command),
@@ -289,16 +301,22 @@ def _prompt(task: str, services: str, commands: Sequence[str], plan: Plan, polic
     return "\n".join(part for part in parts if part)
 
 
-def _task(
-    workspace: Workspace, plan: Plan, session: Session, request: Repair | Feedback | None, *, is_continued: bool
-) -> str:
+def _task(workspace: Workspace, plan: Plan, session: Session, request: Request | None, *, is_continued: bool) -> str:
     """Return the part of the prompt that says what to do; in a session without interruption, only the request."""
-    if session.resumes:
-        task = "" if request and not is_continued else continuation(workspace.work_tree, workspace.instructions)
+    paths = (workspace.work_tree, workspace.instructions)
+    if session.resumes and is_continued:
+        task = continuation(*paths)
+    elif session.resumes:
+        task = request.introduction(*paths, is_same_session=True) if isinstance(request, FollowUp) else ""
+        task = task if request else continuation(*paths)
     else:
         instructions = plan.instructions
         task = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.other_paths)
-        task += f"\n{LOST_CONVERSATION}" if is_continued or request else ""
+        if isinstance(request, FollowUp):
+            task += f"\n{request.introduction(*paths, is_same_session=False)}"
+            task += f"\n{LOST_CONVERSATION}" if is_continued else ""
+        else:
+            task += f"\n{LOST_CONVERSATION}" if is_continued or request else ""
     return "\n".join(filter(None, (task, request.request if request else "")))
 
 

@@ -24,6 +24,8 @@ class Outcome(StrEnum):
     NOT_VERIFIED = "not-verified"
     """The commit is on the remote, but not all of the verify commands passed."""
     NO_CHANGES = "no-changes"
+    ANSWERED = "answered"
+    """The reviewers have answers, and no file had to be changed."""
     NEEDS_INPUT = "needs-input"
     """The agent has questions. Its work so far is saved, and is not pushed."""
     BLOCKED = "blocked"
@@ -43,15 +45,16 @@ class Outcome(StrEnum):
         return next((outcome for kind, outcome in _OF_ERRORS.items() if isinstance(error, kind)), cls.FAILED)
 
     @classmethod
-    def of_commit(cls, commit: str, status: Status | None = None) -> "Outcome":
+    def of_commit(cls, commit: str, status: Status | None = None, answers: int = 0) -> "Outcome":
         """Return the outcome of a run that completed.
 
         Args:
             commit: The commit that was delivered; empty if there was nothing to change.
             status: What its verification says; None if that is not known.
+            answers: How many threads of a review the run has answered.
         """
         if not commit:
-            return cls.NO_CHANGES
+            return cls.ANSWERED if answers else cls.NO_CHANGES
         return cls.NOT_VERIFIED if status in _NOT_VERIFIED else cls.DELIVERED
 
     @property
@@ -90,11 +93,13 @@ _STATE_NAMES: Final = {
     Outcome.DELIVERED: "Completed",
     Outcome.NOT_VERIFIED: "NotVerified",
     Outcome.NO_CHANGES: "NoChanges",
+    Outcome.ANSWERED: "Completed",
 }
 _EXIT_STATUSES: Final = {
     Outcome.DELIVERED: COMPLETED,
     Outcome.NOT_VERIFIED: COMPLETED,
     Outcome.NO_CHANGES: COMPLETED,
+    Outcome.ANSWERED: COMPLETED,
     Outcome.INVALID: INVALID,
     Outcome.INTERRUPTED: SIGNALLED,
 }
@@ -146,6 +151,8 @@ class RunResult:
     """What the verify commands say about the change; None without a change."""
     pull_request: PullRequestResult | None = None
     """What became of the pull request; None if the run asked for none, or pushed nothing."""
+    answers: int = 0
+    """How many threads of a review the run has answered."""
     saved_in: str = ""
     """The folder of the run store that holds the run's report, transcript and change."""
     error: Failure | None = None

@@ -10,6 +10,7 @@ from flows.forges.base import Links, PushedCommit
 from flows.instructions.files import Instructions
 from flows.outcome.pull_request import PullRequestResult, clause
 from flows.outcome.result import Failure, Outcome, RunResult
+from flows.outcome.review import ReviewSummary
 from flows.outcome.timing import StepTime
 from flows.outcome.verification import VerificationResult, result_text
 from flows.parameters.addresses import RepoUrl
@@ -70,13 +71,17 @@ class RunSummary:
     """Whether a change is pushed even if its verification failed."""
     pull_request: PullRequestResult | None = None
     """What became of the pull request; None if the run asked for none, or has not come to it."""
+    review: ReviewSummary | None = None
+    """What a run of follow_up heard and answered; None for other runs."""
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
 
     @property
     def outcome(self) -> Outcome:
         """How the run ended."""
-        return Outcome.of_error(self.error) if self.error else Outcome.of_commit(self.commit, self.status)
+        if self.error:
+            return Outcome.of_error(self.error)
+        return Outcome.of_commit(self.commit, self.status, self.review.answers if self.review else 0)
 
     @property
     def is_pushed(self) -> bool:
@@ -144,6 +149,7 @@ class RunSummary:
             not_done=tuple(map(sanitize, self.agent.not_done)) if self.agent else (),
             verification=self._verification_result,
             pull_request=self.pull_request,
+            answers=self.review.answers if self.review else 0,
             error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
         )
 
@@ -157,9 +163,15 @@ def title(summary: RunSummary) -> str:
     if summary.change and summary.change.already_on:
         return "Nothing to push"
     if summary.change is None or not summary.commit:
-        return "Nothing to change"
+        return _title_without_change(summary.review, is_new=summary.agent is not None)
     count = len(summary.change.files)
     return f"Pushed {count} file{'s' if count != 1 else ''}"
+
+
+def _title_without_change(review: ReviewSummary | None, *, is_new: bool) -> str:
+    if review and review.answers:
+        return f"Answered {review.answers} thread{'s' if review.answers != 1 else ''}"
+    return "Nothing new" if review and not is_new else "Nothing to change"
 
 
 def headline(summary: RunSummary) -> str:

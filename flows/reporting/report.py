@@ -29,6 +29,7 @@ _FILES_MAX: Final = 100
 _INSTRUCTIONS_MAX: Final = 50
 _PATH_MAX: Final = 300
 _NAMES_MAX: Final = 20
+_UNHEARD_MAX: Final = 50
 _NAME_MAX: Final = 200
 _INTERRUPTED: Final = (
     "The run was stopped before it finished: it was cancelled or suspended, or its machine was shutting down. If "
@@ -59,6 +60,8 @@ def _parts(summary: RunSummary) -> Iterator[str]:
         yield _left_aside(summary, summary.change)
     yield verification_section(summary)
     yield _instructions(summary)
+    if summary.review:
+        yield _list("Comments that were not heard", summary.review.unheard[:_UNHEARD_MAX])
     yield _list("Asked later", [cut(text, _SUMMARY_MAX_CHARACTERS, "")[0] for text in summary.feedback])
     if summary.steps:
         steps = [[step.name, step.state, f"{step.seconds:.1f}", str(step.attempts)] for step in summary.steps]
@@ -93,6 +96,7 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
         newer = summary.change.checkout
         yield "Applied to", f"{code(newer.base_branch)} at {code(newer.base_commit[:12])}"
     yield "Pull request", _pull_request(summary)
+    yield "Review heard", summary.review.text if summary.review else ""
     review = (
         [link(f"Open a {links.request_name}", links.request)]
         if links.request and not _has_pull_request(summary)

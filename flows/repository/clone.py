@@ -49,6 +49,8 @@ class Checkout:
     """The commands that check a change, in the repository's file of settings; empty if there are none."""
     junit: tuple[str, ...] = ()
     """Patterns of the paths of the JUnit files that these commands write."""
+    merged_commit: str = ""
+    """The commit of the base branch that is merged into the work, and becomes a parent; empty without a merge."""
 
     @property
     def continues(self) -> bool:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort, PrefectException
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
+from pydantic import BaseModel
 
 from flows.errors import RunError, named_error
 from flows.outcome.result import RunResult
@@ -21,16 +22,19 @@ from flows.outcome.summary import RunSummary, headline
 from flows.outcome.timing import StepTimes, record_steps
 from flows.outcome.verification import tag
 from flows.parameters.deliver import DeliverParameters
+from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.signature import RawParameters
 from flows.redaction import SECRETS
 from flows.reporting.artifacts import publish, set_tags
+from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.run.feedback import read_feedback
+from flows.run.follow_up import set_up_follow_up
 from flows.run.lease import check_lease, hold_lease
 from flows.run.preload import preload
 from flows.run.rounds import forget_faults_of_the_machine
-from flows.run.run import DeliverRun, ImplementRun, Run
+from flows.run.run import DeliverRun, FollowUpRun, ImplementRun, Run
 from flows.run.setup import redact_secrets, run_store, set_up, set_up_delivery
 from flows.run.summary import (
     deployment_name,
@@ -40,28 +44,45 @@ from flows.run.summary import (
     save_transcript_page,
     short_summary,
 )
-from flows.sandbox.workspace import workspace
+from flows.sandbox.workspace import Workspace, workspace
 from flows.text_safety import one_line
 
 _JOIN_SECONDS: Final = 5
 _COST: Final = "the model cost "
 _Report = Callable[[BaseException | None], None]
+_Model = TypeVar("_Model", bound=BaseModel)
+_Run = TypeVar("_Run", bound=ImplementRun)
 _First = TypeVar("_First")
 _Second = TypeVar("_Second")
 
 
-@contextmanager
-def open_run(parameters: RawParameters[ImplementParameters]) -> Iterator[ImplementRun]:
+def open_run(parameters: RawParameters[ImplementParameters]) -> AbstractContextManager[ImplementRun]:
     """Open a run of `implement`, and load what its earlier attempts saved.
 
     Raises:
         RunError: A parameter is invalid or a credential is missing. The error's class names the problem.
     """
+    return _open(parameters, set_up)
+
+
+def open_follow_up(parameters: RawParameters[FollowUpParameters]) -> AbstractContextManager[FollowUpRun]:
+    """Open a run of `follow_up`, and load what its earlier attempts saved.
+
+    Raises:
+        RunError: A parameter is invalid, or the run that is continued is not known here.
+    """
+    return _open(parameters, set_up_follow_up)
+
+
+@contextmanager
+def _open(
+    parameters: RawParameters[_Model], set_up_run: Callable[[RawParameters[_Model], Workspace, StepTimes], _Run]
+) -> Iterator[_Run]:
     with SECRETS.run_scope(), _named_errors(), workspace() as directories:
         redact_secrets()
         steps = record_steps()
         with _reporting(partial(_report_refusal, parameters, steps), on_success=False):
-            run = set_up(parameters, directories, steps)
+            run = set_up_run(parameters, directories, steps)
         with _reporting(partial(_report, run)), _naming_cost(run), hold_lease(run.saved.store), _tagging(run):
             run.saved.load(get_run_logger())
             if run.saved.plan or runtime.flow_run.run_count > 1:
@@ -106,6 +127,12 @@ def completed(run: Run, change: Change) -> State[RunResult]:
     """Return the Prefect state of a run that ended without an error."""
     summary = short_summary(run, change)
     return Completed(name=summary.outcome.state_name, message=one_line(headline(summary)), data=summary.result)
+
+
+def nothing_new(run: FollowUpRun) -> State[RunResult]:
+    """Return the Prefect state of a follow-up that nobody has asked for anything."""
+    branch, head = run.request.branch_name, run.record.head
+    return completed(run, Change("", Checkout(branch, branch, head)))
 
 
 def in_parallel(first: PrefectFuture[_First], second: PrefectFuture[_Second]) -> tuple[_First, _Second]:
@@ -245,6 +272,6 @@ def _pull_request_tags(summary: RunSummary) -> list[str]:
 
 
 def _tags(run: ImplementRun) -> list[str]:
-    names_branch = runtime.flow_run.parameters.get("branch_name")
+    names_branch = isinstance(run, FollowUpRun) or runtime.flow_run.parameters.get("branch_name")
     branch = [f"branch:{run.request.branch_name}"] if names_branch else []
     return [f"model:{run.agent.options.model_id}", f"repo:{run.request.repo_url.name}", *branch]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import runtime
 from pydantic import SecretStr
@@ -10,9 +11,12 @@ from pydantic import SecretStr
 from flows.agent.session import Agent
 from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.timing import StepTimes
+from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.implement import ImplementParameters, default_branch_name
 from flows.repository.collect import Change
 from flows.sandbox.workspace import Workspace
+from flows.state.branch_record import BranchRecord
+from flows.state.review_record import Review
 from flows.state.saved_run import SavedRun
 from flows.text_safety import one_line
 
@@ -43,6 +47,23 @@ class ImplementRun(Run):
     """All that the operator has said to the agent since the run began. `open_run` reads it."""
     repair_faults: list[str] = field(default_factory=list)
     """Why a repair was ended before its end, for the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowUpRun(ImplementRun):
+    """An open run of `follow_up`, which continues the branch of an earlier run."""
+
+    parameters: FollowUpParameters
+    request_values: Mapping[str, Any]
+    """The unchecked values of `request`, which are saved for later runs."""
+    earlier: SavedRun
+    """The saved state of the run that is continued. It is only read."""
+    record: BranchRecord
+    """What is recorded of that run's push."""
+    reviews: list[Review] = field(default_factory=list)
+    """What the run is asked for, at most one entry. The step `review` adds it."""
+    answered: list[str] = field(default_factory=list)
+    """The threads that have an answer. The step `reply` adds them."""
 
 
 @dataclass(frozen=True)

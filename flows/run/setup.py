@@ -49,6 +49,13 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
     """Return the run, after all checks that need no server; raise a `RunError` for the first problem."""
     check_environment(os.environ)
     request = parameters.checked(branch_name=default_branch())
+    agent = set_up_agent(request, workspace)
+    store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
+    return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
+
+
+def set_up_agent(request: ImplementParameters, workspace: Workspace) -> Agent:
+    """Return the run's agent, and warn of what it lacks; raise a `RunError` if it cannot be started."""
     block = load_claude_code(request.claude_code_block, request.repo_url) if request.claude_code_block else None
     options = request.claude_code_options(block.options() if block else None)
     agent = Agent(options, model_provider(options, block))
@@ -67,8 +74,7 @@ def set_up(parameters: RawParameters[ImplementParameters], workspace: Workspace,
         get_run_logger().warning(
             "the agent's commands do not get %s, because the address holds a user name or password", ", ".join(names)
         )
-    store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
-    return ImplementRun(request, workspace, SavedRun(store), steps, [], agent)
+    return agent
 
 
 def _warn_of_missing_isolation(workspace: Workspace) -> None:

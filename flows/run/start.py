@@ -9,7 +9,7 @@ from prefect import runtime
 from flows.instructions.files import Instructions, content_stream
 from flows.redaction import REDACTED, SECRETS
 from flows.repository.clone import Checkout
-from flows.run.run import Run, scheduled_start
+from flows.run.run import FollowUpRun, Run, scheduled_start
 from flows.state.chunks import save_chunks
 from flows.state.files import StateFile
 from flows.state.records import Plan
@@ -20,7 +20,8 @@ def start_work(run: Run, checkout: Checkout, instructions: Instructions) -> Plan
     if run.saved.plan:
         return run.saved.plan
     store = run.saved.store
-    store.save(StateFile.REQUEST, _request(runtime.flow_run.parameters))
+    parameters = run.request_values if isinstance(run, FollowUpRun) else runtime.flow_run.parameters
+    store.save(StateFile.REQUEST, _request(parameters))
     chunks = save_chunks(store, StateFile.INSTRUCTIONS, content_stream(run.workspace, instructions.files))
     plan = Plan(run.request.repo_url.url, checkout, instructions, scheduled_start(), chunks)
     run.saved.save_plan(plan)

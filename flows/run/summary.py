@@ -12,6 +12,7 @@ from flows.agent.outcome import report
 from flows.agent.transcript import events, last_result_and_text
 from flows.errors import RunError
 from flows.outcome.result import RunResult
+from flows.outcome.review import ReviewSummary
 from flows.outcome.summary import RunSummary
 from flows.outcome.timing import StepTimes
 from flows.parameters.addresses import RepoUrl
@@ -20,7 +21,7 @@ from flows.reporting.repetition import RepeatedFailures
 from flows.repository.collect import Change, collected_change, patch
 from flows.repository.setup import setup_command
 from flows.run.rounds import status_of, verification_of, verify_commands
-from flows.run.run import ImplementRun, Run
+from flows.run.run import FollowUpRun, ImplementRun, Run
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
 from flows.state.records import Plan
@@ -62,6 +63,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
         warnings=tuple(_warnings(run)),
         error=error,
     )
+    summary = replace(summary, review=review_summary(run))
     if isinstance(run, ImplementRun):
         summary = replace(
             summary,
@@ -96,9 +98,18 @@ def short_summary(run: Run, change: Change, error: BaseException | None = None) 
         checkout=change.checkout,
         change=change,
         agent=run.saved.finished.report if run.saved.finished else None,
+        review=review_summary(run),
         error=error,
     )
     return _with_verification(run, summary)
+
+
+def review_summary(run: Run) -> ReviewSummary | None:
+    """Return what a follow-up heard and answered; None if the run is no follow-up, or has not come to it."""
+    if not isinstance(run, FollowUpRun) or not run.reviews:
+        return None
+    [review] = run.reviews
+    return ReviewSummary(len(review.comments), len(review.threads), len(run.answered), review.unheard)
 
 
 def result_of_failure(summary: RunSummary) -> RunResult:

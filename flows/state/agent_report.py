@@ -25,6 +25,17 @@ class WorkStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class ReviewReply:
+    """The agent's answer to a comment of a review."""
+
+    comment: int
+    """The number of the comment in the request, counted from 1."""
+    text: str
+    is_changed: bool = False
+    """Whether the agent has changed files because of the comment, in its own words."""
+
+
+@dataclass(frozen=True)
 class AgentReport:
     """The agent's final answer, and figures about its work. The cost covers all attempts of the run."""
 
@@ -48,6 +59,8 @@ class AgentReport:
     """What the agent asks the operator."""
     not_done: tuple[str, ...] = ()
     """The requirements that the agent left undone."""
+    replies: tuple[ReviewReply, ...] = ()
+    """The answers to the comments of a review."""
     claude_code_version: str = ""
     """The version of the Claude Code that ended the work; empty if it did not say."""
 
@@ -65,6 +78,7 @@ class AgentReport:
             questions=_joined(earlier.questions, self.questions) if is_repair else self.questions,
             not_done=_joined(earlier.not_done, self.not_done) if is_repair else self.not_done,
             title=(is_repair and earlier.title) or self.title,
+            replies=_joined_replies(earlier.replies, self.replies) if is_repair else self.replies,
             summary=f"{earlier.summary}\n\n{_AFTER_REPAIR}\n\n{self.summary}" if is_repair else self.summary,
             turns=earlier.turns + self.turns,
             duration_seconds=earlier.duration_seconds + self.duration_seconds,
@@ -79,6 +93,15 @@ _SAYS_NO_MORE: Final = frozenset({WorkStatus.UNKNOWN, WorkStatus.DONE})
 
 def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(first + second))
+
+
+def _joined_replies(first: tuple[ReviewReply, ...], second: tuple[ReviewReply, ...]) -> tuple[ReviewReply, ...]:
+    """Return the answers after a repair, in which the agent may answer some comments again."""
+    replies = {reply.comment: reply for reply in first}
+    for reply in second:
+        earlier = replies.get(reply.comment)
+        replies[reply.comment] = replace(reply, is_changed=True) if earlier and earlier.is_changed else reply
+    return tuple(replies.values())
 
 
 def _sum(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

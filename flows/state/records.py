@@ -18,7 +18,7 @@ from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
 from flows.repository.left_aside import LeftAside
 from flows.sandbox.services import Service
-from flows.state.agent_report import AgentReport, WorkStatus
+from flows.state.agent_report import AgentReport, ReviewReply, WorkStatus
 
 _DESCRIPTION: Final = "description.json"
 
@@ -136,6 +136,7 @@ class FinishedWork:
             for name in {"permission_denials", "denied_paths", "questions", "not_done"} & report.keys():
                 report[name] = tuple(report[name])
             report["status"] = WorkStatus(report.get("status", ""))
+            report["replies"] = tuple(ReviewReply(**reply) for reply in report.get("replies", ()))
             report["cache"] = CacheUse(**report.get("cache", {}))  # earlier versions did not save it
         return cls(
             commit=description["commit"],

@@ -51,8 +51,8 @@ class Review:
         """Return the review that `pack` turned into these bytes."""
         fields = json.loads(packed)
         comments = tuple(HeardComment(**comment) for comment in fields.pop("comments"))
-        texts = {name: tuple(fields.pop(name)) for name in ("unheard", "omissions")}
-        return cls(comments=comments, **texts, **fields)
+        unheard, omissions = tuple(fields.pop("unheard")), tuple(fields.pop("omissions"))
+        return cls(comments=comments, unheard=unheard, omissions=omissions, **fields)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from prefect import get_run_logger
 from flows.agent.checkpoints import Checkpoints
 from flows.agent.feedback import Feedback
 from flows.agent.final_answer import check_status
+from flows.agent.follow_up import FollowUp
 from flows.agent.outcome import AgentRun
 from flows.agent.repair import Repair
+from flows.agent.session import Request
 from flows.agent.transcript import read_chunks
 from flows.errors import DISK_FULL, DiskFull, RunError
 from flows.instructions.files import Instructions
@@ -20,12 +22,13 @@ from flows.repository.clone import Checkout
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, restore_change
 from flows.repository.commit_message import with_run_trailer
 from flows.repository.credentials import GitCredentials
+from flows.run.follow_up_request import begin_follow_up
 from flows.run.judgment import explain, judge_work
 from flows.run.lease import check_lease
 from flows.run.preload import preload_for_end
 from flows.run.restore import import_change, restore_checkpoint, restore_earlier_change, restore_finished
 from flows.run.rounds import has_new_feedback, last_round, verify_commands
-from flows.run.run import ImplementRun
+from flows.run.run import FollowUpRun, ImplementRun
 from flows.run.start import start_work
 from flows.run.summary import deployment_name
 from flows.state.agent_report import WorkStatus
@@ -48,10 +51,17 @@ def run_claude(
     else:
         if run.saved.checkpoint and not run.agent.session_id:
             restore_checkpoint(run, plan)
-        request = Feedback(run.feedback) if run.feedback else None
+        request = _first_request(run, plan)
         change = _run_agent(run, plan, identity, request, is_continued=run.saved.checkpoint is not None)
     _check_answer(run)
     return change
+
+
+def _first_request(run: ImplementRun, plan: Plan) -> Feedback | FollowUp | None:
+    """Return what the agent is asked for besides the instructions, before it has finished any work in this run."""
+    if isinstance(run, FollowUpRun):
+        return begin_follow_up(run, plan)
+    return Feedback(run.feedback) if run.feedback else None
 
 
 def _follow_feedback(run: ImplementRun, plan: Plan, identity: CommitIdentity) -> Change:
@@ -110,7 +120,7 @@ def _run_agent(
     run: ImplementRun,
     plan: Plan,
     identity: CommitIdentity,
-    request: Repair | Feedback | None = None,
+    request: Request | None = None,
     *,
     is_continued: bool,
 ) -> Change:
@@ -147,7 +157,8 @@ def _run_agent(
         checkpoints.write()  # for a later attempt of this run, on this machine or another
         restore_earlier_change(run, plan)
         raise explain(error, run.saved.bundle_path, disk_is_full=disk_is_full) from None
-    if (change.commit and (commands or run.request.pull_request.is_wanted)) or _needs_person(run):
+    may_be_reviewed = run.request.pull_request.is_wanted and (change.commit or isinstance(run, FollowUpRun))
+    if (change.commit and commands) or may_be_reviewed or _needs_person(run):
         checkpoints.round += 1
         checkpoints.write()  # for a repair or feedback in a later attempt, or for a later run
     return change

@@ -7,10 +7,11 @@ from flows.aws.session import client_config
 from flows.instructions.files import Instructions, from_text, restore
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.run.rounds import needs_work_tree
-from flows.run.run import Run
+from flows.run.run import FollowUpRun, Run
 from flows.state.chunks import DamagedChunk, read_chunks
 from flows.state.files import StateFile
 from flows.state.records import Plan
+from flows.state.saved_run import SavedRun
 from flows.tasks.task import step
 
 
@@ -18,18 +19,20 @@ from flows.tasks.task import step
 def fetch_instructions(run: Run) -> Instructions:
     """Return the instructions: those that an earlier attempt saved, or those that S3 or the parameter contains now."""
     if plan := run.saved.plan:
-        if needs_work_tree(run) and not _restore(run, plan):
+        if needs_work_tree(run) and not _restore(run, plan, run.saved):
             _fetch(run)
+        return plan.instructions
+    if isinstance(run, FollowUpRun) and (plan := run.earlier.plan) and _restore(run, plan, run.earlier):
         return plan.instructions
     return _fetch(run)
 
 
-def _restore(run: Run, plan: Plan) -> bool:
+def _restore(run: Run, plan: Plan, saved: SavedRun) -> bool:
     """Write the saved instruction files, and return whether this was possible.
 
     If chunks are missing or damaged, log a warning and return False.
     """
-    chunks = read_chunks(run.saved.store, StateFile.INSTRUCTIONS, plan.chunks)
+    chunks = read_chunks(saved.store, StateFile.INSTRUCTIONS, plan.chunks)
     try:
         restore(run.workspace, plan.instructions.files, chunks)
     except DamagedChunk as damage:

@@ -1,0 +1,166 @@
+"""The parameters of the flow `follow_up`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from flows.errors import InvalidFollowUp
+from flows.parameters.change_policy import ChangePolicy
+from flows.parameters.claude_code import ClaudeSettings, Effort, ModelId, ModelProvider, RunLimits
+from flows.parameters.claude_settings import DEFAULT_SETTINGS, check_settings
+from flows.parameters.fields import form_pattern
+from flows.parameters.implement import ImplementParameters
+from flows.parameters.limits import Limits
+from flows.parameters.provider import DEFAULT_PROVIDER
+from flows.parameters.pull_request import READY
+from flows.parameters.shared import (
+    DEFAULT_REGION,
+    DEFAULT_SECRET_ID,
+    AwsRegion,
+    Forge,
+    ForgeApiUrl,
+    GitCredentialsBlock,
+    GitCredentialsSecretId,
+    Policy,
+)
+from flows.parameters.verification import Verification
+from flows.redaction import REDACTED
+
+DEFAULT_COMMIT_MESSAGE: Final = "Follow up on the review using Claude Code"
+
+_MOST_REVIEWERS: Final = 50
+_ID_CHARACTERS: Final = 200
+_OWN: Final = frozenset({"pull_request_url", "flow_run_id", "instructions", "reviewers_heard", "merge_base"})
+"""The parameters that a run of implement does not have, or that mean something else there."""
+_AS_BEFORE: Final = "What is at its default is as in the run that is continued."
+
+
+def _check_reviewers(ids: tuple[str, ...]) -> tuple[str, ...]:
+    stripped = tuple(dict.fromkeys(each.strip() for each in ids))
+    if len(stripped) > _MOST_REVIEWERS or any(not each or len(each) > _ID_CHARACTERS for each in stripped):
+        raise InvalidFollowUp(
+            f"reviewers_heard has an empty or a long id, or more than {_MOST_REVIEWERS} ids: give the ids of accounts, "
+            "as the report of a run lists them"
+        )
+    return stripped
+
+
+class FollowUpParameters(BaseModel):
+    """The checked parameters of one run of `follow_up`. The first wrong parameter raises an error of `flows.errors`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pull_request_url: str = Field(
+        default="",
+        title="Pull request",
+        description="Address of the pull request whose review is followed up, such as "
+        "https://github.com/owner/repository/pull/12. A run of implement or follow_up has opened it. Set this or the "
+        "flow run id.",
+    )
+    flow_run_id: Annotated[
+        str,
+        form_pattern("the id of a flow run", "|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    ] = Field(
+        default="",
+        title="Flow run id",
+        description="Id of the run whose pushed branch is continued, instead of the address of a pull request.",
+    )
+    instructions: str = Field(
+        default="",
+        title="Instructions as text",
+        description="What to do besides what the reviewers ask for, as Markdown.",
+    )
+    reviewers_heard: Annotated[tuple[str, ...], AfterValidator(_check_reviewers)] = Field(
+        default=(),
+        title="Reviewers who are heard",
+        description="Ids of accounts whose comments count although the git host does not tell that they may push, such "
+        "as bots. The report lists the ids of those who were not heard.",
+    )
+    merge_base: bool = Field(
+        default=False,
+        title="Merge the base branch",
+        description="Merge the branch that the pull request is for into the branch, and let the agent resolve the "
+        "conflicts.",
+    )
+    commit_message: str = Field(
+        default=DEFAULT_COMMIT_MESSAGE,
+        title="Commit message",
+        description="Message of the commit. The id of the flow run is appended.",
+    )
+    provider: ModelProvider = DEFAULT_PROVIDER
+    claude_model_id: Annotated[
+        ModelId, Field(description="Id of the model. Leave it empty to use that of the run that is continued.")
+    ] = ""
+    limits: Annotated[
+        RunLimits, Field(description=f"Limits on the turns, the cost and the time of this run alone. {_AS_BEFORE}")
+    ] = Limits()
+    effort: Effort = ""
+    claude_settings: Annotated[ClaudeSettings, AfterValidator(check_settings)] = DEFAULT_SETTINGS
+    claude_code_block: str = Field(
+        default="",
+        title="Claude Code block",
+        description="Name of a Claude Code block. Leave it empty to use that of the run that is continued.",
+    )
+    git_credentials_secret_id: GitCredentialsSecretId = DEFAULT_SECRET_ID
+    git_credentials_block: GitCredentialsBlock = ""
+    aws_region: AwsRegion = DEFAULT_REGION
+    verification: Annotated[
+        Verification,
+        Field(title="Commands of the repository", description=f"The repository's own commands. {_AS_BEFORE}"),
+    ] = Verification()
+    forge: Annotated[
+        Forge,
+        Field(
+            description="Kind of the git host. Leave it empty to recognise it by the address, or to use that of before."
+        ),
+    ] = ""
+    forge_api_url: Annotated[
+        ForgeApiUrl,
+        Field(description="Address of the git host's API. Leave it empty to use that of the run that is continued."),
+    ] = ""
+    policy: Annotated[Policy, Field(description=f"What a pushed change may contain. {_AS_BEFORE}")] = ChangePolicy()
+
+    @model_validator(mode="after")
+    def _check_target(self) -> Self:
+        if bool(self.pull_request_url.strip()) == bool(self.flow_run_id):
+            raise InvalidFollowUp(
+                "pull_request_url and flow_run_id are both set, or both empty: set one of them, to say which work is "
+                "continued"
+            )
+        return self
+
+    def over(self, saved: Mapping[str, Any], repo_url: str, branch: str, *, has_number: bool) -> dict[str, Any]:
+        """Return the parameters of `implement` for this run, unchecked.
+
+        Args:
+            saved: The saved parameters of the run that is continued. What differs from its default here replaces them.
+            repo_url: The repository.
+            branch: The branch.
+            has_number: Whether the branch has a pull request, whose text is brought up to date in any case.
+        """
+        known = ImplementParameters.model_fields
+        values = {name: value for name, value in saved.items() if name in known}
+        changes = self.model_dump(mode="json", exclude_defaults=True, exclude=set(_OWN))
+        for name, value in changes.items():
+            group = isinstance(getattr(self, name), BaseModel)
+            values[name] = {**(values.get(name) or {}), **value} if group else value
+        request = values.get("pull_request") or {}
+        kind = request.get("pull_request", "never")
+        values["pull_request"] = {**request, "pull_request": READY if has_number and kind == "never" else kind}
+        settings = values.get("claude_settings") or DEFAULT_SETTINGS
+        return {
+            **values,
+            "repo_url": repo_url,
+            "branch_name": branch,
+            "commit_message": self.commit_message,
+            "claude_settings": _without_redacted(settings),
+        }
+
+
+def _without_redacted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings without environment variables whose values were not saved."""
+    variables = settings.get("env")
+    if not isinstance(variables, dict):
+        return dict(settings)
+    return {**settings, "env": {name: value for name, value in variables.items() if value != REDACTED}}

@@ -1,0 +1,86 @@
+"""Compares a branch with the branch that it shall be merged into, and merges them in the trusted repository."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flows.repository.git_commands import command_line, execute_git, isolated_environment, run_git
+
+_EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_CONFIG: Final = (
+    "user.name=merge",
+    "user.email=merge@example.com",
+    f"attr.tree={_EMPTY_TREE}",  # an attribute of a commit must not choose how files are merged
+)
+_CONFLICTS: Final = 1
+_NAMED: Final = 10
+
+
+@dataclass(frozen=True)
+class BaseState:
+    """How far a branch is behind its base branch."""
+
+    base: str
+    commit: str
+    """The newest commit of the base branch."""
+    fork: str
+    """The newest commit that both branches have; empty if the fetched history does not have it."""
+    tree: str
+    """The tree of a merge, with conflict markers; empty if the base has not moved, or if git cannot merge."""
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the base branch has commits that the branch lacks."""
+        return self.fork != self.commit
+
+    @property
+    def note(self) -> str:
+        """A sentence for people; empty if the base has not moved."""
+        if not self.has_moved:
+            return ""
+        if not self.conflicts:
+            return f"{self.base} has moved on to {self.commit[:12]}" + ("" if not self.tree else ", without conflicts")
+        names = ", ".join(self.conflicts[:_NAMED]) + (" and more" if len(self.conflicts) > _NAMED else "")
+        return (
+            f"{self.base} has moved on to {self.commit[:12]}, and conflicts with the branch in {names}: set "
+            "merge_base=true to let the agent merge it"
+        )
+
+
+def compare(git_dir: Path, head: str, base: str) -> BaseState | None:
+    """Return how a commit compares with a fetched branch; None if the branch is not fetched."""
+    ref = f"refs/remotes/origin/{base}"
+    tip = execute_git(command_line(["rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"], git_dir=git_dir))
+    if tip.status:
+        return None
+    commit = tip.text
+    found = execute_git(command_line(["merge-base", commit, head], git_dir=git_dir))
+    fork = found.text if not found.status else ""
+    if fork == commit:
+        return BaseState(base, commit, fork, "")
+    tree, conflicts = _merge(git_dir, head, commit) if fork else ("", ())
+    return BaseState(base, commit, fork, tree, conflicts)
+
+
+def _merge(git_dir: Path, head: str, other: str) -> tuple[str, tuple[str, ...]]:
+    """Return the tree of a merge, and the paths that conflict. The tree is empty if git cannot merge."""
+    arguments = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", head, other]
+    environment = isolated_environment({"GIT_ATTR_NOSYSTEM": "1"})
+    result = execute_git(command_line(arguments, config=_CONFIG, git_dir=git_dir), environment=environment)
+    if result.status not in {0, _CONFLICTS}:
+        return "", ()
+    tree, *paths = result.stdout.decode("utf-8", "replace").split("\0")
+    return tree, tuple(path for path in paths if path)
+
+
+def commit_of_tree(git_dir: Path, tree: str, parent: str) -> str:
+    """Return a commit of a tree, which is only for the work tree and is never pushed."""
+    return run_git(["commit-tree", tree, "-p", parent, "-m", "merge"], config=_CONFIG, git_dir=git_dir).text
+
+
+def difference(git_dir: Path, old: str, new: str, limit: int) -> str:
+    """Return the diff between two commits, at most `limit` characters of it."""
+    arguments = ["diff-tree", "-p", "--stat=100", "--no-ext-diff", "--no-textconv", old, new]
+    result = execute_git(command_line(arguments, git_dir=git_dir))
+    return "" if result.status else result.stdout.decode("utf-8", "replace")[:limit]

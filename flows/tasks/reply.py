@@ -1,0 +1,135 @@
+"""Defines the step `reply`: it answers each thread of the review once, and says in one comment what the run did.
+
+A write may have happened although its answer was lost, so the forge is asked first: a comment of this run is found by
+its key. Then it is recorded.
+"""
+
+from dataclasses import replace
+
+from prefect import get_run_logger
+
+from flows.errors import RunError, Superseded
+from flows.forges.reviews.base import ReviewApi
+from flows.forges.reviews.conversation import Author, Thread
+from flows.forges.reviews.replies import SUMMARY, Note, note_text, own_comment
+from flows.outcome.verification import result_text
+from flows.redaction import redact
+from flows.repository.collect import Change
+from flows.repository.credentials import GitCredentials
+from flows.run.branch_records import record_answers
+from flows.run.lease import check_lease
+from flows.run.rounds import status_of
+from flows.run.run import FollowUpRun
+from flows.state.review_record import Replies, Review, load_replies, save_replies
+from flows.tasks.review import open_review_api
+from flows.tasks.secret import newest_credentials
+from flows.tasks.task import step
+from flows.verification.results import Status
+
+
+def reply(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None:
+    """Answer the review. If the branch is pushed, an error is part of the run's report, and ends nothing.
+
+    Raises:
+        Superseded: A later attempt of the run has taken over.
+        RunError: Nothing was pushed, and the answers could not be written.
+    """
+    [review] = run.reviews
+    if not review.number:
+        record_answers(run, review, change)
+        return
+    try:
+        answer_review(run, credentials, change)
+    except Superseded:
+        raise
+    except RunError as error:
+        if not change.commit:
+            raise
+        text = (
+            f"answered {len(run.answered)} of {len(review.threads)} threads of the review, and the rest could not be "
+            f"answered ({type(error).__name__}: {error.sentences}): the next follow-up answers it"
+        )
+        get_run_logger().warning(text)
+        run.warnings.append(text)
+        record_answers(run, review, change)
+
+
+@step("reply")
+def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None:
+    """Write what is missing of the answers to the threads, and of the comment about the run.
+
+    Raises:
+        ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
+    """
+    [review] = run.reviews
+    with open_review_api(run, newest_credentials(run, credentials)) as api:
+        account = api.own_account()
+        conversation = api.threads(review.number)
+        replies = load_replies(run.saved.store)
+        run.answered[:] = replies.threads
+        threads = {thread.id: thread for thread in conversation.threads}
+        for thread_id in review.threads:
+            if thread_id in replies.threads:
+                continue
+            thread = threads.get(thread_id)
+            if thread is None:
+                get_run_logger().info("a thread of the review does not exist any more, so it gets no answer")
+            elif own_comment(conversation.threads, _run_id(run), thread, account) is None:
+                check_lease(run.saved.store)
+                api.reply(review.number, thread, _note(run, review, thread, change))
+            replies = replies.with_thread(thread_id)
+            save_replies(run.saved.store, replies)
+            run.answered[:] = replies.threads
+        _summarize(run, api, review, conversation.threads, account, replies, change)
+    record_answers(run, review, change)
+    get_run_logger().info("threads answered: %d", len(review.threads))
+
+
+def _summarize(
+    run: FollowUpRun,
+    api: ReviewApi,
+    review: Review,
+    threads: tuple[Thread, ...],
+    account: Author | None,
+    replies: Replies,
+    change: Change,
+) -> None:
+    """Write the one comment about the run, or bring it up to date."""
+    report = run.saved.finished.report if run.saved.finished else None
+    note = Note(redact(report.summary) if report else "", _run_id(run), _footer(run, change))
+    existing = own_comment(threads, _run_id(run), SUMMARY, account)
+    check_lease(run.saved.store)
+    if existing is None:
+        comment = api.comment(review.number, note)
+    elif existing.text.strip() != note_text(note, SUMMARY, html_comments=api.hides_html_comments).strip():
+        comment = api.edit_comment(review.number, existing.id, note)
+    else:
+        comment = existing
+    save_replies(run.saved.store, replace(replies, summary=comment.id))
+
+
+def _note(run: FollowUpRun, review: Review, thread: Thread, change: Change) -> Note:
+    """Return the answer to a thread: what the agent says about each of its comments."""
+    report = run.saved.finished.report if run.saved.finished else None
+    by_number = {reply.comment: reply for reply in (report.replies if report else ())}
+    numbers = [number for number, comment in enumerate(review.comments, 1) if comment.thread == thread.id]
+    answers = [by_number[number] for number in numbers if number in by_number]
+    words = "\n\n".join(dict.fromkeys(redact(each.text) for each in answers))
+    is_changed = bool(change.commit) and any(each.is_changed for each in answers)
+    footer = f"In commit {change.commit}." if is_changed else ""
+    if not words:
+        where = f", but has pushed commit {change.commit}" if change.commit else ""
+        footer = f"The agent has not answered this comment{where}. Its summary is in another comment."
+    return Note(words, _run_id(run), footer)
+
+
+def _footer(run: FollowUpRun, change: Change) -> str:
+    if not change.commit:
+        return "No file was changed, and nothing was pushed."
+    status, repairs = status_of(run, change), run.saved.finished.round if run.saved.finished else 0
+    verified = f", {result_text(status, repairs)}" if status and status is not Status.NOT_ASKED else ""
+    return f"Pushed commit {change.commit}{verified}."
+
+
+def _run_id(run: FollowUpRun) -> str:
+    return run.saved.store.flow_run_id

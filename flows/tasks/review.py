@@ -1,0 +1,148 @@
+"""Defines the step `review`: it reads what reviewers have said since the last run, before anything is spent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from prefect import get_run_logger
+
+from flows.errors import BaseRefNotFound, InvalidFollowUp, RunError
+from flows.forges.api.base import PullRequest, State
+from flows.forges.reviews.base import ReviewApi
+from flows.forges.reviews.conversation import FailedCheck, Thread
+from flows.forges.reviews.request import review_request, unheard_lines
+from flows.forges.reviews.selection import Rules, Selection, select_comments
+from flows.forges.reviews.table import open_reviews
+from flows.repository.credentials import GitCredentials
+from flows.run.follow_up import requested_at
+from flows.run.lease import check_lease
+from flows.run.run import FollowUpRun
+from flows.state.files import StateFile
+from flows.state.review_record import HeardComment, Review, load_review
+from flows.tasks.clone import remote
+from flows.tasks.task import step
+
+
+@step("review")
+def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
+    """Return what the run is asked for: what an earlier attempt has read, or what the forge has now.
+
+    Raises:
+        BaseRefNotFound: The remote does not have the branch any more.
+        InvalidFollowUp: The pull request is not open, or is not for a branch of the repository.
+        ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
+    """
+    review = load_review(run.saved.store)
+    if review is None:
+        review = _read(run, credentials)
+        if asks_for_something(run, review):
+            check_lease(run.saved.store)
+            run.saved.store.save_sealed(StateFile.REVIEW, review.pack())
+    run.reviews[:] = [review]
+    run.warnings.extend(review.omissions)
+    count = len(review.comments)
+    get_run_logger().info("comments of reviewers: %d; not heard: %d", count, len(review.unheard))
+    return review
+
+
+def asks_for_something(run: FollowUpRun, review: Review) -> bool:
+    """Whether the agent has something to do."""
+    parameters = run.parameters
+    return bool(review.comments or parameters.instructions.strip() or parameters.merge_base or run.feedback)
+
+
+def open_review_api(run: FollowUpRun, credentials: GitCredentials) -> ReviewApi:
+    """Return the client for the reviews of the run's repository. Use it in a `with` statement."""
+    request = run.request
+    return open_reviews(
+        request.repo_url.url,
+        credentials.token,
+        credentials.email,
+        forge=request.forge,
+        forge_api_url=request.forge_api_url,
+        allowed_api_urls=credentials.api_urls,
+    )
+
+
+def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
+    branch, moment = run.request.branch_name, requested_at()
+    head = remote(run, credentials).refs().branches.get(branch)
+    if head is None:
+        raise BaseRefNotFound(
+            f"the branch {branch!r} is not on the remote any more: start a new run of implement to begin again"
+        )
+    if not run.request.pull_request.is_wanted:
+        return Review(branch, moment)
+    with open_review_api(run, credentials) as api:
+        request = _pull_request(run, api)
+        if request is None:
+            return Review(branch, moment)
+        conversation = api.threads(request.number)
+        rules = _rules(run, api, moment)
+        threads = [_without_answered(run, thread) for thread in conversation.threads]
+        selection = select_comments([each for each in threads if each.comments], rules, api.may_write)
+        checks, omission = _failed_checks(api, head) if selection.heard else ((), "")
+        omissions = tuple(filter(None, (conversation.omission, omission)))
+        return _review(Review(branch, moment, omissions=omissions), request, selection, checks)
+
+
+def _pull_request(run: FollowUpRun, api: ReviewApi) -> PullRequest | None:
+    """Return the branch's open pull request; None if it has none.
+
+    Raises:
+        InvalidFollowUp: The pull request that the run was asked about is no longer that of the branch.
+    """
+    branch = run.request.branch_name
+    own = api.find(branch, run.request.pull_request.pull_request_base or run.request.base_branch)
+    if not run.record.number:
+        return next((each for each in own if each.state is State.OPEN), None)
+    request = api.get(run.record.number)
+    advice = "start a new run of implement"
+    if request.state is not State.OPEN:
+        raise InvalidFollowUp(f"pull request {request.number} is {request.state}: {advice}")
+    if request.head != branch or request.number not in {each.number for each in own}:
+        raise InvalidFollowUp(
+            f"pull request {request.number} is not for the branch {branch!r} of {run.request.repo_url}: {advice}"
+        )
+    return request
+
+
+def _rules(run: FollowUpRun, api: ReviewApi, moment: str) -> Rules:
+    last = run.record.requested_at
+    return Rules(
+        datetime.fromisoformat(moment),
+        datetime.fromisoformat(last) if last else None,
+        api.own_account(),
+        frozenset(run.parameters.reviewers_heard),
+        frozenset(run.record.answered),
+    )
+
+
+def _without_answered(run: FollowUpRun, thread: Thread) -> Thread:
+    """Return the thread without comments that are as an earlier run has answered them."""
+    answered = run.record.answered
+    comments = tuple(each for each in thread.comments if answered.get(each.id) != each.edited.isoformat())
+    return Thread(thread.id, comments, thread.path, thread.line, thread.is_resolved, thread.is_outdated)
+
+
+def _failed_checks(api: ReviewApi, head: str) -> tuple[Sequence[FailedCheck], str]:
+    """Return the failed checks of the branch. Without them the review is still worth an answer."""
+    try:
+        failed = api.failing_checks(head)
+    except RunError as error:
+        return (), f"the failed checks could not be read: {error}"
+    return failed.checks, failed.omission
+
+
+def _review(review: Review, request: PullRequest, selection: Selection, checks: Sequence[FailedCheck]) -> Review:
+    heard = [HeardComment(each.thread.id, each.comment.id, each.comment.edited.isoformat()) for each in selection.heard]
+    return Review(
+        review.branch,
+        review.requested_at,
+        request.number,
+        request.url,
+        request.base,
+        review_request(selection.heard, checks),
+        tuple(heard),
+        tuple(unheard_lines(selection.unheard)),
+        review.omissions,
+    )
