@@ -28,8 +28,13 @@ class Inspection:
 
     @cached_property
     def files(self) -> Sequence[ChangedFile]:
-        """The changed files."""
-        return objects.changed_files(self.git_dir, self.change.checkout.base_commit, self.change.commit)
+        """The changed files, without those that are unchanged from the merged branch, which is on the remote."""
+        files = objects.changed_files(self.git_dir, self.change.checkout.base_commit, self.change.commit)
+        if not (merged := self.change.checkout.merged_commit):
+            return files
+        others = objects.changed_files(self.git_dir, merged, self.change.commit)
+        own = {path for file in others for path in (file.path, file.old_path)}
+        return [file for file in files if file.path in own or file.old_path in own]
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:

@@ -68,7 +68,7 @@ class BodyContent:
     """One line: dollars, turns, model and version."""
     run_url: str = ""
     next_command: str = ""
-    """The command that starts a further run on the branch."""
+    """The command that starts a run which follows up on the review."""
 
 
 def pull_request_title(text: str, *, is_unverified: bool = False) -> str:
@@ -125,10 +125,9 @@ class _Writer:
         command = one_line(self.content.next_command)
         if not command:
             return
-        text = "**Ask for changes:** start another run on this branch, and say in its instructions what to change"
-        note = "It does not read the review."
+        text = "**Ask for changes:** comment, and start a run of follow_up, which answers people who may push"
         is_whole = units(command) <= _COMMAND_CHARACTERS and "`" not in command
-        yield f"{text}: {self._code(command, _COMMAND_CHARACTERS)}. {note}" if is_whole else f"{text}. {note}"
+        yield f"{text}: {self._code(command, _COMMAND_CHARACTERS)}" if is_whole else f"{text}."
 
     def _checked(self) -> Iterator[str]:
         content = self.content

@@ -9,8 +9,8 @@ from flows.errors import InvalidFollowUp
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import ClaudeSettings, Effort, ModelId, ModelProvider, RunLimits
 from flows.parameters.claude_settings import DEFAULT_SETTINGS, check_settings
-from flows.parameters.fields import form_pattern
-from flows.parameters.implement import ImplementParameters
+from flows.parameters.fields import FormRule, form_pattern
+from flows.parameters.implement import DEFAULT_CLONE_DEPTH, ImplementParameters
 from flows.parameters.limits import Limits
 from flows.parameters.provider import DEFAULT_PROVIDER
 from flows.parameters.pull_request import READY
@@ -105,6 +105,12 @@ class FollowUpParameters(BaseModel):
     git_credentials_secret_id: GitCredentialsSecretId = DEFAULT_SECRET_ID
     git_credentials_block: GitCredentialsBlock = ""
     aws_region: AwsRegion = DEFAULT_REGION
+    clone_depth: Annotated[int, FormRule({"minimum": 0})] = Field(
+        default=DEFAULT_CLONE_DEPTH,
+        ge=0,
+        title="Commits of history",
+        description="How many commits of history to fetch; 0 fetches all.",
+    )
     verification: Annotated[
         Verification,
         Field(title="Commands of the repository", description=f"The repository's own commands. {_AS_BEFORE}"),

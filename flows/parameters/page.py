@@ -12,13 +12,15 @@ from pydantic import BaseModel
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.environment import default_as_text
 from flows.parameters.fields import leaves_of
+from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.implement import ImplementParameters
 
 
 def with_tables(page: str) -> str:
     """Return the text of the page, with its tables regenerated from the models."""
     page = _with_table(page, "implement", table(ImplementParameters, variables=True))
-    return _with_table(page, "deliver", table(DeliverParameters, variables=False))
+    page = _with_table(page, "deliver", table(DeliverParameters, variables=False))
+    return _with_table(page, "follow_up", table(FollowUpParameters, variables=False))
 
 
 def _with_table(page: str, flow: str, rows: str) -> str:

@@ -27,6 +27,11 @@ def continue_command(deployment: str, repo_url: str, branch: str, parameters: Ma
     return start_command("implement", deployment, {**names, **parameters})
 
 
+def follow_up_command(deployment: str, flow_run_id: str) -> str:
+    """Return the command that follows up on the review of the branch which a run has pushed."""
+    return start_command("follow_up", deployment, {"flow_run_id": flow_run_id})
+
+
 def start_command(flow: str, deployment: str, parameters: Mapping[str, object]) -> str:
     """Return the command that starts a run.
 

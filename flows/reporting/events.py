@@ -1,9 +1,9 @@
 """Emits an event on the Prefect server when a run ends, for automations and other listeners.
 
-The event's name contains the run's `Outcome`: claude-code.run.delivered, .not-verified, .no-changes, .needs-input,
-.blocked, .budget-exceeded, .failed or .interrupted. The resource is `claude-code.run.<flow run id>`. The flow run, its
-deployment and the repository are related resources. The payload says what happened, in which repository and branch, and
-at what cost.
+The event's name contains the run's `Outcome`: claude-code.run.delivered, .not-verified, .no-changes, .answered,
+.needs-input, .blocked, .budget-exceeded, .failed or .interrupted. The resource is `claude-code.run.<flow run id>`. The
+flow run, its deployment and the repository are related resources. The payload says what happened, in which repository
+and branch, and at what cost.
 """
 
 import json
@@ -136,7 +136,7 @@ def _texts(texts: Sequence[str]) -> list[str]:
 
 def _delivery_fields(flow_run: "FlowRun") -> dict[str, Any]:
     """Return, for a run of `deliver`, no usage: the event of the run that made the change has it."""
-    return dict(_NO_USAGE) if "flow_run_id" in flow_run.parameters else {}
+    return dict(_NO_USAGE) if "apply_to_latest" in flow_run.parameters else {}
 
 
 def _usage(flow_run: "FlowRun") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Compares a branch with the branch that it shall be merged into, and merges them in the trusted repository."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,16 @@ _NAMED: Final = 10
 
 
 @dataclass(frozen=True)
+class Merge:
+    """What the merge of two commits gives."""
+
+    tree: str
+    """The tree, with conflict markers in the files that conflict."""
+    conflicts: tuple[str, ...] = ()
+    """The paths of these files."""
+
+
+@dataclass(frozen=True)
 class BaseState:
     """How far a branch is behind its base branch."""
 
@@ -25,9 +36,8 @@ class BaseState:
     """The newest commit of the base branch."""
     fork: str
     """The newest commit that both branches have; empty if the fetched history does not have it."""
-    tree: str
-    """The tree of a merge, with conflict markers; empty if the base has not moved, or if git cannot merge."""
-    conflicts: tuple[str, ...] = ()
+    merge: "Merge | None" = None
+    """What a merge gives; None if the base has not moved, or if git cannot merge."""
 
     @property
     def has_moved(self) -> bool:
@@ -39,9 +49,10 @@ class BaseState:
         """A sentence for people; empty if the base has not moved."""
         if not self.has_moved:
             return ""
-        if not self.conflicts:
-            return f"{self.base} has moved on to {self.commit[:12]}" + ("" if not self.tree else ", without conflicts")
-        names = ", ".join(self.conflicts[:_NAMED]) + (" and more" if len(self.conflicts) > _NAMED else "")
+        if self.merge is None or not self.merge.conflicts:
+            return f"{self.base} has moved on to {self.commit[:12]}" + (", without conflicts" if self.merge else "")
+        paths = self.merge.conflicts
+        names = ", ".join(paths[:_NAMED]) + (" and more" if len(paths) > _NAMED else "")
         return (
             f"{self.base} has moved on to {self.commit[:12]}, and conflicts with the branch in {names}: set "
             "merge_base=true to let the agent merge it"
@@ -58,25 +69,34 @@ def compare(git_dir: Path, head: str, base: str) -> BaseState | None:
     found = execute_git(command_line(["merge-base", commit, head], git_dir=git_dir))
     fork = found.text if not found.status else ""
     if fork == commit:
-        return BaseState(base, commit, fork, "")
-    tree, conflicts = _merge(git_dir, head, commit) if fork else ("", ())
-    return BaseState(base, commit, fork, tree, conflicts)
+        return BaseState(base, commit, fork)
+    return BaseState(base, commit, fork, merge(git_dir, head, commit) if fork else None)
 
 
-def _merge(git_dir: Path, head: str, other: str) -> tuple[str, tuple[str, ...]]:
-    """Return the tree of a merge, and the paths that conflict. The tree is empty if git cannot merge."""
+def merge(git_dir: Path, head: str, other: str) -> Merge | None:
+    """Return what the merge of two commits gives; None if this git cannot merge without a work tree."""
     arguments = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", head, other]
     environment = isolated_environment({"GIT_ATTR_NOSYSTEM": "1"})
     result = execute_git(command_line(arguments, config=_CONFIG, git_dir=git_dir), environment=environment)
     if result.status not in {0, _CONFLICTS}:
-        return "", ()
+        return None
     tree, *paths = result.stdout.decode("utf-8", "replace").split("\0")
-    return tree, tuple(path for path in paths if path)
+    return Merge(tree, tuple(path for path in paths if path))
 
 
 def commit_of_tree(git_dir: Path, tree: str, parent: str) -> str:
     """Return a commit of a tree, which is only for the work tree and is never pushed."""
     return run_git(["commit-tree", tree, "-p", parent, "-m", "merge"], config=_CONFIG, git_dir=git_dir).text
+
+
+def files_with_markers(git_dir: Path, commit: str, paths: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the files that still have conflict markers in a commit."""
+    if not paths:
+        return ()
+    pattern = ["grep", "-l", "-z", "-E", "-e", "^(<{7}|>{7}) ", commit, "--", *paths]
+    line = command_line(["--literal-pathspecs", *pattern], config=_CONFIG, git_dir=git_dir)
+    files = execute_git(line).stdout.decode("utf-8", "replace").split("\0")
+    return tuple(file.removeprefix(f"{commit}:") for file in files if file)
 
 
 def difference(git_dir: Path, old: str, new: str, limit: int) -> str:

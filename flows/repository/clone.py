@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from git import RemoteProgress
 
@@ -18,6 +19,8 @@ from flows.repository.submodule_checkout import fetch_submodules
 from flows.repository.work_tree import create_work_tree
 from flows.sandbox.services import Service
 from flows.sandbox.workspace import Workspace
+
+_MERGED_REF: Final = "refs/claude-code-headless/merged"
 
 
 @dataclass(frozen=True)
@@ -170,8 +173,9 @@ def fetch_base(
     start, commit = checkout.start, checkout.base_commit
     refs = remote.refs() if work_tree else RemoteRefs({}, "")
     others = [point.refspec for point in _other_branches(refs, start, base_branch)]
+    merged = [f"+{checkout.merged_commit}:{_MERGED_REF}"] if checkout.merged_commit else []
     try:
-        _fetch(clean, remote, refs, [f"+{commit}:{start.local_ref}", *others], depth, progress)
+        _fetch(clean, remote, refs, [f"+{commit}:{start.local_ref}", *others, *merged], depth, progress)
     except GitFailed:
         # Some servers serve only branches and tags. The commit is in the history of the one that the work started from.
         if start.is_commit:

@@ -184,17 +184,18 @@ def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity, 
     tree = chosen_tree or tree
     if tree == base_tree:
         return Change("", checkout)
+    merged = ["-p", checkout.merged_commit] if checkout.merged_commit else []
     with TemporaryFile() as message:
         message.write(identity.message.encode())
         message.seek(0)
         commit = run_git(
-            ["commit-tree", tree, "-p", base, "-F", "-"],
+            ["commit-tree", tree, "-p", base, *merged, "-F", "-"],
             git_dir=clean,
             environment=isolated_environment(identity.environment),
             stdin=message,
         ).text
     run_git(["update-ref", f"refs/heads/{checkout.branch}", commit], git_dir=clean)
-    return Change(commit, checkout, file_changes(clean, base, commit))
+    return Change(commit, checkout, _own_file_changes(clean, checkout, commit))
 
 
 def file_changes(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...]:
@@ -202,6 +203,15 @@ def file_changes(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...
     listing = run_git(["diff-tree", "-r", "-z", "--numstat", "--no-renames", base, commit], git_dir=git_dir)
     rows = (row.split("\t", 2) for row in listing.text.split("\0") if row)
     return tuple(FileChange(path, _line_count(added), _line_count(removed)) for added, removed, path in rows)
+
+
+def _own_file_changes(git_dir: Path, checkout: Checkout, commit: str) -> tuple[FileChange, ...]:
+    """Return the files that the commit changes, without those that it has from the merged branch unchanged."""
+    files = file_changes(git_dir, checkout.base_commit, commit)
+    if not checkout.merged_commit:
+        return files
+    own = {file.path for file in file_changes(git_dir, checkout.merged_commit, commit)}
+    return tuple(file for file in files if file.path in own)
 
 
 def _line_count(text: str) -> int | None:
@@ -235,13 +245,14 @@ def bundle(git_dir: Path, change: Change) -> bytes:
     if not refs:
         return b""
     refs += [OBJECTS_REF] if has_objects(git_dir) else []
-    return create_bundle(git_dir, refs, change.checkout.base_commit)
+    return create_bundle(git_dir, refs, change.checkout.base_commit, change.checkout.merged_commit)
 
 
-def create_bundle(git_dir: Path, refs: Sequence[str], base: str) -> bytes:
-    """Return a git bundle with the refs and their commits, except commits that are in the history of the base."""
+def create_bundle(git_dir: Path, refs: Sequence[str], *bases: str) -> bytes:
+    """Return a git bundle with the refs and their commits, except commits that are in the history of a base."""
+    without = [f"^{base}" for base in bases if base]
     with NamedTemporaryFile(dir=git_dir.parent, suffix=".bundle") as file:
-        run_git(["bundle", "create", "--quiet", file.name, *refs, f"^{base}"], git_dir=git_dir)
+        run_git(["bundle", "create", "--quiet", file.name, *refs, *without], git_dir=git_dir)
         return Path(file.name).read_bytes()
 
 
@@ -268,4 +279,4 @@ def collected_change(git_dir: Path, checkout: Checkout) -> Change:
     commit = run_git(["rev-parse", f"{ref}^{{commit}}"], git_dir=git_dir).text
     if commit == checkout.base_commit:
         return Change("", checkout)
-    return Change(commit, checkout, file_changes(git_dir, checkout.base_commit, commit))
+    return Change(commit, checkout, _own_file_changes(git_dir, checkout, commit))

@@ -6,7 +6,8 @@ from typing import Final
 from prefect import get_run_logger
 
 from flows.agent.follow_up import FollowUp, MergedBase
-from flows.repository.base_branch import BaseState, compare, difference
+from flows.repository.base_branch import BaseState, compare, difference, merge
+from flows.repository.clone import Checkout
 from flows.run.run import FollowUpRun
 from flows.state.branch_record import session_digest
 from flows.state.records import Checkpoint, Plan
@@ -30,14 +31,21 @@ def begin_follow_up(run: FollowUpRun, plan: Plan) -> FollowUp:
             get_run_logger().warning("%s", note)
             run.warnings.append(note)
     texts = (*([parameters.instructions] if parameters.instructions.strip() else ()), *run.feedback)
-    merged = plan.checkout.merged_commit
+    head, other = plan.checkout.base_commit, plan.checkout.merged_commit
+    merged = merge(run.workspace.clean_git, head, other) if other else None
     return FollowUp(
         review.request,
         bool(review.comments),
         texts,
         _change(run, plan, base) if fault else "",
-        MergedBase(review.base, base.conflicts) if merged and base else None,
+        MergedBase(review.base, merged.conflicts) if merged else None,
     )
+
+
+def is_work(run: FollowUpRun, checkout: Checkout) -> bool:
+    """Whether the agent has something to do, also if the base branch was to be merged and has not moved."""
+    [review] = run.reviews
+    return bool(review.comments or run.parameters.instructions.strip() or run.feedback or checkout.merged_commit)
 
 
 def _session_fault(run: FollowUpRun, plan: Plan) -> str:

@@ -16,6 +16,7 @@ from flows.errors import (
     AgentCrashed,
     AgentFailed,
     AgentRepoInvalid,
+    ChangeConflicts,
     CommandFailed,
     DiskFull,
     GitFailed,
@@ -23,7 +24,8 @@ from flows.errors import (
     RunError,
     WorkLeftAside,
 )
-from flows.repository.collect import Change
+from flows.repository.base_branch import files_with_markers, merge
+from flows.repository.collect import Change, names
 from flows.run.run import ImplementRun
 from flows.state.agent_report import AgentReport
 
@@ -49,6 +51,8 @@ def judge_work(run: ImplementRun, result: AgentRun, change: Change) -> AgentRepo
         report = replace(report, claude_code_version=run.agent.version)
     if change.fault:
         raise _work_tree_error(change, run.saved.bundle_path)
+    if change.checkout.merged_commit and change.commit:
+        _check_conflicts(run, change)
     if change.is_left_aside:
         raise _left_aside_error(change, run.saved.bundle_path)
     is_isolated = not run.workspace.agent.missing_isolation
@@ -73,6 +77,16 @@ def _work_tree_error(change: Change, path: str) -> RunError:
     """Return the error for a work tree that is no longer a usable repository."""
     saved = f"its files, except those that git could not read, are saved as {path}" if path else "no file was changed"
     return AgentRepoInvalid(f"the agent left a work tree from which no change can be taken: {change.fault}; {saved}")
+
+
+def _check_conflicts(run: ImplementRun, change: Change) -> None:
+    """Raise `ChangeConflicts` if the agent has left conflict markers of the merge."""
+    clean, checkout = run.workspace.clean_git, change.checkout
+    merged = merge(clean, checkout.base_commit, checkout.merged_commit)
+    if paths := files_with_markers(clean, change.commit, merged.conflicts if merged else ()):
+        raise ChangeConflicts(
+            f"the agent left conflict markers in {names(paths)}: continue the run with feedback, or merge by hand"
+        )
 
 
 def _left_aside_error(change: Change, path: str) -> RunError:

@@ -17,14 +17,14 @@ from flows.instructions.files import Instructions
 from flows.outcome.verification import result_text
 from flows.parameters.pull_request import DRAFT
 from flows.redaction import redact
-from flows.reporting.commands import continue_command
+from flows.reporting.commands import follow_up_command
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.repository.commit_files import CommitFiles
 from flows.repository.git_commands import run_git
 from flows.repository.remote_refs import RemoteRefs
 from flows.run.rounds import status_of, verification_of
-from flows.run.run import ImplementRun, Run
+from flows.run.run import FollowUpRun, ImplementRun, Run
 from flows.run.summary import deployment_name
 from flows.state.agent_report import AgentReport
 from flows.text_safety import one_line, printable
@@ -35,9 +35,6 @@ _TEMPLATES: Final = re.compile(
     r"|\.gitlab/merge_request_templates/default\.md",
     re.IGNORECASE,
 )
-_PUBLIC_PARAMETERS: Final = ("forge", "forge_api_url", "pull_request")
-"""What a command in a pull request contains. The others, such as names of secrets and buckets, are in the report."""
-
 _TEMPLATE_BYTES: Final = 20_000
 _FOLDERS: Final = (".github", ".gitlab/merge_request_templates", ".gitea", ".forgejo", ".azuredevops", "docs")
 _UNPROVEN: Final = {Status.FAILED, Status.FAILED_BEFORE, Status.NOT_RUN, Status.CHECKS_CHANGED}
@@ -46,6 +43,7 @@ _UNPROVEN: Final = {Status.FAILED, Status.FAILED_BEFORE, Status.NOT_RUN, Status.
 _VERDICTS: Final = {Verdict.FAILED_BEFORE: "failed, as it did before the change"}
 """Verdicts that a reviewer, who does not know this program, would not understand."""
 
+_AFTER_REVIEW: Final = "After a review:"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 (the names are compared, and not bound to)
 
 
@@ -155,7 +153,7 @@ def _content(run: Run, change: Change) -> BodyContent:
     report, verification, status = _report(run), verification_of(run, change), status_of(run, change)
     rounds = run.saved.verifications.rounds
     content = BodyContent(
-        redact(report.summary) if report else "",
+        redact(_summary(run, report)),
         "",
         run.saved.store.flow_run_id,
         feedback=[redact(one_line(text)) for text in (run.feedback if isinstance(run, ImplementRun) else ())],
@@ -176,17 +174,19 @@ def _content(run: Run, change: Change) -> BodyContent:
         not_done=[redact(requirement) for requirement in (report.not_done if report else ())],
         cost=_cost(report) if report else "",
         run_url=run_url(run),
-        next_command=continue_command(
-            deployment_name(),
-            run.request.repo_url.url,
-            change.checkout.branch,
-            {name: value for name, value in run.request.for_next_run().items() if name in _PUBLIC_PARAMETERS},
-        ),
+        next_command=follow_up_command(deployment_name(), run.saved.store.flow_run_id),
     )
     if run.saved.plan is None:
         return content
     instructions = run.saved.plan.instructions
     return replace(content, asked_source=redact(_source(instructions)), asked_text=redact(instructions.main_text))
+
+
+def _summary(run: Run, report: AgentReport | None) -> str:
+    """Return the agent's words. After a review, those about the whole change come first."""
+    words = report.summary if report else ""
+    earlier = run.reviews[0].earlier_summary if isinstance(run, FollowUpRun) and run.reviews else ""
+    return f"{earlier}\n\n{_AFTER_REVIEW}\n\n{words}" if earlier else words
 
 
 def _source(instructions: Instructions) -> str:

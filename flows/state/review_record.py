@@ -34,6 +34,8 @@ class Review:
     comments: tuple[HeardComment, ...] = ()
     unheard: tuple[str, ...] = ()
     """A line for each new comment that the run does not hear."""
+    earlier_summary: str = ""
+    """The agent's words about the change before any review."""
     omissions: tuple[str, ...] = ()
     """What was not read."""
 

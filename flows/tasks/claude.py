@@ -22,7 +22,7 @@ from flows.repository.clone import Checkout
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, restore_change
 from flows.repository.commit_message import with_run_trailer
 from flows.repository.credentials import GitCredentials
-from flows.run.follow_up_request import begin_follow_up
+from flows.run.follow_up_request import begin_follow_up, is_work
 from flows.run.judgment import explain, judge_work
 from flows.run.lease import check_lease
 from flows.run.preload import preload_for_end
@@ -33,6 +33,7 @@ from flows.run.start import start_work
 from flows.run.summary import deployment_name
 from flows.state.agent_report import WorkStatus
 from flows.state.records import FinishedWork, Plan
+from flows.tasks.merge_base import prepare_merge, with_base
 from flows.tasks.task import step
 
 
@@ -41,6 +42,10 @@ def run_claude(
     run: ImplementRun, credentials: GitCredentials, checkout: Checkout, instructions: Instructions
 ) -> Change:
     """Return the change: the one that an earlier attempt finished, or the one that Claude Code makes now."""
+    if isinstance(run, FollowUpRun) and run.saved.plan is None:
+        checkout = with_base(run, credentials, checkout)
+        if not is_work(run, checkout):
+            return Change("", checkout)
     plan = start_work(run, checkout, instructions)
     identity = _identity(run, credentials, plan)
     if has_new_feedback(run):
@@ -60,6 +65,8 @@ def run_claude(
 def _first_request(run: ImplementRun, plan: Plan) -> Feedback | FollowUp | None:
     """Return what the agent is asked for besides the instructions, before it has finished any work in this run."""
     if isinstance(run, FollowUpRun):
+        if run.saved.checkpoint is None and not run.agent.session_id:
+            prepare_merge(run, plan)
         return begin_follow_up(run, plan)
     return Feedback(run.feedback) if run.feedback else None
 

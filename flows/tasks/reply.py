@@ -35,6 +35,8 @@ def reply(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None
         RunError: Nothing was pushed, and the answers could not be written.
     """
     [review] = run.reviews
+    if run.saved.finished is None:  # no agent had anything to do
+        return
     if not review.number:
         record_answers(run, review, change)
         return

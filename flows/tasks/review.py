@@ -1,6 +1,7 @@
 """Defines the step `review`: it reads what reviewers have said since the last run, before anything is spent."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from prefect import get_run_logger
@@ -13,6 +14,7 @@ from flows.forges.reviews.request import review_request, unheard_lines
 from flows.forges.reviews.selection import Rules, Selection, select_comments
 from flows.forges.reviews.table import open_reviews
 from flows.repository.credentials import GitCredentials
+from flows.repository.remote_refs import RemoteRefs
 from flows.run.follow_up import requested_at
 from flows.run.lease import check_lease
 from flows.run.run import FollowUpRun
@@ -33,7 +35,7 @@ def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
     """
     review = load_review(run.saved.store)
     if review is None:
-        review = _read(run, credentials)
+        review = replace(_read(run, credentials), earlier_summary=_earlier_summary(run))
         if asks_for_something(run, review):
             check_lease(run.saved.store)
             run.saved.store.save_sealed(StateFile.REVIEW, review.pack())
@@ -65,7 +67,8 @@ def open_review_api(run: FollowUpRun, credentials: GitCredentials) -> ReviewApi:
 
 def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
     branch, moment = run.request.branch_name, requested_at()
-    head = remote(run, credentials).refs().branches.get(branch)
+    refs = remote(run, credentials).refs()
+    head = refs.branches.get(branch)
     if head is None:
         raise BaseRefNotFound(
             f"the branch {branch!r} is not on the remote any more: start a new run of implement to begin again"
@@ -73,7 +76,7 @@ def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
     if not run.request.pull_request.is_wanted:
         return Review(branch, moment)
     with open_review_api(run, credentials) as api:
-        request = _pull_request(run, api)
+        request = _pull_request(run, api, refs)
         if request is None:
             return Review(branch, moment)
         conversation = api.threads(request.number)
@@ -85,21 +88,24 @@ def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
         return _review(Review(branch, moment, omissions=omissions), request, selection, checks)
 
 
-def _pull_request(run: FollowUpRun, api: ReviewApi) -> PullRequest | None:
+def _pull_request(run: FollowUpRun, api: ReviewApi, refs: RemoteRefs) -> PullRequest | None:
     """Return the branch's open pull request; None if it has none.
 
     Raises:
         InvalidFollowUp: The pull request that the run was asked about is no longer that of the branch.
     """
     branch = run.request.branch_name
-    own = api.find(branch, run.request.pull_request.pull_request_base or run.request.base_branch)
     if not run.record.number:
+        names = (run.request.pull_request.pull_request_base, run.request.base_branch, refs.default_branch)
+        base = next((name for name in names if name in refs.branches), "")
+        own = api.find(branch, base) if base else []
         return next((each for each in own if each.state is State.OPEN), None)
     request = api.get(run.record.number)
     advice = "start a new run of implement"
     if request.state is not State.OPEN:
         raise InvalidFollowUp(f"pull request {request.number} is {request.state}: {advice}")
-    if request.head != branch or request.number not in {each.number for each in own}:
+    own = {each.number for each in api.find(request.head, request.base)}  # without those of forks
+    if request.head != branch or request.number not in own:
         raise InvalidFollowUp(
             f"pull request {request.number} is not for the branch {branch!r} of {run.request.repo_url}: {advice}"
         )
@@ -135,14 +141,20 @@ def _failed_checks(api: ReviewApi, head: str) -> tuple[Sequence[FailedCheck], st
 
 def _review(review: Review, request: PullRequest, selection: Selection, checks: Sequence[FailedCheck]) -> Review:
     heard = [HeardComment(each.thread.id, each.comment.id, each.comment.edited.isoformat()) for each in selection.heard]
-    return Review(
-        review.branch,
-        review.requested_at,
-        request.number,
-        request.url,
-        request.base,
-        review_request(selection.heard, checks),
-        tuple(heard),
-        tuple(unheard_lines(selection.unheard)),
-        review.omissions,
+    return replace(
+        review,
+        number=request.number,
+        url=request.url,
+        base=request.base,
+        request=review_request(selection.heard, checks),
+        comments=tuple(heard),
+        unheard=tuple(unheard_lines(selection.unheard)),
     )
+
+
+def _earlier_summary(run: FollowUpRun) -> str:
+    """Return what the agent said of the change before any review."""
+    if earlier := load_review(run.earlier.store):
+        return earlier.earlier_summary
+    finished = run.earlier.finished
+    return finished.report.summary if finished and finished.report else ""

@@ -1,19 +1,27 @@
 """A run of follow_up continues the session of the run that opened the pull request, and answers its reviewers."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from prefect.client.schemas.objects import State
+from prefect.filesystems import LocalFileSystem
 
 from deployments.local.scripted_model import Tool, Turn
 from flows.follow_up import follow_up
 from flows.outcome.result import RunResult
+from flows.state.records import Checkpoint
+from flows.state.store import RunStore
+from tests.support.commits import git
 from tests.support.forges.fixtures import parameters_for, serve_with_git
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.stand_in import ForgeStandIn
 from tests.support.runs import Run
 from tests.support.world import World
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 LATER = 10**7
 """A minute after each run of these tests."""
@@ -33,8 +41,9 @@ def follow(run: Run, forge: ForgeStandIn, **parameters: Any) -> Run:  # noqa: AN
         parameters = {"pull_request_url": f"{forge.url}/acme/widgets/pull/1", "forge": forge.name, **parameters}
     state = call(**parameters, return_state=True)
     result = state.result(raise_on_failure=False)
-    is_result = isinstance(result, RunResult)
-    return Run(state, None if is_result else result, result if is_result else None, run.api_url)
+    if isinstance(result, RunResult):
+        return Run(state, None, result, run.api_url)
+    return Run(state, result, None, run.api_url)
 
 
 def test_the_review_of_a_pull_request_is_followed_up_in_the_same_session(
@@ -84,9 +93,12 @@ def test_the_review_of_a_pull_request_is_followed_up_in_the_same_session(
     assert f"Pushed commit {result.commit}." in others[1].text
 
     report = second.artifact()
-    assert "stranger (id 13), on the whole: the author may not push to the repository" in report
-    assert "renovate (id 14), on the whole: a bot: to be heard, add the id to reviewers\\_heard" in report
-    assert "written after the run was requested" in report
+    for line in (
+        "> stranger (id 13), on the whole: the author may not push to the repository",
+        "> renovate (id 14), on the whole: a bot: to be heard, add the id to",
+        "> ada (id 11), on the whole: written after the run was requested",
+    ):
+        assert line in report
     [opened] = forge.pull_requests
     assert second.id in opened.body
 
@@ -95,3 +107,66 @@ def test_the_review_of_a_pull_request_is_followed_up_in_the_same_session(
     assert (third.state.name, third.delivered().outcome) == ("NoChanges", "no-changes")
     assert len(world.stack.model.requests) == calls, "nothing is spent"
     assert len(reviews.own_comments) == 3
+
+
+def test_a_changed_session_is_not_resumed_and_a_moved_branch_is_merged_with_its_base(
+    world: World, run: Callable[..., Run], forge: ForgeStandIn, tmp_path: Path
+) -> None:
+    world.script(WRITE, Turn("Done."))
+    first = run(**parameters_for(forge))
+    pushed = first.delivered().commit
+    for name in ("checkpoint-0", "checkpoint-1"):
+        change_session(first, name)
+    forge.reviews.say("ada", "Why hello?", 1)
+    answer = {"replies": [{"comment": 1, "text": "As the instructions say.", "changed": False}]}
+    world.script(Turn("A question.", answer=answer, needs=("Why hello?", "Say hello in hello.txt", "> +hello")))
+    second = follow(first, forge)
+    assert (second.state.name, second.delivered().outcome) == ("Completed", "answered")
+    assert second.state.message == "Answered 1 thread: work was not pushed"
+    assert world.git("rev-parse", "work") == pushed
+    assert "I write hello." not in world.stack.model.requests[-1].body.decode(), "a new session"
+    assert f"the saved session of the run {first.id} is not the one that was saved when it pushed" in second.artifact()
+    own = [comment.text for comment in forge.reviews.own_comments]
+    assert "> As the instructions say." in own[0]
+    assert "No file was changed, and nothing was pushed." in own[1]
+    assert len(own) == 2
+
+    moved = push_to(world, tmp_path, "work", {"hello.txt": "hello, world\n"})
+    base = push_to(world, tmp_path, "main", {"hello.txt": "good day\n", ".github/workflows/ci.yml": "on: push\n"})
+    resolve = Turn(
+        "I merge.",
+        (Tool("Bash", {"command": "cd {cwd} && grep -q '<<<<<<<' hello.txt && echo 'good day, world' > hello.txt"}),),
+        needs=("- hello.txt", "Be polite.", "> +hello, world"),
+    )
+    world.script(resolve, Turn("Merged."))
+    third = follow(first, forge, flow_run_id=first.id, merge_base=True, instructions="Be polite.")
+    result = third.delivered()
+    assert world.git("rev-parse", "work^1", "work^2").split() == [moved, base]
+    assert world.content("work", "hello.txt") == "good day, world"
+    assert world.content("work", ".github/workflows/ci.yml") == "on: push"
+    assert result.files == ("hello.txt",), "what comes from the base branch is not the run's change"
+    assert f"work was moved to {moved[:12]} since a run pushed {pushed[:12]}" in third.artifact()
+
+
+def change_session(run: Run, name: str) -> None:
+    """Change the conversation in one of the run's checkpoints, and give it the right checksum."""
+    folder = run.saved_file(name).parent
+    store = RunStore(LocalFileSystem(basepath=str(folder.parents[1])), run.id)
+    if content := store.read_sealed(name):
+        checkpoint = Checkpoint.unpack(content)
+        changed = checkpoint.session.replace(b"I write hello.", b"I was told to push a secret.")
+        assert changed != checkpoint.session
+        store.save_sealed(name, replace(checkpoint, session=changed).pack())
+
+
+def push_to(world: World, folder: Path, branch: str, files: dict[str, str]) -> str:
+    """Push a commit of a person to a branch; return the commit."""
+    clone = folder / f"clone-of-{branch}"
+    git(folder, "clone", "--quiet", "--branch", branch, world.git("rev-parse", "--absolute-git-dir"), str(clone))
+    for name, content in files.items():
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text(content)
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message=By a person")
+    git(clone, "push", "--quiet", "origin", branch)
+    return git(clone, "rev-parse", "HEAD")

@@ -34,7 +34,7 @@ CONTENT = BodyContent(
     not_done=("paging",),
     cost="$1.23, 14 turns, claude-sonnet-5-5, Claude Code 2.1.332",
     run_url="https://prefect.example.com/runs/1",
-    next_command="prefect deployment run implement/local -p branch_name=work",
+    next_command="prefect deployment run follow_up/local -p flow_run_id=1",
 )
 LISTS = ("feedback", "warnings", "questions", "not_done")
 
@@ -54,8 +54,8 @@ def test_a_body_has_its_parts_in_order() -> None:
         "**Not done, as the agent says:**\n\n- paging\n\n"
         "**Cost:** $1.23, 14 turns, claude-sonnet-5-5, Claude Code 2.1.332\n\n"
         "**Run:** [flow run](<https://prefect.example.com/runs/1>), `5f3c0000-0000-4000-8000-000000000001`\n\n"
-        "**Ask for changes:** start another run on this branch, and say in its instructions what to change: "
-        "`prefect deployment run implement/local -p branch_name=work`. It does not read the review."
+        "**Ask for changes:** comment, and start a run of follow_up, which answers people who may push: "
+        "`prefect deployment run follow_up/local -p flow_run_id=1`"
     )
 
 
@@ -70,8 +70,7 @@ def test_a_body_says_plainly_that_nothing_was_run() -> None:
 @pytest.mark.parametrize("command", ["run " + "x" * 800, "run `date`"], ids=["long", "backticks"])
 def test_a_command_is_shown_whole_or_not_at_all(command: str) -> None:
     body = pull_request_body(replace(CONTENT, next_command=command))
-    assert "run " not in body.partition("**Ask for changes:**")[2].partition("another run")[2]
-    assert body.endswith("what to change. It does not read the review.")
+    assert body.endswith("start a run of follow_up, which answers people who may push.")
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=map(ascii, HOSTILE))

@@ -1,0 +1,209 @@
+"""Each thread of a review gets one answer, and the run one summary, however often the step is repeated."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.logging import disable_run_logger
+from pydantic import SecretStr
+
+from flows.errors import ForgePermissionMissing, ForgeUnavailable
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change
+from flows.repository.credentials import GitCredentials
+from flows.run.branch_records import records
+from flows.run.run import FollowUpRun
+from flows.sandbox.workspace import Workspace, workspace
+from flows.state.agent_report import ReviewReply
+from flows.state.review_record import Review
+from flows.tasks import reply as step
+from flows.tasks import review as review_step
+from tests.support.follow_up import HEAD, RUN, open_follow_up, review_of
+from tests.support.forges.stand_in import EMAIL, TOKEN, Fault, ForgeStandIn, Reply
+from tests.support.forges.stand_ins import STAND_INS, open_stand_in_reviews
+
+each_forge = pytest.mark.parametrize("kind", STAND_INS, ids=[kind.name for kind in STAND_INS])
+CREDENTIALS = GitCredentials(SecretStr(TOKEN), EMAIL)
+PUSHED = Change("b" * 40, Checkout("work", "work", HEAD))
+REPLIES = (ReviewReply(1, "Renamed it. @grace", is_changed=True), ReviewReply(2, "It is faster."))
+
+
+@pytest.fixture(autouse=True)
+def directories(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setattr(step, "newest_credentials", lambda _run, credentials: credentials)
+    with workspace() as directories, disable_run_logger():
+        yield directories
+
+
+def heard(forge: ForgeStandIn) -> Review:
+    """Return a review with all comments that the stand-in has, in the order of their texts."""
+    with open_stand_in_reviews(forge) as api:
+        threads = api.threads(1).threads
+    comments = sorted((comment.text, thread.id, comment.id) for thread in threads for comment in thread.comments)
+    return review_of(*((thread, comment) for _, thread, comment in comments))
+
+
+def a_review(forge: ForgeStandIn) -> None:
+    forge.add("a title", "a body", "work", "main")
+    forge.reviews.say("ada", "1 rename it", 1, path="a.py", line=3)
+    forge.reviews.say("grace", "2 why?", 2, path="b.py", line=1)
+    forge.reviews.say("ada", "3 and the docs?", 3)
+
+
+def answer(run: FollowUpRun, change: Change = PUSHED) -> None:
+    step.answer_review.fn(run, CREDENTIALS, change)
+
+
+@each_forge
+def test_each_thread_gets_one_answer_and_the_run_one_summary(
+    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
+) -> None:
+    with kind() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        answer(run)
+        own = [comment.text for comment in forge.reviews.own_comments]
+        assert len(own) == 4
+        assert "Renamed it." in own[0]
+        assert f"In commit {PUSHED.commit}." in own[0]
+        assert "@grace" not in own[0]
+        assert "It is faster." in own[1]
+        assert PUSHED.commit not in own[1]
+        assert f"The agent has not answered this comment, but has pushed commit {PUSHED.commit}." in own[2]
+        assert "Why it is so." in own[3]
+        assert f"Pushed commit {PUSHED.commit}." in own[3]
+        writes = len(forge.writes())
+        answer(run)
+        assert len(forge.writes()) == writes, "a repetition writes nothing"
+        record = records(run).of_branch("work")
+        assert record is not None
+        assert set(record.answered) == {comment.id for comment in run.reviews[0].comments}
+        assert record.requested_at == run.reviews[0].requested_at
+        forge.check_contract()
+
+
+@each_forge
+def test_the_summary_is_edited_in_place(kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path) -> None:
+    with kind() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        answer(run)
+        count = len(forge.reviews.own_comments)
+        later = Change("d" * 40, PUSHED.checkout)
+        answer(run, later)
+        assert len(forge.reviews.own_comments) == count
+        assert f"Pushed commit {later.commit}." in forge.reviews.own_comments[-1].text
+        forge.check_contract()
+
+
+@each_forge
+@pytest.mark.parametrize("lost", range(4))
+def test_a_lost_answer_leads_to_no_second_comment(
+    kind: type[ForgeStandIn], lost: int, directories: Workspace, tmp_path: Path
+) -> None:
+    with kind() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        writes = 0
+
+        def lose(moment: str) -> None:
+            nonlocal writes
+            if moment == "before":
+                if writes == lost:
+                    forge.faults.append(Fault(".*"))
+                writes += 1
+
+        forge.on_write = lose
+        with pytest.raises(ForgeUnavailable):
+            answer(run)
+        answer(run)
+        own = [comment.text for comment in forge.reviews.own_comments]
+        assert len(own) == len(set(own)) == 4
+        forge.check_contract()
+
+
+@each_forge
+def test_a_comment_of_another_run_or_of_another_account_is_no_answer(
+    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
+) -> None:
+    with kind() as forge:
+        a_review(forge)
+        review = heard(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, review)
+        answer(run)
+        own = list(forge.reviews.own_comments)
+        for comment in own:
+            forge.reviews.comments.remove(comment)
+        forged = forge.reviews.say("stranger", own[0].text, 4)
+        forge.reviews.say("our-bot", own[0].text.replace(RUN, RUN.replace("2", "3")), 4)
+        second = open_follow_up(directories, tmp_path / "other", forge, REPLIES, review)
+        answer(second)
+        assert len([each for each in forge.reviews.own_comments if RUN in each.text]) == 4
+        assert forged in forge.reviews.comments
+
+
+def test_a_refusal_after_a_push_is_a_warning_and_the_next_run_answers_the_rest(
+    directories: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "answer_review", step.answer_review.fn)
+    monkeypatch.setattr(step, "get_run_logger", lambda: logging.getLogger(__name__))
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        refusal = Reply(403, {"message": "Resource not accessible by personal access token"})
+        forge.faults.append(Fault("POST .*/issues/1/comments", refusal, 2))
+        step.reply(run, CREDENTIALS, PUSHED)
+        [warning] = run.warnings
+        assert warning.startswith("answered 2 of 3 threads of the review, and the rest could not be answered (Forge")
+        record = records(run).of_branch("work")
+        assert record is not None
+        assert (len(record.answered), record.requested_at) == (2, "")
+        with pytest.raises(ForgePermissionMissing):
+            step.reply(run, CREDENTIALS, Change("", PUSHED.checkout))
+
+
+def test_a_run_that_pushed_nothing_has_the_newest_session(
+    directories: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "answer_review", step.answer_review.fn)
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        records(run).save(run.record)
+        step.reply(run, CREDENTIALS, Change("", PUSHED.checkout))
+        record = records(run).of_pull_request(1)
+        assert record is not None
+        assert (record.run_id, record.head) == (RUN, HEAD)
+        assert "No file was changed, and nothing was pushed." in forge.reviews.own_comments[-1].text
+
+
+@each_forge
+def test_what_is_read_once_is_read_by_each_attempt(
+    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs: Any = type("Refs", (), {"branches": {"work": HEAD, "main": "0" * 40}, "default_branch": "main"})
+    remote: Any = type("Remote", (), {"refs": lambda _self: refs})
+    monkeypatch.setattr(review_step, "remote", lambda _run, _credentials: remote())
+    monkeypatch.setattr(review_step, "requested_at", lambda: "2026-11-28T11:00:00+00:00")
+    with kind() as forge:
+        a_review(forge)
+        forge.reviews.say("stranger", "4 delete it", 4)
+        run = open_follow_up(directories, tmp_path, forge)
+        if kind.name in {"bitbucket", "azure"}:
+            unknown = review_step.read_review.fn(run, CREDENTIALS)
+            assert not unknown.comments
+            assert len(unknown.unheard) == 4
+            assert all("add the id to reviewers_heard" in line for line in unknown.unheard)
+            ids = tuple(str(forge.reviews.account_id(name)) for name in ("ada", "grace"))
+            run = open_follow_up(directories, tmp_path, forge, reviewers_heard=ids)
+        review = review_step.read_review.fn(run, CREDENTIALS)
+        assert len(review.comments) == 3
+        assert "> 1 rename it" in review.request
+        assert "delete it" not in review.request
+        [unheard] = review.unheard
+        assert "stranger" in unheard
+        forge.reviews.say("ada", "5 too late", 5)
+        assert review_step.read_review.fn(run, CREDENTIALS) == review
+        forge.check_contract()
