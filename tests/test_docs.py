@@ -19,6 +19,7 @@ from deployments.cli import errors as set_up_errors
 from flows import errors as run_errors
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.fields import leaves_of
+from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.page import with_tables
 
@@ -151,7 +152,11 @@ def parse_set_up_command(words: list[str]) -> None:
 def check_parameters_of_run(words: list[str]) -> None:
     """Check that a deployment's flow has the parameters that a documented run sets."""
     deployment, *options = words
-    models: dict[str, type[BaseModel]] = {"implement": ImplementParameters, "deliver": DeliverParameters}
+    models: dict[str, type[BaseModel]] = {
+        "implement": ImplementParameters,
+        "deliver": DeliverParameters,
+        "follow_up": FollowUpParameters,
+    }
     model = models[deployment.partition("/")[0]]
     for option, value in zip(options[::2], options[1::2], strict=False):
         assert option in {"-p", "--params", "--watch", "--job-variable"}, option

@@ -15,7 +15,7 @@ from deployments.cli.errors import DeploymentMissing, InvalidParameter, RunsNotO
 from deployments.prefect.fargate import check_task_size
 from deployments.prefect.job import merge_variables
 from deployments.prefect.pool import ECS_POOL
-from deployments.prefect.run_parameters import apply_settings, pairs
+from deployments.prefect.run_parameters import FOLLOW_UP, IMPLEMENT, apply_settings, pairs
 from deployments.runs.flow_runs import is_finished
 from flows.agent.feedback import MAX_BYTES
 from flows.run.feedback import add_feedback
@@ -24,16 +24,18 @@ from flows.text_safety import is_encodable
 if TYPE_CHECKING:
     from prefect.client.schemas import OrchestrationResult
 
-_FLOW: Final = "implement"
 _MINUTES_TO_CHANGE_IT: Final = 5
-_SAVED_WITH_THE_PLAN: Final = frozenset(
-    {"repo_url", "instructions", "instructions_s3_uri", "base_branch", "branch_name", "clone_depth"}
-)
-"""Parameters that have no effect on a continued run, because the run has saved their values with its plan."""
+_SAVED_WITH_THE_PLAN: Final = {
+    IMPLEMENT: frozenset(
+        {"repo_url", "instructions", "instructions_s3_uri", "base_branch", "branch_name", "clone_depth"}
+    ),
+    FOLLOW_UP: frozenset({"pull_request_url", "flow_run_id", "reviewers_heard", "merge_base", "clone_depth"}),
+}
+"""Parameters that have no effect on a continued run, because the run has saved what they led to; by flow."""
 
 
 def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
-    """Return the run with this id. It must be a finished run of the flow `implement`, and must have a deployment.
+    """Return the run with this id. It must be a finished run of `implement` or `follow_up`, and have a deployment.
 
     Raises:
         InvalidParameter: The server does not know the run, or the run belongs to another flow.
@@ -44,9 +46,8 @@ def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
         flow_run = prefect.read_flow_run(UUID(flow_run_id))
     except (ValueError, ObjectNotFound):
         raise InvalidParameter(f"there is no flow run {flow_run_id!r} on this Prefect server") from None
-    flow_name = prefect.read_flow(flow_run.flow_id).name
-    if flow_name != _FLOW:
-        raise InvalidParameter(f"{flow_run.name} is a run of {flow_name}, not of {_FLOW}")
+    if (name := _flow_name(prefect, flow_run)) not in _SAVED_WITH_THE_PLAN:
+        raise InvalidParameter(f"{flow_run.name} is a run of {name}, not of {' or '.join(_SAVED_WITH_THE_PLAN)}")
     if not is_finished(flow_run):
         raise RunsNotOver(f"{flow_run.name} is {flow_run.state_name}: wait until it ends, or cancel it first")
     if flow_run.deployment_id is None:
@@ -55,6 +56,10 @@ def find_run(prefect: SyncPrefectClient, flow_run_id: str) -> FlowRun:
             "way you first started it"
         )
     return flow_run
+
+
+def _flow_name(prefect: SyncPrefectClient, flow_run: FlowRun) -> str:
+    return prefect.read_flow(flow_run.flow_id).name
 
 
 def continue_run(
@@ -78,8 +83,8 @@ def continue_run(
             f"{flow_run.name} is completed, so there is nothing to continue: its report has the command for a new run "
             "on the same branch, and `runs repeat` starts all over"
         )
-    names = {path.partition(".")[0] for path in pairs(settings, "--set")}
-    if fixed := sorted(names & _SAVED_WITH_THE_PLAN):
+    flow, names = _flow_name(prefect, flow_run), {path.partition(".")[0] for path in pairs(settings, "--set")}
+    if fixed := sorted(names & _SAVED_WITH_THE_PLAN[flow]):
         raise InvalidParameter(
             f"a continued run keeps its {', '.join(fixed)}: use `runs repeat` to change it, which starts a new run"
         )
@@ -88,7 +93,7 @@ def continue_run(
     if feedback is not None:
         add_feedback(prefect, flow_run.id, feedback)
     if settings:
-        prefect.update_flow_run(flow_run.id, parameters=apply_settings(flow_run.parameters, settings))
+        prefect.update_flow_run(flow_run.id, parameters=apply_settings(flow_run.parameters, settings, flow))
     if job_variables:
         # The server changes the job variables of scheduled runs only. A worker must not start the run before that.
         _schedule(prefect, flow_run, _MINUTES_TO_CHANGE_IT)
@@ -139,7 +144,7 @@ def repeat_run(
         InvalidParameter: A setting or a job variable is invalid.
         DeploymentMissing: The earlier run has no deployment, or its deployment was deleted.
     """
-    parameters = apply_settings(flow_run.parameters, settings)
+    parameters = apply_settings(flow_run.parameters, settings, _flow_name(prefect, flow_run))
     if flow_run.deployment_id is None:
         raise DeploymentMissing(f"{flow_run.name} was started without a deployment")
     try:

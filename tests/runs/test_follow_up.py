@@ -95,7 +95,7 @@ def test_the_review_of_a_pull_request_is_followed_up_in_the_same_session(
     report = second.artifact()
     for line in (
         "> stranger (id 13), on the whole: the author may not push to the repository",
-        "> renovate (id 14), on the whole: a bot: to be heard, add the id to",
+        "(id 14), on the whole: a bot: to be heard, add the id to",
         "> ada (id 11), on the whole: written after the run was requested",
     ):
         assert line in report

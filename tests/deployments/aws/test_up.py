@@ -25,7 +25,15 @@ def test_a_dry_run_names_everything_and_changes_nothing(created_project: Created
     for name in ("work pool claude-code-ecs (ecs)", "work pool claude-code-local (process)"):
         assert f"would create {name}" in created_project.dry_run
     assert f"would create block s3-bucket/{created_project.cloud.project}" in created_project.dry_run
-    for name in ("implement/ecs", "implement/nightly", "implement/local", "deliver/ecs", "deliver/local"):
+    for name in (
+        "implement/ecs",
+        "implement/nightly",
+        "implement/local",
+        "deliver/ecs",
+        "deliver/local",
+        "follow_up/ecs",
+        "follow_up/local",
+    ):
         assert f"would create deployment {name}" in created_project.dry_run
     assert created_project.dry_run.replace("would ", "").count("create ") == created_project.up.count("create ")
 

@@ -27,7 +27,7 @@ def serve(home: Path, *arguments: str, **variables: str) -> "subprocess.Complete
 def test_the_help_names_the_deployments_and_the_prefect_api(tmp_path: Path) -> None:
     process = serve(tmp_path, "--help")
     assert process.returncode == 0, process.stderr
-    for name in ("implement/local", "deliver/local", "PREFECT_API_URL"):
+    for name in ("implement/local", "deliver/local", "follow_up/local", "PREFECT_API_URL"):
         assert name in process.stdout
 
 

@@ -109,7 +109,9 @@ def test_a_delivery_may_leave_the_branch_name_empty() -> None:
         RawParameters(DeliverParameters, {"flow_run_id": "x", "branch_name": "a..b"}).checked()
 
 
-@pytest.mark.parametrize("entrypoint", ["flows.implement.implement", "flows.deliver.deliver"])
+@pytest.mark.parametrize(
+    "entrypoint", ["flows.implement.implement", "flows.deliver.deliver", "flows.follow_up.follow_up"]
+)
 def test_prefect_deploy_sees_the_flat_parameters(entrypoint: str) -> None:
     loaded: Flow[..., Any] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     assert "aws_region" in loaded.parameters.properties
