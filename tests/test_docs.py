@@ -51,7 +51,7 @@ def test_the_tables_of_parameters_match_the_flows() -> None:
     assert with_tables(page) == page, "make parameters-page writes the tables"
     rows = re.findall(r"^\| `([a-z_.0-9]+)` \| `([A-Z][A-Z0-9_]*)` \|", page, re.MULTILINE)
     assert rows == [(leaf.path, leaf.variable) for leaf in leaves_of(ImplementParameters)]
-    assert page.count("| `git_credentials_block` |") == 2
+    assert page.count("| `git_credentials_block` |") == 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

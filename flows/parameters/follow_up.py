@@ -169,4 +169,6 @@ def _without_redacted(settings: Mapping[str, Any]) -> dict[str, Any]:
     variables = settings.get("env")
     if not isinstance(variables, dict):
         return dict(settings)
-    return {**settings, "env": {name: value for name, value in variables.items() if value != REDACTED}}
+    rest = {name: value for name, value in variables.items() if value != REDACTED}
+    others = {name: value for name, value in settings.items() if name != "env"}
+    return {**others, "env": rest} if rest else others

@@ -41,6 +41,13 @@ def set_up_follow_up(raw: RawParameters[FollowUpParameters], workspace: Workspac
     if not (values.get("instructions") or "").strip() and not values.get("instructions_s3_uri"):
         values["instructions"] = "saved"
     request = ImplementParameters(**values)
+    saved_settings = saved_request.get("claude_settings") or {}
+    if saved_settings.get("env") != request.claude_settings.get("env") and not raw.raw.get("claude_settings"):
+        get_run_logger().warning(
+            "the values of the variables in claude_settings.env of the run %s are not saved, so this run does not have "
+            "them: set claude_settings again",
+            record.run_id,
+        )
     agent = set_up_agent(request, workspace)
     agent.schema = FOLLOW_UP_SCHEMA
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)

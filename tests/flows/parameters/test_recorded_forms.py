@@ -1,4 +1,4 @@
-"""The parameters of both flows match their recording, except for their help. New parameters may be added."""
+"""The parameters of the flows match their recording, except for their help. New parameters may be added."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
 from flows.deliver import deliver
+from flows.follow_up import follow_up
 from flows.implement import implement
 
 RECORDED = json.loads(Path(__file__).with_name("forms.json").read_text())
@@ -29,7 +30,7 @@ def differences(recorded: Any, schema: Any, path: str = "", *, is_open: bool = F
     ]
 
 
-@pytest.mark.parametrize("flow", [implement, deliver], ids=["implement", "deliver"])
+@pytest.mark.parametrize("flow", [implement, deliver, follow_up], ids=["implement", "deliver", "follow_up"])
 def test_a_form_matches_its_recording(flow: Flow[..., Any]) -> None:
     schema = parameter_schema(flow).model_dump_for_openapi()
     assert differences(RECORDED[flow.name], schema) == []

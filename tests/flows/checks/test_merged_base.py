@@ -1,0 +1,64 @@
+"""A commit that merges the base branch is checked for what is its own, and not for what the base branch has."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.checks.table import check_change
+from flows.errors import CiFilesChanged
+from flows.parameters.change_policy import ChangePolicy
+from flows.repository.clone import Checkout
+from flows.repository.collect import Change, bundle, collected_change, restore_change
+from flows.repository.git_commands import run_git
+from tests.support.commits import commit_of, git
+
+CI = ".github/workflows/ci.yml"
+
+
+def merge_with(folder: Path, **files: str) -> tuple[Path, Change]:
+    """Return a repository with a merge of `main`, which has changed the CI, and the change that the merge is."""
+    commit_of(folder, {"a": "a\n", "b": "b\n"})
+    git(folder, "branch", "-M", "main")
+    git(folder, "switch", "--quiet", "-c", "work")
+    write(folder, {"a": "ours\n"})
+    base = git(folder, "rev-parse", "HEAD")
+    git(folder, "switch", "--quiet", "main")
+    write(folder, {CI: "on: push\n", "b": "theirs\n"})
+    merged = git(folder, "rev-parse", "HEAD")
+    git(folder, "switch", "--quiet", "work")
+    git(folder, "merge", "--quiet", "--no-commit", "main")
+    write(folder, {name.replace("__", "/"): content for name, content in files.items()})
+    return folder / ".git", collected_change(folder / ".git", Checkout("work", "work", base, merged_commit=merged))
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=x")
+
+
+def test_what_the_base_branch_has_is_not_refused_and_not_named(tmp_path: Path) -> None:
+    git_dir, change = merge_with(tmp_path, a="both\n")
+    check_change(git_dir, change, ChangePolicy())
+    assert [file.path for file in change.files] == ["a"]
+
+
+def test_what_the_agent_adds_to_the_merge_is_refused(tmp_path: Path) -> None:
+    git_dir, change = merge_with(tmp_path, **{".github__workflows__ci.yml": "on: [push, pull_request_target]\n"})
+    with pytest.raises(CiFilesChanged):
+        check_change(git_dir, change, ChangePolicy())
+
+
+def test_the_saved_change_has_the_merge_alone_and_is_restored(tmp_path: Path) -> None:
+    git_dir, change = merge_with(tmp_path, a="both\n")
+    content = bundle(git_dir, change)
+    clean = tmp_path / "clean.git"
+    run_git(["init", "--quiet", "--bare", str(clean)])
+    for commit in (change.checkout.base_commit, change.checkout.merged_commit):
+        git(clean, "fetch", "--quiet", str(git_dir), commit)
+    git(clean, "update-ref", "refs/heads/work", change.checkout.base_commit)
+    assert restore_change(clean, change.checkout, content) == change
+    parents = git(clean, "log", "-1", "--format=%P", change.commit).split()
+    assert parents == [change.checkout.base_commit, change.checkout.merged_commit]
