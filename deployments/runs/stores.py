@@ -16,7 +16,7 @@ from prefect.results import get_default_result_storage
 
 from deployments.cli.errors import StoreUnknown
 from flows.errors import StoreUnavailable
-from flows.state.files import CACHES, FOLDER, StateFile
+from flows.state.files import BRANCHES, CACHES, FOLDER, StateFile
 from flows.state.store import RunStore
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Store(ABC):
         files: dict[str, list[tuple[str, int, datetime]]] = {}
         for path, size, time in self.files():
             flow_run_id, _, name = path.partition("/")
-            if flow_run_id == CACHES:
+            if flow_run_id in {BRANCHES, CACHES}:
                 continue
             files.setdefault(flow_run_id, []).append((name, size, time))
         saved_runs = []

@@ -104,8 +104,8 @@ def _pull_request(run: FollowUpRun, api: ReviewApi, refs: RemoteRefs) -> PullReq
     advice = "start a new run of implement"
     if request.state is not State.OPEN:
         raise InvalidFollowUp(f"pull request {request.number} is {request.state}: {advice}")
-    own = {each.number for each in api.find(request.head, request.base)}  # without those of forks
-    if request.head != branch or request.number not in own:
+    numbers = {each.number for each in api.find(request.head, request.base)}  # without those of forks
+    if request.head != branch or request.number not in numbers:
         raise InvalidFollowUp(
             f"pull request {request.number} is not for the branch {branch!r} of {run.request.repo_url}: {advice}"
         )

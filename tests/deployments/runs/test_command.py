@@ -147,22 +147,23 @@ def test_an_unfinished_run_keeps_its_saved_state(
 def test_only_old_state_is_deleted_by_age(give: SetUpCommand, stack: LocalStack, tmp_path: Path) -> None:
     place = Place(stack, "local-file-system", tmp_path)
     place.save("old", 1, report_md=b"1", plan=b"2")
-    cache = place.save("caches/0a1b", description_json=b"1")
+    cache, branch = place.save("caches/0a1b", description_json=b"1"), place.save("branches/0a1b", record=b"1")
     place.age(86400 * 31)
     new = place.save("new", 1)
     touched = place.save("touched", report_md=b"1")
     assert "delete old" in give("delete", "--older-than", "30d", "--yes", "--block", place.slug)
-    assert place.files() == {new.path("usage.json"), touched.path("report.md"), cache.path("description.json")}
+    others = {cache.path("description.json"), branch.path("record")}
+    assert place.files() == {new.path("usage.json"), touched.path("report.md")} | others
 
 
 def test_state_in_a_bucket_is_deleted_by_age_too(give: SetUpCommand, stack: LocalStack, tmp_path: Path) -> None:
     place = Place(stack, "s3-bucket", tmp_path)
     place.save("new", 1)
-    cache = place.save("caches/0a1b", description_json=b"1")
+    cache, branch = place.save("caches/0a1b", description_json=b"1"), place.save("branches/0a1b", record=b"1")
     assert give("delete", "--older-than", "1h", "--yes", "--block", place.slug) == "nothing to delete\n"
     time.sleep(1.5)  # times in S3 are whole seconds
     assert "delete new" in give("delete", "--older-than", "0h", "--yes", "--block", place.slug)
-    assert place.files() == {cache.path("description.json")}
+    assert place.files() == {cache.path("description.json"), branch.path("record")}
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def over(parameters: FollowUpParameters, saved: dict[str, object], *, has_number
 )
 def test_it_continues_one_piece_of_work(parameters: dict[str, str]) -> None:
     with pytest.raises(InvalidFollowUp, match="set one of them"):
-        FollowUpParameters(**parameters)  # type: ignore[arg-type]
+        FollowUpParameters(**parameters)
 
 
 @pytest.mark.parametrize("ids", [[""], ["x" * 201], [str(number) for number in range(51)]], ids=["empty", "long", "51"])
@@ -56,7 +56,7 @@ def test_what_is_at_its_default_is_as_in_the_run_that_is_continued() -> None:
 def test_what_differs_from_its_default_replaces_it_field_by_field() -> None:
     parameters = FollowUpParameters(
         flow_run_id=RUN,
-        limits={"max_turns": 9},  # type: ignore[arg-type]
+        limits={"max_turns": 9},
         verification=Verification(max_repairs=0),
         git_credentials_block="another",
         commit_message="As asked",

@@ -104,8 +104,7 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
         "the change touches the checks: package.json: test",
         "files were left out",
         "0.50 USD, 3 turns, claude-x, Claude Code 2.1",
-        '"branch_name": "work"',
-        '"pull_request": {"pull_request": "ready"}',
+        """follow_up/local --params '{"flow_run_id": "the-run"}'""",
         "`the-run`",
     ):
         assert text in body.replace("\u2060", ""), text
