@@ -19,4 +19,4 @@ class ReviewSummary:
     def text(self) -> str:
         """The numbers, as text."""
         heard = f"{self.comments} comment{'' if self.comments == 1 else 's'} heard"
-        return f"{heard}, {self.answers} of {self.threads} threads answered, {len(self.unheard)} comments not heard"
+        return f"{heard}, {self.answers} of {self.threads} threads answered, {len(self.unheard)} not heard"

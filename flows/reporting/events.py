@@ -85,7 +85,7 @@ def _payload(flow_run: "FlowRun", state: "State[Any]") -> tuple[Outcome, dict[st
         return result.outcome, payload | _result_fields(result) | _delivery_fields(flow_run)
     if isinstance(result, RunError) and isinstance(result.result, RunResult):
         fields = _result_fields(result.result)
-        names = (*_ANSWER, *(_VERIFICATION if isinstance(result, VerificationFailed) else ()))
+        names = ("repository", *_ANSWER, *(_VERIFICATION if isinstance(result, VerificationFailed) else ()))
         payload |= fields if fields["commit"] else {name: fields[name] for name in names}
     payload |= {"error": type(result).__name__, "message": str(result), **_usage(flow_run)}
     return Outcome.of_error(result), payload

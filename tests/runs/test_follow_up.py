@@ -1,5 +1,6 @@
 """A run of follow_up continues the session of the run that opened the pull request, and answers its reviewers."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,12 @@ def test_the_review_of_a_pull_request_is_followed_up_in_the_same_session(
     assert world.git("rev-parse", "work~1") == first_commit, "a new commit on top"
     assert world.content("work", "hello.txt") == "hello\nconstant"
     assert second.id in world.git("log", "-1", "--format=%B", "work")
+
+    bodies = [json.loads(request.body) for request in world.stack.model.requests]
+    of_first, of_second = bodies[0], bodies[-1]
+    assert of_first["system"] == of_second["system"]
+    differing = [one["name"] for one, other in zip(of_first["tools"], of_second["tools"], strict=True) if one != other]
+    assert differing == ["StructuredOutput"], "the prefix of implement is not changed by follow_up"
 
     own = reviews.own_comments
     [reply] = [each for each in own if each.answers == asked.id]

@@ -56,6 +56,14 @@ def test_after_a_delivery_a_new_run_continues_the_branch() -> None:
     }
 
 
+def test_after_a_pull_request_a_run_can_follow_up_on_the_review() -> None:
+    text = advice_for(
+        pull_request=PullRequestResult("https://github.com/o/r/pull/1", 1, state="open"), change_run_id="id"
+    )
+    assert parameters_of_command(text, "prefect deployment run follow_up/ecs") == {"flow_run_id": "id"}
+    assert "follow_up" not in advice_for()
+
+
 @pytest.mark.parametrize("error", [None, errors.NeedsInput("Tabs?"), errors.VerificationFailed("it fails")])
 def test_a_new_run_has_what_this_run_needed(error: errors.RunError | None) -> None:
     needed = {

@@ -14,6 +14,7 @@ from flows.forges.base import Forge, Links, PushedCommit
 from flows.instructions.files import InstructionFile, Instructions
 from flows.model.cache_use import CacheUse
 from flows.outcome.pull_request import PullRequestResult
+from flows.outcome.review import ReviewSummary
 from flows.outcome.summary import RunSummary, headline, title
 from flows.outcome.timing import StepTime
 from flows.parameters.addresses import RepoUrl
@@ -62,6 +63,8 @@ STOPPED = dataclasses.replace(
     error=errors.CiFilesChanged("the change touches CI: set policy.allow_ci_changes if that is wanted"),
     saved_files={"change.bundle": BUNDLE, "plan": "s3://results/plan"},
 )
+ANSWERED = dataclasses.replace(NOTHING, review=ReviewSummary(3, 2, 2, ("eve (id 9), on the whole: a `bot`",)))
+NOTHING_NEW = dataclasses.replace(NOTHING, review=ReviewSummary(0, 0, 0), agent=None)
 REFUSED = RunSummary(RUN_ID, error=errors.InvalidRepoUrl("repo_url 'x' is not an https URL"))
 CANCELLED = dataclasses.replace(STOPPED, error=KeyboardInterrupt("not for people"))
 ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\udcff`|<[\n")), max_size=40).map("".join)
@@ -83,6 +86,8 @@ def report_with(summary: RunSummary, **fields: Any) -> str:  # noqa: ANN401 (any
             "Pushed 1 file to feature/x as 0123456789ab, applied to feature/x at 111111111111",
         ),
         (PRESENT, "no-changes", "Nothing to push", "Nothing to push: main has this change already"),
+        (ANSWERED, "answered", "Answered 2 threads", "Answered 2 threads: feature/x was not pushed"),
+        (NOTHING_NEW, "no-changes", "Nothing new", "Nothing new: feature/x was not pushed"),
         (STOPPED, "failed", "Failed: CiFilesChanged", "Failed: CiFilesChanged"),
         (REFUSED, "failed", "Failed: InvalidRepoUrl", "Failed: InvalidRepoUrl"),
     ],
@@ -92,6 +97,15 @@ def test_the_outcome_is_the_first_line_of_the_report(
 ) -> None:
     assert (summary.outcome, title(summary), headline(summary)) == (name, first_line, expected_headline)
     assert render_report(summary).startswith(f"# {first_line}\n")
+
+
+def test_the_report_of_a_follow_up_says_who_was_heard_and_who_was_not() -> None:
+    text = render_report(ANSWERED)
+    assert "| Review heard | 3 comments heard, 2 of 2 threads answered, 1 not heard |" in text
+    assert "## Comments that were not heard\n\n> eve (id 9), on the whole: a `bot`" in text
+    assert "list their ids in the parameter reviewers_heard" in text
+    assert "follow_up/ecs" in text
+    assert ANSWERED.result.answers == 2
 
 
 @pytest.mark.parametrize(
