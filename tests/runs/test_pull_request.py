@@ -147,7 +147,7 @@ def test_a_pushed_branch_without_a_pull_request_gets_it_from_a_delivery_and_the_
         opened.title = "The title of a person"
         advised = re.search(r"implement/local --params '(.*?)'", report)
         assert advised
-        assert f"`prefect deployment run {advised[0]}`" in opened.body
+        assert f"""follow_up/local --params '{{"flow_run_id": "{flow_run.id}"}}'`""" in opened.body
         world.script(MORE, Turn("Done again."))
         second = run(**{**json.loads(advised[1]), "instructions": "Say more."})
         updated = second.delivered().pull_request
