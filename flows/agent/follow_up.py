@@ -54,7 +54,7 @@ class FollowUp:
     """What a run of follow_up asks of the agent."""
 
     review: str
-    """The comments and the failed checks; empty if there are none."""
+    """The comments and the failed checks; empty without any."""
     has_comments: bool
     operator_texts: Sequence[str] = ()
     """What the operator asks for."""

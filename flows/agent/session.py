@@ -4,7 +4,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -17,23 +17,13 @@ from flows.agent.command import MCP_CONFIG, Session, argv, binary, environment
 from flows.agent.config_folder import new_config_folder, read_conversation
 from flows.agent.event_types import Event, SessionStarted
 from flows.agent.extensions import read_extensions, write_extensions
-from flows.agent.feedback import Feedback
 from flows.agent.final_answer import SCHEMA
-from flows.agent.follow_up import FollowUp
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
-from flows.agent.prompt import (
-    LOST_CONVERSATION,
-    SYSTEM_PROMPT,
-    continuation,
-    policy_rules,
-    prompt,
-    repository_instructions,
-    running_services,
-    verification_rules,
-)
+from flows.agent.prompt import SYSTEM_PROMPT
 from flows.agent.remaining import options_for_one_process
 from flows.agent.repair import Repair
+from flows.agent.request import Request, task_of, whole_prompt
 from flows.agent.settings import settings_file
 from flows.errors import CommandFailed
 from flows.model.providers import ModelProvider
@@ -51,9 +41,6 @@ if TYPE_CHECKING:
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 Observer = Callable[[], AbstractContextManager[Callable[[Event], None]]]
 """Returns a context manager for the time that Claude Code runs. It yields a function to call with each event."""
-
-Request = Repair | Feedback | FollowUp
-"""Why an agent continues work that was finished."""
 
 _SESSION_NAMESPACE: Final = uuid.UUID("7a4f5b1e-5f0c-4f6c-9d57-2c1f6a0b8e11")
 
@@ -212,8 +199,8 @@ class Agent:
         if self.mcp_servers:
             workspace.lend(workspace.config / MCP_CONFIG, mcp_config(self.mcp_servers))
         prompt_file = workspace.trusted / "prompt.md"
-        task = _task(workspace, plan, session, request, is_continued=is_continued)
-        text = _prompt(task, self.services, self.verify_commands, plan, policy)
+        task = task_of(workspace, plan, session, request, is_continued=is_continued)
+        text = whole_prompt(task, self.services, self.verify_commands, plan, policy)
         prompt_file.write_text(text, encoding="utf-8")
         program = workspace.reachable_by_agent(binary())
         with (
@@ -289,35 +276,6 @@ def _session_id(previous: str) -> str:
 def _is_without_conversation(result: AgentRun) -> bool:
     """Return whether Claude Code ended by itself before its first turn: with no result, or one of zero turns."""
     return not result.model_replied and not result.end_reason and not (result.result and result.result.turns)
-
-
-def _prompt(task: str, services: str, commands: Sequence[str], plan: Plan, policy: ChangePolicy) -> str:
-    """Return the prompt of one process: the task, the repository's instructions, its checks and the rules.
-
-    A resumed session gets all of them again. They may have changed, and its conversation may have been summarized.
-    """
-    memory = repository_instructions(plan.checkout.project_memory)
-    parts = (task, running_services(services), memory, verification_rules(commands), policy_rules(policy))
-    return "\n".join(part for part in parts if part)
-
-
-def _task(workspace: Workspace, plan: Plan, session: Session, request: Request | None, *, is_continued: bool) -> str:
-    """Return the part of the prompt that says what to do; in a session without interruption, only the request."""
-    paths = (workspace.work_tree, workspace.instructions)
-    if session.resumes and is_continued:
-        task = continuation(*paths)
-    elif session.resumes:
-        task = request.introduction(*paths, is_same_session=True) if isinstance(request, FollowUp) else ""
-        task = task if request else continuation(*paths)
-    else:
-        instructions = plan.instructions
-        task = prompt(workspace.instructions, instructions.main, instructions.main_text, instructions.other_paths)
-        if isinstance(request, FollowUp):
-            task += f"\n{request.introduction(*paths, is_same_session=False)}"
-            task += f"\n{LOST_CONVERSATION}" if is_continued else ""
-        else:
-            task += f"\n{LOST_CONVERSATION}" if is_continued or request else ""
-    return "\n".join(filter(None, (task, request.request if request else "")))
 
 
 def _skills(workspace: Workspace) -> Path:

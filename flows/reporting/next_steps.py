@@ -24,7 +24,8 @@ from flows.outcome.summary import RunSummary
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.limits import LONGEST_COMMAND_SECONDS
 from flows.parameters.verification import MOST_REPAIRS
-from flows.reporting.commands import continue_command, fetch_command, follow_up_command, start_command
+from flows.reporting.commands import continue_command, fetch_command, start_command
+from flows.reporting.follow_up import follow_up_advice
 from flows.reporting.markdown import code, fenced, link
 from flows.state.files import StateFile
 from flows.verification.results import Status, Verdict
@@ -81,9 +82,9 @@ def advice(summary: RunSummary) -> Iterator[str]:
         yield from _pull_request(summary)
         yield f"Review the branch as you would review a stranger's. {_NEW_RUN}:"
         yield _new_run(summary)
-        yield from _follow_up(summary)
+        yield from follow_up_advice(summary)
     elif summary.review:
-        yield from _follow_up(summary)
+        yield from follow_up_advice(summary)
     else:
         yield (
             "The agent changed no files. If you expected a change, describe in the instructions what must be different "
@@ -98,19 +99,6 @@ def _changed_checks(summary: RunSummary) -> Iterator[str]:
         shown = ", ".join(code(line[:_CHECK_CHARACTERS]) for line in lines[:_MAX_CHECKS])
         more = f", and {len(lines) - _MAX_CHECKS} more" if len(lines) > _MAX_CHECKS else ""
         yield f"The change touches what defines the checks. Review this first: {shown}{more}."
-
-
-def _follow_up(summary: RunSummary) -> Iterator[str]:
-    """Yield how to let a run follow up on what reviewers write."""
-    result, review = summary.pull_request, summary.review
-    if review and review.unheard:
-        yield (
-            f"{len(review.unheard)} comments were not heard; the section below says why. To hear accounts whose right "
-            "to push the git host does not tell, list their ids in the parameter reviewers_heard."
-        )
-    if review or (result and result.url):
-        command = code(follow_up_command(summary.deployment, summary.change_run_id))
-        yield f"When reviewers have commented, this lets Claude change what they ask for, and answers them: {command}"
 
 
 def _pull_request(summary: RunSummary) -> Iterator[str]:

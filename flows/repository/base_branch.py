@@ -66,8 +66,8 @@ def compare(git_dir: Path, head: str, base: str) -> BaseState | None:
     if tip.status:
         return None
     commit = tip.text
-    found = execute_git(command_line(["merge-base", commit, head], git_dir=git_dir))
-    fork = found.text if not found.status else ""
+    ancestor = execute_git(command_line(["merge-base", commit, head], git_dir=git_dir))
+    fork = ancestor.text if not ancestor.status else ""
     if fork == commit:
         return BaseState(base, commit, fork)
     return BaseState(base, commit, fork, merge(git_dir, head, commit) if fork else None)

@@ -49,7 +49,7 @@ class BranchRecord:
 
 
 def session_digest(session: bytes) -> str:
-    """Return the digest of a saved conversation; empty if there is none."""
+    """Return the digest of a saved conversation; empty without one."""
     return hashlib.sha256(session).hexdigest() if session else ""
 
 

@@ -25,10 +25,10 @@ class Review:
     branch: str
     requested_at: str
     number: int = 0
-    """The number of the pull request; 0 if there is none."""
+    """The number of the pull request; 0 without one."""
     url: str = ""
     base: str = ""
-    """The branch that the pull request is for; empty if there is none."""
+    """The branch that the pull request is for; empty without one."""
     request: str = ""
     """The comments and the failed checks, as a part of a prompt."""
     comments: tuple[HeardComment, ...] = ()
@@ -64,7 +64,7 @@ class Replies:
     threads: tuple[str, ...] = ()
     """The ids of the answered threads."""
     summary: str = ""
-    """The id of the comment about the whole run; empty if there is none yet."""
+    """The id of the comment about the whole run; empty before it is written."""
 
     def with_thread(self, thread: str) -> "Replies":
         """Return the record with one more thread."""

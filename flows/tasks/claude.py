@@ -11,7 +11,7 @@ from flows.agent.final_answer import check_status
 from flows.agent.follow_up import FollowUp
 from flows.agent.outcome import AgentRun
 from flows.agent.repair import Repair
-from flows.agent.session import Request
+from flows.agent.request import Request
 from flows.agent.transcript import read_chunks
 from flows.errors import DISK_FULL, DiskFull, RunError
 from flows.instructions.files import Instructions

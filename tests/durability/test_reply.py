@@ -78,8 +78,8 @@ def test_a_process_that_is_killed_at_a_write_leads_to_one_answer_in_each_thread(
         forge.reviews.say("ada", "1 rename it", 1, path="a.py", line=3)
         forge.reviews.say("grace", "2 why?", 2)
         with open_stand_in_reviews(forge) as api:
-            found = [(each.comments[0].text, each.id, each.comments[0].id) for each in api.threads(1).threads]
-        review = review_of(*((thread, comment) for _, thread, comment in sorted(found)))
+            rows = [(each.comments[0].text, each.id, each.comments[0].id) for each in api.threads(1).threads]
+        review = review_of(*((thread, comment) for _, thread, comment in sorted(rows)))
         asked = list(forge.reviews.comments)
         for number in range(1, WRITES + 1):
             for moment in ("before", "after"):

@@ -1,5 +1,6 @@
 """The agent's final answer, in each of the ways in which the model gives it or does not, with the real Claude Code."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,19 @@ import pytest
 from deployments.local.scripted_model import Tool, Turn
 from flows import errors
 from flows.agent.event_types import Result
-from flows.agent.final_answer import ANSWER_TOOL, FinalAnswer, check_status, final_answer, with_last_question
+from flows.agent.final_answer import (
+    ANSWER_TOOL,
+    FOLLOW_UP_SCHEMA,
+    SCHEMA,
+    FinalAnswer,
+    check_status,
+    final_answer,
+    with_last_question,
+)
 from flows.agent.outcome import judge
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.limits import Limits
-from flows.state.agent_report import AgentReport, WorkStatus
+from flows.state.agent_report import AgentReport, ReviewReply, WorkStatus
 from tests.support.agent_alone import AgentAlone, agent_alone
 
 WRITES = Turn("I write.", (Tool("Write", {"file_path": "{cwd}/a.txt", "content": "a"}),))
@@ -182,3 +191,32 @@ def test_partly_done_work_is_never_without_a_word_of_it(not_done: object) -> Non
 @pytest.mark.parametrize("summary", [None, 7, ["a"], {}], ids=repr)
 def test_a_summary_of_the_wrong_type_is_empty(summary: object) -> None:
     assert answer(status="done", summary=summary).summary == ""
+
+
+def test_the_answers_to_a_review_are_read_and_what_is_no_answer_is_left_out() -> None:
+    replies = [
+        {"comment": 1, "text": " Renamed\x1b[2J it. ", "changed": True},
+        {"comment": "2", "text": "no number"},
+        {"comment": True, "text": "no number"},
+        {"comment": 3, "text": ""},
+        {"comment": 4, "text": "x" * 30_000, "changed": "yes"},
+        "no object",
+    ]
+    first, second = answer(status="done", replies=replies).replies
+    assert (first.comment, first.is_changed) == (1, True)
+    assert "\x1b" not in first.text
+    assert (second.comment, len(second.text), second.is_changed) == (4, 20_000, False)
+    assert answer(status="done", replies="none").replies == ()
+
+
+def test_an_agent_that_asks_a_reviewer_needs_no_input_of_the_operator() -> None:
+    asks = replace(REPORT, summary="Which name do you want?", status=WorkStatus.DONE)
+    assert with_last_question(asks).status is WorkStatus.NEEDS_INPUT
+    assert with_last_question(replace(asks, replies=(ReviewReply(1, "Which name?"),))).status is WorkStatus.DONE
+
+
+def test_only_follow_up_asks_for_answers_to_a_review() -> None:
+    assert "replies" not in SCHEMA
+    assert json.loads(FOLLOW_UP_SCHEMA)["properties"]["replies"]["type"] == "array"
+    own = {name: value for name, value in json.loads(FOLLOW_UP_SCHEMA)["properties"].items() if name != "replies"}
+    assert own == json.loads(SCHEMA)["properties"]

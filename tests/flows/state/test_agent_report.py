@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from flows.state.agent_report import AgentReport, WorkStatus
+from flows.state.agent_report import AgentReport, ReviewReply, WorkStatus
 
 FIRST = AgentReport("I did it.", 3, 0.5, 60, "s", {"m": {"inputTokens": 5, "name": "x"}}, ("Bash",), ("a", "b"))
 REPAIR = AgentReport("I repaired it.", 2, 0.75, 20, "s", {"m": {"inputTokens": 2, "name": "x"}}, ("Write",), ("b",))
@@ -45,3 +45,14 @@ def test_a_repair_does_not_hide_what_the_work_before_it_left_undone(
     assert (both.status, both.questions) == (expected, ("Why?",))
     assert both.not_done == ("the third part", "both", "new")
     assert replace(REPAIR, not_done=()).after(earlier, is_repair=False).not_done == ()
+
+
+def test_a_repair_keeps_the_answers_to_a_review_and_may_replace_some() -> None:
+    first = replace(FIRST, replies=(ReviewReply(1, "Renamed.", is_changed=True), ReviewReply(2, "Why not?")))
+    repair = replace(REPAIR, replies=(ReviewReply(1, "Renamed it everywhere."), ReviewReply(3, "Done.")))
+    assert repair.after(first, is_repair=True).replies == (
+        ReviewReply(1, "Renamed it everywhere.", is_changed=True),
+        ReviewReply(2, "Why not?"),
+        ReviewReply(3, "Done."),
+    )
+    assert repair.after(first, is_repair=False).replies == repair.replies

@@ -12,7 +12,7 @@ from flows.instructions.files import InstructionFile, Instructions
 from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
 from flows.sandbox.services import Service
-from flows.state.agent_report import AgentReport
+from flows.state.agent_report import AgentReport, ReviewReply
 from flows.state.files import StateFile
 from flows.state.records import Checkpoint, FinishedWork, Plan
 from flows.state.saved_run import SavedRun
@@ -29,13 +29,17 @@ PLAN = Plan(
         services=(Service("redis", "redis-server", "redis-cli ping", 5),),
         verify_commands="make test",
         junit=("reports/*.xml",),
+        merged_commit="3" * 40,
     ),
     Instructions("s3://b/*", FILES, "main.md", "Work"),
     datetime(2026, 11, 23, 12, tzinfo=UTC),
     ("0" * 64, "1" * 64),
 )
+REPLIES = (ReviewReply(1, "Renamed it.", is_changed=True), ReviewReply(2, "No."))
 SPENDING = {"spent_usd": 0.5, "replies": 3, "tokens": {"input_tokens": 7}, "is_exact": True}
-REPORT = AgentReport("Done.", 4, 0.5, 1.5, "the-session", {"model": {}}, ("Bash",), cache=CacheUse(90, 60, 0.25))
+REPORT = AgentReport(
+    "Done.", 4, 0.5, 1.5, "the-session", {"model": {}}, ("Bash",), cache=CacheUse(90, 60, 0.25), replies=REPLIES
+)
 FINISHED = FinishedWork("2" * 40, REPORT, b"bundle")
 LOGGER = logging.getLogger("test")
 
