@@ -43,12 +43,12 @@ class FlowRun:
             client.set_flow_run_state(UUID(self.id), AwaitingRetry(), force=True)
 
 
-def create_flow_run(parameters: Mapping[str, Any]) -> FlowRun:
+def create_flow_run(parameters: Mapping[str, Any], flow: str = "implement") -> FlowRun:
     """Create a flow run without executing it."""
     with get_client(sync_client=True) as client:
-        flow_id = client.create_flow_from_name("implement")
+        flow_id = client.create_flow_from_name(flow)
         deployment = client.create_deployment(
-            flow_id, f"durability-{uuid4().hex[:8]}", entrypoint="flows.implement.implement"
+            flow_id, f"durability-{uuid4().hex[:8]}", entrypoint=f"flows.{flow}.{flow}"
         )
         run = client.create_flow_run_from_deployment(deployment, parameters=dict(parameters), state=Pending())
         return FlowRun(str(run.id))
