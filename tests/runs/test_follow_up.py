@@ -108,6 +108,9 @@ def test_the_review_of_a_pull_request_is_followed_up_in_the_same_session(
         assert line in report
     [opened] = forge.pull_requests
     assert second.id in opened.body
+    assert "> Done.\r\n>\r\n> After a review:\r\n>\r\n> Followed up." in opened.body
+    assert opened.title == "Done.", "the title is about the whole change"
+    assert f"""follow_up/local --params '{{"flow_run_id": "{second.id}"}}'""" in opened.body
 
     calls = len(world.stack.model.requests)
     third = follow(first, forge)
