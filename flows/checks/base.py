@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from flows.parameters.change_policy import ChangePolicy
 from flows.repository import objects
+from flows.repository.base_branch import start_of_work
 from flows.repository.collect import Change
 from flows.repository.lfs_objects import saved_objects
 from flows.repository.lfs_pointers import Pointer, changed_pointers
@@ -28,13 +29,10 @@ class Inspection:
 
     @cached_property
     def files(self) -> Sequence[ChangedFile]:
-        """The changed files, without those that are unchanged from the merged branch, which is on the remote."""
-        files = objects.changed_files(self.git_dir, self.change.checkout.base_commit, self.change.commit)
-        if not (merged := self.change.checkout.merged_commit):
-            return files
-        others = objects.changed_files(self.git_dir, merged, self.change.commit)
-        own = {path for file in others for path in (file.path, file.old_path)}
-        return [file for file in files if file.path in own or file.old_path in own]
+        """The files that the agent has changed."""
+        checkout = self.change.checkout
+        start = start_of_work(self.git_dir, checkout.base_commit, checkout.merged_commit)
+        return objects.changed_files(self.git_dir, start, self.change.commit)
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:

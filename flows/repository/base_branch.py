@@ -84,6 +84,15 @@ def merge(git_dir: Path, head: str, other: str) -> Merge | None:
     return Merge(tree, tuple(path for path in paths if path))
 
 
+def start_of_work(git_dir: Path, base_commit: str, merged_commit: str) -> str:
+    """Return what the agent's work tree had at its start: the base commit, or the tree of the merge.
+
+    What differs from it is the agent's own work. The rest of a merge is on the remote already.
+    """
+    merged = merge(git_dir, base_commit, merged_commit) if merged_commit else None
+    return merged.tree if merged else base_commit
+
+
 def commit_of_tree(git_dir: Path, tree: str, parent: str) -> str:
     """Return a commit of a tree, which is only for the work tree and is never pushed."""
     return run_git(["commit-tree", tree, "-p", parent, "-m", "merge"], config=_CONFIG, git_dir=git_dir).text

@@ -71,7 +71,8 @@ def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
     head = refs.branches.get(branch)
     if head is None:
         raise BaseRefNotFound(
-            f"the branch {branch!r} is not on the remote any more: start a new run of implement to begin again"
+            f"the branch {branch!r} is not on the remote: it was not pushed, or somebody has deleted it. Deliver the "
+            "saved change first, or start a new run of implement"
         )
     if not run.request.pull_request.is_wanted:
         return Review(branch, moment)
@@ -85,7 +86,9 @@ def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
         selection = select_comments([each for each in threads if each.comments], rules, api.may_write)
         checks, omission = _failed_checks(api, head) if selection.heard else ((), "")
         omissions = tuple(filter(None, (conversation.omission, omission)))
-        return _review(Review(branch, moment, omissions=omissions), request, selection, checks)
+        base = request.base if request.base in refs.branches else ""
+        review = Review(branch, moment, request.number, request.url, base, omissions=omissions)
+        return _with_comments(review, selection, checks)
 
 
 def _pull_request(run: FollowUpRun, api: ReviewApi, refs: RemoteRefs) -> PullRequest | None:
@@ -139,13 +142,10 @@ def _failed_checks(api: ReviewApi, head: str) -> tuple[Sequence[FailedCheck], st
     return failed.checks, failed.omission
 
 
-def _review(review: Review, request: PullRequest, selection: Selection, checks: Sequence[FailedCheck]) -> Review:
+def _with_comments(review: Review, selection: Selection, checks: Sequence[FailedCheck]) -> Review:
     heard = [HeardComment(each.thread.id, each.comment.id, each.comment.edited.isoformat()) for each in selection.heard]
     return replace(
         review,
-        number=request.number,
-        url=request.url,
-        base=request.base,
         request=review_request(selection.heard, checks),
         comments=tuple(heard),
         unheard=tuple(unheard_lines(selection.unheard)),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from flows.errors import RunError, SetupFailed
+from flows.repository.base_branch import start_of_work
 from flows.repository.clone import Checkout
 from flows.repository.git_commands import run_git
 from flows.repository.setup import SetupCommand, run_setup
@@ -59,7 +60,8 @@ def verify_commit(
     checks = partial(_run_in_checkout, workspace, checkout, commands, setup, environment, timeouts)
     base, git_dir = checkout.base_commit, workspace.clean_git
     tree = run_git(["rev-parse", f"{commit}^{{tree}}"], git_dir=git_dir).text
-    changed = changed_checks(git_dir, base, commit, commands.commands)
+    start = start_of_work(git_dir, base, checkout.merged_commit)
+    changed = changed_checks(git_dir, start, commit, commands.commands)
     try:
         results = checks(commit, log)
     except SetupFailed as error:

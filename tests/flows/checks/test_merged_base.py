@@ -7,9 +7,11 @@ import pytest
 from flows.checks.table import check_change
 from flows.errors import CiFilesChanged
 from flows.parameters.change_policy import ChangePolicy
+from flows.repository.base_branch import start_of_work
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change, bundle, collected_change, restore_change
 from flows.repository.git_commands import run_git
+from flows.verification.changed_checks import changed_checks
 from tests.support.commits import commit_of, git
 
 CI = ".github/workflows/ci.yml"
@@ -27,7 +29,7 @@ def merge_with(folder: Path, **files: str) -> tuple[Path, Change]:
     merged = git(folder, "rev-parse", "HEAD")
     git(folder, "switch", "--quiet", "work")
     git(folder, "merge", "--quiet", "--no-commit", "main")
-    write(folder, {name.replace("__", "/"): content for name, content in files.items()})
+    write(folder, {name.replace("__", "/"): content for name, content in files.items()} or {"c": "c\n"})
     return folder / ".git", collected_change(folder / ".git", Checkout("work", "work", base, merged_commit=merged))
 
 
@@ -62,3 +64,19 @@ def test_the_saved_change_has_the_merge_alone_and_is_restored(tmp_path: Path) ->
     assert restore_change(clean, change.checkout, content) == change
     parents = git(clean, "log", "-1", "--format=%P", change.commit).split()
     assert parents == [change.checkout.base_commit, change.checkout.merged_commit]
+
+
+def test_what_the_agent_takes_back_of_the_base_branch_is_its_own_work(tmp_path: Path) -> None:
+    git_dir, change = merge_with(tmp_path)
+    git(tmp_path, "rm", "--quiet", CI)
+    git(tmp_path, "commit", "--quiet", "--amend", "--no-edit")
+    taken_back = collected_change(git_dir, change.checkout)
+    with pytest.raises(CiFilesChanged):
+        check_change(git_dir, taken_back, ChangePolicy())
+    assert changed_checks(git_dir, start_of_work(git_dir, *commits(change)), change.commit, ["make test"]) == ()
+    lines = changed_checks(git_dir, start_of_work(git_dir, *commits(change)), taken_back.commit, ["make test"])
+    assert lines == (f"{CI}: removed",)
+
+
+def commits(change: Change) -> tuple[str, str]:
+    return change.checkout.base_commit, change.checkout.merged_commit
