@@ -156,7 +156,8 @@ class ReviewApi(ForgeApi):
         """Return the comment in an answer."""
 
     def _written(self, answer: Answer, action: str) -> Comment:
-        with readable():
+        # If the answer to a write cannot be read, the next attempt finds the comment.
+        with readable(ForgeUnavailable if answer.is_success else PullRequestRefused):
             return self._parse_comment(self._granted(answer, action))
 
     def _granted(self, answer: Answer, action: str) -> Any:  # noqa: ANN401 (JSON)

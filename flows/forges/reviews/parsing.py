@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from flows.errors import PullRequestRefused
+from flows.errors import PullRequestRefused, RunError
 
 
 @contextmanager
-def readable() -> Iterator[None]:
+def readable(name: type[RunError] = PullRequestRefused) -> Iterator[None]:
     """Give the errors of a parser a name."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise PullRequestRefused(
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise name(
             f"the forge's API gave an answer of an unknown form ({type(error).__name__}: {error}): check that "
             "forge_api_url is the API of this kind of forge"
         ) from error

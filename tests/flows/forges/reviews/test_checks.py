@@ -71,6 +71,7 @@ def test_the_own_status_is_known_by_its_kind_on_azure() -> None:
 ADDRESSES = (
     "//evil.example/x",
     "https://127.0.0.1@evil.example/",
+    "http://x@{host}/y",
     "javascript:alert(1)",
     "http://127.0.0.1:99999/",
     "http://[",
@@ -83,7 +84,7 @@ ADDRESSES = (
 @each_forge
 def test_an_address_that_is_not_the_repositorys_server_is_no_link(kind: type[ForgeStandIn]) -> None:
     with serve_reviews(kind) as (forge, api):
-        addresses = [address.format(own=forge.url) for address in ADDRESSES]
+        addresses = [address.format(own=forge.url, host=forge.url.removeprefix("http://")) for address in ADDRESSES]
         forge.reviews.checks += [StoredCheck(f"check {address}", "failed", address) for address in addresses]
         assert {each.url for each in api.failing_checks(HEAD).checks} == {""}
         assert len(api.failing_checks(HEAD).checks) == len(ADDRESSES)
