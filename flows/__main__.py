@@ -54,6 +54,7 @@ busy machine."""
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow in this process, check the environment variables, or print the help. Return the exit status."""
+    _forget_empty_variables()
     parser = argparse.ArgumentParser(
         "python -m flows", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -81,6 +82,12 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("prefect").setLevel(logging.WARNING)
     _print(result, as_json=options.json)
     return status
+
+
+def _forget_empty_variables() -> None:
+    """Remove the empty variables of Prefect. For Prefect, an empty PREFECT_API_URL is the address of a server."""
+    for name in [name for name, value in os.environ.items() if name.startswith("PREFECT_") and not value.strip()]:
+        del os.environ[name]
 
 
 def _is_start_requested() -> bool:

@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
+from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
 
@@ -34,3 +35,9 @@ def read_feedback(prefect: SyncPrefectClient, flow_run_id: UUID) -> list[str]:
     """
     inputs = prefect.filter_flow_run_input(flow_run_id, _PREFIX, _MOST, set())
     return [each.value for each in sorted(inputs, key=lambda each: each.key)]
+
+
+def feedback_to(flow_run_id: str) -> list[str]:
+    """Return all feedback to a flow run on the configured Prefect server."""
+    with get_client(sync_client=True) as prefect:
+        return read_feedback(prefect, UUID(flow_run_id))

@@ -7,9 +7,8 @@ from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
-from prefect import get_client, get_run_logger, runtime
+from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort, PrefectException
 from prefect.futures import PrefectFuture, wait
@@ -29,7 +28,7 @@ from flows.redaction import SECRETS
 from flows.reporting.artifacts import publish, set_tags
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
-from flows.run.feedback import read_feedback
+from flows.run.feedback import feedback_to
 from flows.run.follow_up import set_up_follow_up
 from flows.run.lease import check_lease, hold_lease
 from flows.run.preload import preload
@@ -86,8 +85,7 @@ def _open(
         with _reporting(partial(_report, run)), _naming_cost(run), hold_lease(run.saved.store), _tagging(run):
             run.saved.load(get_run_logger())
             if run.saved.plan or runtime.flow_run.run_count > 1:
-                with get_client(sync_client=True) as prefect:
-                    run.feedback.extend(read_feedback(prefect, UUID(str(runtime.flow_run.id))))
+                run.feedback.extend(feedback_to(str(runtime.flow_run.id)))
             forget_faults_of_the_machine(run)
             preload()
             yield run
@@ -105,6 +103,8 @@ def open_saved_run(parameters: RawParameters[DeliverParameters]) -> Iterator[Del
         steps = record_steps()
         with _reporting(partial(_report_refusal, parameters, steps, has_store=False), on_success=False):
             run = set_up_delivery(parameters.checked(), directories, steps)
+            if run.request.pull_request.is_wanted:
+                run.feedback.extend(feedback_to(run.saved.store.flow_run_id))
         with _reporting(partial(report_delivery, run, None), on_success=False):
             yield run
 

@@ -24,7 +24,7 @@ from flows.repository.commit_files import CommitFiles
 from flows.repository.git_commands import run_git
 from flows.repository.remote_refs import RemoteRefs
 from flows.run.rounds import status_of, verification_of
-from flows.run.run import FollowUpRun, ImplementRun, Run
+from flows.run.run import FollowUpRun, Run
 from flows.run.summary import deployment_name
 from flows.state.agent_report import AgentReport
 from flows.text_safety import one_line, printable
@@ -156,7 +156,7 @@ def _content(run: Run, change: Change) -> BodyContent:
         redact(_summary(run, report)),
         "",
         run.saved.store.flow_run_id,
-        feedback=[redact(one_line(text)) for text in (run.feedback if isinstance(run, ImplementRun) else ())],
+        feedback=[redact(one_line(text)) for text in run.feedback],
         verdict=result_text(status, rounds[-1].number if rounds else 0) if status else "",
         is_draft_by_verdict=status in _UNPROVEN and run.request.pull_request.pull_request != DRAFT,
         checks=[

@@ -34,6 +34,8 @@ class Run:
     """The warnings for the report. The steps add them."""
     pull_requests: list[PullRequestResult] = field(default_factory=list, kw_only=True)
     """What became of the pull request, at most one entry. The step `pull_request` adds it."""
+    feedback: list[str] = field(default_factory=list, kw_only=True)
+    """All that the operator has said to the agent since the agent's run began. It is read when the run is opened."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,6 @@ class ImplementRun(Run):
     agent: Agent
     setup_cache: list[str] = field(default_factory=list)
     """What became of the setup's cache, for the report. The step `setup` adds it."""
-    feedback: list[str] = field(default_factory=list)
-    """All that the operator has said to the agent since the run began. `open_run` reads it."""
     repair_faults: list[str] = field(default_factory=list)
     """Why a repair was ended before its end, for the report."""
 

@@ -200,6 +200,18 @@ def test_every_variable_of_the_previous_container_has_its_effect(world: World) -
     assert b"cache_control" not in first.body
 
 
+def test_an_empty_variable_of_prefect_counts_as_not_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    monkeypatch.setenv("PREFECT_API_KEY", " ")
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "DEBUG")
+    assert container.main([]) == 0
+    assert "PREFECT_API_URL" in capsys.readouterr().out
+    assert {"PREFECT_API_URL", "PREFECT_API_KEY"}.isdisjoint(os.environ)
+    assert os.environ["PREFECT_LOGGING_LEVEL"] == "DEBUG"
+
+
 def test_prompts_are_cached_by_default(world: World) -> None:
     process = start({"REPO_URL": world.repo_url, "INSTRUCTIONS": "Greet"})
     assert process.returncode == 0, process.stderr

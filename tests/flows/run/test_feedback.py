@@ -1,12 +1,13 @@
 """Feedback to a run is read in its order, and none is lost if several people give some at once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 from prefect import flow, get_client
 from prefect.states import Failed
 
-from flows.run.feedback import add_feedback, read_feedback
+from flows.run.feedback import add_feedback, feedback_to, read_feedback
 
 
 @flow
@@ -30,3 +31,5 @@ def test_feedback_of_several_people_at_once_is_kept() -> None:
         add_feedback(prefect, flow_run.id, "last\x00 é\n```")
         first, *middle, last = read_feedback(prefect, flow_run.id)
         assert (first, sorted(middle), last) == ("first", texts, "last é\n```")
+        assert feedback_to(str(flow_run.id)) == [first, *middle, last]
+        assert feedback_to(str(uuid4())) == [], "the server no longer has the run whose change is delivered"
