@@ -81,7 +81,7 @@ def test_runs_that_cannot_start(created_project: CreatedProject, cloud: Cloud) -
     )
     assert "InvalidRepoUrl" in run("run", "--repo-url", "file:///etc", "--instructions", "s3://bucket/main.md")
     assert "there are no instructions" in run(*RUN[:3])
-    assert "limits: Input should be a valid dictionary" in run(*RUN, "--param", "limits=7")
+    assert "limits: it is a group: set one of limits.max_turns" in run(*RUN, "--param", "limits=7")
     assert "'clone_depth' is not NAME=VALUE" in run(*RUN, "--param", "clone_depth")
     assert run(*RUN, "--env", "=x").startswith("InvalidParameter: --env")
 
