@@ -78,7 +78,6 @@ def argv(
     is_isolated: bool,
     subagent_tools: Collection[str] = (),
     has_mcp_servers: bool = False,
-    schema: str = SCHEMA,
 ) -> list[str]:
     """Return Claude Code's command line. Its options turn off the repository's own settings, hooks and MCP servers.
 
@@ -91,7 +90,6 @@ def argv(
         is_isolated: Whether the agent runs as a user of its own.
         subagent_tools: The tools that the repository's subagents name.
         has_mcp_servers: Whether `config` has a file of MCP servers.
-        schema: The form of the final answer.
     """
     limits = options.limits
     return [
@@ -104,7 +102,7 @@ def argv(
         *([f"--mcp-config={config / MCP_CONFIG}"] if has_mcp_servers else []),
         f"--settings={config / 'settings.json'}",
         f"--append-system-prompt-file={config / 'system-prompt.md'}",
-        f"--json-schema={schema}",
+        f"--json-schema={SCHEMA}",
         # Paths and other facts of this machine are sent in a message instead, so that all runs share the system prompt.
         "--exclude-dynamic-system-prompt-sections",
         f"--permission-mode={permission_mode(options.claude_settings, is_isolated=is_isolated)}",

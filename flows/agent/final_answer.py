@@ -52,38 +52,32 @@ _PROPERTIES: Final = {
     "summary": {"type": "string", "description": "What you did, how and why, in Markdown, for a reviewer."},
     "questions": {"type": "array", "items": {"type": "string"}, "description": "Only for needs_input and blocked."},
     "not_done": {"type": "array", "items": {"type": "string"}, "description": "The requirements that are left undone."},
-}
-
-_REPLIES: Final = {
-    "type": "array",
-    "description": "Your answer to each numbered comment of the review.",
-    "items": {
-        "type": "object",
-        "properties": {
-            "comment": {"type": "integer", "description": "The number of the comment."},
-            "text": {"type": "string", "description": "The answer, in Markdown, for its author."},
-            "changed": {"type": "boolean", "description": "Whether you changed files because of the comment."},
+    "replies": {
+        "type": "array",
+        "description": "Only for numbered comments of a review: an answer to each.",
+        "items": {
+            "type": "object",
+            "properties": {
+                "comment": {"type": "integer"},
+                "text": {"type": "string"},
+                "changed": {"type": "boolean"},
+            },
+            "required": ["comment", "text", "changed"],
+            "additionalProperties": False,
         },
-        "required": ["comment", "text", "changed"],
-        "additionalProperties": False,
     },
 }
 
-
-def _schema(properties: Mapping[str, Any], *required: str) -> str:
-    schema = {
+SCHEMA: Final = json.dumps(
+    {
         "type": "object",
-        "properties": properties,
-        "required": ["status", "title", "summary", *required],
+        "properties": _PROPERTIES,
+        "required": ["status", "title", "summary"],
         "additionalProperties": False,
-    }
-    return json.dumps(schema, separators=(",", ":"))
-
-
-SCHEMA: Final = _schema(_PROPERTIES)
-"""The argument of `--json-schema`. https://docs.claude.com/en/docs/claude-code/cli-reference"""
-FOLLOW_UP_SCHEMA: Final = _schema({**_PROPERTIES, "replies": _REPLIES}, "replies")
-"""The argument in a run of follow_up. The one of the other runs stays the same for all of them: see ADR 24."""
+    },
+    separators=(",", ":"),
+)
+"""The argument of `--json-schema`, the same in all runs. https://docs.claude.com/en/docs/claude-code/cli-reference"""
 
 
 @dataclass(frozen=True)

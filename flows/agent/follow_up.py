@@ -27,9 +27,10 @@ _OPERATOR: Final = "The operator, who gave you the requirements, also asks for t
 _NO_COMMIT: Final = """If nothing has to be changed, change no file. Do not commit, and do not amend or undo \
 earlier commits: your changes become a new commit on top of the branch.
 """
-_REPLIES: Final = """In your final answer, `replies` has an answer to each numbered comment: what you did, or why \
-not, or the answer to the question. The answers are published for the authors of the comments. If you need to know \
-more from a reviewer, ask in the answer to the comment; the status is still done.
+_REPLIES: Final = """In your final answer, `replies` has an answer to each numbered comment. `comment` is its number. \
+`text` says what you did, or why not, or answers the question, in Markdown. `changed` says whether you changed files \
+because of the comment. The answers are published for the authors of the comments. If you need to know more from a \
+reviewer, ask in the answer to the comment; the status is still done.
 """
 _MERGE: Final = """The branch {base} was merged into the working directory, and its changes are there as \
 uncommitted changes. Do not undo them, and run no git command for the merge. {rest}

@@ -17,7 +17,6 @@ from flows.agent.command import MCP_CONFIG, Session, argv, binary, environment
 from flows.agent.config_folder import new_config_folder, read_conversation
 from flows.agent.event_types import Event, SessionStarted
 from flows.agent.extensions import read_extensions, write_extensions
-from flows.agent.final_answer import SCHEMA
 from flows.agent.outcome import AgentRun
 from flows.agent.process import run_agent
 from flows.agent.prompt import SYSTEM_PROMPT
@@ -73,8 +72,6 @@ class Agent:
     """How many times the operator has given feedback."""
     version: str = ""
     """The version of Claude Code, as its last process said. Processes of the agent may have said it, too."""
-    schema: str = SCHEMA
-    """The form of the final answer."""
     verify_commands: tuple[str, ...] = ()
     """The commands that check the change after the agent's work."""
     _is_running: bool = False
@@ -232,7 +229,6 @@ class Agent:
                 is_isolated=not workspace.agent.missing_isolation,
                 subagent_tools=extensions.tools,
                 has_mcp_servers=bool(self.mcp_servers),
-                schema=self.schema,
             )
             result = run_agent(
                 workspace.agent.argv(command),

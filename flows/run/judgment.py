@@ -26,7 +26,7 @@ from flows.errors import (
 )
 from flows.repository.base_branch import files_with_markers, merge
 from flows.repository.collect import Change, names
-from flows.run.run import ImplementRun
+from flows.run.run import FollowUpRun, ImplementRun
 from flows.state.agent_report import AgentReport
 
 SAVED_AS: Final = "; the work so far is saved as "
@@ -49,6 +49,8 @@ def judge_work(run: ImplementRun, result: AgentRun, change: Change) -> AgentRepo
     report = _with_missing_files(judge(result, run.agent.options), run, change)
     if _VERSION.fullmatch(run.agent.version):
         report = replace(report, claude_code_version=run.agent.version)
+    if not isinstance(run, FollowUpRun):
+        report = replace(report, replies=())  # the form of the answer is the same in all runs: see ADR 42
     if change.fault:
         raise _work_tree_error(change, run.saved.bundle_path)
     if change.checkout.merged_commit and change.commit:

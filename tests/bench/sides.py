@@ -83,7 +83,7 @@ class Sides:
         **more: Any,  # noqa: ANN401 (the flow's parameters)
     ) -> tuple[list[str], dict[str, str]]:
         """Create the flow run; return the command and the environment that execute it."""
-        parameters = {} if flow != "implement" else {**self.parameters(job, branch), **more}
+        parameters = {**self.parameters(job, branch), **more} if flow == "implement" else more
         run_id = self.flow_run(flow, parameters)
         environment = {**self.environment(), "PREFECT__FLOW_RUN_ID": run_id}
         return [sys.executable, "-m", "flows.runtime.execute"], environment
@@ -143,7 +143,7 @@ class Sides:
 
     def deploy(self, flow: str, name: str = "bench", more: Mapping[str, Any] = MappingProxyType({})) -> str:
         """Create a deployment like those on ECS, where the image holds the flow; return its id."""
-        entrypoint = {"implement": "flows.implement.implement", "empty": "tests.bench.empty_flow.empty"}[flow]
+        entrypoint = {"empty": "tests.bench.empty_flow.empty"}.get(flow, f"flows.{flow}.{flow}")
         flow_id = self.api("/flows/", {"name": flow})["id"]
         body = {"name": name, "flow_id": flow_id, "entrypoint": entrypoint, "path": ".", **more}
         return str(self.api("/deployments/", body)["id"])

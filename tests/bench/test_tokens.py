@@ -48,6 +48,7 @@ def recordings() -> Recordings:
         ours=recording(cache, TITLE, body()),
         other_repository=recording(cache, body(message="Say goodbye."), instructions="Say goodbye."),
         resumed=recording(cache, later),
+        followed_up=recording(cache, later),
         features={"a longer prompt": recording(PromptCache(), body(system="You work well."))},
     )
 
@@ -64,7 +65,7 @@ def line(all_recordings: Recordings, words: str) -> Measure:
 def test_every_goal_is_met_by_requests_that_meet_it() -> None:
     table = lines(recordings())
     assert [work for work, measure in table.items() if not measure.met] == []
-    assert len(table) == 5
+    assert len(table) == 6
     assert {measure.row for measure in table.values()} == {12}
 
 
@@ -92,8 +93,10 @@ def test_tools_and_system_are_read_only_if_they_are_the_same_bytes(change: dict[
     assert (measure.figure, measure.met) == (figure, figure == "100%")
 
 
-def test_a_resumed_run_that_reads_nothing_misses_the_goal() -> None:
-    measure = line(replace(recordings(), resumed=recording(PromptCache(), body())), "resumed")
+@pytest.mark.parametrize("words", ["resumed run", "follow-up"])
+def test_a_later_run_that_reads_nothing_misses_the_goal(words: str) -> None:
+    nothing = recording(PromptCache(), body())
+    measure = line(replace(recordings(), resumed=nothing, followed_up=nothing), words)
     assert (measure.figure, measure.met) == ("100.0%", False)
 
 

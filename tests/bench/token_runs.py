@@ -66,7 +66,10 @@ def record(sides: Sides) -> Recordings:
     clock = _Clock()
     with _counted(sides, clock) as cache:
         resumed = _resumed(sides, cache, clock, first)
-    return Recordings(plain, ours, other_repository, resumed, features)
+    clock = _Clock()
+    with _counted(sides, clock) as cache:
+        followed_up = _followed_up(sides, cache, clock, first)
+    return Recordings(plain, ours, other_repository, resumed, followed_up, features)
 
 
 def _job(sides: Sides, name: str) -> Job:
@@ -129,6 +132,28 @@ def _resumed(sides: Sides, cache: PromptCache, clock: _Clock, job: Job) -> Recor
         sides.timed(command, environment)
     finally:
         model.script = JOB
+    return Recording(cache.requests[earlier_requests:], _instructions(job.name))
+
+
+def _followed_up(sides: Sides, cache: PromptCache, clock: _Clock, job: Job) -> Recording:
+    """Let a run finish its work, and follow up on it on another machine; return what the follow-up sends first."""
+    branch = f"bench/tokens-{time.time_ns()}"
+    model = sides.region.stack.model
+    model.script = Script(_steps())
+    try:
+        # Only a run that may be continued saves its last words.
+        command, environment = sides.prepared(job, branch, verification={"verify_commands": "true"})
+        sides.timed(command, environment)
+        earlier = environment["PREFECT__FLOW_RUN_ID"]
+        clock.seconds += _AWAY_SECONDS
+        earlier_requests = len(cache.requests)
+        command, environment = sides.prepared(
+            job, branch, "follow_up", flow_run_id=earlier, instructions="Say hello in the other steps as well."
+        )
+        sides.timed(command, environment)
+    finally:
+        model.script = JOB
+        sides.region.git.git(job.name, "update-ref", "-d", f"refs/heads/{branch}")
     return Recording(cache.requests[earlier_requests:], _instructions(job.name))
 
 

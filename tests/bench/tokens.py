@@ -56,6 +56,8 @@ class Recordings:
     """The next run, of another repository, with other instructions. This repository has instructions for agents."""
     resumed: Recording
     """The second attempt of a run of twelve turns, on another machine."""
+    followed_up: Recording
+    """A follow-up of a run of twelve turns, on another machine."""
     features: Mapping[str, Recording]
 
 
@@ -67,7 +69,8 @@ def measures(recordings: Recordings) -> Iterator[Measure]:
         f"characters: plain {_sections(plain)}, ours {_sections(ours)}",
     )  # fmt: skip
     yield _shared_part(recordings.other_repository)
-    yield _uncached_part(recordings.resumed)
+    yield _uncached_part("resumed run", recordings.resumed)
+    yield _uncached_part("follow-up", recordings.followed_up)
     yield _cost([recordings.ours, recordings.other_repository])
     for name, recording in recordings.features.items():
         more = {section: count - ours[section] for section, count in recording.characters().items()}
@@ -83,12 +86,12 @@ def _shared_part(recording: Recording) -> Measure:
     return Measure(ROW, "tools and system from cache, other repository", f"{share:.0%}", "100%", share == 1, detail)
 
 
-def _uncached_part(recording: Recording) -> Measure:
+def _uncached_part(kind: str, recording: Recording) -> Measure:
     first = recording.first
     share = 1 - first.read / first.tokens
     detail = f"{first.tokens - first.read:,} of {first.tokens:,} tokens"
     return Measure(
-        ROW, "uncached share of a resumed run's first request", f"{share:.1%}", f"≤ {_UNCACHED_GOAL:.0%}",
+        ROW, f"uncached share of a {kind}'s first request", f"{share:.1%}", f"≤ {_UNCACHED_GOAL:.0%}",
         share <= _UNCACHED_GOAL, detail,
     )  # fmt: skip
 

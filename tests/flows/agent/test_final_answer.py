@@ -1,6 +1,5 @@
 """The agent's final answer, in each of the ways in which the model gives it or does not, with the real Claude Code."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,8 +11,6 @@ from flows import errors
 from flows.agent.event_types import Result
 from flows.agent.final_answer import (
     ANSWER_TOOL,
-    FOLLOW_UP_SCHEMA,
-    SCHEMA,
     FinalAnswer,
     check_status,
     final_answer,
@@ -213,10 +210,3 @@ def test_an_agent_that_asks_a_reviewer_needs_no_input_of_the_operator() -> None:
     asks = replace(REPORT, summary="Which name do you want?", status=WorkStatus.DONE)
     assert with_last_question(asks).status is WorkStatus.NEEDS_INPUT
     assert with_last_question(replace(asks, replies=(ReviewReply(1, "Which name?"),))).status is WorkStatus.DONE
-
-
-def test_only_follow_up_asks_for_answers_to_a_review() -> None:
-    assert "replies" not in SCHEMA
-    assert json.loads(FOLLOW_UP_SCHEMA)["properties"]["replies"]["type"] == "array"
-    own = {name: value for name, value in json.loads(FOLLOW_UP_SCHEMA)["properties"].items() if name != "replies"}
-    assert own == json.loads(SCHEMA)["properties"]

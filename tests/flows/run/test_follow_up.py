@@ -81,7 +81,6 @@ def test_a_pull_request_is_found_by_its_number_in_our_own_record(
     assert (run.request.branch_name, run.request.repo_url.url) == ("work", url)
     assert run.request.pull_request.pull_request == "ready"
     assert run.request.instructions == "Say hello."
-    assert "replies" in run.agent.schema
     assert run.agent.session_id == "", "the agent has not begun, and has cost nothing"
     with pytest.raises(NoSavedRun, match="no run here has opened pull request 8"):
         set_up(tmp_path, monkeypatch, pull_request_url=page(url, 8))
