@@ -20,13 +20,13 @@ from flows.aws.credentials import new_session
 from flows.aws.session import client_config
 from flows.certificates import ca_certificates
 from flows.errors import AwsCredentialsMissing, ModelUnavailable, RunError
-from flows.forges.api.table import open_api
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.model.providers import RegisteredProvider
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.implement import ImplementParameters
 from flows.redaction import SECRETS
 from flows.repository.credentials import UNBOUND, GitCredentials
+from flows.repository.forge_apis import open_forge_api
 from flows.repository.remote import Remote
 from flows.run.setup import load_claude_code, model_provider, run_store
 from flows.sandbox.workspace import workspace
@@ -160,16 +160,7 @@ class Patient:
         with tempfile.TemporaryDirectory(prefix="claude-code-headless-") as folder:
             remote = self._remote(Path(folder))
             base = request.pull_request.pull_request_base or remote.refs().default_branch
-        credentials = remote.credentials
-        api = open_api(
-            request.repo_url.url,
-            credentials.token,
-            credentials.email,
-            forge=request.forge,
-            forge_api_url=request.forge_api_url,
-            allowed_api_urls=credentials.api_urls,
-        )
-        with api:
+        with open_forge_api(request, remote.credentials) as api:
             api.find(_PROBE, base)
         return f"{api.repository.api_url} accepts the token; only a run shows whether it may open a pull request"
 

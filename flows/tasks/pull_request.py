@@ -11,11 +11,11 @@ from prefect import get_run_logger, runtime
 
 from flows.errors import ForgeUnavailable, PullRequestRefused, RunError, Superseded
 from flows.forges.api.base import ForgeApi, PullRequest, Refusal, State
-from flows.forges.api.table import open_api
 from flows.forges.pull_request import RunRequest, add_wishes, lacks_room, open_or_update
 from flows.outcome.pull_request import PullRequestResult
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
+from flows.repository.forge_apis import open_forge_api
 from flows.run.branch_records import record_push
 from flows.run.commit_status import commit_status
 from flows.run.lease import check_lease
@@ -85,18 +85,10 @@ def pull_request(run: Run, credentials: GitCredentials, change: Change) -> PullR
 
 
 def _pull_request(run: Run, credentials: GitCredentials, change: Change) -> PullRequestResult:
-    logger, request = get_run_logger(), run.request
+    logger = get_run_logger()
     credentials = newest_credentials(run, credentials)
-    api = open_api(
-        request.repo_url.url,
-        credentials.token,
-        credentials.email,
-        forge=request.forge,
-        forge_api_url=request.forge_api_url,
-        allowed_api_urls=credentials.api_urls,
-    )
     record = PullRequestRecord(run.saved.store, logger)
-    with api, commit_status(api, run, change):
+    with open_forge_api(run.request, credentials) as api, commit_status(api, run, change):
         refs = remote(run, credentials).refs()
         base = base_branch(run, change.checkout, refs)
         check_lease(run.saved.store)
