@@ -5,7 +5,6 @@ Standard output contains the result, as one line or as one JSON object.
 """
 
 import argparse
-import json
 import logging
 import os
 import signal
@@ -18,26 +17,34 @@ from typing import Any, Final
 
 from flows.errors import RunError
 from flows.outcome.result import COMPLETED, INVALID, Failure, Outcome, RunResult, last_words
-from flows.outcome.verification import VerificationResult, result_text
 from flows.parameters import environment as variables
+from flows.parameters.follow_up import OWN, FollowUpParameters
+from flows.parameters.implement import ImplementParameters
 from flows.parameters.preflight import check_provider, checked_parameters
+from flows.runtime.last_lines import print_result
 from flows.runtime.setup_command import check_setup, try_setup
 from flows.runtime.startup import end_without_heartbeats, importing, send_events
 from flows.state.files import FOLDER
 from flows.text_safety import sanitize
-from flows.verification.results import Status
 
+_FOLLOW_UP: Final = "follow_up"
 _HELP: Final = f"""\
 Claude Code, headless: clones a git repository, downloads instructions from S3, lets Claude Code implement them, and
 pushes the result as a branch. Set PROCESS_REQUIREMENTS=true and the variables below, and run the command again. With
 --check, the command only checks the variables. To try a repository's setup command without a model, run
-python -m flows setup; to try its verify commands as well, run python -m flows verify.
+python -m flows setup; to try its verify commands as well, run python -m flows verify. To follow up on the review of a
+pull request that a run has opened, run python -m flows follow_up with the variables at the end.
 
   PROCESS_REQUIREMENTS       true starts the run; anything else prints this help
 {variables.table()}
 
 AWS and Anthropic credentials are read the usual way (a role, AWS_ACCESS_KEY_ID…, ANTHROPIC_API_KEY). An empty variable
 counts as not set. PREFECT_API_URL names the Prefect server that shows the run; without it a temporary one is started.
+
+python -m flows follow_up has these variables, and those above that are not about the repository, the branches, the
+instructions and the pull request. What is not set is as in the run that is continued.
+
+{variables.table(FollowUpParameters, only=OWN)}
 
 Exit status:
   0    completed: the branch is pushed, or there was nothing to change; also if this help was printed
@@ -61,8 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=["setup", "verify"],
-        help="only clone the repository and run its setup command; with verify, also its verify commands",
+        choices=["setup", "verify", _FOLLOW_UP],
+        help="setup only clones the repository and runs its setup command; verify also runs its verify commands; "
+        "follow_up continues the branch of a run with what reviewers ask for",
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
@@ -71,16 +79,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.check:
-        return _check(needs_model=options.command is None)
-    if options.command:
+        return _check(options.command)
+    if options.command in {"setup", "verify"}:
         return try_setup(verifies=options.command == "verify", as_json=options.json)
-    if not options.json and not _is_start_requested():
+    if options.command is None and not options.json and not _is_start_requested():
         parser.print_help()
         return COMPLETED
-    status, result = _process_requirements()
+    status, result = _start(options.command)
     # Our line must be the last one, and Prefect's temporary server logs when it stops with this process.
     logging.getLogger("prefect").setLevel(logging.WARNING)
-    _print(result, as_json=options.json)
+    print_result(result, as_json=options.json)
     return status
 
 
@@ -102,40 +110,56 @@ def _is_start_requested() -> bool:
         return True
 
 
-def _process_requirements() -> tuple[int, RunResult]:
+def _start(command: str | None) -> tuple[int, RunResult]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _SERVER_START_SECONDS)
     try:
-        if not variables.asks_to_start(os.environ):
+        if command is None and not variables.asks_to_start(os.environ):
             raise variables.InvalidVariable("PROCESS_REQUIREMENTS is not true: nothing was started; set it to true")
-        parameters = checked_parameters(os.environ)
-        check_provider(parameters)
-        with importing():
-            from flows.implement import implement  # noqa: PLC0415 (Prefect takes a second to import)
+        parameters = _checked_parameters(command)
+        with importing():  # Prefect takes a second to import
+            if command == _FOLLOW_UP:
+                from flows.follow_up import follow_up as flow  # noqa: PLC0415
+            else:
+                from flows.implement import implement as flow  # noqa: PLC0415
             from flows.run.preload import preload  # noqa: PLC0415
 
         preload()
     except RunError as error:
-        return _with_exit_status(RunResult(Outcome.INVALID, error=_failure(error)))
-    return _run(implement, parameters)
+        return _with_exit_status(RunResult(Outcome.INVALID, error=_failure(error, command)))
+    return _run(flow, parameters, command)
 
 
-def _check(*, needs_model: bool) -> int:
+def _checked_parameters(command: str | None) -> dict[str, Any]:
+    """Return the checked parameters of a flow. What a follow-up leaves out is not known before its run starts."""
+    parameters = checked_parameters(os.environ, _model(command))
+    if command is None:
+        check_provider(parameters)
+    return parameters
+
+
+def _model(command: str | None) -> type[FollowUpParameters | ImplementParameters]:
+    return FollowUpParameters if command == _FOLLOW_UP else ImplementParameters
+
+
+def _check(command: str | None) -> int:
     """Check what a command checks before it connects to a server, and print the result. Return the exit status."""
+    starts_run = command in {None, _FOLLOW_UP}
     try:
-        if needs_model:
-            check_provider(checked_parameters(os.environ))
-        names = variables.names_set(os.environ) if needs_model else check_setup()
+        if starts_run:
+            _checked_parameters(command)
+        names = variables.names_set(os.environ, _model(command)) if starts_run else check_setup()
     except RunError as error:
-        print(last_words(_failure(error)), file=sys.stderr)
+        print(last_words(_failure(error, command)), file=sys.stderr)
         return INVALID
-    print(f"valid: {', '.join(names)}; every other parameter has its default. Nothing was started.")
-    if needs_model:
+    rest = "is as in the run that is continued" if command == _FOLLOW_UP else "has its default"
+    print(f"valid: {', '.join(names)}; every other parameter {rest}. Nothing was started.")
+    if command is None:
         print("To check AWS, the git host, the model and Prefect as well, run: python -m deployments doctor")
     return COMPLETED
 
 
-def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, RunResult]:
+def _run(flow: Callable[..., Any], parameters: dict[str, Any], command: str | None) -> tuple[int, RunResult]:
     from rich.console import Console  # noqa: PLC0415 (the help does not need it)
 
     from flows.reporting.terminal import RunId, is_interactive, rows_from_log  # noqa: PLC0415
@@ -153,7 +177,7 @@ def _run(flow: Callable[..., Any], parameters: dict[str, Any]) -> tuple[int, Run
         except Exception as error:  # noqa: BLE001 (the one place where a run's failure becomes an exit status)
             failed = error.result if isinstance(error, RunError) else None
             result = failed if isinstance(failed, RunResult) else RunResult(Outcome.of_error(error), str(run_id))
-            return _with_exit_status(replace(result, error=_failure(error)))
+            return _with_exit_status(replace(result, error=_failure(error, command)))
         finally:
             if str(run_id):
                 send_events()
@@ -212,31 +236,8 @@ def _saved_in(flow_run_id: str) -> str:
     return f"{storage}/{FOLDER}/{flow_run_id}"
 
 
-def _failure(error: Exception) -> Failure:
-    return Failure(type(error).__name__, sanitize(variables.with_variables(str(error))))
-
-
-def _print(result: RunResult, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result.as_json()))
-    if result.error:
-        print(last_words(result.error), file=sys.stderr)
-    elif result.outcome is Outcome.INTERRUPTED:
-        print(
-            f"interrupted: the agent was stopped. Its changes, if any, are saved in {result.saved_in}: to see them, "
-            "git fetch from the file change.bundle in that folder; to push them, run the flow deliver with "
-            f"flow_run_id={result.flow_run_id}",
-            file=sys.stderr,
-        )
-    elif not as_json and result.commit:
-        verification = result.verification or VerificationResult(Status.NOT_ASKED)
-        text = result_text(verification.status, verification.repairs)
-        verified = "" if verification.status is Status.NOT_ASKED else f", {text}"
-        print(f"completed: branch {result.branch} commit {result.commit}{verified}")
-        if request := result.pull_request:
-            print(f"pull request: {request.url}{request.note}" if request.url else f"no pull request: {request.fault}")
-    elif not as_json:
-        print(f"completed: the agent changed nothing, so branch {result.branch} was not pushed")
+def _failure(error: Exception, command: str | None) -> Failure:
+    return Failure(type(error).__name__, sanitize(variables.with_variables(str(error), _model(command))))
 
 
 if __name__ == "__main__":

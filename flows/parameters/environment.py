@@ -1,9 +1,9 @@
-"""Reads the parameters of the flow `implement` from the environment variables of `python -m flows`."""
+"""Reads the parameters of the flows `implement` and `follow_up` from the environment variables of `python -m flows`."""
 
 import json
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -24,14 +24,19 @@ class InvalidVariable(RunError):
     """An environment variable is missing, or its value cannot be read."""
 
 
-def table(model: type[BaseModel] = ImplementParameters) -> str:
-    """Return the environment variables of all parameters with their help texts, in lines of at most 120 characters."""
-    return "\n".join(_row(parameter) for parameter in leaves_of(model))
+def table(model: type[BaseModel] = ImplementParameters, only: Collection[str] = ()) -> str:
+    """Return the environment variables of the parameters with their help texts, in lines of at most 120 characters.
+
+    Args:
+        model: The parameters of a flow.
+        only: The names of the parameters to return; empty for all of them.
+    """
+    return "\n".join(_row(leaf) for leaf in leaves_of(model) if not only or leaf.path in only)
 
 
-def names_set(environment: Mapping[str, str]) -> list[str]:
+def names_set(environment: Mapping[str, str], model: type[BaseModel] = ImplementParameters) -> list[str]:
     """Return the names of the variables that are set, in the order of the alphabet."""
-    return sorted(leaf.variable for leaf in leaves_of(ImplementParameters) if environment.get(leaf.variable))
+    return sorted(leaf.variable for leaf in leaves_of(model) if environment.get(leaf.variable))
 
 
 def _row(parameter: Parameter) -> str:
@@ -67,14 +72,21 @@ def default_as_text(parameter: Parameter) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
+def parameters(environment: Mapping[str, str], model: type[BaseModel] = ImplementParameters) -> dict[str, Any]:
     """Return the parameters that are set in `environment`, after all checks that need no server.
+
+    Args:
+        environment: The environment variables.
+        model: The parameters of a flow.
 
     Raises:
         InvalidVariable: A variable is missing or cannot be read; the message names the first such variable.
         RunError: A parameter is wrong. If several are, the error is about the first.
     """
-    values = read(environment)
+    values = read(environment, model)
+    if model is not ImplementParameters:
+        model(**values)
+        return values
     if not values.keys() & {"instructions", "instructions_s3_uri"}:
         raise InvalidVariable("INSTRUCTIONS_S3_URI is not set: give s3://bucket/file.md or s3://bucket/folder/*")
     check_before_run(values)
@@ -147,9 +159,9 @@ def _unquoted_object(text: str) -> str:
         return text[1:-1]
 
 
-def with_variables(message: str) -> str:
+def with_variables(message: str, model: type[BaseModel] = ImplementParameters) -> str:
     """Return a message in which the names of environment variables replace the names of parameters."""
-    leaves = leaves_of(ImplementParameters)
+    leaves = leaves_of(model)
     for leaf in sorted(leaves, key=lambda leaf: not leaf.group):
         if "_" in leaf.path or leaf.group:  # `provider` and `instructions` are also ordinary words
             message = re.sub(rf"\b{re.escape(leaf.path)}\b", leaf.variable, message)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from flows.errors import InvalidFollowUp
+from flows.forges.pages import PageKind, parse_page
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import ClaudeSettings, Effort, ModelId, ModelProvider, RunLimits
 from flows.parameters.claude_settings import DEFAULT_SETTINGS, check_settings
@@ -31,7 +32,7 @@ DEFAULT_COMMIT_MESSAGE: Final = "Follow up on the review using Claude Code"
 
 _MOST_REVIEWERS: Final = 50
 _ID_CHARACTERS: Final = 200
-_OWN: Final = frozenset({"pull_request_url", "flow_run_id", "instructions", "reviewers_heard", "merge_base"})
+OWN: Final = frozenset({"pull_request_url", "flow_run_id", "instructions", "reviewers_heard", "merge_base"})
 """The parameters that a run of implement does not have, or that mean something else there."""
 _AS_BEFORE: Final = "What is at its default is as in the run that is continued."
 
@@ -134,6 +135,8 @@ class FollowUpParameters(BaseModel):
                 "pull_request_url and flow_run_id are both set, or both empty: set one of them, to say which work is "
                 "continued"
             )
+        if not self.flow_run_id:
+            parse_page(self.pull_request_url, PageKind.PULL_REQUEST, forge=self.forge)
         return self
 
     def over(self, saved: Mapping[str, Any], repo_url: str, branch: str, *, has_number: bool) -> dict[str, Any]:
@@ -147,7 +150,7 @@ class FollowUpParameters(BaseModel):
         """
         known = ImplementParameters.model_fields
         values = {name: value for name, value in saved.items() if name in known}
-        changes = self.model_dump(mode="json", exclude_defaults=True, exclude=set(_OWN))
+        changes = self.model_dump(mode="json", exclude_defaults=True, exclude=set(OWN))
         for name, value in changes.items():
             group = isinstance(getattr(self, name), BaseModel)
             values[name] = {**(values.get(name) or {}), **value} if group else value

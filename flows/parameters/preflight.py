@@ -3,14 +3,18 @@
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from flows.credential_values import check_environment, strip_environment
 from flows.parameters import environment as variables
-from flows.parameters.implement import check_before_run
+from flows.parameters.implement import ImplementParameters, check_before_run
 from flows.parameters.misspelling import misspelt_variable
 
 
-def checked_parameters(environment: MutableMapping[str, str]) -> dict[str, Any]:
-    """Return the flow's parameters, and check the credentials in `environment`.
+def checked_parameters(
+    environment: MutableMapping[str, str], model: type[BaseModel] = ImplementParameters
+) -> dict[str, Any]:
+    """Return a flow's parameters, and check the credentials in `environment`.
 
     White space and quotes around a credential are removed in place, because Prefect reads it from there later.
 
@@ -18,12 +22,12 @@ def checked_parameters(environment: MutableMapping[str, str]) -> dict[str, Any]:
         InvalidVariable: A variable is missing, misspelt, or cannot be read.
         RunError: A parameter or a credential is invalid. If several are, the error is about the first.
     """
-    if misspelling := misspelt_variable(environment):
+    if misspelling := misspelt_variable(environment, model):
         name, correct_name = misspelling
         raise variables.InvalidVariable(
             f"{name} is not a variable of this program: set {correct_name}, or unset {name}"
         )
-    parameters = variables.parameters(environment)
+    parameters = variables.parameters(environment, model)
     strip_environment(environment)
     check_environment(environment)
     return parameters

@@ -17,8 +17,10 @@ from flows import errors
 from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.result import Outcome, RunResult
 from flows.parameters.fields import leaves_of
+from flows.parameters.follow_up import OWN, FollowUpParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.misspelling import misspelt_variable
+from flows.runtime.last_lines import print_result
 from tests.support.flows_command import last_line, start
 from tests.support.world import World
 
@@ -39,6 +41,49 @@ def test_the_help_names_every_variable_and_exits_with_status_0() -> None:
     assert process.returncode == 0
     for parameter in leaves_of(ImplementParameters):
         assert f"\n  {parameter.variable} " in process.stdout
+    _, of_follow_up = process.stdout.split("python -m flows follow_up has these variables")
+    for parameter in leaves_of(FollowUpParameters):
+        is_shown = f"\n  {parameter.variable} " in of_follow_up
+        assert is_shown is (parameter.name in OWN), "the others are above"
+
+
+PAGE = "https://github.com/o/r/pull/1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "InvalidFollowUp: PULL_REQUEST_URL and FLOW_RUN_ID are both set, or both empty"),
+        ({"PULL_REQUEST_URL": "https://github.com/o/r"}, "InvalidForgePage: "),
+        ({"PULL_REQUEST_URL": PAGE, "MERGE_BASE": "1"}, "InvalidVariable: MERGE_BASE cannot be used"),
+        ({"PULL_REQUEST_URL": PAGE, "MAX_TURNS": "many"}, "InvalidVariable: MAX_TURNS cannot be used"),
+        ({"PULL_REQUEST_URI": PAGE}, "InvalidVariable: PULL_REQUEST_URI is not a variable of this program: set PULL_R"),
+        ({"PULL_REQUEST_URL": PAGE, "MERGE_BASES": "true"}, "InvalidVariable: MERGE_BASES is not a variable"),
+        ({"PULL_REQUEST_URL": PAGE, "PREFECT_API_KEY": "a\nb"}, "InvalidCredential: "),
+    ],
+)
+@pytest.mark.parametrize("options", [["follow_up"], ["follow_up", "--check"]], ids=["run", "check"])
+def test_a_follow_up_with_a_wrong_variable_starts_nothing_and_has_status_2(
+    options: list[str],
+    variables: dict[str, str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert container.main(options) == 2
+    assert last_line(capsys.readouterr().err).startswith(message)
+
+
+def test_a_check_of_a_follow_up_lists_its_variables(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in {"PULL_REQUEST_URL": PAGE, "REVIEWERS_HEARD": "7, 8", "REPO_URL": "x"}.items():
+        monkeypatch.setenv(variable, value)
+    assert container.main(["follow_up", "--check"]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("valid: PULL_REQUEST_URL, REVIEWERS_HEARD; every other parameter is as in the run that")
 
 
 @pytest.mark.parametrize(
@@ -257,6 +302,26 @@ def test_without_root_the_run_works_and_warns_that_the_agent_is_not_isolated(wor
 
 
 @pytest.mark.parametrize(
+    ("result", "line"),
+    [
+        (RunResult(Outcome.NO_CHANGES, branch="work", turns=2), "the agent changed nothing, so branch work was not"),
+        (RunResult(Outcome.NO_CHANGES, branch="work"), "nobody has asked for anything new, so branch work was not"),
+        (RunResult(Outcome.ANSWERED, branch="work", answers=1, turns=2), "answered 1 thread of the review, so branch"),
+        (
+            RunResult(Outcome.DELIVERED, branch="work", commit="c0ffee", answers=2),
+            "branch work commit c0ffee, answered 2 threads of the review",
+        ),
+    ],
+    ids=["nothing changed", "nothing new", "answered", "delivered"],
+)
+def test_the_last_line_says_what_a_follow_up_did(
+    result: RunResult, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_result(result, as_json=False)
+    assert capsys.readouterr().out.startswith(f"completed: {line}")
+
+
+@pytest.mark.parametrize(
     ("request_result", "line"),
     [
         (None, "completed: branch work commit c0ffee"),
@@ -272,5 +337,5 @@ def test_the_last_line_names_the_pull_request(
     request_result: PullRequestResult | None, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = RunResult(Outcome.DELIVERED, branch="work", commit="c0ffee", pull_request=request_result)
-    container._print(result, as_json=False)
+    print_result(result, as_json=False)
     assert capsys.readouterr().out.splitlines()[-1] == line
