@@ -192,6 +192,10 @@ class InvalidFollowUp(RunError):
     """The parameters of a follow-up do not say which work it continues, or name something that cannot be continued."""
 
 
+class FollowUpInProgress(RunError):
+    """Another run follows up on the same branch now. Nothing was spent, and nothing was answered."""
+
+
 class NoSavedRun(RunError):
     """No run of this run store has pushed the branch or opened the pull request."""
 

@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 from prefect import get_client, get_run_logger, runtime
 
-from flows.agent.final_answer import FOLLOW_UP_SCHEMA
 from flows.credential_values import check_environment
 from flows.errors import InvalidFollowUp, NoSavedRun
 from flows.forges.pages import PageKind, parse_page
@@ -18,6 +17,7 @@ from flows.parameters.signature import RawParameters
 from flows.run.run import FollowUpRun, scheduled_start
 from flows.run.setup import run_store, set_up_agent
 from flows.sandbox.workspace import Workspace
+from flows.state.branch_lock import BranchLock
 from flows.state.branch_record import BranchRecord, BranchRecords
 from flows.state.files import StateFile
 from flows.state.pull_request_record import PullRequestRecord
@@ -33,7 +33,7 @@ def set_up_follow_up(raw: RawParameters[FollowUpParameters], workspace: Workspac
     """Return the run, after all checks that need no other server; raise a `RunError` for the first problem."""
     check_environment(os.environ)
     parameters = raw.checked()
-    record = _record(parameters)
+    record = find_record(parameters)
     earlier = _saved_run(record.run_id)
     assert earlier.plan is not None  # noqa: S101 (else `_saved_run` has raised an error)
     saved_request = json.loads(earlier.store.read(StateFile.REQUEST) or b"{}")
@@ -49,8 +49,8 @@ def set_up_follow_up(raw: RawParameters[FollowUpParameters], workspace: Workspac
             record.run_id,
         )
     agent = set_up_agent(request, workspace)
-    agent.schema = FOLLOW_UP_SCHEMA
     store = run_store(str(runtime.flow_run.id), attempt=uuid4().hex)
+    folder = BranchRecords(store.files, record.repo_url).folder(record.branch)
     return FollowUpRun(
         request,
         workspace,
@@ -62,6 +62,7 @@ def set_up_follow_up(raw: RawParameters[FollowUpParameters], workspace: Workspac
         request_values=values,
         earlier=earlier,
         record=record,
+        lock=BranchLock(folder, record.branch, store.flow_run_id, store.attempt),
     )
 
 
@@ -74,7 +75,7 @@ def requested_at() -> str:
     return moment.isoformat()
 
 
-def _record(parameters: FollowUpParameters) -> BranchRecord:
+def find_record(parameters: FollowUpParameters) -> BranchRecord:
     """Return the record of the branch that the follow-up continues."""
     if parameters.flow_run_id:
         return _record_of_run(parameters.flow_run_id)

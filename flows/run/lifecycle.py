@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
@@ -28,6 +28,7 @@ from flows.redaction import SECRETS
 from flows.reporting.artifacts import publish, set_tags
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
+from flows.run.branch_lock import hold_branch
 from flows.run.feedback import feedback_to
 from flows.run.follow_up import set_up_follow_up
 from flows.run.lease import check_lease, hold_lease
@@ -61,7 +62,7 @@ def open_run(parameters: RawParameters[ImplementParameters]) -> AbstractContextM
     Raises:
         RunError: A parameter is invalid or a credential is missing. The error's class names the problem.
     """
-    return _open(parameters, set_up)
+    return _open(parameters, set_up, lambda _: nullcontext())
 
 
 def open_follow_up(parameters: RawParameters[FollowUpParameters]) -> AbstractContextManager[FollowUpRun]:
@@ -69,20 +70,29 @@ def open_follow_up(parameters: RawParameters[FollowUpParameters]) -> AbstractCon
 
     Raises:
         RunError: A parameter is invalid, or the run that is continued is not known here.
+        FollowUpInProgress: Another run follows up on the same branch.
     """
-    return _open(parameters, set_up_follow_up)
+    return _open(parameters, set_up_follow_up, hold_branch)
 
 
 @contextmanager
 def _open(
-    parameters: RawParameters[_Model], set_up_run: Callable[[RawParameters[_Model], Workspace, StepTimes], _Run]
+    parameters: RawParameters[_Model],
+    set_up_run: Callable[[RawParameters[_Model], Workspace, StepTimes], _Run],
+    lock: Callable[[_Run], AbstractContextManager[None]],
 ) -> Iterator[_Run]:
     with SECRETS.run_scope(), _named_errors(), workspace() as directories:
         redact_secrets()
         steps = record_steps()
         with _reporting(partial(_report_refusal, parameters, steps), on_success=False):
             run = set_up_run(parameters, directories, steps)
-        with _reporting(partial(_report, run)), _naming_cost(run), hold_lease(run.saved.store), _tagging(run):
+        with (
+            _reporting(partial(_report, run)),
+            _naming_cost(run),
+            hold_lease(run.saved.store),
+            lock(run),
+            _tagging(run),
+        ):
             run.saved.load(get_run_logger())
             if run.saved.plan or runtime.flow_run.run_count > 1:
                 run.feedback.extend(feedback_to(str(runtime.flow_run.id)))

@@ -15,6 +15,7 @@ from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.implement import ImplementParameters, default_branch_name
 from flows.repository.collect import Change
 from flows.sandbox.workspace import Workspace
+from flows.state.branch_lock import BranchLock
 from flows.state.branch_record import BranchRecord
 from flows.state.review_record import Review
 from flows.state.saved_run import SavedRun
@@ -60,6 +61,8 @@ class FollowUpRun(ImplementRun):
     """The saved state of the run that is continued. It is only read."""
     record: BranchRecord
     """What is recorded of that run's push."""
+    lock: BranchLock
+    """Keeps other follow-ups from the branch."""
     reviews: list[Review] = field(default_factory=list)
     """What the run is asked for, at most one entry. The step `review` adds it."""
     answered: list[str] = field(default_factory=list)

@@ -68,7 +68,10 @@ class BranchRecords:
     def of_pull_request(self, number: int) -> BranchRecord | None:
         """Return the record of a pull request's branch; None if no run has opened or updated the pull request."""
         record = self._read("number", str(number))
-        return record if record and record.number == number else None
+        if record is None or record.number != number:
+            return None
+        newest = self.of_branch(record.branch)  # it is written first
+        return newest if newest and newest.number == number else record
 
     def save_push(self, branch: str, run_id: str, head: str, session: bytes, number: int = 0) -> None:
         """Record a push. What is known about the pull request of the branch stays."""
@@ -89,6 +92,10 @@ class BranchRecords:
         self._store("branch", record.branch).save_sealed(_RECORD, record.pack())
         if record.number:
             self._store("number", str(record.number)).save_sealed(_RECORD, record.pack())
+
+    def folder(self, branch: str) -> RunStore:
+        """Return the folder with what is saved of a branch."""
+        return self._store("branch", branch)
 
     def _read(self, kind: str, name: str) -> BranchRecord | None:
         content = self._store(kind, name).read_sealed(_RECORD)

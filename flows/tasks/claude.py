@@ -22,6 +22,7 @@ from flows.repository.clone import Checkout
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, restore_change
 from flows.repository.commit_message import with_run_trailer
 from flows.repository.credentials import GitCredentials
+from flows.run.branch_lock import check_branch
 from flows.run.follow_up_request import begin_follow_up, is_work
 from flows.run.judgment import explain, judge_work
 from flows.run.lease import check_lease
@@ -139,6 +140,7 @@ def _run_agent(
     interval = agent.options.limits.checkpoint_seconds
     checkpoints = Checkpoints(workspace, run.saved, plan, agent, interval, logger, request.number if request else 0)
     preload_for_end()
+    check_branch(run)
     try:
         with checkpoints:
             result = agent.work(

@@ -11,6 +11,7 @@ from flows.repository.credentials import GitCredentials
 from flows.repository.lfs_upload import upload_objects
 from flows.repository.remote import Remote
 from flows.repository.submodules import check_submodule_links
+from flows.run.branch_lock import check_branch
 from flows.run.branch_records import record_push
 from flows.run.lease import check_lease
 from flows.run.run import Run
@@ -33,6 +34,7 @@ def push(run: Run, credentials: GitCredentials, change: Change) -> None:
         target = remote(run, credentials)
         check_submodule_links(run.workspace.clean_git, change, target)
         check_lease(run.saved.store)
+        check_branch(run)
         _push(target, run, change)
     except Superseded:
         raise

@@ -16,12 +16,14 @@ from flows.outcome.verification import result_text
 from flows.redaction import redact
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
+from flows.repository.forge_apis import open_review_api
+from flows.run.branch_lock import check_branch
 from flows.run.branch_records import record_answers
 from flows.run.lease import check_lease
 from flows.run.rounds import status_of
 from flows.run.run import FollowUpRun
 from flows.state.review_record import Replies, Review, load_replies, save_replies
-from flows.tasks.review import open_review_api
+from flows.tasks.review import is_answered
 from flows.tasks.secret import newest_credentials
 from flows.tasks.task import step
 from flows.verification.results import Status
@@ -64,7 +66,7 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
         ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
     """
     [review] = run.reviews
-    with open_review_api(run, newest_credentials(run, credentials)) as api:
+    with open_review_api(run.request, newest_credentials(run, credentials)) as api:
         account = api.own_account()
         conversation = api.threads(review.number)
         replies = load_replies(run.saved.store)
@@ -74,10 +76,13 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
             if thread_id in replies.threads:
                 continue
             thread = threads.get(thread_id)
-            if thread is None:
+            if is_answered(run, review, thread_id):
+                get_run_logger().info("another run has answered a thread of the review in the meantime")
+            elif thread is None:
                 get_run_logger().info("a thread of the review does not exist any more, so it gets no answer")
             elif own_comment(conversation.threads, _run_id(run), thread, account) is None:
                 check_lease(run.saved.store)
+                check_branch(run)
                 api.reply(review.number, thread, _note(run, review, thread, change))
             replies = replies.with_thread(thread_id)
             save_replies(run.saved.store, replies)

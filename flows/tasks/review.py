@@ -9,11 +9,12 @@ from prefect import get_run_logger
 from flows.errors import BaseRefNotFound, InvalidFollowUp, RunError
 from flows.forges.api.base import PullRequest, State
 from flows.forges.reviews.base import ReviewApi
-from flows.forges.reviews.conversation import FailedCheck, Thread
+from flows.forges.reviews.conversation import Author, FailedCheck, Thread
+from flows.forges.reviews.replies import own_comment
 from flows.forges.reviews.request import review_request, unheard_lines
 from flows.forges.reviews.selection import Rules, Selection, select_comments
-from flows.forges.reviews.table import open_reviews
 from flows.repository.credentials import GitCredentials
+from flows.repository.forge_apis import open_review_api
 from flows.repository.remote_refs import RemoteRefs
 from flows.run.follow_up import requested_at
 from flows.run.lease import check_lease
@@ -39,6 +40,8 @@ def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
         if asks_for_something(run, review):
             check_lease(run.saved.store)
             run.saved.store.save_sealed(StateFile.REVIEW, review.pack())
+    elif run.saved.finished is None and all(is_answered(run, review, thread) for thread in review.threads):
+        review = replace(review, comments=(), request="")
     run.reviews[:] = [review]
     run.warnings.extend(review.omissions)
     count = len(review.comments)
@@ -46,23 +49,16 @@ def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
     return review
 
 
+def is_answered(run: FollowUpRun, review: Review, thread_id: str) -> bool:
+    """Whether a run has answered all comments of a thread, while this run was lost."""
+    comments = [comment for comment in review.comments if comment.thread == thread_id]
+    return all(run.record.answered.get(comment.id) == comment.edited for comment in comments)
+
+
 def asks_for_something(run: FollowUpRun, review: Review) -> bool:
     """Whether the agent has something to do."""
     parameters = run.parameters
     return bool(review.comments or parameters.instructions.strip() or parameters.merge_base or run.feedback)
-
-
-def open_review_api(run: FollowUpRun, credentials: GitCredentials) -> ReviewApi:
-    """Return the client for the reviews of the run's repository. Use it in a `with` statement."""
-    request = run.request
-    return open_reviews(
-        request.repo_url.url,
-        credentials.token,
-        credentials.email,
-        forge=request.forge,
-        forge_api_url=request.forge_api_url,
-        allowed_api_urls=credentials.api_urls,
-    )
 
 
 def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
@@ -76,13 +72,13 @@ def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
         )
     if not run.request.pull_request.is_wanted:
         return Review(branch, moment)
-    with open_review_api(run, credentials) as api:
+    with open_review_api(run.request, credentials) as api:
         request = _pull_request(run, api, refs)
         if request is None:
             return Review(branch, moment)
         conversation = api.threads(request.number)
         rules = _rules(run, api, moment)
-        threads = [_without_answered(run, thread) for thread in conversation.threads]
+        threads = [_without_answered(run, thread, rules.account) for thread in conversation.threads]
         selection = select_comments([each for each in threads if each.comments], rules, api.may_write)
         checks, omission = _failed_checks(api, head) if selection.heard else ((), "")
         omissions = tuple(filter(None, (conversation.omission, omission)))
@@ -126,11 +122,15 @@ def _rules(run: FollowUpRun, api: ReviewApi, moment: str) -> Rules:
     )
 
 
-def _without_answered(run: FollowUpRun, thread: Thread) -> Thread:
-    """Return the thread without comments that are as an earlier run has answered them."""
-    answered = run.record.answered
-    comments = tuple(each for each in thread.comments if answered.get(each.id) != each.edited.isoformat())
-    return Thread(thread.id, comments, thread.path, thread.line, thread.is_resolved, thread.is_outdated)
+def _without_answered(run: FollowUpRun, thread: Thread, account: Author | None) -> Thread:
+    """Return the thread without the comments that an earlier run has answered.
+
+    The last follow-up may have lost its machine between an answer and the record of it.
+    """
+    answered, last = run.record.answered, own_comment([thread], run.lock.previous, thread, account)
+    comments = (each for each in thread.comments if answered.get(each.id) != each.edited.isoformat())
+    rest = tuple(each for each in comments if last is None or each.edited > last.created)
+    return Thread(thread.id, rest, thread.path, thread.line, thread.is_resolved, thread.is_outdated)
 
 
 def _failed_checks(api: ReviewApi, head: str) -> tuple[Sequence[FailedCheck], str]:

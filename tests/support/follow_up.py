@@ -16,6 +16,7 @@ from flows.repository.clone import Checkout
 from flows.run.run import FollowUpRun
 from flows.sandbox.workspace import Workspace
 from flows.state.agent_report import ReviewReply
+from flows.state.branch_lock import BranchLock
 from flows.state.branch_record import BranchRecord
 from flows.state.records import FinishedWork, Plan
 from flows.state.review_record import HeardComment, Review
@@ -60,6 +61,7 @@ def open_follow_up(
         request_values=values,
         earlier=earlier,
         record=BranchRecord(request.repo_url.url, "work", EARLIER, HEAD, 1),
+        lock=BranchLock(RunStore(files, "a-branch"), "work", RUN, "an-attempt"),
         reviews=[review] if review else [],
     )
 
