@@ -1,4 +1,4 @@
-"""Checks a request for a run completely, and then starts the run of a deployment such as `implement/ecs`."""
+"""Checks a request for a run completely, and then starts the run of a deployment, such as `follow_up/ecs`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +38,7 @@ def check_request(prefect: SyncPrefectClient, account: Account, request: RunRequ
         Refused: The run could not start; the class of the error says why.
     """
     check_size(request.parameters)
-    check_parameters(request.parameters)
+    check_parameters(request.parameters, request.deployment.partition("/")[0])
     try:
         deployment = prefect.read_deployment_by_name(request.deployment)
     except ObjectNotFound:

@@ -13,7 +13,7 @@ from deployments.cli.app import app
 from deployments.cli.options import DryRun
 from deployments.cli.refusals import refusals
 from deployments.cli.terminal import console
-from deployments.prefect.run_parameters import as_json, job_variables, pairs
+from deployments.prefect.run_parameters import FOLLOW_UP, IMPLEMENT, as_json, job_variables, pairs
 
 _Parameters = Annotated[
     list[str] | None,
@@ -31,7 +31,7 @@ _Variables = Annotated[
 
 @app.command()
 def run(
-    repo_url: Annotated[str, typer.Option("--repo-url", help="HTTPS URL of the git repository.")],
+    repo_url: Annotated[str, typer.Option("--repo-url", help="HTTPS URL of the git repository.")] = "",
     instructions: Annotated[
         str,
         typer.Option(
@@ -42,6 +42,12 @@ def run(
         str, typer.Option("--secret-name", help="Name of the git secret, if it is not the default one.")
     ] = "",
     branch_name: Annotated[str, typer.Option("--branch-name", help="Branch to push to.")] = "",
+    pull_request_url: Annotated[
+        str,
+        typer.Option(
+            "--pull-request-url", help="Pull request of a run, whose review is followed up, instead of a repository."
+        ),
+    ] = "",
     param: _Parameters = None,
     env: _Variables = None,
     job_variable: options.JobVariables = None,
@@ -49,7 +55,13 @@ def run(
     security_group: options.SecurityGroups = None,
     assign_public_ip: options.PublicIp = False,
     on_demand: Annotated[bool, typer.Option("--on-demand", help="Run on Fargate without Spot.")] = False,
-    deployment: Annotated[str, typer.Option("--deployment", help="Name of the deployment to run.")] = "implement/ecs",
+    deployment: Annotated[
+        str,
+        typer.Option(
+            "--deployment",
+            help="Name of the deployment to run: implement/ecs by default, and follow_up/ecs for a pull request.",
+        ),
+    ] = "",
     region: options.Region = options.REGION,
     project: options.Project = options.PROJECT,
     dry_run: DryRun = False,
@@ -62,16 +74,18 @@ def run(
             "instructions_s3_uri": instructions,
             "git_credentials_secret_id": secret_name,
             "branch_name": branch_name,
+            "pull_request_url": pull_request_url,
         }
+        name = deployment or (f"{FOLLOW_UP}/ecs" if pull_request_url else f"{IMPLEMENT}/ecs")
         variables = _network(account, subnet, security_group, public_ip=assign_public_ip)
         variables |= _variables(env, on_demand=on_demand) | job_variables(job_variable)
-        request = RunRequest(deployment, _parameters(named, param), variables)
+        request = RunRequest(name, _parameters(named, param), variables)
         checked_deployment, length = check_request(prefect, account, request)
         if dry_run:
-            console().print(f"would start a run of {deployment}; its overrides have {length:,} of 8,192 characters")
+            console().print(f"would start a run of {name}; its overrides have {length:,} of 8,192 characters")
             return
-        name, address = start(prefect, checked_deployment, request)
-        console().print(f"started {name}: {address}", soft_wrap=True)
+        flow_run_name, address = start(prefect, checked_deployment, request)
+        console().print(f"started {flow_run_name}: {address}", soft_wrap=True)
 
 
 def _parameters(named: dict[str, str], param: list[str] | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,14 +16,19 @@ from rich.text import Text
 
 from deployments.local import scripts
 from deployments.local.forge import LocalForge
+from deployments.local.forge_reviews import REVIEWER
 from deployments.local.git_remote import check_source
 from deployments.local.local_run import LocalRun
-from deployments.local.served import DemoFailed, run, served
+from deployments.local.served import DemoFailed, Server, run, served
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN, LocalStack, local_stack
 from flows.reporting.terminal import Progress, progress
 
 SAMPLE: Final = Path(__file__).parent / "sample"
 _PROJECT: Final = Path(__file__).parents[2]
+_SAMPLE_NAME: Final = "todo"
+_COMMENT: Final = ("todo/api.py", "store.add(", "Strip the title before it is stored, please.")
+_COMMENT_ON_OVERVIEW: Final = ("CODE_OVERVIEW.md", "lines.", "Add the date of the last commit at the end, please.")
+"""What the reviewer comments on: the file, code on the line, and the text."""
 _WIDTH: Final = 120
 _STATUS: Final = "exit status: 0 completed, 1 failed, 2 wrong option, 130 interrupted by Ctrl-C"
 
@@ -90,6 +95,8 @@ def demo(options: Options, console: Console) -> int:
                 rows.complete("run")
         local_run = LocalRun(stack, forge, name, run_id)
         local_run.show(console)
+        if succeeded and forge.pull_requests:
+            succeeded = follow_up(local_run, environment, server, console)
         if options.as_json:
             print(json.dumps(local_run.summary()), flush=True)
         if options.keep:
@@ -98,6 +105,36 @@ def demo(options: Options, console: Console) -> int:
             console.print("The demo's servers have stopped, so the addresses and paths above no longer work.")
             console.print("make demo KEEP=1 keeps them running, so that you can look at the run in Prefect's UI.")
         return 0 if succeeded else 1
+
+
+def follow_up(local_run: LocalRun, environment: dict[str, str], server: Server, console: Console) -> bool:
+    """Let a reviewer comment on the pull request, and follow up on it; show the results, and return whether it did."""
+    forge, [request] = local_run.forge, local_run.forge.pull_requests
+    path, code, text = _COMMENT if local_run.repository == _SAMPLE_NAME else _COMMENT_ON_OVERVIEW
+    lines = local_run.stack.git.git(request.repository, "show", f"{request.head}:{path}").splitlines()
+    line = next((number for number, each in enumerate(lines, 1) if code in each), 1)
+    forge.reviews.say(request.repository, request.number, text, path, line)
+    console.rule(f"{REVIEWER} comments on {path}:{line}")
+    console.print(Text(text))
+    with progress(console) as rows:
+        rows.update("run", "follow_up/local")
+
+        def watch(run_id: str) -> None:
+            server.rows = rows  # not before: the last line of the first run may come late
+            follow(replace(local_run, flow_run_id=run_id), rows)
+
+        run_id, succeeded = run(
+            environment,
+            server,
+            watch,
+            "follow_up/local",
+            pull_request_url=forge.page_url(request),
+            forge="gitea",
+        )
+        if succeeded:
+            rows.complete("run")
+    replace(local_run, flow_run_id=run_id).show_follow_up(console)
+    return succeeded
 
 
 def keep(local_run: LocalRun, console: Console) -> None:
@@ -153,8 +190,8 @@ def repository(stack: LocalStack, source: str) -> str:
     It is a copy of the user's repository `source`, or of the sample repository if `source` is empty.
     """
     if not source:
-        stack.git.create("todo", SAMPLE / "repository")
-        return "todo"
+        stack.git.create(_SAMPLE_NAME, SAMPLE / "repository")
+        return _SAMPLE_NAME
     name = re.sub(r"[^\w.-]", "-", Path(source.rstrip("/")).resolve().name.removesuffix(".git"))
     with cloneable(source):
         stack.git.copy(name, address(source))

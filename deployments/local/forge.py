@@ -1,4 +1,4 @@
-"""A forge on the loopback interface: a git server, and the part of Gitea's API that opens pull requests."""
+"""A forge on the loopback interface: a git server, and the part of Gitea's API that a run and its follow-up need."""
 
 import json
 import re
@@ -7,13 +7,14 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from deployments.local.forge_page import HEADERS, page
+from deployments.local.forge_reviews import LocalReviews, user
 from deployments.local.git_remote import GitRemote
 from deployments.local.loopback import Exchange, LoopbackServer, ReceivedRequest
 
 OWNER: Final = "demo"
 _REPOSITORY: Final = re.compile(rf"/{OWNER}/([\w.-]+)\.git(/.*)")
 _PAGE: Final = re.compile(rf"/{OWNER}/([\w.-]+)/pulls/([0-9]+)")
-_API: Final = re.compile(rf"/api/v1/repos/{OWNER}/([\w.-]+)/(pulls|statuses)(?:/(.+))?")
+_API: Final = re.compile(rf"/api/v1/repos/{OWNER}/([\w.-]+)/(pulls|statuses|issues|collaborators)(?:/(.+))?")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,17 @@ class LocalForge(LoopbackServer):
         super().__init__()
         self._git = git
         self.pull_requests: list[LocalPullRequest] = []
+        self.reviews = LocalReviews()
         self.statuses: list[tuple[str, str, str]] = []
         """The commits, names and states of the statuses, in their order."""
 
     def repo_url(self, name: str) -> str:
         """Return the URL of a repository of the git server on this forge."""
         return f"{self.url}/{OWNER}/{name}.git"
+
+    def page_url(self, pull_request: LocalPullRequest) -> str:
+        """Return the address of a pull request's page."""
+        return f"{self.url}/{OWNER}/{pull_request.repository}/pulls/{pull_request.number}"
 
     def answer(self, request: ReceivedRequest, exchange: Exchange) -> None:
         """Answer a request of git, of the API, or of a browser that opens the page of a pull request."""
@@ -63,16 +69,26 @@ class LocalForge(LoopbackServer):
             self._show(self._numbered(match[1], match[2]), exchange)
         elif request.headers.get("authorization") != f"token {self._git.token}":
             _send(exchange, 401, {"message": "invalid username, password or token"})
+        elif path == "/api/v1/user":
+            _send(exchange, 200, user())
         elif match := _API.fullmatch(path):
             name, kind, rest = match[1], match[2], unquote(match[3] or "")
             body = json.loads(request.body) if request.body else {}
             if kind == "statuses":
-                self.statuses.append((rest, body["context"], body["state"]))
-                _send(exchange, 201, body)
+                _send(exchange, *self._statuses(request.method, rest, body))
+            elif kind != "pulls" or "/reviews" in rest:
+                _send(exchange, *self.reviews.answer(request.method, name, f"{kind}/{rest}", body))
             else:
                 _send(exchange, *self._pulls(request.method, name, rest, body))
         else:
             _send(exchange, 404, {"message": "Not Found"})
+
+    def _statuses(self, method: str, commit: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if method == "POST":
+            self.statuses.append((commit, body["context"], body["state"]))
+            return 201, body
+        own = [(name, state) for sha, name, state in self.statuses if sha == commit]
+        return 200, [{"context": name, "status": state} for name, state in reversed(own)]
 
     def _pulls(self, method: str, name: str, rest: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Return the status and the body of the answer to a request about pull requests."""

@@ -32,7 +32,7 @@ _EVENT_SECONDS: Final = 20
 
 @dataclass
 class LocalRun:
-    """A run of the flow `implement` on the local stack."""
+    """A run of a flow on the local stack."""
 
     stack: LocalStack
     forge: LocalForge
@@ -71,6 +71,19 @@ class LocalRun:
             console.rule(f"Pull request {pull_request.number} into {pull_request.base}")
             console.print(Text(pull_request.title, "bold"))
             console.print(Markdown(pull_request.body))
+        console.print(self._step_times())
+
+    def show_follow_up(self, console: Console) -> None:
+        """Print the new commit of a follow-up, the comments on the pull request, and the duration of each step."""
+        [pull_request] = self.forge.pull_requests
+        console.rule(f"[bold]{self.flow_run['state']['name']}[/bold] {self.flow_run['name']}")
+        console.print(Text(str(self.flow_run["state"]["message"])))
+        commit = self.stack.git.git(self.repository, "show", "--format=fuller", "--patch", pull_request.head)
+        console.print(Syntax(commit, "diff", word_wrap=True))
+        for comment in self.forge.reviews.comments:
+            place = f" on {comment.path}:{comment.line}" if comment.path else ""
+            console.rule(f"{comment.author}{place}")
+            console.print(Markdown(comment.body.partition("<!--")[0]))
         console.print(self._step_times())
 
     def summary(self) -> dict[str, Any]:

@@ -62,6 +62,7 @@ _MISSING_TEST: Final = """
         self.assertEqual(api.delete_todo(self.store, 7), (404, {"error": "no todo 7"}))
 """
 
+_STRIP: Final = "sed -i.old 's/store.add(title)/store.add(title.strip())/' todo/api.py && rm todo/api.py.old"
 _CHECKS: Final = "python3 -B -m unittest 2>&1 && python3 checks/every_function_has_a_test.py"
 
 _OVERVIEW: Final = r"""
@@ -79,6 +80,8 @@ _OVERVIEW: Final = r"""
 } > CODE_OVERVIEW.md && head -5 CODE_OVERVIEW.md
 """
 
+_DATE: Final = r"""printf '\nThe last commit is of %s.\n' "$(git log -1 --format=%cs)" >> CODE_OVERVIEW.md"""
+
 _UNKNOWN: Final = """\
 # Written by a scripted model
 
@@ -93,7 +96,8 @@ credentials for Amazon Bedrock, in the environment.
 def todo_api() -> Script:
     """Return the script that carries out the sample instructions in the sample repository.
 
-    It forgets a test, so that the verification fails, and writes the test as soon as it is told what failed.
+    It forgets a test, so that the verification fails, and writes the test as soon as it is told what failed. When a
+    reviewer asks for more, it changes a line, and answers.
     """
     return Script(
         instructions_hold="the operations of `api-spec.yaml`",
@@ -142,6 +146,18 @@ def todo_api() -> Script:
                 ),
             ),
             Turn("`tests/test_api.py` now tests all three operations, and both checks pass."),
+            Turn(
+                "Ada is right. I will strip the title, and run both checks.",
+                (Tool("Bash", {"command": f"cd {{cwd}} && {_STRIP} && {_CHECKS}", "description": "Strip the title"}),),
+                needs=("Strip the title",),
+            ),
+            Turn(
+                "`create_todo` stores titles without the white space around them.",
+                answer={
+                    "title": "Strip the titles of todos",
+                    "replies": [{"comment": 1, "text": "The title is stripped before it is stored.", "changed": True}],
+                },
+            ),
         ),
     )
 
@@ -158,6 +174,18 @@ def overview() -> Script:
             Turn(
                 "`CODE_OVERVIEW.md` describes this repository: its files, their kinds, and its directories.",
                 answer={"title": "Describe the repository"},
+            ),
+            Turn(
+                "I will add the date.",
+                (Tool("Bash", {"command": f"cd {{cwd}} && {_DATE}", "description": "Add the date"}),),
+                needs=("the date of the last commit",),
+            ),
+            Turn(
+                "`CODE_OVERVIEW.md` has the date of the last commit.",
+                answer={
+                    "title": "Add the date to the overview",
+                    "replies": [{"comment": 1, "text": "The date is in the last line.", "changed": True}],
+                },
             ),
         ),
     )

@@ -32,12 +32,14 @@ class DemoFailed(Exception):
     """The demo cannot continue; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
-    """The process that serves the deployment, and the last lines of the process's output."""
+    """The process that serves the deployments, and the last lines of the process's output."""
 
     process: "subprocess.Popen[bytes]"
     last_lines: deque[str]
+    rows: Progress
+    """Shows the log lines of the runs."""
 
     def check(self) -> None:
         """Raise `DemoFailed` if the process has exited."""
@@ -58,14 +60,14 @@ def served(environment: dict[str, str], rows: Progress | None = None) -> Iterato
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    server = Server(process, deque(maxlen=20))
+    server = Server(process, deque(maxlen=20), rows or Lines(Console(quiet=True)))
     with ended(process):
-        threading.Thread(target=listen, args=(server, rows or Lines(Console(quiet=True))), daemon=True).start()
+        threading.Thread(target=listen, args=(server,), daemon=True).start()
         wait_for_deployment(environment, server)
         yield server
 
 
-def listen(server: Server, rows: Progress) -> None:
+def listen(server: Server) -> None:
     """Show each log line of the deployment's runs as soon as the line arrives."""
     for line in server.process.stdout or ():
         text = line.decode("utf-8", "replace").rstrip()
@@ -75,9 +77,9 @@ def listen(server: Server, rows: Progress) -> None:
             if message == _COMPLETED:
                 continue  # the step's row shows that already
             if level == "INFO":
-                rows.update(name if kind == "Task" else "run", message)
+                server.rows.update(name if kind == "Task" else "run", message)
             else:
-                rows.warn(message)
+                server.rows.warn(message)
 
 
 def wait_for_deployment(environment: dict[str, str], server: Server) -> None:
@@ -107,7 +109,11 @@ def prefect_api(environment: dict[str, str]) -> httpx.Client:
 
 
 def run(
-    environment: dict[str, str], server: Server, watch: Callable[[str], object] = lambda _: None, **parameters: object
+    environment: dict[str, str],
+    server: Server,
+    watch: Callable[[str], object] = lambda _: None,
+    deployment: str = "implement/local",
+    **parameters: object,
 ) -> tuple[str, bool]:
     """Start a run with Prefect's command line and wait until it ends; return its id and whether it completed.
 
@@ -115,6 +121,7 @@ def run(
         environment: The environment variables with which Prefect's command line reaches the API.
         server: The process that serves the deployment.
         watch: A function that is called with the run's id: a few times a second during the run, and once at its end.
+        deployment: The deployment's name.
         parameters: The parameters of the run.
     """
     command = [
@@ -123,7 +130,7 @@ def run(
         "prefect",
         "deployment",
         "run",
-        "implement/local",
+        deployment,
         "--params",
         json.dumps(parameters),
     ]

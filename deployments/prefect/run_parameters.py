@@ -72,6 +72,10 @@ def apply_settings(parameters: Mapping[str, Any], settings: Sequence[str], flow:
 
 def check_parameters(parameters: Mapping[str, Any], flow: str = IMPLEMENT) -> None:
     """Raise `InvalidParameter` if the flow would refuse these parameters."""
+    if flow not in _PARAMETERS:
+        raise InvalidParameter(
+            f"the flow {flow!r} is not one of {', '.join(_PARAMETERS)}: start its deployment with Prefect"
+        )
     if unknown := parameters.keys() - _PARAMETERS[flow]:
         raise InvalidParameter(f"the flow has no parameter {min(unknown)!r}")
     try:

@@ -20,7 +20,7 @@ def with_tables(page: str) -> str:
     """Return the text of the page, with its tables regenerated from the models."""
     page = _with_table(page, "implement", table(ImplementParameters, variables=True))
     page = _with_table(page, "deliver", table(DeliverParameters, variables=False))
-    return _with_table(page, "follow_up", table(FollowUpParameters, variables=False))
+    return _with_table(page, "follow_up", table(FollowUpParameters, variables=True))
 
 
 def _with_table(page: str, flow: str, rows: str) -> str:

@@ -17,6 +17,8 @@ from tests.support.terminals import terminal
 
 PROJECT = Path(__file__).parents[2]
 STEPS = ("secret", "clone", "instructions", "claude", "verify", "claude repair 1", "verify 2", "push", "pull_request")
+ONCE = ("claude repair 1", "verify 2", "review", "reply")
+"""The steps of one of the two runs. The others are in both."""
 
 
 def demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -65,14 +67,26 @@ def test_it_shows_branch_diff_report_and_times_and_prints_the_outcome_as_json() 
     assert "main.md" in output
     assert "no test calls delete_todo" in output, "the first verification failed"
     assert "+    def test_delete(self):" in output
-    for step in (*STEPS, "whole run"):
-        assert re.search(rf"{step}\s+│ Completed", output), step
-        assert step == "whole run" or len(re.findall(rf"^✓ {step} +\d+\.\d s", output, re.MULTILINE)) == 1, step
+    for step in {*STEPS, *ONCE}:
+        times = 1 if step in ONCE else 2
+        assert len(re.findall(rf"{step}\s+│ Completed", output)) == times, step
+        assert len(re.findall(rf"^✓ {step} +\d+\.\d s", output, re.MULTILINE)) == times, step
+    assert len(re.findall(r"whole run\s+│ Completed", output)) == 2
     assert outcome["pull_request"]["url"].endswith("/demo/todo/pulls/1")
     assert "Pull request 1 into main" in output
-    pull_request = output.partition("Pull request 1 into main")[2]
+    pull_request, _, follow_up = output.partition("Pull request 1 into main")[2].partition(
+        "ada comments on todo/api.py"
+    )
     assert "Implement the three operations of the todo API" in pull_request
     assert "python3 -m unittest: passed, exit status 0" in pull_request
+    assert "the agent continues the session of the run" in follow_up
+    assert "-    return 201, asdict(store.add(title))" in follow_up
+    assert "+    return 201, asdict(store.add(title.strip()))" in follow_up
+    asked, _, answered = follow_up.partition("ada on todo/api.py:17")[2].partition("claude on todo/api.py:17")
+    assert "Strip the title before it is stored, please." in asked
+    [commit] = re.findall(r"In commit ([0-9a-f]{40})\.", answered)
+    assert commit != outcome["commit"]
+    assert f"Pushed commit {commit}, verified." in answered
     assert "there is no terminal to press Enter in" in output
     assert "\x1b" not in output
     assert "Traceback" not in output
@@ -87,6 +101,8 @@ def test_it_works_on_a_repository_of_the_user(tmp_path: Path) -> None:
     process = demo("--repo", str(tmp_path / "own-project"))
     assert process.returncode == 0, process.stdout + process.stderr
     assert "+1 files, 2 lines." in process.stdout
+    assert "ada comments on CODE_OVERVIEW.md:3" in process.stdout
+    assert re.search(r"^\+The last commit is of 20\d\d-", process.stdout, re.MULTILINE)
     assert "✓ claude" in process.stdout
     last = process.stdout.rpartition("whole run")[2]
     assert "make demo KEEP=1 keeps them running" in last
@@ -97,7 +113,7 @@ def test_it_works_on_a_repository_of_the_user(tmp_path: Path) -> None:
 def test_with_keep_the_user_can_start_runs_whose_instructions_the_scripted_model_does_not_know() -> None:
     with terminal("-m", "deployments.local.demo", "--keep", variables={"COLUMNS": "200"}) as person:
         person.wait_for("Press Enter to stop the servers", 180)
-        [(api, flow_run_id)] = set(re.findall(r"(http://127.0.0.1:\d+)/runs/flow-run/([0-9a-f-]{36})", person.seen))
+        (api, flow_run_id), *_ = re.findall(r"(http://127.0.0.1:\d+)/runs/flow-run/([0-9a-f-]{36})", person.seen)
         with httpx.Client(base_url=f"{api}/api", trust_env=False, timeout=60) as prefect:
             first = prefect.get(f"/flow_runs/{flow_run_id}").json()
             parameters = {

@@ -91,6 +91,22 @@ def test_a_run_outside_ecs_needs_no_cluster(created_project: CreatedProject, clo
     assert "would start a run of implement/local" in cloud.run(*RUN, "--deployment", "implement/local", "--dry-run")
 
 
+def test_a_follow_up_is_checked_and_started_by_the_address_of_its_pull_request(
+    created_project: CreatedProject, cloud: Cloud
+) -> None:
+    run = ("run", "--pull-request-url", "https://github.com/your-org/your-repo/pull/12")
+    assert created_project.state["deployments"]
+    assert "would start a run of follow_up/local" in cloud.run(*run, "--deployment", "follow_up/local", "--dry-run")
+    refused = created_project.cloud.refused
+    assert "DeploymentMissing: there is no deployment follow_up/none" in refused(*run, "--deployment", "follow_up/none")
+    assert "InvalidForgePage" in refused(*run[:2], "https://github.com/your-org/your-repo")
+    assert "the flow has no parameter 'branch_name'" in refused(*run, "--branch-name", "work")
+    assert "InvalidFollowUp: pull_request_url and flow_run_id" in refused("run", "--deployment", "follow_up/local")
+    assert "the flow 'deliver' is not one of implement, follow_up" in refused(*run, "--deployment", "deliver/local")
+    assert "repo_url: Field required" in refused("run", "--instructions", "s3://bucket/main.md")
+    assert cloud.refused(*run).startswith("UnknownCluster: ")
+
+
 def test_a_parameter_that_the_flow_does_not_have(created_project: CreatedProject) -> None:
     assert "no_such" in created_project.cloud.refused(*RUN, "--param", "no_such=1")
 

@@ -81,3 +81,22 @@ def _pushed_at(store: BranchRecords) -> str:
     record = store.of_branch("work")
     assert record is not None
     return record.pushed_at
+
+
+def test_a_record_by_number_that_a_lost_machine_has_not_written_is_that_of_the_branch(tmp_path: Path) -> None:
+    store = records(tmp_path)
+    store.save_push("work", "run-1", "a" * 40, b"", 7)
+    [by_number] = [
+        path for path in tmp_path.rglob("record") if path.parent.name != store.folder("work").flow_run_id[9:]
+    ]
+    before = by_number.read_bytes()
+    record = store.of_branch("work")
+    assert record is not None
+    store.save(with_answers(record, [("C_1", "2026-11-28T10:00:00+00:00")], ""))
+    by_number.write_bytes(before)
+    assert store.of_pull_request(7) == store.of_branch("work") != record
+    store.save_push("work", "run-2", "b" * 40, b"", 8)
+    first, second = store.of_pull_request(7), store.of_pull_request(8)
+    assert first is not None
+    assert second is not None
+    assert (first.run_id, second.run_id) == ("run-1", "run-2"), "the branch has another pull request now"

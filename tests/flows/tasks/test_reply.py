@@ -1,7 +1,9 @@
 """Each thread of a review gets one answer, and the run one summary, however often the step is repeated."""
 
 import logging
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
-from flows.errors import ForgePermissionMissing, ForgeUnavailable
+from flows.errors import FollowUpInProgress, ForgePermissionMissing, ForgeUnavailable
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
@@ -17,6 +19,9 @@ from flows.run.branch_records import records
 from flows.run.run import FollowUpRun
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.agent_report import ReviewReply
+from flows.state.branch_lock import LIFE_SECONDS
+from flows.state.branch_record import with_answers
+from flows.state.files import StateFile
 from flows.state.review_record import Review
 from flows.tasks import reply as step
 from flows.tasks import review as review_step
@@ -179,14 +184,88 @@ def test_a_run_that_pushed_nothing_has_the_newest_session(
         assert "No file was changed, and nothing was pushed." in forge.reviews.own_comments[-1].text
 
 
-@each_forge
-def test_what_is_read_once_is_read_by_each_attempt(
-    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def branches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remote has two branches, and the run was requested an hour after all comments."""
     refs: Any = type("Refs", (), {"branches": {"work": HEAD, "main": "0" * 40}, "default_branch": "main"})
     remote: Any = type("Remote", (), {"refs": lambda _self: refs})
     monkeypatch.setattr(review_step, "remote", lambda _run, _credentials: remote())
     monkeypatch.setattr(review_step, "requested_at", lambda: "2026-11-28T11:00:00+00:00")
+
+
+def reviewers(forge: ForgeStandIn) -> tuple[str, ...]:
+    """Return the ids with which a run hears the reviewers on each forge."""
+    return tuple(str(forge.reviews.account_id(name)) for name in ("ada", "grace"))
+
+
+@each_forge
+@pytest.mark.usefixtures("branches")
+def test_the_answers_of_a_lost_run_are_known_to_the_next_one(
+    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
+) -> None:
+    with kind() as forge:
+        a_review(forge)
+        lost = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        lost.lock.take()
+        with pytest.raises(ForgeUnavailable):
+            fail_at_the_third_write(forge, lost)
+        forge.on_write = lambda _moment: None
+        assert len(forge.reviews.own_comments) == 2
+        next_run = open_follow_up(directories, tmp_path, forge, reviewers_heard=reviewers(forge))
+        next_run.lock.run_id, next_run.lock.clock = "the-next-run", lambda: time.time() + LIFE_SECONDS
+        next_run.lock.take()
+        [comment] = review_step.read_review.fn(next_run, CREDENTIALS).comments
+        assert comment.thread == lost.reviews[0].threads[2]
+        forge.check_contract()
+
+
+def fail_at_the_third_write(forge: ForgeStandIn, run: FollowUpRun) -> None:
+    begun = len(forge.writes())
+
+    def lose(moment: str) -> None:
+        if moment == "before" and len(forge.writes()) - begun == 2:
+            forge.faults.append(Fault(".*"))
+
+    forge.on_write = lose
+    answer(run)
+
+
+@pytest.mark.usefixtures("branches")
+def test_a_run_that_resumes_after_another_one_answers_only_what_is_left(directories: Workspace, tmp_path: Path) -> None:
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        review = heard(forge)
+        lost = open_follow_up(directories, tmp_path, forge, REPLIES, review)
+        lost.saved.store.save_sealed(StateFile.REVIEW, review.pack())
+        answered = with_answers(lost.record, [(each.id, each.edited) for each in review.comments[:2]], "")
+        resumed = replace(lost, record=answered)
+        assert review_step.read_review.fn(resumed, CREDENTIALS).comments == review.comments
+        answer(resumed)
+        assert len(forge.reviews.own_comments) == 2, "one answer, and the summary"
+        all_answered = with_answers(lost.record, [(each.id, each.edited) for each in review.comments], "")
+        lost.saved.finished = None
+        before_the_agent = replace(lost, record=all_answered)
+        nothing = review_step.read_review.fn(before_the_agent, CREDENTIALS)
+        assert (nothing.comments, nothing.request) == ((), "")
+        assert not review_step.asks_for_something(before_the_agent, nothing)
+
+
+def test_a_run_that_has_lost_its_lock_writes_nothing(directories: Workspace, tmp_path: Path) -> None:
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        other = replace(run.lock, run_id="another-run")
+        other.take()
+        with pytest.raises(FollowUpInProgress, match="the run another-run"):
+            answer(run)
+        assert forge.writes() == []
+
+
+@each_forge
+@pytest.mark.usefixtures("branches")
+def test_what_is_read_once_is_read_by_each_attempt(
+    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
+) -> None:
     with kind() as forge:
         a_review(forge)
         forge.reviews.say("stranger", "4 delete it", 4)
@@ -196,8 +275,7 @@ def test_what_is_read_once_is_read_by_each_attempt(
             assert not unknown.comments
             assert len(unknown.unheard) == 4
             assert all("add the id to reviewers_heard" in line for line in unknown.unheard)
-            ids = tuple(str(forge.reviews.account_id(name)) for name in ("ada", "grace"))
-            run = open_follow_up(directories, tmp_path, forge, reviewers_heard=ids)
+            run = open_follow_up(directories, tmp_path, forge, reviewers_heard=reviewers(forge))
         review = review_step.read_review.fn(run, CREDENTIALS)
         assert len(review.comments) == 3
         assert "> 1 rename it" in review.request
