@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Final
 
 from flows.repository.git_commands import command_line, execute_git, isolated_environment, run_git
+from flows.repository.objects import ABSENT, SUBMODULE
 
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _CONFIG: Final = (
@@ -91,6 +93,36 @@ def start_of_work(git_dir: Path, base_commit: str, merged_commit: str) -> str:
     """
     merged = merge(git_dir, base_commit, merged_commit) if merged_commit else None
     return merged.tree if merged else base_commit
+
+
+def with_merged_links(git_dir: Path, base_commit: str, merged_commit: str, tree: str) -> str:
+    """Return the tree of the work with the links to submodules that the merged branch has changed.
+
+    The work tree has the submodules of the base commit, so git sees their links there. A link that the agent has
+    changed stays as it is.
+    """
+    start, ours = (links(git_dir, each) for each in (start_of_work(git_dir, base_commit, merged_commit), base_commit))
+    work = links(git_dir, tree)
+    changed = [path for path in {**start, **ours} if start.get(path) != ours.get(path) == work.get(path)]
+    if not changed:
+        return tree
+    with TemporaryDirectory(dir=git_dir.parent) as folder, TemporaryFile() as rows:
+        environment = isolated_environment({"GIT_INDEX_FILE": f"{folder}/index"})
+        run_git(["read-tree", tree], git_dir=git_dir, environment=environment)
+        for path in changed:
+            entry = f"{SUBMODULE} {start[path]}" if path in start else f"{ABSENT} {'0' * len(base_commit)}"
+            rows.write(f"{entry}\t{path}\0".encode("utf-8", "surrogateescape"))
+        rows.seek(0)
+        update = ["update-index", "-z", "--index-info"]
+        run_git(update, git_dir=git_dir, environment=environment, stdin=rows)
+        return run_git(["write-tree"], git_dir=git_dir, environment=environment).text
+
+
+def links(git_dir: Path, tree: str) -> dict[str, str]:
+    """Return, by path, the commits of the submodules in a tree."""
+    listing = run_git(["ls-tree", "-r", "-z", tree], git_dir=git_dir).text.split("\0")
+    rows = (row.partition("\t") for row in listing if row.startswith(SUBMODULE))
+    return {path: header.split(" ")[2] for header, _, path in rows}
 
 
 def commit_of_tree(git_dir: Path, tree: str, parent: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from git import RemoteProgress
 
 from flows.errors import BaseRefNotFound, BranchConflict, GitFailed
+from flows.repository.base_branch import start_of_work
 from flows.repository.checkout_refs import Ref, write_packed_refs
 from flows.repository.git_commands import run_git
 from flows.repository.protection import check_protection
@@ -253,7 +254,7 @@ def check_out(
     if lfs:
         from flows.repository.lfs_files import fetch_lfs_files  # noqa: PLC0415 (only some runs need an HTTP client here)
 
-        fetch_lfs_files(workspace, remote, base)
+        fetch_lfs_files(workspace, remote, base, start_of_work(workspace.clean_git, base, checkout.merged_commit))
     submodules = [] if submodule_depth is None else fetch_submodules(workspace, remote, base, submodule_depth)
     create_work_tree(
         workspace,

@@ -15,6 +15,7 @@ from typing import Final
 from flows.errors import GitFailed
 from flows.repository.agent_commit import Commit, commit_work_tree, make_readable
 from flows.repository.agent_git import git_as_agent
+from flows.repository.base_branch import with_merged_links
 from flows.repository.clone import Checkout
 from flows.repository.collection import create_repository, exclude_environments
 from flows.repository.git_commands import isolated_environment, run_git
@@ -182,6 +183,8 @@ def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity, 
     trees = run_git(["rev-parse", f"{_RESULT_REF}^{{tree}}", f"{base}^{{tree}}"], git_dir=clean).text
     tree, base_tree = trees.split("\n")
     tree = chosen_tree or tree
+    if checkout.merged_commit:
+        tree = with_merged_links(clean, base, checkout.merged_commit, tree)
     if tree == base_tree:
         return Change("", checkout)
     merged = ["-p", checkout.merged_commit] if checkout.merged_commit else []

@@ -22,8 +22,8 @@ _COPIES: Final = 2
 _CONNECTIONS: Final = 4
 
 
-def fetch_lfs_files(workspace: Workspace, remote: Remote, base: str) -> None:
-    """Download the objects of the commit `base`, and create the filter for the agent's work tree.
+def fetch_lfs_files(workspace: Workspace, remote: Remote, *trees: str) -> None:
+    """Download the objects of commits or trees, and create the filter for the agent's work tree.
 
     Objects that an earlier try of this attempt downloaded are not downloaded again.
 
@@ -32,10 +32,10 @@ def fetch_lfs_files(workspace: Workspace, remote: Remote, base: str) -> None:
         DiskFull: The disk has too little space for the objects and the files.
         RunError: The LFS server does not have an object, or reported another error.
     """
-    pointers = pointers_in(workspace.clean_git, base)
+    pointers = [row for tree in dict.fromkeys(trees) for row in pointers_in(workspace.clean_git, tree).items()]
     folder = fetched_objects(workspace)
     folder.mkdir(exist_ok=True)
-    by_oid = {pointer.oid: (path, pointer) for path, pointer in pointers.items()}
+    by_oid = {pointer.oid: (path, pointer) for path, pointer in pointers}
     missing = {path: pointer for path, pointer in by_oid.values() if not (folder / pointer.oid).exists()}
     _check_space(workspace, missing.values())
     if missing:

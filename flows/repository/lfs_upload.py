@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flows.errors import LfsFailed
 from flows.repository import objects
+from flows.repository.base_branch import start_of_work
 from flows.repository.collect import Change, names
 from flows.repository.lfs_objects import saved_objects
 from flows.repository.lfs_pointers import changed_pointers, lfs_paths, uses_lfs
@@ -25,7 +26,8 @@ def upload_objects(git_dir: Path, change: Change, remote: Remote) -> int:
         LfsObjectMissing: A file of the change is a pointer to an object that neither the server nor the run has.
         RunError: The LFS server reported another error.
     """
-    pointers = changed_pointers(git_dir, change.checkout.base_commit, change.commit)
+    start = start_of_work(git_dir, change.checkout.base_commit, change.checkout.merged_commit)
+    pointers = changed_pointers(git_dir, start, change.commit)
     if not pointers:
         return 0
     paths = lfs_paths(git_dir, change.commit, pointers) if uses_lfs(git_dir, change.commit) else set[str]()

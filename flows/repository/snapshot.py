@@ -16,6 +16,7 @@ _REF = "refs/claude-code-headless/checkpoint"
 _ALL_REFS = "+refs/claude-code-headless/*:refs/claude-code-headless/*"
 _REPOSITORY = "checkpoint.git"
 _ALLOW_BUNDLE = ("-c", "protocol.file.allow=always")
+_QUIETLY = ("--quiet", "--no-write-fetch-head", "--no-recurse-submodules")
 
 
 def take(workspace: Workspace, base: str) -> str:
@@ -62,7 +63,7 @@ def restore(workspace: Workspace, bundle: bytes, commit: str, base: str) -> None
         AgentRepoInvalid: The bundle does not contain the snapshot's commit.
     """
     file = workspace.lend(workspace.config / "checkpoint.bundle", bundle)
-    git_as_agent(workspace, *_ALLOW_BUNDLE, "fetch", "--quiet", "--no-write-fetch-head", str(file), _ALL_REFS)
+    git_as_agent(workspace, *_ALLOW_BUNDLE, "fetch", *_QUIETLY, str(file), _ALL_REFS)
     if git_as_agent(workspace, "rev-parse", _REF).text != commit:
         raise AgentRepoInvalid(f"the checkpoint's bundle does not contain commit {commit}")
     restore_objects(workspace)

@@ -57,17 +57,17 @@ def run_claude(
     else:
         if run.saved.checkpoint and not run.agent.session_id:
             restore_checkpoint(run, plan)
-        request = _first_request(run, plan)
+        request = _first_request(run, credentials, plan)
         change = _run_agent(run, plan, identity, request, is_continued=run.saved.checkpoint is not None)
     _check_answer(run)
     return change
 
 
-def _first_request(run: ImplementRun, plan: Plan) -> Feedback | FollowUp | None:
+def _first_request(run: ImplementRun, credentials: GitCredentials, plan: Plan) -> Feedback | FollowUp | None:
     """Return what the agent is asked for besides the instructions, before it has finished any work in this run."""
     if isinstance(run, FollowUpRun):
         if run.saved.checkpoint is None and not run.agent.session_id:
-            prepare_merge(run, plan)
+            prepare_merge(run, credentials, plan)
         return begin_follow_up(run, plan)
     return Feedback(run.feedback) if run.feedback else None
 

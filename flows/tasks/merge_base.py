@@ -42,13 +42,17 @@ def with_base(run: FollowUpRun, credentials: GitCredentials, checkout: Checkout)
     return replace(checkout, merged_commit=state.commit)
 
 
-def prepare_merge(run: FollowUpRun, plan: Plan) -> None:
+def prepare_merge(run: FollowUpRun, credentials: GitCredentials, plan: Plan) -> None:
     """Put the merge into the new work tree, as uncommitted changes. The agent resolves the conflicts."""
     clean, head, other = run.workspace.clean_git, plan.checkout.base_commit, plan.checkout.merged_commit
     if not other:
         return
     merged = merge(clean, head, other)
     assert merged is not None  # noqa: S101 (else the plan has no commit to merge)
+    if run.request.lfs:
+        from flows.repository.lfs_files import fetch_lfs_files  # noqa: PLC0415 (only some runs need an HTTP client here)
+
+        fetch_lfs_files(run.workspace, remote(run, credentials), head, merged.tree)
     snapshot.restore_commit(run.workspace, commit_of_tree(clean, merged.tree, head), head)
     get_run_logger().info("%s is merged into the work tree; files that conflict: %d", other[:12], len(merged.conflicts))
 
