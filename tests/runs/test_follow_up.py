@@ -15,6 +15,7 @@ from flows.outcome.result import RunResult
 from flows.state.records import Checkpoint
 from flows.state.store import RunStore
 from tests.support.commits import git
+from tests.support.flows_command import last_line, start
 from tests.support.forges.fixtures import parameters_for, serve_with_git
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.stand_in import ForgeStandIn
@@ -155,6 +156,44 @@ def test_a_changed_session_is_not_resumed_and_a_moved_branch_is_merged_with_its_
     assert world.content("work", ".github/workflows/ci.yml") == "on: push"
     assert result.files == ("hello.txt",), "what comes from the base branch is not the run's change"
     assert f"work was moved to {moved[:12]} since a run pushed {pushed[:12]}" in third.artifact()
+
+
+def test_a_follow_up_by_the_command_is_verified_and_repaired_and_answers_once(
+    world: World, run: Callable[..., Run], forge: ForgeStandIn
+) -> None:
+    replies = [{"comment": 1, "text": "It is in capitals.", "changed": True}]
+    world.script(
+        WRITE,
+        Turn("Done."),
+        Turn("I shout.", (Tool("Bash", {"command": "cd {cwd} && echo HELLO > hello.txt"}),), needs=("In capitals",)),
+        Turn("Shouted.", answer={"title": "Shout", "replies": replies}),
+        Turn(
+            "I say hello, too.",
+            (Tool("Bash", {"command": "cd {cwd} && echo hello HELLO > hello.txt"}),),
+            needs=("I shout.", "grep -q hello"),
+        ),
+        Turn("Repaired."),
+    )
+    first = run(**parameters_for(forge), verification={"verify_commands": "grep -q hello *.txt"})
+    asked = forge.reviews.say("ada", "In capitals", 1, path="hello.txt", line=1)
+    page = {"PULL_REQUEST_URL": f"{forge.url}/acme/widgets/pull/1", "FORGE": forge.name}
+    process = start(page, options=("follow_up", "--json"))
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert (result["outcome"], result["answers"], result["verification"]["status"]) == ("delivered", 1, "verified")
+    assert result["verification"]["repairs"] == 1
+    assert world.git("rev-parse", "work", "work~1").split() == [result["commit"], first.delivered().commit]
+    assert world.content("work", "hello.txt") == "hello HELLO"
+    reply, summary = forge.reviews.own_comments
+    assert (reply.answers, summary.answers) == (asked.id, 0)
+    assert reply.text.startswith(f"> It is in capitals.\n\nIn commit {result['commit']}.")
+    assert f"Pushed commit {result['commit']}, verified after 1 repair." in summary.text
+
+    calls = len(world.stack.model.requests)
+    process = start(page, options=("follow_up",))
+    assert process.returncode == 0, process.stderr
+    assert last_line(process.stdout) == ("completed: nobody has asked for anything new, so branch work was not pushed")
+    assert len(world.stack.model.requests) == calls, "nothing is spent"
 
 
 def conversation(world: World) -> list[tuple[Block, ...]]:

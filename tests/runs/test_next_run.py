@@ -135,6 +135,40 @@ def test_after_a_denied_tool_the_advised_command_allows_it(
     assert world.content("denied", ".npmrc") == "written"
 
 
+def test_a_follow_up_is_continued_in_its_session_and_a_repeated_one_hears_what_is_new(
+    world: World, start: Start, runs_command: SetUpCommand
+) -> None:
+    replies = [{"comment": 1, "text": "Both are there.", "changed": True}]
+    world.script(
+        Turn("I write hello.", (write("hello.txt"),)),
+        Turn("Done."),
+        Turn("I write one.", (write("one.txt"),), needs=("I write hello.", "One and two, please")),
+        Turn("And two.", (write("two.txt"),), needs=("I write one.",)),
+        Turn("Followed up.", answer={"replies": replies}),
+    )
+    with serve_with_git(GitHubStandIn, world) as forge:
+        assert start(instructions="Write hello", **parameters_for(forge))[1]
+        forge.reviews.say("ada", "One and two, please", 1)
+        page = {"pull_request_url": f"{forge.url}/acme/widgets/pull/1", "forge": forge.name}
+        flow_run_id, completed = start(deployment="follow_up/local", limits={"max_budget_usd": 0.001}, **page)
+        assert not completed
+        text = report(world.stack, flow_run_id)
+        assert "BudgetExceeded" in text
+        assert forge.reviews.own_comments == []
+        runs_command(*advised_command(text, "continue"))
+        assert state_after_end(world.stack, flow_run_id) == "Completed"
+        assert world.content("work", "one.txt") + world.content("work", "two.txt") == "writtenwritten"
+        assert "> Both are there." in forge.reviews.own_comments[0].text
+        assert len(forge.reviews.own_comments) == 2
+
+        requests = len(world.stack.model.requests)
+        repeated = ID.findall(runs_command("repeat", flow_run_id))[-1]
+        assert repeated != flow_run_id
+        assert state_after_end(world.stack, repeated) == "NoChanges"
+        assert len(world.stack.model.requests) == requests, "nothing is spent"
+        assert len(forge.reviews.own_comments) == 2
+
+
 def test_a_repeated_run_has_all_parameters_of_the_first_run(
     world: World, start: Start, runs_command: SetUpCommand
 ) -> None:
