@@ -21,7 +21,7 @@ from flows.run.lease import check_lease
 from flows.run.rounds import status_of
 from flows.run.run import FollowUpRun
 from flows.state.review_record import Replies, Review, load_replies, save_replies
-from flows.tasks.review import open_review_api
+from flows.tasks.issue import open_review_api
 from flows.tasks.secret import newest_credentials
 from flows.tasks.task import step
 from flows.verification.results import Status

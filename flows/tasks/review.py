@@ -12,15 +12,14 @@ from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import FailedCheck, Thread
 from flows.forges.reviews.request import review_request, unheard_lines
 from flows.forges.reviews.selection import Rules, Selection, select_comments
-from flows.forges.reviews.table import open_reviews
 from flows.repository.credentials import GitCredentials
 from flows.repository.remote_refs import RemoteRefs
-from flows.run.follow_up import requested_at
 from flows.run.lease import check_lease
-from flows.run.run import FollowUpRun
+from flows.run.run import FollowUpRun, requested_at
 from flows.state.files import StateFile
 from flows.state.review_record import HeardComment, Review, load_review
 from flows.tasks.clone import remote
+from flows.tasks.issue import open_review_api
 from flows.tasks.task import step
 
 
@@ -50,19 +49,6 @@ def asks_for_something(run: FollowUpRun, review: Review) -> bool:
     """Whether the agent has something to do."""
     parameters = run.parameters
     return bool(review.comments or parameters.instructions.strip() or parameters.merge_base or run.feedback)
-
-
-def open_review_api(run: FollowUpRun, credentials: GitCredentials) -> ReviewApi:
-    """Return the client for the reviews of the run's repository. Use it in a `with` statement."""
-    request = run.request
-    return open_reviews(
-        request.repo_url.url,
-        credentials.token,
-        credentials.email,
-        forge=request.forge,
-        forge_api_url=request.forge_api_url,
-        allowed_api_urls=credentials.api_urls,
-    )
 
 
 def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
