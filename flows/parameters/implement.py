@@ -101,17 +101,10 @@ class ImplementParameters(BaseModel):
     )
     instructions: str = Field(
         default="",
-        title="Instructions as text, or an issue",
-        description="Text of the instructions, as Markdown, or nothing but the address of an issue on the repository's "
-        "git host, such as https://github.com/owner/repository/issues/12, instead of an address in S3.",
+        title="Instructions as text",
+        description="Text of the instructions, as Markdown, instead of an address in S3. Or only the address of an "
+        "issue on the repository's git host, such as https://github.com/owner/repository/issues/12.",
     )
-    reviewers_heard: Annotated[
-        ReviewersHeard,
-        Field(
-            description="If the instructions are an issue: ids of accounts whose comments on it count although the git "
-            "host does not tell that they may push, such as bots. The report lists the ids of those who were not heard."
-        ),
-    ] = ()
     base_branch: Annotated[
         str,
         AfterValidator(lambda name: check_branch_name(name, "base_branch") if name else name),
@@ -184,6 +177,13 @@ class ImplementParameters(BaseModel):
             description="The pull request for the branch. If it cannot be opened, the run still completes.",
         ),
     ] = PullRequest()
+    reviewers_heard: Annotated[
+        ReviewersHeard,
+        Field(
+            description="If the instructions are an issue: ids of accounts whose comments on it count although the git "
+            "host does not tell that they may push, such as bots. The report lists the ids of those who were not heard."
+        ),
+    ] = ()
     forge: Forge = ""
     forge_api_url: ForgeApiUrl = ""
     policy: Policy = ChangePolicy()

@@ -98,8 +98,8 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
         newer = summary.change.checkout
         yield "Applied to", f"{code(newer.base_branch)} at {code(newer.base_commit[:12])}"
     if issue := summary.instructions.issue if summary.instructions else None:
-        yield "Issue", f"{link_to(issue.url)}, by {prose(issue.author)}"
-        yield "Issue not read", prose(issue.omission)
+        yield "Issue", f"{link_to(issue.url)}, by {prose(issue.author[:_MESSAGE_MAX_CHARACTERS])}"
+        yield "Issue not read", prose(issue.omission[:_MESSAGE_MAX_CHARACTERS])
     yield "Pull request", _pull_request(summary)
     yield "Review heard", summary.review.text if summary.review else ""
     review = (
