@@ -63,7 +63,7 @@ def _parts(summary: RunSummary) -> Iterator[str]:
     yield _instructions(summary)
     issue = summary.instructions.issue if summary.instructions else None
     unheard = summary.review.unheard if summary.review else issue.unheard if issue else ()
-    yield _list("Comments that were not heard", unheard[:_UNHEARD_MAX])
+    yield _list("Comments that were not heard", [line[:_PATH_MAX] for line in unheard[:_UNHEARD_MAX]])
     yield _list("Asked later", [cut(text, _SUMMARY_MAX_CHARACTERS, "")[0] for text in summary.feedback])
     if summary.steps:
         steps = [[step.name, step.state, f"{step.seconds:.1f}", str(step.attempts)] for step in summary.steps]
