@@ -9,7 +9,13 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from flows.errors import InvalidCommitMessage, InvalidInstructionsSource, InvalidLimits, InvalidPullRequest
+from flows.errors import (
+    InvalidCommitMessage,
+    InvalidForgePage,
+    InvalidInstructionsSource,
+    InvalidLimits,
+    InvalidPullRequest,
+)
 from flows.forges.pages import ForgePage, is_address, issue_page
 from flows.parameters.addresses import REPO_URL_PATTERN, S3_URI_PATTERN, RepoUrl, S3Uri, check_branch_name
 from flows.parameters.change_policy import ChangePolicy
@@ -214,7 +220,10 @@ class ImplementParameters(BaseModel):
         """
         if self.instructions_s3_uri or not is_address(self.instructions):
             return None
-        return issue_page(self.instructions, self.repo_url.url, forge=self.forge)
+        try:
+            return issue_page(self.instructions, self.repo_url.url, forge=self.forge)
+        except InvalidForgePage as error:
+            raise InvalidForgePage(f"{error}. Instructions that are more than an address are taken as text") from None
 
     @model_validator(mode="after")
     def _check_pull_request(self) -> Self:
