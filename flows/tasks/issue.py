@@ -119,8 +119,8 @@ def comment_on_issue(
         comment = own_comment([api.issue(issue.number).thread], store.flow_run_id, ISSUE, api.own_account())
         if comment is None:
             check_lease(store)
-            rest = "" if resolves_issue(run, change) else " It does not do all that the issue asks for."
-            note = Note("", store.flow_run_id, f"A pull request for this issue: {pull_request_url}.{rest}")
+            rest = "" if resolves_issue(run, change) else "\n\nIt does not do all that the issue asks for."
+            note = Note("", store.flow_run_id, f"A pull request for this issue: {pull_request_url}{rest}")
             comment = api.comment_on_issue(issue.number, note)
     store.save_sealed(StateFile.ISSUE, json.dumps({"comment": comment.id}).encode())
     get_run_logger().info("the issue %s has a comment about the pull request", issue.url)

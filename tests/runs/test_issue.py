@@ -65,7 +65,7 @@ def test_an_issue_becomes_a_pull_request_that_closes_it_and_gets_one_comment(
         delivered = call(flow_run_id=flow_run.id, return_state=True).result(raise_on_failure=False)
         assert isinstance(delivered, RunResult), delivered
     [comment] = forge.reviews.own_comments
-    assert f"A pull request for this issue: {result.pull_request.url}." in comment.text
+    assert f"A pull request for this issue: {result.pull_request.url}\n" in comment.text
     assert len(forge.pull_requests) == 1
 
 

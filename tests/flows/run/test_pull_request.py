@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,11 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
 
 
 def body_for_issue(
-    directories: Workspace, store: Path, report: AgentReport, status: Status | None = None, **changes: object
+    directories: Workspace,
+    store: Path,
+    report: AgentReport,
+    status: Status | None = None,
+    **changes: Any,  # noqa: ANN401 (of any type)
 ) -> str:
     """Return the text of the pull request of a run that was started from an issue."""
     base, work = commit(directories, "First"), commit(directories, hello="hello")

@@ -20,6 +20,7 @@ from flows.state.files import StateFile
 from flows.tasks import instructions as instructions_step
 from flows.tasks import issue as step
 from tests.support.finished_run import open_run
+from tests.support.follow_up import open_follow_up
 from tests.support.forges.fixtures import issue_url, parameters_for
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.review_state import StoredIssue
@@ -114,6 +115,27 @@ def test_the_token_goes_to_another_repository_only_if_it_is_for_it(
         assert not forge.requests
 
 
+@pytest.mark.parametrize(
+    ("status", "is_partly_done"), [(WorkStatus.DONE, False), (WorkStatus.PARTLY, True)], ids=["done", "partly"]
+)
+def test_a_follow_up_does_not_close_an_issue_that_was_left_partly_undone(
+    status: WorkStatus,
+    directories: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_partly_done: bool,
+) -> None:
+    with GitHubStandIn() as forge:
+        earlier = open_issue_run(directories, tmp_path, forge, status).saved
+        run = replace(open_follow_up(directories, tmp_path, forge), earlier=earlier)
+        run.saved.plan = None
+        monkeypatch.setattr(instructions_step, "_restore", lambda *_: True)  # there are no files
+        issue = instructions_step.fetch_instructions.fn(run, CREDENTIALS).issue
+        assert issue == issue_of(forge, is_partly_done=is_partly_done)
+        assert not forge.requests
+
+
 @each_forge
 def test_an_issue_gets_one_comment_with_the_link(
     kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
@@ -123,7 +145,8 @@ def test_an_issue_gets_one_comment_with_the_link(
         tell(run, forge)
         [comment] = forge.reviews.own_comments
         assert (comment.number, comment.is_on_issue) == (12, True)
-        assert f"A pull request for this issue: {PULL_REQUEST}." in comment.text
+        url = f'<a href="{PULL_REQUEST}">{PULL_REQUEST}</a>' if kind.name == "azure" else PULL_REQUEST
+        assert f"A pull request for this issue: {url}" in comment.text
         assert "not do all" not in comment.text
         requests = len(forge.requests)
         tell(run, forge)
