@@ -11,6 +11,7 @@ from flows.run.lifecycle import completed, open_saved_run, report_delivery
 from flows.run.restore import load_saved_change
 from flows.tasks.apply import apply_to_latest
 from flows.tasks.clone import clone
+from flows.tasks.issue import tell_issue
 from flows.tasks.pull_request import propose
 from flows.tasks.push import push
 from flows.tasks.secret import read_credentials
@@ -31,5 +32,6 @@ def deliver(parameters: RawParameters[DeliverParameters]) -> State[RunResult]:
             verify_again(run, credentials, change)
         push(run, credentials, change)
         propose(run, credentials, change)
+        tell_issue(run, credentials, change)
         report_delivery(run, change)
     return completed(run, change)

@@ -365,6 +365,14 @@ class IssueNotFound(RunError):
     """The forge has no such issue, or does not show it to the run's token."""
 
 
+class InvalidReviewersHeard(RunError):
+    """`reviewers_heard` has an empty or a long id, or too many."""
+
+
+class InvalidIssue(RunError):
+    """An issue cannot be the instructions of a run: it is closed, or was edited after the run was requested."""
+
+
 class AgentRepoInvalid(RunError):
     """The agent left a work tree from which git cannot collect a change."""
 

@@ -39,7 +39,9 @@ def follow_up(parameters: RawParameters[FollowUpParameters]) -> State[RunResult]
         review = read_review(run, credentials)
         if not asks_for_something(run, review):
             return nothing_new(run)
-        checkout, instructions = in_parallel(clone.submit(run, credentials), fetch_instructions.submit(run))
+        checkout, instructions = in_parallel(
+            clone.submit(run, credentials), fetch_instructions.submit(run, credentials)
+        )
         with services_for(run, checkout) as services:
             if command := setup_for(run, checkout):
                 set_up(run, checkout, command, services)

@@ -14,6 +14,7 @@ from flows.run.run import flow_run_name
 from flows.tasks.claude import run_claude
 from flows.tasks.clone import clone
 from flows.tasks.instructions import fetch_instructions
+from flows.tasks.issue import tell_issue
 from flows.tasks.pull_request import propose
 from flows.tasks.push import push
 from flows.tasks.secret import read_credentials
@@ -30,7 +31,9 @@ def implement(parameters: RawParameters[ImplementParameters]) -> State[RunResult
         return Cancelled(message="The run was being cancelled when its machine was lost; its work so far is saved.")
     with open_run(parameters) as run:
         credentials = read_credentials(run)
-        checkout, instructions = in_parallel(clone.submit(run, credentials), fetch_instructions.submit(run))
+        checkout, instructions = in_parallel(
+            clone.submit(run, credentials), fetch_instructions.submit(run, credentials)
+        )
         with services_for(run, checkout) as services:
             if command := setup_for(run, checkout):
                 set_up(run, checkout, command, services)
@@ -40,5 +43,6 @@ def implement(parameters: RawParameters[ImplementParameters]) -> State[RunResult
         if may_push(run, change):
             push(run, credentials, change)
             propose(run, credentials, change)
+            tell_issue(run, credentials, change)
         check_verified(run, change)
     return completed(run, change)

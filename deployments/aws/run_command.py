@@ -13,7 +13,14 @@ from deployments.cli.app import app
 from deployments.cli.options import DryRun
 from deployments.cli.refusals import refusals
 from deployments.cli.terminal import console
-from deployments.prefect.run_parameters import FOLLOW_UP, IMPLEMENT, as_json, job_variables, pairs
+from deployments.prefect.run_parameters import (
+    FOLLOW_UP,
+    IMPLEMENT,
+    as_json,
+    instructions_parameter,
+    job_variables,
+    pairs,
+)
 
 _Parameters = Annotated[
     list[str] | None,
@@ -35,7 +42,8 @@ def run(
     instructions: Annotated[
         str,
         typer.Option(
-            "--instructions", help="S3 address of the instructions: s3://bucket/file.md or s3://bucket/folder/*."
+            "--instructions",
+            help="Address of the instructions: s3://bucket/file.md, s3://bucket/folder/*, or that of an issue.",
         ),
     ] = "",
     secret_name: Annotated[
@@ -71,7 +79,7 @@ def run(
         account = open_account(project, region)
         named = {
             "repo_url": repo_url,
-            "instructions_s3_uri": instructions,
+            **instructions_parameter(instructions),
             "git_credentials_secret_id": secret_name,
             "branch_name": branch_name,
             "pull_request_url": pull_request_url,

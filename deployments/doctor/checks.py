@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -20,17 +21,21 @@ from flows.aws.credentials import new_session
 from flows.aws.session import client_config
 from flows.certificates import ca_certificates
 from flows.errors import AwsCredentialsMissing, ModelUnavailable, RunError
+from flows.forges.pages import ForgePage
+from flows.forges.reviews.selection import Rules
+from flows.instructions.issue import check_issue
 from flows.instructions.s3 import PARALLEL, from_s3
 from flows.model.providers import RegisteredProvider
 from flows.parameters.claude_code import ClaudeCodeOptions
 from flows.parameters.implement import ImplementParameters
 from flows.redaction import SECRETS
 from flows.repository.credentials import UNBOUND, GitCredentials
-from flows.repository.forge_apis import open_forge_api
+from flows.repository.forge_apis import open_forge_api, open_issue_api
 from flows.repository.remote import Remote
 from flows.run.setup import load_claude_code, model_provider, run_store
 from flows.sandbox.workspace import workspace
 from flows.tasks.secret import credentials_for, stored_credentials
+from flows.text_safety import one_line, sanitize
 
 _PROBE = "doctor"
 """The name of the folder and of the file that the doctor writes to the run store, and deletes afterwards."""
@@ -176,13 +181,23 @@ class Patient:
 
     def _instructions(self) -> str:
         uri = self.request.instructions_s3_uri
+        if page := self.request.issue:
+            return self._issue(page)
         if uri is None:
-            raise Skipped("no instructions in S3 are set: add --instructions s3://… to check them")
+            raise Skipped("no instructions in S3 and no issue are set: add --instructions s3://… to check them")
         client = new_session(self.request.aws_region).client("s3", config=client_config(PARALLEL))
         with workspace() as directories:
             instructions = from_s3(directories, client, uri)
         main = f"the main file is {instructions.main}" if instructions.main else "there is no main file"
         return f"{uri}: {len(instructions.files)} files, {main}"
+
+    def _issue(self, page: ForgePage) -> str:
+        credentials = credentials_for(self.request, self.credentials)
+        with open_issue_api(self.request, credentials, page.repository) as api:
+            issue = check_issue(api.issue(page.number), Rules(datetime.now(UTC)))
+        title, count = one_line(sanitize(issue.title)), len(issue.comments)
+        comments = f"{count} comment{'' if count == 1 else 's'}"
+        return f"{issue.url}: {title!r}, {comments}, of which a run hears those of people who may push"
 
     def _model(self) -> str:
         options, provider = self.model

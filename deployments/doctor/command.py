@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from deployments.cli.app import app
+from deployments.cli.errors import InvalidParameter
 from deployments.cli.refusals import refusals
 from deployments.cli.terminal import console
 from deployments.doctor.checks import Patient
 from deployments.doctor.findings import Verdict, as_line, findings
-from deployments.prefect.run_parameters import apply_settings
+from deployments.prefect.run_parameters import apply_settings, instructions_parameter
 from flows.credential_values import check_environment, strip_environment
 from flows.parameters.implement import check_before_run
 
@@ -23,7 +24,11 @@ def doctor(
         str, typer.Option("--repo-url", help="The URL of the repository to check with the git token.")
     ] = "",
     instructions: Annotated[
-        str, typer.Option("--instructions", help="The S3 URI of the instructions: s3://bucket/file.md or s3://bucket/*")
+        str,
+        typer.Option(
+            "--instructions",
+            help="The address of the instructions: s3://bucket/file.md, s3://bucket/*, or that of an issue.",
+        ),
     ] = "",
     settings: Annotated[
         list[str] | None,
@@ -39,7 +44,9 @@ def doctor(
     """
     with refusals():
         strip_environment(os.environ)
-        source: dict[str, Any] = {"instructions_s3_uri": instructions} if instructions else {"instructions": "-"}
+        source: dict[str, Any] = instructions_parameter(instructions) or {"instructions": "-"}
+        if "instructions" in source and instructions and not repo_url:
+            raise InvalidParameter("an issue is checked together with its repository: add --repo-url https://…")
         parameters = apply_settings({"repo_url": repo_url or _PLACEHOLDER_URL, **source}, settings or [])
         patient = Patient(check_before_run(parameters), has_repository=bool(repo_url))
     failed = 0

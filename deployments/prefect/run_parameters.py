@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from deployments.cli.errors import InvalidParameter
 from flows.errors import RunError
+from flows.forges.pages import is_address
+from flows.parameters.address_hints import s3_address
 from flows.parameters.fields import parameters_of
 from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.implement import ImplementParameters, check_before_run
@@ -29,6 +31,14 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
         if not name or not equals:
             raise InvalidParameter(f"{option} {name!r} is not NAME=VALUE")
     return {name: value for name, _, value in parts}
+
+
+def instructions_parameter(address: str) -> dict[str, str]:
+    """Return the parameter for the address of instructions, which is in S3 or that of an issue; empty without one."""
+    if not address:
+        return {}
+    is_issue = is_address(address) and not s3_address(address)
+    return {"instructions" if is_issue else "instructions_s3_uri": address}
 
 
 def job_variables(texts: Sequence[str] | None) -> dict[str, Any]:

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 _MINUTES_TO_CHANGE_IT: Final = 5
 _SAVED_WITH_THE_PLAN: Final = {
     IMPLEMENT: frozenset(
-        {"repo_url", "instructions", "instructions_s3_uri", "base_branch", "branch_name", "clone_depth"}
+        {
+            "repo_url",
+            "instructions",
+            "instructions_s3_uri",
+            "reviewers_heard",
+            "base_branch",
+            "branch_name",
+            "clone_depth",
+        }
     ),
     FOLLOW_UP: frozenset({"pull_request_url", "flow_run_id", "reviewers_heard", "merge_base", "clone_depth"}),
 }

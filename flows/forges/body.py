@@ -49,6 +49,8 @@ class BodyContent:
     run_id: str
     asked_text: str = ""
     """The instructions; empty if they must not be shown in the repository."""
+    reference: str = ""
+    """The trusted line that names or closes the issue which the run was started from, such as `Fixes #12`."""
     feedback: Sequence[str] = ()
     """What the operator told the agent later."""
     verdict: str = ""
@@ -110,6 +112,8 @@ class _Writer:
         yield f"**Asked:** {self._code(content.asked_source)}" if content.asked_source else "**Asked:**"
         if instructions := disarm(content.asked_text[:_READ_CHARACTERS]).strip().replace("```", "'''"):
             yield f"```text\n{self._cut(instructions, _ASKED_CHARACTERS)}\n```"
+        if content.reference:
+            yield content.reference
         yield from self._list("Asked later", content.feedback)
         yield from self._checked()
         yield from self._list("Look at", content.warnings)

@@ -120,6 +120,33 @@ def number_in(address: str, kind: PageKind, repo_url: str, *, forge: str = "") -
     return page.number
 
 
+def issue_page(address: str, repo_url: str, *, forge: str = "") -> ForgePage:
+    """Return the issue that an address shows. It is on the server of a repository, but may be of another one.
+
+    Many projects have a repository for their issues alone. The work items of Azure DevOps are those of the repository's
+    own project.
+
+    Args:
+        address: The address of the issue, or of a comment on it.
+        repo_url: The repository's URL.
+        forge: The kind of the forge; empty to recognise it by the host.
+
+    Raises:
+        InvalidForgePage: It is no issue, or it is on another server or in another project.
+    """
+    page = parse_page(address, PageKind.ISSUE, forge=forge)
+    own = page_of(repo_url)
+    if _place(page.repository) in {_place(each) for each in _pages(repo_url, page)}:
+        return ForgePage(page.kind, own, page.number)
+    if GIT in own or _origin(page.repository) != _origin(own):
+        place = "project of Azure DevOps" if GIT in own else "server"
+        raise InvalidForgePage(
+            f"the issue {_shown(address)} is not in the same {place} as the run's repository {own}: give an issue that "
+            "is, or copy its text into the instructions"
+        )
+    return page
+
+
 def _pages(repo_url: str, page: ForgePage) -> set[str]:
     """Return the addresses to which a page of the repository may belong."""
     own = page_of(repo_url)
@@ -147,6 +174,10 @@ def _place(address: str) -> tuple[str, int, str]:
     parts = urlsplit(address)
     port = parts.port or _PORTS.get(parts.scheme, 0)
     return parts.hostname or "", port, unquote(parts.path).strip("/").casefold()
+
+
+def _origin(address: str) -> tuple[str, str, int]:
+    return urlsplit(address).scheme, *_place(address)[:2]
 
 
 def _a(kind: PageKind) -> str:

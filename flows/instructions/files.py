@@ -28,6 +28,28 @@ class InstructionFile:
 
 
 @dataclass(frozen=True)
+class IssueSource:
+    """The issue that is the instructions of a run. The lines about accounts hold untrusted names."""
+
+    repository: str
+    """The address of the page of the issue's repository."""
+    number: int
+    url: str
+    reference: str
+    """How a text in the run's repository names the issue, such as `#12`."""
+    author: str
+    """The name and the id of the account that opened the issue, and whether it may push."""
+    is_by_stranger: bool = False
+    """Whether the author may not push."""
+    unheard: tuple[str, ...] = ()
+    """A line for each comment that is not among the instructions: who, and why."""
+    omission: str = ""
+    """A sentence about what was not read; empty if everything was."""
+    is_partly_done: bool = False
+    """Whether an earlier run on the branch left a part of it undone."""
+
+
+@dataclass(frozen=True)
 class Instructions:
     """The instruction files of a run. `main` is the path of the file to read first; empty if there is no main file."""
 
@@ -35,6 +57,8 @@ class Instructions:
     files: tuple[InstructionFile, ...]
     main: str
     main_text: str
+    issue: IssueSource | None = None
+    """The issue that the instructions are; None if they come from elsewhere."""
 
     @property
     def other_paths(self) -> tuple[str, ...]:
@@ -44,10 +68,15 @@ class Instructions:
 
 def from_text(workspace: Workspace, text: str) -> Instructions:
     """Write instructions from a parameter to a file, and return them in the same form as instructions from S3."""
+    return write_instructions(workspace, "inline", INLINE_NAME, text)
+
+
+def write_instructions(workspace: Workspace, source: str, name: str, text: str) -> Instructions:
+    """Write a text to the one instruction file of a run, and return the instructions."""
     content = text.encode()
-    workspace.lend(workspace.instructions / INLINE_NAME, content)
-    file = InstructionFile(INLINE_NAME, len(content), sha256=hashlib.sha256(content).hexdigest())
-    return read_instructions(workspace, "inline", (file,))
+    workspace.lend(workspace.instructions / name, content)
+    file = InstructionFile(name, len(content), sha256=hashlib.sha256(content).hexdigest())
+    return read_instructions(workspace, source, (file,))
 
 
 def read_instructions(workspace: Workspace, source: str, files: tuple[InstructionFile, ...]) -> Instructions:

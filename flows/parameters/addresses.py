@@ -151,6 +151,8 @@ class S3Uri:
         example = "give s3://bucket/file.md, or s3://bucket/folder/* for every object in the folder"
         if not text.startswith("s3://"):
             without_query = text.partition("?")[0]  # the query of a presigned URL is a credential
+            if text.startswith(("https://", "http://")):
+                example += "; the address of an issue is given in instructions"
             raise InvalidS3Uri(
                 f"instructions_s3_uri {without_query!r} does not start with s3://: {_s3_uri_advice(text) or example}"
             )

@@ -24,27 +24,16 @@ from flows.parameters.shared import (
     GitCredentialsBlock,
     GitCredentialsSecretId,
     Policy,
+    ReviewersHeard,
 )
 from flows.parameters.verification import Verification
 from flows.redaction import REDACTED
 
 DEFAULT_COMMIT_MESSAGE: Final = "Follow up on the review using Claude Code"
 
-_MOST_REVIEWERS: Final = 50
-_ID_CHARACTERS: Final = 200
 OWN: Final = frozenset({"pull_request_url", "flow_run_id", "instructions", "reviewers_heard", "merge_base"})
 """The parameters that a run of implement does not have, or that mean something else there."""
 _AS_BEFORE: Final = "What is at its default is as in the run that is continued."
-
-
-def _check_reviewers(ids: tuple[str, ...]) -> tuple[str, ...]:
-    stripped = tuple(dict.fromkeys(each.strip() for each in ids))
-    if len(stripped) > _MOST_REVIEWERS or any(not each or len(each) > _ID_CHARACTERS for each in stripped):
-        raise InvalidFollowUp(
-            f"reviewers_heard has an empty or a long id, or more than {_MOST_REVIEWERS} ids: give the ids of accounts, "
-            "as the report of a run lists them"
-        )
-    return stripped
 
 
 class FollowUpParameters(BaseModel):
@@ -72,12 +61,7 @@ class FollowUpParameters(BaseModel):
         title="Instructions as text",
         description="What to do besides what the reviewers ask for, as Markdown.",
     )
-    reviewers_heard: Annotated[tuple[str, ...], AfterValidator(_check_reviewers)] = Field(
-        default=(),
-        title="Reviewers who are heard",
-        description="Ids of accounts whose comments count although the git host does not tell that they may push, such "
-        "as bots. The report lists the ids of those who were not heard.",
-    )
+    reviewers_heard: ReviewersHeard = ()
     merge_base: bool = Field(
         default=False,
         title="Merge the base branch",

@@ -9,7 +9,14 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from flows.errors import InvalidCommitMessage, InvalidInstructionsSource, InvalidLimits, InvalidPullRequest
+from flows.errors import (
+    InvalidCommitMessage,
+    InvalidForgePage,
+    InvalidInstructionsSource,
+    InvalidLimits,
+    InvalidPullRequest,
+)
+from flows.forges.pages import ForgePage, is_address, issue_page
 from flows.parameters.addresses import REPO_URL_PATTERN, S3_URI_PATTERN, RepoUrl, S3Uri, check_branch_name
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.claude_code import (
@@ -37,6 +44,7 @@ from flows.parameters.shared import (
     GitCredentialsBlock,
     GitCredentialsSecretId,
     Policy,
+    ReviewersHeard,
 )
 from flows.parameters.signature import RawParameters
 from flows.parameters.verification import Verification
@@ -45,7 +53,8 @@ DEFAULT_COMMIT_MESSAGE: Final = "Implement requirements using Claude Code"
 DEFAULT_CLONE_DEPTH: Final = 50
 
 _OF_THIS_RUN: Final[dict[str, Any]] = {
-    **dict.fromkeys(("repo_url", "branch_name", "instructions", "instructions_s3_uri", "commit_message"), True),
+    **dict.fromkeys(("repo_url", "branch_name", "instructions", "instructions_s3_uri"), True),
+    **dict.fromkeys(("reviewers_heard", "commit_message"), True),
     "pull_request": {"pull_request_title", "pull_request_labels", "reviewers"},
 }
 
@@ -99,7 +108,8 @@ class ImplementParameters(BaseModel):
     instructions: str = Field(
         default="",
         title="Instructions as text",
-        description="Text of the instructions, as Markdown, instead of an address in S3.",
+        description="Text of the instructions, as Markdown, instead of an address in S3. Or only the address of an "
+        "issue on the repository's git host, such as https://github.com/owner/repository/issues/12.",
     )
     base_branch: Annotated[
         str,
@@ -173,6 +183,13 @@ class ImplementParameters(BaseModel):
             description="The pull request for the branch. If it cannot be opened, the run still completes.",
         ),
     ] = PullRequest()
+    reviewers_heard: Annotated[
+        ReviewersHeard,
+        Field(
+            description="If the instructions are an issue: ids of accounts whose comments on it count although the git "
+            "host does not tell that they may push, such as bots. The report lists the ids of those who were not heard."
+        ),
+    ] = ()
     forge: Forge = ""
     forge_api_url: ForgeApiUrl = ""
     policy: Policy = ChangePolicy()
@@ -187,6 +204,26 @@ class ImplementParameters(BaseModel):
                 "there are no instructions: set instructions_s3_uri to their address, or instructions to their text"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_issue(self) -> Self:
+        if self.issue:
+            self.check_forge([self.forge_api_url])  # what the secret or block allows shows when it is read
+        return self
+
+    @property
+    def issue(self) -> ForgePage | None:
+        """The issue that is the instructions; None if they are something else.
+
+        Raises:
+            InvalidForgePage: The instructions are another address, or that of an issue elsewhere.
+        """
+        if self.instructions_s3_uri or not is_address(self.instructions):
+            return None
+        try:
+            return issue_page(self.instructions, self.repo_url.url, forge=self.forge)
+        except InvalidForgePage as error:
+            raise InvalidForgePage(f"{error}. Instructions that are more than an address are taken as text") from None
 
     @model_validator(mode="after")
     def _check_pull_request(self) -> Self:

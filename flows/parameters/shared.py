@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from flows.errors import InvalidForgeApiUrl, InvalidRegion, InvalidSecretId, RunError
+from flows.errors import InvalidForgeApiUrl, InvalidRegion, InvalidReviewersHeard, InvalidSecretId, RunError
 from flows.forges.table import FORGE_NAMES
 from flows.parameters.addresses import BRANCH_PATTERN
 from flows.parameters.change_policy import ChangePolicy
@@ -16,6 +16,9 @@ DEFAULT_REGION: Final = "us-east-1"
 
 _SECRET_ID_PATTERN: Final = "[A-Za-z0-9_/+=.@:-]{1,512}"  # noqa: S105 (the pattern of a name)
 _REGION_PATTERN: Final = "[a-z]{2}(-[a-z]+)+-[0-9]"
+
+_MOST_REVIEWERS: Final = 50
+_ID_CHARACTERS: Final = 200
 
 BRANCH_RULE: Final[FormRule] = form_pattern("a valid branch name, such as feature/todo-api", f"|{BRANCH_PATTERN}")
 
@@ -35,6 +38,16 @@ def matches(pattern: str, error: type[RunError], message: str) -> AfterValidator
         return value
 
     return AfterValidator(check)
+
+
+def _check_reviewers(ids: tuple[str, ...]) -> tuple[str, ...]:
+    stripped = tuple(dict.fromkeys(each.strip() for each in ids))
+    if len(stripped) > _MOST_REVIEWERS or any(not each or len(each) > _ID_CHARACTERS for each in stripped):
+        raise InvalidReviewersHeard(
+            f"reviewers_heard has an empty or a long id, or more than {_MOST_REVIEWERS} ids: give the ids of accounts, "
+            "as the report of a run lists them"
+        )
+    return stripped
 
 
 GitCredentialsSecretId = Annotated[
@@ -90,6 +103,15 @@ ForgeApiUrl = Annotated[
         description="Address of the git host's API, such as https://git.example.com/gitlab/api/v4. Leave it empty to "
         "use the usual address. The git token goes there, so it is on the repository's own server, or is listed in the "
         "Git Credentials block.",
+    ),
+]
+ReviewersHeard = Annotated[
+    tuple[str, ...],
+    AfterValidator(_check_reviewers),
+    Field(
+        title="Reviewers who are heard",
+        description="Ids of accounts whose comments count although the git host does not tell that they may push, such "
+        "as bots. The report lists the ids of those who were not heard.",
     ),
 ]
 Policy = Annotated[

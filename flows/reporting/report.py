@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from flows.errors import RunError
+from flows.instructions.files import Instructions
 from flows.outcome.summary import RunSummary, title
 from flows.outcome.verification import result_text
 from flows.parameters.change_policy import ChangePolicy
@@ -19,7 +20,7 @@ from flows.reporting.verification import verification_section
 from flows.repository.collect import Change, FileChange
 from flows.state.agent_report import AgentReport
 from flows.state.files import StateFile
-from flows.text_safety import one_line
+from flows.text_safety import one_line, sanitize
 from flows.verification.results import Status
 
 _DIFF_MAX_CHARACTERS: Final = 40_000
@@ -60,8 +61,9 @@ def _parts(summary: RunSummary) -> Iterator[str]:
         yield _left_aside(summary, summary.change)
     yield verification_section(summary)
     yield _instructions(summary)
-    if summary.review:
-        yield _list("Comments that were not heard", summary.review.unheard[:_UNHEARD_MAX])
+    issue = summary.instructions.issue if summary.instructions else None
+    unheard = summary.review.unheard if summary.review else issue.unheard if issue else ()
+    yield _list("Comments that were not heard", [line[:_PATH_MAX] for line in unheard[:_UNHEARD_MAX]])
     yield _list("Asked later", [cut(text, _SUMMARY_MAX_CHARACTERS, "")[0] for text in summary.feedback])
     if summary.steps:
         steps = [[step.name, step.state, f"{step.seconds:.1f}", str(step.attempts)] for step in summary.steps]
@@ -95,6 +97,9 @@ def _facts(summary: RunSummary) -> Iterator[tuple[str, str]]:
     if summary.change and summary.change.applied_to:
         newer = summary.change.checkout
         yield "Applied to", f"{code(newer.base_branch)} at {code(newer.base_commit[:12])}"
+    if issue := summary.instructions.issue if summary.instructions else None:
+        yield "Issue", f"{link_to(issue.url)}, by {prose(issue.author[:_MESSAGE_MAX_CHARACTERS])}"
+        yield "Issue not read", prose(issue.omission[:_MESSAGE_MAX_CHARACTERS])
     yield "Pull request", _pull_request(summary)
     yield "Review heard", summary.review.text if summary.review else ""
     review = (
@@ -199,7 +204,14 @@ def _instructions(summary: RunSummary) -> str:
     ]
     more = f"\n\nand {len(files) - _INSTRUCTIONS_MAX} more" if len(files) > _INSTRUCTIONS_MAX else ""
     source = code(one_line(summary.instructions.source)[:_PATH_MAX])
-    return f"## Instructions\n\n{source}\n\n{table(rows, ['file', 'bytes', 'version', 'SHA-256'])}{more}"
+    text = _text_of_issue(summary.instructions) if summary.instructions.issue else ""
+    return f"## Instructions\n\n{source}\n\n{table(rows, ['file', 'bytes', 'version', 'SHA-256'])}{more}{text}"
+
+
+def _text_of_issue(instructions: Instructions) -> str:
+    """Return the text as the run took it. The issue itself may say something else by now."""
+    text, note = cut(sanitize(instructions.main_text), _SUMMARY_MAX_CHARACTERS, "in the saved instructions")
+    return f"\n\n{fenced(text)}" + (f"\n\n{note}" if note else "")
 
 
 def _diff(summary: RunSummary) -> str:

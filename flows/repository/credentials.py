@@ -81,6 +81,15 @@ class GitCredentials:
         lists = any(binding.repositories is not None for binding in self.bindings)
         return lists and all(binding.allows(url) for binding in self.bindings)
 
+    def reaches(self, url: RepoUrl, own: RepoUrl) -> bool:
+        """Whether the token may go to another repository in a run on `own`: to its neighbours, and to listed ones."""
+        folder = f"{own.path.rpartition('/')[0]}/"
+        below = url.path.removeprefix(folder)
+        # A repository at the root of its server has no owner, so only its neighbours belong to it.
+        is_neighbour = url.path.startswith(folder) and (folder != "/" or "/" not in below)
+        is_plain = url.origin == own.origin and "%" not in url.path
+        return (is_neighbour and is_plain) or self.lists_repository(url)
+
     def for_repository(self, url: RepoUrl, forge: str, forge_api_url: str) -> Self:
         """Return the credentials with the user name for the kind of forge, and with a token if a GitHub App makes it.
 

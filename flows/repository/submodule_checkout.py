@@ -139,14 +139,9 @@ def _allowed_url(path: str, address: str, parent: RepoUrl, remote: Remote) -> Re
         raise SubmoduleNotAllowed(
             f"the submodule {path!r} cannot be fetched: {reason}; or turn submodules off"
         ) from None
+    if remote.credentials.reaches(url, remote.url):
+        return url
     folder = f"{remote.url.path.rpartition('/')[0]}/"
-    below = url.path.removeprefix(folder)
-    # A repository at the root of its server has no owner, so only its neighbours belong to it.
-    is_neighbour = url.path.startswith(folder) and (folder != "/" or "/" not in below)
-    if url.origin == remote.url.origin and is_neighbour and "%" not in url.path:
-        return url
-    if remote.credentials.lists_repository(url):
-        return url
     raise SubmoduleNotAllowed(
         f"the submodule {path!r} is at {url}, outside {remote.url.origin}{folder}: add the address to the repositories "
         "in the git credentials, or turn submodules off"

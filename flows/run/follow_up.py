@@ -3,9 +3,9 @@
 import json
 import os
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from prefect import get_client, get_run_logger, runtime
+from prefect import get_run_logger, runtime
 
 from flows.credential_values import check_environment
 from flows.errors import InvalidFollowUp, NoSavedRun
@@ -14,7 +14,7 @@ from flows.outcome.timing import StepTimes
 from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.signature import RawParameters
-from flows.run.run import FollowUpRun, scheduled_start
+from flows.run.run import FollowUpRun
 from flows.run.setup import run_store, set_up_agent
 from flows.sandbox.workspace import Workspace
 from flows.state.branch_lock import BranchLock
@@ -64,15 +64,6 @@ def set_up_follow_up(raw: RawParameters[FollowUpParameters], workspace: Workspac
         record=record,
         lock=BranchLock(folder, record.branch, store.flow_run_id, store.attempt),
     )
-
-
-def requested_at() -> str:
-    """Return when the run was asked for, in ISO format: its creation, or the time for which a schedule has it."""
-    with get_client(sync_client=True) as prefect:
-        flow_run = prefect.read_flow_run(UUID(str(runtime.flow_run.id)))
-    is_by_person = flow_run.created and not flow_run.auto_scheduled
-    moment = flow_run.created if flow_run.created and is_by_person else scheduled_start()
-    return moment.isoformat()
 
 
 def find_record(parameters: FollowUpParameters) -> BranchRecord:

@@ -13,7 +13,7 @@ from flows.errors import InvalidPullRequest
 from flows.forges.api.base import PullRequestDraft
 from flows.forges.body import UNVERIFIED, BodyContent, CommandCheck, pull_request_body, pull_request_title
 from flows.forges.pull_request import RunRequest
-from flows.instructions.files import Instructions
+from flows.instructions.files import Instructions, IssueSource
 from flows.outcome.verification import result_text
 from flows.parameters.pull_request import DRAFT
 from flows.redaction import redact
@@ -143,6 +143,26 @@ def template(run: Run, change: Change, refs: RemoteRefs) -> str:
     return ""
 
 
+def resolves_issue(run: Run, change: Change) -> bool:
+    """Whether the change does all that the run's issue asks for, so that the issue may be closed with its merge.
+
+    The agent must say so, and no verification may deny it.
+    """
+    issue, report = _issue(run), _report(run)
+    is_done = report is not None and report.is_complete and status_of(run, change) is not Status.FAILED
+    return issue is not None and is_done and not issue.is_partly_done
+
+
+def _issue(run: Run) -> IssueSource | None:
+    return run.saved.plan.instructions.issue if run.saved.plan else None
+
+
+def _reference(run: Run, change: Change) -> str:
+    """Return the line that closes the run's issue when the pull request is merged, or else only names it."""
+    issue = _issue(run)
+    return f"{'Fixes' if resolves_issue(run, change) else 'Refs'} {issue.reference}" if issue else ""
+
+
 def run_url(run: Run) -> str:
     """Return the address of the run's page; empty if there is none that others could open."""
     url = url_for("flow-run", obj_id=run.saved.store.flow_run_id) or ""
@@ -179,6 +199,8 @@ def _content(run: Run, change: Change) -> BodyContent:
     if run.saved.plan is None:
         return content
     instructions = run.saved.plan.instructions
+    if instructions.issue:  # its text is on its page, which not everybody may see who sees the pull request
+        return replace(content, asked_source=instructions.issue.url, reference=_reference(run, change))
     return replace(content, asked_source=redact(_source(instructions)), asked_text=redact(instructions.main_text))
 
 
@@ -211,6 +233,8 @@ def _warnings(run: Run, change: Change) -> Iterator[str]:
     verification, report = verification_of(run, change), _report(run)
     if verification:
         yield from (f"the change touches the checks: {line}" for line in verification.changed_checks)
+    if (issue := _issue(run)) and issue.is_by_stranger:
+        yield f"the issue was opened by {issue.author}"
     yield from exceptions(run.workspace.clean_git, change, run.request.policy)
     notes = run.saved.finished.notes if run.saved.finished else ()
     yield from dict.fromkeys((*change.notes, *notes))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
-from prefect import runtime
+from prefect import get_client, runtime
 from pydantic import SecretStr
 
 from flows.agent.session import Agent
@@ -88,6 +89,15 @@ class DeliverRun(Run):
 def scheduled_start() -> datetime:
     """Return the time for which this run was scheduled, which is the same for each of its attempts."""
     return runtime.flow_run.scheduled_start_time or datetime.now(UTC)
+
+
+def requested_at() -> str:
+    """Return when the run was asked for, in ISO format: its creation, or the time for which a schedule has it."""
+    with get_client(sync_client=True) as prefect:
+        flow_run = prefect.read_flow_run(UUID(str(runtime.flow_run.id)))
+    is_by_person = flow_run.created and not flow_run.auto_scheduled
+    moment = flow_run.created if flow_run.created and is_by_person else scheduled_start()
+    return moment.isoformat()
 
 
 def default_branch() -> str:

@@ -64,6 +64,11 @@ class AgentReport:
     claude_code_version: str = ""
     """The version of the Claude Code that ended the work; empty if it did not say."""
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the agent says that it has left nothing undone."""
+        return self.status is WorkStatus.DONE and not self.not_done
+
     def after(self, earlier: "AgentReport | None", *, is_repair: bool) -> "AgentReport":
         """Return the report of continued work together with that of the work before it.
 

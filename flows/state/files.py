@@ -35,6 +35,8 @@ class StateFile(StrEnum):
     """What a run of follow_up was asked for: the comments that it hears, and the commit that they are about."""
     REPLIES = "replies"
     """The threads of the review that the run has answered, and the id of its summary."""
+    ISSUE = "issue"
+    """The id of the comment that the run has written on the issue which is its instructions."""
     BUNDLE = "change.bundle"
     """The change as a git bundle, for `git fetch`. A failed run may save this file, too."""
     TRANSCRIPT = "transcript.jsonl.gz"

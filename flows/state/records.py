@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any, Final, Self
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from flows.instructions.files import InstructionFile, Instructions
+from flows.instructions.files import InstructionFile, Instructions, IssueSource
 from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
 from flows.repository.left_aside import LeftAside
@@ -53,6 +53,8 @@ class Plan:
         instructions, checkout = description["instructions"], description["checkout"]
         files = tuple(InstructionFile(**file) for file in instructions.pop("files"))
         # Earlier versions saved less.
+        issue = instructions.pop("issue", None)
+        instructions["issue"] = IssueSource(**{**issue, "unheard": tuple(issue["unheard"])}) if issue else None
         services = tuple(Service(**service) for service in checkout.get("services", ()))
         paths = {name: tuple(checkout.get(name, ())) for name in ("cache", "junit")}
         return cls(

@@ -1,4 +1,6 @@
-"""The step `instructions`: copies files from S3, or a parameter's text, to read-only files beside the work tree."""
+"""The step `instructions`: copies files from S3, an issue or a text to read-only files beside the work tree."""
+
+from dataclasses import replace
 
 from prefect import get_run_logger
 
@@ -6,25 +8,35 @@ from flows.aws.credentials import new_session
 from flows.aws.session import client_config
 from flows.instructions.files import Instructions, from_text, restore
 from flows.instructions.s3 import PARALLEL, from_s3
+from flows.repository.credentials import GitCredentials
 from flows.run.rounds import needs_work_tree
 from flows.run.run import FollowUpRun, Run
 from flows.state.chunks import DamagedChunk, read_chunks
 from flows.state.files import StateFile
 from flows.state.records import Plan
 from flows.state.saved_run import SavedRun
+from flows.tasks.issue import read_issue
 from flows.tasks.task import step
 
 
 @step("instructions")
-def fetch_instructions(run: Run) -> Instructions:
-    """Return the instructions: those that an earlier attempt saved, or those that S3 or the parameter contains now."""
+def fetch_instructions(run: Run, credentials: GitCredentials) -> Instructions:
+    """Return the instructions that an earlier attempt saved, or what S3, the issue or the parameter contains now."""
     if plan := run.saved.plan:
         if needs_work_tree(run) and not _restore(run, plan, run.saved):
-            _fetch(run)
+            _fetch(run, credentials)
         return plan.instructions
     if isinstance(run, FollowUpRun) and (plan := run.earlier.plan) and _restore(run, plan, run.earlier):
-        return plan.instructions
-    return _fetch(run)
+        return _continued(run.earlier, plan.instructions)
+    return _fetch(run, credentials)
+
+
+def _continued(earlier: SavedRun, instructions: Instructions) -> Instructions:
+    """Return the instructions for a later run on the branch. It does not know whether it does what was left undone."""
+    issue, report = instructions.issue, earlier.finished.report if earlier.finished else None
+    if issue is None or (report and report.is_complete):
+        return instructions
+    return replace(instructions, issue=replace(issue, is_partly_done=True))
 
 
 def _restore(run: Run, plan: Plan, saved: SavedRun) -> bool:
@@ -43,8 +55,10 @@ def _restore(run: Run, plan: Plan, saved: SavedRun) -> bool:
     return True
 
 
-def _fetch(run: Run) -> Instructions:
+def _fetch(run: Run, credentials: GitCredentials) -> Instructions:
     request = run.request
+    if page := request.issue:
+        return read_issue(run, credentials, page)
     if request.instructions_s3_uri is None:
         return from_text(run.workspace, request.instructions)
     client = new_session(request.aws_region).client("s3", config=client_config(PARALLEL))

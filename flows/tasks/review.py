@@ -16,9 +16,8 @@ from flows.forges.reviews.selection import Rules, Selection, select_comments
 from flows.repository.credentials import GitCredentials
 from flows.repository.forge_apis import open_review_api
 from flows.repository.remote_refs import RemoteRefs
-from flows.run.follow_up import requested_at
 from flows.run.lease import check_lease
-from flows.run.run import FollowUpRun
+from flows.run.run import FollowUpRun, requested_at
 from flows.state.files import StateFile
 from flows.state.review_record import HeardComment, Review, load_review
 from flows.tasks.clone import remote

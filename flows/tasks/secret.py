@@ -29,7 +29,7 @@ def read_credentials(run: Run) -> GitCredentials:
         InvalidBlock: The Claude Code block would give the git token to the agent.
     """
     credentials = current_credentials(run.request)
-    if run.request.pull_request.is_wanted:
+    if run.request.pull_request.is_wanted or run.request.issue:
         run.request.check_forge(credentials.api_urls)
     if isinstance(run, ImplementRun):
         servers = SecretStr(mcp_config(run.agent.mcp_servers).decode())

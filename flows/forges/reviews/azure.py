@@ -109,6 +109,7 @@ class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
             self._work_item_page(number),
             text_of(fields["System.Title"]),
             description,
+            description.edited,
             text_of(fields["System.State"]) not in _DONE,
             tuple(self._issue_comments(number, action)),
             self._omission("comments"),

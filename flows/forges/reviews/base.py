@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -122,6 +122,13 @@ class ReviewApi(ForgeApi):
         text = note_text(note, ISSUE, html_comments=self.hides_html_comments)
         answer = self._comment_on_issue(number, text)
         return self._written(self._existing(answer, number), f"comment on issue {number}")
+
+    def reference(self, number: int, page: str) -> str:
+        """Return how a text in the repository with this page names an issue of this one, so that the forge links it."""
+        return f"#{number}" if page == self.repository.page else self._reference_from_elsewhere(number)
+
+    def _reference_from_elsewhere(self, number: int) -> str:
+        return f"{unquote(self.repository.path)}#{number}"
 
     @abstractmethod
     def _threads(self, number: int, action: str) -> Iterable[Thread]: ...

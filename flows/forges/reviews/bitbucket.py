@@ -90,10 +90,15 @@ class BitbucketReviews(ReviewApi, BitbucketApi):
             f"{self.repository.page}/issues/{number}",
             text_of(issue["title"]),
             self._parse_comment({**issue, "user": issue.get("reporter"), "updated_on": edited}),
+            moment(issue.get("updated_on") or edited),
             issue["state"] not in _DONE,
             tuple(self._parse_comment(each) for each in comments if _is_shown(each)),
             self._omission("comments"),
         )
+
+    def _reference_from_elsewhere(self, number: int) -> str:
+        """Return the address, because Bitbucket knows the numbers of one repository only."""
+        return f"{self.repository.page}/issues/{number}"
 
     def _comment_on_issue(self, number: int, text: str) -> Answer:
         return self._client.send("POST", f"{self._path}/issues/{number}/comments", body={"content": {"raw": text}})

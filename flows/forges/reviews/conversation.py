@@ -73,6 +73,8 @@ class Issue:
     title: str
     text: Comment
     """The description. Some forges do not tell when it was edited: then `edited` is the last change of any kind."""
+    title_edited: datetime
+    """The moment of the last edit of the title. Most forges do not tell: then it is the last change of any kind."""
     is_open: bool
     comments: tuple[Comment, ...] = ()
     omission: str = ""

@@ -124,12 +124,13 @@ class GiteaReviews(ReviewApi, GiteaApi):
         issue = self._granted(answer, action)
         if issue.get("pull_request"):
             raise IssueNotFound(f"{self._page(number)} is a pull request, and no issue: give the number of an issue")
-        comments = tuple(self._comments(number, action))
+        comments, text = tuple(self._comments(number, action)), self._parse_comment(issue)
         return Issue(
             number,
             f"{self.repository.page}/issues/{number}",
             text_of(issue["title"]),
-            self._parse_comment(issue),
+            text,
+            text.edited,
             issue["state"] == "open",
             comments,
             self._omission("comments"),

@@ -159,6 +159,7 @@ class GitHubReviews(ReviewApi, GitHubApi):
             f"{self.repository.page}/issues/{number}",
             text_of(issue["title"]),
             _comment({**issue, "databaseId": number}),
+            moment(issue["updatedAt"]),
             issue["state"] == "OPEN",
             tuple(comments),
             self._omission("comments"),

@@ -60,7 +60,7 @@ ISSUE: Final = f"""
 query($owner: String!, $name: String!, $number: Int!, $size: Int!, $comments: String) {{
   repository(owner: $owner, name: $name) {{
     issue(number: $number) {{
-      title state {_TEXT}
+      title state updatedAt {_TEXT}
       comments(first: $size, after: $comments) {{
         nodes {{ isMinimized {_WRITTEN} }}
         {_PAGE}

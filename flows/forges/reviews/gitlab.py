@@ -94,6 +94,7 @@ class GitLabReviews(ReviewApi, GitLabApi):
             f"{self.repository.page}/-/issues/{number}",
             text_of(issue["title"]),
             Comment(str(number), _author(issue["author"]), text, created, edited),
+            edited,
             issue["state"] == "opened",
             tuple(self._parse_comment(note) for note in notes if _is_shown(note)),
             self._omission("comments"),

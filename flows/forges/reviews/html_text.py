@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from typing import Final
 
 _BLOCKS: Final = re.compile(r"address|article|blockquote|div|h[1-6]|hr|li|ol|p|pre|section|table|tr|ul")
+_ADDRESS: Final = re.compile(r"https?://[^\s<>\u2060]*[\w/]")
 _HIDDEN: Final = frozenset({"script", "style", "template"})
 
 
@@ -19,8 +20,8 @@ def text_of_html(html: str) -> str:
 
 
 def html_of_text(text: str) -> str:
-    """Return HTML that shows the text as it is."""
-    return escape(text).replace("\n", "<br>")
+    """Return HTML that shows the text as it is. Addresses become links, except in text that is disarmed."""
+    return _ADDRESS.sub(r'<a href="\g<0>">\g<0></a>', escape(text)).replace("\n", "<br>")
 
 
 class _Reader(HTMLParser):

@@ -9,9 +9,10 @@ from deployments.local.git_remote import GitFault
 from deployments.local.scripted_model import ModelFault
 from deployments.local.stack import GIT_EMAIL, GIT_TOKEN, LocalStack
 from tests.support.commands import SetUpCommand, set_up_command
-from tests.support.forges.fixtures import serve_with_git
+from tests.support.forges.fixtures import issue_url, serve_with_git
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.github_app import APP_FIELDS, AppServer
+from tests.support.forges.review_state import StoredIssue
 from tests.support.forges.stand_in import Fault, Reply
 from tests.support.world import World
 
@@ -57,6 +58,22 @@ def test_without_a_repository_and_instructions_those_checks_are_skipped(
     rows = results(doctor())
     for name in ("repository", "right to push", "instructions"):
         assert rows[name].startswith("skipped"), name
+
+
+def test_an_issue_is_checked_as_a_run_reads_it(world: World, doctor: SetUpCommand) -> None:
+    with serve_with_git(GitHubStandIn, world) as forge:
+        settings = ("--set", "forge=github", "--set", f"forge_api_url={forge.api_url}")
+        arguments = ("--repo-url", forge.repo_url, "--instructions", issue_url(forge), *settings)
+        missing = results(doctor(*arguments, status=1))["instructions"]
+        assert missing.startswith("failed: IssueNotFound: ")
+        forge.reviews.issues.append(StoredIssue(12, "Say\nhello", "In hello.txt"))
+        forge.reviews.say("grace", "in French", 5, number=12, is_on_issue=True)
+        row = results(doctor(*arguments))["instructions"]
+        assert row.startswith(f"ok: {issue_url(forge)}: 'Say hello', 1 comment, of which a run hears")
+        assert not forge.writes("^/api/(?!graphql)")
+        forge.reviews.issues[0].is_open = False
+        assert "InvalidIssue" in results(doctor(*arguments, status=1))["instructions"]
+    assert "add --repo-url" in doctor("--instructions", "https://github.com/o/r/issues/12", status=1)
 
 
 def test_the_anthropic_api_is_checked_too(world: World, doctor: SetUpCommand) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from deployments.cli.errors import InvalidParameter
-from deployments.prefect.run_parameters import FOLLOW_UP, apply_settings
+from deployments.prefect.run_parameters import FOLLOW_UP, apply_settings, instructions_parameter
 
 RUN = {"flow_run_id": "01a209bf-c200-70d0-8c32-6634ec7187d3"}
 
@@ -30,3 +30,17 @@ def test_a_follow_up_has_its_own_parameters() -> None:
 def test_what_the_flow_would_refuse_is_refused(setting: str, message: str) -> None:
     with pytest.raises(InvalidParameter, match=message):
         apply_settings(RUN, [setting], FOLLOW_UP)
+
+
+@pytest.mark.parametrize(
+    ("address", "parameter"),
+    [
+        ("s3://bucket/main.md", "instructions_s3_uri"),
+        ("https://bucket.s3.eu-central-1.amazonaws.com/main.md", "instructions_s3_uri"),
+        ("main.md", "instructions_s3_uri"),
+        ("https://github.com/o/r/issues/12", "instructions"),
+    ],
+)
+def test_the_address_of_an_issue_is_told_from_one_in_s3(address: str, parameter: str) -> None:
+    assert instructions_parameter(address) == {parameter: address}
+    assert instructions_parameter("") == {}

@@ -3,7 +3,7 @@
 import pytest
 
 from flows.errors import InvalidForgePage
-from flows.forges.pages import PageKind, is_address, number_in, parse_page
+from flows.forges.pages import ForgePage, PageKind, is_address, issue_page, number_in, parse_page
 
 PULL, ISSUE = PageKind.PULL_REQUEST, PageKind.ISSUE
 GITHUB = "https://github.com/acme/widgets"
@@ -93,6 +93,38 @@ def test_a_page_of_another_server_or_repository_is_an_error_that_says_what_to_do
 ) -> None:
     with pytest.raises(InvalidForgePage, match="set repo_url to the other one"):
         number_in(address, kind, repo_url)
+
+
+@pytest.mark.parametrize(
+    ("repo_url", "address", "repository"),
+    [
+        (f"{GITHUB}.git", "https://github.com/Acme/Widgets/issues/12#issuecomment-1", GITHUB),
+        (GITHUB, "https://github.com/acme/tracker/issues/12", "https://github.com/acme/tracker"),
+        (GITHUB, "https://github.com/other/tracker/issues/12", "https://github.com/other/tracker"),
+        (GITLAB, "https://gitlab.com/acme/sub/tracker/-/issues/12", "https://gitlab.com/acme/sub/tracker"),
+        (AZURE, "https://dev.azure.com/acme/My%20Project/_workitems/edit/12", AZURE),
+    ],
+    ids=["own", "neighbour", "other owner", "GitLab", "Azure DevOps"],
+)
+def test_an_issue_may_be_in_another_repository_of_the_server(repo_url: str, address: str, repository: str) -> None:
+    assert issue_page(address, repo_url) == ForgePage(ISSUE, repository.removesuffix(".git"), 12)
+
+
+@pytest.mark.parametrize(
+    ("repo_url", "address"),
+    [
+        (GITHUB, "https://acme.ghe.com/acme/widgets/issues/12"),
+        (GITHUB, "http://github.com/acme/widgets/issues/12"),
+        (GITHUB, "https://github.com:8443/acme/widgets/issues/12"),
+        (GITHUB, "https://gitlab.com/acme/widgets/-/issues/12"),
+        (AZURE, "https://dev.azure.com/acme/Other/_workitems/edit/12"),
+        (AZURE, "https://dev.azure.com/other/My%20Project/_workitems/edit/12"),
+    ],
+    ids=["host", "scheme", "port", "forge", "project", "organization"],
+)
+def test_an_issue_on_another_server_is_an_error_that_says_what_to_do(repo_url: str, address: str) -> None:
+    with pytest.raises(InvalidForgePage, match="copy its text into the instructions"):
+        issue_page(address, repo_url)
 
 
 @pytest.mark.parametrize("kind", [PULL, ISSUE])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.errors import InvalidFollowUp
+from flows.errors import InvalidFollowUp, InvalidReviewersHeard
 from flows.parameters.follow_up import DEFAULT_COMMIT_MESSAGE, FollowUpParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.verification import Verification
@@ -38,7 +38,7 @@ def test_it_continues_one_piece_of_work(parameters: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("ids", [[""], ["x" * 201], [str(number) for number in range(51)]], ids=["empty", "long", "51"])
 def test_ids_that_no_account_has_are_refused(ids: list[str]) -> None:
-    with pytest.raises(InvalidFollowUp, match="reviewers_heard"):
+    with pytest.raises(InvalidReviewersHeard, match="reviewers_heard"):
         FollowUpParameters(flow_run_id=RUN, reviewers_heard=tuple(ids))
 
 

@@ -16,6 +16,7 @@ from flows.parameters.implement import ImplementParameters, default_branch_name
 from flows.parameters.pull_request import PullRequest
 
 START = datetime(2026, 3, 1, 23, 30, 5, tzinfo=UTC)
+ISSUE = "https://github.com/owner/tracker/issues/12"
 GOOD: dict[str, Any] = {
     "repo_url": "https://github.com/owner/repo.git",
     "instructions_s3_uri": "",
@@ -48,6 +49,15 @@ def test_good_parameters_become_checked_values() -> None:
         ({"repo_url": "git@github.com:owner/repo.git"}, errors.InvalidRepoUrl),
         ({"instructions_s3_uri": "https://bucket/key"}, errors.InvalidS3Uri),
         ({"instructions": ""}, errors.InvalidInstructionsSource),
+        ({"instructions": "https://github.com/acme/widgets/pull/12"}, errors.InvalidForgePage),
+        ({"instructions": "https://github.com/acme/widgets"}, errors.InvalidForgePage),
+        ({"instructions": "https://gitlab.com/acme/widgets/-/issues/12"}, errors.InvalidForgePage),
+        ({"instructions": "http://github.com/acme/widgets/issues/12"}, errors.InvalidForgePage),
+        ({"instructions": ISSUE, "repo_url": "https://git.example.com/acme/widgets"}, errors.InvalidForgePage),
+        ({"instructions": ISSUE, "forge": "none"}, errors.InvalidForgePage),
+        ({"instructions": ISSUE, "forge_api_url": "http://evil.example"}, errors.InvalidForgeApiUrl),
+        ({"instructions": ISSUE, "instructions_s3_uri": "s3://bucket/main.md"}, errors.InvalidInstructionsSource),
+        ({"reviewers_heard": ("",)}, errors.InvalidReviewersHeard),
         ({"instructions": " \n\t"}, errors.InvalidInstructionsSource),
         ({"instructions_s3_uri": "s3://bucket/main.md"}, errors.InvalidInstructionsSource),
         ({"branch_name": ""}, errors.InvalidBranchName),
@@ -121,12 +131,26 @@ def test_the_next_run_has_the_parameters_without_which_it_would_fail_or_do_somet
         instructions="Say hello.",
         branch_name="work",
         commit_message="Say hello",
+        reviewers_heard=("11",),
         **{**kept, "pull_request": kept["pull_request"] | of_this_run},
     )
     assert request.for_next_run() == kept
     assert json.loads(json.dumps(request.for_next_run())) == kept
     only_a_title = request.model_copy(update={"pull_request": PullRequest(pull_request_title="One")})
     assert "pull_request" not in only_a_title.for_next_run()
+
+
+def test_only_an_address_alone_is_an_issue() -> None:
+    of_issue = ImplementParameters(**{**GOOD, "instructions": f" {ISSUE}#issuecomment-1\n"})
+    assert of_issue.issue
+    assert of_issue.issue.number == 12
+    for text in ("Say hello", f"Do what {ISSUE} asks for", f"{ISSUE}\n\nIn French."):
+        assert ImplementParameters(**{**GOOD, "instructions": text}).issue is None
+
+
+def test_the_address_of_an_issue_as_one_in_s3_is_an_error_that_says_where_it_belongs() -> None:
+    with pytest.raises(errors.InvalidS3Uri, match="the address of an issue is given in instructions"):
+        ImplementParameters(**{**GOOD, "instructions": "", "instructions_s3_uri": ISSUE})
 
 
 def test_an_unknown_parameter_is_refused() -> None:

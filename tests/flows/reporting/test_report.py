@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from flows import errors
 from flows.forges import table
 from flows.forges.base import Forge, Links, PushedCommit
-from flows.instructions.files import InstructionFile, Instructions
+from flows.instructions.files import InstructionFile, Instructions, IssueSource
 from flows.model.cache_use import CacheUse
 from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.review import ReviewSummary
@@ -97,6 +97,27 @@ def test_the_outcome_is_the_first_line_of_the_report(
 ) -> None:
     assert (summary.outcome, title(summary), headline(summary)) == (name, first_line, expected_headline)
     assert render_report(summary).startswith(f"# {first_line}\n")
+
+
+def instructions_of_issue(text: str, **fields: Any) -> Instructions:  # noqa: ANN401 (any field of IssueSource)
+    url = "https://github.com/o/r/issues/12"
+    issue = dataclasses.replace(
+        IssueSource("https://github.com/o/r", 12, url, "#12", "eve (id 9), who may not"), **fields
+    )
+    return Instructions(url, (InstructionFile("issue-12.md", 9, sha256="a1" * 32),), "issue-12.md", text, issue)
+
+
+def test_the_report_has_the_text_of_an_issue_as_it_was_taken_and_who_was_not_heard() -> None:
+    taken = "The issue, by eve:\n> # Say hello\n> ```\n> [link](https://evil.example) @ada\n"
+    issue = instructions_of_issue(taken, unheard=("bob (id 8), on the whole: a `bot`",), omission="only two comments")
+    text = report_with(DELIVERED, instructions=issue)
+    assert "| Issue | <https://github.com/o/r/issues/12>, by eve \\(id 9\\), who may not |" in text
+    assert "| Issue not read | only two comments |" in text
+    assert f"````\n{taken.rstrip()}\n````" in text
+    assert "## Comments that were not heard\n\n> bob (id 8), on the whole: a `bot`" in text
+    long = report_with(DELIVERED, instructions=instructions_of_issue("> x\n" * 10_000))
+    assert "more characters: in the saved instructions" in long
+    assert long.count("> x") < 10_000
 
 
 def test_the_report_of_a_follow_up_says_who_was_heard_and_who_was_not() -> None:
@@ -212,9 +233,10 @@ def test_the_largest_report_is_far_below_the_limit_of_the_api() -> None:
     agent = dataclasses.replace(AGENT, summary=long, permission_denials=(long,), model_usage={long: {}})
     files = (FileChange(long, 1, 1),) * 1000
     instruction_files = (InstructionFile(long, 1, "", "v" * 1024, "a" * 64),) * 1000
-    instructions = instructions_from(long, *instruction_files)
+    issue = instructions_of_issue(long, author=long, unheard=(long[:500],) * 1000, omission=long)
     text = report_with(
-        STOPPED, agent=agent, change=Change(COMMIT, CHECKOUT, files), instructions=instructions,
+        STOPPED, agent=agent, change=Change(COMMIT, CHECKOUT, files),
+        instructions=dataclasses.replace(issue, files=instruction_files),
         patch=long, warnings=(long,), error=errors.AgentFailed(long),
     )  # fmt: skip
     assert len(text.encode()) < 700_000

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.errors import InvalidPullRequest
+from flows.instructions.files import Instructions, IssueSource
 from flows.parameters.change_policy import ChangePolicy
 from flows.parameters.pull_request import PullRequest
 from flows.repository.clone import Checkout
@@ -14,6 +16,7 @@ from flows.repository.collect import Change
 from flows.repository.remote_refs import RemoteRefs
 from flows.run.pull_request import base_branch, is_draft, request_for, template, without_draft
 from flows.sandbox.workspace import Workspace, workspace
+from flows.state.agent_report import AgentReport, WorkStatus
 from flows.state.verifications import Round, Verifications
 from flows.verification.results import CommandResult, Status, Verdict, Verification
 from tests.support.finished_run import REPORT, commit, open_run
@@ -109,6 +112,69 @@ def test_the_body_says_what_was_asked_and_checked_and_at_what_cost(directories: 
     ):
         assert text in body.replace("\u2060", ""), text
     assert "127.0.0.1" not in body
+
+
+def body_for_issue(
+    directories: Workspace,
+    store: Path,
+    report: AgentReport,
+    status: Status | None = None,
+    **changes: Any,  # noqa: ANN401 (of any type)
+) -> str:
+    """Return the text of the pull request of a run that was started from an issue."""
+    base, work = commit(directories, "First"), commit(directories, hello="hello")
+    checkout = Checkout("work", "main", base, verify_commands="npm test" if status else "")
+    run = open_run(directories, store, checkout, pull_request=PullRequest(pull_request="ready"))
+    issue = IssueSource("https://github.com/o/r", 12, "https://github.com/o/r/issues/12", "#12", "ada (id 11), who may")
+    assert run.saved.plan
+    assert run.saved.finished
+    instructions = Instructions(issue.url, (), "issue-12.md", "Its text.", replace(issue, **changes))
+    run.saved.plan = replace(run.saved.plan, instructions=instructions)
+    run.saved.finished = replace(run.saved.finished, report=report)
+    if status:
+        verdict = Verdict.PASSED if status is Status.VERIFIED else Verdict.FAILED
+        results = (CommandResult("npm test", verdict, 0, 2.0),)
+        verification = Verification("tree", results, failures=results if status is Status.FAILED else ())
+        run.saved.verifications = Verifications((Round(0, ("npm test",), work, verification),))
+    return request_for(run, Change(work, checkout), "main", REFS).draft.body
+
+
+DONE = replace(REPORT, status=WorkStatus.DONE, summary="Why. Fixes #7.")
+
+
+@pytest.mark.parametrize(
+    ("report", "status", "changes", "word"),
+    [
+        (DONE, None, {}, "Fixes"),
+        (DONE, Status.VERIFIED, {}, "Fixes"),
+        (DONE, Status.FAILED, {}, "Refs"),
+        (replace(DONE, status=WorkStatus.PARTLY), None, {}, "Refs"),
+        (replace(DONE, not_done=("the tests",)), None, {}, "Refs"),
+        (replace(DONE, status=WorkStatus.UNKNOWN), None, {}, "Refs"),
+        (DONE, None, {"is_partly_done": True}, "Refs"),
+    ],
+    ids=["done", "verified", "failed", "partly", "something undone", "nothing said", "partly done before"],
+)
+def test_only_a_change_that_does_all_closes_the_issue(
+    report: AgentReport,
+    status: Status | None,
+    changes: dict[str, object],
+    word: str,
+    directories: Workspace,
+    tmp_path: Path,
+) -> None:
+    body = body_for_issue(directories, tmp_path, report, status, **changes)
+    assert f"\n\n**Asked:** `https://github.com/o/r/issues/12`\n\n{word} #12\n\n" in body
+    assert "Its text." not in body, "who sees the pull request may not see the issue"
+    assert "#7" not in body, "the agent closes nothing"
+    assert "opened by" not in body
+
+
+def test_a_reviewer_learns_that_the_issue_is_a_strangers(directories: Workspace, tmp_path: Path) -> None:
+    body = body_for_issue(
+        directories, tmp_path, DONE, is_by_stranger=True, author="eve (id 13), who may not push to the repository"
+    )
+    assert "- the issue was opened by eve (id 13), who may not push to the repository" in body
 
 
 def test_a_reviewer_learns_what_only_the_policy_of_the_run_allowed(directories: Workspace, tmp_path: Path) -> None:

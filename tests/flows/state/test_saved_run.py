@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prefect.filesystems import LocalFileSystem
 
-from flows.instructions.files import InstructionFile, Instructions
+from flows.instructions.files import InstructionFile, Instructions, IssueSource
 from flows.model.cache_use import CacheUse
 from flows.repository.clone import Checkout
 from flows.sandbox.services import Service
@@ -19,6 +19,8 @@ from flows.state.saved_run import SavedRun
 from flows.state.store import VERSION, RunStore
 
 FILES = (InstructionFile("main.md", 4, "etag", "v1"), InstructionFile("a/ü.bin", 2))
+PAGE = "https://example.com/a/b"
+ISSUE = IssueSource(PAGE, 12, f"{PAGE}/issues/12", "#12", "eve", is_by_stranger=True, unheard=("bob",))
 PLAN = Plan(
     "https://example.com/a/b",
     Checkout(
@@ -31,7 +33,7 @@ PLAN = Plan(
         junit=("reports/*.xml",),
         merged_commit="3" * 40,
     ),
-    Instructions("s3://b/*", FILES, "main.md", "Work"),
+    Instructions("s3://b/*", FILES, "main.md", "Work", ISSUE),
     datetime(2026, 11, 23, 12, tzinfo=UTC),
     ("0" * 64, "1" * 64),
 )

@@ -46,6 +46,15 @@ def parameters_for(forge: ForgeStandIn, pull_request: str = "ready", **others: A
     }
 
 
+def issue_url(forge: ForgeStandIn, number: int = 12, repository: str = "acme/widgets") -> str:
+    """Return the address of an issue's page on a stand-in."""
+    paths = {
+        "gitlab": f"/gitlab/acme/sub/widgets/-/issues/{number}",
+        "azure": f"/acme/My%20Project/_workitems/edit/{number}",
+    }
+    return f"{forge.url}{paths.get(forge.name, f'/{repository}/issues/{number}')}"
+
+
 @contextmanager
 def serve_reviews(
     kind: type[ForgeStandIn], token: str = TOKEN, *, max_items: int = 1_000

@@ -49,6 +49,7 @@ type PullRequest {
 enum IssueState { CLOSED OPEN }
 type Issue {
   title: String! state: IssueState! body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor
+  updatedAt: DateTime!
   comments(first: Int, after: String): IssueCommentConnection!
 }
 type Repository { pullRequest(number: Int!): PullRequest issue(number: Int!): Issue }

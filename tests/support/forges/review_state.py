@@ -98,6 +98,8 @@ class ReviewState(ABC):
         self.is_administrator = True
         """Whether the token may ask for the permissions of others."""
         self.has_issues = True
+        self.repositories = {"acme/widgets"}
+        """The repositories that the stand-in of GitHub shows; all have the same issues."""
         self.accounts = {
             OWN: Account(90, "write", is_bot=True),
             "ada": Account(11, "write"),

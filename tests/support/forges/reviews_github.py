@@ -57,7 +57,7 @@ class GitHubReviews(ReviewState):
         return {"databaseId": self.accounts[OWN].number, "login": self._full_name(OWN)}
 
     def _repository(self, _info: Info, owner: str, name: str) -> dict[str, Any]:
-        if (owner, name) != ("acme", "widgets"):
+        if f"{owner}/{name}" not in self.repositories:
             raise missing("a Repository with the name", f"'{owner}/{name}'")
         return {"pullRequest": self._pull_request, "issue": self._issue_node}
 
@@ -80,6 +80,7 @@ class GitHubReviews(ReviewState):
             "state": "OPEN" if issue.is_open else "CLOSED",
             "body": issue.text,
             "createdAt": moment(0),
+            "updatedAt": moment(max(issue.changed, issue.edited or 0)),
             "lastEditedAt": None if issue.edited is None else moment(issue.edited),
             "author": self._actor(issue.author),
             "comments": connection([self._node_of(each) for each in self.on(number, is_issue=True)]),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from flows.forges.disarm import disarm
 from flows.forges.reviews.html_text import html_of_text, text_of_html
 
 
@@ -24,6 +25,14 @@ from flows.forges.reviews.html_text import html_of_text, text_of_html
 )
 def test_the_text_of_html(html: str, text: str) -> None:
     assert text_of_html(html) == text
+
+
+def test_an_address_becomes_a_link_except_in_disarmed_text() -> None:
+    address = "https://git.example.com/a?b=c&d"
+    link = '<a href="https://git.example.com/a?b=c&amp;d">https://git.example.com/a?b=c&amp;d</a>'
+    assert html_of_text(f"see {address}.\n") == f"see {link}.<br>"
+    assert text_of_html(html_of_text(address)) == address
+    assert "<a" not in html_of_text(disarm(f"see {address} or www.example.com"))
 
 
 @pytest.mark.parametrize("text", ["a\n\n<b> & \"c\" 'd'", "[//]: # (x)", "&lt;"])
