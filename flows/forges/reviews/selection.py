@@ -17,7 +17,7 @@ class Reason(StrEnum):
     EDITED_SINCE = "edited after an earlier run had answered it: write a new comment"
     RESOLVED = "the thread is resolved"
     OUTDATED = "the lines have changed since: comment on the new ones"
-    OTHER_TOKEN = "it ends as comments of this program do, but the run's git token belongs to another account"
+    ANOTHER_KEY = "it ends as comments of this program do, but the run's git token belongs to another account"
     OWN_ACCOUNT = "the run's git token belongs to the same account: to be heard, add the id to reviewers_heard"
     BOT = "a bot: to be heard, add the id to reviewers_heard"
     NO_ACCOUNT = "the account no longer exists"
@@ -98,7 +98,7 @@ def _reason(each: ThreadComment, rules: Rules, may_write: Callable[[Author], Wri
     """Return why a comment does not count; None if it does."""
     return (
         _reason_of_time(each.comment, rules)
-        or (Reason.OTHER_TOKEN if key_of(each.comment.text) else None)
+        or (Reason.ANOTHER_KEY if key_of(each.comment.text) else None)
         or _reason_of_thread(each.thread)
         or _reason_of_author(each.comment.author, rules, may_write)
     )

@@ -140,8 +140,8 @@ def test_comments_of_this_program_are_never_heard() -> None:
 def test_a_comment_of_another_account_with_a_key_is_not_heard() -> None:
     """A token of another account may have written it, and a run must not answer itself."""
     one = comment(ADA, text=f"please\n\n{KEY}")
-    assert select(one) == "OTHER_TOKEN"
-    assert select(one, replace(RULES, reviewers_heard=frozenset({ADA.id}))) == "OTHER_TOKEN"
+    assert select(one) == "ANOTHER_KEY"
+    assert select(one, replace(RULES, reviewers_heard=frozenset({ADA.id}))) == "ANOTHER_KEY"
     assert select(comment(ADA, text=f"{KEY}\n\nplease")) == "heard"
 
 
