@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from prefect import get_run_logger
 
-from flows.errors import RunError, Superseded
+from flows.errors import PullRequestRefused, RunError, Superseded
 from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, Thread
 from flows.forges.reviews.replies import SUMMARY, Note, note_text, own_comment
@@ -45,6 +45,7 @@ def reply(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None
     except Superseded:
         raise
     except RunError as error:
+        record_answers(run, review, change)  # so that the next follow-up does not answer a thread again
         if not change.commit:
             raise
         text = (
@@ -53,7 +54,6 @@ def reply(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None
         )
         get_run_logger().warning(text)
         run.warnings.append(text)
-        record_answers(run, review, change)
 
 
 @step("reply")
@@ -64,12 +64,13 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
         ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
     """
     [review] = run.reviews
+    replies = load_replies(run.saved.store)
+    run.answered[:] = replies.threads
     with open_review_api(run, newest_credentials(run, credentials)) as api:
         account = api.own_account()
         conversation = api.threads(review.number)
-        replies = load_replies(run.saved.store)
-        run.answered[:] = replies.threads
         threads = {thread.id: thread for thread in conversation.threads}
+        refusals = list[PullRequestRefused]()
         for thread_id in review.threads:
             if thread_id in replies.threads:
                 continue
@@ -78,11 +79,17 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
                 get_run_logger().info("a thread of the review does not exist any more, so it gets no answer")
             elif own_comment(conversation.threads, _run_id(run), thread, account) is None:
                 check_lease(run.saved.store)
-                api.reply(review.number, thread, _note(run, review, thread, change))
+                try:
+                    api.reply(review.number, thread, _note(run, review, thread, change))
+                except PullRequestRefused as error:  # it says nothing about the other threads
+                    refusals.append(error)
+                    continue
             replies = replies.with_thread(thread_id)
             save_replies(run.saved.store, replies)
             run.answered[:] = replies.threads
         _summarize(run, api, review, conversation.threads, account, replies, change)
+    if refusals:
+        raise refusals[0]
     record_answers(run, review, change)
     get_run_logger().info("threads answered: %d", len(review.threads))
 
