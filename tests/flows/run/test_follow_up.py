@@ -14,10 +14,13 @@ from flows.errors import InvalidFollowUp, NoSavedRun
 from flows.instructions.files import Instructions
 from flows.outcome.timing import StepTimes
 from flows.parameters.follow_up import FollowUpParameters
+from flows.parameters.pull_request import PullRequest
 from flows.parameters.signature import RawParameters
 from flows.repository.clone import Checkout
+from flows.repository.remote_refs import RemoteRefs
 from flows.run.follow_up import set_up_follow_up
 from flows.run.follow_up_request import begin_follow_up
+from flows.run.pull_request import base_branch
 from flows.run.run import FollowUpRun
 from flows.run.setup import run_store
 from flows.sandbox.user import AgentUser
@@ -117,6 +120,18 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> tuple
     run.reviews.append(replace(review_of(("T_1", "C_1")), base="", request="> Why?\n"))
     assert run.earlier.plan is not None
     return run, replace(run.earlier.plan, checkout=Checkout("work", "work", head))
+
+
+def test_the_text_goes_to_the_pull_request_that_was_read_also_if_a_person_has_changed_its_base(
+    prepared: tuple[FollowUpRun, Plan],
+) -> None:
+    run, plan = prepared
+    request = run.request.model_copy(update={"pull_request": PullRequest(pull_request_base="main")})
+    run = replace(run, request=request)
+    refs = RemoteRefs({"main": "a" * 40, "release": "b" * 40, "work": "c" * 40}, "main")
+    assert base_branch(run, plan.checkout, refs) == "main"
+    run.reviews[:] = [replace(run.reviews[0], base="release")]
+    assert base_branch(run, plan.checkout, refs) == "release"
 
 
 def test_the_recorded_session_is_continued_with_a_budget_of_its_own(prepared: tuple[FollowUpRun, Plan]) -> None:
