@@ -115,7 +115,7 @@ def with_answers(record: BranchRecord, answered: Iterable[tuple[str, str]], requ
 
 
 def _place(repo_url: str) -> str:
-    """Return the repository's address in one form. A git server that is no known forge may tell upper from lower case."""
+    """Return the repository's address in one form. A server that is no known forge may tell upper from lower case."""
     page = page_of(repo_url).rstrip("/")
     parts = urlsplit(page)
     return page.casefold() if forge_of(page) else parts._replace(netloc=parts.netloc.casefold()).geturl()
