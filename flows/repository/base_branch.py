@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from flows.repository.git_commands import command_line, execute_git, isolated_environment, run_git
+from flows.text_safety import one_line
 
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _CONFIG: Final = (
@@ -22,9 +23,9 @@ class Merge:
     """What the merge of two commits gives."""
 
     tree: str
-    """The tree, with conflict markers in the files that conflict."""
+    """The tree. Texts that conflict have conflict markers; any other file has the version of one side."""
     conflicts: tuple[str, ...] = ()
-    """The paths of these files."""
+    """The paths of the files that conflict. A byte that is not UTF-8 is half of a surrogate pair."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class BaseState:
         if self.merge is None or not self.merge.conflicts:
             return f"{self.base} has moved on to {self.commit[:12]}" + (", without conflicts" if self.merge else "")
         paths = self.merge.conflicts
-        names = ", ".join(paths[:_NAMED]) + (" and more" if len(paths) > _NAMED else "")
+        names = one_line(", ".join(paths[:_NAMED])) + (" and more" if len(paths) > _NAMED else "")
         return (
             f"{self.base} has moved on to {self.commit[:12]}, and conflicts with the branch in {names}: set "
             "merge_base=true to let the agent merge it"
@@ -80,7 +81,7 @@ def merge(git_dir: Path, head: str, other: str) -> Merge | None:
     result = execute_git(command_line(arguments, config=_CONFIG, git_dir=git_dir), environment=environment)
     if result.status not in {0, _CONFLICTS}:
         return None
-    tree, *paths = result.stdout.decode("utf-8", "replace").split("\0")
+    tree, *paths = result.stdout.decode("utf-8", "surrogateescape").split("\0")
     return Merge(tree, tuple(path for path in paths if path))
 
 
@@ -104,8 +105,15 @@ def files_with_markers(git_dir: Path, commit: str, paths: Sequence[str]) -> tupl
         return ()
     pattern = ["grep", "-l", "-z", "-E", "-e", "^(<{7}|>{7}) ", commit, "--", *paths]
     line = command_line(["--literal-pathspecs", *pattern], config=_CONFIG, git_dir=git_dir)
-    files = execute_git(line).stdout.decode("utf-8", "replace").split("\0")
+    files = execute_git(line).stdout.decode("utf-8", "surrogateescape").split("\0")
     return tuple(file.removeprefix(f"{commit}:") for file in files if file)
+
+
+def files_left(git_dir: Path, merged: Merge, commit: str) -> tuple[str, ...]:
+    """Return those of the files that conflict which are in a commit as git has left them."""
+    listing = run_git(["diff-tree", "-r", "-z", "--name-only", "--no-renames", merged.tree, commit], git_dir=git_dir)
+    changed = set(listing.stdout.decode("utf-8", "surrogateescape").split("\0"))
+    return tuple(path for path in merged.conflicts if path not in changed)
 
 
 def difference(git_dir: Path, old: str, new: str, limit: int) -> str:

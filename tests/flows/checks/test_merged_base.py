@@ -73,6 +73,7 @@ def test_what_the_agent_takes_back_of_the_base_branch_is_its_own_work(tmp_path: 
     taken_back = collected_change(git_dir, change.checkout)
     with pytest.raises(CiFilesChanged):
         check_change(git_dir, taken_back, ChangePolicy())
+    assert [file.path for file in taken_back.files] == [CI, "c"]
     assert changed_checks(git_dir, start_of_work(git_dir, *commits(change)), change.commit, ["make test"]) == ()
     lines = changed_checks(git_dir, start_of_work(git_dir, *commits(change)), taken_back.commit, ["make test"])
     assert lines == (f"{CI}: removed",)
