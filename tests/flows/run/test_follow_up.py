@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows.errors import InvalidFollowUp, NoSavedRun
+from flows.errors import BaseRefNotFound, InvalidFollowUp, NoSavedRun
 from flows.instructions.files import Instructions
 from flows.outcome.timing import StepTimes
 from flows.parameters.follow_up import FollowUpParameters
@@ -29,6 +30,7 @@ from flows.state.branch_record import BranchRecords, session_digest
 from flows.state.files import StateFile
 from flows.state.records import Checkpoint, FinishedWork, Plan
 from flows.state.saved_run import SavedRun
+from flows.tasks.merge_base import with_base
 from tests.support.finished_run import REPORT, commit
 from tests.support.follow_up import review_of
 
@@ -176,6 +178,13 @@ def test_another_session_is_not_continued_and_the_new_one_knows_the_change(
     assert "+two" in request.change
     assert begin_follow_up(run, plan) == request
     assert len(run.warnings) == 1, "it is said once"
+
+
+def test_a_branch_that_was_deleted_in_between_is_not_begun_again(prepared: tuple[FollowUpRun, Plan]) -> None:
+    run, _ = prepared
+    no_credentials: Any = None
+    with pytest.raises(BaseRefNotFound, match="'work' was deleted"):
+        with_base(run, no_credentials, Checkout("work", "main", "a" * 40))
 
 
 def test_the_digest_is_that_of_the_session_as_it_is_saved() -> None:
