@@ -4,9 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from flows.forges.reviews.conversation import Author, Comment, Thread, WriteAccess
 from flows.forges.reviews.replies import is_own, key_of
+
+MOST_HEARD: Final = 100
+"""How many comments one run listens to. More would not fit into a prompt, and forges accept few answers in a minute."""
 
 
 class Reason(StrEnum):
@@ -22,6 +26,7 @@ class Reason(StrEnum):
     BOT = "a bot: to be heard, add the id to reviewers_heard"
     NO_ACCOUNT = "the account no longer exists"
     NO_ACCESS = "the author may not push to the repository"
+    TOO_MANY = f"a run listens to {MOST_HEARD} comments: start another run afterwards"
     UNKNOWN_ACCESS = "the forge does not tell whether the author may push: to be heard, add the id to reviewers_heard"
 
 
@@ -72,8 +77,10 @@ def select_comments(threads: Iterable[Thread], rules: Rules, may_write: Callable
     heard, unheard = list[ThreadComment](), list[Unheard]()
     for each in _not_done(threads, rules):
         reason = _reason(each, rules, may_write)
-        if reason is None:
+        if reason is None and len(heard) < MOST_HEARD:
             heard.append(each)
+        elif reason is None:
+            unheard.append(Unheard(each.thread, each.comment, Reason.TOO_MANY))
         elif _is_new(each.comment, rules):
             unheard.append(Unheard(each.thread, each.comment, reason))
     return Selection(tuple(heard), tuple(unheard))

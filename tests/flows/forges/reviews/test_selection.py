@@ -7,7 +7,7 @@ import pytest
 
 from flows.forges.reviews.conversation import Author, Comment, Thread, WriteAccess
 from flows.forges.reviews.replies import SUMMARY, Key
-from flows.forges.reviews.selection import Reason, Rules, Selection, select_comments
+from flows.forges.reviews.selection import MOST_HEARD, Reason, Rules, Selection, select_comments
 from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.review_state import START
 from tests.support.forges.stand_in import ForgeStandIn
@@ -157,6 +157,24 @@ def test_nobody_is_asked_about_without_need() -> None:
     select_comments([Thread("t", (comment(created=5),))], replace(RULES, answered_ids=frozenset({"c1"})), ask)
     select_comments([Thread("t", (comment(),), is_resolved=True)], RULES, ask)
     assert names_asked == []
+
+
+def test_a_run_listens_to_so_many_comments_that_it_can_answer_them() -> None:
+    threads = [Thread(f"t{number}", (replace(comment(), id=f"c{number}"),)) for number in range(MOST_HEARD + 2)]
+    result = select_comments(threads, RULES, may_write)
+    assert [each.comment.id for each in result.heard] == [f"c{number}" for number in range(MOST_HEARD)]
+    assert [each.reason for each in result.unheard] == [Reason.TOO_MANY] * 2
+    rest = select_comments(
+        threads,
+        replace(
+            RULES,
+            answered_ids=frozenset(each.comment.id for each in result.heard),
+            last_requested_at=RULES.requested_at,
+            requested_at=START + minute(60),
+        ),
+        may_write,
+    )
+    assert [each.comment.id for each in rest.heard] == ["c100", "c101"]
 
 
 def test_every_reason_is_a_text_for_a_person() -> None:
