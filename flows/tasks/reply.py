@@ -85,8 +85,9 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
                     refusals.append(error)
                     continue
             replies = replies.with_thread(thread_id)
-            save_replies(run.saved.store, replies)
             run.answered[:] = replies.threads
+            record_answers(run, review, change)  # this run may be cancelled, and another one started
+            save_replies(run.saved.store, replies)
         _summarize(run, api, review, conversation.threads, account, replies, change)
     if refusals:
         raise refusals[0]

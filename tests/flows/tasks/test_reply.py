@@ -180,6 +180,23 @@ def test_a_run_that_pushed_nothing_and_fails_records_what_it_has_answered(
         assert (len(record.answered), record.requested_at) == (2, "")
 
 
+def test_each_answer_is_recorded_at_once_because_the_run_may_be_cancelled(
+    directories: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancel(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, "save_replies", cancel)
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        with pytest.raises(KeyboardInterrupt):
+            answer(run)
+        record = records(run).of_branch("work")
+        assert record is not None
+        assert (len(record.answered), len(forge.reviews.own_comments)) == (1, 1)
+
+
 @each_forge
 def test_a_thread_that_the_forge_refuses_to_continue_does_not_keep_the_others_from_an_answer(
     kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
