@@ -22,6 +22,7 @@ from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.ignored_files import ExcludedFiles, find_excluded_files
 from flows.repository.left_aside import FoundWork, LeftAside, find_work
 from flows.repository.lfs_objects import OBJECTS_REF, commit_objects, has_objects
+from flows.repository.merged_files import with_merged_files
 from flows.repository.setup_files import SetupFiles
 from flows.sandbox.workspace import Workspace
 
@@ -117,7 +118,7 @@ def collect(
             commit = _collect_despite_faults(workspace, base)
     finally:
         workspace.agent.end_processes()
-    change = _commit(workspace, checkout, identity, work.chosen_tree)
+    change = _commit(workspace, checkout, identity, work.chosen_tree, commit.left_out)
     notes = (*_notes(workspace, commit, excluded), *_notes_on_merge(workspace.clean_git, change), *work.notes)
     return replace(change, fault=fault, notes=notes, left_aside=(*work.left_aside, *excluded.ignored))
 
@@ -187,13 +188,19 @@ def fetch_objects(workspace: Workspace, repository: Path, *refs: str, check: boo
     run_git(["fetch", *fetch], config=safe, git_dir=workspace.clean_git, timeout_seconds=_TIMEOUT_SECONDS)
 
 
-def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity, chosen_tree: str) -> Change:
+def _commit(
+    workspace: Workspace, checkout: Checkout, identity: CommitIdentity, chosen_tree: str, left_out: Sequence[str]
+) -> Change:
     clean, base = workspace.clean_git, checkout.base_commit
     trees = run_git(["rev-parse", f"{_RESULT_REF}^{{tree}}", f"{base}^{{tree}}"], git_dir=clean).text
     tree, base_tree = trees.split("\n")
     tree = chosen_tree or tree
-    is_merge = bool(checkout.merged_commit) and start_of_work(clean, base, checkout.merged_commit) == base_tree
-    if tree == base_tree and not is_merge:
+    if checkout.merged_commit:
+        collected, tree = tree, with_merged_files(workspace, checkout, tree, left_out)
+        is_undone = collected == base_tree and tree != start_of_work(clean, base, checkout.merged_commit)
+    else:
+        is_undone = tree == base_tree
+    if is_undone:
         return Change("", checkout)
     merged = ["-p", checkout.merged_commit] if checkout.merged_commit else []
     with TemporaryFile() as message:

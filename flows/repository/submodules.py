@@ -10,6 +10,7 @@ from git import RemoteProgress
 from flows.errors import RunError, UnexpectedSubmodule
 from flows.parameters.addresses import RepoUrl
 from flows.repository import objects
+from flows.repository.base_branch import start_of_work
 from flows.repository.collect import Change
 from flows.repository.git_commands import run_git
 from flows.repository.objects import SUBMODULE
@@ -27,7 +28,9 @@ def check_submodule_links(git_dir: Path, change: Change, remote: Remote) -> None
     Raises:
         UnexpectedSubmodule: A commit cannot be fetched from the address in .gitmodules.
     """
-    files = objects.changed_files(git_dir, change.checkout.base_commit, change.commit)
+    checkout = change.checkout
+    start = start_of_work(git_dir, checkout.base_commit, checkout.merged_commit)
+    files = objects.changed_files(git_dir, start, change.commit)
     links = {file.path: file.blob for file in files if file.mode == SUBMODULE}
     if not links:
         return

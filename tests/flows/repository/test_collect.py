@@ -287,26 +287,49 @@ def test_submodules_and_large_file_pointers_stay_as_they_are(server: GitRemote) 
         assert files(collect(directories, checkout, IDENTITY)) == {"a.txt": (1, 0)}
 
 
+SUBMODULE = "160000 commit " + "5" * 40
+
+
 def merged_with(directories: Workspace, checkout: Checkout, **files: str) -> Checkout:
-    """Return the checkout with a commit to merge that has a parent in common, and put the merge into the work tree."""
+    """Return the checkout with a commit to merge that has these files, and put the merge into the work tree."""
     clean, base = directories.clean_git, checkout.base_commit
     parent = commit_of_tree(clean, f"{base}^{{tree}}", base)
-    blobs = run_git(["ls-tree", base], git_dir=clean).text
+    rows = dict(row.split("\t")[::-1] for row in run_git(["ls-tree", base], git_dir=clean).text.split("\n"))
     for name, content in files.items():
-        path = directories.trusted / name
+        path = directories.trusted / "content"
         path.write_text(content)
         blob = run_git(["hash-object", "-w", str(path)], git_dir=clean).text
-        blobs = "\n".join(
-            [*(line for line in blobs.split("\n") if not line.endswith(f"\t{name}")), f"100644 blob {blob}\t{name}"]
-        )
+        rows[name] = content if content == SUBMODULE else f"100644 blob {blob}"
     with (directories.trusted / "tree").open("w+b") as file:
-        file.write(f"{blobs}\n".encode())
+        file.write("".join(f"{entry}\t{name}\n" for name, entry in rows.items()).encode())
         file.seek(0)
-        tree = run_git(["mktree"], git_dir=clean, stdin=file).text
+        tree = run_git(["mktree", "--missing"], git_dir=clean, stdin=file).text
     merged = replace(checkout, merged_commit=commit_of_tree(clean, tree, parent))
     tree = start_of_work(clean, base, merged.merged_commit)
     snapshot.restore_commit(directories, commit_of_tree(clean, tree, base), base)
     return merged
+
+
+@pytest.mark.parametrize("agent", ["true", "echo mine > b.txt", "git checkout --quiet HEAD -- a.txt"])
+def test_a_merge_has_what_the_agent_cannot_commit(run: tuple[Workspace, Checkout], agent: str) -> None:
+    """Else the merge would take back ignored files, files of `leave_out` and submodules of the merged branch."""
+    directories, checkout = run
+    texts = dict.fromkeys(("a.txt", "c.txt", "x.lock", "forced.log"), "theirs\n")
+    checkout = merged_with(directories, checkout, **texts, module=SUBMODULE)
+    as_agent(directories, agent)
+    change = collect(directories, checkout, IDENTITY, ["*.lock"])
+    listing = run_git(["ls-tree", "--name-only", change.commit], git_dir=directories.clean_git).text.split("\n")
+    assert {"x.lock", "forced.log", "module"} <= set(listing)
+    expected = {"true": [], "echo mine > b.txt": ["b.txt"]}.get(agent, ["a.txt"])
+    assert [file.path for file in change.files] == expected
+
+
+def test_what_the_agent_deletes_of_a_merge_stays_deleted(run: tuple[Workspace, Checkout]) -> None:
+    directories, checkout = run
+    checkout = merged_with(directories, checkout, **{"a.txt": "theirs\n", "forced.log": "x\n", "new.txt": "x\n"})
+    as_agent(directories, "rm forced.log new.txt")
+    change = collect(directories, checkout, IDENTITY)
+    assert [file.path for file in change.files] == ["forced.log", "new.txt"]
 
 
 def test_a_merge_that_changes_nothing_is_a_commit_with_both_parents(run: tuple[Workspace, Checkout]) -> None:
