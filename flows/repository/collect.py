@@ -196,7 +196,7 @@ def _commit(
     tree, base_tree = trees.split("\n")
     tree = chosen_tree or tree
     if checkout.merged_commit:
-        collected, tree = tree, with_merged_files(workspace, checkout, tree, left_out)
+        collected, tree = tree, with_merged_files(workspace, workspace.root / _REPOSITORY, checkout, tree, left_out)
         is_undone = collected == base_tree and tree != start_of_work(clean, base, checkout.merged_commit)
     else:
         is_undone = tree == base_tree

@@ -9,40 +9,54 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
+from flows.repository.agent_git import work_tree_command
 from flows.repository.base_branch import start_of_work
 from flows.repository.clone import Checkout
 from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.objects import SUBMODULE
+from flows.sandbox import commands
 from flows.sandbox.workspace import Workspace
 
 _NO_FILE = "000000"
 
 
-def with_merged_files(workspace: Workspace, checkout: Checkout, tree: str, left_out: Collection[str]) -> str:
+def with_merged_files(
+    workspace: Workspace, repository: Path, checkout: Checkout, tree: str, left_out: Collection[str]
+) -> str:
     """Return the tree of the agent's work with those files as git has merged them that the agent could not commit.
 
     Args:
         workspace: The run's directories.
+        repository: The repository in which the work was collected.
         checkout: The commit that the work started from, and the one that is merged into it.
         tree: The collected tree.
         left_out: The files whose changes a pattern of `leave_out` kept out of the tree.
     """
     clean, base = workspace.clean_git, checkout.base_commit
     merged = start_of_work(clean, base, checkout.merged_commit)
-    taken_back = {path for path, *_ in _differences(clean, base, merged)} - {
-        path for path, *_ in _differences(clean, base, tree)
-    }
+    own = {path for path, *_ in _differences(clean, base, tree)}
+    rest = [each for each in _differences(clean, base, merged) if each[0] not in own]
+    new = [path for path, old_mode, *_ in rest if old_mode == _NO_FILE]
+    unseen = {path for path in new if os.path.lexists(workspace.work_tree / path)}
+    # After a loss of the machine, the work tree does not have such files.
+    unseen |= _ignored(workspace, repository, new) | set(left_out)
     rows = [
         f"{mode} {blob}\t{path}\0"
-        for path, old_mode, mode, blob in _differences(clean, base, merged)
-        if path in taken_back
-        and (
-            SUBMODULE in {old_mode, mode}
-            or path in left_out
-            or (old_mode == _NO_FILE and os.path.lexists(workspace.work_tree / path))
-        )
+        for path, old_mode, mode, blob in rest
+        if path in unseen or SUBMODULE in {old_mode, mode}
     ]
     return _changed_tree(clean, tree, rows) if rows else tree
+
+
+def _ignored(workspace: Workspace, repository: Path, paths: Collection[str]) -> set[str]:
+    """Return those of the paths that are not collected if they are new."""
+    with TemporaryFile() as file:
+        file.write("".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape"))
+        file.seek(0)
+        command = [*work_tree_command(workspace, repository), "check-ignore", "--no-index", "-z", "--stdin"]
+        environment = isolated_environment(workspace.agent_variables)
+        output = commands.run(workspace, command, environment=environment, stdin=file).stdout
+    return set(output.decode("utf-8", "surrogateescape").split("\0"))
 
 
 def _differences(git_dir: Path, old: str, new: str) -> Iterator[tuple[str, str, str, str]]:
