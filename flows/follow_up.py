@@ -10,6 +10,7 @@ from flows.parameters.signature import RawParameters, flow_parameters
 from flows.reporting.events import emit_run_event
 from flows.run.cancellation import was_being_cancelled
 from flows.run.lifecycle import completed, in_parallel, nothing_new, open_follow_up
+from flows.run.run import follow_up_name
 from flows.tasks.claude import run_claude
 from flows.tasks.clone import clone
 from flows.tasks.instructions import fetch_instructions
@@ -25,7 +26,7 @@ from flows.tasks.verify import check_verified, may_push, verify
 
 @flow(
     name="follow_up",
-    flow_run_name="follow up {pull_request_url}{flow_run_id}",
+    flow_run_name=follow_up_name,
     on_completion=[emit_run_event],
     on_failure=[emit_run_event],
 )

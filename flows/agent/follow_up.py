@@ -35,8 +35,8 @@ reviewer, ask in the answer to the comment; the status is still done.
 _MERGE: Final = """The branch {base} was merged into the working directory, and its changes are there as \
 uncommitted changes. Do not undo them, and run no git command for the merge. {rest}
 """
-_CONFLICTS: Final = """These files conflict, and have conflict markers or both versions: resolve all conflicts, and \
-remove the markers:
+_CONFLICTS: Final = """These files conflict: resolve all conflicts, and remove the conflict markers. A file without \
+markers, such as a binary file or one that a branch has deleted, has the version of one branch: decide what is right.
 {files}"""
 _NO_CONFLICTS: Final = "No file conflicts. Check that both changes work together."
 
@@ -92,9 +92,9 @@ class FollowUp:
 def _conflicts(paths: Sequence[str]) -> str:
     if not paths:
         return _NO_CONFLICTS
-    lines = [f"- {one_line(sanitize(path))}" for path in paths[:_FILES]]
+    lines = [f"> - {one_line(sanitize(path))}" for path in paths[:_FILES]]
     if len(paths) > _FILES:
-        lines.append(f"- and {len(paths) - _FILES} more")
+        lines.append(f"> - and {len(paths) - _FILES} more")
     return _CONFLICTS.format(files="\n".join(lines))
 
 

@@ -30,9 +30,13 @@ class Inspection:
     @cached_property
     def files(self) -> Sequence[ChangedFile]:
         """The files that the agent has changed."""
+        return objects.changed_files(self.git_dir, self.start, self.change.commit)
+
+    @cached_property
+    def start(self) -> str:
+        """What the agent's work tree had at its start: the base commit, or the tree of a merge."""
         checkout = self.change.checkout
-        start = start_of_work(self.git_dir, checkout.base_commit, checkout.merged_commit)
-        return objects.changed_files(self.git_dir, start, self.change.commit)
+        return start_of_work(self.git_dir, checkout.base_commit, checkout.merged_commit)
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:

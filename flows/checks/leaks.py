@@ -48,7 +48,7 @@ class _Suspect:
 
 @dataclass(frozen=True)
 class Base:
-    """The commit that the work started from."""
+    """The commit that the work started from, or the tree of a merge."""
 
     git_dir: Path
     """The trusted repository."""
@@ -80,7 +80,7 @@ def check_leaks(inspection: Inspection) -> None:
 
 def base_of(inspection: Inspection) -> Base:
     """Return the base of the inspected change."""
-    return Base(inspection.git_dir, inspection.change.checkout.base_commit)
+    return Base(inspection.git_dir, inspection.start)
 
 
 def check_credentials(subject: str, content: bytes, base: Base, *, is_from_agent: bool = False) -> None:

@@ -87,12 +87,12 @@ def parse_page(address: str, kind: PageKind, *, forge: str = "") -> ForgePage:
     if parts is None or host is None or host.name not in _PULL_REQUESTS:
         advice = ", and set forge if its host is not the usual one of a forge" if parts else ""
         raise InvalidForgePage(
-            f"{_shown(text)} is not the page of {_a(kind)} on a known forge: give its https address{advice}"
+            f"{shown_address(text)} is not the page of {_a(kind)} on a known forge: give its https address{advice}"
         )
     match = re.fullmatch(_PATTERNS[kind][host.name], parts.path.rstrip("/"), re.IGNORECASE)
     if match is None:
         raise InvalidForgePage(
-            f"{_shown(text)} is not the page of {_a(kind)}: give an address such as {_EXAMPLES[host.name, kind]}"
+            f"{shown_address(text)} is not the page of {_a(kind)}: give an address such as {_EXAMPLES[host.name, kind]}"
         )
     repository = f"{parts.scheme}://{parts.netloc}{match['repository']}"
     return ForgePage(kind, repository, int(match["number"]))
@@ -114,8 +114,8 @@ def number_in(address: str, kind: PageKind, repo_url: str, *, forge: str = "") -
     places = {_place(each) for each in _pages(repo_url, page)}
     if _place(page.repository) not in places:
         raise InvalidForgePage(
-            f"{_shown(address)} belongs to {_shown(page.repository)}, and the run's repository is {page_of(repo_url)}: "
-            f"give {_a(kind)} of this repository, or set repo_url to the other one"
+            f"{shown_address(address)} belongs to {shown_address(page.repository)}, and the run's repository is "
+            f"{page_of(repo_url)}: give {_a(kind)} of this repository, or set repo_url to the other one"
         )
     return page.number
 
@@ -141,8 +141,8 @@ def issue_page(address: str, repo_url: str, *, forge: str = "") -> ForgePage:
     if GIT in own or _origin(page.repository) != _origin(own):
         place = "project of Azure DevOps" if GIT in own else "server"
         raise InvalidForgePage(
-            f"the issue {_shown(address)} is not in the same {place} as the run's repository {own}: give an issue that "
-            "is, or copy its text into the instructions"
+            f"the issue {shown_address(address)} is not in the same {place} as the run's repository {own}: give an "
+            "issue that is, or copy its text into the instructions"
         )
     return page
 
@@ -184,5 +184,6 @@ def _a(kind: PageKind) -> str:
     return f"an {kind}" if kind is PageKind.ISSUE else f"a {kind}"
 
 
-def _shown(text: str) -> str:
-    return one_line(text)[:_SHOWN_CHARACTERS]
+def shown_address(text: str) -> str:
+    """Return an address for a message or a name: on one line, cut, and without a user name and a password."""
+    return re.sub(r"//[^/?#]*@", "//…@", one_line(text))[:_SHOWN_CHARACTERS]

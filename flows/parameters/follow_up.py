@@ -1,5 +1,6 @@
 """The parameters of the flow `follow_up`."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Self
 
@@ -31,6 +32,7 @@ from flows.redaction import REDACTED
 
 DEFAULT_COMMIT_MESSAGE: Final = "Follow up on the review using Claude Code"
 
+_RUN_ID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 OWN: Final = frozenset({"pull_request_url", "flow_run_id", "instructions", "reviewers_heard", "merge_base"})
 """The parameters that a run of implement does not have, or that mean something else there."""
 _AS_BEFORE: Final = "What is at its default is as in the run that is continued."
@@ -50,7 +52,7 @@ class FollowUpParameters(BaseModel):
     )
     flow_run_id: Annotated[
         str,
-        form_pattern("the id of a flow run", "|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+        form_pattern("the id of a flow run", f"|{_RUN_ID}"),
     ] = Field(
         default="",
         title="Flow run id",
@@ -118,6 +120,11 @@ class FollowUpParameters(BaseModel):
             raise InvalidFollowUp(
                 "pull_request_url and flow_run_id are both set, or both empty: set one of them, to say which work is "
                 "continued"
+            )
+        if self.flow_run_id and not re.fullmatch(_RUN_ID, self.flow_run_id):
+            raise InvalidFollowUp(
+                f"flow_run_id is {self.flow_run_id!r}, which is no id of a flow run: copy it from the run's report or "
+                "page; it looks like 01234567-89ab-cdef-0123-456789abcdef"
             )
         if not self.flow_run_id:
             parse_page(self.pull_request_url, PageKind.PULL_REQUEST, forge=self.forge)

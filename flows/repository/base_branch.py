@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Final
 
 from flows.repository.git_commands import command_line, execute_git, isolated_environment, run_git
-from flows.repository.objects import ABSENT, SUBMODULE
+from flows.text_safety import one_line
 
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _CONFIG: Final = (
@@ -24,9 +23,9 @@ class Merge:
     """What the merge of two commits gives."""
 
     tree: str
-    """The tree, with conflict markers in the files that conflict."""
+    """The tree. Texts that conflict have conflict markers; any other file has the version of one side."""
     conflicts: tuple[str, ...] = ()
-    """The paths of these files."""
+    """The paths of the files that conflict. A byte that is not UTF-8 is half of a surrogate pair."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class BaseState:
         if self.merge is None or not self.merge.conflicts:
             return f"{self.base} has moved on to {self.commit[:12]}" + (", without conflicts" if self.merge else "")
         paths = self.merge.conflicts
-        names = ", ".join(paths[:_NAMED]) + (" and more" if len(paths) > _NAMED else "")
+        names = one_line(", ".join(paths[:_NAMED])) + (" and more" if len(paths) > _NAMED else "")
         return (
             f"{self.base} has moved on to {self.commit[:12]}, and conflicts with the branch in {names}: set "
             "merge_base=true to let the agent merge it"
@@ -82,7 +81,7 @@ def merge(git_dir: Path, head: str, other: str) -> Merge | None:
     result = execute_git(command_line(arguments, config=_CONFIG, git_dir=git_dir), environment=environment)
     if result.status not in {0, _CONFLICTS}:
         return None
-    tree, *paths = result.stdout.decode("utf-8", "replace").split("\0")
+    tree, *paths = result.stdout.decode("utf-8", "surrogateescape").split("\0")
     return Merge(tree, tuple(path for path in paths if path))
 
 
@@ -93,36 +92,6 @@ def start_of_work(git_dir: Path, base_commit: str, merged_commit: str) -> str:
     """
     merged = merge(git_dir, base_commit, merged_commit) if merged_commit else None
     return merged.tree if merged else base_commit
-
-
-def with_merged_links(git_dir: Path, base_commit: str, merged_commit: str, tree: str) -> str:
-    """Return the tree of the work with the links to submodules that the merged branch has changed.
-
-    The work tree has the submodules of the base commit, so git sees their links there. A link that the agent has
-    changed stays as it is.
-    """
-    start, ours = (links(git_dir, each) for each in (start_of_work(git_dir, base_commit, merged_commit), base_commit))
-    work = links(git_dir, tree)
-    changed = [path for path in {**start, **ours} if start.get(path) != ours.get(path) == work.get(path)]
-    if not changed:
-        return tree
-    with TemporaryDirectory(dir=git_dir.parent) as folder, TemporaryFile() as rows:
-        environment = isolated_environment({"GIT_INDEX_FILE": f"{folder}/index"})
-        run_git(["read-tree", tree], git_dir=git_dir, environment=environment)
-        for path in changed:
-            entry = f"{SUBMODULE} {start[path]}" if path in start else f"{ABSENT} {'0' * len(base_commit)}"
-            rows.write(f"{entry}\t{path}\0".encode("utf-8", "surrogateescape"))
-        rows.seek(0)
-        update = ["update-index", "-z", "--index-info"]
-        run_git(update, git_dir=git_dir, environment=environment, stdin=rows)
-        return run_git(["write-tree"], git_dir=git_dir, environment=environment).text
-
-
-def links(git_dir: Path, tree: str) -> dict[str, str]:
-    """Return, by path, the commits of the submodules in a tree."""
-    listing = run_git(["ls-tree", "-r", "-z", tree], git_dir=git_dir).text.split("\0")
-    rows = (row.partition("\t") for row in listing if row.startswith(SUBMODULE))
-    return {path: header.split(" ")[2] for header, _, path in rows}
 
 
 def commit_of_tree(git_dir: Path, tree: str, parent: str) -> str:
@@ -136,8 +105,15 @@ def files_with_markers(git_dir: Path, commit: str, paths: Sequence[str]) -> tupl
         return ()
     pattern = ["grep", "-l", "-z", "-E", "-e", "^(<{7}|>{7}) ", commit, "--", *paths]
     line = command_line(["--literal-pathspecs", *pattern], config=_CONFIG, git_dir=git_dir)
-    files = execute_git(line).stdout.decode("utf-8", "replace").split("\0")
+    files = execute_git(line).stdout.decode("utf-8", "surrogateescape").split("\0")
     return tuple(file.removeprefix(f"{commit}:") for file in files if file)
+
+
+def files_left(git_dir: Path, merged: Merge, commit: str) -> tuple[str, ...]:
+    """Return those of the files that conflict which are in a commit as git has left them."""
+    listing = run_git(["diff-tree", "-r", "-z", "--name-only", "--no-renames", merged.tree, commit], git_dir=git_dir)
+    changed = set(listing.stdout.decode("utf-8", "surrogateescape").split("\0"))
+    return tuple(path for path in merged.conflicts if path not in changed)
 
 
 def difference(git_dir: Path, old: str, new: str, limit: int) -> str:

@@ -182,7 +182,8 @@ def fetch_base(
         if start.is_commit:
             raise
         _fetch(clean, remote, refs, [start.refspec, *others], 0, progress)
-        run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=clean)
+        for each in filter(None, (commit, checkout.merged_commit)):
+            run_git(["cat-file", "-e", f"{each}^{{commit}}"], git_dir=clean)
     _set_branch(clean, checkout.branch, commit)
     if work_tree:
         check_out(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)

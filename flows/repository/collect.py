@@ -15,13 +15,14 @@ from typing import Final
 from flows.errors import GitFailed
 from flows.repository.agent_commit import Commit, commit_work_tree, make_readable
 from flows.repository.agent_git import git_as_agent
-from flows.repository.base_branch import with_merged_links
+from flows.repository.base_branch import files_left, merge, start_of_work
 from flows.repository.clone import Checkout
 from flows.repository.collection import create_repository, exclude_environments
 from flows.repository.git_commands import isolated_environment, run_git
 from flows.repository.ignored_files import ExcludedFiles, find_excluded_files
 from flows.repository.left_aside import FoundWork, LeftAside, find_work
 from flows.repository.lfs_objects import OBJECTS_REF, commit_objects, has_objects
+from flows.repository.merged_files import with_merged_files
 from flows.repository.setup_files import SetupFiles
 from flows.sandbox.workspace import Workspace
 
@@ -117,8 +118,8 @@ def collect(
             commit = _collect_despite_faults(workspace, base)
     finally:
         workspace.agent.end_processes()
-    change = _commit(workspace, checkout, identity, work.chosen_tree)
-    notes = (*_notes(workspace, commit, excluded), *work.notes)
+    change = _commit(workspace, checkout, identity, work.chosen_tree, commit.left_out)
+    notes = (*_notes(workspace, commit, excluded), *_notes_on_merge(workspace.clean_git, change), *work.notes)
     return replace(change, fault=fault, notes=notes, left_aside=(*work.left_aside, *excluded.ignored))
 
 
@@ -135,6 +136,15 @@ def _notes(workspace: Workspace, commit: Commit, excluded: ExcludedFiles) -> Ite
             f"{names(excluded.build_folders)}: left out of the change, because tools fill such folders with files. "
             "Add the folders to .gitignore"
         )
+
+
+def _notes_on_merge(git_dir: Path, change: Change) -> Iterator[str]:
+    base, other = change.checkout.base_commit, change.checkout.merged_commit
+    merged = merge(git_dir, base, other) if other else None
+    if merged and not change.commit:
+        yield f"the agent has undone the merge of {other[:12]}, so nothing is merged"
+    elif merged and (paths := files_left(git_dir, merged, change.commit)):
+        yield f"{names(paths)}: conflicts without markers, which the agent left as git did; check these files"
 
 
 def names(paths: Sequence[str]) -> str:
@@ -178,14 +188,19 @@ def fetch_objects(workspace: Workspace, repository: Path, *refs: str, check: boo
     run_git(["fetch", *fetch], config=safe, git_dir=workspace.clean_git, timeout_seconds=_TIMEOUT_SECONDS)
 
 
-def _commit(workspace: Workspace, checkout: Checkout, identity: CommitIdentity, chosen_tree: str) -> Change:
+def _commit(
+    workspace: Workspace, checkout: Checkout, identity: CommitIdentity, chosen_tree: str, left_out: Sequence[str]
+) -> Change:
     clean, base = workspace.clean_git, checkout.base_commit
     trees = run_git(["rev-parse", f"{_RESULT_REF}^{{tree}}", f"{base}^{{tree}}"], git_dir=clean).text
     tree, base_tree = trees.split("\n")
     tree = chosen_tree or tree
     if checkout.merged_commit:
-        tree = with_merged_links(clean, base, checkout.merged_commit, tree)
-    if tree == base_tree:
+        collected, tree = tree, with_merged_files(workspace, workspace.root / _REPOSITORY, checkout, tree, left_out)
+        is_undone = collected == base_tree and tree != start_of_work(clean, base, checkout.merged_commit)
+    else:
+        is_undone = tree == base_tree
+    if is_undone:
         return Change("", checkout)
     merged = ["-p", checkout.merged_commit] if checkout.merged_commit else []
     with TemporaryFile() as message:
@@ -209,12 +224,8 @@ def file_changes(git_dir: Path, base: str, commit: str) -> tuple[FileChange, ...
 
 
 def _own_file_changes(git_dir: Path, checkout: Checkout, commit: str) -> tuple[FileChange, ...]:
-    """Return the files that the commit changes, without those that it has from the merged branch unchanged."""
-    files = file_changes(git_dir, checkout.base_commit, commit)
-    if not checkout.merged_commit:
-        return files
-    own = {file.path for file in file_changes(git_dir, checkout.merged_commit, commit)}
-    return tuple(file for file in files if file.path in own)
+    """Return the files that the commit changes, after a merge those that are not as git has merged them."""
+    return file_changes(git_dir, start_of_work(git_dir, checkout.base_commit, checkout.merged_commit), commit)
 
 
 def _line_count(text: str) -> int | None:

@@ -28,7 +28,8 @@ def check_submodule_links(git_dir: Path, change: Change, remote: Remote) -> None
     Raises:
         UnexpectedSubmodule: A commit cannot be fetched from the address in .gitmodules.
     """
-    start = start_of_work(git_dir, change.checkout.base_commit, change.checkout.merged_commit)
+    checkout = change.checkout
+    start = start_of_work(git_dir, checkout.base_commit, checkout.merged_commit)
     files = objects.changed_files(git_dir, start, change.commit)
     links = {file.path: file.blob for file in files if file.mode == SUBMODULE}
     if not links:

@@ -84,7 +84,7 @@ def _record_of_run(flow_run_id: str) -> BranchRecord:
     repo_url, branch = earlier.plan.repo_url, earlier.plan.checkout.branch
     if record := BranchRecords(run_store("").files, repo_url).of_branch(branch):
         if record.run_id != flow_run_id:
-            get_run_logger().info("the run %s has pushed %s since, and is continued", record.run_id, branch)
+            get_run_logger().info("the run %s was the last to push %s, and is continued", record.run_id, branch)
         return record
     if earlier.finished is None or not earlier.finished.commit:
         raise InvalidFollowUp(

@@ -24,7 +24,7 @@ from flows.errors import (
     RunError,
     WorkLeftAside,
 )
-from flows.repository.base_branch import files_with_markers, merge
+from flows.repository.base_branch import files_with_markers, merge, start_of_work
 from flows.repository.collect import Change, names
 from flows.run.run import FollowUpRun, ImplementRun
 from flows.state.agent_report import AgentReport
@@ -43,7 +43,8 @@ _MAY_BE_FULL_DISK: Final = (
 
 def judge_work(run: ImplementRun, result: AgentRun, change: Change) -> AgentReport:
     """Return the agent's report if its work may be pushed; otherwise raise the error that says why not."""
-    base = Base(run.workspace.clean_git, change.checkout.base_commit)
+    clean, checkout = run.workspace.clean_git, change.checkout
+    base = Base(clean, start_of_work(clean, checkout.base_commit, checkout.merged_commit))
     for chunk in read_chunks(run.workspace.transcript):
         check_credentials("the transcript", chunk, base, is_from_agent=True)
     report = _with_missing_files(judge(result, run.agent.options), run, change)

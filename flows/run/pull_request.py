@@ -55,11 +55,14 @@ def is_draft(parameter: str, status: Status | None) -> bool:
 def base_branch(run: Run, checkout: Checkout, refs: RemoteRefs) -> str:
     """Return the branch to merge into.
 
-    It is the parameter, the branch that the work started from, or the remote's default branch.
+    It is the branch of the pull request that is followed up, which a person may have changed since. Otherwise it is the
+    parameter, the branch that the work started from, or the remote's default branch.
 
     Raises:
         InvalidPullRequest: The remote does not have the branch of the parameter, or has no other branch at all.
     """
+    if isinstance(run, FollowUpRun) and run.reviews and run.reviews[0].base in refs.branches:
+        return run.reviews[0].base
     parameter = run.request.pull_request.pull_request_base
     if parameter == checkout.branch:
         raise InvalidPullRequest(

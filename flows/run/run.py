@@ -10,6 +10,7 @@ from prefect import get_client, runtime
 from pydantic import SecretStr
 
 from flows.agent.session import Agent
+from flows.forges.pages import shown_address
 from flows.outcome.pull_request import PullRequestResult
 from flows.outcome.timing import StepTimes
 from flows.parameters.follow_up import FollowUpParameters
@@ -113,3 +114,10 @@ def flow_run_name() -> str:
     parameters = runtime.flow_run.parameters
     repository = str(parameters.get("repo_url", "")).rstrip("/").rpartition("/")[2].removesuffix(".git")
     return one_line(f"{repository} @ {parameters.get('branch_name') or default_branch()}")
+
+
+def follow_up_name() -> str:
+    """Return the name of a flow run of follow_up, made of what it continues."""
+    parameters = runtime.flow_run.parameters
+    texts = (parameters.get("pull_request_url"), parameters.get("flow_run_id"))
+    return " ".join(["follow up", *(shown_address(str(text)) for text in texts if text)])

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from flows.forges.table import page_of
+from flows.forges.table import forge_of, page_of
 from flows.state.files import BRANCHES
 from flows.state.store import FileSystem, RunStore
 
@@ -74,8 +75,10 @@ class BranchRecords:
         return newest if newest and newest.number == number else record
 
     def save_push(self, branch: str, run_id: str, head: str, session: bytes, number: int = 0) -> None:
-        """Record a push. What is known about the pull request of the branch stays."""
+        """Record a push. What is known about the pull request of the branch stays, until the branch has another one."""
         earlier = self.of_branch(branch) or BranchRecord(self._repo_url, branch, run_id, head)
+        if number and earlier.number not in {0, number}:
+            earlier = replace(earlier, answered={}, requested_at="")
         record = replace(
             earlier,
             repo_url=self._repo_url,
@@ -119,4 +122,7 @@ def with_answers(record: BranchRecord, answered: Iterable[tuple[str, str]], requ
 
 
 def _place(repo_url: str) -> str:
-    return page_of(repo_url).rstrip("/").casefold()
+    """Return the repository's address in one form. A server that is no known forge may tell upper from lower case."""
+    page = page_of(repo_url).rstrip("/")
+    parts = urlsplit(page)
+    return page.casefold() if forge_of(page) else parts._replace(netloc=parts.netloc.casefold()).geturl()

@@ -25,8 +25,14 @@ def apply_to_latest(run: DeliverRun, credentials: GitCredentials, change: Change
 
     Raises:
         BaseRefNotFound: The remote has neither of the two branches any more.
-        ChangeConflicts: The newest commit changed the same files. The message says how to merge by hand.
+        ChangeConflicts: The newest commit changed the same files. The message says how to merge by hand. Or the change
+            is a merge, which would lose its second parent.
     """
+    if change.checkout.merged_commit:
+        raise ChangeConflicts(
+            "the change merges another branch, so it cannot be applied to a newer commit: deliver it without "
+            "apply_to_latest, or start follow_up with merge_base again. Nothing was pushed"
+        )
     target, logger = remote(run, credentials), get_run_logger()
     start = _newest_branch(run, target, change.checkout)
     target.fetch(run.workspace.clean_git, [start.refspec], run.request.clone_depth, LoggedProgress(logger.info))

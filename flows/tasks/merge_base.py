@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from prefect import get_run_logger
 
-from flows.errors import InvalidFollowUp, RunError
+from flows.errors import BaseRefNotFound, InvalidFollowUp, RunError
 from flows.repository import snapshot
 from flows.repository.base_branch import commit_of_tree, compare, merge
 from flows.repository.clone import Checkout
@@ -19,9 +19,15 @@ def with_base(run: FollowUpRun, credentials: GitCredentials, checkout: Checkout)
     """Return the checkout with the commit to merge, after the base branch is fetched.
 
     Raises:
+        BaseRefNotFound: Somebody has deleted the branch since the review was read.
         InvalidFollowUp: The branch cannot be merged, or it is not known into which branch the work goes.
     """
     [review] = run.reviews
+    if not checkout.continues:
+        raise BaseRefNotFound(
+            f"the branch {checkout.branch!r} was deleted on the remote after the review was read: restore it, or start "
+            "a new run of implement"
+        )
     base, is_wanted = review.base or run.request.pull_request.pull_request_base, run.parameters.merge_base
     if not base and is_wanted:
         raise InvalidFollowUp(

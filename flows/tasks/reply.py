@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from prefect import get_run_logger
 
-from flows.errors import RunError, Superseded
+from flows.errors import PullRequestRefused, RunError, Superseded
 from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, Thread
 from flows.forges.reviews.replies import SUMMARY, Note, note_text, own_comment
@@ -47,6 +47,7 @@ def reply(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None
     except Superseded:
         raise
     except RunError as error:
+        record_answers(run, review, change)  # so that the next follow-up does not answer a thread again
         if not change.commit:
             raise
         text = (
@@ -55,7 +56,6 @@ def reply(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None
         )
         get_run_logger().warning(text)
         run.warnings.append(text)
-        record_answers(run, review, change)
 
 
 @step("reply")
@@ -66,12 +66,13 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
         ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
     """
     [review] = run.reviews
+    replies = load_replies(run.saved.store)
+    run.answered[:] = replies.threads
     with open_review_api(run.request, newest_credentials(run, credentials)) as api:
         account = api.own_account()
         conversation = api.threads(review.number)
-        replies = load_replies(run.saved.store)
-        run.answered[:] = replies.threads
         threads = {thread.id: thread for thread in conversation.threads}
+        refusals = list[PullRequestRefused]()
         for thread_id in review.threads:
             if thread_id in replies.threads:
                 continue
@@ -83,11 +84,18 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
             elif own_comment(conversation.threads, _run_id(run), thread, account) is None:
                 check_lease(run.saved.store)
                 check_branch(run)
-                api.reply(review.number, thread, _note(run, review, thread, change))
+                try:
+                    api.reply(review.number, thread, _note(run, review, thread, change))
+                except PullRequestRefused as error:  # it says nothing about the other threads
+                    refusals.append(error)
+                    continue
             replies = replies.with_thread(thread_id)
-            save_replies(run.saved.store, replies)
             run.answered[:] = replies.threads
+            record_answers(run, review, change)  # this run may be cancelled, and another one started
+            save_replies(run.saved.store, replies)
         _summarize(run, api, review, conversation.threads, account, replies, change)
+    if refusals:
+        raise refusals[0]
     record_answers(run, review, change)
     get_run_logger().info("threads answered: %d", len(review.threads))
 

@@ -1,6 +1,7 @@
 """The API of Gitea and Forgejo for reviews and issues (https://docs.gitea.com/api)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -37,15 +38,19 @@ class GiteaReviews(ReviewApi, GiteaApi):
                 comment = self._parse_comment({**review, "created_at": review["submitted_at"]})
                 yield Thread(f"review-{review_id}", (comment,), is_resolved=bool(review.get("dismissed")))
             if review.get("comments_count"):
-                yield from self._line_threads(f"{self._path}/pulls/{number}/reviews/{review_id}/comments", action)
+                path = f"{self._path}/pulls/{number}/reviews/{review_id}/comments"
+                yield from self._line_threads(path, review.get("updated_at"), action)
 
     def _comments(self, number: int, action: str) -> list[Comment]:
         """Return the comments on an issue or a pull request. This list has no pages."""
         answer = self._existing(self._client.send("GET", f"{self._path}/issues/{number}/comments"), number)
         return [self._parse_comment(each) for each in self._counted(self._granted(answer, action))]
 
-    def _line_threads(self, path: str, action: str) -> Iterator[Thread]:
-        """Yield the threads of one review. The comments on the same line are one thread."""
+    def _line_threads(self, path: str, submitted: object, action: str) -> Iterator[Thread]:
+        """Yield the threads of one review. The comments on the same line are one thread.
+
+        Nobody but the author sees them before the review is submitted, which is the last edit of most reviews.
+        """
         lines: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
         for each in self._counted(self._granted(self._client.send("GET", path), action)):
             new, old = line_number(each.get("position")), line_number(each.get("original_position"))
@@ -55,7 +60,7 @@ class GiteaReviews(ReviewApi, GiteaApi):
             review, first = (number_text(comments[0][name]) for name in ("pull_request_review_id", "id"))
             yield Thread(
                 f"{side}-{review}-{first}",
-                tuple(self._parse_comment(each) for each in comments),
+                tuple(_edited_after(self._parse_comment(each), submitted) for each in comments),
                 file,
                 line,
                 any(each.get("resolver") for each in comments),
@@ -145,6 +150,10 @@ class GiteaReviews(ReviewApi, GiteaApi):
         original = text_of(comment.get("original_author"))  # written on another forge, and imported by the user
         author = Author("", original) if original else _author(comment["user"])
         return Comment(number_text(comment["id"]), author, text_of(comment["body"]), created, edited)
+
+
+def _edited_after(comment: Comment, submitted: object) -> Comment:
+    return replace(comment, edited=moment_after(comment.edited, submitted))
 
 
 def _author(user: Mapping[str, Any] | None) -> Author:

@@ -192,7 +192,9 @@ def _is_shown(node: Mapping[str, Any]) -> bool:
 
 
 def _comment(node: Mapping[str, Any]) -> Comment:
-    created = moment(node["createdAt"])
+    # Nobody but its author sees a comment of a review before the review is submitted.
+    submitted = node.get("submittedAt") or (node.get("pullRequestReview") or {}).get("submittedAt")
+    created = moment_after(moment(node["createdAt"]), submitted)
     edited = moment_after(created, node["lastEditedAt"])
     return Comment(number_text(node["databaseId"]), _author(node["author"]), text_of(node["body"]), created, edited)
 

@@ -23,14 +23,14 @@ query(
         {_PAGE}
       }}
       reviews(first: $size, after: $reviews) @include(if: $withReviews) {{
-        nodes {{ state {_WRITTEN} }}
+        nodes {{ state submittedAt {_WRITTEN} }}
         {_PAGE}
       }}
       reviewThreads(first: $size, after: $reviewThreads) @include(if: $withReviewThreads) {{
         nodes {{
           id isResolved isOutdated path line originalLine
           comments(first: $size) {{
-            nodes {{ isMinimized state {_WRITTEN} }}
+            nodes {{ isMinimized state pullRequestReview {{ submittedAt }} {_WRITTEN} }}
             {_PAGE}
           }}
         }}
@@ -47,7 +47,7 @@ query($thread: ID!, $size: Int!, $after: String) {{
   node(id: $thread) {{
     ... on PullRequestReviewThread {{
       comments(first: $size, after: $after) {{
-        nodes {{ isMinimized state {_WRITTEN} }}
+        nodes {{ isMinimized state pullRequestReview {{ submittedAt }} {_WRITTEN} }}
         {_PAGE}
       }}
     }}

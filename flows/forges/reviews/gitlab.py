@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -49,8 +50,8 @@ class GitLabReviews(ReviewApi, GitLabApi):
         if answer.status == NOT_FOUND:
             return WriteAccess.NO
         member = self._granted(answer, f"show the role of {author.login}")
-        is_active = str(member["id"]) == author.id and member.get("state", "active") == "active"
-        return WriteAccess.YES if is_active and member["access_level"] >= _DEVELOPER else WriteAccess.NO
+        is_writer = str(member["id"]) == author.id and member["access_level"] >= _DEVELOPER
+        return WriteAccess.YES if is_writer and _is_active(member) else WriteAccess.NO
 
     def _own_account(self) -> Author:
         return _author(self._granted(self._client.send("GET", "/user"), "show the account of the token"))
@@ -108,6 +109,13 @@ class GitLabReviews(ReviewApi, GitLabApi):
         edited = moment_after(created, comment.get("updated_at"))
         author, text = _author(comment["author"]), text_of(comment["body"])
         return Comment(number_text(comment["id"]), author, text, created, edited)
+
+
+def _is_active(member: Mapping[str, Any]) -> bool:
+    """Whether neither the account nor the membership is blocked, waits for an approval, or has ended."""
+    end = member.get("expires_at")  # GitLab removes the membership some hours later
+    has_ended = bool(end) and moment(end) <= datetime.now(UTC)
+    return not has_ended and {member.get(name, "active") for name in ("state", "membership_state")} == {"active"}
 
 
 def _is_shown(note: Mapping[str, Any]) -> bool:

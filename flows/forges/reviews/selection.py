@@ -4,9 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from flows.forges.reviews.conversation import Author, Comment, Thread, WriteAccess
-from flows.forges.reviews.replies import is_own
+from flows.forges.reviews.replies import is_own, key_of
+
+MOST_HEARD: Final = 100
+"""How many comments one run listens to. More would not fit into a prompt, and forges accept few answers in a minute."""
 
 
 class Reason(StrEnum):
@@ -17,10 +21,12 @@ class Reason(StrEnum):
     EDITED_SINCE = "edited after an earlier run had answered it: write a new comment"
     RESOLVED = "the thread is resolved"
     OUTDATED = "the lines have changed since: comment on the new ones"
+    ANOTHER_KEY = "it ends as comments of this program do, but the run's git token belongs to another account"
     OWN_ACCOUNT = "the run's git token belongs to the same account: to be heard, add the id to reviewers_heard"
     BOT = "a bot: to be heard, add the id to reviewers_heard"
     NO_ACCOUNT = "the account no longer exists"
     NO_ACCESS = "the author may not push to the repository"
+    TOO_MANY = f"a run listens to {MOST_HEARD} comments: start another run afterwards"
     UNKNOWN_ACCESS = "the forge does not tell whether the author may push: to be heard, add the id to reviewers_heard"
 
 
@@ -41,7 +47,7 @@ class Unheard(ThreadComment):
 
 @dataclass(frozen=True)
 class Selection:
-    """The new comments."""
+    """The comments without an answer, and the new ones that a run does not listen to."""
 
     heard: tuple[ThreadComment, ...]
     unheard: tuple[Unheard, ...]
@@ -64,23 +70,34 @@ class Rules:
 
 
 def select_comments(threads: Iterable[Thread], rules: Rules, may_write: Callable[[Author], WriteAccess]) -> Selection:
-    """Return the new comments. `may_write` is asked only about authors whose comments would count otherwise."""
+    """Return the comments without an answer. `may_write` is asked only about authors whose comments would count.
+
+    A comment that the last run did not hear is heard now if its reason is gone. Otherwise it is not named again.
+    """
     heard, unheard = list[ThreadComment](), list[Unheard]()
-    for each in _new(threads, rules):
-        if reason := _reason(each, rules, may_write):
-            unheard.append(Unheard(each.thread, each.comment, reason))
-        else:
+    for each in _not_done(threads, rules):
+        reason = _reason(each, rules, may_write)
+        if reason is None and len(heard) < MOST_HEARD:
             heard.append(each)
+        elif reason is None:
+            unheard.append(Unheard(each.thread, each.comment, Reason.TOO_MANY))
+        elif _is_new(each.comment, rules):
+            unheard.append(Unheard(each.thread, each.comment, reason))
     return Selection(tuple(heard), tuple(unheard))
 
 
-def _new(threads: Iterable[Thread], rules: Rules) -> Iterator[ThreadComment]:
-    """Yield the comments that were written or edited since the last run, but not those of this program."""
+def _is_new(comment: Comment, rules: Rules) -> bool:
+    return rules.last_requested_at is None or comment.edited > rules.last_requested_at
+
+
+def _not_done(threads: Iterable[Thread], rules: Rules) -> Iterator[ThreadComment]:
+    """Yield the comments that are not answered, or were edited since, but not those of this program."""
     for thread in threads:
         for comment in thread.comments:
-            is_new = rules.last_requested_at is None or comment.edited > rules.last_requested_at
-            is_done = thread.is_resolved and comment.id in rules.answered_ids  # for some forges, that is an edit
-            if is_new and not is_done and not is_own(comment, rules.account):
+            # For some forges, the end of a thread is an edit.
+            is_past = thread.is_resolved or not _is_new(comment, rules)
+            is_done = is_past and comment.id in rules.answered_ids
+            if not is_done and not is_own(comment, rules.account):
                 yield ThreadComment(thread, comment)
 
 
@@ -88,6 +105,7 @@ def _reason(each: ThreadComment, rules: Rules, may_write: Callable[[Author], Wri
     """Return why a comment does not count; None if it does."""
     return (
         _reason_of_time(each.comment, rules)
+        or (Reason.ANOTHER_KEY if key_of(each.comment.text) else None)
         or _reason_of_thread(each.thread)
         or _reason_of_author(each.comment.author, rules, may_write)
     )

@@ -43,6 +43,6 @@ def test_a_merge_names_the_files_that_conflict() -> None:
     merged = MergedBase("main", ("a.txt", "a\nnew line"))
     request = FollowUp("", has_comments=False, merged=merged).request
     assert "The branch main was merged" in request
-    assert "\n- a.txt\n- a" in request
+    assert "\n> - a.txt\n> - a" in request
     assert "\nnew line" not in request
     assert "No file conflicts." in FollowUp("", has_comments=False, merged=MergedBase("main", ())).request

@@ -1,11 +1,12 @@
 """A commit that merges the base branch is checked for what is its own, and not for what the base branch has."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flows.checks.table import check_change
-from flows.errors import CiFilesChanged
+from flows.errors import CiFilesChanged, SecretInChange
 from flows.parameters.change_policy import ChangePolicy
 from flows.repository.base_branch import start_of_work
 from flows.repository.clone import Checkout
@@ -14,6 +15,7 @@ from flows.repository.git_commands import run_git
 from flows.verification.changed_checks import changed_checks
 from tests.support.commits import commit_of, git
 
+KEY = "ghp_" + "a1B2" * 9
 CI = ".github/workflows/ci.yml"
 
 
@@ -47,6 +49,16 @@ def test_what_the_base_branch_has_is_not_refused_and_not_named(tmp_path: Path) -
     assert [file.path for file in change.files] == ["a"]
 
 
+def test_a_secret_that_the_base_branch_has_is_not_the_agents(tmp_path: Path) -> None:
+    git_dir, change = merge_with(tmp_path, a=f"both\n{KEY}\n")
+    with pytest.raises(SecretInChange):
+        check_change(git_dir, change, ChangePolicy())
+    git(tmp_path, "switch", "--quiet", "--detach", change.checkout.merged_commit)
+    write(tmp_path, {"b": f"theirs\n{KEY}\n"})
+    merged = git(tmp_path, "rev-parse", "HEAD")
+    check_change(git_dir, replace(change, checkout=replace(change.checkout, merged_commit=merged)), ChangePolicy())
+
+
 def test_what_the_agent_adds_to_the_merge_is_refused(tmp_path: Path) -> None:
     git_dir, change = merge_with(tmp_path, **{".github__workflows__ci.yml": "on: [push, pull_request_target]\n"})
     with pytest.raises(CiFilesChanged):
@@ -73,6 +85,7 @@ def test_what_the_agent_takes_back_of_the_base_branch_is_its_own_work(tmp_path: 
     taken_back = collected_change(git_dir, change.checkout)
     with pytest.raises(CiFilesChanged):
         check_change(git_dir, taken_back, ChangePolicy())
+    assert [file.path for file in taken_back.files] == [CI, "c"]
     assert changed_checks(git_dir, start_of_work(git_dir, *commits(change)), change.commit, ["make test"]) == ()
     lines = changed_checks(git_dir, start_of_work(git_dir, *commits(change)), taken_back.commit, ["make test"])
     assert lines == (f"{CI}: removed",)

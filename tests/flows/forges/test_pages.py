@@ -194,3 +194,10 @@ def test_an_issue_is_no_pull_request() -> None:
 )
 def test_instructions_that_are_an_address(text: str, *, expected: bool) -> None:
     assert is_address(text) is expected
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    with pytest.raises(InvalidForgePage) as caught:
+        parse_page("https://ada:a-password@github.com/o/r/pull/1", PageKind.PULL_REQUEST)
+    assert "https://…@github.com/o/r/pull/1" in str(caught.value)
+    assert "a-password" not in str(caught.value)

@@ -36,6 +36,14 @@ def test_it_continues_one_piece_of_work(parameters: dict[str, str]) -> None:
         FollowUpParameters(**parameters)
 
 
+@pytest.mark.parametrize(
+    "flow_run_id", ["../../x", RUN.upper(), " ", f"{RUN}\n"], ids=["path", "upper", "blank", "line"]
+)
+def test_an_id_that_no_run_has_is_refused(flow_run_id: str) -> None:
+    with pytest.raises(InvalidFollowUp, match="is no id of a flow run"):
+        FollowUpParameters(flow_run_id=flow_run_id)
+
+
 @pytest.mark.parametrize("ids", [[""], ["x" * 201], [str(number) for number in range(51)]], ids=["empty", "long", "51"])
 def test_ids_that_no_account_has_are_refused(ids: list[str]) -> None:
     with pytest.raises(InvalidReviewersHeard, match="reviewers_heard"):

@@ -1,10 +1,12 @@
 """How a branch compares with the one that it shall be merged into, and what their merge gives."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from flows.repository.base_branch import commit_of_tree, compare, difference, files_with_markers, merge
+from flows.repository.base_branch import commit_of_tree, compare, difference, files_left, files_with_markers, merge
+from flows.text_safety import is_encodable
 from tests.support.commits import commit_of, git
 
 
@@ -69,6 +71,27 @@ def test_conflicts_are_named_and_in_the_files_until_they_are_resolved(repository
     resolved = add(repository, {"text.txt": "one\nboth\nthree\n"})
     assert files_with_markers(git_dir, resolved, merged.conflicts) == ()
     assert files_with_markers(git_dir, commit, ()) == ()
+
+
+def test_a_conflict_without_markers_is_known_until_the_file_is_changed(repository: Path) -> None:
+    (repository / "link").symlink_to("ours")
+    name = os.fsdecode(b"caf\xe9.txt")
+    add(repository, {name: "ours\n"})
+    git(repository, "switch", "--quiet", "main")
+    (repository / "link").symlink_to("theirs")
+    other = add(repository, {name: "theirs\n"})
+    git(repository, "switch", "--quiet", "work")
+    git_dir, head = fetched(repository)
+    merged = merge(git_dir, head, other)
+    assert merged is not None
+    assert merged.conflicts == (name, "link")
+    commit = commit_of_tree(git_dir, merged.tree, head)
+    assert files_with_markers(git_dir, commit, merged.conflicts) == (name,)
+    assert files_left(git_dir, merged, commit) == (name, "link")
+    assert files_left(git_dir, merged, add(repository, {name: "both\n"})) == ("link",)
+    state = compare(git_dir, head, "main")
+    assert state is not None
+    assert is_encodable(state.note)
 
 
 def test_an_attribute_does_not_choose_how_files_are_merged(repository: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from pydantic import SecretStr
 
 from deployments.local.git_remote import GitRemote
 from flows.parameters.addresses import RepoUrl
+from flows.repository import snapshot
 from flows.repository.agent_git import git_as_agent
+from flows.repository.base_branch import commit_of_tree, start_of_work
 from flows.repository.clone import Checkout, clone
 from flows.repository.collect import Change, CommitIdentity, bundle, collect, patch
 from flows.repository.collection import create_repository
@@ -282,3 +285,68 @@ def test_submodules_and_large_file_pointers_stay_as_they_are(server: GitRemote) 
         assert list((directories.work_tree / "lib").iterdir()) == []
         as_agent(directories, "echo 2 >> a.txt")
         assert files(collect(directories, checkout, IDENTITY)) == {"a.txt": (1, 0)}
+
+
+SUBMODULE = "160000 commit " + "5" * 40
+
+
+def merged_with(directories: Workspace, checkout: Checkout, **files: str) -> Checkout:
+    """Return the checkout with a commit to merge that has these files, and put the merge into the work tree."""
+    clean, base = directories.clean_git, checkout.base_commit
+    parent = commit_of_tree(clean, f"{base}^{{tree}}", base)
+    rows = dict(row.split("\t")[::-1] for row in run_git(["ls-tree", base], git_dir=clean).text.split("\n"))
+    for name, content in files.items():
+        path = directories.trusted / "content"
+        path.write_text(content)
+        blob = run_git(["hash-object", "-w", str(path)], git_dir=clean).text
+        rows[name] = content if content == SUBMODULE else f"100644 blob {blob}"
+    with (directories.trusted / "tree").open("w+b") as file:
+        file.write("".join(f"{entry}\t{name}\n" for name, entry in rows.items()).encode())
+        file.seek(0)
+        tree = run_git(["mktree", "--missing"], git_dir=clean, stdin=file).text
+    merged = replace(checkout, merged_commit=commit_of_tree(clean, tree, parent))
+    tree = start_of_work(clean, base, merged.merged_commit)
+    snapshot.restore_commit(directories, commit_of_tree(clean, tree, base), base)
+    return merged
+
+
+@pytest.mark.parametrize("agent", ["true", "echo mine > b.txt", "git checkout --quiet HEAD -- a.txt", "rm forced.log"])
+def test_a_merge_has_what_the_agent_cannot_commit(run: tuple[Workspace, Checkout], agent: str) -> None:
+    """Else the merge would take back ignored files, files of `leave_out` and submodules of the merged branch."""
+    directories, checkout = run
+    texts = dict.fromkeys(("a.txt", "c.txt", "x.lock", "forced.log"), "theirs\n")
+    checkout = merged_with(directories, checkout, **texts, module=SUBMODULE)
+    as_agent(directories, agent)
+    change = collect(directories, checkout, IDENTITY, ["*.lock"])
+    listing = run_git(["ls-tree", "--name-only", change.commit], git_dir=directories.clean_git).text.split("\n")
+    assert {"x.lock", "forced.log", "module"} <= set(listing)
+    expected = {"echo mine > b.txt": ["b.txt"], "git checkout --quiet HEAD -- a.txt": ["a.txt"]}.get(agent, [])
+    assert [file.path for file in change.files] == expected
+
+
+def test_what_the_agent_deletes_of_a_merge_stays_deleted(run: tuple[Workspace, Checkout]) -> None:
+    directories, checkout = run
+    checkout = merged_with(directories, checkout, **{"a.txt": "theirs\n", "new.txt": "x\n"})
+    as_agent(directories, "rm new.txt")
+    change = collect(directories, checkout, IDENTITY)
+    assert [file.path for file in change.files] == ["new.txt"]
+
+
+def test_a_merge_that_changes_nothing_is_a_commit_with_both_parents(run: tuple[Workspace, Checkout]) -> None:
+    """Else each follow-up would be asked to merge the same commits again."""
+    directories, checkout = run
+    checkout = merged_with(directories, checkout)
+    change = collect(directories, checkout, IDENTITY)
+    parents = run_git(["log", "-1", "--format=%P", change.commit], git_dir=directories.clean_git).text
+    assert parents.split() == [checkout.base_commit, checkout.merged_commit]
+    assert (change.files, change.notes) == ((), ())
+
+
+def test_a_merge_that_the_agent_has_undone_is_no_merge(run: tuple[Workspace, Checkout]) -> None:
+    directories, checkout = run
+    checkout = merged_with(directories, checkout, **{"a.txt": "theirs\n"})
+    assert collect(directories, checkout, IDENTITY).commit
+    as_agent(directories, "git checkout --quiet HEAD -- . ")
+    change = collect(directories, checkout, IDENTITY)
+    assert change.commit == ""
+    assert change.notes == (f"the agent has undone the merge of {checkout.merged_commit[:12]}, so nothing is merged",)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.repository import snapshot
-from flows.repository.base_branch import commit_of_tree, links, merge
+from flows.repository.base_branch import commit_of_tree, merge
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change, collect
 from flows.repository.git_commands import run_git
@@ -120,6 +120,8 @@ def test_links_to_submodules_are_those_of_the_merge(
     base = commit(repository, tmp_path, first, {"c.txt": "c\n"}, on_main)
     checkout = merged_work(repository, directories, head, base)
     change = finish(directories, checkout, "echo mine > mine.txt")
-    assert links(directories.clean_git, change.commit) == after
+    listing = ["ls-tree", "-r", "--format=%(objecttype) %(path) %(objectname)", change.commit]
+    rows = run_git(listing, git_dir=directories.clean_git).text.splitlines()
+    assert dict(row.split(" ")[1:] for row in rows if row.startswith("commit")) == after
     assert [file.path for file in change.files] == ["mine.txt"]
     check_submodule_links(directories.clean_git, change, repository.remote(directories.trusted))

@@ -5,19 +5,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows.errors import InvalidFollowUp, NoSavedRun
+from flows.errors import BaseRefNotFound, InvalidFollowUp, NoSavedRun
 from flows.instructions.files import Instructions
 from flows.outcome.timing import StepTimes
 from flows.parameters.follow_up import FollowUpParameters
+from flows.parameters.pull_request import PullRequest
 from flows.parameters.signature import RawParameters
 from flows.repository.clone import Checkout
+from flows.repository.remote_refs import RemoteRefs
 from flows.run.follow_up import set_up_follow_up
 from flows.run.follow_up_request import begin_follow_up
+from flows.run.pull_request import base_branch
 from flows.run.run import FollowUpRun
 from flows.run.setup import run_store
 from flows.sandbox.user import AgentUser
@@ -26,6 +30,7 @@ from flows.state.branch_record import BranchRecords, session_digest
 from flows.state.files import StateFile
 from flows.state.records import Checkpoint, FinishedWork, Plan
 from flows.state.saved_run import SavedRun
+from flows.tasks.merge_base import with_base
 from tests.support.finished_run import REPORT, commit
 from tests.support.follow_up import review_of
 
@@ -118,6 +123,18 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> tuple
     return run, replace(run.earlier.plan, checkout=Checkout("work", "work", head))
 
 
+def test_the_text_goes_to_the_pull_request_that_was_read_also_if_a_person_has_changed_its_base(
+    prepared: tuple[FollowUpRun, Plan],
+) -> None:
+    run, plan = prepared
+    request = run.request.model_copy(update={"pull_request": PullRequest(pull_request_base="main")})
+    run = replace(run, request=request)
+    refs = RemoteRefs({"main": "a" * 40, "release": "b" * 40, "work": "c" * 40}, "main")
+    assert base_branch(run, plan.checkout, refs) == "main"
+    run.reviews[:] = [replace(run.reviews[0], base="release")]
+    assert base_branch(run, plan.checkout, refs) == "release"
+
+
 def test_the_recorded_session_is_continued_with_a_budget_of_its_own(prepared: tuple[FollowUpRun, Plan]) -> None:
     run, plan = prepared
     request = begin_follow_up(run, plan)
@@ -160,6 +177,13 @@ def test_another_session_is_not_continued_and_the_new_one_knows_the_change(
     assert "+two" in request.change
     assert begin_follow_up(run, plan) == request
     assert len(run.warnings) == 1, "it is said once"
+
+
+def test_a_branch_that_was_deleted_in_between_is_not_begun_again(prepared: tuple[FollowUpRun, Plan]) -> None:
+    run, _ = prepared
+    no_credentials: Any = None
+    with pytest.raises(BaseRefNotFound, match="'work' was deleted"):
+        with_base(run, no_credentials, Checkout("work", "main", "a" * 40))
 
 
 def test_the_digest_is_that_of_the_session_as_it_is_saved() -> None:

@@ -45,6 +45,24 @@ def test_a_later_push_keeps_what_is_known_about_the_pull_request(tmp_path: Path)
     assert with_answers(found, [], "").requested_at == found.requested_at
 
 
+def test_another_pull_request_of_the_branch_has_no_answers_yet(tmp_path: Path) -> None:
+    store = records(tmp_path)
+    store.save_push("work", "run-1", "a" * 40, b"", 7)
+    record = store.of_branch("work")
+    assert record is not None
+    store.save(with_answers(record, [("C_1", "2026-11-28T10:00:00+00:00")], "2026-11-28T11:00:00+00:00"))
+    store.save_push("work", "run-2", "b" * 40, b"", 9)
+    found = store.of_pull_request(9)
+    assert found is not None
+    assert (found.answered, found.requested_at) == ({}, "")
+
+
+def test_a_git_server_that_is_no_known_forge_may_tell_upper_from_lower_case(tmp_path: Path) -> None:
+    records(tmp_path, "https://git.example.com/team/App.git").save_push("work", "run-1", "a" * 40, b"")
+    assert records(tmp_path, "https://GIT.example.com/team/App").of_branch("work")
+    assert records(tmp_path, "https://git.example.com/team/app.git").of_branch("work") is None
+
+
 def test_the_address_of_the_repository_may_be_written_in_each_usual_way(tmp_path: Path) -> None:
     records(tmp_path).save_push("work", "run-1", "a" * 40, b"", 7)
     for url in ("https://github.com/o/r", "https://GitHub.com/O/R.git"):

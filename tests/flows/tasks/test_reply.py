@@ -11,7 +11,7 @@ import pytest
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
-from flows.errors import FollowUpInProgress, ForgePermissionMissing, ForgeUnavailable
+from flows.errors import FollowUpInProgress, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
@@ -167,6 +167,65 @@ def test_a_refusal_after_a_push_is_a_warning_and_the_next_run_answers_the_rest(
         assert (len(record.answered), record.requested_at) == (2, "")
         with pytest.raises(ForgePermissionMissing):
             step.reply(run, CREDENTIALS, Change("", PUSHED.checkout))
+
+
+def test_a_run_that_pushed_nothing_and_fails_records_what_it_has_answered(
+    directories: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next follow-up would answer the same threads again."""
+    monkeypatch.setattr(step, "answer_review", step.answer_review.fn)
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        forge.faults.append(Fault("POST .*/issues/1/comments", Reply(403, {"message": "no"}), 2))
+        with pytest.raises(ForgePermissionMissing):
+            step.reply(run, CREDENTIALS, Change("", PUSHED.checkout))
+        record = records(run).of_branch("work")
+        assert record is not None
+        assert (len(record.answered), record.requested_at) == (2, "")
+
+
+def test_each_answer_is_recorded_at_once_because_the_run_may_be_cancelled(
+    directories: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancel(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, "save_replies", cancel)
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        with pytest.raises(KeyboardInterrupt):
+            answer(run)
+        record = records(run).of_branch("work")
+        assert record is not None
+        assert (len(record.answered), len(forge.reviews.own_comments)) == (1, 1)
+
+
+@each_forge
+def test_a_thread_that_the_forge_refuses_to_continue_does_not_keep_the_others_from_an_answer(
+    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
+) -> None:
+    with kind() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        refusal = Reply(422, {"message": "this thread is locked"})
+        is_first = True
+
+        def refuse(moment: str) -> None:
+            nonlocal is_first
+            if moment == "before" and is_first:
+                forge.faults.append(Fault(".*", refusal))
+                is_first = False
+
+        forge.on_write = refuse
+        with pytest.raises(PullRequestRefused, match="this thread is locked"):
+            answer(run)
+        assert len(run.answered) == 2
+        assert len(forge.reviews.own_comments) == 3, "two answers and the summary"
+        answer(run)
+        assert len(forge.reviews.own_comments) == 4
+        forge.check_contract()
 
 
 def test_a_run_that_pushed_nothing_has_the_newest_session(

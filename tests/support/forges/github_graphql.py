@@ -24,14 +24,14 @@ type IssueCommentConnection { nodes: [IssueComment] pageInfo: PageInfo! }
 enum PullRequestReviewState { APPROVED CHANGES_REQUESTED COMMENTED DISMISSED PENDING }
 type PullRequestReview implements Node {
   id: ID! databaseId: Int body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor
-  state: PullRequestReviewState!
+  state: PullRequestReviewState! submittedAt: DateTime
 }
 type PullRequestReviewConnection { nodes: [PullRequestReview] pageInfo: PageInfo! }
 
 enum PullRequestReviewCommentState { PENDING SUBMITTED }
 type PullRequestReviewComment implements Node {
   id: ID! databaseId: Int body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor isMinimized: Boolean!
-  state: PullRequestReviewCommentState!
+  state: PullRequestReviewCommentState! pullRequestReview: PullRequestReview
 }
 type PullRequestReviewCommentConnection { nodes: [PullRequestReviewComment] pageInfo: PageInfo! }
 

@@ -35,6 +35,8 @@ class StoredComment:
     text: str
     minute: float = 0
     edited: float | None = None
+    submitted: float | None = None
+    """The minute at which the review of the comment was submitted, if it was later."""
     number: int = 1
     is_on_issue: bool = False
     path: str = ""

@@ -91,6 +91,7 @@ class GiteaReviews(ReviewState):
                 "body": each.text if each.review else "",
                 "state": "PENDING" if each.hidden == "pending" else each.review or "COMMENT",
                 "submitted_at": moment(each.minute),
+                "updated_at": moment(each.submitted or (each.review and each.edited) or each.minute),
                 "comments_count": sum(other.root == each.id for other in self.comments if other.path),
                 "dismissed": each.review != "" and each.is_resolved,
             }

@@ -105,6 +105,7 @@ class GitHubReviews(ReviewState):
 
     def _node_of(self, comment: StoredComment) -> dict[str, Any]:
         state = "PENDING" if comment.hidden == "pending" else comment.review or "SUBMITTED"
+        submitted = None if state == "PENDING" else moment(comment.submitted or comment.minute)
         return {
             "id": f"C_{comment.id}",
             "databaseId": comment.id,
@@ -114,6 +115,8 @@ class GitHubReviews(ReviewState):
             "author": self._actor(comment.author),
             "isMinimized": comment.hidden == "hidden",
             "state": state,
+            "submittedAt": submitted,
+            "pullRequestReview": {"submittedAt": submitted},
         }
 
     def _actor(self, login: str) -> dict[str, Any] | None:

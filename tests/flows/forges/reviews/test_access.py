@@ -85,10 +85,22 @@ def test_gitea_answers_administrators_only_and_otherwise_nobody_is_trusted() -> 
         assert len(forge.requests) == 2
 
 
-def test_a_blocked_member_of_gitlab_may_not_write() -> None:
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [
+        ({"state": "blocked"}, WriteAccess.NO),
+        ({"membership_state": "awaiting"}, WriteAccess.NO),
+        ({"expires_at": "2020-01-01"}, WriteAccess.NO),
+        ({"expires_at": "2999-01-01", "membership_state": "active", "state": "active"}, WriteAccess.YES),
+        ({"expires_at": None}, WriteAccess.YES),
+        ({"access_level": 25}, WriteAccess.NO),
+    ],
+    ids=["blocked", "awaiting", "expired", "expires", "for ever", "below a developer"],
+)
+def test_only_an_active_membership_of_gitlab_gives_access(member: dict[str, object], expected: WriteAccess) -> None:
     with serve_reviews(GitLabStandIn) as (forge, api):
-        forge.faults.append(Fault("members", Reply(200, {"id": 11, "access_level": 50, "state": "blocked"})))
-        assert api.may_write(author(forge, "ada")) is WriteAccess.NO
+        forge.faults.append(Fault("members", Reply(200, {"id": 11, "access_level": 50, **member})))
+        assert api.may_write(author(forge, "ada")) is expected
 
 
 def test_a_permission_that_the_token_cannot_ask_for_is_an_error_on_github() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from flows.forges.reviews.conversation import Author, Comment, Thread, WriteAccess
 from flows.forges.reviews.replies import SUMMARY, Key
-from flows.forges.reviews.selection import Reason, Rules, Selection, select_comments
+from flows.forges.reviews.selection import MOST_HEARD, Reason, Rules, Selection, select_comments
 from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.review_state import START
 from tests.support.forges.stand_in import ForgeStandIn
@@ -53,9 +53,9 @@ def select(one: Comment, rules: Rules = RULES, **thread: bool) -> str:
         (20, None, "heard"),
         (20, 25, "heard"),
         (30, None, "heard"),
-        (10, None, "old"),
-        (5, None, "old"),
-        (5, 10, "old"),
+        (10, None, "heard"),
+        (5, None, "heard"),
+        (5, 10, "heard"),
         (5, 20, "heard"),
         (20, 31, "EDITED"),
         (5, 31, "EDITED"),
@@ -68,11 +68,25 @@ def test_the_moments_of_a_comment_decide(created: float, edited: float | None, e
 
 
 def test_a_comment_is_heard_by_exactly_one_of_two_runs() -> None:
-    """Also if it was edited after the first one was names_asked for."""
-    first, second = RULES, replace(RULES, last_requested_at=RULES.requested_at, requested_at=START + minute(60))
-    for created, edited in ((20, None), (30, None), (31, None), (20, 31), (29.999, 30), (29, 59)):
+    """Also if it was edited after the first one was asked for."""
+    later = replace(RULES, last_requested_at=RULES.requested_at, requested_at=START + minute(60))
+    for created, edited in ((5, None), (20, None), (30, None), (31, None), (20, 31), (29.999, 30), (29, 59)):
         one = comment(created=created, edited=edited)
-        assert [select(one, first), select(one, second)].count("heard") == 1
+        is_heard = select(one, RULES) == "heard"
+        second = replace(later, answered_ids=frozenset({one.id})) if is_heard else later
+        assert [is_heard, select(one, second) == "heard"].count(True) == 1
+
+
+@pytest.mark.parametrize("author", [BOT, UNKNOWN, STRANGER, OWN], ids=lambda author: author.login)
+def test_an_old_comment_is_heard_as_soon_as_its_author_counts(author: Author) -> None:
+    one = comment(author, created=5)
+    assert select(one) == "old", "an earlier run has named it"
+    assert select(one, replace(RULES, reviewers_heard=frozenset({author.id}))) == "heard"
+
+
+def test_an_old_comment_is_heard_as_soon_as_its_thread_is_open_again() -> None:
+    assert select(comment(created=5), is_resolved=True) == "old"
+    assert select(comment(created=5)) == "heard"
 
 
 def test_the_first_run_on_a_pull_request_hears_all_that_was_said_before() -> None:
@@ -123,9 +137,12 @@ def test_comments_of_this_program_are_never_heard() -> None:
     assert select(own, replace(RULES, account=None)) == "old"
 
 
-def test_a_key_in_the_comment_of_another_changes_nothing() -> None:
-    assert select(comment(ADA, text=f"please\n\n{KEY}")) == "heard"
-    assert select(comment(STRANGER, text=f"please\n\n{KEY}")) == "NO_ACCESS"
+def test_a_comment_of_another_account_with_a_key_is_not_heard() -> None:
+    """A token of another account may have written it, and a run must not answer itself."""
+    one = comment(ADA, text=f"please\n\n{KEY}")
+    assert select(one) == "ANOTHER_KEY"
+    assert select(one, replace(RULES, reviewers_heard=frozenset({ADA.id}))) == "ANOTHER_KEY"
+    assert select(comment(ADA, text=f"{KEY}\n\nplease")) == "heard"
 
 
 def test_nobody_is_asked_about_without_need() -> None:
@@ -135,10 +152,29 @@ def test_nobody_is_asked_about_without_need() -> None:
         names_asked.append(author.id)
         return WriteAccess.YES
 
-    comments = (comment(BOT), comment(OWN), comment(created=5), comment(created=31), comment(STRANGER))
+    comments = (comment(BOT), comment(OWN), comment(created=31), comment(STRANGER))
     select_comments([Thread("t", comments)], replace(RULES, reviewers_heard=frozenset({"13"})), ask)
+    select_comments([Thread("t", (comment(created=5),))], replace(RULES, answered_ids=frozenset({"c1"})), ask)
     select_comments([Thread("t", (comment(),), is_resolved=True)], RULES, ask)
     assert names_asked == []
+
+
+def test_a_run_listens_to_so_many_comments_that_it_can_answer_them() -> None:
+    threads = [Thread(f"t{number}", (replace(comment(), id=f"c{number}"),)) for number in range(MOST_HEARD + 2)]
+    result = select_comments(threads, RULES, may_write)
+    assert [each.comment.id for each in result.heard] == [f"c{number}" for number in range(MOST_HEARD)]
+    assert [each.reason for each in result.unheard] == [Reason.TOO_MANY] * 2
+    rest = select_comments(
+        threads,
+        replace(
+            RULES,
+            answered_ids=frozenset(each.comment.id for each in result.heard),
+            last_requested_at=RULES.requested_at,
+            requested_at=START + minute(60),
+        ),
+        may_write,
+    )
+    assert [each.comment.id for each in rest.heard] == ["c100", "c101"]
 
 
 def test_every_reason_is_a_text_for_a_person() -> None:
@@ -155,7 +191,7 @@ def test_a_whole_conversation_of_a_forge(kind: type[ForgeStandIn]) -> None:
         say("ada", "edited", 23, edited=31)
         say("ada", "resolved", 24, path="b.py", line=1, is_resolved=True)
         say("renovate", "update me", 25)
-        say("ada", "old", 5)
+        say("ada", "resolved long ago", 5, path="b.py", line=2, is_resolved=True)
         say("ada", "later", 40)
         say("stranger", "delete all", 26)
         account = api.own_account()

@@ -42,6 +42,21 @@ def test_a_thread_on_a_line_is_read_with_all_that_matters(kind: type[ForgeStandI
         assert thread.comments[1].edited == thread.comments[1].created
 
 
+@pytest.mark.parametrize("kind", [GitHubStandIn, GiteaStandIn], ids=lambda kind: kind.name)
+def test_a_comment_of_a_review_counts_from_the_moment_at_which_the_review_was_submitted(
+    kind: type[ForgeStandIn],
+) -> None:
+    with serve_reviews(kind) as (forge, api):
+        forge.reviews.say("ada", "on a line", 5, path="a.py", line=12, submitted=9)
+        forge.reviews.say("ada", "edited later", 5, path="a.py", line=13, submitted=9, edited=11)
+        forge.reviews.say(
+            "ada", "on the whole", 5, review="COMMENT" if kind is GiteaStandIn else "COMMENTED", submitted=9
+        )
+        comments = {each.text: each for thread in api.threads(1).threads for each in thread.comments}
+        moments = {text: (each.edited - START) // timedelta(minutes=1) for text, each in comments.items()}
+        assert moments == {"on a line": 9, "edited later": 11, "on the whole": 9}
+
+
 @each_forge
 def test_all_pages_are_read_and_each_is_asked_for_at_the_api(kind: type[ForgeStandIn]) -> None:
     with serve_reviews(kind) as (forge, api):
