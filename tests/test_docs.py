@@ -20,7 +20,6 @@ from flows import errors as run_errors
 from flows.parameters.deliver import DeliverParameters
 from flows.parameters.fields import leaves_of
 from flows.parameters.follow_up import FollowUpParameters
-from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.implement import ImplementParameters
 from flows.parameters.page import with_tables
 
