@@ -17,10 +17,10 @@ from tests.support.terminals import terminal
 
 PROJECT = Path(__file__).parents[2]
 STEPS = ("secret", "clone", "instructions", "claude", "verify", "claude repair 1", "verify 2", "push", "pull_request")
-pytestmark = pytest.mark.timeout(400)  # the demo has two runs, and starts all servers
-
 ONCE = ("claude repair 1", "verify 2", "review", "reply")
 """The steps of one of the two runs. The others are in both."""
+
+pytestmark = pytest.mark.timeout(400)  # the demo has two runs, and starts all servers
 
 
 def demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
