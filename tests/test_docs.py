@@ -50,7 +50,8 @@ def test_the_tables_of_parameters_match_the_flows() -> None:
     page = (PROJECT / "docs/parameters.md").read_text()
     assert with_tables(page) == page, "make parameters-page writes the tables"
     rows = re.findall(r"^\| `([a-z_.0-9]+)` \| `([A-Z][A-Z0-9_]*)` \|", page, re.MULTILINE)
-    assert rows == [(leaf.path, leaf.variable) for leaf in leaves_of(ImplementParameters)]
+    leaves = [leaf for model in (ImplementParameters, FollowUpParameters) for leaf in leaves_of(model)]
+    assert rows == [(leaf.path, leaf.variable) for leaf in leaves]
     assert page.count("| `git_credentials_block` |") == 3
 
 

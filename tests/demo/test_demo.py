@@ -20,6 +20,8 @@ STEPS = ("secret", "clone", "instructions", "claude", "verify", "claude repair 1
 ONCE = ("claude repair 1", "verify 2", "review", "reply")
 """The steps of one of the two runs. The others are in both."""
 
+pytestmark = pytest.mark.timeout(400)  # the demo has two runs, and starts all servers
+
 
 def demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return run([sys.executable, "-m", "deployments.local.demo", *arguments])
@@ -112,7 +114,7 @@ def test_it_works_on_a_repository_of_the_user(tmp_path: Path) -> None:
 
 def test_with_keep_the_user_can_start_runs_whose_instructions_the_scripted_model_does_not_know() -> None:
     with terminal("-m", "deployments.local.demo", "--keep", variables={"COLUMNS": "200"}) as person:
-        person.wait_for("Press Enter to stop the servers", 180)
+        person.wait_for("Press Enter to stop the servers", 300)
         (api, flow_run_id), *_ = re.findall(r"(http://127.0.0.1:\d+)/runs/flow-run/([0-9a-f-]{36})", person.seen)
         with httpx.Client(base_url=f"{api}/api", trust_env=False, timeout=60) as prefect:
             first = prefect.get(f"/flow_runs/{flow_run_id}").json()
