@@ -1,5 +1,6 @@
 """The API of GitHub for reviews and issues: GraphQL (see `github_queries`) to read, and REST for the rest."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -17,6 +18,9 @@ _FAILED: Final = frozenset({"failure", "timed_out", "startup_failure"})
 _FAILED_STATES: Final = frozenset({"failure", "error"})
 _HIDDEN_STATES: Final = frozenset({"PENDING"})
 _NO_PERMISSION: Final = frozenset({"NOT_FOUND", "FORBIDDEN", "INSUFFICIENT_SCOPES"})
+_FAULT: Final = re.compile(r"something went wrong|time(d )?out", re.IGNORECASE)
+"""GitHub's words for a fault of its own, which it can answer with status 200."""
+
 _ANCHORS: Final = {"comment": "issuecomment", "review": "pullrequestreview"}
 
 
@@ -43,6 +47,8 @@ class GitHubReviews(ReviewApi, GitHubApi):
             kinds = {str(each.get("type")) for each in errors}
             if "RATE_LIMITED" in kinds:
                 raise ForgeUnavailable(f"GitHub allows no more requests for now ({answer.reason}): try again later")
+            if _FAULT.search(answer.reason):
+                raise ForgeUnavailable(f"GitHub could not {action} ({answer.reason}): try again later")
             if kinds & _NO_PERMISSION:
                 raise no_permission(answer, action)
             raise PullRequestRefused(f"the forge did not {action}: {answer.reason}")

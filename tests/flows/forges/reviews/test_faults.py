@@ -113,9 +113,10 @@ def test_a_pull_request_that_github_does_not_have_is_named() -> None:
         ({"type": "RATE_LIMITED", "message": "API rate limit exceeded"}, ForgeUnavailable),
         ({"type": "FORBIDDEN", "message": "Resource not accessible"}, ForgePermissionMissing),
         ({"type": "INSUFFICIENT_SCOPES", "message": "needs read:org"}, ForgePermissionMissing),
-        ({"message": "Something went wrong"}, PullRequestRefused),
+        ({"message": "Something went wrong while executing your query"}, ForgeUnavailable),
+        ({"message": "Field 'x' doesn't exist"}, PullRequestRefused),
     ],
-    ids=["limit", "forbidden", "scopes", "other"],
+    ids=["limit", "forbidden", "scopes", "fault", "other"],
 )
 def test_an_error_in_an_answer_of_graphql_is_named(error: dict[str, str], named: type[Exception]) -> None:
     with serve_reviews(GitHubStandIn) as (forge, api):
