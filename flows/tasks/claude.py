@@ -166,8 +166,7 @@ def _run_agent(
         checkpoints.write()  # for a later attempt of this run, on this machine or another
         restore_earlier_change(run, plan)
         raise explain(error, run.saved.bundle_path, disk_is_full=disk_is_full) from None
-    may_be_reviewed = run.request.pull_request.is_wanted and (change.commit or isinstance(run, FollowUpRun))
-    if (change.commit and commands) or may_be_reviewed or _needs_person(run):
+    if change.commit or isinstance(run, FollowUpRun) or _needs_person(run):
         checkpoints.round += 1
         checkpoints.write()  # for a repair or feedback in a later attempt, or for a later run
     return change
