@@ -177,4 +177,4 @@ def test_comments_that_were_not_read_are_named(directories: Workspace) -> None:
         forge.reviews.issues.append(StoredIssue(12, "Say hello", "In hello.txt"))
         for number in range(4):
             forge.reviews.say("ada", f"{number}", 1, number=12, is_on_issue=True)
-        assert "only the first 2 comments" in source_of(read(directories, api, forge)).omission
+        assert "only the newest 2 comments" in source_of(read(directories, api, forge)).omission

@@ -75,6 +75,19 @@ def test_an_edit_that_was_not_read_counts_on_gitlab() -> None:
 
 
 @each_forge
+def test_of_a_long_issue_the_newest_comments_are_read_so_our_own_is_found(kind: type[ForgeStandIn]) -> None:
+    with serve_reviews(kind, max_items=5) as (forge, api):
+        forge.reviews.issues.append(StoredIssue(12, "a", "b"))
+        for number in range(12):
+            forge.reviews.say("stranger", f"{number}", number=12, is_on_issue=True)
+        api.comment_on_issue(12, Note("", "run", "A pull request"))
+        issue = api.issue(12)
+        assert own_comment([issue.thread], "run", ISSUE, api.own_account()) == issue.comments[-1]
+        assert [each.text for each in issue.comments[:-1]] == ["8", "9", "10", "11"]
+        assert "the newest 5 comments" in issue.omission
+
+
+@each_forge
 def test_an_issue_that_does_not_exist_is_named(kind: type[ForgeStandIn]) -> None:
     with serve_reviews(kind) as (_, api), pytest.raises(IssueNotFound, match="issue 12"):
         api.issue(12)
