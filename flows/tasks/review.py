@@ -1,12 +1,13 @@
 """Defines the step `review`: it reads what reviewers have said since the last run, before anything is spent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 from prefect import get_run_logger
 
-from flows.errors import BaseRefNotFound, InvalidFollowUp, RunError
+from flows.errors import BaseRefNotFound, InvalidFollowUp, PullRequestRefused, RepoNotFound, RunError
 from flows.forges.api.base import PullRequest, State
 from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, FailedCheck, Thread
@@ -35,7 +36,8 @@ def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
     """
     review = load_review(run.saved.store)
     if review is None:
-        review = replace(_read(run, credentials), earlier_summary=_earlier_summary(run))
+        with _advice_for_another_address(run):
+            review = replace(_read(run, credentials), earlier_summary=_earlier_summary(run))
         if asks_for_something(run, review):
             check_lease(run.saved.store)
             run.saved.store.save_sealed(StateFile.REVIEW, review.pack())
@@ -46,6 +48,20 @@ def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
     count = len(review.comments)
     get_run_logger().info("comments of reviewers: %d; not heard: %d", count, len(review.unheard))
     return review
+
+
+@contextmanager
+def _advice_for_another_address(run: FollowUpRun) -> Iterator[None]:
+    """Say what to do if the repository has another address since: a follow-up has no parameter for it."""
+    try:
+        yield
+    except (PullRequestRefused, RepoNotFound) as error:
+        if "set repo_url" not in str(error):
+            raise
+        raise type(error)(
+            f"{error}. A follow-up works at the address of the run that it continues: to go on at the new one, start "
+            f"implement with repo_url, with branch_name={run.request.branch_name}, and with the request as instructions"
+        ) from None
 
 
 def is_answered(run: FollowUpRun, review: Review, thread_id: str) -> bool:

@@ -87,7 +87,9 @@ def test_a_pull_request_is_found_by_its_number_in_our_own_record(
     assert run.request.pull_request.pull_request == "ready"
     assert run.request.instructions == "Say hello."
     assert run.agent.session_id == "", "the agent has not begun, and has cost nothing"
-    with pytest.raises(NoSavedRun, match="no run here has opened pull request 8"):
+    for address in (page(url, 7).replace("https", "http"), page(url, 7).replace("github.com", "GitHub.com:443")):
+        assert set_up(tmp_path, monkeypatch, pull_request_url=address).record == run.record
+    with pytest.raises(NoSavedRun, match=r"no run here has opened pull request 8.*another address since, start implem"):
         set_up(tmp_path, monkeypatch, pull_request_url=page(url, 8))
 
 

@@ -309,6 +309,19 @@ def test_a_run_that_resumes_after_another_one_answers_only_what_is_left(director
         assert not review_step.asks_for_something(before_the_agent, nothing)
 
 
+@pytest.mark.usefixtures("branches")
+@pytest.mark.parametrize("target", ["/new/name/pulls/1", "/repositories/5/pulls/1"])
+def test_a_renamed_repository_is_an_error_that_says_what_to_do(
+    target: str, directories: Workspace, tmp_path: Path
+) -> None:
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge)
+        forge.faults.append(Fault("GET .*/pulls/1", Reply(301, {"message": "Moved"}, {"location": forge.url + target})))
+        with pytest.raises(PullRequestRefused, match="start implement with repo_url, with branch_name=work"):
+            review_step.read_review.fn(run, CREDENTIALS)
+
+
 def test_a_run_that_has_lost_its_lock_writes_nothing(directories: Workspace, tmp_path: Path) -> None:
     with STAND_INS[0]() as forge:
         a_review(forge)
