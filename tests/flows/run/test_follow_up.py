@@ -181,6 +181,15 @@ def test_another_session_is_not_continued_and_the_new_one_knows_the_change(
     assert len(run.warnings) == 1, "it is said once"
 
 
+def test_a_branch_is_not_said_to_have_moved_since_a_push_that_never_was(prepared: tuple[FollowUpRun, Plan]) -> None:
+    run, plan = prepared
+    run = replace(run, record=replace(run.record, head="f" * 40, pushed_at=""))
+    begin_follow_up(run, plan)
+    [warning] = run.warnings
+    assert "moved" not in warning
+    assert f"no push of the run's own commit {'f' * 12} is recorded" in warning
+
+
 def test_a_branch_that_was_deleted_in_between_is_not_begun_again(prepared: tuple[FollowUpRun, Plan]) -> None:
     run, _ = prepared
     no_credentials: Any = None
