@@ -51,7 +51,7 @@ def reply(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None
         if not change.commit:
             raise
         text = (
-            f"answered {len(run.answered)} of {len(review.threads)} threads of the review, and the rest could not be "
+            f"answered {run.answers} of {len(review.threads)} threads of the review, and the rest could not be "
             f"answered ({type(error).__name__}: {error.sentences}): the next follow-up answers it"
         )
         get_run_logger().warning(text)
@@ -67,7 +67,7 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
     """
     [review] = run.reviews
     replies = load_replies(run.saved.store)
-    run.answered[:] = replies.threads
+    run.answered[:], run.missing[:] = replies.threads, replies.missing
     with open_review_api(run.request, newest_credentials(run, credentials)) as api:
         account = api.own_account()
         conversation = api.threads(review.number)
@@ -76,8 +76,8 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
         for thread_id in review.threads:
             if thread_id in replies.threads:
                 continue
-            thread = threads.get(thread_id)
-            if is_answered(run, review, thread_id):
+            thread, is_done = threads.get(thread_id), is_answered(run, review, thread_id)
+            if is_done:
                 get_run_logger().info("another run has answered a thread of the review in the meantime")
             elif thread is None:
                 get_run_logger().info("a thread of the review does not exist any more, so it gets no answer")
@@ -89,15 +89,15 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
                 except PullRequestRefused as error:  # it says nothing about the other threads
                     refusals.append(error)
                     continue
-            replies = replies.with_thread(thread_id)
-            run.answered[:] = replies.threads
+            replies = replies.with_thread(thread_id, is_missing=thread is None and not is_done)
+            run.answered[:], run.missing[:] = replies.threads, replies.missing
             record_answers(run, review, change)  # this run may be cancelled, and another one started
             save_replies(run.saved.store, replies)
         _summarize(run, api, review, conversation.threads, account, replies, change)
     if refusals:
         raise refusals[0]
     record_answers(run, review, change)
-    get_run_logger().info("threads answered: %d", len(review.threads))
+    get_run_logger().info("threads answered: %d", run.answers)
 
 
 def _summarize(

@@ -17,6 +17,7 @@ from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.run.branch_records import records
 from flows.run.run import FollowUpRun
+from flows.run.summary import review_summary
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.agent_report import ReviewReply
 from flows.state.branch_lock import LIFE_SECONDS
@@ -320,6 +321,21 @@ def test_a_renamed_repository_is_an_error_that_says_what_to_do(
         forge.faults.append(Fault("GET .*/pulls/1", Reply(301, {"message": "Moved"}, {"location": forge.url + target})))
         with pytest.raises(PullRequestRefused, match="start implement with repo_url, with branch_name=work"):
             review_step.read_review.fn(run, CREDENTIALS)
+
+
+def test_a_thread_that_was_deleted_has_no_answer(directories: Workspace, tmp_path: Path) -> None:
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        del forge.reviews.comments[0]
+        for _ in range(2):
+            answer(run)
+            summary = review_summary(run)
+            assert summary is not None
+            assert summary.text == "3 comments heard, 2 of 3 threads answered, 1 not found any more, 0 not heard"
+        record = records(run).of_branch("work")
+        assert record is not None
+        assert record.requested_at == run.reviews[0].requested_at, "nothing is left to answer"
 
 
 def test_a_run_that_has_lost_its_lock_writes_nothing(directories: Workspace, tmp_path: Path) -> None:
