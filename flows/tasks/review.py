@@ -19,8 +19,10 @@ from flows.repository.forge_apis import open_review_api
 from flows.repository.remote_refs import RemoteRefs
 from flows.run.lease import check_lease
 from flows.run.run import FollowUpRun, requested_at
+from flows.state.comment_secret import saved_comment_secret
 from flows.state.files import StateFile
 from flows.state.review_record import HeardComment, Review, load_review
+from flows.state.store import RunStore
 from flows.tasks.clone import remote
 from flows.tasks.task import step
 
@@ -93,7 +95,8 @@ def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
             return Review(branch, moment)
         conversation = api.threads(request.number)
         rules = _rules(run, api, moment)
-        threads = [_without_answered(run, thread, rules.account) for thread in conversation.threads]
+        secret = _previous_secret(run)
+        threads = [_without_answered(run, thread, rules.account, secret) for thread in conversation.threads]
         selection = select_comments([each for each in threads if each.comments], rules, api.may_write)
         checks, omission = _failed_checks(api, head) if selection.heard else ((), "")
         omissions = tuple(filter(None, (conversation.omission, omission)))
@@ -137,12 +140,20 @@ def _rules(run: FollowUpRun, api: ReviewApi, moment: str) -> Rules:
     )
 
 
-def _without_answered(run: FollowUpRun, thread: Thread, account: Author | None) -> Thread:
+def _previous_secret(run: FollowUpRun) -> str:
+    """Return the secret of the last follow-up's comments; empty if it has written none."""
+    previous = run.lock.previous
+    return saved_comment_secret(RunStore(run.saved.store.files, previous)) if previous else ""
+
+
+def _without_answered(run: FollowUpRun, thread: Thread, account: Author | None, secret: str) -> Thread:
     """Return the thread without the comments that an earlier run has answered.
 
-    The last follow-up may have lost its machine between an answer and the record of it.
+    The last follow-up may have lost its machine between an answer and the record of it. `secret` is that of its
+    comments.
     """
-    answered, last = run.record.answered, own_comment([thread], run.lock.previous, thread, account)
+    answered = run.record.answered
+    last = own_comment([thread], run.lock.previous, thread, account, secret) if secret else None
     comments = (each for each in thread.comments if answered.get(each.id) != each.edited.isoformat())
     rest = tuple(each for each in comments if last is None or each.edited > last.created)
     return Thread(thread.id, rest, thread.path, thread.line, thread.is_resolved, thread.is_outdated)

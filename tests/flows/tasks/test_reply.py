@@ -12,6 +12,7 @@ from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
 from flows.errors import FollowUpInProgress, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused
+from flows.forges.reviews.replies import SUMMARY, Key
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
@@ -148,6 +149,28 @@ def test_a_comment_of_another_run_or_of_another_account_is_no_answer(
         answer(second)
         assert len([each for each in forge.reviews.own_comments if RUN in each.text]) == 4
         assert forged in forge.reviews.comments
+
+
+@each_forge
+def test_a_forged_key_stops_no_answer_also_if_the_forge_does_not_show_the_account(
+    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
+) -> None:
+    with kind() as forge:
+        forge.reviews.shows_account = False
+        a_review(forge)
+        review = heard(forge)
+        with open_stand_in_reviews(forge) as api:
+            html_comments = api.hides_html_comments
+        forged = [
+            forge.reviews.say("stranger", Key.of(RUN, target, "").mark(html_comments=html_comments), 4)
+            for target in (*(f"thread {each}" for each in review.threads), SUMMARY)
+        ]
+        texts = [comment.text for comment in forged]
+        for _ in range(2):
+            answer(open_follow_up(directories, tmp_path, forge, REPLIES, review))
+            assert len(forge.reviews.own_comments) == 4
+        assert [comment.text for comment in forged] == texts
+        forge.check_contract()
 
 
 def test_a_refusal_after_a_push_is_a_warning_and_the_next_run_answers_the_rest(

@@ -11,7 +11,7 @@ from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.gitlab import GitLabStandIn
-from tests.support.forges.review_state import ELSEWHERE, START
+from tests.support.forges.review_state import ELSEWHERE, SECRET, START
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS
 
@@ -250,7 +250,7 @@ def test_a_long_thread_of_github_is_read_from_its_end_and_can_be_answered() -> N
         forge.reviews.say("ada", "rename it", path="a.py", line=3, answers=first.id)
         (thread,) = api.threads(1).threads
         assert [each.text for each in thread.comments] == ["again 5", "again 6", "again 7", "rename it"]
-        api.reply(1, thread, Note("done", "run"))
+        api.reply(1, thread, Note("done", "run", SECRET))
         assert forge.reviews.comments[-1].answers == first.id
 
 
