@@ -321,6 +321,10 @@ class BranchConflict(RunError):
     """The branch cannot be created, or another push moved it."""
 
 
+class BaseRewritten(RunError):
+    """The base branch no longer has the commit that the change merges, so a push would bring removed commits back."""
+
+
 class ChangeConflicts(RunError):
     """The change cannot be applied to a newer commit, because both changed the same files in different ways."""
 

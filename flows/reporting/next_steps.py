@@ -11,6 +11,7 @@ from flows.errors import (
     AgentDenied,
     AgentStalled,
     AgentTimeout,
+    BaseRewritten,
     Blocked,
     BranchConflict,
     BudgetExceeded,
@@ -143,7 +144,7 @@ def _recovery(summary: RunSummary) -> Iterator[str]:
     yield from _saved_work(summary, allowed)
     # With unchanged parameters, the change policy would refuse the change again.
     is_forbidden = isinstance(summary.error, AgentDenied) and not _setting(summary)
-    is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer) or _is_unrepairable(summary)
+    is_forbidden |= isinstance(summary.error, LfsFileWithoutPointer | BaseRewritten) or _is_unrepairable(summary)
     if StateFile.PLAN in summary.saved_files and not allowed and not is_forbidden and summary.deployment:
         yield f"- {_continuation(summary)}"
     yield f"- {_repetition(summary)}"
@@ -155,9 +156,8 @@ def _saved_work(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[st
         command = code(fetch_command(bundle, _branch(summary)))
         yield f"- The agent's work is saved but not pushed. To see it, run this in any clone: {command}"
         for purpose, changed in _deliveries(summary, allowed):
-            command = code(
-                start_command("deliver", summary.deployment, {"flow_run_id": summary.flow_run_id, **changed})
-            )
+            values = {"flow_run_id": summary.flow_run_id, **changed}
+            command = code(start_command("deliver", summary.deployment, values))
             yield f"- To push the work {purpose}without running the agent again: {command}"
         if not summary.deployment:
             yield from _without_deployment(summary, allowed)
@@ -192,7 +192,7 @@ def _is_unrepairable(summary: RunSummary) -> bool:
 
 def _deliveries(summary: RunSummary, allowed: Mapping[str, bool]) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the ways to deliver the change: the purpose of each, and its parameters in addition to the run's id."""
-    if isinstance(summary.error, LfsFileWithoutPointer):
+    if isinstance(summary.error, LfsFileWithoutPointer | BaseRewritten):
         return  # no parameter allows such a change
     if not isinstance(summary.error, BranchConflict):
         if isinstance(summary.error, VerificationFailed):

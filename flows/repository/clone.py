@@ -11,6 +11,7 @@ from flows.errors import BaseRefNotFound, BranchConflict, GitFailed
 from flows.repository.base_branch import start_of_work
 from flows.repository.checkout_refs import Ref, write_packed_refs
 from flows.repository.git_commands import run_git
+from flows.repository.merged_commit import fetch_merged_commit
 from flows.repository.protection import check_protection
 from flows.repository.remote import Remote
 from flows.repository.remote_refs import RemoteRefs
@@ -55,6 +56,8 @@ class Checkout:
     """Patterns of the paths of the JUnit files that these commands write."""
     merged_commit: str = ""
     """The commit of the base branch that is merged into the work, and becomes a parent; empty without a merge."""
+    merged_branch: str = ""
+    """The base branch that has this commit."""
 
     @property
     def continues(self) -> bool:
@@ -169,6 +172,10 @@ def fetch_base(
         work_tree: Whether to create a work tree for the agent as well.
         submodules: Whether the work tree has the files of the submodules.
         lfs: Whether the work tree has the files of Git LFS, instead of their pointers.
+
+    Raises:
+        BaseRewritten: The commit that is merged into the work is not on its branch any more.
+        RunError: git, or the remote, reported another error.
     """
     clean = _empty_repository(workspace, checkout.branch)
     start, commit = checkout.start, checkout.base_commit
@@ -182,8 +189,9 @@ def fetch_base(
         if start.is_commit:
             raise
         _fetch(clean, remote, refs, [start.refspec, *others], 0, progress)
-        for each in filter(None, (commit, checkout.merged_commit)):
-            run_git(["cat-file", "-e", f"{each}^{{commit}}"], git_dir=clean)
+        run_git(["cat-file", "-e", f"{commit}^{{commit}}"], git_dir=clean)
+        if checkout.merged_commit:
+            fetch_merged_commit(remote, clean, checkout.merged_commit, checkout.merged_branch, progress)
     _set_branch(clean, checkout.branch, commit)
     if work_tree:
         check_out(workspace, remote, checkout, refs, depth if submodules else None, lfs=lfs)

@@ -25,7 +25,8 @@ from flows.state.saved_run import SavedRun
 
 _ADVICE: Final = (
     "check the address, and check that this process uses the run store of the run that opened it; to work on a branch "
-    "of somebody else, start implement with its branch_name"
+    "of somebody else, or of a repository that has another address since, start implement with its repo_url and "
+    "branch_name"
 )
 
 

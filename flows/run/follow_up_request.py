@@ -52,6 +52,8 @@ def _session_fault(run: FollowUpRun, plan: Plan) -> str:
     """Return why the session of the earlier run is not continued; empty if it is."""
     record, checkpoint, earlier = run.record, run.earlier.checkpoint, run.earlier.plan
     head = plan.checkout.base_commit
+    if record.head != head and not record.pushed_at:
+        return f"{record.branch} is at {head[:12]}, and no push of the run's own commit {record.head[:12]} is recorded"
     if record.head != head:
         return f"{record.branch} was moved to {head[:12]} since a run pushed {record.head[:12]}"
     if earlier is None or earlier.repo_url != plan.repo_url:

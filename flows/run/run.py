@@ -68,7 +68,14 @@ class FollowUpRun(ImplementRun):
     reviews: list[Review] = field(default_factory=list)
     """What the run is asked for, at most one entry. The step `review` adds it."""
     answered: list[str] = field(default_factory=list)
-    """The threads that have an answer. The step `reply` adds them."""
+    """The threads that are done with: they have an answer, or are missing. The step `reply` adds them."""
+    missing: list[str] = field(default_factory=list)
+    """Those that were not found any more when they should be answered."""
+
+    @property
+    def answers(self) -> int:
+        """How many threads have an answer."""
+        return len(set(self.answered) - set(self.missing))
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def review_summary(run: Run) -> ReviewSummary | None:
     if not isinstance(run, FollowUpRun) or not run.reviews:
         return None
     [review] = run.reviews
-    return ReviewSummary(len(review.comments), len(review.threads), len(run.answered), review.unheard)
+    return ReviewSummary(len(review.comments), len(review.threads), run.answers, review.unheard, len(run.missing))
 
 
 def result_of_failure(summary: RunSummary) -> RunResult:

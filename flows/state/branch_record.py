@@ -17,6 +17,7 @@ from flows.state.files import BRANCHES
 from flows.state.store import FileSystem, RunStore
 
 _RECORD = "record"
+_PORTS = {"https": ":443", "http": ":80"}
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,11 @@ def with_answers(record: BranchRecord, answered: Iterable[tuple[str, str]], requ
 
 
 def _place(repo_url: str) -> str:
-    """Return the repository's address in one form. A server that is no known forge may tell upper from lower case."""
-    page = page_of(repo_url).rstrip("/")
+    """Return the repository's address in one form: without the scheme, and without the port if it is the usual one.
+
+    A server that is no known forge may tell upper from lower case.
+    """
+    page = page_of(repo_url.rstrip("/"))
     parts = urlsplit(page)
-    return page.casefold() if forge_of(page) else parts._replace(netloc=parts.netloc.casefold()).geturl()
+    host = parts.netloc.casefold().removesuffix(_PORTS.get(parts.scheme, ""))
+    return host + (parts.path.casefold() if forge_of(page) else parts.path)

@@ -35,6 +35,8 @@ class StateFile(StrEnum):
     """What a run of follow_up was asked for: the comments that it hears, and the commit that they are about."""
     REPLIES = "replies"
     """The threads of the review that the run has answered, and the id of its summary."""
+    COMMENT_KEY = "comment-key"
+    """The secret by which the run knows its own comments."""
     ISSUE = "issue"
     """The id of the comment that the run has written on the issue which is its instructions."""
     BUNDLE = "change.bundle"

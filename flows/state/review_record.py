@@ -62,13 +62,16 @@ class Replies:
     """What a run has written on the pull request."""
 
     threads: tuple[str, ...] = ()
-    """The ids of the answered threads."""
+    """The ids of the threads that are done with: they have an answer, or are missing."""
     summary: str = ""
     """The id of the comment about the whole run; empty before it is written."""
+    missing: tuple[str, ...] = ()
+    """The ids of the threads that were not found any more when they should be answered."""
 
-    def with_thread(self, thread: str) -> "Replies":
+    def with_thread(self, thread: str, *, is_missing: bool = False) -> "Replies":
         """Return the record with one more thread."""
-        return replace(self, threads=(*self.threads, thread))
+        missing = (*self.missing, thread) if is_missing else self.missing
+        return replace(self, threads=(*self.threads, thread), missing=missing)
 
 
 def load_review(store: RunStore) -> Review | None:
@@ -83,7 +86,7 @@ def load_replies(store: RunStore) -> Replies:
     if not content:
         return Replies()
     fields = json.loads(content)
-    return Replies(tuple(fields["threads"]), fields["summary"])
+    return Replies(tuple(fields["threads"]), fields["summary"], tuple(fields["missing"]))
 
 
 def save_replies(store: RunStore, replies: Replies) -> None:

@@ -22,6 +22,7 @@ from flows.repository.forge_apis import open_issue_api, open_review_api
 from flows.run.lease import check_lease
 from flows.run.pull_request import resolves_issue
 from flows.run.run import Run, requested_at
+from flows.state.comment_secret import comment_secret
 from flows.state.files import StateFile
 from flows.tasks.secret import newest_credentials
 from flows.tasks.task import step
@@ -81,11 +82,13 @@ def comment_on_issue(
     if store.read_sealed(StateFile.ISSUE):
         return
     with open_issue_api(run.request, newest_credentials(run, credentials), issue.repository) as api:
-        comment = own_comment([api.issue(issue.number).thread], store.flow_run_id, ISSUE, api.own_account())
+        check_lease(store)
+        run_id, secret = store.flow_run_id, comment_secret(store)
+        comment = own_comment([api.issue(issue.number).thread], run_id, ISSUE, api.own_account(), secret)
         if comment is None:
             check_lease(store)
             rest = "" if resolves_issue(run, change) else "\n\nIt does not do all that the issue asks for."
-            note = Note("", store.flow_run_id, f"A pull request for this issue: {pull_request_url}{rest}")
+            note = Note("", run_id, secret, f"A pull request for this issue: {pull_request_url}{rest}")
             comment = api.comment_on_issue(issue.number, note)
     store.save_sealed(StateFile.ISSUE, json.dumps({"comment": comment.id}).encode())
     get_run_logger().info("the issue %s has a comment about the pull request", issue.url)

@@ -45,7 +45,7 @@ def with_base(run: FollowUpRun, credentials: GitCredentials, checkout: Checkout)
             f"{base} cannot be merged: the fetched history has no commit that both branches have, or this machine's "
             "git is older than 2.38: set clone_depth=0 to fetch the whole history, or update git"
         )
-    return replace(checkout, merged_commit=state.commit)
+    return replace(checkout, merged_commit=state.commit, merged_branch=base)
 
 
 def prepare_merge(run: FollowUpRun, credentials: GitCredentials, plan: Plan) -> None:

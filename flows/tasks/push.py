@@ -3,12 +3,13 @@
 from prefect import get_run_logger
 
 from flows.checks.table import check_change
-from flows.errors import BranchConflict, LfsFileWithoutPointer, PushRejected, RunError, Superseded
+from flows.errors import BaseRewritten, BranchConflict, LfsFileWithoutPointer, PushRejected, RunError, Superseded
 from flows.reporting.next_steps import has_moved
 from flows.repository.clone import check_target
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.repository.lfs_upload import upload_objects
+from flows.repository.merged_commit import check_merged_commit
 from flows.repository.remote import Remote
 from flows.repository.submodules import check_submodule_links
 from flows.run.branch_lock import check_branch
@@ -50,7 +51,7 @@ def _recovery_advice(run: Run, change: Change, error: RunError) -> str:
         return "the run store could not save the change either: the change will be lost with this machine"
     saved_branch = run.saved.plan.checkout.branch if run.saved.plan else change.checkout.branch
     fetch = f"git fetch <that file> {saved_branch} fetches the change into any clone"
-    if isinstance(error, LfsFileWithoutPointer):
+    if isinstance(error, LfsFileWithoutPointer | BaseRewritten):
         return f"the change is saved as {path}: {fetch}"
     parameters = f"flow_run_id={flow_run_id}"
     if isinstance(error, BranchConflict):
@@ -66,6 +67,8 @@ def _push(target: Remote, run: Run, change: Change) -> None:
     if tip == change.commit:
         return
     check_target(refs, branch, allow_default_branch=run.request.allow_default_branch)
+    if merged := change.checkout.merged_commit:
+        check_merged_commit(target, run.workspace.clean_git, merged, change.checkout.merged_branch, refs)
     if run.request.lfs and (count := upload_objects(run.workspace.clean_git, change, target)):
         get_run_logger().info("objects uploaded to Git LFS: %d", count)
     try:

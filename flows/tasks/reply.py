@@ -22,7 +22,8 @@ from flows.run.branch_records import record_answers
 from flows.run.lease import check_lease
 from flows.run.rounds import status_of
 from flows.run.run import FollowUpRun
-from flows.state.review_record import Replies, Review, load_replies, save_replies
+from flows.state.comment_secret import comment_secret
+from flows.state.review_record import Replies, load_replies, save_replies
 from flows.tasks.review import is_answered
 from flows.tasks.secret import newest_credentials
 from flows.tasks.task import step
@@ -51,7 +52,7 @@ def reply(run: FollowUpRun, credentials: GitCredentials, change: Change) -> None
         if not change.commit:
             raise
         text = (
-            f"answered {len(run.answered)} of {len(review.threads)} threads of the review, and the rest could not be "
+            f"answered {run.answers} of {len(review.threads)} threads of the review, and the rest could not be "
             f"answered ({type(error).__name__}: {error.sentences}): the next follow-up answers it"
         )
         get_run_logger().warning(text)
@@ -66,8 +67,9 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
         ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
     """
     [review] = run.reviews
-    replies = load_replies(run.saved.store)
-    run.answered[:] = replies.threads
+    check_lease(run.saved.store)
+    replies, secret = load_replies(run.saved.store), comment_secret(run.saved.store)
+    run.answered[:], run.missing[:] = replies.threads, replies.missing
     with open_review_api(run.request, newest_credentials(run, credentials)) as api:
         account = api.own_account()
         conversation = api.threads(review.number)
@@ -76,43 +78,44 @@ def answer_review(run: FollowUpRun, credentials: GitCredentials, change: Change)
         for thread_id in review.threads:
             if thread_id in replies.threads:
                 continue
-            thread = threads.get(thread_id)
-            if is_answered(run, review, thread_id):
+            thread, is_done = threads.get(thread_id), is_answered(run, review, thread_id)
+            if is_done:
                 get_run_logger().info("another run has answered a thread of the review in the meantime")
             elif thread is None:
                 get_run_logger().info("a thread of the review does not exist any more, so it gets no answer")
-            elif own_comment(conversation.threads, _run_id(run), thread, account) is None:
+            elif own_comment(conversation.threads, _run_id(run), thread, account, secret) is None:
                 check_lease(run.saved.store)
                 check_branch(run)
                 try:
-                    api.reply(review.number, thread, _note(run, review, thread, change))
+                    api.reply(review.number, thread, _note(run, thread, change, secret))
                 except PullRequestRefused as error:  # it says nothing about the other threads
                     refusals.append(error)
                     continue
-            replies = replies.with_thread(thread_id)
-            run.answered[:] = replies.threads
+            replies = replies.with_thread(thread_id, is_missing=thread is None and not is_done)
+            run.answered[:], run.missing[:] = replies.threads, replies.missing
             record_answers(run, review, change)  # this run may be cancelled, and another one started
             save_replies(run.saved.store, replies)
-        _summarize(run, api, review, conversation.threads, account, replies, change)
+        _summarize(run, api, conversation.threads, account, replies, change, secret)
     if refusals:
         raise refusals[0]
     record_answers(run, review, change)
-    get_run_logger().info("threads answered: %d", len(review.threads))
+    get_run_logger().info("threads answered: %d", run.answers)
 
 
 def _summarize(
     run: FollowUpRun,
     api: ReviewApi,
-    review: Review,
     threads: tuple[Thread, ...],
     account: Author | None,
     replies: Replies,
     change: Change,
+    secret: str,
 ) -> None:
     """Write the one comment about the run, or bring it up to date."""
+    [review] = run.reviews
     report = run.saved.finished.report if run.saved.finished else None
-    note = Note(redact(report.summary) if report else "", _run_id(run), _footer(run, change))
-    existing = own_comment(threads, _run_id(run), SUMMARY, account)
+    note = Note(redact(report.summary) if report else "", _run_id(run), secret, _footer(run, change))
+    existing = own_comment(threads, _run_id(run), SUMMARY, account, secret)
     check_lease(run.saved.store)
     if existing is None:
         comment = api.comment(review.number, note)
@@ -123,8 +126,9 @@ def _summarize(
     save_replies(run.saved.store, replace(replies, summary=comment.id))
 
 
-def _note(run: FollowUpRun, review: Review, thread: Thread, change: Change) -> Note:
+def _note(run: FollowUpRun, thread: Thread, change: Change, secret: str) -> Note:
     """Return the answer to a thread: what the agent says about each of its comments."""
+    [review] = run.reviews
     report = run.saved.finished.report if run.saved.finished else None
     by_number = {reply.comment: reply for reply in (report.replies if report else ())}
     numbers = [number for number, comment in enumerate(review.comments, 1) if comment.thread == thread.id]
@@ -135,7 +139,7 @@ def _note(run: FollowUpRun, review: Review, thread: Thread, change: Change) -> N
     if not words:
         where = f", but has pushed commit {change.commit}" if change.commit else ""
         footer = f"The agent has not answered this comment{where}. Its summary is in another comment."
-    return Note(words, _run_id(run), footer)
+    return Note(words, _run_id(run), secret, footer)
 
 
 def _footer(run: FollowUpRun, change: Change) -> str:

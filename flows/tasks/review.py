@@ -1,12 +1,13 @@
 """Defines the step `review`: it reads what reviewers have said since the last run, before anything is spent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 from prefect import get_run_logger
 
-from flows.errors import BaseRefNotFound, InvalidFollowUp, RunError
+from flows.errors import BaseRefNotFound, InvalidFollowUp, PullRequestRefused, RepoNotFound, RunError
 from flows.forges.api.base import PullRequest, State
 from flows.forges.reviews.base import ReviewApi
 from flows.forges.reviews.conversation import Author, FailedCheck, Thread
@@ -18,8 +19,10 @@ from flows.repository.forge_apis import open_review_api
 from flows.repository.remote_refs import RemoteRefs
 from flows.run.lease import check_lease
 from flows.run.run import FollowUpRun, requested_at
+from flows.state.comment_secret import saved_comment_secret
 from flows.state.files import StateFile
 from flows.state.review_record import HeardComment, Review, load_review
+from flows.state.store import RunStore
 from flows.tasks.clone import remote
 from flows.tasks.task import step
 
@@ -35,7 +38,8 @@ def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
     """
     review = load_review(run.saved.store)
     if review is None:
-        review = replace(_read(run, credentials), earlier_summary=_earlier_summary(run))
+        with _advice_for_another_address(run):
+            review = replace(_read(run, credentials), earlier_summary=_earlier_summary(run))
         if asks_for_something(run, review):
             check_lease(run.saved.store)
             run.saved.store.save_sealed(StateFile.REVIEW, review.pack())
@@ -46,6 +50,20 @@ def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
     count = len(review.comments)
     get_run_logger().info("comments of reviewers: %d; not heard: %d", count, len(review.unheard))
     return review
+
+
+@contextmanager
+def _advice_for_another_address(run: FollowUpRun) -> Iterator[None]:
+    """Say what to do if the repository has another address since: a follow-up has no parameter for it."""
+    try:
+        yield
+    except (PullRequestRefused, RepoNotFound) as error:
+        if "set repo_url" not in str(error):
+            raise
+        raise type(error)(
+            f"{error}. A follow-up works at the address of the run that it continues: to go on at the new one, start "
+            f"implement with repo_url, with branch_name={run.request.branch_name}, and with the request as instructions"
+        ) from None
 
 
 def is_answered(run: FollowUpRun, review: Review, thread_id: str) -> bool:
@@ -77,7 +95,8 @@ def _read(run: FollowUpRun, credentials: GitCredentials) -> Review:
             return Review(branch, moment)
         conversation = api.threads(request.number)
         rules = _rules(run, api, moment)
-        threads = [_without_answered(run, thread, rules.account) for thread in conversation.threads]
+        secret = _previous_secret(run)
+        threads = [_without_answered(run, thread, rules.account, secret) for thread in conversation.threads]
         selection = select_comments([each for each in threads if each.comments], rules, api.may_write)
         checks, omission = _failed_checks(api, head) if selection.heard else ((), "")
         omissions = tuple(filter(None, (conversation.omission, omission)))
@@ -121,12 +140,20 @@ def _rules(run: FollowUpRun, api: ReviewApi, moment: str) -> Rules:
     )
 
 
-def _without_answered(run: FollowUpRun, thread: Thread, account: Author | None) -> Thread:
+def _previous_secret(run: FollowUpRun) -> str:
+    """Return the secret of the last follow-up's comments; empty if it has written none."""
+    previous = run.lock.previous
+    return saved_comment_secret(RunStore(run.saved.store.files, previous)) if previous else ""
+
+
+def _without_answered(run: FollowUpRun, thread: Thread, account: Author | None, secret: str) -> Thread:
     """Return the thread without the comments that an earlier run has answered.
 
-    The last follow-up may have lost its machine between an answer and the record of it.
+    The last follow-up may have lost its machine between an answer and the record of it. `secret` is that of its
+    comments.
     """
-    answered, last = run.record.answered, own_comment([thread], run.lock.previous, thread, account)
+    answered = run.record.answered
+    last = own_comment([thread], run.lock.previous, thread, account, secret) if secret else None
     comments = (each for each in thread.comments if answered.get(each.id) != each.edited.isoformat())
     rest = tuple(each for each in comments if last is None or each.edited > last.created)
     return Thread(thread.id, rest, thread.path, thread.line, thread.is_resolved, thread.is_outdated)

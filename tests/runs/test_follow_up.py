@@ -1,6 +1,8 @@
 """A run of follow_up continues the session of the run that opened the pull request, and answers its reviewers."""
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 
 from deployments.local.scripted_model import Tool, Turn
+from flows import errors
+from flows.deliver import deliver
 from flows.follow_up import follow_up
 from flows.outcome.result import RunResult
 from flows.state.records import Checkpoint
@@ -156,6 +160,41 @@ def test_a_changed_session_is_not_resumed_and_a_moved_branch_is_merged_with_its_
     assert world.content("work", ".github/workflows/ci.yml") == "on: push"
     assert result.files == ("hello.txt",), "what comes from the base branch is not the run's change"
     assert f"work was moved to {moved[:12]} since a run pushed {pushed[:12]}" in third.artifact()
+
+
+def test_a_merge_brings_no_commit_back_that_was_removed_from_the_base_meanwhile(
+    world: World, run: Callable[..., Run], forge: ForgeStandIn, tmp_path: Path
+) -> None:
+    world.script(WRITE, Turn("Done."))
+    first = run(**parameters_for(forge))
+    pushed, before = first.delivered().commit, world.git("rev-parse", "main")
+    removed = push_to(world, tmp_path, "main", {"mistake.txt": "a mistake\n"})
+    look = Tool("Bash", {"command": "cd {cwd} && cat mistake.txt && echo more >> hello.txt"})
+    world.script(Turn("I merge.", (look,), seconds=2), Turn("Merged."))
+
+    def reset() -> None:
+        while not world.stack.model.requests:
+            time.sleep(0.01)
+        world.git("update-ref", "refs/heads/main", before)
+
+    thread = threading.Thread(target=reset)
+    thread.start()
+    stopped = follow(first, forge, flow_run_id=first.id, merge_base=True)
+    thread.join()
+    assert isinstance(stopped.error, errors.BaseRewritten)
+    assert f"merges the commit {removed[:12]} of main, and main was reset to {before[:12]}" in str(stopped.error)
+    assert "the change is saved as" in str(stopped.error)
+    assert "import deliver" not in stopped.artifact()
+    assert world.git("rev-parse", "work") == pushed
+
+    call: Callable[..., State[Any]] = deliver
+    delivery = call(flow_run_id=stopped.id, return_state=True)
+    assert isinstance(delivery.result(raise_on_failure=False), errors.BaseRewritten)
+    assert world.git("rev-parse", "work") == pushed
+    world.git("update-ref", "refs/heads/main", removed)
+    delivery = call(flow_run_id=stopped.id, return_state=True)
+    assert isinstance(delivery.result(raise_on_failure=False), RunResult)
+    assert world.git("rev-parse", "work^1", "work^2").split() == [pushed, removed]
 
 
 def test_a_follow_up_by_the_command_is_verified_and_repaired_and_answers_once(

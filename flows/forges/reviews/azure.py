@@ -1,6 +1,7 @@
 """The API of Azure DevOps for reviews and work items (https://learn.microsoft.com/rest/api/azure/devops)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ _FAILED: Final = frozenset({"failed", "error"})
 _DONE: Final = frozenset({"Closed", "Completed", "Done", "Removed", "Resolved"})
 _TEXTS: Final = ("System.Description", "Microsoft.VSTS.TCM.ReproSteps")
 _GENRE: Final = "claude-code-headless"
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
@@ -29,7 +31,8 @@ class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
 
     def _threads(self, number: int, action: str) -> Iterator[Thread]:
         answer = self._send("GET", f"/pullRequests/{number}/threads")
-        for each in self._counted(self._granted(answer, action)["value"]):
+        newest = self._newest(sorted(self._granted(answer, action)["value"], key=_last_change))
+        for each in sorted(newest, key=lambda thread: thread["id"]):
             comments = each.get("comments") or []
             shown = [] if each.get("isDeleted") else [comment for comment in comments if _is_shown(comment)]
             place = each.get("threadContext") or {}
@@ -111,7 +114,7 @@ class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
             description,
             description.edited,
             text_of(fields["System.State"]) not in _DONE,
-            tuple(self._issue_comments(number, action)),
+            tuple(self._newest_first(self._issue_comments(number, action))),
             self._omission("comments"),
         )
 
@@ -123,7 +126,7 @@ class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
     def _issue_comments(self, number: int, action: str) -> Iterator[Comment]:
         path, token = f"{self._project}/_apis/wit/workItems/{number}/comments", ""
         while not self._is_cut:
-            query = {**_COMMENTS, "$top": str(self._size), "order": "asc"}
+            query = {**_COMMENTS, "$top": str(self._size), "order": "desc"}
             answer = self._client.send("GET", path, query={**query, **({"continuationToken": token} if token else {})})
             body = self._granted(answer, action)
             yield from (_issue_comment(each) for each in self._counted(body["comments"]) if not each.get("isDeleted"))
@@ -145,6 +148,12 @@ class AzureDevOpsReviews(ReviewApi, AzureDevOpsApi):
         edited = moment_after(created, comment.get("lastContentUpdatedDate"))
         author, text = _author(comment.get("author")), text_of(comment.get("content"))
         return Comment(number_text(comment["id"]), author, text, created, edited)
+
+
+def _last_change(thread: Mapping[str, Any]) -> datetime:
+    """Return when the last comment of a thread was written."""
+    moments = (each.get("publishedDate") for each in thread.get("comments") or ())
+    return max((moment(each) for each in moments if each), default=_LONG_AGO)
 
 
 def _is_shown(comment: Mapping[str, Any]) -> bool:

@@ -27,6 +27,8 @@ from flows.forges.reviews.replies import ISSUE, SUMMARY, Note, note_text
 _GONE: Final = 410
 _PAGE_SIZE: Final = 50
 _MAX_ITEMS: Final = 1_000
+_FAR: Final = 10
+"""How many times as many items are read of a list that begins with the oldest. GitLab accepts 5,000 comments."""
 _MAX_SKIPPED: Final = 5
 _OWN_STATUS: Final = CommitStatus.name
 
@@ -48,7 +50,8 @@ class ReviewApi(ForgeApi):
         self._page_size = self._size = page_size
         self._max_items = max_items
         self._items = self._skipped = 0
-        self._is_cut = False
+        self._limit = max_items
+        self._is_cut = self._begins_with_newest = self._leaves_out_older = False
         self._accesses: dict[str, WriteAccess] = {}
 
     def threads(self, number: int) -> Conversation:
@@ -204,6 +207,24 @@ class ReviewApi(ForgeApi):
                 return
             page, length = page + 1, length + len(items)
 
+    def _newest_first(self, items: Iterable[Any]) -> list[Any]:
+        """Return a list that is read from its newest item on, the oldest first. If it is long, the newest count."""
+        self._begins_with_newest = True
+        return list(items)[::-1]
+
+    def _newest_last(self, path: str, action: str, *, size_name: str = "per_page") -> list[Any]:
+        """Return the newest items of a list that the forge always begins with the oldest."""
+        self._limit = _FAR * self._max_items
+        return self._newest(list(self._list(path, action, size_name=size_name)))
+
+    def _newest(self, items: Any) -> list[Any]:  # noqa: ANN401 (JSON)
+        """Return the newest items of a whole list, which begins with the oldest."""
+        if not isinstance(items, list | None):
+            raise TypeError("a list is something else")
+        existing = [item for item in items or () if item is not None]  # Gitea has such items
+        self._leaves_out_older |= len(existing) > self._max_items
+        return existing[-self._max_items :]
+
     def _use_small_pages(self, error: ForgeUnavailable) -> int:
         """Ask for one item at a time if an answer was too long. Return how many items must be skipped: none or one."""
         if not isinstance(error.__cause__, httpx.ReadError) or "too long" not in str(error.__cause__):
@@ -226,7 +247,7 @@ class ReviewApi(ForgeApi):
         if not isinstance(items, list | None):
             raise TypeError("a list is something else")
         for item in items or ():
-            if self._items >= self._max_items:
+            if self._items >= self._limit:
                 self._is_cut = True
                 return
             self._items += 1
@@ -235,14 +256,17 @@ class ReviewApi(ForgeApi):
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        self._items, self._skipped, self._is_cut, self._size = 0, 0, False, self._page_size
+        self._items, self._skipped, self._limit, self._size = 0, 0, self._max_items, self._page_size
+        self._is_cut = self._begins_with_newest = self._leaves_out_older = False
         with readable():
             yield
 
     def _omission(self, things: str) -> str:
         skipped = f"{self._skipped} of the {things} are too long to be read" if self._skipped else ""
-        cut = f"only the first {self._items} {things} were read; the later ones are not considered"
-        return "; ".join(filter(None, (skipped, cut if self._is_cut else "")))
+        first, others = ("newest", "older") if self._begins_with_newest else ("first", "later")
+        cut = f"only the {first} {self._items} {things} were read; the {others} ones are not considered"
+        older = f"only the newest {self._max_items} {things} are considered, and not the older ones"
+        return "; ".join(filter(None, (skipped, cut if self._is_cut else "", older if self._leaves_out_older else "")))
 
     def _own_page(self, url: object) -> str:
         """Return an address from an answer if it is on the repository's own server; otherwise an empty text."""

@@ -28,8 +28,11 @@ class BitbucketReviews(ReviewApi, BitbucketApi):
     def _values(self, path: str, action: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         return self._list(f"{self._path}{path}", action, size_name="pagelen", query=query, field="values")
 
+    def _comments(self, path: str, action: str) -> list[dict[str, Any]]:
+        return self._newest_first(self._values(path, action, {"sort": "-created_on"}))
+
     def _threads(self, number: int, action: str) -> Iterator[Thread]:
-        comments = list(self._values(f"/pullrequests/{number}/comments", action, {"sort": "created_on"}))
+        comments = self._comments(f"/pullrequests/{number}/comments", action)
         parents = {each["id"]: (each.get("parent") or {}).get("id") for each in comments}
         threads: dict[str, list[dict[str, Any]]] = {}
         for each in comments:
@@ -83,7 +86,7 @@ class BitbucketReviews(ReviewApi, BitbucketApi):
     def _issue(self, number: int, action: str) -> Issue:
         path = f"{self._path}/issues/{number}"
         issue = self._granted(self._existing(self._client.send("GET", path), number), action)
-        comments = list(self._values(f"/issues/{number}/comments", action, {"sort": "created_on"}))
+        comments = self._comments(f"/issues/{number}/comments", action)
         edited = issue.get("edited_on") or issue["created_on"]
         return Issue(
             number,

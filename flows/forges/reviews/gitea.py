@@ -30,7 +30,7 @@ class GiteaReviews(ReviewApi, GiteaApi):
     def _threads(self, number: int, action: str) -> Iterator[Thread]:
         for comment in self._comments(number, action):
             yield Thread(f"comment-{comment.id}", (comment,))
-        for review in self._list(f"{self._path}/pulls/{number}/reviews", action, size_name="limit"):
+        for review in self._newest_last(f"{self._path}/pulls/{number}/reviews", action, size_name="limit"):
             if review["state"] in {"PENDING", "REQUEST_REVIEW"}:
                 continue
             review_id = number_text(review["id"])
@@ -44,7 +44,7 @@ class GiteaReviews(ReviewApi, GiteaApi):
     def _comments(self, number: int, action: str) -> list[Comment]:
         """Return the comments on an issue or a pull request. This list has no pages."""
         answer = self._existing(self._client.send("GET", f"{self._path}/issues/{number}/comments"), number)
-        return [self._parse_comment(each) for each in self._counted(self._granted(answer, action))]
+        return [self._parse_comment(each) for each in self._newest(self._granted(answer, action))]
 
     def _line_threads(self, path: str, submitted: object, action: str) -> Iterator[Thread]:
         """Yield the threads of one review. The comments on the same line are one thread.

@@ -21,6 +21,7 @@ _NO_PERMISSION: Final = frozenset({"NOT_FOUND", "FORBIDDEN", "INSUFFICIENT_SCOPE
 _FAULT: Final = re.compile(r"something went wrong|time(d )?out", re.IGNORECASE)
 """GitHub's words for a fault of its own, which it can answer with status 200."""
 
+_NUMBER: Final = re.compile(r"[0-9]{1,20}\Z", re.ASCII)
 _ANCHORS: Final = {"comment": "issuecomment", "review": "pullrequestreview"}
 
 
@@ -71,20 +72,22 @@ class GitHubReviews(ReviewApi, GitHubApi):
     def _threads(self, number: int, action: str) -> Iterator[Thread]:
         parsers = {"comments": _comment_thread, "reviews": _review_thread, "reviewThreads": self._line_thread}
         cursors: dict[str, str | None] = dict.fromkeys(parsers)
+        threads: dict[str, list[Thread]] = {name: [] for name in parsers}
         while cursors and not self._is_cut:
             flags = {f"with{name[0].upper()}{name[1:]}": name in cursors for name in parsers}
             data = self._read(CONVERSATION, {**self._names(), "number": number, **cursors, **flags}, action)
             lists = {name: data["repository"]["pullRequest"][name] for name in cursors}
             for name, connection in lists.items():
-                yield from (parsers[name](node, action) for node in self._counted(connection["nodes"]))
+                threads[name] += [parsers[name](node, action) for node in self._page_from_end(connection)]
             cursors = {name: cursor for name, each in lists.items() if (cursor := _next_cursor(each, cursors[name]))}
+        for each in threads.values():
+            yield from self._newest_first(each)
 
     def _line_thread(self, thread: Mapping[str, Any], action: str) -> Thread:
-        nodes = list(self._thread_comments(thread, action))
-        comments = [_comment(each) for each in nodes if _is_shown(each)]
+        nodes, begin = self._newest_first(self._thread_comments(thread, action)), thread["begin"]["nodes"]
         return Thread(
-            f"thread-{number_text(nodes[0]['databaseId'])}" if nodes else "thread-",
-            tuple(comments),
+            f"thread-{_number(begin[0])}" if begin else "thread-",
+            tuple(_comment(each) for each in nodes if _is_shown(each)),
             text_of(thread["path"]),
             line_number(thread.get("line"), thread.get("originalLine")),
             bool(thread["isResolved"]),
@@ -93,12 +96,16 @@ class GitHubReviews(ReviewApi, GitHubApi):
 
     def _thread_comments(self, thread: Mapping[str, Any], action: str) -> Iterator[dict[str, Any]]:
         connection = thread["comments"]
-        yield from self._counted(connection["nodes"])
-        after: str | None = None
-        while not self._is_cut and (after := _next_cursor(connection, after)):
-            variables = {"thread": thread["id"], "after": after}
+        yield from self._page_from_end(connection)
+        before: str | None = None
+        while not self._is_cut and (before := _next_cursor(connection, before)):
+            variables = {"thread": thread["id"], "before": before}
             connection = self._read(THREAD, variables, action)["node"]["comments"]
-            yield from self._counted(connection["nodes"])
+            yield from self._page_from_end(connection)
+
+    def _page_from_end(self, connection: Mapping[str, Any]) -> Iterator[Any]:
+        """Yield the items of a page, the newest first."""
+        return self._counted((connection["nodes"] or [])[::-1])
 
     def _may_write(self, author: Author) -> WriteAccess:
         """Ask for the permission, and not for `author_association`, which does not show a private membership."""
@@ -156,7 +163,7 @@ class GitHubReviews(ReviewApi, GitHubApi):
         while True:
             variables = {**self._names(), "number": number, "comments": cursor}
             issue = self._read(ISSUE, variables, action)["repository"]["issue"]
-            comments += [_comment(each) for each in self._counted(issue["comments"]["nodes"]) if _is_shown(each)]
+            comments += [_comment(each) for each in self._page_from_end(issue["comments"]) if _is_shown(each)]
             cursor = _next_cursor(issue["comments"], cursor)
             if self._is_cut or not cursor:
                 break
@@ -167,7 +174,7 @@ class GitHubReviews(ReviewApi, GitHubApi):
             _comment({**issue, "databaseId": number}),
             moment(issue["updatedAt"]),
             issue["state"] == "OPEN",
-            tuple(comments),
+            tuple(self._newest_first(comments)),
             self._omission("comments"),
         )
 
@@ -182,14 +189,14 @@ class GitHubReviews(ReviewApi, GitHubApi):
 
 
 def _comment_thread(comment: Mapping[str, Any], _action: str) -> Thread:
-    return Thread(f"comment-{number_text(comment['databaseId'])}", (_comment(comment),) if _is_shown(comment) else ())
+    return Thread(f"comment-{_number(comment)}", (_comment(comment),) if _is_shown(comment) else ())
 
 
 def _review_thread(review: Mapping[str, Any], _action: str) -> Thread:
     """Return the summary of a review as a thread. A dismissed review is done with."""
     is_shown = _is_shown(review) and text_of(review["body"]).strip()
     comments = (_comment(review),) if is_shown else ()
-    return Thread(f"review-{number_text(review['databaseId'])}", comments, is_resolved=review["state"] == "DISMISSED")
+    return Thread(f"review-{_number(review)}", comments, is_resolved=review["state"] == "DISMISSED")
 
 
 def _is_shown(node: Mapping[str, Any]) -> bool:
@@ -202,7 +209,17 @@ def _comment(node: Mapping[str, Any]) -> Comment:
     submitted = node.get("submittedAt") or (node.get("pullRequestReview") or {}).get("submittedAt")
     created = moment_after(moment(node["createdAt"]), submitted)
     edited = moment_after(created, node["lastEditedAt"])
-    return Comment(number_text(node["databaseId"]), _author(node["author"]), text_of(node["body"]), created, edited)
+    return Comment(_number(node), _author(node["author"]), text_of(node["body"]), created, edited)
+
+
+def _number(node: Mapping[str, Any]) -> str:
+    """Return the number of a comment, at the end of its address. GitHub wants to remove `databaseId` of comments."""
+    if "url" not in node:
+        return number_text(node["databaseId"])
+    match = _NUMBER.search(text_of(node["url"]))
+    if match is None:
+        raise ValueError("a comment has no number")
+    return match[0]
 
 
 def _author(author: Mapping[str, Any] | None) -> Author:
@@ -216,7 +233,7 @@ def _author(author: Mapping[str, Any] | None) -> Author:
 
 
 def _next_cursor(connection: Mapping[str, Any], last: str | None) -> str | None:
-    """Return where the next page begins; None if this was the last one."""
+    """Return where the page before this one ends; None if this has the oldest."""
     page = connection["pageInfo"]
-    cursor = text_of(page["endCursor"])
-    return cursor if page["hasNextPage"] and cursor and cursor != last else None
+    cursor = text_of(page["startCursor"])
+    return cursor if page["hasPreviousPage"] and cursor and cursor != last else None

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-_PAGE: Final = "pageInfo { hasNextPage endCursor }"
+_PAGE: Final = "pageInfo { hasPreviousPage startCursor }"
 _TEXT: Final = """
       body createdAt lastEditedAt
       author { __typename login ... on User { databaseId } ... on Bot { databaseId } }"""
-_WRITTEN: Final = f"databaseId {_TEXT}"
+_WRITTEN: Final = f"url {_TEXT}"
 
 VIEWER: Final = "query { viewer { databaseId login } }"
 
@@ -18,18 +18,19 @@ query(
 ) {{
   repository(owner: $owner, name: $name) {{
     pullRequest(number: $number) {{
-      comments(first: $size, after: $comments) @include(if: $withComments) {{
+      comments(last: $size, before: $comments) @include(if: $withComments) {{
         nodes {{ isMinimized {_WRITTEN} }}
         {_PAGE}
       }}
-      reviews(first: $size, after: $reviews) @include(if: $withReviews) {{
+      reviews(last: $size, before: $reviews) @include(if: $withReviews) {{
         nodes {{ state submittedAt {_WRITTEN} }}
         {_PAGE}
       }}
-      reviewThreads(first: $size, after: $reviewThreads) @include(if: $withReviewThreads) {{
+      reviewThreads(last: $size, before: $reviewThreads) @include(if: $withReviewThreads) {{
         nodes {{
           id isResolved isOutdated path line originalLine
-          comments(first: $size) {{
+          begin: comments(first: 1) {{ nodes {{ url }} }}
+          comments(last: $size) {{
             nodes {{ isMinimized state pullRequestReview {{ submittedAt }} {_WRITTEN} }}
             {_PAGE}
           }}
@@ -40,13 +41,13 @@ query(
   }}
 }}
 """
-"""The conversation of a pull request. Each of its three lists has pages of its own."""
+"""The conversation of a pull request, from its end. Each of its three lists has pages of its own."""
 
 THREAD: Final = f"""
-query($thread: ID!, $size: Int!, $after: String) {{
+query($thread: ID!, $size: Int!, $before: String) {{
   node(id: $thread) {{
     ... on PullRequestReviewThread {{
-      comments(first: $size, after: $after) {{
+      comments(last: $size, before: $before) {{
         nodes {{ isMinimized state pullRequestReview {{ submittedAt }} {_WRITTEN} }}
         {_PAGE}
       }}
@@ -61,7 +62,7 @@ query($owner: String!, $name: String!, $number: Int!, $size: Int!, $comments: St
   repository(owner: $owner, name: $name) {{
     issue(number: $number) {{
       title state updatedAt {_TEXT}
-      comments(first: $size, after: $comments) {{
+      comments(last: $size, before: $comments) {{
         nodes {{ isMinimized {_WRITTEN} }}
         {_PAGE}
       }}

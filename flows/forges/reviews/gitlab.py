@@ -27,7 +27,7 @@ class GitLabReviews(ReviewApi, GitLabApi):
     def _threads(self, number: int, action: str) -> Iterator[Thread]:
         head = self._head(number, action)
         path = f"{self._path}/merge_requests/{number}/discussions"
-        for each in self._list(path, action):
+        for each in self._newest_last(path, action):
             notes = [note for note in each["notes"] if _is_shown(note)]
             resolvable = [note for note in notes if note.get("resolvable")]
             position: dict[str, Any] = next((note["position"] for note in notes if note.get("position")), {})
@@ -83,7 +83,8 @@ class GitLabReviews(ReviewApi, GitLabApi):
     def _issue(self, number: int, action: str) -> Issue:
         path = f"{self._path}/issues/{number}"
         issue = self._granted(self._existing(self._client.send("GET", path), number), action)
-        notes = list(self._list(f"{path}/notes", action, query={"sort": "asc", "order_by": "created_at"}))
+        query = {"sort": "desc", "order_by": "created_at"}
+        notes = self._newest_first(self._list(f"{path}/notes", action, query=query))
         edits = [note["created_at"] for note in notes if note.get("system") and _EDITED.match(text_of(note["body"]))]
         if self._is_cut:
             edits.append(issue["updated_at"])

@@ -1,13 +1,14 @@
 """Writes comments for a forge, and recognises this program's own ones, so that an answer is given once.
 
 The last line of each comment is a key: the run, and what the comment answers. A later attempt of the run finds a
-comment by its key although the answer to the write was lost.
+comment by its key although the answer to the write was lost. The run's id is public, so the rest of the key is made
+with a secret of the run, and nobody else can write the key of a comment that does not exist yet.
 """
 
+import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 from flows.forges.body import units
@@ -31,13 +32,14 @@ class Key:
 
     run_id: str
     target: str
-    """A digest of the thread's id, or of another target."""
+    """A digest of the thread's id, or of another target, which nobody can make without the run's secret."""
 
     @classmethod
-    def of(cls, run_id: str, target: Thread | str) -> "Key":
+    def of(cls, run_id: str, target: Thread | str, secret: str) -> "Key":
         """Return the key of a run's comment about a target."""
-        name = target if isinstance(target, str) else f"thread {target.id}"
-        return cls(run_id, sha256(name.encode("utf-8", "replace")).hexdigest()[:16])
+        name = f"{run_id} {target if isinstance(target, str) else f'thread {target.id}'}"
+        digest = hmac.new(secret.encode(), name.encode("utf-8", "replace"), "sha256")
+        return cls(run_id, digest.hexdigest()[:16])
 
     def mark(self, *, html_comments: bool) -> str:
         """Return the line that a reader does not see."""
@@ -52,6 +54,8 @@ class Note:
     words: str
     """Untrusted words, such as the agent's."""
     run_id: str
+    secret: str
+    """The secret of the run's comments."""
     footer: str = ""
     """Trusted Markdown below the words, such as the id of a commit."""
 
@@ -63,7 +67,7 @@ def note_text(note: Note, target: Thread | str, *, html_comments: bool) -> str:
         start = words.encode("utf-16-le")[: 2 * _CHARACTERS].decode("utf-16-le", "ignore")
         words = f"{start.rstrip()} …\n\n(The rest is in the report of the run.)"
     quoted = "\n".join(f"> {line}".rstrip() for line in words.split("\n")) if words else ""
-    mark = Key.of(note.run_id, target).mark(html_comments=html_comments)
+    mark = Key.of(note.run_id, target, note.secret).mark(html_comments=html_comments)
     return "\n\n".join(part for part in (quoted, note.footer, mark) if part)
 
 
@@ -83,8 +87,10 @@ def is_own(comment: Comment, account: Author | None) -> bool:
     return is_authors and key_of(comment.text) is not None
 
 
-def own_comment(threads: Iterable[Thread], run_id: str, target: Thread | str, account: Author | None) -> Comment | None:
+def own_comment(
+    threads: Iterable[Thread], run_id: str, target: Thread | str, account: Author | None, secret: str
+) -> Comment | None:
     """Return the comment that the run has written about a target, in any thread; None if there is none."""
-    key = Key.of(run_id, target)
+    key = Key.of(run_id, target, secret)
     comments = (comment for thread in threads for comment in thread.comments)
     return next((each for each in comments if is_own(each, account) and key_of(each.text) == key), None)

@@ -18,7 +18,7 @@ from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.gitlab import GitLabStandIn
-from tests.support.forges.review_state import START, StoredIssue
+from tests.support.forges.review_state import SECRET, START, StoredIssue
 from tests.support.forges.stand_in import ForgeStandIn
 from tests.support.forges.stand_ins import STAND_INS
 
@@ -58,7 +58,7 @@ def test_title_description_and_comments_of_writers_are_the_instructions(
         forge.reviews.say("renovate", "a bot says", 7, number=12, is_on_issue=True)
         forge.reviews.say("grace", "written too late", 11, number=12, is_on_issue=True)
         forge.reviews.say("grace", "edited too late", 3, number=12, is_on_issue=True, edited=11)
-        api.comment_on_issue(12, Note("of an earlier run", RUN))
+        api.comment_on_issue(12, Note("of an earlier run", RUN, SECRET))
         heard = ("grace",) if kind.name in SILENT else ()
         instructions = read(directories, api, forge, *heard)
         [file] = instructions.files
@@ -177,4 +177,4 @@ def test_comments_that_were_not_read_are_named(directories: Workspace) -> None:
         forge.reviews.issues.append(StoredIssue(12, "Say hello", "In hello.txt"))
         for number in range(4):
             forge.reviews.say("ada", f"{number}", 1, number=12, is_on_issue=True)
-        assert "only the first 2 comments" in source_of(read(directories, api, forge)).omission
+        assert "only the newest 2 comments" in source_of(read(directories, api, forge)).omission

@@ -137,6 +137,15 @@ def test_a_change_that_no_parameter_allows_is_not_delivered_but_made_again() -> 
     assert CONTINUE not in text
 
 
+def test_a_merge_of_removed_commits_is_not_delivered_but_made_again() -> None:
+    text = advice_for(errors.BaseRewritten("main was reset"), saved_files=SAVED)
+    assert f"aws s3 cp {BUNDLE} change.bundle" in text
+    assert f"`{REPEAT}`" in text
+    assert "deliver/" not in text
+    assert "*Retry*" not in text
+    assert CONTINUE not in text
+
+
 def test_after_a_full_disk_the_run_is_continued_on_a_larger_one() -> None:
     text = advice_for(errors.DiskFull(errors.DISK_FULL), saved_files=SAVED)
     assert f"`{CONTINUE} --job-variable ephemeral_storage=100`" in text

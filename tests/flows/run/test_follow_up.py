@@ -87,7 +87,9 @@ def test_a_pull_request_is_found_by_its_number_in_our_own_record(
     assert run.request.pull_request.pull_request == "ready"
     assert run.request.instructions == "Say hello."
     assert run.agent.session_id == "", "the agent has not begun, and has cost nothing"
-    with pytest.raises(NoSavedRun, match="no run here has opened pull request 8"):
+    for address in (page(url, 7).replace("https", "http"), page(url, 7).replace("github.com", "GitHub.com:443")):
+        assert set_up(tmp_path, monkeypatch, pull_request_url=address).record == run.record
+    with pytest.raises(NoSavedRun, match=r"no run here has opened pull request 8.*another address since, start implem"):
         set_up(tmp_path, monkeypatch, pull_request_url=page(url, 8))
 
 
@@ -177,6 +179,15 @@ def test_another_session_is_not_continued_and_the_new_one_knows_the_change(
     assert "+two" in request.change
     assert begin_follow_up(run, plan) == request
     assert len(run.warnings) == 1, "it is said once"
+
+
+def test_a_branch_is_not_said_to_have_moved_since_a_push_that_never_was(prepared: tuple[FollowUpRun, Plan]) -> None:
+    run, plan = prepared
+    run = replace(run, record=replace(run.record, head="f" * 40, pushed_at=""))
+    begin_follow_up(run, plan)
+    [warning] = run.warnings
+    assert "moved" not in warning
+    assert f"no push of the run's own commit {'f' * 12} is recorded" in warning
 
 
 def test_a_branch_that_was_deleted_in_between_is_not_begun_again(prepared: tuple[FollowUpRun, Plan]) -> None:

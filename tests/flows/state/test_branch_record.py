@@ -65,9 +65,21 @@ def test_a_git_server_that_is_no_known_forge_may_tell_upper_from_lower_case(tmp_
 
 def test_the_address_of_the_repository_may_be_written_in_each_usual_way(tmp_path: Path) -> None:
     records(tmp_path).save_push("work", "run-1", "a" * 40, b"", 7)
-    for url in ("https://github.com/o/r", "https://GitHub.com/O/R.git"):
+    for url in (
+        "https://github.com/o/r",
+        "https://GitHub.com/O/R.git",
+        "https://github.com:443/o/r/",
+        "https://github.com/o/r.git/",
+        "http://github.com/o/r",
+        "http://github.com:80/o/r",
+    ):
         assert records(tmp_path, url).of_pull_request(7)
-    for url in ("https://github.com/o/other", "https://gitlab.com/o/r.git"):
+    for url in (
+        "https://github.com/o/other",
+        "https://gitlab.com/o/r.git",
+        "https://github.com:8443/o/r",
+        "https://github.com:80/o/r",
+    ):
         assert records(tmp_path, url).of_branch("work") is None
 
 

@@ -32,6 +32,7 @@ PLAN = Plan(
         verify_commands="make test",
         junit=("reports/*.xml",),
         merged_commit="3" * 40,
+        merged_branch="main",
     ),
     Instructions("s3://b/*", FILES, "main.md", "Work", ISSUE),
     datetime(2026, 11, 23, 12, tzinfo=UTC),

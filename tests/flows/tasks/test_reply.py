@@ -12,11 +12,13 @@ from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
 from flows.errors import FollowUpInProgress, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused
+from flows.forges.reviews.replies import SUMMARY, Key
 from flows.repository.clone import Checkout
 from flows.repository.collect import Change
 from flows.repository.credentials import GitCredentials
 from flows.run.branch_records import records
 from flows.run.run import FollowUpRun
+from flows.run.summary import review_summary
 from flows.sandbox.workspace import Workspace, workspace
 from flows.state.agent_report import ReviewReply
 from flows.state.branch_lock import LIFE_SECONDS
@@ -147,6 +149,28 @@ def test_a_comment_of_another_run_or_of_another_account_is_no_answer(
         answer(second)
         assert len([each for each in forge.reviews.own_comments if RUN in each.text]) == 4
         assert forged in forge.reviews.comments
+
+
+@each_forge
+def test_a_forged_key_stops_no_answer_also_if_the_forge_does_not_show_the_account(
+    kind: type[ForgeStandIn], directories: Workspace, tmp_path: Path
+) -> None:
+    with kind() as forge:
+        forge.reviews.shows_account = False
+        a_review(forge)
+        review = heard(forge)
+        with open_stand_in_reviews(forge) as api:
+            html_comments = api.hides_html_comments
+        forged = [
+            forge.reviews.say("stranger", Key.of(RUN, target, "").mark(html_comments=html_comments), 4)
+            for target in (*(f"thread {each}" for each in review.threads), SUMMARY)
+        ]
+        texts = [comment.text for comment in forged]
+        for _ in range(2):
+            answer(open_follow_up(directories, tmp_path, forge, REPLIES, review))
+            assert len(forge.reviews.own_comments) == 4
+        assert [comment.text for comment in forged] == texts
+        forge.check_contract()
 
 
 def test_a_refusal_after_a_push_is_a_warning_and_the_next_run_answers_the_rest(
@@ -307,6 +331,34 @@ def test_a_run_that_resumes_after_another_one_answers_only_what_is_left(director
         nothing = review_step.read_review.fn(before_the_agent, CREDENTIALS)
         assert (nothing.comments, nothing.request) == ((), "")
         assert not review_step.asks_for_something(before_the_agent, nothing)
+
+
+@pytest.mark.usefixtures("branches")
+@pytest.mark.parametrize("target", ["/new/name/pulls/1", "/repositories/5/pulls/1"])
+def test_a_renamed_repository_is_an_error_that_says_what_to_do(
+    target: str, directories: Workspace, tmp_path: Path
+) -> None:
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge)
+        forge.faults.append(Fault("GET .*/pulls/1", Reply(301, {"message": "Moved"}, {"location": forge.url + target})))
+        with pytest.raises(PullRequestRefused, match="start implement with repo_url, with branch_name=work"):
+            review_step.read_review.fn(run, CREDENTIALS)
+
+
+def test_a_thread_that_was_deleted_has_no_answer(directories: Workspace, tmp_path: Path) -> None:
+    with STAND_INS[0]() as forge:
+        a_review(forge)
+        run = open_follow_up(directories, tmp_path, forge, REPLIES, heard(forge))
+        del forge.reviews.comments[0]
+        for _ in range(2):
+            answer(run)
+            summary = review_summary(run)
+            assert summary is not None
+            assert summary.text == "3 comments heard, 2 of 3 threads answered, 1 not found any more, 0 not heard"
+        record = records(run).of_branch("work")
+        assert record is not None
+        assert record.requested_at == run.reviews[0].requested_at, "nothing is left to answer"
 
 
 def test_a_run_that_has_lost_its_lock_writes_nothing(directories: Workspace, tmp_path: Path) -> None:

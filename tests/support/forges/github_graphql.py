@@ -9,48 +9,49 @@ _PAGE_LIMIT: Final = 100
 
 SCHEMA: Final = graphql.build_schema("""
 scalar DateTime
+scalar URI
 interface Actor { login: String! }
 type User implements Actor { databaseId: Int login: String! }
 type Bot implements Actor { databaseId: Int login: String! }
 type Mannequin implements Actor { login: String! }
-type PageInfo { hasNextPage: Boolean! endCursor: String }
+type PageInfo { hasPreviousPage: Boolean! startCursor: String }
 interface Node { id: ID! }
 
 type IssueComment implements Node {
-  id: ID! databaseId: Int body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor isMinimized: Boolean!
+  id: ID! url: URI! body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor isMinimized: Boolean!
 }
 type IssueCommentConnection { nodes: [IssueComment] pageInfo: PageInfo! }
 
 enum PullRequestReviewState { APPROVED CHANGES_REQUESTED COMMENTED DISMISSED PENDING }
 type PullRequestReview implements Node {
-  id: ID! databaseId: Int body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor
+  id: ID! url: URI! body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor
   state: PullRequestReviewState! submittedAt: DateTime
 }
 type PullRequestReviewConnection { nodes: [PullRequestReview] pageInfo: PageInfo! }
 
 enum PullRequestReviewCommentState { PENDING SUBMITTED }
 type PullRequestReviewComment implements Node {
-  id: ID! databaseId: Int body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor isMinimized: Boolean!
+  id: ID! url: URI! body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor isMinimized: Boolean!
   state: PullRequestReviewCommentState! pullRequestReview: PullRequestReview
 }
 type PullRequestReviewCommentConnection { nodes: [PullRequestReviewComment] pageInfo: PageInfo! }
 
 type PullRequestReviewThread implements Node {
   id: ID! isResolved: Boolean! isOutdated: Boolean! path: String! line: Int originalLine: Int
-  comments(first: Int, after: String): PullRequestReviewCommentConnection!
+  comments(first: Int, last: Int, before: String): PullRequestReviewCommentConnection!
 }
 type PullRequestReviewThreadConnection { nodes: [PullRequestReviewThread] pageInfo: PageInfo! }
 
 type PullRequest {
-  comments(first: Int, after: String): IssueCommentConnection!
-  reviews(first: Int, after: String): PullRequestReviewConnection
-  reviewThreads(first: Int, after: String): PullRequestReviewThreadConnection!
+  comments(first: Int, last: Int, before: String): IssueCommentConnection!
+  reviews(first: Int, last: Int, before: String): PullRequestReviewConnection
+  reviewThreads(first: Int, last: Int, before: String): PullRequestReviewThreadConnection!
 }
 enum IssueState { CLOSED OPEN }
 type Issue {
   title: String! state: IssueState! body: String! createdAt: DateTime! lastEditedAt: DateTime author: Actor
   updatedAt: DateTime!
-  comments(first: Int, after: String): IssueCommentConnection!
+  comments(first: Int, last: Int, before: String): IssueCommentConnection!
 }
 type Repository { pullRequest(number: Int!): PullRequest issue(number: Int!): Issue }
 type Query {
@@ -94,12 +95,15 @@ def missing(thing: str, number: object) -> graphql.GraphQLError:
 def connection(nodes: Sequence[Any]) -> Resolver:
     """Return the resolver of a list with pages."""
 
-    def resolve(_info: Info, first: int, after: str | None = None) -> dict[str, Any]:
-        if not 1 <= first <= _PAGE_LIMIT:
-            raise graphql.GraphQLError(f"Requesting {first} records exceeds the limit of {_PAGE_LIMIT} records.")
-        start = int(after) if after else 0
-        page = nodes[start : start + first]
-        end = start + len(page)
-        return {"nodes": page, "pageInfo": {"hasNextPage": end < len(nodes), "endCursor": str(end) if page else None}}
+    def resolve(
+        _info: Info, first: int | None = None, last: int | None = None, before: str | None = None
+    ) -> dict[str, Any]:
+        size = first or last or 0
+        if not 1 <= size <= _PAGE_LIMIT:
+            raise graphql.GraphQLError(f"Requesting {size} records exceeds the limit of {_PAGE_LIMIT} records.")
+        end = min(first, len(nodes)) if first else int(before) if before else len(nodes)
+        start = max(0, end - size)
+        page = nodes[start:end]
+        return {"nodes": page, "pageInfo": {"hasPreviousPage": start > 0, "startCursor": str(start) if page else None}}
 
     return resolve

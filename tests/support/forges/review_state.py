@@ -15,6 +15,8 @@ HEAD: Final = "c0ffee" * 6 + "c0ff"
 ELSEWHERE: Final = "https://elsewhere.example"
 """The server of all addresses in answers, to which no token may go."""
 OWN: Final = "our-bot"
+SECRET: Final = "a-secret"
+"""The secret of a run's comments."""
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class AzureReviews(ReviewState):
         if call.is_write:
             return Reply(200, self._issue_comment(self.write(call.body["text"], number, is_on_issue=True)))
         size, start = int(call.query["$top"][0]), int(call.query.get("continuationToken", ["0"])[0])
-        own = self.on(number, is_issue=True)
+        own = self.on(number, is_issue=True)[:: -1 if call.query["order"] == ["desc"] else 1]
         page = [self._issue_comment(each) for each in own[start : start + size]]
         more = {"continuationToken": str(start + size)} if len(own) > start + size else {}
         return Reply(200, {"comments": page, "totalCount": len(own), **more})

@@ -68,8 +68,8 @@ class BitbucketReviews(ReviewState):
     def _comments(self, call: Call, *, is_issue: bool) -> Reply:
         number = int(call.variables["number"])
         if not call.is_write:
-            assert call.query["sort"] == ["created_on"]
-            return _values([self._json(each) for each in self.on(number, is_issue=is_issue)], call)
+            assert call.query["sort"] == ["-created_on"]
+            return _values([self._json(each) for each in self.on(number, is_issue=is_issue)][::-1], call)
         fields: dict[str, Any] = {"is_on_issue": is_issue}
         if parent := call.body.get("parent"):
             first = self.numbered(parent["id"])

@@ -105,10 +105,11 @@ class GitHubReviews(ReviewState):
 
     def _node_of(self, comment: StoredComment) -> dict[str, Any]:
         state = "PENDING" if comment.hidden == "pending" else comment.review or "SUBMITTED"
+        kind = "discussion_r" if comment.path else "pullrequestreview-" if comment.review else "issuecomment-"
         submitted = None if state == "PENDING" else moment(comment.submitted or comment.minute)
         return {
             "id": f"C_{comment.id}",
-            "databaseId": comment.id,
+            "url": f"{ELSEWHERE}/acme/widgets/pull/{comment.number}#{kind}{comment.id}",
             "body": comment.text,
             "createdAt": moment(comment.minute),
             "lastEditedAt": None if comment.edited is None else moment(comment.edited),

@@ -123,7 +123,8 @@ class GitLabReviews(ReviewState):
         if issue.edited is not None:
             edit = StoredComment(9000, issue.author, "changed the description", issue.edited, hidden="system")
             notes.append(self._note(edit))
-        return linked_page(notes, call)
+        assert call.query["sort"] == ["desc"]
+        return linked_page(notes[::-1], call)
 
     def _jobs(self, call: Call) -> Reply:
         own = self.checks if call.variables["commit"] == HEAD else []

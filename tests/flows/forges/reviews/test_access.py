@@ -12,7 +12,7 @@ from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.gitlab import GitLabStandIn
-from tests.support.forges.review_state import OWN, Account
+from tests.support.forges.review_state import OWN, SECRET, Account
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS
 
@@ -149,4 +149,4 @@ def test_the_token_of_a_bitbucket_repository_learns_its_account_from_a_write() -
     with serve_reviews(BitbucketStandIn) as (forge, api):
         forge.reviews.shows_account = False
         assert api.own_account() is None
-        assert api.comment(1, Note("hello", "run")).author.id == forge.reviews.account_id(OWN)
+        assert api.comment(1, Note("hello", "run", SECRET)).author.id == forge.reviews.account_id(OWN)

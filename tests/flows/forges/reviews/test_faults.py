@@ -22,12 +22,12 @@ from tests.support.forges.azure import AzureStandIn
 from tests.support.forges.bitbucket import BitbucketStandIn
 from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.github import GitHubStandIn
-from tests.support.forges.review_state import HEAD
+from tests.support.forges.review_state import HEAD, SECRET
 from tests.support.forges.stand_in import EMAIL, Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS, open_stand_in_reviews
 
 NAMED = (ForgeAuthFailed, ForgePermissionMissing, PullRequestRefused, IssueNotFound)
-NOTE = Note("a", "run")
+NOTE = Note("a", "run", SECRET)
 each_forge = pytest.mark.parametrize("kind", STAND_INS, ids=[kind.name for kind in STAND_INS])
 READS: dict[str, Callable[[ReviewApi], Any]] = {
     "threads": lambda api: api.threads(1),

@@ -11,7 +11,7 @@ from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.gitlab import GitLabStandIn
-from tests.support.forges.review_state import START, StoredIssue
+from tests.support.forges.review_state import SECRET, START, StoredIssue
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS
 
@@ -75,6 +75,19 @@ def test_an_edit_that_was_not_read_counts_on_gitlab() -> None:
 
 
 @each_forge
+def test_of_a_long_issue_the_newest_comments_are_read_so_our_own_is_found(kind: type[ForgeStandIn]) -> None:
+    with serve_reviews(kind, max_items=5) as (forge, api):
+        forge.reviews.issues.append(StoredIssue(12, "a", "b"))
+        for number in range(12):
+            forge.reviews.say("stranger", f"{number}", number=12, is_on_issue=True)
+        api.comment_on_issue(12, Note("", "run", SECRET, "A pull request"))
+        issue = api.issue(12)
+        assert own_comment([issue.thread], "run", ISSUE, api.own_account(), SECRET) == issue.comments[-1]
+        assert [each.text for each in issue.comments[:-1]] == ["8", "9", "10", "11"]
+        assert "the newest 5 comments" in issue.omission
+
+
+@each_forge
 def test_an_issue_that_does_not_exist_is_named(kind: type[ForgeStandIn]) -> None:
     with serve_reviews(kind) as (_, api), pytest.raises(IssueNotFound, match="issue 12"):
         api.issue(12)
@@ -94,7 +107,7 @@ def test_a_comment_on_an_issue_that_is_gone_is_named(kind: type[ForgeStandIn]) -
     with serve_reviews(kind) as (forge, api):
         forge.faults.append(Fault("POST", Reply(410, {"message": "Gone"})))
         with pytest.raises(IssueNotFound):
-            api.comment_on_issue(12, Note("a", RUN))
+            api.comment_on_issue(12, Note("a", RUN, SECRET))
 
 
 @pytest.mark.parametrize("kind", [GitHubStandIn, GiteaStandIn], ids=lambda kind: kind.name)
@@ -120,14 +133,14 @@ def test_the_comment_of_a_run_is_found_after_a_lost_answer(kind: type[ForgeStand
         forge.reviews.say("ada", "please <3", number=12, is_on_issue=True)
         forge.faults.append(Fault("POST .*(comments|notes)"))
         with pytest.raises(ForgeUnavailable):
-            api.comment_on_issue(12, Note("See <it> & more", RUN))
+            api.comment_on_issue(12, Note("See <it> & more", RUN, SECRET))
         issue = api.issue(12)
-        own = own_comment([issue.thread], RUN, ISSUE, api.own_account())
+        own = own_comment([issue.thread], RUN, ISSUE, api.own_account(), SECRET)
         assert own
         assert "& more" in own.text
-        assert own_comment([issue.thread], "another", ISSUE, api.own_account()) is None
+        assert own_comment([issue.thread], "another", ISSUE, api.own_account(), SECRET) is None
         assert len(forge.reviews.own_comments) == 1
-        written = api.comment_on_issue(12, Note("again", RUN))
+        written = api.comment_on_issue(12, Note("again", RUN, SECRET))
         assert written.id != own.id
 
 

@@ -22,7 +22,7 @@ from flows.forges.reviews.replies import Note
 from flows.forges.reviews.table import open_reviews
 from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.github_graphql import SCHEMA
-from tests.support.forges.review_state import StoredIssue
+from tests.support.forges.review_state import SECRET, StoredIssue
 from tests.support.forges.stand_ins import STAND_INS
 
 FOLDER: Final = Path(os.environ.get("FORGE_DESCRIPTIONS") or Path(__file__).parents[5] / "shared" / "forges")
@@ -95,7 +95,7 @@ def write_everything(state: Any, api: ReviewApi) -> None:  # noqa: ANN401 (the s
     state.issues.append(StoredIssue(12, "a", "b"))
     state.say("ada", "rename it", path="a.py", line=3)
     (thread,) = api.threads(1).threads
-    note = Note("done", "run")
+    note = Note("done", "run", SECRET)
     api.reply(1, thread, note)
     comment = api.comment(1, note)
     api.edit_comment(1, comment.id, note)
@@ -159,7 +159,7 @@ def test_recorded_answers_of_gitlab_are_read() -> None:
         assert (comment.id, comment.text, comment.author.login) == ("686264162", "issue comment", "nikromen")
         assert comment.created == datetime(2021, 9, 24, 9, 39, 58, 912000, UTC) == comment.edited
         edited = server.choose("PUT", "/notes/252289087")
-        assert api.edit_comment(1, "252289087", Note("x", "run")).text == edited["body"]
+        assert api.edit_comment(1, "252289087", Note("x", "run", SECRET)).text == edited["body"]
         notes = server.choose("GET", "/notes?sort=asc")
         assert all(note["system"] for note in notes)
         server.choose("GET", "/statuses")
@@ -184,7 +184,7 @@ def test_recorded_answers_of_forgejo_are_read() -> None:
             user = server.choose("GET", f"/collaborators/{login}/permission")["user"]
             assert api.may_write(Author(str(user["id"]), login)) is access
         server.choose("PATCH", "/issues/comments/3172")
-        assert api.edit_comment(1, "3172", Note("x", "run")).text == "this wont hurt a bit"
+        assert api.edit_comment(1, "3172", Note("x", "run", SECRET)).text == "this wont hurt a bit"
         server.choose("GET", "?page=1")
         assert api.failing_checks("11b37d9").checks == ()
         issue = server.choose("GET", "/issues/244")
@@ -198,6 +198,6 @@ def test_recorded_answers_of_github_are_read() -> None:
         assert [each.text for each in parsed] == [each["body"] for each in comments]
         assert [each.author.id for each in parsed] == [str(each["user"]["id"]) for each in comments]
         server.choose("PATCH", "/issues/comments/559765628")
-        assert api.edit_comment(1, "559765628", Note("x", "run")).text == "see if updating works"
+        assert api.edit_comment(1, "559765628", Note("x", "run", SECRET)).text == "see if updating works"
         issue = server.choose("GET", "/issues/194")
         assert not issue.get("pull_request")

@@ -12,13 +12,13 @@ from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.hostile_texts import HOSTILE
 from tests.support.forges.live_text import live_in
-from tests.support.forges.review_state import OWN
+from tests.support.forges.review_state import OWN, SECRET
 from tests.support.forges.reviews_gitea import GiteaReviews
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS
 
 RUN = "11111111-2222-4333-8444-555555555555"
-NOTE = Note("Renamed it.", RUN, "In commit `c0ffee`.")
+NOTE = Note("Renamed it.", RUN, SECRET, "In commit `c0ffee`.")
 each_forge = pytest.mark.parametrize("kind", STAND_INS, ids=[kind.name for kind in STAND_INS])
 
 
@@ -31,13 +31,14 @@ def test_a_reply_is_in_its_thread_and_is_found_by_its_key(kind: type[ForgeStandI
         comment = api.reply(1, thread, NOTE)
         assert len(forge.writes()) == 1
         threads, account = api.threads(1).threads, api.own_account()
-        own = own_comment(threads, RUN, thread, account)
+        own = own_comment(threads, RUN, thread, account, SECRET)
         assert own
         assert (own.id, own.author.id) == (comment.id, str(forge.reviews.account_id(OWN)))
         after = next(each for each in threads if each.path == "a.py")
         assert (after.id, after.comments[-1].id) == (thread.id, comment.id)
-        assert own_comment(threads, "another-run", thread, account) is None
-        assert own_comment(threads, RUN, SUMMARY, account) is None
+        assert own_comment(threads, "another-run", thread, account, SECRET) is None
+        assert own_comment(threads, RUN, thread, None, "another secret") is None
+        assert own_comment(threads, RUN, SUMMARY, account, SECRET) is None
 
 
 @each_forge
@@ -46,7 +47,7 @@ def test_a_comment_on_the_whole_is_answered(kind: type[ForgeStandIn]) -> None:
         forge.reviews.say("ada", "add a test")
         (thread,) = api.threads(1).threads
         comment = api.reply(1, thread, NOTE)
-        own = own_comment(api.threads(1).threads, RUN, thread, api.own_account())
+        own = own_comment(api.threads(1).threads, RUN, thread, api.own_account(), SECRET)
         assert own
         assert own.id == comment.id
         assert len(forge.writes()) == 1
@@ -66,14 +67,14 @@ def test_the_summary_of_a_review_is_answered_with_a_link_to_it(kind: type[ForgeS
 def test_the_summary_of_a_run_is_edited_in_place(kind: type[ForgeStandIn]) -> None:
     with serve_reviews(kind) as (forge, api):
         comment = api.comment(1, NOTE)
-        own = own_comment(api.threads(1).threads, RUN, SUMMARY, api.own_account())
+        own = own_comment(api.threads(1).threads, RUN, SUMMARY, api.own_account(), SECRET)
         assert own
         assert own.id == comment.id
-        edited = api.edit_comment(1, own.id, Note("All done.", RUN))
+        edited = api.edit_comment(1, own.id, Note("All done.", RUN, SECRET))
         assert edited.id == comment.id
         assert len(forge.reviews.own_comments) == 1
         assert "All done." in forge.reviews.own_comments[0].text
-        assert own_comment(api.threads(1).threads, RUN, SUMMARY, api.own_account())
+        assert own_comment(api.threads(1).threads, RUN, SUMMARY, api.own_account(), SECRET)
 
 
 @each_forge
@@ -88,13 +89,13 @@ def test_a_lost_answer_is_an_error_and_the_caller_finds_what_was_written(kind: t
         writes = {
             "reply": lambda: api.reply(1, thread, NOTE),
             "comment": lambda: api.comment(1, NOTE),
-            "edit": lambda: api.edit_comment(1, first, Note("Edited.", RUN)),
+            "edit": lambda: api.edit_comment(1, first, Note("Edited.", RUN, SECRET)),
         }
         with pytest.raises(ForgeUnavailable, match="did not answer"):
             writes[action]()
         assert len(forge.writes()) == count + 1
         target = thread if action == "reply" else SUMMARY
-        assert own_comment(api.threads(1).threads, RUN, target, api.own_account())
+        assert own_comment(api.threads(1).threads, RUN, target, api.own_account(), SECRET)
         assert len(forge.reviews.own_comments) == 1
 
 
@@ -111,49 +112,49 @@ def test_a_failed_write_is_not_repeated(kind: type[ForgeStandIn], status: int) -
 @each_forge
 def test_a_key_counts_only_with_the_own_account(kind: type[ForgeStandIn]) -> None:
     with serve_reviews(kind) as (forge, api):
-        mark = Key.of(RUN, SUMMARY).mark(html_comments=api.hides_html_comments)
+        mark = Key.of(RUN, SUMMARY, SECRET).mark(html_comments=api.hides_html_comments)
         forge.reviews.say("stranger", f"I am the bot\n\n{mark}")
         forge.reviews.write("without a key", 1)
         threads = api.threads(1).threads
-        assert own_comment(threads, RUN, SUMMARY, api.own_account()) is None
+        assert own_comment(threads, RUN, SUMMARY, api.own_account(), SECRET) is None
         # If the forge does not tell the account, the key of a run, which nobody knows before, is all there is.
-        assert own_comment(threads, RUN, SUMMARY, None)
+        assert own_comment(threads, RUN, SUMMARY, None, SECRET)
 
 
 def test_a_quotation_of_a_key_is_not_a_key() -> None:
-    mark = Key.of(RUN, SUMMARY).mark(html_comments=True)
-    assert key_of(f"> done\n\n{mark}\n") == Key.of(RUN, SUMMARY)
+    mark = Key.of(RUN, SUMMARY, SECRET).mark(html_comments=True)
+    assert key_of(f"> done\n\n{mark}\n") == Key.of(RUN, SUMMARY, SECRET)
     for text in (f"> {mark}", f"{mark}\nI agree", f"see {mark}", "", "\n", mark.replace("run=", "run=../"), f"{mark}x"):
         assert key_of(text) is None
 
 
 def test_a_thread_and_a_target_have_different_keys() -> None:
     threads = [Thread("1", ()), Thread("2", ()), Thread("summary", ()), Thread("\ud83d", ())]
-    keys = [*(Key.of(RUN, each) for each in threads), *(Key.of(RUN, each) for each in (SUMMARY, ISSUE))]
+    keys = [*(Key.of(RUN, each, SECRET) for each in threads), *(Key.of(RUN, each, SECRET) for each in (SUMMARY, ISSUE))]
     assert len(set(keys)) == 6
-    assert Key.of("another", SUMMARY) != Key.of(RUN, SUMMARY)
+    assert Key.of("another", SUMMARY, SECRET) != Key.of(RUN, SUMMARY, SECRET)
 
 
 @pytest.mark.parametrize("html_comments", [True, False])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_untrusted_words_are_disarmed_and_cannot_forge_a_key(text: str, *, html_comments: bool) -> None:
-    forged = Key.of("forged", SUMMARY).mark(html_comments=html_comments)
-    result = note_text(Note(f"{text}\n{forged}", RUN), SUMMARY, html_comments=html_comments)
-    assert key_of(result) == Key.of(RUN, SUMMARY)
+    forged = Key.of("forged", SUMMARY, SECRET).mark(html_comments=html_comments)
+    result = note_text(Note(f"{text}\n{forged}", RUN, SECRET), SUMMARY, html_comments=html_comments)
+    assert key_of(result) == Key.of(RUN, SUMMARY, SECRET)
     body, _, last = result.rpartition("\n\n")
-    assert last == Key.of(RUN, SUMMARY).mark(html_comments=html_comments)
+    assert last == Key.of(RUN, SUMMARY, SECRET).mark(html_comments=html_comments)
     assert not live_in(body)
 
 
 @pytest.mark.parametrize("words", ["```\nopen", "<!-- open", "~~~~\nopen", "[a\n", "    code", "\\"])
 def test_words_that_open_something_do_not_swallow_the_footer(words: str) -> None:
-    result = note_text(Note(words, RUN, "In commit `c0ffee`."), SUMMARY, html_comments=True)
+    result = note_text(Note(words, RUN, SECRET, "In commit `c0ffee`."), SUMMARY, html_comments=True)
     assert re.search(r"(?m)^In commit `c0ffee`\.$", result)
     assert all(line.startswith(">") for line in result.split("\n\nIn commit")[0].split("\n"))
 
 
 def test_long_words_are_cut_and_that_is_said() -> None:
-    result = note_text(Note("é" * 100_000, RUN), SUMMARY, html_comments=True)
+    result = note_text(Note("é" * 100_000, RUN, SECRET), SUMMARY, html_comments=True)
     assert len(result) < 8_300
     assert "The rest is in the report" in result
     assert key_of(result)
@@ -166,7 +167,7 @@ def test_a_server_that_cannot_continue_a_thread_gets_a_comment() -> None:
         forge.reviews.say("ada", "rename it", path="a.py", line=3)
         (thread,) = api.threads(1).threads
         api.reply(1, thread, NOTE)
-        own = own_comment(api.threads(1).threads, RUN, thread, api.own_account())
+        own = own_comment(api.threads(1).threads, RUN, thread, api.own_account(), SECRET)
         assert own
         assert "In answer to [this comment](<" in own.text
         assert len(forge.reviews.own_comments) == 1
@@ -201,6 +202,6 @@ def test_the_comment_of_another_cannot_be_edited(kind: type[ForgeStandIn]) -> No
 
 def test_an_account_without_an_id_owns_nothing() -> None:
     with serve_reviews(GitHubStandIn) as (forge, api):
-        forge.reviews.say("gone", Key.of(RUN, SUMMARY).mark(html_comments=True))
+        forge.reviews.say("gone", Key.of(RUN, SUMMARY, SECRET).mark(html_comments=True))
         (thread,) = api.threads(1).threads
         assert not is_own(thread.comments[0], Author("", "ghost"))

@@ -9,7 +9,7 @@ from flows.forges.reviews.conversation import Author, Comment, Thread, WriteAcce
 from flows.forges.reviews.replies import SUMMARY, Key
 from flows.forges.reviews.selection import MOST_HEARD, Reason, Rules, Selection, select_comments
 from tests.support.forges.fixtures import serve_reviews
-from tests.support.forges.review_state import START
+from tests.support.forges.review_state import SECRET, START
 from tests.support.forges.stand_in import ForgeStandIn
 from tests.support.forges.stand_ins import STAND_INS
 
@@ -18,7 +18,7 @@ OWN = Author("90", "our-bot", is_bot=True)
 STRANGER = Author("13", "stranger")
 UNKNOWN = Author("20", "linus")
 BOT = Author("14", "renovate[bot]", is_bot=True)
-KEY = Key.of("a-run", SUMMARY).mark(html_comments=True)
+KEY = Key.of("a-run", SUMMARY, SECRET).mark(html_comments=True)
 ACCESS = {"11": WriteAccess.YES, "13": WriteAccess.NO, "20": WriteAccess.UNKNOWN, "90": WriteAccess.YES}
 
 

@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 
 from flows.forges.reviews.conversation import Comment, Thread
+from flows.forges.reviews.replies import Note
 from tests.support.forges.bitbucket import BitbucketStandIn
 from tests.support.forges.fixtures import serve_reviews
 from tests.support.forges.gitea import GiteaStandIn
 from tests.support.forges.github import GitHubStandIn
 from tests.support.forges.gitlab import GitLabStandIn
-from tests.support.forges.review_state import ELSEWHERE, START
+from tests.support.forges.review_state import ELSEWHERE, SECRET, START
 from tests.support.forges.stand_in import Fault, ForgeStandIn, Reply
 from tests.support.forges.stand_ins import STAND_INS
 
@@ -210,8 +211,11 @@ def test_a_bound_on_what_is_read_is_said(kind: type[ForgeStandIn]) -> None:
         for number in range(9):
             forge.reviews.say("ada", f"comment {number}", path="a.py", line=number + 1)
         conversation = api.threads(1)
-        assert len(conversation.threads) < 9
-        assert conversation.omission == "only the first 5 comments were read; the later ones are not considered"
+        read = [thread.comments[0].text for thread in conversation.threads]
+        assert read == [f"comment {number}" for number in range(9)][-len(read) :], "the newest ones, the oldest first"
+        assert 1 <= len(read) <= 5
+        assert "only the newest 5 comments" in conversation.omission
+        assert "older ones" in conversation.omission
         assert len(forge.requests) < 20
         forge.reviews.comments[1:] = []
         assert api.threads(1).omission == ""
@@ -226,6 +230,44 @@ def test_a_bound_that_is_just_reached_leaves_nothing_out(kind: type[ForgeStandIn
         assert (len(conversation.threads), conversation.omission) == (3, "")
 
 
+@each_forge
+def test_strangers_cannot_hide_a_new_comment_behind_many_old_ones(kind: type[ForgeStandIn]) -> None:
+    with serve_reviews(kind, max_items=5) as (forge, api):
+        for _ in range(12):
+            forge.reviews.say("stranger", "again")
+        forge.reviews.say("ada", "rename it", 1, path="a.py", line=3)
+        forge.reviews.say("grace", "and why?", 2)
+        found = texts(api.threads(1).threads)
+        assert ["rename it"] in found
+        assert ["and why?"] in found
+
+
+def test_a_long_thread_of_github_is_read_from_its_end_and_can_be_answered() -> None:
+    with serve_reviews(GitHubStandIn, max_items=5) as (forge, api):
+        first = forge.reviews.say("ada", "begin", path="a.py", line=3)
+        for number in range(8):
+            forge.reviews.say("stranger", f"again {number}", path="a.py", line=3, answers=first.id)
+        forge.reviews.say("ada", "rename it", path="a.py", line=3, answers=first.id)
+        (thread,) = api.threads(1).threads
+        assert [each.text for each in thread.comments] == ["again 5", "again 6", "again 7", "rename it"]
+        api.reply(1, thread, Note("done", "run", SECRET))
+        assert forge.reviews.comments[-1].answers == first.id
+
+
+def test_a_number_of_github_is_read_from_the_address_and_may_be_long() -> None:
+    with serve_reviews(GitHubStandIn) as (forge, api):
+        number = 2**40
+        forge.reviews.say("ada", "Why?").id = number
+        forge.reviews.say("ada", "Why?", path="a.py", line=3).id = number + 1
+        forge.reviews.say("ada", "Why?", review="COMMENTED").id = number + 2
+        threads = {thread.id: thread.comments[0].id for thread in api.threads(1).threads}
+        assert threads == {
+            f"comment-{number}": f"{number}",
+            f"thread-{number + 1}": f"{number + 1}",
+            f"review-{number + 2}": f"{number + 2}",
+        }
+
+
 def test_a_circle_of_parents_ends() -> None:
     with serve_reviews(BitbucketStandIn) as (forge, api):
         forge.reviews.say("ada", "a", answers=2)
@@ -235,7 +277,7 @@ def test_a_circle_of_parents_ends() -> None:
 
 def test_a_list_of_github_that_names_the_same_page_again_ends() -> None:
     with serve_reviews(GitHubStandIn) as (forge, api):
-        page = {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "1"}}
+        page = {"nodes": [], "pageInfo": {"hasPreviousPage": True, "startCursor": "1"}}
         lists = {"comments": page, "reviews": page, "reviewThreads": page}
         forge.faults.append(Fault("graphql", Reply(200, {"data": {"repository": {"pullRequest": lists}}}), count=99))
         assert api.threads(1).threads == ()
@@ -269,7 +311,8 @@ def test_a_comment_that_is_too_long_to_be_read_is_said(
         assert conversation.omission == "1 of the comments are too long to be read"
         for _ in range(9):
             forge.reviews.say("stranger", "x" * 100_000, path="a.py", line=1)
-        assert api.threads(1).omission == (
-            "5 of the comments are too long to be read; only the first 3 comments were read; the later ones are not "
-            "considered"
-        )
+        rest = {
+            "gitlab": "only the first 3 comments were read; the later ones are not considered",
+            "bitbucket": "only the newest 0 comments were read; the older ones are not considered",
+        }
+        assert api.threads(1).omission == f"5 of the comments are too long to be read; {rest[kind.name]}"
