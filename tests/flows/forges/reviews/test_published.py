@@ -152,8 +152,12 @@ def test_recorded_answers_of_gitlab_are_read() -> None:
         account = api.own_account()
         assert account
         assert account == Author(str(user["id"]), user["username"])
-        server.body = server.choose("GET", "/members/all")[0]
-        assert api.may_write(Author(str(server.body["id"]), "x")) is WriteAccess.YES
+        ended, other = server.choose("GET", "/members/all")
+        assert ended["expires_at"].startswith("2019-")
+        server.body = ended
+        assert api.may_write(Author(str(ended["id"]), "x")) is WriteAccess.NO
+        server.body = {**other, "expires_at": "2999-01-01T00:00:00Z"}
+        assert api.may_write(Author(str(other["id"]), "x")) is WriteAccess.YES
         note = server.choose("GET", "/notes/686264162")
         comment = api._parse_comment(note)
         assert (comment.id, comment.text, comment.author.login) == ("686264162", "issue comment", "nikromen")
