@@ -47,7 +47,8 @@ instructions and the pull request. What is not set is as in the run that is cont
 {variables.table(FollowUpParameters, only=OWN)}
 
 Exit status:
-  0    completed: the branch is pushed, or there was nothing to change; also if this help was printed
+  0    completed: the branch is pushed, reviewers were answered, or there was nothing to change; also if this help was
+       printed
   1    the run failed: the last line has the error's name and says what to do
   2    a variable or an option is missing or wrong: nothing was started
   130  interrupted by Ctrl-C: the agent was stopped, and its work so far is saved

@@ -28,6 +28,8 @@ from flows.state.store import RunStore
 from flows.verification.results import Status
 
 _EVENT_SECONDS: Final = 20
+_FOLLOW_UP_ROWS: Final = ("| Review heard |", "| Turns, cost, time |", "| Tokens |", "| Cache |")
+"""The rows of a follow-up's report that show what it heard, and that it continued a session which was in the cache."""
 
 
 @dataclass
@@ -60,9 +62,8 @@ class LocalRun:
     def show(self, console: Console) -> None:
         """Print the run's report, its branch with the diff, its pull request, and the duration of each step."""
         console.rule(f"[bold]{self.flow_run['state']['name']}[/bold] {self.flow_run['name']}")
-        for report in self._records("artifacts"):
-            if (report["key"] or "").endswith("-report"):
-                console.print(Markdown(report["data"].partition("## Diff")[0]))
+        for report in self._reports():
+            console.print(Markdown(report.partition("## Diff")[0]))
         if self.branch:
             console.rule(f"git show {self.branch}")
             commit = self.stack.git.git(self.repository, "show", "--format=fuller", "--stat", "--patch", self.branch)
@@ -74,7 +75,7 @@ class LocalRun:
         console.print(self._step_times())
 
     def show_follow_up(self, console: Console) -> None:
-        """Print the new commit of a follow-up, the comments on the pull request, and the duration of each step."""
+        """Print the new commit of a follow-up, the comments on the pull request, what it used, and the steps' times."""
         [pull_request] = self.forge.pull_requests
         console.rule(f"[bold]{self.flow_run['state']['name']}[/bold] {self.flow_run['name']}")
         console.print(Text(str(self.flow_run["state"]["message"])))
@@ -84,6 +85,10 @@ class LocalRun:
             place = f" on {comment.path}:{comment.line}" if comment.path else ""
             console.rule(f"{comment.author}{place}")
             console.print(Markdown(comment.body.partition("<!--")[0]))
+        console.rule("From the report of the follow-up")
+        for report in self._reports():
+            rows = [line for line in report.splitlines() if line.startswith(_FOLLOW_UP_ROWS)]
+            console.print(Markdown("\n".join(("| | |", "|---|---|", *rows))))
         console.print(self._step_times())
 
     def summary(self) -> dict[str, Any]:
@@ -161,6 +166,11 @@ class LocalRun:
         filters = {"flow_runs": {"id": {"any_": [self.flow_run_id]}}}
         records: list[dict[str, Any]] = self._api.post(f"/{kind}/filter", json=filters).json()
         return records
+
+    def _reports(self) -> list[str]:
+        """Return the text of the run's report, as a list of one."""
+        reports = (each for each in self._records("artifacts") if (each["key"] or "").endswith("-report"))
+        return [str(report["data"]) for report in reports]
 
     def _step_times(self) -> Table:
         table = Table("step", "state", "seconds", "attempts")

@@ -40,7 +40,7 @@ _PULL_REQUESTS: Final[Mapping[str, str]] = {
     "github": rf"(?P<repository>({_PART}){{2}})/pull{_NUMBER}(/(files|commits|checks|changes).*)?",
     "gitlab": rf"(?P<repository>({_PART}){{2,}})/(-/)?merge_requests{_NUMBER}(/(diffs|commits|pipelines|reports))?",
     "gitea": rf"(?P<repository>({_PART}){{2,}})/pulls{_NUMBER}(/(files|commits).*)?",
-    "bitbucket": rf"(?P<repository>({_PART}){{2}})/pull-requests{_NUMBER}(/(overview|diff|commits|activity))?",
+    "bitbucket": rf"(?P<repository>({_PART}){{2}})/pull-requests{_NUMBER}(/[^/]+){{0,2}}",
     "azure": rf"(?P<repository>({_PART})*/_git{_PART})/pullrequest{_NUMBER}",
 }
 _ISSUES: Final[Mapping[str, str]] = {
@@ -51,6 +51,10 @@ _ISSUES: Final[Mapping[str, str]] = {
     "azure": rf"(?P<repository>({_PART})+)/_workitems/edit{_NUMBER}",
 }
 _PATTERNS: Final = {PageKind.PULL_REQUEST: _PULL_REQUESTS, PageKind.ISSUE: _ISSUES}
+_USES: Final = {
+    PageKind.PULL_REQUEST: "the flow follow_up continues",
+    PageKind.ISSUE: "the flow implement takes as its instructions",
+}
 _EXAMPLES: Final[Mapping[tuple[str, PageKind], str]] = {
     ("github", PageKind.PULL_REQUEST): "https://github.com/owner/repository/pull/12",
     ("github", PageKind.ISSUE): "https://github.com/owner/repository/issues/12",
@@ -85,17 +89,26 @@ def parse_page(address: str, kind: PageKind, *, forge: str = "") -> ForgePage:
     parts = _split(text)
     host = forge_of(text, forge) if parts else None
     if parts is None or host is None or host.name not in _PULL_REQUESTS:
-        advice = ", and set forge if its host is not the usual one of a forge" if parts else ""
+        advice = ", and set forge, as to gitlab, if the name of its host does not tell" if parts else ""
         raise InvalidForgePage(
             f"{shown_address(text)} is not the page of {_a(kind)} on a known forge: give its https address{advice}"
         )
     match = re.fullmatch(_PATTERNS[kind][host.name], parts.path.rstrip("/"), re.IGNORECASE)
     if match is None:
+        example = _EXAMPLES[host.name, kind]
         raise InvalidForgePage(
-            f"{shown_address(text)} is not the page of {_a(kind)}: give an address such as {_EXAMPLES[host.name, kind]}"
+            f"{shown_address(text)} is {_other(host.name, parts, kind)}: give an address such as {example}"
         )
     repository = f"{parts.scheme}://{parts.netloc}{match['repository']}"
     return ForgePage(kind, repository, int(match["number"]))
+
+
+def _other(forge: str, parts: SplitResult, kind: PageKind) -> str:
+    """Return what an address shows that is not the page of this kind."""
+    for other in PageKind:
+        if re.fullmatch(_PATTERNS[other][forge], parts.path.rstrip("/"), re.IGNORECASE):
+            return f"the page of {_a(other)}, which {_USES[other]}, and not that of {_a(kind)}"
+    return f"not the page of {_a(kind)}"
 
 
 def number_in(address: str, kind: PageKind, repo_url: str, *, forge: str = "") -> int:

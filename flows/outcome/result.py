@@ -153,6 +153,8 @@ class RunResult:
     """What became of the pull request; None if the run asked for none, or pushed nothing."""
     answers: int = 0
     """How many threads of a review the run has answered."""
+    unheard: tuple[str, ...] = ()
+    """A line for each comment on a pull request that the run did not hear: who, where and why."""
     saved_in: str = ""
     """The folder of the run store that holds the run's report, transcript and change."""
     error: Failure | None = None

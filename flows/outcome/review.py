@@ -18,8 +18,19 @@ class ReviewSummary:
     """How many threads were not found any more when they should be answered."""
 
     @property
+    def answered_text(self) -> str:
+        """How many of the threads have an answer, as text."""
+        return f"{self.answers} of {self.threads} thread{'' if self.threads == 1 else 's'}"
+
+    @property
+    def unheard_text(self) -> str:
+        """How many comments were not heard, as text; empty if none."""
+        count = len(self.unheard)
+        return f"{count} {'comment was' if count == 1 else 'comments were'} not heard" if count else ""
+
+    @property
     def text(self) -> str:
         """The numbers, as text."""
         heard = f"{self.comments} comment{'' if self.comments == 1 else 's'} heard"
         missing = f", {self.missing} not found any more" if self.missing else ""
-        return f"{heard}, {self.answers} of {self.threads} threads answered{missing}, {len(self.unheard)} not heard"
+        return f"{heard}, {self.answered_text} answered{missing}, {len(self.unheard)} not heard"

@@ -150,6 +150,7 @@ class RunSummary:
             verification=self._verification_result,
             pull_request=self.pull_request,
             answers=self.review.answers if self.review else 0,
+            unheard=self.review.unheard if self.review else (),
             error=Failure(type(self.error).__name__, str(self.error)) if self.error else None,
         )
 
@@ -178,13 +179,30 @@ def headline(summary: RunSummary) -> str:
     """Return the run's outcome on one line. Unless an error ended the run, the line also names the branch."""
     if summary.outcome.is_delivered:
         place = f"{summary.branch} as {summary.commit[:12]}{_applied(summary)}"
-        ends = (_verified(summary), clause(summary.pull_request), _denied(summary), _not_done(summary))
+        ends = (
+            _verified(summary),
+            clause(summary.pull_request),
+            _answered(summary),
+            _denied(summary),
+            _not_done(summary),
+            _unheard(summary),
+        )
         return f"{title(summary)} to {place}{''.join(ends)}"
     if summary.error:
         return title(summary)
     if summary.change and summary.change.already_on:
         return f"{title(summary)}: {summary.change.already_on} has this change already"
-    return f"{title(summary)}: {summary.branch} was not pushed{_ignored_files(summary)}"
+    return f"{title(summary)}: {summary.branch} was not pushed{_unheard(summary)}{_ignored_files(summary)}"
+
+
+def _answered(summary: RunSummary) -> str:
+    """Return a clause that says how many threads of the review have an answer, or "" if there is no thread."""
+    return f", answered {summary.review.answered_text}" if summary.review and summary.review.threads else ""
+
+
+def _unheard(summary: RunSummary) -> str:
+    """Return a clause that says how many comments were not heard, or "" if all were."""
+    return f"; {summary.review.unheard_text}" if summary.review and summary.review.unheard else ""
 
 
 def _ignored_files(summary: RunSummary) -> str:

@@ -105,7 +105,8 @@ class FollowUpParameters(BaseModel):
     forge: Annotated[
         Forge,
         Field(
-            description="Kind of the git host. Leave it empty to recognise it by the address, or to use that of before."
+            description="Kind of the git host. Leave it empty to recognise it by the address, or to use that of the "
+            "run that is continued."
         ),
     ] = ""
     forge_api_url: Annotated[

@@ -27,9 +27,9 @@ def continue_command(deployment: str, repo_url: str, branch: str, parameters: Ma
     return start_command("implement", deployment, {**names, **parameters})
 
 
-def follow_up_command(deployment: str, flow_run_id: str) -> str:
+def follow_up_command(deployment: str, flow_run_id: str, parameters: Mapping[str, object] | None = None) -> str:
     """Return the command that follows up on the review of the branch which a run has pushed."""
-    return start_command("follow_up", deployment, {"flow_run_id": flow_run_id})
+    return start_command("follow_up", deployment, {"flow_run_id": flow_run_id, **(parameters or {})})
 
 
 def start_command(flow: str, deployment: str, parameters: Mapping[str, object]) -> str:

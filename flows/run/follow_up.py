@@ -24,9 +24,10 @@ from flows.state.pull_request_record import PullRequestRecord
 from flows.state.saved_run import SavedRun
 
 _ADVICE: Final = (
-    "check the address, and check that this process uses the run store of the run that opened it; to work on a branch "
-    "of somebody else, or of a repository that has another address since, start implement with its repo_url and "
-    "branch_name"
+    "check the address, and check that this process uses the run store of the run that opened it; if a person opened "
+    "it for a run's branch, first run deliver with that run's id and pull_request.pull_request=ready, which takes it "
+    "over; to work on a branch of somebody else, or of a repository that has another address since, start implement "
+    "with its repo_url and branch_name"
 )
 
 

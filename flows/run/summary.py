@@ -52,7 +52,7 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
     """
     summary = RunSummary(
         flow_run_id=str(runtime.flow_run.id),
-        change_run_id=run.saved.store.flow_run_id,
+        change_run_id=_change_run_id(run),
         deployment=deployment_name(),
         repo_url=run.request.repo_url,
         forge=run.request.forge,
@@ -87,6 +87,13 @@ def run_summary(run: Run, error: BaseException | None = None, change: Change | N
         patch=patch(run.workspace.clean_git, change) if change else "",
     )
     return _with_verification(run, summary)
+
+
+def _change_run_id(run: Run) -> str:
+    """Return the id of the run whose change is on the branch: of the earlier one if a follow-up had nothing to do."""
+    if isinstance(run, FollowUpRun) and run.saved.plan is None:
+        return run.record.run_id
+    return run.saved.store.flow_run_id
 
 
 def short_summary(run: Run, change: Change, error: BaseException | None = None) -> RunSummary:

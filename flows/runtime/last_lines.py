@@ -29,12 +29,19 @@ def _print_completed(result: RunResult) -> None:
     answers = f"answered {result.answers} thread{'' if result.answers == 1 else 's'} of the review"
     if not result.commit:
         nothing = "the agent changed nothing" if result.turns else "nobody has asked for anything new"
-        print(f"completed: {answers if result.answers else nothing}, so branch {result.branch} was not pushed")
+        reason = answers if result.answers else nothing
+        print(f"completed: {reason}, so branch {result.branch} was not pushed{_unheard(result)}")
         return
     verification = result.verification or VerificationResult(Status.NOT_ASKED)
     text = result_text(verification.status, verification.repairs)
     verified = "" if verification.status is Status.NOT_ASKED else f", {text}"
     answered = f", {answers}" if result.answers else ""
-    print(f"completed: branch {result.branch} commit {result.commit}{verified}{answered}")
+    print(f"completed: branch {result.branch} commit {result.commit}{verified}{answered}{_unheard(result)}")
     if request := result.pull_request:
         print(f"pull request: {request.url}{request.note}" if request.url else f"no pull request: {request.fault}")
+
+
+def _unheard(result: RunResult) -> str:
+    """Return a clause about the comments that were not heard; empty if all were."""
+    count = len(result.unheard)
+    return f"; {count} {'comment was' if count == 1 else 'comments were'} not heard: see the report" if count else ""

@@ -33,13 +33,20 @@ def read_review(run: FollowUpRun, credentials: GitCredentials) -> Review:
 
     Raises:
         BaseRefNotFound: The remote does not have the branch any more.
-        InvalidFollowUp: The pull request is not open, or is not for a branch of the repository.
+        InvalidFollowUp: The pull request is not open, or is not for a branch of the repository; or there is none, and
+            nothing else is asked for.
         ForgeAuthFailed, ForgePermissionMissing, ForgeUnavailable, PullRequestRefused: See `ForgeApi`.
     """
     review = load_review(run.saved.store)
     if review is None:
         with _advice_for_another_address(run):
             review = replace(_read(run, credentials), earlier_summary=_earlier_summary(run))
+        if not asks_for_something(run, review) and not review.number:
+            raise InvalidFollowUp(
+                f"no run has opened a pull request for the branch {review.branch!r}, or it is closed, so there is no "
+                "review: say in instructions what to do, or run deliver with the run's id and "
+                "pull_request.pull_request=ready, which opens one, or takes over that of a person"
+            )
         if asks_for_something(run, review):
             check_lease(run.saved.store)
             run.saved.store.save_sealed(StateFile.REVIEW, review.pack())
@@ -120,7 +127,8 @@ def _pull_request(run: FollowUpRun, api: ReviewApi, refs: RemoteRefs) -> PullReq
     request = api.get(run.record.number)
     advice = "start a new run of implement"
     if request.state is not State.OPEN:
-        raise InvalidFollowUp(f"pull request {request.number} is {request.state}: {advice}")
+        reopen = "reopen it, or " if request.state is State.CLOSED else ""
+        raise InvalidFollowUp(f"pull request {request.number} is {request.state}: {reopen}{advice}")
     numbers = {each.number for each in api.find(request.head, request.base)}  # without those of forks
     if request.head != branch or request.number not in numbers:
         raise InvalidFollowUp(

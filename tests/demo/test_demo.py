@@ -89,6 +89,8 @@ def test_it_shows_branch_diff_report_and_times_and_prints_the_outcome_as_json() 
     [commit] = re.findall(r"In commit ([0-9a-f]{40})\.", answered)
     assert commit != outcome["commit"]
     assert f"Pushed commit {commit}, verified." in answered
+    assert "1 comment heard, 1 of 1 thread answered, 0 not heard" in answered
+    assert re.search(r"Turns, cost, time +\d+, \$0\.\d+", answered)
     assert "there is no terminal to press Enter in" in output
     assert "\x1b" not in output
     assert "Traceback" not in output

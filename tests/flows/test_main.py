@@ -311,8 +311,16 @@ def test_without_root_the_run_works_and_warns_that_the_agent_is_not_isolated(wor
             RunResult(Outcome.DELIVERED, branch="work", commit="c0ffee", answers=2),
             "branch work commit c0ffee, answered 2 threads of the review",
         ),
+        (
+            RunResult(Outcome.NO_CHANGES, branch="work", unheard=("eve", "bob")),
+            "nobody has asked for anything new, so branch work was not pushed; 2 comments were not heard: see",
+        ),
+        (
+            RunResult(Outcome.DELIVERED, branch="work", commit="c0ffee", answers=1, unheard=("eve",)),
+            "branch work commit c0ffee, answered 1 thread of the review; 1 comment was not heard: see the report",
+        ),
     ],
-    ids=["nothing changed", "nothing new", "answered", "delivered"],
+    ids=["nothing changed", "nothing new", "answered", "delivered", "nobody heard", "one not heard"],
 )
 def test_the_last_line_says_what_a_follow_up_did(
     result: RunResult, line: str, capsys: pytest.CaptureFixture[str]

@@ -85,6 +85,8 @@ def test_the_review_of_a_pull_request_is_followed_up_in_the_same_session(
     second = follow(first, forge)
     result = second.delivered()
     assert (second.state.name, result.outcome, result.answers) == ("Completed", "delivered", 2)
+    assert str(second.state.message).endswith(", answered 2 of 2 threads; 3 comments were not heard")
+    assert len(result.unheard) == 3
     assert world.git("rev-parse", "work") == result.commit
     assert world.git("rev-parse", "work~1") == first_commit, "a new commit on top"
     assert world.content("work", "hello.txt") == "hello\nconstant"
@@ -120,6 +122,7 @@ def test_the_review_of_a_pull_request_is_followed_up_in_the_same_session(
     third = follow(first, forge)
     assert (third.state.name, third.delivered().outcome) == ("NoChanges", "no-changes")
     assert len(world.stack.model.requests) == calls, "nothing is spent"
+    assert f"""'{{"flow_run_id": "{second.id}"}}'""" in third.artifact(), "the run that can be continued"
     assert len(reviews.own_comments) == 3
 
 

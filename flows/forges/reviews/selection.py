@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ANOTHER_KEY = "it ends as comments of this program do, but the run's git token belongs to another account"
     OWN_ACCOUNT = "the run's git token belongs to the same account: to be heard, add the id to reviewers_heard"
     BOT = "a bot: to be heard, add the id to reviewers_heard"
+    NAME = "reviewers_heard has the name of the account: to be heard, put the id there"
     NO_ACCOUNT = "the account no longer exists"
     NO_ACCESS = "the author may not push to the repository"
     TOO_MANY = f"a run listens to {MOST_HEARD} comments: start another run afterwards"
@@ -130,6 +131,17 @@ def _reason_of_author(author: Author, rules: Rules, may_write: Callable[[Author]
         return Reason.NO_ACCOUNT
     if author.id in rules.reviewers_heard:
         return None
+    reason = _reason_of_account(author, rules, may_write)
+    return Reason.NAME if reason and _is_named(author, rules) else reason
+
+
+def _is_named(author: Author, rules: Rules) -> bool:
+    """Whether the list of ids has the name of the account, as a person writes it."""
+    names = {author.login.casefold(), author.login.removesuffix("[bot]").casefold()}
+    return any(each.removeprefix("@").casefold() in names for each in rules.reviewers_heard)
+
+
+def _reason_of_account(author: Author, rules: Rules, may_write: Callable[[Author], WriteAccess]) -> Reason | None:
     if rules.account and author.id == rules.account.id:
         return Reason.OWN_ACCOUNT
     if author.is_bot:

@@ -39,6 +39,7 @@ SERVER = "https://tfs.example.com/tfs/DefaultCollection/Project/_git/widgets"
         (PULL, "https://git.example.com/gitea/acme/widgets", "/pulls/12", "gitea"),
         (PULL, BITBUCKET, "/pull-requests/12", ""),
         (PULL, BITBUCKET, "/pull-requests/12/diff", ""),
+        (PULL, BITBUCKET, "/pull-requests/12/add-a-page/diff", ""),
         (ISSUE, BITBUCKET, "/issues/12/add-a-page", ""),
         (PULL, AZURE, "/pullrequest/12", ""),
         (PULL, AZURE, "/pullRequest/12", ""),
@@ -174,11 +175,24 @@ def test_an_address_of_anything_else_is_an_error_that_says_what_to_give(kind: Pa
     assert len(str(error.value)) < 500
 
 
-def test_an_issue_is_no_pull_request() -> None:
-    with pytest.raises(InvalidForgePage, match=r"such as https://github\.com/owner/repository/pull/12"):
-        parse_page(f"{GITHUB}/issues/12", PULL)
-    with pytest.raises(InvalidForgePage, match=r"such as https://github\.com/owner/repository/issues/12"):
-        parse_page(f"{GITHUB}/pull/12", ISSUE)
+@pytest.mark.parametrize(
+    ("repository", "pull", "issue"),
+    [
+        (GITHUB, "/pull/12/files", "/issues/12"),
+        (GITLAB, "/-/merge_requests/12", "/-/issues/12"),
+        (GITEA, "/pulls/12", "/issues/12"),
+        (BITBUCKET, "/pull-requests/12", "/issues/12/a-page"),
+        (AZURE, "/pullrequest/12", "/../../_workitems/edit/12"),
+    ],
+)
+def test_an_issue_is_no_pull_request_and_its_error_says_which_flow_takes_it(
+    repository: str, pull: str, issue: str
+) -> None:
+    issue_address = f"{repository.partition('/_git')[0]}{issue.removeprefix('/../..')}"
+    with pytest.raises(InvalidForgePage, match=r"is the page of an issue, which the flow implement .* not that of a"):
+        parse_page(issue_address, PULL)
+    with pytest.raises(InvalidForgePage, match=r"is the page of a pull request, which the flow follow_up .* of an"):
+        parse_page(f"{repository}{pull}", ISSUE)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 
 from flows import errors
 from flows.agent.no_change import denial_advice
+from flows.forges.reviews.selection import Reason
 from flows.outcome.pull_request import PullRequestResult
+from flows.outcome.review import ReviewSummary
 from flows.outcome.summary import RunSummary
 from flows.parameters.addresses import RepoUrl
 from flows.parameters.limits import Limits
@@ -62,6 +64,13 @@ def test_after_a_pull_request_a_run_can_follow_up_on_the_review() -> None:
     )
     assert parameters_of_command(text, "prefect deployment run follow_up/ecs") == {"flow_run_id": "id"}
     assert "follow_up" not in advice_for()
+
+
+def test_accounts_that_were_not_heard_can_be_heard() -> None:
+    unheard = (f"eve (id 9), on the whole: {Reason.BOT}", f"ada (id 8), on a.py:1: {Reason.LATER}")
+    text = advice_for(review=ReviewSummary(0, 0, 0, unheard), change_run_id="id")
+    assert "2 comments were not heard: the section" in text
+    assert parameters_of_command(text, '"reviewers_heard"') == {"flow_run_id": "id", "reviewers_heard": ["…"]}
 
 
 @pytest.mark.parametrize("error", [None, errors.NeedsInput("Tabs?"), errors.VerificationFailed("it fails")])

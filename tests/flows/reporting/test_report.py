@@ -64,6 +64,7 @@ STOPPED = dataclasses.replace(
     saved_files={"change.bundle": BUNDLE, "plan": "s3://results/plan"},
 )
 ANSWERED = dataclasses.replace(NOTHING, review=ReviewSummary(3, 2, 2, ("eve (id 9), on the whole: a `bot`",)))
+REVIEWED = dataclasses.replace(DELIVERED, review=ReviewSummary(3, 2, 1, ("eve: a bot", "bob: later")))
 NOTHING_NEW = dataclasses.replace(NOTHING, review=ReviewSummary(0, 0, 0), agent=None)
 REFUSED = RunSummary(RUN_ID, error=errors.InvalidRepoUrl("repo_url 'x' is not an https URL"))
 CANCELLED = dataclasses.replace(STOPPED, error=KeyboardInterrupt("not for people"))
@@ -86,7 +87,18 @@ def report_with(summary: RunSummary, **fields: Any) -> str:  # noqa: ANN401 (any
             "Pushed 1 file to feature/x as 0123456789ab, applied to feature/x at 111111111111",
         ),
         (PRESENT, "no-changes", "Nothing to push", "Nothing to push: main has this change already"),
-        (ANSWERED, "answered", "Answered 2 threads", "Answered 2 threads: feature/x was not pushed"),
+        (
+            ANSWERED,
+            "answered",
+            "Answered 2 threads",
+            "Answered 2 threads: feature/x was not pushed; 1 comment was not heard",
+        ),
+        (
+            REVIEWED,
+            "delivered",
+            "Pushed 1 file",
+            "Pushed 1 file to feature/x as 0123456789ab, answered 1 of 2 threads; 2 comments were not heard",
+        ),
         (NOTHING_NEW, "no-changes", "Nothing new", "Nothing new: feature/x was not pushed"),
         (STOPPED, "failed", "Failed: CiFilesChanged", "Failed: CiFilesChanged"),
         (REFUSED, "failed", "Failed: InvalidRepoUrl", "Failed: InvalidRepoUrl"),
@@ -124,9 +136,10 @@ def test_the_report_of_a_follow_up_says_who_was_heard_and_who_was_not() -> None:
     text = render_report(ANSWERED)
     assert "| Review heard | 3 comments heard, 2 of 2 threads answered, 1 not heard |" in text
     assert "## Comments that were not heard\n\n> eve (id 9), on the whole: a `bot`" in text
-    assert "list their ids in the parameter reviewers_heard" in text
+    assert "1 comment was not heard: the section" in text
     assert "follow_up/ecs" in text
-    assert ANSWERED.result.answers == 2
+    assert "reviewers_heard" not in text, "nothing makes a run hear this comment"
+    assert (ANSWERED.result.answers, ANSWERED.result.unheard) == (2, ("eve (id 9), on the whole: a `bot`",))
 
 
 @pytest.mark.parametrize(

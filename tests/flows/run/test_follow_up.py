@@ -17,6 +17,7 @@ from flows.outcome.timing import StepTimes
 from flows.parameters.follow_up import FollowUpParameters
 from flows.parameters.pull_request import PullRequest
 from flows.parameters.signature import RawParameters
+from flows.reporting.follow_up import follow_up_advice
 from flows.repository.clone import Checkout
 from flows.repository.remote_refs import RemoteRefs
 from flows.run.follow_up import set_up_follow_up
@@ -24,6 +25,7 @@ from flows.run.follow_up_request import begin_follow_up
 from flows.run.pull_request import base_branch
 from flows.run.run import FollowUpRun
 from flows.run.setup import run_store
+from flows.run.summary import run_summary
 from flows.sandbox.user import AgentUser
 from flows.sandbox.workspace import Workspace
 from flows.state.branch_record import BranchRecords, session_digest
@@ -89,7 +91,10 @@ def test_a_pull_request_is_found_by_its_number_in_our_own_record(
     assert run.agent.session_id == "", "the agent has not begun, and has cost nothing"
     for address in (page(url, 7).replace("https", "http"), page(url, 7).replace("github.com", "GitHub.com:443")):
         assert set_up(tmp_path, monkeypatch, pull_request_url=address).record == run.record
-    with pytest.raises(NoSavedRun, match=r"no run here has opened pull request 8.*another address since, start implem"):
+    advice = (
+        r"no run here has opened pull request 8.* deliver .* which takes it over; .*another address since, start implem"
+    )
+    with pytest.raises(NoSavedRun, match=advice):
         set_up(tmp_path, monkeypatch, pull_request_url=page(url, 8))
 
 
@@ -102,6 +107,18 @@ def test_a_run_is_continued_by_its_id_or_by_the_run_that_pushed_later(
     record(url, second, 7)
     run = set_up(tmp_path, monkeypatch, flow_run_id=first)
     assert (run.record.run_id, run.record.number) == (second, 7)
+
+
+def test_a_follow_up_with_nothing_to_do_advises_a_run_that_can_be_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    flow_run_id = finished_run(url)
+    record(url, flow_run_id, 7)
+    run = set_up(tmp_path, monkeypatch, pull_request_url=page(url, 7))
+    run.reviews.append(review_of())
+    [advice] = follow_up_advice(run_summary(run))
+    assert f'{{"flow_run_id": "{flow_run_id}"}}' in advice
+    assert set_up(tmp_path, monkeypatch, flow_run_id=flow_run_id).record.number == 7
 
 
 def test_what_cannot_be_continued_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:

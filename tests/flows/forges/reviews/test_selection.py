@@ -113,7 +113,7 @@ def test_resolved_and_outdated_threads_are_not_heard() -> None:
         (STRANGER, "13", "heard"),
         (UNKNOWN, "", "UNKNOWN_ACCESS"),
         (UNKNOWN, "20", "heard"),
-        (UNKNOWN, "linus", "UNKNOWN_ACCESS"),
+        (UNKNOWN, "linus", "NAME"),
         (BOT, "", "BOT"),
         (BOT, "14", "heard"),
         (OWN, "", "OWN_ACCOUNT"),
@@ -124,6 +124,16 @@ def test_resolved_and_outdated_threads_are_not_heard() -> None:
 def test_the_author_decides(author: Author, heard: str, expected: str) -> None:
     rules = replace(RULES, reviewers_heard=frozenset({heard} - {""}))
     assert select(comment(author), rules) == expected
+
+
+@pytest.mark.parametrize("author", [BOT, OWN, UNKNOWN, STRANGER], ids=lambda author: author.login)
+@pytest.mark.parametrize("form", ["{}", "@{}", "{} of another"])
+def test_a_name_in_the_place_of_an_id_is_said(author: Author, form: str) -> None:
+    names = {author.login, author.login.removesuffix("[bot]"), author.login.upper()}
+    for name in names:
+        reason = select(comment(author), replace(RULES, reviewers_heard=frozenset({form.format(name)})))
+        assert (reason == "NAME") == (form != "{} of another")
+    assert select(comment(author), replace(RULES, reviewers_heard=frozenset({author.login, author.id}))) == "heard"
 
 
 def test_a_list_with_an_empty_id_does_not_hear_accounts_without_one() -> None:
