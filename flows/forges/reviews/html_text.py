@@ -5,8 +5,10 @@ from html import escape
 from html.parser import HTMLParser
 from typing import Final
 
+from flows.forges.disarm import JOINER
+
 _BLOCKS: Final = re.compile(r"address|article|blockquote|div|h[1-6]|hr|li|ol|p|pre|section|table|tr|ul")
-_ADDRESS: Final = re.compile(r"https?://[^\s<>\u2060]*[\w/]")
+_ADDRESS: Final = re.compile(rf"https?://[^\s<>{JOINER}]*[\w/]")
 _HIDDEN: Final = frozenset({"script", "style", "template"})
 
 

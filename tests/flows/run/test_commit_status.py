@@ -73,6 +73,15 @@ def test_a_run_that_is_stopped_leaves_no_pending_status(run: Run, kind: type) ->
         assert forge.statuses[-1]["state"].lower() in {"success", "successful", "succeeded"}
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt the test. A shell that starts the suite in the background makes its processes ignore it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [1, 2], ids=["pending", "final"])
 def test_a_run_that_is_stopped_while_it_sets_a_status_leaves_no_pending_one(run: Run, number: int) -> None:
     verify(run, Verdict.PASSED)
